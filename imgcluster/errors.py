@@ -1,0 +1,35 @@
+"""Every error a user can cause, as one family: the command line shows each as one line and exits with 1."""
+
+from __future__ import annotations
+
+
+class ImgclusterError(Exception):
+    """Base of the family. The message says what went wrong, where, and what to do next."""
+
+
+class ConfigError(ImgclusterError):
+    """The config, or something it names, cannot be used. May hold several problems, one a line."""
+
+
+class ImageError(ImgclusterError):
+    """An image, or the list of images, cannot be read."""
+
+
+class WeightsError(ImgclusterError):
+    """Weights are there but cannot be used: another architecture, a damaged file, values that are not finite."""
+
+
+class WeightsUnavailable(WeightsError):
+    """Weights are neither on this machine nor to be downloaded. The only error that `features.fallback` answers."""
+
+
+class StoreError(ImgclusterError):
+    """The feature store is locked, damaged, or was written by a newer version."""
+
+
+class ClusteringError(ImgclusterError):
+    """The features cannot be clustered as asked."""
+
+
+class OutputError(ImgclusterError):
+    """A run folder or a file in it cannot be written."""
