@@ -1,3 +1,70 @@
-"""From a folder of images to clusters and a submission file."""
+"""From a folder of images to clusters and a submission file.
+
+>>> import imgcluster
+>>> config = imgcluster.load_config("configs/stage.yaml", ["clusters.n_clusters=6"])
+>>> result = imgcluster.run(config)
+>>> result.clusters.labels
+
+Each step is there on its own, with plain values between: `list_images`, `extract_features`, `cluster_features`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgcluster.clusters import cluster_features
+    from imgcluster.config import Config, config_from_dict, load_config
+    from imgcluster.errors import ImgclusterError
+    from imgcluster.features import extract_features
+    from imgcluster.images import list_images
+    from imgcluster.pipeline import check, extract, run
+    from imgcluster.reading import read_image
+    from imgcluster.samples import write_sample
+    from imgcluster.tables import Clusters, Features, ImageFile, Run
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Clusters",
+    "Config",
+    "Features",
+    "ImageFile",
+    "ImgclusterError",
+    "Run",
+    "check",
+    "cluster_features",
+    "config_from_dict",
+    "extract",
+    "extract_features",
+    "list_images",
+    "load_config",
+    "read_image",
+    "run",
+    "write_sample",
+]
+
+# Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
+_MODULES = {
+    "imgcluster.clusters": ("cluster_features",),
+    "imgcluster.config": ("Config", "config_from_dict", "load_config"),
+    "imgcluster.errors": ("ImgclusterError",),
+    "imgcluster.features": ("extract_features",),
+    "imgcluster.images": ("list_images",),
+    "imgcluster.pipeline": ("check", "extract", "run"),
+    "imgcluster.reading": ("read_image",),
+    "imgcluster.samples": ("write_sample",),
+    "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'imgcluster' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcluster.config import Config
 
 
 @dataclass(frozen=True)
@@ -58,3 +63,38 @@ class Clusters:
     sizes: np.ndarray
     state: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The CSV that names the images, as text: every cell of it a str."""
+
+    path: Path
+    frame: pd.DataFrame
+    id_column: str
+
+    @property
+    def ids(self) -> list[str]:
+        """The image ids, in the order of the rows."""
+        return list(self.frame[self.id_column])
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages. Rows are counted from 1, the header not among them."""
+        return f"{self.path} row {row + 1}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a run has found, and the seconds each step took. `template` is None where no CSV names the images."""
+
+    config: Config
+    images: list[ImageFile]
+    template: Template | None
+    features: Features
+    clusters: Clusters
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.config.outputs.folder)

@@ -1,0 +1,6 @@
+"""Pretrained networks: which one a run gets, how it is built, and what its layers are called."""
+
+from imgcluster.backbones.build import build_extractor
+from imgcluster.backbones.choose import Choice, choose_backbone
+
+__all__ = ["Choice", "build_extractor", "choose_backbone"]

@@ -1,0 +1,66 @@
+"""Which network a run really gets: the one asked for, or, loudly, its fallback."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from imgcluster.catalog import BACKBONES, Backbone, Recipe
+from imgcluster.config import FeaturesConfig
+from imgcluster.errors import WeightsUnavailable
+from imgcluster.preprocess import find_recipe
+from imgcluster.weights import Weights, find_weights
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backbone, the layer that is read, its weights and its input. `fallback` says why it is not the one asked for."""
+
+    backbone: Backbone
+    layer: str
+    recipe: Recipe
+    weights: Weights
+    fallback: dict[str, str] | None = None
+
+    def shaped_by(self) -> dict[str, Any]:
+        """What of this choice shapes the features, as plain data for the fingerprint."""
+        return {
+            "backbone": self.backbone.name,
+            "layer": self.layer,
+            "weights": self.weights.sha256,
+            "preprocess": asdict(self.recipe),
+        }
+
+
+def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
+    """Find the weights of the backbone a config asks for; where they cannot be had, take the fallback and say so.
+
+    Only unavailability leads to the fallback: weights that are there and do not fit are an error. The fallback is
+    read at its own default layer and sees pictures as its own weights were trained to.
+    Raises WeightsError, and WeightsUnavailable where there is no fallback.
+    """
+    backbone = BACKBONES[config.backbone]
+    try:
+        weights = find_weights(backbone, config.weights, progress=progress)
+    except WeightsUnavailable as error:
+        if config.fallback is None or config.fallback == backbone.name:
+            raise
+        return _fall_back(backbone, BACKBONES[config.fallback], str(error), progress)
+    layer = config.layer or backbone.default_layer
+    return Choice(backbone, layer, find_recipe(config.preprocess, backbone.name), weights)
+
+
+def _fall_back(wanted: Backbone, taken: Backbone, reason: str, progress: bool) -> Choice:
+    weights = find_weights(taken, "imagenet", progress=progress)
+    logger.warning(
+        "FALLBACK: these are NOT features of %s, but of %s (%s), because %s. To stop instead: features.fallback: null",
+        wanted.name,
+        taken.name,
+        taken.default_layer,
+        reason,
+    )
+    record = {"wanted": wanted.name, "taken": taken.name, "reason": reason}
+    return Choice(taken, taken.default_layer, taken.recipe, weights, record)

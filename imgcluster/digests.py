@@ -1,0 +1,79 @@
+"""The sha256 of a file, remembered for as long as the file stays as it is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+_REMEMBERED = 64  # the latest so many files: more than anybody keeps weights
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of the bytes of `path`, from the user's cache where size and times say that the file is the same.
+
+    A cache that is read-only, damaged or nowhere costs time and nothing else.
+    """
+    key, stamp = str(path.resolve()), _stamp(path)
+    entry = _remembered().get(key)
+    if isinstance(entry, dict) and entry.get("stamp") == stamp and isinstance(entry.get("sha256"), str):
+        return str(entry["sha256"])
+    digest = hash_file(path)
+    _remember(key, {"stamp": stamp, "sha256": digest})  # the stamp from before: a change while reading gives another
+    return digest
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of the bytes of `path`, read now."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> list[int]:
+    # ctime too: a copy that keeps the times of its source, and `touch -d`, do not deceive it
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _cache_file() -> Path:
+    """Where verdicts are kept. RuntimeError where nobody has a home."""
+    if folder := os.environ.get("IMGCLUSTER_CACHE"):
+        return Path(folder) / "digests.json"
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "imgcluster" / "digests.json"
+    return Path.home() / ".cache" / "imgcluster" / "digests.json"
+
+
+def _remembered() -> dict[str, Any]:
+    try:
+        cache = json.loads(_cache_file().read_text(encoding="utf-8"))
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: no home, or JSON nested too deep
+        return {}
+    return cache if isinstance(cache, dict) else {}
+
+
+def _remember(key: str, entry: dict[str, Any]) -> None:
+    cache = _remembered()
+    cache.pop(key, None)
+    latest = dict([*cache.items(), (key, entry)][-_REMEMBERED:])
+    with contextlib.suppress(OSError, RuntimeError):
+        _write_atomically(_cache_file(), json.dumps(latest, indent=1))
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
+        temporary = Path(file.name)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,125 @@
+"""From a list of images to their features: what the store has is taken, the rest is read, computed and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgcluster.backbones import Choice, build_extractor, choose_backbone
+from imgcluster.batches import Batch, read_batches
+from imgcluster.config import FeaturesConfig
+from imgcluster.errors import ImageError
+from imgcluster.progress import Advance, track
+from imgcluster.reading import RULES
+from imgcluster.runtimes.hardware import describe, find_device, find_precision
+from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
+from imgcluster.store import FeatureStore, ImageKey, image_key
+from imgcluster.tables import Failure, Features, ImageFile
+
+
+def extract_features(
+    images: Sequence[ImageFile], config: FeaturesConfig, *, on_error: str = "record", show: bool = True
+) -> Features:
+    """Return the features of every readable image, in the order given; the others are its failures.
+
+    What is computed is kept in `config.store` batch by batch, and never computed again. With `on_error="stop"` the
+    first image that cannot be read raises ImageError. Raises ConfigError, WeightsError, StoreError.
+    """
+    device = find_device(config.device)
+    choice = choose_backbone(config, progress=show)
+    precision = find_precision(config.precision, device, choice.backbone)
+    shaped_by = choice.shaped_by() | {"pooling": "avg", "precision": precision, "runtime": "torch", "reading": RULES}
+    batch_size = auto_batch_size(device, choice.recipe.crop) if config.batch_size == "auto" else config.batch_size
+    with FeatureStore(Path(config.store), shaped_by) as store:
+        work = _Work(images, store, on_error)
+        if work.todo:
+            # Built only now: with everything in the store, the network is not needed.
+            runtime = TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
+            work.do(runtime, choice, batch_size, show)
+        info = _info(choice, describe(device), precision, store) | work.counts()
+        return work.result(info)
+
+
+class _Work:
+    """What has become of each image so far: its key in the store, or its failure, or neither yet."""
+
+    def __init__(self, images: Sequence[ImageFile], store: FeatureStore, on_error: str) -> None:
+        self._images = images
+        self._store = store
+        self._on_error = on_error
+        self._keys: dict[str, ImageKey] = {}
+        self._failures: dict[str, Failure] = {}
+        self.computed = 0
+        for image in images:
+            if (key := _stamp(image.path)) is not None and store.find(key) is not None:
+                self._keys[image.id] = key
+        self.todo = [image for image in images if image.id not in self._keys]
+
+    def do(self, runtime: TorchRuntime, choice: Choice, batch_size: int, show: bool) -> None:
+        with track("features", len(self.todo), "images", show=show) as advance:
+            for batch in read_batches(self.todo, choice.recipe, batch_size, self._store, runtime.buffer):
+                self._finish(batch, runtime, advance)
+
+    def _finish(self, batch: Batch, runtime: Callable[[np.ndarray], np.ndarray], advance: Advance) -> None:
+        computed = {row: slot for row, slot in enumerate(batch.slots) if slot.key is not None and not slot.known}
+        rows = runtime(batch.pixels) if computed else np.empty((0, 0), np.float32)
+        vectors: dict[ImageFile, np.ndarray] = {}
+        for row, slot in enumerate(batch.slots):
+            if row in computed and not np.isfinite(rows[row]).all():
+                self._fail(slot.image, "its features are not finite (NaN or infinity)")
+            elif row in computed:
+                vectors[slot.image] = rows[row]
+            elif slot.known and slot.key is not None:  # the bytes of an image that was moved or renamed
+                vectors[slot.image] = self._store.vectors([slot.key])[0]
+            else:
+                self._fail(slot.image, slot.reason or "")
+        self._keep({slot.image: slot.key for slot in batch.slots if slot.key is not None}, vectors)
+        self.computed += sum(slot.image in vectors for slot in computed.values())
+        advance(len(batch.slots))
+
+    def _keep(self, keys: dict[ImageFile, ImageKey], vectors: dict[ImageFile, np.ndarray]) -> None:
+        if vectors:
+            self._store.append([keys[image] for image in vectors], np.stack(list(vectors.values())))
+        self._keys.update({image.id: keys[image] for image in vectors})
+
+    def _fail(self, image: ImageFile, reason: str) -> None:
+        if self._on_error == "stop":
+            raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
+        self._failures[image.id] = Failure(image, reason)
+
+    def counts(self) -> dict[str, int]:
+        """How many vectors were computed, and how many were there already."""
+        return {"computed": self.computed, "reused": len(self._keys) - self.computed}
+
+    def result(self, info: dict[str, Any]) -> Features:
+        readable = [image for image in self._images if image.id in self._keys]
+        vectors = self._store.vectors([self._keys[image.id] for image in readable])
+        failures = [self._failures[image.id] for image in self._images if image.id in self._failures]
+        return Features(readable, vectors, failures, info)
+
+
+def _stamp(path: Path) -> ImageKey | None:
+    try:
+        return image_key(path)
+    except OSError:
+        return None  # reading it will tell why
+
+
+def _info(choice: Choice, device: str, precision: str, store: FeatureStore) -> dict[str, Any]:
+    return {
+        "backbone": choice.backbone.name,
+        "layer": choice.layer,
+        "weights": choice.weights.source,
+        "weights_file": None if choice.weights.path is None else str(choice.weights.path),
+        "weights_sha256": choice.weights.sha256,
+        "licence": choice.backbone.licence,
+        "fallback": choice.fallback,
+        "device": device,
+        "precision": precision,
+        "runtime": "torch",
+        "fingerprint": store.fingerprint,
+        "store": str(store.folder),
+    }

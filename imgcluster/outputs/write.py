@@ -1,0 +1,111 @@
+"""All files of a run: what goes into each."""
+
+from __future__ import annotations
+
+import platform
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgcluster.config import Config
+from imgcluster.outputs.run_folder import RECORD, RunFolder, Writer
+from imgcluster.outputs.submission import make_submission
+from imgcluster.tables import Clusters, ImageFile, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CLUSTERS = "clusters.csv"
+CLUSTERER = "clusterer.npz"
+# More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
+DISTANCE_FORMAT = "{:.6g}"
+PACKAGES = ("imgcluster", "torch", "torchvision", "opencv-python", "pillow", "numpy", "scikit-learn", "pandas")
+
+
+def output_names(config: Config) -> list[str]:
+    """Return the names of the files a run with this config writes into its folder."""
+    submission = config.outputs.submission
+    return [*([submission] if submission else []), CLUSTERS, CLUSTERER, RECORD]
+
+
+def write_outputs(folder: RunFolder, run: Run) -> None:
+    """Write submission, clusters, clusterer and record into an open run folder. Raises OutputError."""
+    files: dict[str, Writer] = {
+        CLUSTERS: _csv_writer(clusters_table(run)),
+        CLUSTERER: lambda file: np.savez(file, allow_pickle=False, **run.clusters.state),
+    }
+    if run.config.outputs.submission:
+        files = {run.config.outputs.submission: _csv_writer(make_submission(run)), **files}
+    folder.write(files, run_record(run))
+
+
+def clusters_table(run: Run) -> pd.DataFrame:
+    """Return clusters.csv: a row for each image, in the order of the list, those that failed with their reason."""
+    import pandas as pd
+
+    row_of = {id: row for row, id in enumerate(run.features.ids)}
+    reason_of = {failure.image.id: failure.reason for failure in run.features.failures}
+    return pd.DataFrame([_table_row(image, row_of.get(image.id), reason_of, run.clusters) for image in run.images])
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """Return what run.json says beside the config: enough to know what was done, with what, and how it went."""
+    features, clusters = run.features, run.clusters
+    return {
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "counts": {
+            "images": len(run.images),
+            "clustered": len(features.images),
+            "failed": len(features.failures),
+            "dim": int(features.vectors.shape[1]),
+        },
+        "features": features.info,
+        "cluster_sizes": clusters.sizes.tolist(),
+        "notes": clusters.notes,
+        "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
+        "failures": [
+            {"id": failure.image.id, "path": _path_text(failure.image), "reason": failure.reason}
+            for failure in features.failures
+        ],
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _table_row(image: ImageFile, row: int | None, reason_of: dict[str, str], clusters: Clusters) -> dict[str, Any]:
+    cells: dict[str, Any] = {"id": image.id, "path": _path_text(image)}
+    if row is None:
+        blank = dict.fromkeys(("cluster", "distance", "runner_up", "runner_up_distance"), "")
+        return cells | blank | {"status": "failed", "error": reason_of[image.id]}
+    has_runner_up = clusters.runner_up[row] >= 0
+    return cells | {
+        "cluster": str(clusters.labels[row]),
+        "distance": DISTANCE_FORMAT.format(clusters.distance[row]),
+        "runner_up": str(clusters.runner_up[row]) if has_runner_up else "",
+        "runner_up_distance": DISTANCE_FORMAT.format(clusters.runner_up_distance[row]) if has_runner_up else "",
+        "status": "ok",
+        "error": "",
+    }
+
+
+def _path_text(image: ImageFile) -> str:
+    return image.path.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def _csv_writer(frame: pd.DataFrame) -> Writer:
+    def write(file: IO[bytes]) -> None:
+        file.write(frame.to_csv(index=False, lineterminator="\n").encode())
+
+    return write
+
+
+def _versions() -> dict[str, str]:
+    return {package: _version(package) for package in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

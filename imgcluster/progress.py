@@ -1,0 +1,71 @@
+"""Progress for a person: a bar on a terminal, a plain line now and then elsewhere, nothing when asked to be quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SECONDS_BETWEEN_LINES = 10.0
+
+Advance = Callable[[int], object]
+
+
+@contextmanager
+def track(label: str, total: int | None, unit: str, *, show: bool, done: int = 0) -> Iterator[Advance]:
+    """Show the progress of `total` units, `done` of them before; yields what to call with the number that came."""
+    if not show or total == 0:
+        yield lambda count: None
+    elif sys.stderr.isatty():
+        from tqdm import tqdm
+
+        is_bytes = unit == "B"
+        with tqdm(
+            desc=label,
+            total=total,
+            initial=done,
+            unit=unit if is_bytes else f" {unit}",
+            unit_scale=is_bytes,
+            unit_divisor=1024 if is_bytes else 1000,
+            dynamic_ncols=True,
+        ) as bar:
+            yield bar.update
+    else:
+        yield _Lines(label, total, unit, done).advance
+
+
+class _Lines:
+    """Progress for a log: one line at the start, one every ten seconds, one at the end."""
+
+    def __init__(self, label: str, total: int | None, unit: str, done: int) -> None:
+        self._label, self._total, self._unit, self._done = label, total, unit, done
+        self._initial, self._started = done, time.monotonic()
+        self._next = self._started
+        self.advance(0)
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now >= self._next or self._done == self._total:
+            self._next = now + SECONDS_BETWEEN_LINES
+            print(self._line(now - self._started), file=sys.stderr, flush=True)
+
+    def _line(self, seconds: float) -> str:
+        of = "" if self._total is None else f"/{self._amount(self._total)}"
+        line = f"{self._label}: {self._amount(self._done)}{of} {self._name}"
+        if (come := self._done - self._initial) and seconds > 0:
+            rate = come / seconds
+            line += f", {self._amount(rate)} {self._name}/s"
+            if self._total is not None and self._done < self._total:
+                line += f", {(self._total - self._done) / rate:.0f} s left"
+        return line
+
+    @property
+    def _name(self) -> str:
+        return "MB" if self._unit == "B" else self._unit
+
+    def _amount(self, count: float) -> str:
+        if self._unit == "B":
+            return f"{count / 2**20:.1f}"
+        return f"{count:,}" if isinstance(count, int) else f"{count:,.1f}"

@@ -1,0 +1,157 @@
+"""One image file to one RGB uint8 array, by written rules, or an ImageError that says why not.
+
+The rules, whatever the format (data/README.md has them as a table for users):
+
+- EXIF orientation is applied.
+- Transparency is laid over white.
+- Grey becomes three equal channels, CMYK becomes RGB.
+- 16-bit values are divided by 257; 32-bit and float pictures are stretched from their own minimum..maximum to 0..255.
+- Of an animation, or of several pages, the first picture counts.
+- A file that breaks off is an error, as is one of more than 2**28 pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+# OpenCV reads this once, when it is loaded. Its own bound, 2**30 pixels, would let one file take 3 GB.
+MAX_PIXELS = 2**28
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+from imgcluster.errors import ImageError  # noqa: E402
+
+RULES = 1  # part of the fingerprint: raise it when one of them changes
+JPEG_MAGIC = b"\xff\xd8\xff"
+TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+EXIF_MARKERS = (b"eXIf", b"EXIF")  # the chunk names of PNG and of WebP
+ORIENTATION_TAG = 0x0112
+WHITE = 255
+
+# What has to be done to a stored picture to see it upright, by the value of the orientation tag (EXIF 2.32, page 34).
+UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a regular file; anything else (a folder, a pipe, a broken link) is an ImageError."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise ImageError("is a folder" if stat.S_ISDIR(mode) else "is not a regular file")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError("broken link" if path.is_symlink() else "no such file") from None
+    except PermissionError:
+        raise ImageError("no permission to read it") from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not data:
+        raise ImageError("the file is empty")
+    return data
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """Decode the bytes of one image file into (height, width, 3) RGB uint8. Raises ImageError."""
+    if data.startswith(JPEG_MAGIC):  # never transparent or deep, and OpenCV itself turns it upright
+        return np.asarray(cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+    stored = _decode(data, cv2.IMREAD_UNCHANGED)
+    if stored.ndim == 3 and stored.shape[2] == 4 and data.startswith(TIFF_MAGICS):
+        stored = _four_channel_tiff(stored, data)
+    return _upright(_to_rgb(_to_uint8(stored)), data)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read one image file into (height, width, 3) RGB uint8. Raises ImageError, whose text is the reason alone."""
+    return decode_image(read_bytes(Path(path)))
+
+
+def _decode(data: bytes, flags: int) -> np.ndarray:
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        if "MAX_IMAGE" in str(error):
+            raise ImageError(f"declares more than {MAX_PIXELS:,} pixels") from None
+        decoded = None
+    if decoded is None or not decoded.size:
+        raise ImageError("not an image OpenCV can decode, or a damaged one")
+    return np.asarray(decoded)
+
+
+def _to_uint8(image: np.ndarray) -> np.ndarray:
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == np.uint16:
+        return np.asarray((image.astype(np.uint32) + 128) // 257, dtype=np.uint8)
+    wide = image.astype(np.float64)
+    if not np.isfinite(wide).all():
+        raise ImageError("holds values that are not finite")
+    low = wide.min()
+    spread = (wide.max() - low) or 1.0
+    return np.asarray(((wide - low) * (255.0 / spread)).round(), dtype=np.uint8)
+
+
+def _to_rgb(image: np.ndarray) -> np.ndarray:
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if channels == 1:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    if channels == 2:
+        grey, alpha = image[..., :1], image[..., 1:]
+        return np.repeat(_over_white(grey, alpha), 3, axis=2)
+    if channels == 3:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if channels == 4:
+        return _over_white(image[..., 2::-1], image[..., 3:])
+    raise ImageError(f"has {channels} channels; 1 to 4 can be read")
+
+
+def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    weight = alpha.astype(np.uint16)
+    return ((colour * weight + WHITE * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+def _upright(image: np.ndarray, data: bytes) -> np.ndarray:
+    """Turn a picture that was decoded unchanged; OpenCV does it only where it also throws transparency away."""
+    if data.startswith(TIFF_MAGICS) or not any(marker in data for marker in EXIF_MARKERS):
+        return image
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as header:
+            orientation = header.getexif().get(ORIENTATION_TAG)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return image  # damaged metadata does not spoil a picture that could be decoded
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else np.ascontiguousarray(turn(image))
+
+
+def _four_channel_tiff(stored: np.ndarray, data: bytes) -> np.ndarray:
+    """Mend what OpenCV hands out alike: four inks, and colours that libtiff has multiplied with their alpha (8-bit)."""
+    if _is_cmyk(data):
+        return _decode(data, cv2.IMREAD_COLOR)
+    if stored.dtype != np.uint8:
+        return stored
+    return stored[..., :3] + (WHITE - stored[..., 3:])  # over white: colour * alpha + white * (1 - alpha)
+
+
+def _is_cmyk(data: bytes) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as header:
+            return header.mode == "CMYK"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False

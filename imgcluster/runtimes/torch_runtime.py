@@ -1,0 +1,68 @@
+"""The network executed by torch, on the CPU or on one GPU."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from torch import nn
+
+from imgcluster.catalog import Recipe
+from imgcluster.runtimes.hardware import DTYPES
+
+logger = logging.getLogger(__name__)
+
+# Images at a time. On the CPU more of them gain nothing, and the last batch is filled up to this number.
+LARGE_SIDE = 320
+BATCH_SIZES = {("cpu", True): 4, ("cpu", False): 16, ("cuda", True): 64, ("cuda", False): 256}
+
+
+def auto_batch_size(device: torch.device, side: int) -> int:
+    """Return the number of images of side x side to compute at a time."""
+    return BATCH_SIZES[device.type, side >= LARGE_SIDE]
+
+
+class TorchRuntime:
+    """Callable: (n, side, side, 3) uint8 -> (n, dim) float32."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, device: torch.device, precision: str) -> None:
+        self._device = device
+        self._dtype = DTYPES[precision]
+        self._network = network.to(device, self._dtype).to(memory_format=torch.channels_last)
+        self._scale = recipe.scale
+        self._mean = self._channel_values(recipe.mean)
+        self._std = self._channel_values(recipe.std)
+        self._chunk: int | None = None
+        if device.type == "cuda" and precision == "fp32":  # TF32 keeps 10 bits of what was asked for in full
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
+
+    def buffer(self, batch_size: int, side: int) -> np.ndarray:
+        """Return an array for batches, in memory from which the device copies quickly."""
+        shape = (batch_size, side, side, 3)
+        return torch.zeros(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda").numpy()
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute the features of a batch. When the GPU's memory runs out, goes on with half as many at a time."""
+        while True:
+            chunk = self._chunk or len(pixels)
+            try:
+                parts = [self._run(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk)]
+                return np.concatenate(parts)
+            except torch.OutOfMemoryError:
+                if chunk == 1:
+                    raise
+            self._chunk = chunk // 2
+            torch.cuda.empty_cache()
+            logger.warning("GPU memory ran out: going on with %d images at a time instead of %d", self._chunk, chunk)
+
+    @torch.inference_mode()
+    def _run(self, pixels: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(pixels).to(self._device, non_blocking=True)
+        values = batch.permute(0, 3, 1, 2).float()  # a view: channels last in memory already
+        values = values.div_(self._scale).sub_(self._mean).div_(self._std)
+        return np.asarray(self._network(values.to(self._dtype)).float().cpu().numpy())
+
+    def _channel_values(self, values: tuple[float, float, float]) -> torch.Tensor:
+        return torch.tensor(values, device=self._device).view(1, 3, 1, 1)

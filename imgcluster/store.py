@@ -1,0 +1,265 @@
+"""Features on disk, kept between runs: shards of rows, found by the image they were made from.
+
+One folder for each fingerprint, so that vectors made in another way can never be taken for these:
+
+    <store>/<backbone>-<layer>-<fingerprint>/
+        meta.json            format, fingerprint, what shaped it, dim
+        vectors-00000.npy    (rows, dim) float32
+        index-00000.json     one entry a row: path, size, mtime_ns, ctime_ns, digest of the file's bytes
+        lock                 held by the process that writes
+
+A shard counts once its index has its final name; that rename is the last step of writing it, so a kill at any moment
+leaves whole shards and perhaps files that nobody looks at. Each batch becomes a small shard of its own at once; small
+ones are joined when enough have come together, and the joined one is in place before they are removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from imgcluster.errors import StoreError
+from imgcluster.files import remove_temporary, replacing, write_whole
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+SHARD_BYTES = 64 * 2**20
+FINGERPRINT_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class ImageKey:
+    """What tells that a file is the one its vector was made from. `digest` is of its bytes; "" when not yet read."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: str = ""
+
+    @property
+    def stamp(self) -> tuple[str, int, int, int]:
+        """All that can be known without reading the file."""
+        return self.path, self.size, self.mtime_ns, self.ctime_ns
+
+
+def image_key(path: Path) -> ImageKey:
+    """Return the key of a file without reading it. Raises OSError where there is none."""
+    status = path.stat()
+    return ImageKey(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the digest by which equal files are known wherever they lie: 128 bits of BLAKE2b, as hex."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def fingerprint_of(shaped_by: dict[str, Any]) -> str:
+    """Hash everything that shapes a feature. `shaped_by` must be JSON-serialisable; the order of keys is no matter."""
+    canonical = json.dumps(shaped_by, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a vector lies: the number of its shard, and its row there."""
+
+    shard: int
+    row: int
+
+
+class FeatureStore:
+    """The vectors of one fingerprint. Opened for writing by one process at a time.
+
+    >>> with FeatureStore(Path("outputs/features"), shaped_by) as store:
+    ...     known = store.find(image_key(path))
+    """
+
+    def __init__(self, root: Path, shaped_by: dict[str, Any]) -> None:
+        self.fingerprint = fingerprint_of(shaped_by)
+        name = re.sub(r"[^\w.-]+", "_", f"{shaped_by.get('backbone', 'features')}-{shaped_by.get('layer', 'vectors')}")
+        self.folder = root / f"{name}-{self.fingerprint}"
+        self._shaped_by = shaped_by
+        self._by_stamp: dict[tuple[str, int, int, int], Location] = {}
+        self._by_digest: dict[str, Location] = {}
+        self._keys: dict[int, list[ImageKey]] = {}
+        self._maps: dict[int, np.ndarray] = {}
+        self._small: list[int] = []
+        self._lock = FileLock(self.folder / "lock")
+
+    def __enter__(self) -> FeatureStore:
+        """Take the lock and read the index. Raises StoreError: locked, not writable, damaged, of a newer format."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"{str(self.folder)!r} is in use by another run; wait for it to end, or set features.store elsewhere"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"features.store: {str(self.folder)!r} cannot be used: {error.strerror}") from None
+        try:
+            self._check_meta()
+            self._remove_leftovers()
+            self._load()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Join the small shards, unless something went wrong, and let go of the lock."""
+        try:
+            if kind is None:
+                self._join_small()
+        finally:
+            self._maps.clear()
+            self._lock.release()
+
+    def __len__(self) -> int:
+        return sum(len(keys) for keys in self._keys.values())
+
+    def find(self, key: ImageKey) -> Location | None:
+        """Return where the vector of an image lies: by its path and times, or by its bytes if its digest is known."""
+        found = self._by_stamp.get(key.stamp)
+        return found if found is not None or not key.digest else self._by_digest.get(key.digest)
+
+    def append(self, keys: list[ImageKey], vectors: np.ndarray) -> None:
+        """Add rows for good: (len(keys), dim) float32. When this returns, a kill does not lose them."""
+        number = self._write_shard(keys, vectors)
+        self._small.append(number)
+        if sum(self._maps[small].nbytes for small in self._small) >= SHARD_BYTES:
+            self._join_small()
+
+    def vectors(self, keys: list[ImageKey]) -> np.ndarray:
+        """Gather the rows of images that `find` knows, in the order asked for: (len(keys), dim) float32."""
+        places = [place for key in keys if (place := self.find(key)) is not None]
+        if len(places) < len(keys):
+            raise KeyError(f"{len(keys) - len(places)} images have no features in {str(self.folder)!r}")
+        dim = next(iter(self._maps.values())).shape[1] if self._maps else 0
+        out = np.empty((len(places), dim), np.float32)
+        shards = np.array([place.shard for place in places], dtype=np.int64)
+        rows = np.array([place.row for place in places], dtype=np.int64)
+        for shard in np.unique(shards):
+            wanted = np.flatnonzero(shards == shard)
+            out[wanted] = self._maps[int(shard)][rows[wanted]]
+        return out
+
+    # How the files are written and read.
+
+    def _check_meta(self) -> None:
+        path = self.folder / "meta.json"
+        meta = {"format": FORMAT, "fingerprint": self.fingerprint, "shaped_by": self._shaped_by}
+        if not path.exists():
+            write_whole(path, json.dumps(meta, indent=2).encode())
+            return
+        found = self._read_json(path)
+        if found.get("format", 0) > FORMAT:
+            raise StoreError(
+                f"{str(self.folder)!r} comes from a newer imgcluster (format {found['format']}); "
+                "update imgcluster, or set features.store elsewhere"
+            )
+        if found.get("fingerprint") != self.fingerprint:
+            raise StoreError(f"{str(path)!r} belongs to other features; remove the folder, or set features.store")
+
+    def _read_json(self, path: Path) -> dict[str, Any]:
+        try:
+            found = json.loads(path.read_bytes())
+        except OSError as error:
+            raise StoreError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise StoreError(f"{str(path)!r} is damaged; remove {str(self.folder)!r}, its features are made again")
+        return found
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process was about to write, and shards that were joined but not yet removed."""
+        remove_temporary(self.folder)
+        indexed = {_number(path) for path in self.folder.glob("index-*.json")}
+        for path in self.folder.glob("vectors-*.npy"):
+            if _number(path) not in indexed:
+                path.unlink(missing_ok=True)
+
+    def _load(self) -> None:
+        for path in sorted(self.folder.glob("index-*.json"), key=_number):
+            number = _number(path)
+            try:
+                keys, rows = self._read_shard(path, number)
+            except (OSError, EOFError, ValueError, KeyError, TypeError, StoreError):
+                logger.warning(
+                    "%s: shard %05d is damaged and was removed; its images are done again", self.folder, number
+                )
+                self._remove_shard(number)
+                continue
+            self._admit(number, keys, rows)
+            if rows.nbytes < SHARD_BYTES:
+                self._small.append(number)
+
+    def _read_shard(self, path: Path, number: int) -> tuple[list[ImageKey], np.ndarray]:
+        index = self._read_json(path)
+        keys = [ImageKey(*row) for row in index["images"]]
+        rows = np.load(self._vectors_path(number), mmap_mode="r", allow_pickle=False)
+        if index["fingerprint"] != self.fingerprint or rows.dtype != np.float32 or rows.shape[:-1] != (len(keys),):
+            raise ValueError("index and vectors do not belong together")
+        return keys, rows
+
+    def _admit(self, number: int, keys: list[ImageKey], rows: np.ndarray) -> None:
+        self._keys[number] = keys
+        self._maps[number] = rows
+        for row, key in enumerate(keys):
+            self._by_stamp[key.stamp] = self._by_digest[key.digest] = Location(number, row)
+
+    def _write_shard(self, keys: list[ImageKey], vectors: np.ndarray) -> int:
+        number = max(self._keys, default=-1) + 1
+        rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        index = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "images": [(*key.stamp, key.digest) for key in keys],
+        }
+        with replacing(self._vectors_path(number)) as file:
+            np.save(file, rows, allow_pickle=False)
+        write_whole(self._index_path(number), json.dumps(index).encode())
+        self._admit(number, keys, np.load(self._vectors_path(number), mmap_mode="r"))
+        return number
+
+    def _join_small(self) -> None:
+        if len(self._small) < 2:
+            return
+        joined, self._small = self._small, []
+        keys = [key for number in joined for key in self._keys[number]]
+        number = self._write_shard(keys, np.concatenate([self._maps[number] for number in joined]))
+        if self._maps[number].nbytes < SHARD_BYTES:
+            self._small.append(number)
+        for old in joined:
+            del self._keys[old], self._maps[old]
+            self._remove_shard(old)
+
+    def _remove_shard(self, number: int) -> None:
+        self._index_path(number).unlink(missing_ok=True)  # first, so that no index is ever without its vectors
+        self._vectors_path(number).unlink(missing_ok=True)
+
+    def _vectors_path(self, number: int) -> Path:
+        return self.folder / f"vectors-{number:05d}.npy"
+
+    def _index_path(self, number: int) -> Path:
+        return self.folder / f"index-{number:05d}.json"
+
+
+def _number(path: Path) -> int:
+    digits = re.findall(r"\d+", path.stem)
+    return int(digits[-1]) if digits else -1

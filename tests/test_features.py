@@ -1,0 +1,303 @@
+"""Features: the published recipe step by step, what the store saves, and what becomes of images that fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision import transforms
+
+from imgcluster import features as features_module
+from imgcluster.backbones import build_extractor, choose_backbone
+from imgcluster.catalog import BACKBONES
+from imgcluster.config import FeaturesConfig
+from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
+from imgcluster.features import extract_features
+from imgcluster.images import walk_images
+from imgcluster.runtimes.hardware import find_precision
+from imgcluster.tables import Features, ImageFile
+from imgcluster.weights import RANDOM_SEED
+
+from .conftest import ROOT, write_picture, write_pictures
+
+
+FRAMES = ROOT / "data/stage/test"
+
+
+def lite0(store: Path, **keys: object) -> FeaturesConfig:
+    return FeaturesConfig(backbone="efficientnet_lite0", store=store, **{"batch_size": 4, "precision": "fp32", **keys})
+
+
+def extracted(folder: Path, config: FeaturesConfig, **keys: object) -> Features:
+    return extract_features(walk_images(folder), config, show=False, **keys)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+@pytest.fixture(scope="module")
+def vgg16() -> torchvision.models.VGG:
+    """VGG16 as `weights: random` makes it, and with no ReLU in place, so that every layer's output stays as it was."""
+    torch.manual_seed(RANDOM_SEED)
+    model = torchvision.models.vgg16(weights=None).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.ReLU):
+            module.inplace = False
+    return model
+
+
+@pytest.fixture(scope="module")
+def vgg16_file(vgg16: torchvision.models.VGG, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("weights") / "vgg16.safetensors"
+    save_file(vgg16.state_dict(), path)
+    yield path
+    path.unlink()  # half a gigabyte
+
+
+def published_stage_features(model: torchvision.models.VGG, paths: list[Path]) -> np.ndarray:
+    """The task's own steps, one image at a time, as its winners published them."""
+    steps = transforms.Compose([transforms.CenterCrop(512), transforms.Resize(448), transforms.ToTensor()])
+    vectors = []
+    for path in paths:
+        bgr = cv2.imread(str(path))
+        batch = steps(Image.fromarray(bgr)).unsqueeze(0)
+        with torch.no_grad():
+            x = model.features(batch)
+            x = torch.flatten(model.avgpool(x), 1)
+            vectors.append(model.classifier[0](x).numpy()[0])
+    return np.stack(vectors)
+
+
+def test_stage_recipe_equals_the_published_steps(tmp_path: Path, vgg16: torchvision.models.VGG) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for frame in ("0000.jpg", "0120.jpg"):
+        shutil.copy(FRAMES / frame, folder)
+    smaller = cv2.resize(cv2.imread(str(FRAMES / "0060.jpg")), (301, 400))  # padded by the recipe
+    cv2.imwrite(str(folder / "small.png"), smaller)
+    config = FeaturesConfig(weights="random", preprocess="stage", precision="fp32", batch_size=2, store=tmp_path / "s")
+    found = extracted(folder, config)
+    assert found.vectors.shape == (3, 4096)
+    assert found.vectors.min() < 0  # before the ReLU
+    wanted = published_stage_features(vgg16, [image.path for image in found.images])
+    np.testing.assert_allclose(found.vectors, wanted, rtol=0, atol=1e-5)
+
+
+def test_backbone_recipe_equals_torchvisions_own_transform(
+    tmp_path: Path, pictures: Path, vgg16: torchvision.models.VGG, vgg16_file: Path
+) -> None:
+    config = FeaturesConfig(weights=vgg16_file, precision="fp32", batch_size=4, store=tmp_path / "s")
+    paths = walk_images(pictures)[:2]
+    found = extract_features(paths, config, show=False).vectors
+    transform = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms()
+    with torch.no_grad():
+        batch = torch.stack([transform(Image.open(image.path).convert("RGB")) for image in paths])
+        wanted = vgg16.classifier[0](torch.flatten(vgg16.avgpool(vgg16.features(batch)), 1)).numpy()
+    assert cosine(found, wanted).min() > 0.9999  # Pillow and OpenCV decode a JPEG to pixels that differ by one or two
+
+
+@pytest.mark.parametrize("layer", ["fc6", "relu6", "fc7", "relu5_3", "pool3", "avgpool", "conv1_1", "features.28"])
+def test_layers_by_name_equal_a_forward_pass_by_hand(
+    layer: str, vgg16: torchvision.models.VGG, vgg16_file: Path
+) -> None:
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    extractor = build_extractor(choose_backbone(FeaturesConfig(weights=vgg16_file, layer=layer)))
+    last = {"relu5_3": 29, "pool3": 16, "conv1_1": 0, "features.28": 28}.get(layer, 30)
+    with torch.no_grad():
+        found = extractor(pixels)
+        wanted = vgg16.features[: last + 1](pixels)
+        if last == 30:
+            wanted = vgg16.avgpool(wanted)
+        if layer in ("fc6", "relu6", "fc7"):
+            wanted = vgg16.classifier[: {"fc6": 1, "relu6": 2, "fc7": 4}[layer]](torch.flatten(wanted, 1))
+    torch.testing.assert_close(found, wanted.mean((2, 3)) if wanted.ndim == 4 else wanted, rtol=0, atol=1e-6)
+
+
+def test_a_wrong_layer_gets_the_nearest_names(vgg16_file: Path) -> None:
+    config = FeaturesConfig(weights=vgg16_file, layer="relu5_4")
+    with pytest.raises(ConfigError, match=r"features.layer: VGG has no layer 'relu5_4'; near it: relu5_3"):
+        build_extractor(choose_backbone(config))
+
+
+def test_the_embedded_default_tells_pictures_apart(tmp_path: Path, pictures: Path) -> None:
+    found = extracted(pictures, lite0(tmp_path / "s")).vectors
+    assert found.shape == (12, 1280)
+    unit = found / np.linalg.norm(found, axis=1, keepdims=True)
+    likeness = unit @ unit.T
+    same = np.equal.outer(np.arange(12) % 3, np.arange(12) % 3)
+    assert likeness[same].min() > likeness[~same].max()
+
+
+def test_rows_depend_neither_on_neighbours_nor_on_failures(tmp_path: Path, pictures: Path) -> None:
+    whole = extracted(pictures, lite0(tmp_path / "a"))
+    (pictures / "0001b.jpg").write_text("not an image")
+    (pictures / "0004.jpg").unlink()
+    other = extracted(pictures, lite0(tmp_path / "b"))
+    assert [failure.image.id for failure in other.failures] == ["0001b.jpg"]
+    kept = [row for row, id in enumerate(whole.ids) if id != "0004.jpg"]
+    assert other.ids == [whole.ids[row] for row in kept]
+    np.testing.assert_array_equal(other.vectors, whole.vectors[kept])
+
+
+def test_a_second_run_builds_no_network(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = extracted(pictures, lite0(tmp_path / "s"))
+    assert (first.info["computed"], first.info["reused"]) == (12, 0)
+    monkeypatch.setattr(features_module, "build_extractor", lambda choice: pytest.fail("a network was built"))
+    second = extracted(pictures, lite0(tmp_path / "s"))
+    assert (second.info["computed"], second.info["reused"]) == (0, 12)
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+
+
+def test_added_images_cost_only_themselves(tmp_path: Path, pictures: Path) -> None:
+    extracted(pictures, lite0(tmp_path / "s"))
+    write_pictures(pictures, range(12, 15))
+    info = extracted(pictures, lite0(tmp_path / "s")).info
+    assert (info["computed"], info["reused"]) == (3, 12)
+
+
+def test_moved_images_are_read_but_not_computed(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = extracted(pictures, lite0(tmp_path / "s"))
+    monkeypatch.setattr(features_module.TorchRuntime, "__call__", lambda self, pixels: pytest.fail("computed"))
+    moved = pictures.rename(tmp_path / "moved")
+    found = extracted(moved, lite0(tmp_path / "s"))
+    assert (found.info["computed"], found.info["reused"]) == (0, 12)
+    np.testing.assert_array_equal(found.vectors, first.vectors)
+
+
+def test_a_changed_image_is_done_again_even_with_its_old_times(tmp_path: Path, pictures: Path) -> None:
+    path = pictures / "0000.bmp"
+    write_picture(path, np.full((8, 8, 3), 10, np.uint8))
+    before, first = path.stat(), extracted(pictures, lite0(tmp_path / "s"))
+    write_picture(path, np.full((8, 8, 3), 200, np.uint8))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    second = extracted(pictures, lite0(tmp_path / "s"))
+    assert second.info["computed"] == 1
+    row = second.ids.index("0000.bmp")
+    assert not np.allclose(first.vectors[row], second.vectors[row])
+
+
+@pytest.mark.parametrize(
+    "change", [{"layer": "logits"}, {"preprocess": "stage"}, {"precision": "bf16"}, {"weights": "random"}]
+)
+def test_whatever_shapes_a_feature_makes_another_store(tmp_path: Path, pictures: Path, change: dict[str, str]) -> None:
+    images = walk_images(pictures)[:3]
+    first = extract_features(images, lite0(tmp_path / "s"), show=False)
+    second = extract_features(images, lite0(tmp_path / "s", **change), show=False)
+    assert second.info["computed"] == 3
+    assert second.info["fingerprint"] != first.info["fingerprint"]
+
+
+def test_batch_size_and_device_make_no_other_store(tmp_path: Path, pictures: Path) -> None:
+    extracted(pictures, lite0(tmp_path / "s"))
+    info = extracted(pictures, lite0(tmp_path / "s", batch_size="auto", device="cpu")).info
+    assert info["reused"] == 12
+
+
+def test_features_that_are_not_finite_are_failures(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = features_module.TorchRuntime.__call__
+
+    def spoilt(self: features_module.TorchRuntime, pixels: np.ndarray) -> np.ndarray:
+        rows = compute(self, pixels).copy()
+        rows[1, 7] = np.nan
+        return rows
+
+    monkeypatch.setattr(features_module.TorchRuntime, "__call__", spoilt)
+    found = extracted(pictures, lite0(tmp_path / "s"))
+    assert [failure.image.id for failure in found.failures] == ["0001.jpg", "0005.jpg", "0009.jpg"]
+    assert {failure.reason for failure in found.failures} == {"its features are not finite (NaN or infinity)"}
+    assert np.isfinite(found.vectors).all()
+
+
+def test_on_error_stop_names_the_image(tmp_path: Path, pictures: Path) -> None:
+    (pictures / "0003.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"0003.jpg': the file is empty \(images.on_error is stop\)"):
+        extracted(pictures, lite0(tmp_path / "s"), on_error="stop")
+
+
+def test_without_weights_the_fallback_is_taken_loudly(
+    tmp_path: Path, pictures: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = FeaturesConfig(backbone="vgg16", layer="fc7", preprocess="stage", store=tmp_path / "s")
+    found = extracted(pictures, config)
+    assert found.info["backbone"] == "efficientnet_lite0"
+    assert found.info["fallback"]["wanted"] == "vgg16"
+    assert found.vectors.shape == (12, 1280)
+    assert "FALLBACK: these are NOT features of vgg16, but of efficientnet_lite0" in caplog.text
+
+
+def test_without_a_fallback_the_run_stops_and_says_what_to_fetch(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(WeightsUnavailable) as raised:
+        extracted(pictures, FeaturesConfig(fallback=None, store=tmp_path / "s"))
+    message = str(raised.value)
+    wanted = Path(torch.hub.get_dir()) / "checkpoints" / "vgg16-397923af.pth"
+    assert f"put it at {wanted}" in message
+    assert "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0" in message
+    assert "\n" not in message
+
+
+def test_vgg16_weights_from_a_path_give_4096_columns(tmp_path: Path, pictures: Path, vgg16_file: Path) -> None:
+    config = FeaturesConfig(weights=vgg16_file, store=tmp_path / "s", batch_size=2, precision="fp32")
+    images = walk_images(pictures)[:2]
+    found = extract_features(images, config, show=False)
+    assert found.vectors.shape == (2, 4096)
+    assert (found.info["backbone"], found.info["weights_file"]) == ("vgg16", str(vgg16_file))
+    random = extract_features(images, config.model_copy(update={"weights": "random"}), show=False)
+    np.testing.assert_array_equal(found.vectors, random.vectors)
+
+
+def test_precision_and_device_that_are_not_here_are_refused(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(ConfigError, match="fp16 needs a GPU"):
+        extracted(pictures, lite0(tmp_path / "s", device="cpu", precision="fp16"))
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="'cuda:1' asked for, but torch sees no CUDA GPU here"):
+            extracted(pictures, lite0(tmp_path / "s", device="cuda:1"))
+
+
+def test_bf16_stays_close_to_fp32_where_auto_may_take_it(tmp_path: Path, vgg16_file: Path) -> None:
+    images = [ImageFile(path.stem, path) for path in sorted(FRAMES.glob("*.jpg"))[::53]]
+    config = FeaturesConfig(weights=vgg16_file, store=tmp_path / "s", batch_size=4, precision="fp32")
+    exact = extract_features(images, config, show=False).vectors
+    quick = extract_features(images, config.model_copy(update={"precision": "bf16"}), show=False).vectors
+    assert cosine(exact, quick).min() > 0.9995
+    assert find_precision("auto", torch.device("cpu"), BACKBONES["efficientnet_lite0"]) == "fp32"
+
+
+def test_memory_that_runs_out_halves_the_batch(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = extracted(pictures, lite0(tmp_path / "a")).vectors
+    run = features_module.TorchRuntime._run
+
+    def small_memory(self: features_module.TorchRuntime, pixels: np.ndarray) -> np.ndarray:
+        if len(pixels) > 2:
+            raise torch.OutOfMemoryError
+        return run(self, pixels)
+
+    monkeypatch.setattr(features_module.TorchRuntime, "_run", small_memory)
+    found = extracted(pictures, lite0(tmp_path / "b", batch_size=8)).vectors
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert caplog.text.count("GPU memory ran out") == 2
+    assert "going on with 2 images at a time instead of 4" in caplog.text
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_cpus_features(tmp_path: Path, pictures: Path) -> None:
+    on_cpu = extracted(pictures, lite0(tmp_path / "a", device="cpu")).vectors
+    on_gpu = extracted(pictures, lite0(tmp_path / "b", device="cuda")).vectors
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-3)

@@ -1,0 +1,155 @@
+"""Which images a run is about: walking folders, and reading ids from CSVs of every kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imgcluster.config import ImagesConfig
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.images import list_images, walk_images
+
+from .conftest import write_template
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def ids_of(folder: Path) -> list[str]:
+    return [image.id for image in walk_images(folder)]
+
+
+def test_folders_are_walked_in_natural_order(tmp_path: Path) -> None:
+    touch(tmp_path, "10.jpg", "2.jpg", "b/1.png", "B/03.JPG", "a10/x.tif", "a9/x.tif", "1.JPEG")
+    assert ids_of(tmp_path) == ["1.JPEG", "2.jpg", "10.jpg", "a9/x.tif", "a10/x.tif", "b/1.png", "B/03.JPG"]
+
+
+def test_both_cases_of_every_suffix_and_nothing_else(tmp_path: Path) -> None:
+    wanted = [f"x.{suffix}" for suffix in "jpg jpeg png bmp webp tif tiff gif ppm jp2".split()]
+    touch(
+        tmp_path,
+        *wanted,
+        *(f"upper/{name.upper()}" for name in wanted),
+        "notes.txt",
+        "jpg",
+        ".hidden.jpg",
+        ".git/a.png",
+    )
+    assert sorted(ids_of(tmp_path)) == sorted([*wanted, *(f"upper/{name.upper()}" for name in wanted)])
+
+
+def test_links_in_circles_end(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path / "a")
+    assert ids_of(tmp_path) == ["a/1.jpg"]
+
+
+def test_folders_and_broken_links_with_an_image_name_are_not_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "x.jpg/inside.png")
+    (tmp_path / "y.jpg").symlink_to("nowhere")
+    assert ids_of(tmp_path) == ["x.jpg", "x.jpg/inside.png", "y.jpg"]
+
+
+def test_a_name_that_is_not_utf8_becomes_a_writable_id(tmp_path: Path) -> None:
+    (tmp_path / b"caf\xe9.jpg".decode("utf-8", "surrogateescape")).touch()
+    assert ids_of(tmp_path) == ["caf\\xe9.jpg"]
+
+
+def test_an_empty_folder_and_a_missing_one_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no image below"):
+        walk_images(tmp_path)
+    with pytest.raises(ConfigError, match=r"images.folder: '.*nope' is not a folder \('.*' exists\)"):
+        list_images(ImagesConfig(folder=str(tmp_path / "nope")))
+
+
+def listed(tmp_path: Path, csv: bytes | str, **keys: str) -> list[str]:
+    path = tmp_path / "ids.csv"
+    path.write_bytes(csv.encode() if isinstance(csv, str) else csv)
+    config = ImagesConfig(folder=str(tmp_path), ids=str(path), **keys)
+    return [image.id for image in list_images(config)[0]]
+
+
+@pytest.mark.parametrize(
+    ("csv", "keys"),
+    [
+        ("ImageID,label\n0007,0\nNA,1\n1e5,2\n", {}),
+        ("\ufeffImageID,label\n0007,0\nNA,1\n1e5,2\n".encode(), {}),
+        ("ImageID,label\n0007,0\nNA,1\n1e5,2\n".encode("utf-16"), {}),
+        ("ImageID,label\n0007,0\nNA,1\n1e5,2\n".encode("utf-32"), {}),
+        ("größe,ImageID\n1,0007\n1,NA\n1,1e5\n".encode("cp1252"), {"encoding": "cp1252", "id_column": "ImageID"}),
+        ("x,ImageID\r\n,0007\r\n,NA\r\n,1e5\r\n", {"id_column": "ImageID"}),
+    ],
+    ids=["plain", "BOM", "UTF-16", "UTF-32", "cp1252", "CRLF"],
+)
+def test_ids_are_text_in_any_encoding(tmp_path: Path, csv: bytes, keys: dict[str, str]) -> None:
+    touch(tmp_path, "0007.jpg", "NA.jpg", "1e5.jpg")
+    assert listed(tmp_path, csv, **keys) == ["0007", "NA", "1e5"]
+
+
+@pytest.mark.parametrize(
+    ("csv", "message"),
+    [
+        ("ImageID\n1\n../../etc/passwd\n", "ids.csv row 2: id '../../etc/passwd' leads outside of images.folder"),
+        ("ImageID\n/etc/passwd\n", "ids.csv row 1: id '/etc/passwd' leads outside of images.folder"),
+        ("ImageID\n1\n2\n1\n", "ids.csv row 3: id '1' stands already in row 1"),
+        ("ImageID,x\n1,0\n,0\n", "ids.csv row 2: the id in column 'ImageID' is empty"),
+        ("ImageID\n1\n3\n4\n", "ids.csv row 2: 2 of 3 ids have no file: '3', '4' (tried '"),
+        ("ImageID\n", "ids.csv' has a header and no rows"),
+        ("", "ids.csv' is empty"),
+        ("ImageID;label\n1;0\n", "ids.csv' separates its columns by semicolons; commas are needed"),
+        ("ImageID,label\n1,0\n2,0,0,0\n", "ids.csv' is no valid CSV: "),
+        ("größe\n1\n".encode("cp1252"), "ids.csv' is not UTF-8; set images.encoding (for example cp1252)"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, csv: bytes | str, message: str) -> None:
+    touch(tmp_path, "1.jpg", "2.jpg")
+    with pytest.raises(ImgclusterError) as raised:
+        listed(tmp_path, csv)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_id_may_lie_deeper_but_not_outside(tmp_path: Path) -> None:
+    touch(tmp_path, "a/b/1.jpg", "2.jpg")
+    assert listed(tmp_path, "ImageID\na/b/1\na/../2\n") == ["a/b/1", "a/../2"]
+    with pytest.raises(ImageError, match="leads outside"):
+        listed(tmp_path, "ImageID\na/../../x\n")
+
+
+def test_a_missing_id_column_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no column 'ImageID' \(its columns: name, label\)"):
+        listed(tmp_path, "name,label\n1,0\n", id_column="ImageID")
+    with pytest.raises(ConfigError, match="has 2 columns called 'id'"):
+        listed(tmp_path, "id,id\n1,0\n")
+
+
+def test_a_wrong_pattern_is_told_with_the_right_one(tmp_path: Path) -> None:
+    touch(tmp_path, "1.PNG")
+    with pytest.raises(ImageError, match=r"""there is a '1.PNG': set images.file: "\{id\}.PNG\""""):
+        listed(tmp_path, "ImageID\n1\n")
+    with pytest.raises(ImageError, match=r"""set images.file: "\{id\}\""""):
+        listed(tmp_path, "ImageID\n1.PNG\n")
+
+
+def test_missing_files_can_be_let_through(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg")
+    assert listed(tmp_path, "ImageID\n1\n2\n", missing="skip") == ["1", "2"]
+
+
+def test_an_id_is_put_into_the_pattern_as_it_is(tmp_path: Path) -> None:
+    touch(tmp_path, "img_{x}_0.png")
+    assert listed(tmp_path, "ImageID\n{x}\n", file="img_{id}_0.png") == ["{x}"]
+
+
+def test_ten_thousand_ids_are_listed_in_order(tmp_path: Path) -> None:
+    write_template(tmp_path / "t.csv", range(9999, -1, -1))
+    touch(tmp_path, *(f"{number:04d}.jpg" for number in range(10_000)))
+    images, template = list_images(ImagesConfig(folder=str(tmp_path), ids=str(tmp_path / "t.csv")))
+    assert [image.id for image in images] == [f"{number:04d}" for number in range(9999, -1, -1)]
+    assert template is not None
+    assert list(template.frame.columns) == ["ImageID", "label", "note"]

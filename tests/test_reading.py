@@ -1,0 +1,187 @@
+"""One image file to RGB uint8: every written rule, on pictures whose right answer is known."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgcluster.errors import ImageError
+from imgcluster.reading import decode_image, read_image
+
+# A picture in which every corner differs, so that no turn and no swap of channels goes unnoticed.
+RGB = cv2.resize(
+    np.array([[[250, 20, 30], [20, 240, 40]], [[30, 40, 230], [240, 230, 20]]], np.uint8),
+    (48, 32),
+    interpolation=cv2.INTER_NEAREST,
+)
+ORIENTATION = 0x0112
+
+
+def encoded(format: str, picture: Image.Image | np.ndarray, **options: object) -> bytes:
+    image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def assert_close(found: np.ndarray, wanted: np.ndarray, most: int = 0) -> None:
+    assert found.dtype == np.uint8
+    assert found.shape == wanted.shape
+    # The median, not the maximum: lossy formats blur the edges between the four colours.
+    assert np.median(np.abs(found.astype(int) - wanted)) <= most
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM", "GIF"])
+def test_lossless_formats_give_the_exact_pixels(format: str) -> None:
+    np.testing.assert_array_equal(decode_image(encoded(format, RGB)), RGB)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "JPEG2000"])
+def test_lossy_formats_give_the_pixels_closely(format: str) -> None:
+    assert_close(decode_image(encoded(format, RGB)), RGB, most=6)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_orientation_is_applied(format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    data = encoded(format, RGB, exif=exif)
+    from PIL import ImageOps
+
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+    assert_close(decode_image(data), wanted, most=6)
+
+
+def test_exif_orientation_is_applied_where_there_is_transparency_too() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    opaque = Image.fromarray(RGB).convert("RGBA")
+    np.testing.assert_array_equal(decode_image(encoded("PNG", opaque, exif=exif)), np.rot90(RGB, -1))
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_transparency_is_laid_over_white(format: str) -> None:
+    picture = np.dstack([np.full((4, 4, 3), 100, np.uint8), np.zeros((4, 4), np.uint8)])
+    picture[0, :, 3], picture[1, :, 3] = 255, 51
+    found = decode_image(encoded(format, picture))
+    assert found[0, 0].tolist() == [100, 100, 100]
+    assert found[1, 0].tolist() == [224, 224, 224]  # 100 * 0.2 + 255 * 0.8
+    assert found[2, 0].tolist() == [255, 255, 255]
+
+
+def test_transparent_colour_of_a_palette_is_white() -> None:
+    picture = Image.new("P", (4, 4), 0)
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    picture.putpixel((1, 1), 1)
+    for format in ("GIF", "PNG"):
+        found = decode_image(encoded(format, picture, transparency=0))
+        assert found[0, 0].tolist() == [255, 255, 255], format
+        assert found[1, 1].tolist() == [0, 255, 0], format
+
+
+def test_grey_and_grey_with_alpha_become_three_channels() -> None:
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    np.testing.assert_array_equal(decode_image(encoded("PNG", grey)), np.dstack([grey] * 3))
+    with_alpha = Image.merge("LA", (Image.fromarray(grey), Image.new("L", (8, 8), 255)))
+    np.testing.assert_array_equal(decode_image(encoded("PNG", with_alpha)), np.dstack([grey] * 3))
+
+
+def test_one_bit_pictures_are_black_and_white() -> None:
+    picture = Image.new("1", (4, 4), 0)
+    picture.putpixel((0, 0), 1)
+    found = decode_image(encoded("PNG", picture))
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert found[1, 1].tolist() == [0, 0, 0]
+
+
+def test_sixteen_bit_values_are_divided_by_257() -> None:
+    deep = np.array([[0, 257, 65535, 32768]], np.uint16)
+    data = cv2.imencode(".png", deep)[1].tobytes()
+    assert decode_image(data)[0, :, 0].tolist() == [0, 1, 255, 128]
+
+
+def test_float_pictures_are_stretched_from_their_own_range() -> None:
+    data = cv2.imencode(".tif", np.array([[-1.0, 0.0, 1.0]], np.float32))[1].tobytes()
+    assert decode_image(data)[0, :, 0].tolist() == [0, 128, 255]
+    constant = cv2.imencode(".tif", np.full((2, 2), 7.0, np.float32))[1].tobytes()
+    assert decode_image(constant).max() == 0
+    broken = cv2.imencode(".tif", np.array([[np.nan, 0.0]], np.float32))[1].tobytes()
+    with pytest.raises(ImageError, match="not finite"):
+        decode_image(broken)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_cmyk_becomes_rgb(format: str) -> None:
+    inks = Image.fromarray(RGB).convert("CMYK")
+    assert_close(decode_image(encoded(format, inks)), RGB, most=8)
+
+
+def test_of_an_animation_the_first_frame_counts() -> None:
+    other = Image.fromarray(255 - RGB)
+    for format in ("GIF", "PNG"):
+        data = encoded(format, RGB, save_all=True, append_images=[other])
+        np.testing.assert_array_equal(decode_image(data), RGB, err_msg=format)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP"])
+@pytest.mark.parametrize("tenths", [1, 5, 9])
+def test_a_file_that_breaks_off_never_raises_anything_but_an_image_error(format: str, tenths: int) -> None:
+    data = encoded(format, cv2.resize(RGB, (200, 150)))
+    try:
+        assert decode_image(data[: len(data) * tenths // 10]).shape == (150, 200, 3)
+    except ImageError as error:
+        assert str(error) == "not an image OpenCV can decode, or a damaged one"  # noqa: PT017
+
+
+def test_declared_size_is_bounded() -> None:
+    data = bytearray(encoded("PNG", RGB))
+    data[16:24] = struct.pack(">II", 60000, 60000)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    with pytest.raises(ImageError, match=r"declares more than 268,435,456 pixels"):
+        decode_image(bytes(data))
+
+
+def test_reasons_name_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nothing.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    reasons = {
+        "folder.jpg": "is a folder",
+        "empty.jpg": "the file is empty",
+        "text.jpg": "not an image OpenCV can decode, or a damaged one",
+        "link.jpg": "broken link",
+        "pipe.jpg": "is not a regular file",
+        "absent.jpg": "no such file",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(ImageError) as raised:
+            read_image(tmp_path / name)
+        assert str(raised.value) == reason, name
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_no_permission_is_a_reason(tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.write_bytes(encoded("PNG", RGB))
+    path.chmod(0)
+    with pytest.raises(ImageError, match="no permission"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("name", ["über/straße.png", "写真.png", "emoji 🚀.png", "e\u0301.png"])
+def test_paths_with_any_unicode(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(encoded("PNG", RGB))
+    np.testing.assert_array_equal(read_image(path), RGB)

@@ -1,0 +1,149 @@
+"""The feature store: found again by path or by content, whole after a kill, never shared, never taken for another."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgcluster import store as store_module
+from imgcluster.errors import StoreError
+from imgcluster.store import FeatureStore, ImageKey, digest_bytes, fingerprint_of, image_key
+
+SHAPED_BY = {"backbone": "net", "layer": "fc6"}
+
+
+def keys(*numbers: int) -> list[ImageKey]:
+    return [ImageKey(f"/p/{number}", number, 1, 1, f"digest{number}") for number in numbers]
+
+
+def rows(*numbers: int) -> np.ndarray:
+    return np.array([[number, number / 3] for number in numbers], np.float32)
+
+
+def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1, 2), rows(1, 2))
+        store.append(keys(3), rows(3))
+        np.testing.assert_array_equal(store.vectors(keys(3, 1, 2, 1)), rows(3, 1, 2, 1))
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert len(store) == 3
+        np.testing.assert_array_equal(store.vectors(keys(2, 3)), rows(2, 3))
+        with pytest.raises(KeyError, match="1 images have no features"):
+            store.vectors(keys(1, 4))
+
+
+def test_an_image_is_known_by_its_stamp_or_by_its_bytes(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1), rows(1))
+        assert store.find(ImageKey("/p/1", 1, 1, 1)) is not None
+        assert store.find(ImageKey("/elsewhere", 1, 9, 9, "digest1")) is not None
+        for changed in (ImageKey("/p/1", 2, 1, 1), ImageKey("/p/1", 1, 2, 1), ImageKey("/p/1", 1, 1, 2)):
+            assert store.find(changed) is None
+        assert store.find(ImageKey("/elsewhere", 1, 9, 9)) is None
+
+
+def test_small_shards_are_joined_and_stay_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "SHARD_BYTES", 32)
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        for number in range(11):
+            store.append(keys(number), rows(number))
+            np.testing.assert_array_equal(store.vectors(keys(number, 0)), rows(number, 0))
+        folder = store.folder
+    shards = [np.load(path) for path in folder.glob("vectors-*.npy")]
+    assert sorted(len(shard) for shard in shards) == [3, 4, 4]
+    assert len(list(folder.glob("index-*.json"))) == 3
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(*range(11))), rows(*range(11)))
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1), rows(1))
+        folder = store.folder
+    (folder / "vectors-00007.npy").write_bytes(b"no index yet")
+    (folder / "index-00008.json.tmp").write_bytes(b"{")
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(1)), rows(1))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "index-00000.json",
+        "lock",
+        "meta.json",
+        "vectors-00000.npy",
+    ]
+
+
+@pytest.mark.parametrize("victim", ["vectors-00001.npy", "index-00001.json"])
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"{}", b"[1, 2]"])
+def test_a_damaged_shard_is_dropped_and_told(
+    tmp_path: Path, victim: str, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RuntimeError), FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1), rows(1))
+        store.append(keys(2), rows(2))
+        raise RuntimeError("ended before the small shards were joined")
+    (store.folder / victim).write_bytes(content)
+    with FeatureStore(tmp_path, SHAPED_BY) as again:
+        assert again.find(keys(1)[0]) is not None
+        assert again.find(keys(2)[0]) is None
+    assert "shard 00001 is damaged and was removed; its images are done again" in caplog.text
+
+
+def test_vectors_of_another_store_are_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with FeatureStore(tmp_path / "a", SHAPED_BY) as ours:
+        ours.append(keys(1), rows(1))
+    with FeatureStore(tmp_path / "b", {**SHAPED_BY, "layer": "fc7"}) as theirs:
+        theirs.append(keys(1), rows(9))
+    for name in ("vectors-00000.npy", "index-00000.json"):
+        (theirs.folder / name).replace(ours.folder / name)
+    with FeatureStore(tmp_path / "a", SHAPED_BY) as store:
+        assert len(store) == 0
+    assert "damaged" in caplog.text
+
+
+def test_everything_that_shapes_a_feature_is_in_the_fingerprint() -> None:
+    assert fingerprint_of({"a": 1, "b": [2]}) == fingerprint_of({"b": [2], "a": 1})
+    assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2})
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        meta = store.folder / "meta.json"
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "format": 99}))
+    with pytest.raises(StoreError, match=r"comes from a newer imgcluster \(format 99\)"):
+        FeatureStore(tmp_path, SHAPED_BY).__enter__()
+
+
+def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    open_store = (
+        "import sys; from pathlib import Path; from imgcluster.store import FeatureStore\n"
+        f"with FeatureStore(Path({str(tmp_path)!r}), {SHAPED_BY!r}): print('open', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", open_store], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    with pytest.raises(StoreError, match="is in use by another run; wait for it to end, or set features.store"):
+        FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    process.kill()
+    process.wait()
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert len(store) == 0
+
+
+def test_keys_of_files(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"abc")
+    before = image_key(path)
+    os.utime(path, ns=(1, 1))
+    assert image_key(path).mtime_ns == 1
+    assert image_key(path).stamp != before.stamp
+    (tmp_path / "link").symlink_to(path)
+    assert image_key(tmp_path / "link") == image_key(path)
+    assert digest_bytes(b"abc") != digest_bytes(b"abd")
