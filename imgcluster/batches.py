@@ -14,7 +14,7 @@ from imgcluster.catalog import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.preprocess import prepare
 from imgcluster.reading import decode_image, read_bytes
-from imgcluster.store import FeatureStore, ImageKey, digest_bytes, image_key
+from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.tables import ImageFile
 
 READ_AHEAD = 3  # batches: one in the network, one ready, one being read
@@ -75,9 +75,8 @@ def _collect(pixels: np.ndarray, futures: list[Future[Slot]]) -> Batch:
 
 def _fill(pixels: np.ndarray, image: ImageFile, recipe: Recipe, store: FeatureStore) -> Slot:
     try:
-        stamp = image_key(image.path)  # before reading: a change while it is read then shows the next time
-        data = read_bytes(image.path)
-        key = ImageKey(*stamp.stamp, digest=digest_bytes(data))
+        data, status = read_bytes(image.path)
+        key = image_key(image.path, status, data)
         if store.find(key) is not None:
             return Slot(image, key, known=True)
         prepare(decode_image(data), recipe, pixels)

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 import filelock
 
-from imgcluster import __version__
 from imgcluster.digests import hash_file
 from imgcluster.errors import WeightsUnavailable
 from imgcluster.progress import track
@@ -222,7 +221,7 @@ def _respond(job: _Job, start: int) -> tuple[http.client.HTTPResponse, int]:
 
 def _open(job: _Job, start: int) -> http.client.HTTPResponse:
     """Open the url in a thread that is left behind when it takes too long: name resolution has no timeout."""
-    request = urllib.request.Request(job.url, headers={"User-Agent": f"imgcluster/{__version__}"})  # noqa: S310 (checked)
+    request = urllib.request.Request(job.url, headers={"User-Agent": "imgcluster"})  # noqa: S310 (checked)
     if start:
         request.add_header("Range", f"bytes={start}-")
     opener = urllib.request.OpenerDirector()

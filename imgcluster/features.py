@@ -103,7 +103,7 @@ class _Work:
 
 def _stamp(path: Path) -> ImageKey | None:
     try:
-        return image_key(path)
+        return image_key(path, path.stat())
     except OSError:
         return None  # reading it will tell why
 

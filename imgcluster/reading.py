@@ -46,12 +46,15 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a regular file; anything else (a folder, a pipe, a broken link) is an ImageError."""
+def read_bytes(path: Path) -> tuple[bytes, os.stat_result]:
+    """Return the bytes of a regular file and its status; anything else (a folder, a pipe) is an ImageError.
+
+    The status is that before the reading: of a file that changes meanwhile, it will not be the status later.
+    """
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise ImageError("is a folder" if stat.S_ISDIR(mode) else "is not a regular file")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
         data = path.read_bytes()
     except FileNotFoundError:
         raise ImageError("broken link" if path.is_symlink() else "no such file") from None
@@ -61,7 +64,7 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not data:
         raise ImageError("the file is empty")
-    return data
+    return data, status
 
 
 def decode_image(data: bytes) -> np.ndarray:
@@ -76,7 +79,7 @@ def decode_image(data: bytes) -> np.ndarray:
 
 def read_image(path: Path) -> np.ndarray:
     """Read one image file into (height, width, 3) RGB uint8. Raises ImageError, whose text is the reason alone."""
-    return decode_image(read_bytes(Path(path)))
+    return decode_image(read_bytes(Path(path))[0])
 
 
 def _decode(data: bytes, flags: int) -> np.ndarray:
@@ -144,7 +147,7 @@ def _four_channel_tiff(stored: np.ndarray, data: bytes) -> np.ndarray:
         return _decode(data, cv2.IMREAD_COLOR)
     if stored.dtype != np.uint8:
         return stored
-    return stored[..., :3] + (WHITE - stored[..., 3:])  # over white: colour * alpha + white * (1 - alpha)
+    return np.asarray(stored[..., :3] + (WHITE - stored[..., 3:]))  # over white: colour * alpha + white * (1 - alpha)
 
 
 def _is_cmyk(data: bytes) -> bool:

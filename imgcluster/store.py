@@ -54,10 +54,10 @@ class ImageKey:
         return self.path, self.size, self.mtime_ns, self.ctime_ns
 
 
-def image_key(path: Path) -> ImageKey:
-    """Return the key of a file without reading it. Raises OSError where there is none."""
-    status = path.stat()
-    return ImageKey(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def image_key(path: Path, status: os.stat_result, data: bytes | None = None) -> ImageKey:
+    """Return the key of a file of this status; without its bytes, one that is found by the status alone."""
+    digest = "" if data is None else digest_bytes(data)
+    return ImageKey(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)
 
 
 def digest_bytes(data: bytes) -> str:

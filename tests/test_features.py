@@ -29,7 +29,6 @@ from imgcluster.weights import RANDOM_SEED
 
 from .conftest import ROOT, write_picture, write_pictures
 
-
 FRAMES = ROOT / "data/stage/test"
 
 

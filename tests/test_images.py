@@ -29,7 +29,7 @@ def test_folders_are_walked_in_natural_order(tmp_path: Path) -> None:
 
 
 def test_both_cases_of_every_suffix_and_nothing_else(tmp_path: Path) -> None:
-    wanted = [f"x.{suffix}" for suffix in "jpg jpeg png bmp webp tif tiff gif ppm jp2".split()]
+    wanted = [f"x.{suffix}" for suffix in ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "gif", "ppm", "jp2"]]
     touch(
         tmp_path,
         *wanted,

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Choice:
-    """A backbone, the layer that is read, its weights and its input. `fallback` says why it is not the one asked for."""
+    """A backbone, its layer, weights and input; and, in `fallback`, why it is not the one asked for."""
 
     backbone: Backbone
     layer: str
@@ -56,7 +56,7 @@ def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
 def _fall_back(wanted: Backbone, taken: Backbone, reason: str, progress: bool) -> Choice:
     weights = find_weights(taken, "imagenet", progress=progress)
     logger.warning(
-        "FALLBACK: these are NOT features of %s, but of %s (%s), because %s. To stop instead: features.fallback: null",
+        "FALLBACK: these are NOT features of %s, but of %s (%s)\n  why: %s\n  to stop instead: features.fallback: null",
         wanted.name,
         taken.name,
         taken.default_layer,

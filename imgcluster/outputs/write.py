@@ -34,7 +34,7 @@ def write_outputs(folder: RunFolder, run: Run) -> None:
     """Write submission, clusters, clusterer and record into an open run folder. Raises OutputError."""
     files: dict[str, Writer] = {
         CLUSTERS: _csv_writer(clusters_table(run)),
-        CLUSTERER: lambda file: np.savez(file, allow_pickle=False, **run.clusters.state),
+        CLUSTERER: lambda file: np.savez(file, **run.clusters.state),
     }
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(make_submission(run)), **files}

@@ -1,0 +1,1 @@
+"""Speed and scores, measured side by side in one run: `python -m tests.benchmarks`."""

@@ -1,0 +1,37 @@
+"""The command: `python -m tests.benchmarks [NAME ...] [--quick]` prints a table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+
+from tests.benchmarks.gpu import gpu
+from tests.benchmarks.rows import Row, header, line
+from tests.benchmarks.scores import scores
+from tests.benchmarks.second_run import second_run
+from tests.benchmarks.stage import stage
+
+BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
+    "stage": stage,
+    "second-run": second_run,
+    "scores": scores,
+    "gpu": gpu,
+}
+
+
+def main() -> None:
+    """Run the benchmarks named, or all, and print each row as soon as it is known."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(BENCHMARKS)}; without, all")
+    parser.add_argument("--quick", action="store_true", help="fewer frames and rounds, for a first look")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    print(header())
+    for name in arguments.names or BENCHMARKS:
+        for row in BENCHMARKS[name](arguments.quick):
+            print(line(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

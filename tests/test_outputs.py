@@ -1,0 +1,213 @@
+"""What a run writes: the template's exact shape, tables that agree, a folder of one config, nothing half-written."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imgcluster
+from imgcluster.clusters import centroid_distances
+from imgcluster.config import load_config
+from imgcluster.errors import ConfigError, ImageError, OutputError
+from imgcluster.outputs import run_folder
+from imgcluster.transforms import apply_transform
+
+FILES = ["clusterer.npz", "clusters.csv", "run.json", "submission.csv"]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run(config_file: Path, *overrides: str, force: bool = False) -> imgcluster.Run:
+    return imgcluster.run(load_config(config_file, overrides), force=force, show=False)
+
+
+def test_submission_has_the_templates_shape(tmp_path: Path, config_file: Path) -> None:
+    run(config_file)
+    template, submission = tmp_path / "template.csv", tmp_path / "out" / "submission.csv"
+    assert submission.read_text().splitlines()[0] == "ImageID,label,note"
+    wanted, found = rows(template), rows(submission)
+    assert [row["ImageID"] for row in found] == [f"{number:04d}" for number in range(12)]
+    assert [row["note"] for row in found] == [row["note"] for row in wanted] == ["a, b"] * 12
+    labels = [row["label"] for row in found]
+    assert set(labels) == {"0", "1", "2"}
+    assert labels == labels[:3] * 4  # red, green, blue
+
+
+def test_quotes_newlines_and_odd_columns_survive(tmp_path: Path, config_file: Path) -> None:
+    (tmp_path / "template.csv").write_text(
+        'x,ImageID,label,,x\n"say ""hi""",0000,,é,1\n"two\nlines",0001,,"a,b",2\n,0002,,NA,3\n', encoding="utf-8"
+    )
+    run(config_file, "images.id_column=ImageID")
+    with (tmp_path / "out" / "submission.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["x", "ImageID", "label", "", "x"]
+    assert [[row[0], row[1], row[3], row[4]] for row in found[1:]] == [
+        ['say "hi"', "0000", "é", "1"],
+        ["two\nlines", "0001", "a,b", "2"],
+        ["", "0002", "NA", "3"],
+    ]
+
+
+def test_a_template_of_ids_alone_gets_a_label_column(tmp_path: Path, config_file: Path) -> None:
+    (tmp_path / "template.csv").write_text("name\n0001\n0000\n0002\n")
+    run(config_file, "outputs.label_column=stage")
+    assert [list(row) for row in rows(tmp_path / "out" / "submission.csv")] == [["name", "stage"]] * 3
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("lable", r"has no column 'lable' \(its columns: ImageID, label, note\)"),
+        ("ImageID", "'ImageID' is the column of the ids"),
+    ],
+)
+def test_a_label_column_that_spoils_the_template_is_refused(
+    tmp_path: Path, config_file: Path, column: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(config_file, f"outputs.label_column={column}")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "store").exists()
+
+
+def test_clusters_csv_agrees_with_the_submission_and_the_clusterer(tmp_path: Path, config_file: Path) -> None:
+    found = run(config_file, "clusters.transform=[standardize, {pca: 3}]")
+    table = rows(tmp_path / "out" / "clusters.csv")
+    assert [row["cluster"] for row in table] == [row["label"] for row in rows(tmp_path / "out" / "submission.csv")]
+    with np.load(tmp_path / "out" / "clusterer.npz", allow_pickle=False) as arrays:
+        state = dict(arrays)
+    distances = centroid_distances(apply_transform(found.features.vectors, state), state["centroids"])
+    assert [int(row["cluster"]) for row in table] == distances.argmin(1).tolist()
+    np.testing.assert_allclose([float(row["distance"]) for row in table], distances.min(1), rtol=1e-5)
+    np.testing.assert_allclose(
+        [float(row["runner_up_distance"]) for row in table], np.sort(distances, 1)[:, 1], rtol=1e-5
+    )
+    assert {row["status"] for row in table} == {"ok"}
+
+
+def test_a_failed_image_keeps_its_row(tmp_path: Path, config_file: Path, pictures: Path) -> None:
+    (pictures / "0004.jpg").write_bytes(b"")
+    (pictures / "0005.jpg").unlink()
+    found = run(config_file, "images.missing=skip", "clusters.numbering=size")
+    table = rows(tmp_path / "out" / "clusters.csv")
+    assert [(row["id"], row["cluster"], row["error"]) for row in table if row["status"] == "failed"] == [
+        ("0004", "", "the file is empty"),
+        ("0005", "", "no such file"),
+    ]
+    submission = rows(tmp_path / "out" / "submission.csv")
+    assert [row["label"] for row in submission][4:6] == ["0", "0"]  # the largest cluster
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["counts"] == {"images": 12, "clustered": 10, "failed": 2, "dim": 1280}
+    assert [failure["reason"] for failure in record["failures"]] == ["the file is empty", "no such file"]
+    assert found.clusters.sizes.sum() == 10
+
+
+def test_run_json_says_what_was_done(tmp_path: Path, config_file: Path) -> None:
+    run(config_file)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["status"] == "done"
+    assert record["config"]["clusters"]["n_clusters"] == 3
+    features = record["features"]
+    assert (features["backbone"], features["layer"], features["fallback"]) == ("efficientnet_lite0", "avgpool", None)
+    assert features["weights_sha256"].startswith("57934424")
+    assert features["computed"] == 12
+    assert set(record["seconds"]) == {"images", "features", "clusters"}
+    assert record["versions"]["imgcluster"] == imgcluster.__version__
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", *FILES]
+
+
+def test_the_same_config_writes_the_same_bytes_again(tmp_path: Path, config_file: Path) -> None:
+    run(config_file)
+    first = {name: (tmp_path / "out" / name).read_bytes() for name in ("submission.csv", "clusters.csv")}
+    run(config_file, "features.batch_size=4", "features.device=cpu")
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in first} == first
+
+
+def test_another_configs_run_is_kept_unless_forced(tmp_path: Path, config_file: Path) -> None:
+    run(config_file)
+    before = (tmp_path / "out" / "submission.csv").read_bytes()
+    with pytest.raises(OutputError, match=r"another config \(clusters.n_clusters: 3 there, 2 here\).*--force"):
+        run(config_file, "clusters.n_clusters=2")
+    assert (tmp_path / "out" / "submission.csv").read_bytes() == before
+    run(config_file, "clusters.n_clusters=2", force=True)
+    assert {row["label"] for row in rows(tmp_path / "out" / "submission.csv")} == {"0", "1"}
+
+
+def test_files_of_somebody_else_are_kept_unless_forced(tmp_path: Path, config_file: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "submission.csv").write_text("precious")
+    with pytest.raises(OutputError, match="has a submission\\.csv that no run of imgcluster left there"):
+        run(config_file)
+    assert (tmp_path / "out" / "submission.csv").read_text() == "precious"
+    run(config_file, force=True)
+    assert len(rows(tmp_path / "out" / "submission.csv")) == 12
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_run_that_ends_between_two_files_leaves_whole_ones_and_can_be_repeated(
+    tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    replace, done = Path.replace, []
+
+    def replace_a_few(self: Path, target: Path) -> Path:
+        if self.parent == tmp_path / "out":
+            if len(done) == steps:
+                raise KeyboardInterrupt
+            done.append(target)
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder.Path, "replace", replace_a_few)
+        try:
+            run(config_file)
+        except KeyboardInterrupt:
+            for path in (tmp_path / "out").glob("*.csv"):
+                assert len(rows(path)) == 12
+            if done:
+                assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "writing"
+    run(config_file)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", *FILES]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "done"
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_the_old_run(
+    tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(config_file)
+    before = (tmp_path / "out" / "clusters.csv").read_bytes()
+    monkeypatch.setattr(run_folder.os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OutputError, match="cannot be written: No space left"):
+        run(config_file)
+    monkeypatch.undo()
+    assert (tmp_path / "out" / "clusters.csv").read_bytes() == before
+    assert not list((tmp_path / "out").glob("*.tmp"))
+
+
+def test_a_folder_without_a_csv_gives_a_submission_of_paths(tmp_path: Path, config_file: Path, pictures: Path) -> None:
+    (pictures / "deeper").mkdir()
+    (pictures / "0000.jpg").rename(pictures / "deeper" / "0000.jpg")
+    run(config_file, "images.ids=null")
+    found = rows(tmp_path / "out" / "submission.csv")
+    assert [list(row) for row in found] == [["id", "label"]] * 12
+    assert [row["id"] for row in found][-2:] == ["0011.jpg", "deeper/0000.jpg"]
+
+
+def test_no_submission_when_none_is_asked_for(tmp_path: Path, config_file: Path) -> None:
+    run(config_file, "outputs.submission=null")
+    assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+def test_nothing_readable_is_one_clear_error(tmp_path: Path, config_file: Path, pictures: Path) -> None:
+    for path in pictures.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(
+        ImageError, match=r"none of the 12 images can be read; the first: .*0000.jpg: the file is empty"
+    ):
+        run(config_file)

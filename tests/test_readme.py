@@ -1,0 +1,83 @@
+"""Every command and every line of code in README.md, run as it stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import imgcluster
+
+from .conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.M | re.S)
+
+
+COMMANDS = [line for block in blocks("sh")[1:] for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The parts of the repository that the README's commands use, with nothing that an earlier run left."""
+    folder = tmp_path_factory.mktemp("clone")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    (folder / "data").mkdir()
+    (folder / "data" / "stage").symlink_to(ROOT / "data" / "stage")
+    (folder / "data" / "aicrowd").symlink_to(ROOT / "data" / "stage")  # where the reader unpacked the download
+    return folder
+
+
+def test_the_first_block_is_the_two_commands_that_ci_types() -> None:
+    assert blocks("sh")[0].splitlines() == [
+        "pip install -e . && python -m imgcluster run configs/stage.yaml",
+        "pip install -e '.[test]' && python -m pytest",
+    ]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command(clone: Path, line: str) -> None:
+    program, *arguments = shlex.split(line)
+    assert program == "python"
+    result = subprocess.run([sys.executable, *arguments], cwd=clone, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python(clone: Path, code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(clone)
+    exec(code, {})  # noqa: S102
+    assert "(160, 1280)" in capsys.readouterr().out
+
+
+def test_the_config_by_example_is_one(tmp_path: Path) -> None:
+    (example,) = blocks("yaml")
+    (tmp_path / "example.yaml").write_text(example)
+    config = imgcluster.load_config(tmp_path / "example.yaml")
+    assert config.clusters.transform == ("l2", {"pca": 64})
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    from imgcluster.cli import _parser
+
+    listed = set(re.findall(r"^\| `imgcluster (\w+)", README, flags=re.M))
+    actions = [action for action in _parser()._actions if action.choices]
+    assert listed == set(actions[0].choices or ())
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_public_names_are_there() -> None:
+    for name in imgcluster.__all__:
+        assert getattr(imgcluster, name).__doc__, name
