@@ -17,6 +17,7 @@ import stat
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 # OpenCV reads this once, when it is loaded. Its own bound, 2**30 pixels, would let one file take 3 GB.
 MAX_PIXELS = 2**28
@@ -24,6 +25,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from imgcluster.errors import ImageError  # noqa: E402
 
@@ -130,31 +132,23 @@ def _upright(image: np.ndarray, data: bytes) -> np.ndarray:
     """Turn a picture that was decoded unchanged; OpenCV does it only where it also throws transparency away."""
     if data.startswith(TIFF_MAGICS) or not any(marker in data for marker in EXIF_MARKERS):
         return image
-    from PIL import Image
-
-    try:
-        with Image.open(BytesIO(data)) as header:
-            orientation = header.getexif().get(ORIENTATION_TAG)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return image  # damaged metadata does not spoil a picture that could be decoded
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    turn = UPRIGHT.get(_ask_pillow(data, lambda header: header.getexif().get(ORIENTATION_TAG)))
     return image if turn is None else np.ascontiguousarray(turn(image))
 
 
 def _four_channel_tiff(stored: np.ndarray, data: bytes) -> np.ndarray:
     """Mend what OpenCV hands out alike: four inks, and colours that libtiff has multiplied with their alpha (8-bit)."""
-    if _is_cmyk(data):
+    if _ask_pillow(data, lambda header: header.mode) == "CMYK":
         return _decode(data, cv2.IMREAD_COLOR)
     if stored.dtype != np.uint8:
         return stored
     return np.asarray(stored[..., :3] + (WHITE - stored[..., 3:]))  # over white: colour * alpha + white * (1 - alpha)
 
 
-def _is_cmyk(data: bytes) -> bool:
-    from PIL import Image
-
+def _ask_pillow(data: bytes, question: Callable[[Image.Image], Any]) -> Any:
+    """Ask about a picture's header, which OpenCV keeps to itself. None where it is damaged: the pixels were not."""
     try:
         with Image.open(BytesIO(data)) as header:
-            return header.mode == "CMYK"
+            return question(header)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
+        return None

@@ -32,9 +32,10 @@ def output_names(config: Config) -> list[str]:
 
 def write_outputs(folder: RunFolder, run: Run) -> None:
     """Write submission, clusters, clusterer and record into an open run folder. Raises OutputError."""
+    arrays: dict[str, Any] = {**run.clusters.state}
     files: dict[str, Writer] = {
         CLUSTERS: _csv_writer(clusters_table(run)),
-        CLUSTERER: lambda file: np.savez(file, **run.clusters.state),
+        CLUSTERER: lambda file: np.savez(file, **arrays),
     }
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(make_submission(run)), **files}
