@@ -241,13 +241,19 @@ class FeatureStore:
         if len(self._small) < 2:
             return
         joined, self._small = self._small, []
-        keys = [key for number in joined for key in self._keys[number]]
-        number = self._write_shard(keys, np.concatenate([self._maps[number] for number in joined]))
+        keys, parts = zip(*(self._found_here(number) for number in joined), strict=True)
+        number = self._write_shard([key for some in keys for key in some], np.concatenate(parts))
         if self._maps[number].nbytes < SHARD_BYTES:
             self._small.append(number)
         for old in joined:
             del self._keys[old], self._maps[old]
             self._remove_shard(old)
+
+    def _found_here(self, number: int) -> tuple[list[ImageKey], np.ndarray]:
+        """Return a shard without the rows that stand in another too, as after a kill in the middle of joining."""
+        keys = self._keys[number]
+        rows = [row for row, key in enumerate(keys) if self._by_stamp[key.stamp] == Location(number, row)]
+        return [keys[row] for row in rows], self._maps[number][rows]
 
     def _remove_shard(self, number: int) -> None:
         self._index_path(number).unlink(missing_ok=True)  # first, so that no index is ever without its vectors

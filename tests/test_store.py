@@ -78,6 +78,20 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     ]
 
 
+def test_a_kill_in_the_middle_of_joining_leaves_no_row_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    store.append(keys(1, 2), rows(1, 2))
+    store.append(keys(3), rows(3))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_remove_shard", lambda number: None)
+        store.__exit__(None, None, None)
+    assert len(list(store.folder.glob("index-*.json"))) == 3
+    with FeatureStore(tmp_path, SHAPED_BY) as again:
+        np.testing.assert_array_equal(again.vectors(keys(2, 3, 1)), rows(2, 3, 1))
+    (shard,) = store.folder.glob("vectors-*.npy")
+    assert len(np.load(shard)) == 3
+
+
 @pytest.mark.parametrize("victim", ["vectors-00001.npy", "index-00001.json"])
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"{}", b"[1, 2]"])
 def test_a_damaged_shard_is_dropped_and_told(
