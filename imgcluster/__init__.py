@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgcluster.clusters import cluster_features
-    from imgcluster.config import Config, config_from_dict, load_config
+    from imgcluster.config import (
+        ClustersConfig,
+        Config,
+        FeaturesConfig,
+        ImagesConfig,
+        OutputsConfig,
+        config_from_dict,
+        load_config,
+    )
     from imgcluster.errors import ImgclusterError
     from imgcluster.features import extract_features
     from imgcluster.images import list_images
@@ -28,10 +36,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Clusters",
+    "ClustersConfig",
     "Config",
     "Features",
+    "FeaturesConfig",
     "ImageFile",
+    "ImagesConfig",
     "ImgclusterError",
+    "OutputsConfig",
     "Run",
     "check",
     "cluster_features",
@@ -48,7 +60,15 @@ __all__ = [
 # Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
 _MODULES = {
     "imgcluster.clusters": ("cluster_features",),
-    "imgcluster.config": ("Config", "config_from_dict", "load_config"),
+    "imgcluster.config": (
+        "ClustersConfig",
+        "Config",
+        "FeaturesConfig",
+        "ImagesConfig",
+        "OutputsConfig",
+        "config_from_dict",
+        "load_config",
+    ),
     "imgcluster.errors": ("ImgclusterError",),
     "imgcluster.features": ("extract_features",),
     "imgcluster.images": ("list_images",),

@@ -49,7 +49,8 @@ def read_batches(
     """Read images in order, ahead of the consumer. A batch's pixels are valid until the next one is asked for.
 
     Every batch has the same shape, the last one too: the same network on the same shape gives the same bits, so that
-    a vector does not depend on which images happened to be computed with it.
+    a vector does not depend on which images happened to be computed with it. (Of another batch size it may differ in
+    the last bits.)
     """
     buffers = [new_buffer(batch_size, recipe.crop) for _ in range(READ_AHEAD)]
     pool = ThreadPoolExecutor(min(MAX_READERS, os.cpu_count() or 1), thread_name_prefix="imgcluster-reader")
@@ -82,4 +83,6 @@ def _fill(pixels: np.ndarray, image: ImageFile, recipe: Recipe, store: FeatureSt
         prepare(decode_image(data), recipe, pixels)
     except ImageError as error:
         return Slot(image, reason=str(error))
+    except MemoryError:
+        return Slot(image, reason="does not fit into memory")
     return Slot(image, key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -10,32 +11,47 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgcluster import __version__
 from imgcluster.errors import ImgclusterError
 
+if TYPE_CHECKING:
+    from imgcluster.config import Config
+
 OK, USER_ERROR, INTERRUPTED = 0, 1, 130
 SECONDS_BETWEEN_LOOKS = 0.1
 
-RESUME_HINT = "Interrupted. What was computed is kept: run the same command again and it goes on from there."
+RESUMABLE = ("run", "extract")
+RESUME_HINT = "What was computed is kept: run the same command again and it goes on from there."
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code. 0: done, 1: a user's error, 2: a wrong command line, 130: Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without these letters is no reason to fail
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="imgcluster: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         _call_interruptibly(lambda: options.command(options))
     except KeyboardInterrupt:
-        _leave_at_once()
-    except ImgclusterError as error:
-        if options.debug:
-            raise
-        print(f"imgcluster: {error}", file=sys.stderr)
-        return USER_ERROR
+        _leave_at_once(RESUME_HINT if options.resumable else "")
     except BrokenPipeError:  # `imgcluster … | head`: whoever read has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ImgclusterError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"imgcluster: {_in_words(error)}", file=sys.stderr)
+        return USER_ERROR
     return OK
+
+
+def _in_words(error: Exception) -> str:
+    """Say what the operating system refused, and of which file: a full disk is no bug of this program."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename!r}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def _call_interruptibly(work: Callable[[], None]) -> None:
@@ -56,16 +72,14 @@ def _call_interruptibly(work: Callable[[], None]) -> None:
         raise failure[0]
 
 
-def _leave_at_once() -> None:
+def _leave_at_once(hint: str) -> None:
     """End without waiting for the batch in hand: every file is whole at any moment, so nothing needs tidying."""
-    print(f"\n{RESUME_HINT}", file=sys.stderr, flush=True)
+    print(f"\nInterrupted. {hint}".rstrip(), file=sys.stderr, flush=True)
     os._exit(INTERRUPTED)
 
 
 def _run(options: argparse.Namespace) -> None:
-    from imgcluster.config import load_config
-
-    config = load_config(options.config, options.set)
+    config = _config(options)
     from imgcluster.pipeline import run
     from imgcluster.summary import summarize_run
 
@@ -73,9 +87,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _extract(options: argparse.Namespace) -> None:
-    from imgcluster.config import load_config
-
-    config = load_config(options.config, options.set)
+    config = _config(options)
     from imgcluster.pipeline import extract
     from imgcluster.summary import summarize_features
 
@@ -83,12 +95,20 @@ def _extract(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from imgcluster.config import load_config
-
-    config = load_config(options.config, options.set)
+    config = _config(options)
     from imgcluster.pipeline import check
 
-    print(check(config))
+    images = check(config)
+    print(
+        f"{options.config}: {len(images):,} images, {config.features.backbone} {config.features.layer or ''}".rstrip()
+        + f", {config.clusters.n_clusters} clusters, into {config.outputs.folder}: nothing wrong"
+    )
+
+
+def _config(options: argparse.Namespace) -> Config:
+    from imgcluster.config import load_config
+
+    return load_config(options.config, options.set)
 
 
 def _schema(options: argparse.Namespace) -> None:
@@ -134,6 +154,7 @@ def _add_config_command(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key: --set clusters.n_clusters=8"
     )
     command.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    command.set_defaults(resumable=name in RESUMABLE)
     return command
 
 
@@ -145,5 +166,5 @@ def _add_command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=help, description=help)
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    command.set_defaults(command=call)
+    command.set_defaults(command=call, resumable=False)
     return command

@@ -10,7 +10,7 @@ import numpy as np
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.progress import Advance, track
-from imgcluster.tables import Clusters
+from imgcluster.tables import Clusters, Features
 from imgcluster.transforms import fit_transform
 
 # With three threads and more, scikit-learn adds up the centroids in the order in which the threads happen to end, and
@@ -19,12 +19,14 @@ KMEANS_THREADS = 2
 ROWS_AT_A_TIME = 65536
 
 
-def cluster_features(vectors: np.ndarray, config: ClustersConfig, *, show: bool = True) -> Clusters:
-    """Cluster (n, dim) float32 features into `config.n_clusters` groups; the same input gives the same clusters.
+def cluster_features(features: Features | np.ndarray, config: ClustersConfig, *, show: bool = True) -> Clusters:
+    """Cluster features, or an (n, dim) float32 array, into `config.n_clusters` groups. Same input, same bits.
 
     Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform that cannot be done.
     """
-    _check(vectors, config.n_clusters)
+    vectors = features.vectors if isinstance(features, Features) else features
+    check_enough(len(vectors), config.n_clusters)
+    _check_finite(vectors)
     points, state = fit_transform(vectors, config.transform, config.random_state)
     with track("clustering", config.n_init, "starts", show=show) as advance:
         labels, centroids = _best_kmeans(points, config, advance)
@@ -55,11 +57,15 @@ def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.sqrt(squared)
 
 
-def _check(vectors: np.ndarray, n_clusters: int) -> None:
-    if len(vectors) < n_clusters:
+def check_enough(images: int, n_clusters: int) -> None:
+    """Raise ClusteringError where there are fewer images than clusters."""
+    if images < n_clusters:
         raise ClusteringError(
-            f"clusters.n_clusters: {n_clusters} clusters need at least as many images, and {len(vectors)} could be read"
+            f"clusters.n_clusters: {n_clusters} clusters need at least as many readable images; there are {images}"
         )
+
+
+def _check_finite(vectors: np.ndarray) -> None:
     if not np.isfinite(vectors).all():
         rows = int((~np.isfinite(vectors).all(axis=1)).sum())
         raise ClusteringError(f"the features of {rows:,} images are not finite (NaN or infinity)")

@@ -23,7 +23,7 @@ from imgcluster.config_types import (
     PathText,
     Step,
     Text,
-    Weights,
+    WeightsSpec,
 )
 from imgcluster.errors import ConfigError
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
@@ -71,7 +71,7 @@ class FeaturesConfig(_Section):
         description="where the feature is read; null: the backbone's default layer (fc6 for vgg16)",
         examples=["fc6", "fc7", "relu5_3"],
     )
-    weights: Weights = Field(
+    weights: WeightsSpec = Field(
         default="imagenet", description="what the network has learnt, or a file with a state dict", examples=["my.pth"]
     )
     fallback: Annotated[str, OneOf(BUNDLED)] | None = Field(
@@ -147,6 +147,8 @@ SECTIONS: dict[str, type[_Section]] = {
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a YAML config; `overrides` are `--set` arguments such as `features.layer=fc7`."""
+    if isinstance(overrides, str):
+        overrides = [overrides]
     try:
         document = read_yaml(Path(path))
     except ConfigError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -94,7 +95,7 @@ BUNDLED = tuple(sorted(name for name, row in BACKBONES.items() if row.source == 
 
 
 def _from_path(value: Any) -> Any:
-    return str(value) if isinstance(value, PurePath) else value
+    return os.path.expanduser(value) if isinstance(value, PurePath | str) else value  # noqa: PTH111 (text stays as it is)
 
 
 def _known_encoding(name: str) -> str:
@@ -111,7 +112,7 @@ def _not_the_clusters_table(name: str) -> str:
     return name
 
 
-Text = Annotated[str, Field(pattern=r"\S"), Allowed(TEXT)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$"), Allowed(TEXT)]
 PathText = Annotated[Text, BeforeValidator(_from_path)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -122,9 +123,9 @@ Encoding = Annotated[
 ]
 FilePattern = Annotated[str, Field(pattern=r"\{id\}"), Allowed("text that holds {id}")]
 BackboneName = Annotated[str, OneOf(tuple(sorted(BACKBONES)))]
-Weights = Annotated[
+WeightsSpec = Annotated[
     str,
-    Field(pattern=r"^(imagenet|random|.*[^/\\]\.(pth|pt|safetensors))$"),
+    Field(pattern=r"^(imagenet|random|[^\x00]*[^/\\\x00]\.(pth|pt|safetensors))$"),
     Allowed("imagenet, random or a path ending in .pth, .pt or .safetensors", ("imagenet", "random")),
     BeforeValidator(_from_path),
 ]
@@ -134,7 +135,7 @@ Device = Annotated[
 ]
 CsvName = Annotated[
     str,
-    Field(pattern=r"^[^/\\]+\.csv$"),
+    Field(pattern=r"^[^/\\\x00]+\.csv$"),
     AfterValidator(_not_the_clusters_table),
     Allowed("a plain file name ending in .csv (not clusters.csv)"),
 ]

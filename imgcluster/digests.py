@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from imgcluster.files import write_whole
 
 _CHUNK = 1 << 20
 _REMEMBERED = 64  # the latest so many files: more than anybody keeps weights
@@ -65,15 +66,5 @@ def _remember(key: str, entry: dict[str, Any]) -> None:
     cache.pop(key, None)
     latest = dict([*cache.items(), (key, entry)][-_REMEMBERED:])
     with contextlib.suppress(OSError, RuntimeError):
-        _write_atomically(_cache_file(), json.dumps(latest, indent=1))
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
-        temporary = Path(file.name)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        _cache_file().parent.mkdir(parents=True, exist_ok=True)
+        write_whole(_cache_file(), json.dumps(latest, indent=1).encode())

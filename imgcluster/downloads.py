@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import filelock
 
 from imgcluster.digests import hash_file
-from imgcluster.errors import WeightsUnavailable
+from imgcluster.errors import DownloadError
 from imgcluster.progress import track
 
 _CHUNK = 1 << 20
@@ -75,7 +75,7 @@ def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow lin
     connect_timeout: float = 10.0,
     stall_timeout: float = 30.0,
 ) -> None:
-    """Make `target` the file at `url` whose sha256 is known, or raise WeightsUnavailable with the url and the cause.
+    """Make `target` the file at `url` whose sha256 is known, or raise DownloadError with the url and the cause.
 
     What has come is kept in `target`.part, and the next call goes on from there. connect_timeout bounds the time to
     the first answer, name resolution included; stall_timeout the time without a byte.
@@ -88,9 +88,9 @@ def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow lin
             if not _is_right(target, sha256):  # else another process has just fetched it
                 _download(job)
     except _FailedError as failure:
-        raise WeightsUnavailable(f"cannot download {url}: {failure}") from failure
+        raise DownloadError(f"cannot download {url}: {failure}") from failure
     except OSError as error:  # the network's are _FailedError by now
-        raise WeightsUnavailable(f"cannot download {url} to {target}: {error.strerror or error}") from error
+        raise DownloadError(f"cannot download {url} to {target}: {error.strerror or error}") from error
 
 
 def _check_scheme(url: str) -> None:

@@ -23,6 +23,10 @@ class WeightsUnavailable(WeightsError):
     """Weights are neither on this machine nor to be downloaded. The only error that `features.fallback` answers."""
 
 
+class DownloadError(ImgclusterError):
+    """A file cannot be downloaded: no way there, no such file, too slow, or not the one that was expected."""
+
+
 class StoreError(ImgclusterError):
     """The feature store is locked, damaged, or was written by a newer version."""
 

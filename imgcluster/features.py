@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -17,11 +17,15 @@ from imgcluster.reading import RULES
 from imgcluster.runtimes.hardware import describe, find_device, find_precision
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.store import FeatureStore, ImageKey, image_key
-from imgcluster.tables import Failure, Features, ImageFile
+from imgcluster.tables import Failure, Features, ImageFile, Origin
 
 
 def extract_features(
-    images: Sequence[ImageFile], config: FeaturesConfig, *, on_error: str = "record", show: bool = True
+    images: Iterable[ImageFile],
+    config: FeaturesConfig,
+    *,
+    on_error: Literal["record", "stop"] = "record",
+    show: bool = True,
 ) -> Features:
     """Return the features of every readable image, in the order given; the others are its failures.
 
@@ -34,29 +38,33 @@ def extract_features(
     shaped_by = choice.shaped_by() | {"pooling": "avg", "precision": precision, "runtime": "torch", "reading": RULES}
     batch_size = auto_batch_size(device, choice.recipe.crop) if config.batch_size == "auto" else config.batch_size
     with FeatureStore(Path(config.store), shaped_by) as store:
-        work = _Work(images, store, on_error)
+        work = _Work(list(images), store, on_error)
         if work.todo:
             # Built only now: with everything in the store, the network is not needed.
             runtime = TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
             work.do(runtime, choice, batch_size, show)
-        info = _info(choice, describe(device), precision, store) | work.counts()
-        return work.result(info)
+        return work.result(_origin(choice, describe(device), precision, store, work))
 
 
 class _Work:
     """What has become of each image so far: its key in the store, or its failure, or neither yet."""
 
-    def __init__(self, images: Sequence[ImageFile], store: FeatureStore, on_error: str) -> None:
+    def __init__(self, images: list[ImageFile], store: FeatureStore, on_error: str) -> None:
         self._images = images
         self._store = store
         self._on_error = on_error
-        self._keys: dict[str, ImageKey] = {}
-        self._failures: dict[str, Failure] = {}
+        self._keys: dict[ImageFile, ImageKey] = {}
+        self._failures: dict[ImageFile, Failure] = {}
         self.computed = 0
         for image in images:
             if (key := _stamp(image.path)) is not None and store.find(key) is not None:
-                self._keys[image.id] = key
-        self.todo = [image for image in images if image.id not in self._keys]
+                self._keys[image] = key
+        self.todo = [image for image in images if image not in self._keys]
+
+    @property
+    def reused(self) -> int:
+        """How many vectors were in the store already."""
+        return len(self._keys) - self.computed
 
     def do(self, runtime: TorchRuntime, choice: Choice, batch_size: int, show: bool) -> None:
         with track("features", len(self.todo), "images", show=show) as advance:
@@ -83,43 +91,42 @@ class _Work:
     def _keep(self, keys: dict[ImageFile, ImageKey], vectors: dict[ImageFile, np.ndarray]) -> None:
         if vectors:
             self._store.append([keys[image] for image in vectors], np.stack(list(vectors.values())))
-        self._keys.update({image.id: keys[image] for image in vectors})
+        self._keys.update({image: keys[image] for image in vectors})
 
     def _fail(self, image: ImageFile, reason: str) -> None:
         if self._on_error == "stop":
             raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
-        self._failures[image.id] = Failure(image, reason)
+        self._failures[image] = Failure(image, reason)
 
-    def counts(self) -> dict[str, int]:
-        """How many vectors were computed, and how many were there already."""
-        return {"computed": self.computed, "reused": len(self._keys) - self.computed}
-
-    def result(self, info: dict[str, Any]) -> Features:
-        readable = [image for image in self._images if image.id in self._keys]
-        vectors = self._store.vectors([self._keys[image.id] for image in readable])
-        failures = [self._failures[image.id] for image in self._images if image.id in self._failures]
-        return Features(readable, vectors, failures, info)
+    def result(self, origin: Origin) -> Features:
+        """Gather the vectors of all images that have one."""
+        readable = [image for image in self._images if image in self._keys]
+        vectors = self._store.vectors([self._keys[image] for image in readable])
+        failures = [self._failures[image] for image in self._images if image in self._failures]
+        return Features(readable, vectors, failures, origin)
 
 
 def _stamp(path: Path) -> ImageKey | None:
     try:
         return image_key(path, path.stat())
-    except OSError:
+    except (OSError, ValueError):
         return None  # reading it will tell why
 
 
-def _info(choice: Choice, device: str, precision: str, store: FeatureStore) -> dict[str, Any]:
-    return {
-        "backbone": choice.backbone.name,
-        "layer": choice.layer,
-        "weights": choice.weights.source,
-        "weights_file": None if choice.weights.path is None else str(choice.weights.path),
-        "weights_sha256": choice.weights.sha256,
-        "licence": choice.backbone.licence,
-        "fallback": choice.fallback,
-        "device": device,
-        "precision": precision,
-        "runtime": "torch",
-        "fingerprint": store.fingerprint,
-        "store": str(store.folder),
-    }
+def _origin(choice: Choice, device: str, precision: str, store: FeatureStore, work: _Work) -> Origin:
+    return Origin(
+        backbone=choice.backbone.name,
+        layer=choice.layer,
+        weights=choice.weights.source,
+        weights_file=None if choice.weights.path is None else str(choice.weights.path),
+        weights_sha256=choice.weights.sha256,
+        licence=choice.backbone.licence,
+        fallback=choice.fallback,
+        device=device,
+        precision=precision,
+        runtime="torch",
+        fingerprint=store.fingerprint,
+        store=str(store.folder),
+        computed=work.computed,
+        reused=work.reused,
+    )

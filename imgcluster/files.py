@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-
-TEMPORARY = ".tmp"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of `path` when the block ends well, and vanishes when it does not."""
-    temporary = path.with_name(path.name + TEMPORARY)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
@@ -32,7 +30,11 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def remove_temporary(folder: Path) -> None:
-    """Remove what a killed process was about to write in a folder. Only for one that holds the folder's lock."""
-    for path in folder.glob("*" + TEMPORARY):
-        path.unlink(missing_ok=True)
+def remove_temporary(folder: Path, names: Iterable[str]) -> None:
+    """Remove what killed processes were about to write as one of these names (glob patterns).
+
+    Only for one that holds the folder's lock: another's file may be in the making.
+    """
+    for name in names:
+        for path in folder.glob(f"{name}.[0-9]*.tmp"):
+            path.unlink(missing_ok=True)

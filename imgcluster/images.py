@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.tables import ImageFile, Template
 from imgcluster.template import read_template
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2")
@@ -24,7 +27,7 @@ def list_images(config: ImagesConfig) -> tuple[list[ImageFile], Template | None]
     Raises ConfigError or ImageError: no such folder, no image in it, an id that is missing, doubled, or leads out.
     """
     folder = Path(config.folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
         raise ConfigError(f"images.folder: {config.folder!r} is not a folder{_nearest_existing(folder)}")
     if config.ids is None:
         return walk_images(folder), None
@@ -51,7 +54,7 @@ def walk_images(folder: Path) -> list[ImageFile]:
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key that takes runs of digits as numbers and ignores case; the text itself decides between equals."""
     parts = re.split(r"([0-9]+)", text.casefold())
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part], text
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts if part], text
 
 
 def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
@@ -59,7 +62,8 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         status = folder.stat()
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:
-        raise ImageError(f"{str(folder)!r}: {error.strerror}; images below it cannot be listed") from None
+        logger.warning("%r cannot be listed (%s): the images below it are left out", str(folder), error.strerror)
+        return
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
@@ -68,16 +72,16 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         # A folder or a broken link called x.jpg is listed too: it ends as a failure with its reason, not in silence.
         if path.suffix.lower() in SUFFIXES:
             yield path
-        if entry.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (entry.is_dir raises for a link to itself)
             yield from _walk(path, seen)
 
 
 def _path_of(id: str, folder: Path, pattern: str, place: str) -> Path:
     """Return the file of an id, refusing one that would lie outside of the folder."""
     name = pattern.replace("{id}", id)
-    inside = os.path.normpath(folder / name)
-    root = os.path.normpath(folder)
-    if "\0" in id or Path(name).is_absolute() or Path(inside) == Path(root) or Path(root) not in Path(inside).parents:
+    # By the text alone: links inside the folder may lead wherever their maker wanted.
+    root, path = (Path(os.path.abspath(each)) for each in (folder, folder / name))  # noqa: PTH100
+    if "\0" in id or Path(name).is_absolute() or root not in path.parents:
         raise ImageError(f"{place}: id {id!r} leads outside of images.folder {str(folder)!r}")
     return folder / name
 
@@ -101,7 +105,7 @@ def _pattern_hint(image: ImageFile, config: ImagesConfig) -> str:
     for suffix in ("", *sorted(SUFFIXES)):
         for ending in (suffix, suffix.upper()):
             pattern = "{id}" + ending
-            if (folder / pattern.replace("{id}", image.id)).is_file():
+            if os.path.isfile(folder / pattern.replace("{id}", image.id)):  # noqa: PTH113 (as above)
                 return f'; there is a {(image.id + ending)!r}: set images.file: "{pattern}"'
     return "; check images.folder and images.file"
 
@@ -114,5 +118,5 @@ def _nearest_existing(folder: Path) -> str:
 
 
 def _as_text(name: str) -> str:
-    """Write the bytes of a file name that is not UTF-8 as \\xNN, so that an id can always be written to a CSV."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """Write what is not UTF-8 in a file name as \\xNN, and a backslash as two: ids are text, and stay apart."""
+    return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")

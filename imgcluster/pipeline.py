@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from imgcluster.backbones import check_layer
 from imgcluster.catalog import BACKBONES
-from imgcluster.clusters import cluster_features
+from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
 from imgcluster.errors import ImageError
 from imgcluster.features import extract_features
@@ -15,7 +16,9 @@ from imgcluster.images import list_images
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.submission import check_label_column
 from imgcluster.outputs.write import output_names
-from imgcluster.tables import Features, ImageFile, Run
+from imgcluster.runtimes.hardware import find_device
+from imgcluster.tables import Features, ImageFile, Run, Template
+from imgcluster.weights import find_weights
 
 
 def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
@@ -25,15 +28,12 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
     """
     seconds: dict[str, float] = {}
     with _timed(seconds, "images"):
-        images, template = list_images(config.images)
-        if config.outputs.submission:
-            check_label_column(template, config.outputs.label_column)
+        images, template = _listed(config)
     with RunFolder(config, force=force).open(output_names(config)) as folder:
         with _timed(seconds, "features"):
-            features = extract_features(images, config.features, on_error=config.images.on_error, show=show)
-            _check_any(images, features)
+            features = _extracted(images, config, show)
         with _timed(seconds, "clusters"):
-            clusters = cluster_features(features.vectors, config.clusters, show=show)
+            clusters = cluster_features(features, config.clusters, show=show)
         with _timed(seconds, "outputs"):
             finished = Run(config, images, template, features, clusters, seconds)
             write_outputs(folder, finished)
@@ -43,16 +43,39 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
 def extract(config: Config, *, show: bool = True) -> Features:
     """Do the first half of a run: put the features of all images into the store. Raises ImgclusterError."""
     images, _ = list_images(config.images)
+    return _extracted(images, config, show)
+
+
+def check(config: Config) -> list[ImageFile]:
+    """Check a config and all that it names, without reading an image or downloading weights; returns the images.
+
+    Raises ImgclusterError for the first thing that would stop a run.
+    """
+    images, _ = _listed(config)
+    find_device(config.features.device)
+    if config.features.layer is not None:
+        check_layer(BACKBONES[config.features.backbone], config.features.layer)
+    if config.features.weights != "imagenet":
+        find_weights(BACKBONES[config.features.backbone], config.features.weights, progress=False)
+    return images
+
+
+def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
+    images, template = list_images(config.images)
+    check_enough(len(images), config.clusters.n_clusters)
+    if config.outputs.submission:
+        check_label_column(template, config.outputs.label_column)
+    return images, template
+
+
+def _extracted(images: list[ImageFile], config: Config, show: bool) -> Features:
     features = extract_features(images, config.features, on_error=config.images.on_error, show=show)
-    _check_any(images, features)
+    if not features.images:
+        first = features.failures[0]
+        raise ImageError(
+            f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
+        )
     return features
-
-
-def _check_any(images: list[ImageFile], features: Features) -> None:
-    if features.images:
-        return
-    first = features.failures[0]
-    raise ImageError(f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}")
 
 
 @contextmanager
@@ -60,15 +83,3 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[step] = time.perf_counter() - start
-
-
-def check(config: Config) -> str:
-    """Look at all that a config names without doing any work; returns what a run would do. Raises ImgclusterError."""
-    images, template = list_images(config.images)
-    if config.outputs.submission:
-        check_label_column(template, config.outputs.label_column)
-    layer = config.features.layer or BACKBONES[config.features.backbone].default_layer
-    return (
-        f"{len(images):,} images -> {config.features.backbone} {layer} -> "
-        f"{config.clusters.method}, {config.clusters.n_clusters} clusters -> {config.outputs.folder}"
-    )

@@ -22,6 +22,8 @@ from typing import Any
 # OpenCV reads this once, when it is loaded. Its own bound, 2**30 pixels, would let one file take 3 GB.
 MAX_PIXELS = 2**28
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+# What is wrong with a file stands in our own reasons; OpenCV would write over the progress, once a file.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
@@ -32,9 +34,13 @@ from imgcluster.errors import ImageError  # noqa: E402
 RULES = 1  # part of the fingerprint: raise it when one of them changes
 JPEG_MAGIC = b"\xff\xd8\xff"
 TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+PNG_MAGIC, PNG_END = b"\x89PNG", b"IEND"
 EXIF_MARKERS = (b"eXIf", b"EXIF")  # the chunk names of PNG and of WebP
 ORIENTATION_TAG = 0x0112
 WHITE = 255
+
+DAMAGED = "not an image OpenCV can decode, or a damaged one"
+TOO_LARGE = f"has more than {MAX_PIXELS:,} pixels"
 
 # What has to be done to a stored picture to see it upright, by the value of the orientation tag (EXIF 2.32, page 34).
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -85,14 +91,16 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def _decode(data: bytes, flags: int) -> np.ndarray:
+    if data.startswith(PNG_MAGIC) and PNG_END not in data:  # libpng would complain of it on stderr
+        raise ImageError(DAMAGED)
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        if "MAX_IMAGE" in str(error):
-            raise ImageError(f"declares more than {MAX_PIXELS:,} pixels") from None
-        decoded = None
+        raise ImageError(TOO_LARGE if "MAX_IMAGE" in str(error) else DAMAGED) from None
     if decoded is None or not decoded.size:
-        raise ImageError("not an image OpenCV can decode, or a damaged one")
+        raise ImageError(DAMAGED)
+    if decoded.shape[0] * decoded.shape[1] > MAX_PIXELS:  # where OpenCV was loaded before this module, by a notebook
+        raise ImageError(TOO_LARGE)
     return np.asarray(decoded)
 
 

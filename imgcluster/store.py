@@ -3,7 +3,7 @@
 One folder for each fingerprint, so that vectors made in another way can never be taken for these:
 
     <store>/<backbone>-<layer>-<fingerprint>/
-        meta.json            format, fingerprint, what shaped it, dim
+        meta.json            format, fingerprint, what shaped it
         vectors-00000.npy    (rows, dim) float32
         index-00000.json     one entry a row: path, size, mtime_ns, ctime_ns, digest of the file's bytes
         lock                 held by the process that writes
@@ -20,6 +20,8 @@ import json
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -110,9 +112,10 @@ class FeatureStore:
         except OSError as error:
             raise StoreError(f"features.store: {str(self.folder)!r} cannot be used: {error.strerror}") from None
         try:
-            self._check_meta()
-            self._remove_leftovers()
-            self._load()
+            with self._told():
+                self._check_meta()
+                self._remove_leftovers()
+                self._load()
         except BaseException:
             self._lock.release()
             raise
@@ -124,7 +127,8 @@ class FeatureStore:
         """Join the small shards, unless something went wrong, and let go of the lock."""
         try:
             if kind is None:
-                self._join_small()
+                with self._told():
+                    self._join_small()
         finally:
             self._maps.clear()
             self._lock.release()
@@ -139,10 +143,10 @@ class FeatureStore:
 
     def append(self, keys: list[ImageKey], vectors: np.ndarray) -> None:
         """Add rows for good: (len(keys), dim) float32. When this returns, a kill does not lose them."""
-        number = self._write_shard(keys, vectors)
-        self._small.append(number)
-        if sum(self._maps[small].nbytes for small in self._small) >= SHARD_BYTES:
-            self._join_small()
+        with self._told():
+            self._small.append(self._write_shard(keys, vectors))
+            if sum(self._maps[small].nbytes for small in self._small) >= SHARD_BYTES:
+                self._join_small()
 
     def vectors(self, keys: list[ImageKey]) -> np.ndarray:
         """Gather the rows of images that `find` knows, in the order asked for: (len(keys), dim) float32."""
@@ -160,6 +164,14 @@ class FeatureStore:
 
     # How the files are written and read.
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say where the disk failed; what was stored before stays."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"features.store: {str(self.folder)!r}: {error.strerror or error}") from None
+
     def _check_meta(self) -> None:
         path = self.folder / "meta.json"
         meta = {"format": FORMAT, "fingerprint": self.fingerprint, "shaped_by": self._shaped_by}
@@ -167,9 +179,10 @@ class FeatureStore:
             write_whole(path, json.dumps(meta, indent=2).encode())
             return
         found = self._read_json(path)
-        if found.get("format", 0) > FORMAT:
+        written_as = found.get("format")
+        if isinstance(written_as, int) and written_as > FORMAT:
             raise StoreError(
-                f"{str(self.folder)!r} comes from a newer imgcluster (format {found['format']}); "
+                f"{str(self.folder)!r} comes from a newer imgcluster (format {written_as}); "
                 "update imgcluster, or set features.store elsewhere"
             )
         if found.get("fingerprint") != self.fingerprint:
@@ -187,8 +200,8 @@ class FeatureStore:
         return found
 
     def _remove_leftovers(self) -> None:
-        """Remove what a killed process was about to write, and shards that were joined but not yet removed."""
-        remove_temporary(self.folder)
+        """Remove what a killed process was about to write, and vectors that have no index yet or no longer."""
+        remove_temporary(self.folder, ("vectors-*.npy", "index-*.json", "meta.json"))
         indexed = {_number(path) for path in self.folder.glob("index-*.json")}
         for path in self.folder.glob("vectors-*.npy"):
             if _number(path) not in indexed:
@@ -199,7 +212,7 @@ class FeatureStore:
             number = _number(path)
             try:
                 keys, rows = self._read_shard(path, number)
-            except (OSError, EOFError, ValueError, KeyError, TypeError, StoreError):
+            except Exception:  # numpy raises whatever the damaged bytes happen to make it do
                 logger.warning(
                     "%s: shard %05d is damaged and was removed; its images are done again", self.folder, number
                 )
@@ -213,8 +226,10 @@ class FeatureStore:
         index = self._read_json(path)
         keys = [ImageKey(*row) for row in index["images"]]
         rows = np.load(self._vectors_path(number), mmap_mode="r", allow_pickle=False)
-        if index["fingerprint"] != self.fingerprint or rows.dtype != np.float32 or rows.shape[:-1] != (len(keys),):
+        shape = (len(keys), next(iter(self._maps.values()), rows).shape[1])
+        if index["fingerprint"] != self.fingerprint or rows.dtype != np.float32 or rows.shape != shape:
             raise ValueError("index and vectors do not belong together")
+        hash(tuple(keys))  # a list in the place of a number or a text
         return keys, rows
 
     def _admit(self, number: int, keys: list[ImageKey], rows: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgcluster.outputs.write import output_names
-from imgcluster.tables import Features, Run
+from imgcluster.tables import Features, Origin, Run
 
 BAR = 30
 NAMED = 3
@@ -25,33 +25,35 @@ def summarize_run(run: Run) -> str:
 
 def summarize_features(features: Features) -> list[str]:
     """Return the lines about the images and how their features were made."""
-    info = features.info
+    origin = features.origin
     count = len(features.images) + len(features.failures)
     lines = [
-        f"images    {count:,}: {info['computed']:,} computed, {info['reused']:,} from the store, "
+        f"images    {count:,}: {origin.computed:,} computed, {origin.reused:,} from the store, "
         f"{len(features.failures):,} failed",
         *_failure_lines(features),
-        f"backbone  {info['backbone']} {info['layer']}, {features.vectors.shape[1]}-d, weights {_weights_text(info)}",
-        f"device    {info['device']}, {info['precision']}, {info['runtime']}",
-        f"store     {info['store']}",
+        f"backbone  {origin.backbone} {origin.layer}, {features.vectors.shape[1]}-d, weights {_weights_text(origin)}",
+        f"device    {origin.device}, {origin.precision}, {origin.runtime}",
+        f"store     {origin.store}",
     ]
-    if info["fallback"] is not None:
-        lines.append(
-            f"FALLBACK  {info['fallback']['taken']} stood in for {info['fallback']['wanted']}: see the warning"
-        )
+    if origin.fallback is not None:
+        lines.append(f"FALLBACK  {origin.fallback['taken']} stood in for {origin.fallback['wanted']}: see the warning")
     return lines
 
 
-def _weights_text(info: dict[str, str]) -> str:
-    known = info["weights_sha256"]
-    return f"{info['weights']} (sha256 {known[:8]}…)" if info["weights_file"] else known
+def _weights_text(origin: Origin) -> str:
+    return f"{origin.weights} (sha256 {origin.weights_sha256[:8]}…)" if origin.weights_file else origin.weights_sha256
 
 
 def _failure_lines(features: Features) -> list[str]:
-    lines = [f"  failed  {failure.image.id}: {failure.reason}" for failure in features.failures[:NAMED]]
+    lines = [f"  failed  {_printable(failure.image.id)}: {failure.reason}" for failure in features.failures[:NAMED]]
     if len(features.failures) > NAMED:
         lines.append(f"  failed  and {len(features.failures) - NAMED:,} more: see clusters.csv")
     return lines
+
+
+def _printable(text: str) -> str:
+    """Show line breaks and control codes of a file's name by their escapes, not by what they do to a terminal."""
+    return text if text.isprintable() else repr(text)
 
 
 def _cluster_lines(run: Run) -> list[str]:

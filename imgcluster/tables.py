@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,16 +31,33 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Features:
-    """Features of the readable images, in the order of the list they came from.
+class Origin:
+    """How features were made, and from where they came. `computed` and `reused` count vectors."""
 
-    vectors: (len(images), dim) float32. `info` says how they were made (backbone, layer, weights, device, ...).
-    """
+    backbone: str
+    layer: str
+    weights: str
+    weights_file: str | None
+    weights_sha256: str
+    licence: str
+    fallback: dict[str, str] | None
+    device: str
+    precision: str
+    runtime: str
+    fingerprint: str
+    store: str
+    computed: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the readable images, in the order of the list they came from: vectors, (len(images), dim) float32."""
 
     images: list[ImageFile]
     vectors: np.ndarray
-    failures: list[Failure] = field(default_factory=list)
-    info: dict[str, Any] = field(default_factory=dict)
+    failures: list[Failure]
+    origin: Origin
 
     @property
     def ids(self) -> list[str]:

@@ -12,6 +12,7 @@ from imgcluster.tables import Template
 if TYPE_CHECKING:
     import pandas as pd
 
+OTHER_SEPARATORS = ((";", "semicolons"), ("\t", "tabs"))
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
@@ -32,7 +33,9 @@ def read_template(path: Path, id_column: str | None, encoding: str | None) -> Te
     column = names[0] if id_column is None else id_column
     if names.count(column) != 1:
         found = "no column" if column not in names else f"{names.count(column)} columns called"
-        raise ConfigError(f"images.id_column: {str(path)!r} has {found} {column!r} (its columns: {', '.join(names)})")
+        raise ConfigError(
+            f"images.id_column: {str(path)!r} has {found} {column!r} (its columns: {', '.join(map(repr, names))})"
+        )
     template = Template(path=path, frame=frame, id_column=column)
     _check_ids(template)
     return template
@@ -59,8 +62,8 @@ def _read_csv(path: Path, encoding: str) -> pd.DataFrame:
 
 def _with_header(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
     header = [str(cell) for cell in cells.iloc[0]]
-    if len(header) == 1 and ";" in header[0]:
-        raise ConfigError(f"images.ids: {str(path)!r} separates its columns by semicolons; commas are needed")
+    if len(header) == 1 and (found := next((name for mark, name in OTHER_SEPARATORS if mark in header[0]), None)):
+        raise ConfigError(f"images.ids: {str(path)!r} separates its columns by {found}; commas are needed")
     if len(cells) == 1:
         raise ConfigError(f"images.ids: {str(path)!r} has a header and no rows")
     frame = cells.iloc[1:].reset_index(drop=True)

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 from imgcluster.catalog import Backbone
 from imgcluster.digests import file_sha256
 from imgcluster.downloads import fetch
-from imgcluster.errors import WeightsError, WeightsUnavailable
+from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable
 
 if TYPE_CHECKING:
     import torch
 
 RANDOM_SEED = 0
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+SUFFIXES = (".safetensors", ".pth", ".pt")
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the state dict
 _NAMED = 3  # so many names of a kind in a message
 
-_log = logging.getLogger("imgcluster")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
         found = _sha256(path)
         if found == backbone.sha256:
             return path
-        _log.warning("%s is damaged or foreign: sha256 %s, not %s; fetching it anew", path, found, backbone.sha256)
+        logger.warning("%s is damaged or foreign: sha256 %s, not %s; fetching it anew", path, found, backbone.sha256)
     _fetch_from_torchvision(backbone, path, progress)
     return path
 
@@ -74,7 +74,7 @@ def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> N
     url = f"{mirror.rstrip('/')}/{backbone.file}" if mirror else published.url
     try:
         fetch(url, path, backbone.sha256, progress=progress)
-    except WeightsUnavailable as error:
+    except DownloadError as error:
         size = published.meta.get("_file_size")
         what = f"{size:.0f} MB, sha256 {backbone.sha256}" if size else f"sha256 {backbone.sha256}"
         raise WeightsUnavailable(

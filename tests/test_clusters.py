@@ -7,6 +7,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler, normalize
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config import ClustersConfig
@@ -38,6 +39,20 @@ def test_the_same_input_gives_the_same_bits() -> None:
     first, second = clustered(blobs(2000, 64, 3.0), 8), clustered(blobs(2000, 64, 3.0), 8)
     for name in ("labels", "distance", "runner_up", "runner_up_distance"):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
+
+
+def test_two_threads_at_most_add_up_the_centroids(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, fit = [], KMeans.fit
+
+    def watched(self: KMeans, points: np.ndarray) -> KMeans:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        return fit(self, points)
+
+    monkeypatch.setattr(KMeans, "fit", watched)
+    with threadpool_limits(8, user_api="openmp"):
+        clustered(blobs())
+    assert seen
+    assert max(seen) == 2
 
 
 def test_distances_and_runners_up_are_those_to_the_centroids() -> None:
@@ -96,7 +111,7 @@ def test_a_zero_vector_survives_l2_and_a_constant_column_standardize() -> None:
 @pytest.mark.parametrize(
     ("vectors", "keys", "message"),
     [
-        (blobs(2), {}, "3 clusters need at least as many images, and 2 could be read"),
+        (blobs(2), {}, "3 clusters need at least as many readable images; there are 2"),
         (np.full((9, 2), np.nan, np.float32), {}, "the features of 9 images are not finite"),
         (blobs(9), {"transform": [{"pca": 7}]}, "pca: 7 is more than 9 images of 6 values allow; at most 6"),
     ],

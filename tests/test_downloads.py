@@ -17,7 +17,7 @@ import pytest
 
 from imgcluster import downloads
 from imgcluster.downloads import fetch
-from imgcluster.errors import WeightsUnavailable
+from imgcluster.errors import DownloadError
 
 PAYLOAD = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(PAYLOAD).hexdigest()
@@ -231,7 +231,7 @@ def test_interrupt_keeps_what_came(site: Site, target: Path, part: Path, monkeyp
 
 
 def failure(url: str, target: Path, *, connect: float = 10.0, stall: float = 10.0) -> str:
-    with pytest.raises(WeightsUnavailable) as caught:
+    with pytest.raises(DownloadError) as caught:
         fetch(url, target, SHA256, progress=False, connect_timeout=connect, stall_timeout=stall)
     message = str(caught.value)
     assert url in message
@@ -317,7 +317,7 @@ def test_name_resolution_that_hangs(target: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_folder_that_cannot_be_made(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(WeightsUnavailable, match=r"net\.pth: (File exists|Not a directory)"):
+    with pytest.raises(DownloadError, match=r"net\.pth: (File exists|Not a directory)"):
         fetch(site.url, tmp_path / "file" / "net.pth", SHA256, progress=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import transforms
 
+from imgcluster import batches
 from imgcluster import features as features_module
 from imgcluster.backbones import build_extractor, choose_backbone
 from imgcluster.catalog import BACKBONES
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
+from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.runtimes.hardware import find_precision
@@ -150,18 +152,18 @@ def test_rows_depend_neither_on_neighbours_nor_on_failures(tmp_path: Path, pictu
 
 def test_a_second_run_builds_no_network(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = extracted(pictures, lite0(tmp_path / "s"))
-    assert (first.info["computed"], first.info["reused"]) == (12, 0)
+    assert (first.origin.computed, first.origin.reused) == (12, 0)
     monkeypatch.setattr(features_module, "build_extractor", lambda choice: pytest.fail("a network was built"))
     second = extracted(pictures, lite0(tmp_path / "s"))
-    assert (second.info["computed"], second.info["reused"]) == (0, 12)
+    assert (second.origin.computed, second.origin.reused) == (0, 12)
     np.testing.assert_array_equal(first.vectors, second.vectors)
 
 
 def test_added_images_cost_only_themselves(tmp_path: Path, pictures: Path) -> None:
     extracted(pictures, lite0(tmp_path / "s"))
     write_pictures(pictures, range(12, 15))
-    info = extracted(pictures, lite0(tmp_path / "s")).info
-    assert (info["computed"], info["reused"]) == (3, 12)
+    origin = extracted(pictures, lite0(tmp_path / "s")).origin
+    assert (origin.computed, origin.reused) == (3, 12)
 
 
 def test_moved_images_are_read_but_not_computed(
@@ -171,7 +173,7 @@ def test_moved_images_are_read_but_not_computed(
     monkeypatch.setattr(features_module.TorchRuntime, "__call__", lambda self, pixels: pytest.fail("computed"))
     moved = pictures.rename(tmp_path / "moved")
     found = extracted(moved, lite0(tmp_path / "s"))
-    assert (found.info["computed"], found.info["reused"]) == (0, 12)
+    assert (found.origin.computed, found.origin.reused) == (0, 12)
     np.testing.assert_array_equal(found.vectors, first.vectors)
 
 
@@ -183,7 +185,7 @@ def test_a_changed_image_is_done_again_even_with_its_old_times(tmp_path: Path, p
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     second = extracted(pictures, lite0(tmp_path / "s"))
-    assert second.info["computed"] == 1
+    assert second.origin.computed == 1
     row = second.ids.index("0000.bmp")
     assert not np.allclose(first.vectors[row], second.vectors[row])
 
@@ -195,14 +197,84 @@ def test_whatever_shapes_a_feature_makes_another_store(tmp_path: Path, pictures:
     images = walk_images(pictures)[:3]
     first = extract_features(images, lite0(tmp_path / "s"), show=False)
     second = extract_features(images, lite0(tmp_path / "s", **change), show=False)
-    assert second.info["computed"] == 3
-    assert second.info["fingerprint"] != first.info["fingerprint"]
+    assert second.origin.computed == 3
+    assert second.origin.fingerprint != first.origin.fingerprint
+
+
+def test_the_store_says_what_shaped_it(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = walk_images(pictures)[:2]
+    first = extract_features(images, lite0(tmp_path / "s"), show=False).origin
+    shaped_by = json.loads((Path(first.store) / "meta.json").read_text())["shaped_by"]
+    assert {key: shaped_by[key] for key in ("layer", "pooling", "precision", "runtime", "reading")} == {
+        "layer": "avgpool",
+        "pooling": "avg",
+        "precision": "fp32",
+        "runtime": "torch",
+        "reading": features_module.RULES,
+    }
+    assert shaped_by["preprocess"]["crop"] == 224
+    monkeypatch.setattr(features_module, "RULES", 99)
+    assert extract_features(images, lite0(tmp_path / "s"), show=False).origin.computed == 2
+
+
+def test_images_that_share_an_id_keep_their_own_vectors(tmp_path: Path, pictures: Path) -> None:
+    paths = sorted(pictures.iterdir())
+    found = extract_features((ImageFile("same", path) for path in paths[:2]), lite0(tmp_path / "s"), show=False)
+    wanted = extract_features([ImageFile(path.name, path) for path in paths[:2]], lite0(tmp_path / "s"), show=False)
+    np.testing.assert_array_equal(found.vectors, wanted.vectors)
+    assert not np.array_equal(found.vectors[0], found.vectors[1])
+
+
+def test_a_layer_that_is_not_there_is_told_before_any_download(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(ConfigError, match="VGG has no layer 'fc99'; near it: fc8, fc7, fc6"):
+        extracted(pictures, FeaturesConfig(layer="fc99", store=tmp_path / "s"))  # and no fallback hides it
+    with pytest.raises(ConfigError, match="'size' is no layer but a step between two"):
+        extracted(pictures, lite0(tmp_path / "s", layer="size"))
+
+
+def test_an_image_that_memory_cannot_hold_is_a_failure(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = batches.decode_image
+
+    def short_of_memory(data: bytes) -> np.ndarray:
+        if data == (pictures / "0002.jpg").read_bytes():
+            raise MemoryError
+        return decode(data)
+
+    monkeypatch.setattr(batches, "decode_image", short_of_memory)
+    (failure,) = extracted(pictures, lite0(tmp_path / "s")).failures
+    assert (failure.image.id, failure.reason) == ("0002.jpg", "does not fit into memory")
+
+
+def test_a_batch_that_memory_cannot_hold_is_told(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(ConfigError, match=r"features.batch_size: 10,000,000,000 images do not fit into memory"):
+        extracted(pictures, lite0(tmp_path / "s", batch_size=10**10))
+
+
+def test_a_disk_that_fills_leaves_a_store_that_goes_on(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fsync, calls = os.fsync, []
+
+        def full_after_a_while(number: int) -> None:
+            calls.append(number)
+            if len(calls) > 6:
+                raise OSError(28, "No space left on device")
+            fsync(number)
+
+        patch.setattr(os, "fsync", full_after_a_while)
+        with pytest.raises(StoreError, match=r"features.store: '.*': No space left on device"):
+            extracted(pictures, lite0(tmp_path / "s"))
+    origin = extracted(pictures, lite0(tmp_path / "s")).origin
+    assert (origin.computed, origin.reused) == (4, 8)
 
 
 def test_batch_size_and_device_make_no_other_store(tmp_path: Path, pictures: Path) -> None:
     extracted(pictures, lite0(tmp_path / "s"))
-    info = extracted(pictures, lite0(tmp_path / "s", batch_size="auto", device="cpu")).info
-    assert info["reused"] == 12
+    origin = extracted(pictures, lite0(tmp_path / "s", batch_size="auto", device="cpu")).origin
+    assert origin.reused == 12
 
 
 def test_features_that_are_not_finite_are_failures(
@@ -233,8 +305,8 @@ def test_without_weights_the_fallback_is_taken_loudly(
 ) -> None:
     config = FeaturesConfig(backbone="vgg16", layer="fc7", preprocess="stage", store=tmp_path / "s")
     found = extracted(pictures, config)
-    assert found.info["backbone"] == "efficientnet_lite0"
-    assert found.info["fallback"]["wanted"] == "vgg16"
+    assert found.origin.backbone == "efficientnet_lite0"
+    assert found.origin.fallback["wanted"] == "vgg16"
     assert found.vectors.shape == (12, 1280)
     assert "FALLBACK: these are NOT features of vgg16, but of efficientnet_lite0" in caplog.text
 
@@ -254,7 +326,9 @@ def test_vgg16_weights_from_a_path_give_4096_columns(tmp_path: Path, pictures: P
     images = walk_images(pictures)[:2]
     found = extract_features(images, config, show=False)
     assert found.vectors.shape == (2, 4096)
-    assert (found.info["backbone"], found.info["weights_file"]) == ("vgg16", str(vgg16_file))
+    assert (found.origin.backbone, found.origin.weights_file) == ("vgg16", str(vgg16_file))
+    (stored,) = Path(found.origin.store).glob("vectors-*.npy")
+    assert np.load(stored).shape == (2, 4096)
     random = extract_features(images, config.model_copy(update={"weights": "random"}), show=False)
     np.testing.assert_array_equal(found.vectors, random.vectors)
 
@@ -262,9 +336,8 @@ def test_vgg16_weights_from_a_path_give_4096_columns(tmp_path: Path, pictures: P
 def test_precision_and_device_that_are_not_here_are_refused(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         extracted(pictures, lite0(tmp_path / "s", device="cpu", precision="fp16"))
-    if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="'cuda:1' asked for, but torch sees no CUDA GPU here"):
-            extracted(pictures, lite0(tmp_path / "s", device="cuda:1"))
+    with pytest.raises(ConfigError, match=r"features.device: (no )?'cuda:256'"):
+        extracted(pictures, lite0(tmp_path / "s", device="cuda:256"))  # torch itself would take cuda:0
 
 
 def test_bf16_stays_close_to_fp32_where_auto_may_take_it(tmp_path: Path, vgg16_file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,8 @@ def test_folders_and_broken_links_with_an_image_name_are_not_passed_over(tmp_pat
 
 def test_a_name_that_is_not_utf8_becomes_a_writable_id(tmp_path: Path) -> None:
     (tmp_path / b"caf\xe9.jpg".decode("utf-8", "surrogateescape")).touch()
-    assert ids_of(tmp_path) == ["caf\\xe9.jpg"]
+    (tmp_path / "caf\\xe9.jpg").touch()
+    assert sorted(ids_of(tmp_path)) == ["caf\\\\xe9.jpg", "caf\\xe9.jpg"]
 
 
 def test_an_empty_folder_and_a_missing_one_are_told(tmp_path: Path) -> None:
@@ -102,6 +104,7 @@ def test_ids_are_text_in_any_encoding(tmp_path: Path, csv: bytes, keys: dict[str
         ("ImageID\n", "ids.csv' has a header and no rows"),
         ("", "ids.csv' is empty"),
         ("ImageID;label\n1;0\n", "ids.csv' separates its columns by semicolons; commas are needed"),
+        ("ImageID\tlabel\n1\t0\n", "ids.csv' separates its columns by tabs; commas are needed"),
         ("ImageID,label\n1,0\n2,0,0,0\n", "ids.csv' is no valid CSV: "),
         ("größe\n1\n".encode("cp1252"), "ids.csv' is not UTF-8; set images.encoding (for example cp1252)"),
     ],
@@ -121,8 +124,52 @@ def test_an_id_may_lie_deeper_but_not_outside(tmp_path: Path) -> None:
         listed(tmp_path, "ImageID\na/../../x\n")
 
 
+@pytest.mark.parametrize("folder", ["..", "../pictures", ".", "./"])
+def test_an_id_leads_outside_of_a_relative_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    touch(tmp_path, "pictures/1.jpg", "1.jpg", "outside.jpg")
+    (tmp_path / "ids.csv").write_text("ImageID\n../../outside\n")
+    monkeypatch.chdir(tmp_path / "pictures")
+    with pytest.raises(ImageError, match="leads outside"):
+        list_images(ImagesConfig(folder=folder, ids=str(tmp_path / "ids.csv")))
+    (tmp_path / "ids.csv").write_text("ImageID\n1\n")
+    assert len(list_images(ImagesConfig(folder=folder, ids=str(tmp_path / "ids.csv")))[0]) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_left_out_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "open/1.jpg", "closed/2.jpg")
+    scandir = os.scandir
+
+    def refuse(folder: Path) -> object:
+        if Path(folder).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert ids_of(tmp_path) == ["open/1.jpg"]
+    assert "closed' cannot be listed (Permission denied): the images below it are left out" in caplog.text
+
+
+def test_odd_names_are_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "1²3.jpg", "x٣.jpg", "a\nb.jpg")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "loop").symlink_to("loop")
+    assert sorted(ids_of(tmp_path)) == sorted(["1²3.jpg", "x٣.jpg", "a\nb.jpg", "loop.jpg"])
+
+
+def test_a_very_long_id_is_a_missing_one(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg")
+    with pytest.raises(ImageError, match="row 2: 1 of 2 ids have no file"):
+        listed(tmp_path, "ImageID\n1\n" + "x" * 5000 + "\n")
+    with pytest.raises(ConfigError, match="is not a folder"):
+        list_images(ImagesConfig(folder="x" * 5000))
+
+
 def test_a_missing_id_column_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has no column 'ImageID' \(its columns: name, label\)"):
+    with pytest.raises(ConfigError, match=r"has no column 'ImageID' \(its columns: 'name', 'label'\)"):
         listed(tmp_path, "name,label\n1,0\n", id_column="ImageID")
     with pytest.raises(ConfigError, match="has 2 columns called 'id'"):
         listed(tmp_path, "id,id\n1,0\n")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import imgcluster
@@ -14,6 +17,7 @@ from imgcluster.clusters import centroid_distances
 from imgcluster.config import load_config
 from imgcluster.errors import ConfigError, ImageError, OutputError
 from imgcluster.outputs import run_folder
+from imgcluster.outputs.write import csv_text
 from imgcluster.transforms import apply_transform
 
 FILES = ["clusterer.npz", "clusters.csv", "run.json", "submission.csv"]
@@ -64,7 +68,7 @@ def test_a_template_of_ids_alone_gets_a_label_column(tmp_path: Path, config_file
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        ("lable", r"has no column 'lable' \(its columns: ImageID, label, note\)"),
+        ("lable", r"has no column 'lable' \(its columns: 'ImageID', 'label', 'note'\)"),
         ("ImageID", "'ImageID' is the column of the ids"),
     ],
 )
@@ -150,7 +154,42 @@ def test_files_of_somebody_else_are_kept_unless_forced(tmp_path: Path, config_fi
     assert len(rows(tmp_path / "out" / "submission.csv")) == 12
 
 
-@pytest.mark.parametrize("steps", range(8))
+def test_a_submission_that_force_leaves_behind_is_removed(tmp_path: Path, config_file: Path) -> None:
+    run(config_file)
+    run(config_file, "outputs.submission=null", force=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", *FILES[:3]]
+
+
+def test_nobody_elses_temporary_files_are_touched(tmp_path: Path, config_file: Path) -> None:
+    (tmp_path / "out" / "folder.tmp").mkdir(parents=True)
+    (tmp_path / "out" / "notes.tmp").write_text("mine")
+    (tmp_path / "out" / "submission.csv.1234.tmp").write_text("of a run that was killed")
+    run(config_file)
+    left = {path.name for path in (tmp_path / "out").iterdir()} - {".lock", *FILES}
+    assert left == {"folder.tmp", "notes.tmp"}
+
+
+def test_without_a_template_the_ids_are_not_overwritten(config_file: Path) -> None:
+    with pytest.raises(ConfigError, match="'id' is the column of the ids"):
+        run(config_file, "images.ids=null", "outputs.label_column=id")
+
+
+def test_a_home_is_found(tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run(config_file, "outputs.folder=~/at-home")
+    assert (tmp_path / "at-home" / "run.json").exists()
+
+
+@pytest.mark.parametrize("cell", ["a\rb", "a\r\nb", "a\nb", 'a"b', "a,b", " a ", "", "é\u200fx", "=cmd()"])
+def test_any_cell_survives_csv(cell: str) -> None:
+    frame = pd.DataFrame({"id": ["1", "2"], cell: [cell, "x"]})
+    text = csv_text(frame)
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [["id", cell], ["1", cell], ["2", "x"]]
+    assert text.startswith("id,")
+    assert text.endswith("\n2,x\n")
+
+
+@pytest.mark.parametrize("steps", range(6))
 def test_a_run_that_ends_between_two_files_leaves_whole_ones_and_can_be_repeated(
     tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
@@ -167,6 +206,7 @@ def test_a_run_that_ends_between_two_files_leaves_whole_ones_and_can_be_repeated
         patch.setattr(run_folder.Path, "replace", replace_a_few)
         try:
             run(config_file)
+            assert steps == 5, "five files are renamed"
         except KeyboardInterrupt:
             for path in (tmp_path / "out").glob("*.csv"):
                 assert len(rows(path)) == 12
@@ -182,7 +222,7 @@ def test_a_disk_that_is_full_is_told_and_leaves_the_old_run(
 ) -> None:
     run(config_file)
     before = (tmp_path / "out" / "clusters.csv").read_bytes()
-    monkeypatch.setattr(run_folder.os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(os, "fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OutputError, match="cannot be written: No space left"):
         run(config_file)
     monkeypatch.undo()

@@ -67,7 +67,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
         store.append(keys(1), rows(1))
         folder = store.folder
     (folder / "vectors-00007.npy").write_bytes(b"no index yet")
-    (folder / "index-00008.json.tmp").write_bytes(b"{")
+    (folder / "index-00008.json.77.tmp").write_bytes(b"{")
     with FeatureStore(tmp_path, SHAPED_BY) as store:
         np.testing.assert_array_equal(store.vectors(keys(1)), rows(1))
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -93,7 +93,17 @@ def test_a_kill_in_the_middle_of_joining_leaves_no_row_twice(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("victim", ["vectors-00001.npy", "index-00001.json"])
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"{}", b"[1, 2]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY\x01\x00",
+        b"PK\x03\x04",
+        b"{}",
+        b"[1, 2]",
+        b'{"fingerprint": 1, "images": [["/p", [], 1, 1, ""]]}',
+    ],
+)
 def test_a_damaged_shard_is_dropped_and_told(
     tmp_path: Path, victim: str, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +133,18 @@ def test_vectors_of_another_store_are_not_taken(tmp_path: Path, caplog: pytest.L
 def test_everything_that_shapes_a_feature_is_in_the_fingerprint() -> None:
     assert fingerprint_of({"a": 1, "b": [2]}) == fingerprint_of({"b": [2], "a": 1})
     assert fingerprint_of({"a": 1}) != fingerprint_of({"a": 2})
+
+
+def test_a_shard_of_another_width_is_dropped(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    store.append(keys(1), rows(1))
+    store.append(keys(2), rows(2))
+    store.__exit__(KeyboardInterrupt, None, None)
+    np.save(store.folder / "vectors-00001.npy", np.zeros((1, 3), np.float32))
+    with FeatureStore(tmp_path, SHAPED_BY) as again:
+        assert len(again) == 1
+        again.append(keys(2), rows(2))
+        np.testing.assert_array_equal(again.vectors(keys(2, 1)), rows(2, 1))
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

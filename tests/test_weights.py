@@ -95,7 +95,7 @@ def test_wrong_file_in_the_hub_cache_is_replaced_with_a_warning(
     assert cached.read_bytes() == PAYLOAD
     found = hashlib.sha256(PAYLOAD[:-1]).hexdigest()
     message = f"{cached} is damaged or foreign: sha256 {found}, not {VGG16.sha256}; fetching it anew"
-    assert caplog.record_tuples == [("imgcluster", logging.WARNING, message)]
+    assert caplog.record_tuples == [("imgcluster.weights", logging.WARNING, message)]
 
 
 def test_wrong_file_is_neither_used_nor_removed_where_no_other_can_be_had(cached: Path, mirror: Path) -> None:
@@ -159,7 +159,7 @@ def test_path_is_taken_with_the_sha256_of_its_bytes(tmp_path: Path) -> None:
         ("{folder}/mine2.pth", "no such file, and neither imagenet nor random; did you mean mine.pth?"),
         ("{folder}/nowhere/at_all.pth", "no such file, and neither imagenet nor random"),
         ("{folder}", "a folder, not a file"),
-        ("{folder}/notes.txt", "the name must end in one of .safetensors, .pth, .pt, .bin"),
+        ("{folder}/notes.txt", "the name must end in one of .safetensors, .pth, .pt"),
     ],
 )
 def test_path_that_cannot_be_used(tmp_path: Path, spec: str, said: str) -> None:

@@ -2,5 +2,6 @@
 
 from imgcluster.backbones.build import build_extractor
 from imgcluster.backbones.choose import Choice, choose_backbone
+from imgcluster.backbones.layers import check_layer
 
-__all__ = ["Choice", "build_extractor", "choose_backbone"]
+__all__ = ["Choice", "build_extractor", "check_layer", "choose_backbone"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from imgcluster.backbones.choose import Choice
 from imgcluster.backbones.layers import find_node
-from imgcluster.catalog import Backbone
-from imgcluster.weights import RANDOM_SEED, fit
+from imgcluster.backbones.networks import empty_network, random_network
+from imgcluster.errors import ConfigError
+from imgcluster.weights import fit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,53 +22,21 @@ def build_extractor(choice: Choice) -> nn.Module:
     """
     from torchvision.models.feature_extraction import create_feature_extractor
 
-    model = _build(choice).eval()
-    _forbid_inplace(model)
+    model = _network(choice)
     node = find_node(model, choice.layer)
     body = create_feature_extractor(model, {node: "features"}, suppress_diff_warning=True)
-    return _flat(body).eval()
+    return _flat(body, choice.layer).eval()
 
 
-def _build(choice: Choice) -> nn.Module:
-    import torch
-
-    builder = BUILDERS[choice.backbone.source]
+def _network(choice: Choice) -> nn.Module:
     if choice.weights.path is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(RANDOM_SEED)
-            return builder(choice.backbone)
-    with torch.device("meta"):  # no time is spent on values that the weights replace
-        model = builder(choice.backbone)
+        return random_network(choice.backbone)
+    model = empty_network(choice.backbone)  # no time is spent on values that the weights replace
     fit(model, choice.weights)
     return model
 
 
-def _torchvision(backbone: Backbone) -> nn.Module:
-    from torchvision.models import get_model
-
-    return get_model(backbone.name, weights=None)  # type: ignore[no-any-return]
-
-
-def _efficientnet_lite(backbone: Backbone) -> nn.Module:
-    from efficientnet_lite_pytorch import EfficientNet
-
-    return EfficientNet.from_name(backbone.name.replace("_", "-"))  # type: ignore[no-any-return]
-
-
-BUILDERS: dict[str, Callable[[Backbone], nn.Module]] = {
-    "torchvision": _torchvision,
-    "efficientnet_lite": _efficientnet_lite,
-}
-
-
-def _forbid_inplace(model: nn.Module) -> None:
-    """Keep what a layer gave as it was: an in-place ReLU behind it would overwrite it with its own result."""
-    for module in model.modules():
-        if getattr(module, "inplace", False):
-            setattr(module, "inplace", False)  # noqa: B010 (an attribute of some modules only)
-
-
-def _flat(body: nn.Module) -> nn.Module:
+def _flat(body: nn.Module, layer: str) -> nn.Module:
     from torch import Tensor, nn
 
     class Flat(nn.Module):
@@ -79,7 +47,9 @@ def _flat(body: nn.Module) -> nn.Module:
             self.body = body
 
         def forward(self, pixels: Tensor) -> Tensor:
-            features: Tensor = self.body(pixels)["features"]
+            features = self.body(pixels)["features"]
+            if not isinstance(features, Tensor) or features.ndim < 2:
+                raise ConfigError(f"features.layer: {layer!r} is no layer but a step between two: it gives no features")
             return features.mean(dim=(2, 3)) if features.ndim == 4 else features.flatten(1)
 
     return Flat()

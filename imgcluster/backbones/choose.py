@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from imgcluster.backbones.layers import check_layer
 from imgcluster.catalog import BACKBONES, Backbone, Recipe
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import WeightsUnavailable
@@ -40,9 +41,11 @@ def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
 
     Only unavailability leads to the fallback: weights that are there and do not fit are an error. The fallback is
     read at its own default layer and sees pictures as its own weights were trained to.
-    Raises WeightsError, and WeightsUnavailable where there is no fallback.
+    Raises ConfigError where there is no such layer, WeightsError, and WeightsUnavailable where there is no fallback.
     """
     backbone = BACKBONES[config.backbone]
+    if config.layer is not None:
+        check_layer(backbone, config.layer)  # before half a gigabyte is downloaded
     try:
         weights = find_weights(backbone, config.weights, progress=progress)
     except WeightsUnavailable as error:

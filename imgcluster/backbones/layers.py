@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from imgcluster.backbones.networks import empty_network
+from imgcluster.catalog import Backbone
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -12,6 +14,11 @@ if TYPE_CHECKING:
 
 NAMED_IN_MESSAGES = 5
 EFFICIENTNET_LITE_ALIASES = {"avgpool": "_avg_pooling", "logits": "_fc"}
+
+
+def check_layer(backbone: Backbone, layer: str) -> None:
+    """Raise ConfigError with the nearest names if the backbone has no such layer. Needs no weights."""
+    find_node(empty_network(backbone), layer)
 
 
 def find_node(model: nn.Module, layer: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from imgcluster.config import Config
 from imgcluster.errors import OutputError
-from imgcluster.files import TEMPORARY, remove_temporary
+from imgcluster.files import remove_temporary, replacing, write_whole
 
 RECORD = "run.json"
 # Keys that change how long a run takes, not what it gives.
@@ -44,7 +44,6 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"outputs.folder: {str(self.path)!r} cannot be used: {error.strerror}") from None
         try:
-            remove_temporary(self.path)
             if not self._force:
                 self._check_ours(names)
             yield self
@@ -52,45 +51,51 @@ class RunFolder:
             lock.release()
 
     def write(self, files: Mapping[str, Writer], record: Mapping[str, Any]) -> None:
-        """Write all files and the record. Each appears whole; all are complete on the disk before the first appears.
+        """Write all files and the record. Each appears whole; all are complete before the first appears.
 
         The record comes first, marked as being written, and is replaced last: a folder whose run was killed in between
         still belongs to its config, and says that it is not finished.
         """
-        unfinished = {"status": "writing", "config": self._config}
-        finished = {"status": "done", **record, "config": self._config}
         try:
-            for name, writer in files.items():
-                self._prepare(name, writer)
-            for name, content in ((RECORD, unfinished), *((name, None) for name in files), (RECORD, finished)):
-                if content is not None:
-                    self._prepare(name, _json_writer(content))
-                (self.path / (name + TEMPORARY)).replace(self.path / name)
+            remove_temporary(self.path, map(escape, [*files, RECORD]))
+            with ExitStack() as renamed_at_the_end:
+                for name, writer in files.items():
+                    file = renamed_at_the_end.enter_context(replacing(self.path / name))
+                    writer(file)
+                    file.flush()
+                self._remove_former(files)
+                self._write_record({"status": "writing"})
+            self._write_record({"status": "done", **record})
         except OSError as error:
-            remove_temporary(self.path)
             raise OutputError(f"{str(self.path)!r} cannot be written: {error.strerror}") from None
 
-    def _prepare(self, name: str, writer: Writer) -> None:
-        with (self.path / (name + TEMPORARY)).open("wb") as file:
-            writer(file)
-            file.flush()
-            os.fsync(file.fileno())
+    def _write_record(self, record: Mapping[str, Any]) -> None:
+        text = json.dumps({**record, "config": self._config}, indent=2, ensure_ascii=False)
+        write_whole(self.path / RECORD, f"{text}\n".encode())
+
+    def _remove_former(self, files: Mapping[str, Writer]) -> None:
+        """Remove the submission of the run that --force overwrites, if this one writes none of that name."""
+        try:
+            former = self._recorded()["outputs"]["submission"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if isinstance(former, str) and former not in files and Path(former).name == former:
+            (self.path / former).unlink(missing_ok=True)
+
+    def _recorded(self) -> dict[str, dict[str, Any]]:
+        config = json.loads((self.path / RECORD).read_bytes())["config"]
+        if not isinstance(config, dict):
+            raise TypeError("no config in the record")
+        return config
 
     def _check_ours(self, names: list[str]) -> None:
-        record = self.path / RECORD
-        if not record.exists():
-            foreign = [name for name in names if (self.path / name).exists()]
-            if foreign:
-                raise OutputError(
-                    f"{str(self.path)!r} has a {foreign[0]} that no run of imgcluster left there; "
-                    "set outputs.folder elsewhere, or overwrite it with --force"
-                )
+        if not (self.path / RECORD).exists():
+            self._check_nobodys(names)
             return
         try:
-            theirs = json.loads(record.read_bytes())["config"]
-            differences = _differences(theirs, self._config)
+            differences = _differences(self._recorded(), self._config)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise OutputError(f"{str(record)!r} is damaged; overwrite the run with --force") from None
+            raise OutputError(f"{str(self.path / RECORD)!r} is damaged; overwrite the run with --force") from None
         if differences:
             more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
             raise OutputError(
@@ -98,10 +103,13 @@ class RunFolder:
                 "set outputs.folder elsewhere, or overwrite it with --force"
             )
 
-
-def _json_writer(content: Mapping[str, Any]) -> Writer:
-    data = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-    return lambda file: file.write(data)
+    def _check_nobodys(self, names: list[str]) -> None:
+        foreign = [name for name in names if (self.path / name).exists()]
+        if foreign:
+            raise OutputError(
+                f"{str(self.path)!r} has a {foreign[0]} that no run of imgcluster left there; "
+                "set outputs.folder elsewhere, or overwrite it with --force"
+            )
 
 
 def _differences(theirs: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> list[str]:

@@ -11,19 +11,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+NEW_ID_COLUMN = "id"  # where there is no template
+
+
 def check_label_column(template: Template | None, label_column: str) -> None:
     """Refuse, before any work, a label column that would spoil the template's shape. Raises ConfigError."""
+    id_column = NEW_ID_COLUMN if template is None else template.id_column
+    if label_column == id_column:
+        raise ConfigError(f"outputs.label_column: {label_column!r} is the column of the ids")
     if template is None:
         return
     names = [str(name) for name in template.frame.columns]
-    if label_column == template.id_column:
-        raise ConfigError(f"outputs.label_column: {label_column!r} is the column of the ids")
     if names.count(label_column) > 1:
         raise ConfigError(f"outputs.label_column: {str(template.path)!r} has {label_column!r} more than once")
     if label_column not in names and len(names) > 1:
         raise ConfigError(
             f"outputs.label_column: {str(template.path)!r} has no column {label_column!r} "
-            f"(its columns: {', '.join(names)})"
+            f"(its columns: {', '.join(map(repr, names))})"
         )
 
 
@@ -35,8 +39,8 @@ def make_submission(run: Run) -> pd.DataFrame:
     import pandas as pd
 
     largest = int(run.clusters.sizes.argmax())
-    label_of = dict(zip(run.features.ids, run.clusters.labels.tolist(), strict=True))
+    label_of = dict(zip(run.features.images, run.clusters.labels.tolist(), strict=True))
     ids = [image.id for image in run.images]
-    frame = pd.DataFrame({"id": ids}) if run.template is None else run.template.frame.copy()
-    frame[run.config.outputs.label_column] = [label_of.get(id, largest) for id in ids]
+    frame = pd.DataFrame({NEW_ID_COLUMN: ids}) if run.template is None else run.template.frame.copy()
+    frame[run.config.outputs.label_column] = [label_of.get(image, largest) for image in run.images]
     return frame

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import platform
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from typing import IO, TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,9 +49,9 @@ def clusters_table(run: Run) -> pd.DataFrame:
     """Return clusters.csv: a row for each image, in the order of the list, those that failed with their reason."""
     import pandas as pd
 
-    row_of = {id: row for row, id in enumerate(run.features.ids)}
-    reason_of = {failure.image.id: failure.reason for failure in run.features.failures}
-    return pd.DataFrame([_table_row(image, row_of.get(image.id), reason_of, run.clusters) for image in run.images])
+    row_of = {image: row for row, image in enumerate(run.features.images)}
+    reason_of = {failure.image: failure.reason for failure in run.features.failures}
+    return pd.DataFrame([_table_row(image, row_of.get(image), reason_of, run.clusters) for image in run.images])
 
 
 def run_record(run: Run) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def run_record(run: Run) -> dict[str, Any]:
             "failed": len(features.failures),
             "dim": int(features.vectors.shape[1]),
         },
-        "features": features.info,
+        "features": asdict(features.origin),
         "cluster_sizes": clusters.sizes.tolist(),
         "notes": clusters.notes,
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
@@ -74,11 +77,13 @@ def run_record(run: Run) -> dict[str, Any]:
     }
 
 
-def _table_row(image: ImageFile, row: int | None, reason_of: dict[str, str], clusters: Clusters) -> dict[str, Any]:
+def _table_row(
+    image: ImageFile, row: int | None, reason_of: dict[ImageFile, str], clusters: Clusters
+) -> dict[str, Any]:
     cells: dict[str, Any] = {"id": image.id, "path": _path_text(image)}
     if row is None:
         blank = dict.fromkeys(("cluster", "distance", "runner_up", "runner_up_distance"), "")
-        return cells | blank | {"status": "failed", "error": reason_of[image.id]}
+        return cells | blank | {"status": "failed", "error": reason_of[image]}
     has_runner_up = clusters.runner_up[row] >= 0
     return cells | {
         "cluster": str(clusters.labels[row]),
@@ -95,10 +100,19 @@ def _path_text(image: ImageFile) -> str:
 
 
 def _csv_writer(frame: pd.DataFrame) -> Writer:
-    def write(file: IO[bytes]) -> None:
-        file.write(frame.to_csv(index=False, lineterminator="\n").encode())
+    return lambda file: file.write(csv_text(frame).encode())
 
-    return write
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return a table as CSV, lines ended by a newline alone, and with quotes wherever a reader needs them.
+
+    Asked for lines that end so, csv and pandas leave a carriage return inside a cell unquoted, and break the row there.
+    """
+    lines: list[str] = []
+    writer = csv.writer(SimpleNamespace(write=lambda line: lines.append(line.removesuffix("\r\n") + "\n")))
+    writer.writerow(frame.columns)
+    writer.writerows(frame.itertuples(index=False, name=None))
+    return "".join(lines)
 
 
 def _versions() -> dict[str, str]:

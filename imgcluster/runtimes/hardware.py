@@ -14,12 +14,12 @@ def find_device(name: str) -> torch.device:
     """Return the device a config names; `auto` is the GPU where there is one. Raises ConfigError if it is not here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"features.device: {name!r} asked for, but torch sees no CUDA GPU here; allowed: auto, cpu")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():  # torch.device would wrap cuda:256 to cuda:0
         raise ConfigError(f"features.device: no {name!r}; there are {torch.cuda.device_count()} GPUs, from cuda:0")
-    return device
+    return torch.device(name)
 
 
 def find_precision(name: str, device: torch.device, backbone: Backbone) -> str:

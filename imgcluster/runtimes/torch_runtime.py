@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from imgcluster.catalog import Recipe
+from imgcluster.errors import ConfigError
 from imgcluster.runtimes.hardware import DTYPES
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,10 @@ class TorchRuntime:
     def buffer(self, batch_size: int, side: int) -> np.ndarray:
         """Return an array for batches, in memory from which the device copies quickly."""
         shape = (batch_size, side, side, 3)
-        return torch.zeros(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda").numpy()
+        try:
+            return torch.zeros(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda").numpy()
+        except RuntimeError:
+            raise ConfigError(f"features.batch_size: {batch_size:,} images do not fit into memory") from None
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Compute the features of a batch. When the GPU's memory runs out, goes on with half as many at a time."""

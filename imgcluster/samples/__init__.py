@@ -30,8 +30,8 @@ def _photos() -> Sample:
 SAMPLES: dict[str, Callable[[], Sample]] = {"stage": _stage, "digits": _digits, "photos": _photos}
 
 
-def write_sample(name: str, folder: Path) -> int:
+def write_sample(name: str, folder: str | Path) -> int:
     """Write the sample into the folder: test/, sample_submission.csv, truth.csv. Returns the number of images."""
     if name not in SAMPLES:
         raise ConfigError(f"there is no sample {name!r}: choose one of {', '.join(SAMPLES)}")
-    return write(SAMPLES[name](), folder)
+    return write(SAMPLES[name](), Path(folder))
