@@ -164,7 +164,8 @@ def test_declared_size_is_bounded(tmp_path: Path, side: int, reason: str) -> Non
     path = tmp_path / "declares.png"
     path.write_bytes(declaring(side, side))
     # In a process of its own: OpenCV takes the bound when it is loaded, and here it was loaded by the tests.
-    script = f"import imgcluster\ntry: imgcluster.read_image({str(path)!r})\nexcept imgcluster.ImgclusterError as e: print(e)"
+    read = f"imgcluster.read_image({str(path)!r})"
+    script = f"import imgcluster\ntry: {read}\nexcept imgcluster.ImgclusterError as error: print(error)"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout == f"{reason}\n"
 
