@@ -718,7 +718,8 @@ def test_config_needs_no_heavy_import() -> None:
     assert not loaded & {"torch", "torchvision", "numpy", "pandas", "sklearn", "cv2", "scipy", "PIL"}
 
 
-texts = st.text(min_size=1).filter(lambda text: "\0" not in text and re.search(r"\S", text) and text.strip())
+# Neither NUL, which is refused, nor ~, which becomes a home.
+texts = st.text(min_size=1).filter(lambda text: text[0] != "~" and "\0" not in text and re.search(r"\S", text))
 steps = st.sampled_from(["l2", "standardize"]) | st.fixed_dictionaries(
     {"pca": st.integers(1) | st.floats(0, 1, exclude_min=True, exclude_max=True)}
 )
