@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgcluster.catalog import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.preprocess import prepare
 from imgcluster.reading import decode_image, read_bytes
+from imgcluster.recipes import Recipe
 from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.tables import ImageFile
 

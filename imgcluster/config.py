@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from imgcluster.catalog import RECIPE_NAMES
 from imgcluster.config_problems import SET, Problem, dotted, problem, stop, validation_problems
 from imgcluster.config_types import (
     BUNDLED,
@@ -26,6 +25,7 @@ from imgcluster.config_types import (
     WeightsSpec,
 )
 from imgcluster.errors import ConfigError
+from imgcluster.recipes import RECIPE_NAMES
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from imgcluster.catalog import BACKBONES, RECIPES, Recipe
+from imgcluster.catalog import BACKBONES
+from imgcluster.recipes import RECIPES, Recipe
 
 
 def find_recipe(name: str, backbone: str) -> Recipe:

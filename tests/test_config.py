@@ -16,10 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imgcluster.catalog import BACKBONES, RECIPE_NAMES
+from imgcluster.catalog import BACKBONES
 from imgcluster.config import SECTIONS, Config, config_from_dict, config_schema, load_config
 from imgcluster.config_docs import config_table
 from imgcluster.errors import ConfigError
+from imgcluster.recipes import RECIPE_NAMES
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))

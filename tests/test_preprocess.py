@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from imgcluster.catalog import BACKBONES, RECIPES, Recipe
+from imgcluster.catalog import BACKBONES
 from imgcluster.preprocess import center_crop, find_recipe, prepare
+from imgcluster.recipes import RECIPES, Recipe
 
 SIZES = [(512, 512), (480, 640), (641, 479), (100, 75), (1, 1), (7, 1000), (512, 300), (301, 513), (2000, 20)]
 

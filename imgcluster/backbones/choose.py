@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from imgcluster.backbones.layers import check_layer
-from imgcluster.catalog import BACKBONES, Backbone, Recipe
+from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import WeightsUnavailable
 from imgcluster.preprocess import find_recipe
+from imgcluster.recipes import Recipe
 from imgcluster.weights import Weights, find_weights
 
 logger = logging.getLogger(__name__)

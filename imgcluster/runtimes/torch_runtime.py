@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from imgcluster.catalog import Recipe
 from imgcluster.errors import ConfigError
+from imgcluster.recipes import Recipe
 from imgcluster.runtimes.hardware import DTYPES
 
 logger = logging.getLogger(__name__)
