@@ -9,6 +9,9 @@ from imgcluster.catalog import BACKBONES
 from imgcluster.recipes import RECIPES, Recipe
 
 
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
 def find_recipe(name: str, backbone: str) -> Recipe:
     """Return the recipe a config names; `backbone` is what the weights of that backbone were trained with."""
     return BACKBONES[backbone].recipe if name == "backbone" else RECIPES[name]
@@ -17,12 +20,12 @@ def find_recipe(name: str, backbone: str) -> Recipe:
 def prepare(image: np.ndarray, recipe: Recipe, out: np.ndarray) -> None:
     """Crop and resize an RGB uint8 picture (height, width, 3) into `out`, (crop, crop, 3) uint8.
 
-    The resizing is Pillow's (bilinear with antialias), as in the recipes' publications: OpenCV's has no antialias,
+    The resizing is Pillow's, with antialias, as in the recipes' publications: OpenCV's has no antialias,
     which makes other pixels and so other features.
     """
     if recipe.pad_crop is not None:
         image = center_crop(image, recipe.pad_crop)
-    resized = resize_and_crop(image, recipe.resize, recipe.crop)
+    resized = resize_and_crop(image, recipe.resize, recipe.crop, INTERPOLATIONS[recipe.interpolation])
     out[:] = resized[..., ::-1] if recipe.channels == "bgr" else resized
 
 
@@ -40,7 +43,9 @@ def center_crop(image: np.ndarray, side: int) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
-def resize_and_crop(image: np.ndarray, resize: int, crop: int) -> np.ndarray:
+def resize_and_crop(
+    image: np.ndarray, resize: int, crop: int, interpolation: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
     """Resize the shorter side to `resize`, then cut out the middle (crop, crop), in one step.
 
     Only the pixels that are kept are computed, so that a picture of 20,000 x 20 costs no more than another.
@@ -52,7 +57,7 @@ def resize_and_crop(image: np.ndarray, resize: int, crop: int) -> np.ndarray:
     down, across = height / new_height, width / new_width
     box = (left * across, top * down, min(width, (left + crop) * across), min(height, (top + crop) * down))
     picture = Image.fromarray(np.ascontiguousarray(image))
-    return np.asarray(picture.resize((crop, crop), Image.Resampling.BILINEAR, box=box))
+    return np.asarray(picture.resize((crop, crop), interpolation, box=box))
 
 
 def _crop_start(size: int, side: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,10 +43,13 @@ def test_stage_recipe_is_the_published_one_exactly(size: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_backbone_recipe_is_resize_then_crop(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_backbone_recipe_is_resize_then_crop(size: tuple[int, int], interpolation: str) -> None:
     image = picture(*size)
-    wanted = np.asarray(v2.CenterCrop(224)(v2.Resize(256)(Image.fromarray(image))))
-    difference = prepared(image, BACKBONES["vgg16"].recipe).astype(int) - wanted
+    resized = v2.Resize(256, v2.InterpolationMode(interpolation))(Image.fromarray(image))
+    wanted = np.asarray(v2.CenterCrop(224)(resized))
+    recipe = replace(BACKBONES["vgg16"].recipe, interpolation=interpolation)
+    difference = prepared(image, recipe).astype(int) - wanted
     # Only the pixels that are kept are computed. Pillow resizes first the one way, then the other, in an order that
     # depends on the sizes, and rounds in between: that may tip a value by one, either way.
     assert np.abs(difference).max() <= 1
