@@ -8,7 +8,6 @@ from PIL import Image
 from imgcluster.catalog import BACKBONES
 from imgcluster.recipes import RECIPES, Recipe
 
-
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 

@@ -51,8 +51,8 @@ def test_backbone_recipe_is_resize_then_crop(size: tuple[int, int], interpolatio
     recipe = replace(BACKBONES["vgg16"].recipe, interpolation=interpolation)
     difference = prepared(image, recipe).astype(int) - wanted
     # Only the pixels that are kept are computed. Pillow resizes first the one way, then the other, in an order that
-    # depends on the sizes, and rounds in between: that may tip a value by one, either way.
-    assert np.abs(difference).max() <= 1
+    # depends on the sizes, and rounds in between: that may tip a value by one, by two where weights are negative.
+    assert np.abs(difference).max() <= {"bilinear": 1, "bicubic": 2}[interpolation]
     assert abs(difference.mean()) < 0.02
 
 
