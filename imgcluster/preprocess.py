@@ -8,6 +8,7 @@ from PIL import Image
 from imgcluster.catalog import BACKBONES
 from imgcluster.recipes import RECIPES, Recipe
 
+VERY_LONG = 4  # times the shorter side
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -45,17 +46,20 @@ def center_crop(image: np.ndarray, side: int) -> np.ndarray:
 def resize_and_crop(
     image: np.ndarray, resize: int, crop: int, interpolation: Image.Resampling = Image.Resampling.BILINEAR
 ) -> np.ndarray:
-    """Resize the shorter side to `resize`, then cut out the middle (crop, crop), in one step.
+    """Resize the shorter side to `resize`, then cut out the middle (crop, crop).
 
-    Only the pixels that are kept are computed, so that a picture of 20,000 x 20 costs no more than another.
+    Of a very long picture, only the pixels that are kept are computed: one of 20,000 x 20 costs no more than another.
+    Pillow may then resize first the one way, then the other, in another order, and round in between to other values.
     """
     height, width = image.shape[:2]
-    scale = resize / min(height, width)
-    new_height, new_width = (resize if size == min(height, width) else int(size * scale) for size in (height, width))
+    short, long = sorted((height, width))
+    new_height, new_width = (resize if size == short else int(resize * size / short) for size in (height, width))
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    if long <= VERY_LONG * short:
+        return center_crop(np.asarray(picture.resize((new_width, new_height), interpolation)), crop)
     top, left = _crop_start(new_height, crop), _crop_start(new_width, crop)
     down, across = height / new_height, width / new_width
     box = (left * across, top * down, min(width, (left + crop) * across), min(height, (top + crop) * down))
-    picture = Image.fromarray(np.ascontiguousarray(image))
     return np.asarray(picture.resize((crop, crop), interpolation, box=box))
 
 
