@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgcluster.errors import ImageError
+from imgcluster.layer_stores import LayerStores
 from imgcluster.preprocess import prepare
 from imgcluster.reading import decode_image, read_bytes
 from imgcluster.recipes import Recipe
-from imgcluster.store import FeatureStore, ImageKey, image_key
+from imgcluster.store import ImageKey, image_key
 from imgcluster.tables import ImageFile
 
 READ_AHEAD = 3  # batches: one in the network, one ready, one being read
@@ -43,7 +44,7 @@ def read_batches(
     images: Sequence[ImageFile],
     recipe: Recipe,
     batch_size: int,
-    store: FeatureStore,
+    store: LayerStores,
     new_buffer: Callable[[int, int], np.ndarray],
 ) -> Iterator[Batch]:
     """Read images in order, ahead of the consumer. A batch's pixels are valid until the next one is asked for.
@@ -74,11 +75,11 @@ def _collect(pixels: np.ndarray, futures: list[Future[Slot]]) -> Batch:
     return Batch(pixels, [future.result() for future in futures])
 
 
-def _fill(pixels: np.ndarray, image: ImageFile, recipe: Recipe, store: FeatureStore) -> Slot:
+def _fill(pixels: np.ndarray, image: ImageFile, recipe: Recipe, store: LayerStores) -> Slot:
     try:
         data, status = read_bytes(image.path)
         key = image_key(image.path, status, data)
-        if store.find(key) is not None:
+        if store.find(key):
             return Slot(image, key, known=True)
         prepare(decode_image(data), recipe, pixels)
     except ImageError as error:

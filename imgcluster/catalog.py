@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
+from imgcluster.errors import ConfigError
 from imgcluster.recipes import IMAGENET_MEAN, IMAGENET_STD, Recipe
 
 
@@ -49,3 +51,11 @@ BACKBONES = {
         ),
     )
 }
+
+
+def find_backbone(name: str) -> Backbone:
+    """Return the row of a backbone. Raises ConfigError with the nearest names."""
+    if name in BACKBONES:
+        return BACKBONES[name]
+    near = difflib.get_close_matches(name, BACKBONES, n=3) or sorted(BACKBONES)
+    raise ConfigError(f"there is no backbone {name!r}; near it: {', '.join(near)}")

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,20 @@ def _schema(options: argparse.Namespace) -> None:
     print(config_table() if options.markdown else json.dumps(config_schema(), indent=2))
 
 
+def _layers(options: argparse.Namespace) -> None:
+    from imgcluster.backbones.listing import list_layers
+    from imgcluster.catalog import find_backbone
+
+    rows = list_layers(find_backbone(options.backbone), options.size)
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        shape = " x ".join(map(str, row.shape))
+        print(f"{row.name:<{width}}  {shape:<16}  {' '.join(row.aliases)}".rstrip())
+
+
 def _sample(options: argparse.Namespace) -> None:
     from imgcluster.samples import write_sample
 
@@ -136,6 +151,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_config_command(commands, "check", _check, "check a config and what it names, and do nothing")
     schema = _add_command(commands, "schema", _schema, "print the JSON Schema of a config")
     schema.add_argument("--markdown", action="store_true", help="the keys as a table for people")
+    layers = _add_command(commands, "layers", _layers, "list a backbone's layers, their names and output shapes")
+    layers.add_argument("backbone", metavar="BACKBONE", help="such as vgg16")
+    layers.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures; otherwise the backbone's own")
+    layers.add_argument("--json", action="store_true", help="as JSON")
     sample = _add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
     sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")

@@ -13,11 +13,13 @@ from imgcluster.config_problems import SET, Problem, dotted, problem, stop, vali
 from imgcluster.config_types import (
     BUNDLED,
     BackboneName,
+    BlockWeights,
     Count,
     CsvName,
     Device,
     Encoding,
     FilePattern,
+    Layers,
     OneOf,
     PathText,
     Step,
@@ -66,10 +68,19 @@ class FeaturesConfig(_Section):
     """How an image becomes a vector."""
 
     backbone: BackboneName = Field(default="vgg16", description="the pretrained network")
-    layer: Text | None = Field(
+    layer: Layers = Field(
         default=None,
-        description="where the feature is read; null: the backbone's default layer (fc6 for vgg16)",
-        examples=["fc6", "fc7", "relu5_3"],
+        description="where the feature is read, or a list of layers to join; null: the backbone's default layer",
+        examples=["fc6", "relu5_3", -2, ["relu3_3", "relu4_3", "fc6"]],
+    )
+    pooling: Literal["auto", "avg", "max", "gem", "rmac", "spp", "cls", "mean", "flatten"] = Field(
+        default="auto", description="how a map or tokens become a vector; auto: the average, or the class token"
+    )
+    block_l2: bool = Field(default=False, description="give each layer's features the length 1 before joining them")
+    block_weights: BlockWeights | None = Field(
+        default=None,
+        description="a factor for each layer's features, in order",
+        examples=[[1, 1, 0.5]],
     )
     weights: WeightsSpec = Field(
         default="imagenet", description="what the network has learnt, or a file with a state dict", examples=["my.pth"]
@@ -90,6 +101,13 @@ class FeaturesConfig(_Section):
     runtime: Literal["auto", "torch"] = Field(default="auto", description="what executes the network")
     batch_size: Literal["auto"] | Count = Field(default="auto", description="images computed at a time", examples=[64])
     store: PathText = Field(default="outputs/features", description="folder of features kept between runs")
+
+    @property
+    def layers(self) -> tuple[str | int, ...]:
+        """The layers asked for; none where the backbone's default is meant."""
+        if self.layer is None:
+            return ()
+        return self.layer if isinstance(self.layer, tuple) else (self.layer,)
 
 
 class ClustersConfig(_Section):

@@ -63,7 +63,14 @@ def _bounds(notes: list[Any]) -> str:
     return _BOUNDS["-".join(bounds)].format(**bounds)
 
 
-_BOUNDS = {"": "", "ge": " >= {ge}", "ge-le": " from {ge} to {le}", "gt-lt": " between {gt} and {lt}"}
+_BOUNDS = {
+    "": "",
+    "ge": " >= {ge}",
+    "ge-le": " from {ge} to {le}",
+    "gt-lt": " between {gt} and {lt}",
+    "gt": " > {gt}",
+    "lt": " < {lt}",
+}
 
 _DESCRIBE: dict[Any, Callable[[tuple[Any, ...], list[Any]], str]] = {
     Literal: lambda args, _: ", ".join(args),
@@ -71,6 +78,7 @@ _DESCRIBE: dict[Any, Callable[[tuple[Any, ...], list[Any]], str]] = {
     UnionType: lambda args, _: " or ".join(map(describe, args)),
     tuple: lambda args, _: f"a list of {describe(args[0])}",
     dict: lambda args, _: f"{{{describe(args[0])}: {describe(args[1])}}}",
+    bool: lambda _args, _notes: "true or false",
     int: lambda _, notes: f"a whole number{_bounds(notes)}",
     float: lambda _, notes: f"a number{_bounds(notes)}",
     NoneType: lambda _args, _notes: "null",
@@ -115,6 +123,7 @@ def _not_the_clusters_table(name: str) -> str:
 Text = Annotated[str, Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$"), Allowed(TEXT)]
 PathText = Annotated[Text, BeforeValidator(_from_path)]
 Count = Annotated[int, Field(ge=1)]
+BlockWeights = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]  # YAML's list becomes a tuple
 Share = Annotated[float, Field(gt=0, lt=1)]
 Encoding = Annotated[
     str,
@@ -123,6 +132,11 @@ Encoding = Annotated[
 ]
 FilePattern = Annotated[str, Field(pattern=r"\{id\}"), Allowed("text that holds {id}")]
 BackboneName = Annotated[str, OneOf(tuple(sorted(BACKBONES)))]
+LayerName = Text | Annotated[int, Field(lt=0)]
+Layers = Annotated[
+    LayerName | Annotated[tuple[LayerName, ...], Field(strict=False, min_length=1)] | None,
+    Allowed("a layer's name, a number below 0, a list of these, or null"),
+]
 WeightsSpec = Annotated[
     str,
     Field(pattern=r"^(imagenet|random|[^\x00]*[^/\\\x00]\.(pth|pt|safetensors))$"),

@@ -11,13 +11,15 @@ import numpy as np
 from imgcluster.backbones import Choice, build_extractor, choose_backbone
 from imgcluster.batches import Batch, read_batches
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import ImageError
+from imgcluster.errors import ConfigError, ImageError
+from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Advance, track
 from imgcluster.reading import RULES
 from imgcluster.runtimes.hardware import describe, find_device, find_precision
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
-from imgcluster.store import FeatureStore, ImageKey, image_key
+from imgcluster.store import ImageKey, image_key
 from imgcluster.tables import Failure, Features, ImageFile, Origin
+from imgcluster.transforms import unit_length
 
 
 def extract_features(
@@ -35,21 +37,24 @@ def extract_features(
     device = find_device(config.device)
     choice = choose_backbone(config, progress=show)
     precision = find_precision(config.precision, device, choice.backbone)
-    shaped_by = choice.shaped_by() | {"pooling": "avg", "precision": precision, "runtime": "torch", "reading": RULES}
+    _check_weights(config, choice)
+    numerics = {"precision": precision, "runtime": "torch", "reading": RULES}
     batch_size = auto_batch_size(device, choice.recipe.crop) if config.batch_size == "auto" else config.batch_size
-    with FeatureStore(Path(config.store), shaped_by) as store:
+    with LayerStores(Path(config.store), [{**shaped_by, **numerics} for shaped_by in choice.shaped_by()]) as store:
         work = _Work(list(images), store, on_error)
         if work.todo:
             # Built only now: with everything in the store, the network is not needed.
             runtime = TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
             work.do(runtime, choice, batch_size, show)
-        return work.result(_origin(choice, describe(device), precision, store, work))
+        return work.result(
+            lambda blocks: _joined(blocks, config), _origin(choice, describe(device), precision, store, work)
+        )
 
 
 class _Work:
     """What has become of each image so far: its key in the store, or its failure, or neither yet."""
 
-    def __init__(self, images: list[ImageFile], store: FeatureStore, on_error: str) -> None:
+    def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
         self._images = images
         self._store = store
         self._on_error = on_error
@@ -57,7 +62,7 @@ class _Work:
         self._failures: dict[ImageFile, Failure] = {}
         self.computed = 0
         for image in images:
-            if (key := _stamp(image.path)) is not None and store.find(key) is not None:
+            if (key := _stamp(image.path)) is not None and store.find(key):
                 self._keys[image] = key
         self.todo = [image for image in images if image not in self._keys]
 
@@ -71,39 +76,54 @@ class _Work:
             for batch in read_batches(self.todo, choice.recipe, batch_size, self._store, runtime.buffer):
                 self._finish(batch, runtime, advance)
 
-    def _finish(self, batch: Batch, runtime: Callable[[np.ndarray], np.ndarray], advance: Advance) -> None:
-        computed = {row: slot for row, slot in enumerate(batch.slots) if slot.key is not None and not slot.known}
-        rows = runtime(batch.pixels) if computed else np.empty((0, 0), np.float32)
-        vectors: dict[ImageFile, np.ndarray] = {}
+    def _finish(self, batch: Batch, runtime: Callable[[np.ndarray], list[np.ndarray]], advance: Advance) -> None:
+        fresh = [slot.key is not None and not slot.known for slot in batch.slots]
+        rows = runtime(batch.pixels) if any(fresh) else []
+        blocks_of: dict[ImageFile, list[np.ndarray]] = {}
         for row, slot in enumerate(batch.slots):
-            if row in computed and not np.isfinite(rows[row]).all():
+            blocks = [block[row] for block in rows] if fresh[row] else []
+            if slot.reason is not None:
+                self._fail(slot.image, slot.reason)
+            elif not all(np.isfinite(block).all() for block in blocks):
                 self._fail(slot.image, "its features are not finite (NaN or infinity)")
-            elif row in computed:
-                vectors[slot.image] = rows[row]
-            elif slot.known and slot.key is not None:  # the bytes of an image that was moved or renamed
-                vectors[slot.image] = self._store.vectors([slot.key])[0]
-            else:
-                self._fail(slot.image, slot.reason or "")
-        self._keep({slot.image: slot.key for slot in batch.slots if slot.key is not None}, vectors)
-        self.computed += sum(slot.image in vectors for slot in computed.values())
+            elif slot.key is not None:  # without blocks: the bytes of an image that was moved or renamed
+                blocks_of[slot.image] = blocks or [block[0] for block in self._store.vectors([slot.key])]
+        self._keep({slot.image: slot.key for slot in batch.slots if slot.key is not None}, blocks_of)
+        self.computed += sum(slot.image in blocks_of for row, slot in enumerate(batch.slots) if fresh[row])
         advance(len(batch.slots))
 
-    def _keep(self, keys: dict[ImageFile, ImageKey], vectors: dict[ImageFile, np.ndarray]) -> None:
-        if vectors:
-            self._store.append([keys[image] for image in vectors], np.stack(list(vectors.values())))
-        self._keys.update({image: keys[image] for image in vectors})
+    def _keep(self, keys: dict[ImageFile, ImageKey], blocks_of: dict[ImageFile, list[np.ndarray]]) -> None:
+        if blocks_of:
+            blocks = [np.stack(rows) for rows in zip(*blocks_of.values(), strict=True)]
+            self._store.append([keys[image] for image in blocks_of], blocks)
+        self._keys.update({image: keys[image] for image in blocks_of})
 
     def _fail(self, image: ImageFile, reason: str) -> None:
         if self._on_error == "stop":
             raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
         self._failures[image] = Failure(image, reason)
 
-    def result(self, origin: Origin) -> Features:
-        """Gather the vectors of all images that have one."""
+    def result(self, join: Callable[[list[np.ndarray]], np.ndarray], origin: Origin) -> Features:
+        """Gather the vectors of all images that have one, the layers' blocks joined."""
         readable = [image for image in self._images if image in self._keys]
-        vectors = self._store.vectors([self._keys[image] for image in readable])
+        vectors = join(self._store.vectors([self._keys[image] for image in readable]))
         failures = [self._failures[image] for image in self._images if image in self._failures]
         return Features(readable, vectors, failures, origin)
+
+
+def _check_weights(config: FeaturesConfig, choice: Choice) -> None:
+    weights = config.block_weights
+    if weights is not None and len(weights) != len(choice.layers) and choice.fallback is None:
+        raise ConfigError(f"features.block_weights: {len(weights)} factors for {len(choice.layers)} layers")
+
+
+def _joined(blocks: list[np.ndarray], config: FeaturesConfig) -> np.ndarray:
+    """Join the layers' features side by side: each (n, dim) given the length 1 and its factor, where asked for."""
+    if config.block_l2:
+        blocks = [unit_length(block) for block in blocks]
+    if config.block_weights is not None and len(config.block_weights) == len(blocks):
+        blocks = [block * np.float32(weight) for block, weight in zip(blocks, config.block_weights, strict=True)]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
 
 def _stamp(path: Path) -> ImageKey | None:
@@ -113,10 +133,11 @@ def _stamp(path: Path) -> ImageKey | None:
         return None  # reading it will tell why
 
 
-def _origin(choice: Choice, device: str, precision: str, store: FeatureStore, work: _Work) -> Origin:
+def _origin(choice: Choice, device: str, precision: str, store: LayerStores, work: _Work) -> Origin:
     return Origin(
         backbone=choice.backbone.name,
-        layer=choice.layer,
+        layer="+".join(map(str, choice.layers)),
+        pooling=choice.pooling,
         weights=choice.weights.source,
         weights_file=None if choice.weights.path is None else str(choice.weights.path),
         weights_sha256=choice.weights.sha256,
@@ -125,8 +146,8 @@ def _origin(choice: Choice, device: str, precision: str, store: FeatureStore, wo
         device=device,
         precision=precision,
         runtime="torch",
-        fingerprint=store.fingerprint,
-        store=str(store.folder),
+        fingerprint="+".join(store.fingerprints),
+        stores=[str(folder) for folder in store.folders],
         computed=work.computed,
         reused=work.reused,
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from imgcluster.backbones import check_layer
+from imgcluster.backbones import check_layers
 from imgcluster.catalog import BACKBONES
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
@@ -53,8 +53,7 @@ def check(config: Config) -> list[ImageFile]:
     """
     images, _ = _listed(config)
     find_device(config.features.device)
-    if config.features.layer is not None:
-        check_layer(BACKBONES[config.features.backbone], config.features.layer)
+    check_layers(BACKBONES[config.features.backbone], config.features.layers)
     if config.features.weights != "imagenet":
         find_weights(BACKBONES[config.features.backbone], config.features.weights, progress=False)
     return images

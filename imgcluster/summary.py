@@ -33,7 +33,7 @@ def summarize_features(features: Features) -> list[str]:
         *_failure_lines(features),
         f"backbone  {origin.backbone} {origin.layer}, {features.vectors.shape[1]}-d, weights {_weights_text(origin)}",
         f"device    {origin.device}, {origin.precision}, {origin.runtime}",
-        f"store     {origin.store}",
+        *(f"store     {folder}" for folder in origin.stores),
     ]
     if origin.fallback is not None:
         lines.append(f"FALLBACK  {origin.fallback['taken']} stood in for {origin.fallback['wanted']}: see the warning")

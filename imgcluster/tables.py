@@ -36,6 +36,7 @@ class Origin:
 
     backbone: str
     layer: str
+    pooling: str
     weights: str
     weights_file: str | None
     weights_sha256: str
@@ -45,7 +46,7 @@ class Origin:
     precision: str
     runtime: str
     fingerprint: str
-    store: str
+    stores: list[str]
     computed: int
     reused: int
 

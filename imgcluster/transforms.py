@@ -54,7 +54,8 @@ def _fit_nothing(vectors: np.ndarray, parameter: Any, random_state: int) -> Stat
     return {}
 
 
-def _l2(vectors: np.ndarray, state: State) -> np.ndarray:
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Scale each row of (n, dim) to the Euclidean length 1; a row of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
@@ -89,7 +90,7 @@ def _pca(vectors: np.ndarray, state: State) -> np.ndarray:
 
 
 STEPS = {
-    "l2": Step(_fit_nothing, _l2),
+    "l2": Step(_fit_nothing, lambda vectors, _: unit_length(vectors)),
     "standardize": Step(_fit_standardize, _standardize),
     "pca": Step(_fit_pca, _pca),
 }

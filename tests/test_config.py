@@ -75,6 +75,9 @@ def test_defaults() -> None:
         "features": {
             "backbone": "vgg16",
             "layer": None,
+            "pooling": "auto",
+            "block_l2": False,
+            "block_weights": None,
             "weights": "imagenet",
             "fallback": "efficientnet_lite0",
             "preprocess": "backbone",
@@ -196,6 +199,7 @@ def test_byte_order_mark_and_windows_line_ends() -> None:
 # --- wrong values, key by key ---
 
 TEXT = "allowed: non-empty text"
+LAYERS = "allowed: a layer's name, a number below 0, a list of these, or null"
 WRONG: list[tuple[str, Any, str]] = [
     ("images.folder", 7, f"found 7 (a number), {TEXT}; put it in quotes"),
     ("images.folder", "", f"found '', {TEXT}"),
@@ -218,7 +222,14 @@ WRONG: list[tuple[str, Any, str]] = [
     ("images.on_error", True, "found true (a boolean), allowed: record, stop"),
     ("features.backbone", "vgg61", "found 'vgg61', allowed: efficientnet_lite0, vgg16; did you mean 'vgg16'?"),
     ("features.backbone", 16, "found 16 (a number), allowed: efficientnet_lite0, vgg16"),
-    ("features.layer", 6, f"found 6 (a number), {TEXT} or null; put it in quotes"),
+    ("features.layer", True, f"found true (a boolean), {LAYERS}"),
+    (
+        "features.pooling",
+        "average",
+        "found 'average', allowed: auto, avg, max, gem, rmac, spp, cls, mean, flatten; did you mean 'avg'?",
+    ),
+    ("features.block_l2", "yes", "found 'yes', allowed: true or false"),
+    ("features.block_weights", 0.5, "found 0.5 (a number), allowed: a list of a number > 0 or null"),
     (
         "features.weights",
         "imagnet",
@@ -686,7 +697,7 @@ def test_readme_table_is_current() -> None:
     """If not: put what `python -m imgcluster schema --markdown` prints into configs/README.md."""
     table = config_table()
     assert f"\n\n{table}\n\n" in (ROOT / "configs/README.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE) == KEYS
+    assert re.findall(r"^\| `([a-z0-9_.]+)` \|", table, re.MULTILINE) == KEYS
 
 
 def test_readme_shows_the_message_as_it_is() -> None:

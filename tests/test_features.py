@@ -115,7 +115,7 @@ def test_layers_by_name_equal_a_forward_pass_by_hand(
     extractor = build_extractor(choose_backbone(FeaturesConfig(weights=vgg16_file, layer=layer)))
     last = {"relu5_3": 29, "pool3": 16, "conv1_1": 0, "features.28": 28}.get(layer, 30)
     with torch.no_grad():
-        found = extractor(pixels)
+        (found,) = extractor(pixels)
         wanted = vgg16.features[: last + 1](pixels)
         if last == 30:
             wanted = vgg16.avgpool(wanted)
@@ -126,7 +126,7 @@ def test_layers_by_name_equal_a_forward_pass_by_hand(
 
 def test_a_wrong_layer_gets_the_nearest_names(vgg16_file: Path) -> None:
     config = FeaturesConfig(weights=vgg16_file, layer="relu5_4")
-    with pytest.raises(ConfigError, match=r"features.layer: VGG has no layer 'relu5_4'; near it: relu5_3"):
+    with pytest.raises(ConfigError, match=r"features.layer: vgg16 has no layer 'relu5_4'; near it: relu5_3"):
         build_extractor(choose_backbone(config))
 
 
@@ -204,10 +204,10 @@ def test_whatever_shapes_a_feature_makes_another_store(tmp_path: Path, pictures:
 def test_the_store_says_what_shaped_it(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = walk_images(pictures)[:2]
     first = extract_features(images, lite0(tmp_path / "s"), show=False).origin
-    shaped_by = json.loads((Path(first.store) / "meta.json").read_text())["shaped_by"]
+    shaped_by = json.loads((Path(first.stores[0]) / "meta.json").read_text())["shaped_by"]
     assert {key: shaped_by[key] for key in ("layer", "pooling", "precision", "runtime", "reading")} == {
         "layer": "avgpool",
-        "pooling": "avg",
+        "pooling": "auto",
         "precision": "fp32",
         "runtime": "torch",
         "reading": features_module.RULES,
@@ -226,7 +226,7 @@ def test_images_that_share_an_id_keep_their_own_vectors(tmp_path: Path, pictures
 
 
 def test_a_layer_that_is_not_there_is_told_before_any_download(tmp_path: Path, pictures: Path) -> None:
-    with pytest.raises(ConfigError, match="VGG has no layer 'fc99'; near it: fc8, fc7, fc6"):
+    with pytest.raises(ConfigError, match="vgg16 has no layer 'fc99'; near it: fc8, fc7, fc6"):
         extracted(pictures, FeaturesConfig(layer="fc99", store=tmp_path / "s"))  # and no fallback hides it
     with pytest.raises(ConfigError, match="'size' is no layer but a step between two"):
         extracted(pictures, lite0(tmp_path / "s", layer="size"))
@@ -282,10 +282,11 @@ def test_features_that_are_not_finite_are_failures(
 ) -> None:
     compute = features_module.TorchRuntime.__call__
 
-    def spoilt(self: features_module.TorchRuntime, pixels: np.ndarray) -> np.ndarray:
-        rows = compute(self, pixels).copy()
+    def spoilt(self: features_module.TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
+        (rows,) = compute(self, pixels)
+        rows = rows.copy()
         rows[1, 7] = np.nan
-        return rows
+        return [rows]
 
     monkeypatch.setattr(features_module.TorchRuntime, "__call__", spoilt)
     found = extracted(pictures, lite0(tmp_path / "s"))
@@ -327,7 +328,7 @@ def test_vgg16_weights_from_a_path_give_4096_columns(tmp_path: Path, pictures: P
     found = extract_features(images, config, show=False)
     assert found.vectors.shape == (2, 4096)
     assert (found.origin.backbone, found.origin.weights_file) == ("vgg16", str(vgg16_file))
-    (stored,) = Path(found.origin.store).glob("vectors-*.npy")
+    (stored,) = Path(found.origin.stores[0]).glob("vectors-*.npy")
     assert np.load(stored).shape == (2, 4096)
     random = extract_features(images, config.model_copy(update={"weights": "random"}), show=False)
     np.testing.assert_array_equal(found.vectors, random.vectors)
@@ -355,7 +356,7 @@ def test_memory_that_runs_out_halves_the_batch(
     wanted = extracted(pictures, lite0(tmp_path / "a")).vectors
     run = features_module.TorchRuntime._run
 
-    def small_memory(self: features_module.TorchRuntime, pixels: np.ndarray) -> np.ndarray:
+    def small_memory(self: features_module.TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
         if len(pixels) > 2:
             raise torch.OutOfMemoryError
         return run(self, pixels)

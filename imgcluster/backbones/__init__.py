@@ -2,6 +2,6 @@
 
 from imgcluster.backbones.build import build_extractor
 from imgcluster.backbones.choose import Choice, choose_backbone
-from imgcluster.backbones.layers import check_layer
+from imgcluster.backbones.layers import check_layers
 
-__all__ = ["Choice", "build_extractor", "check_layer", "choose_backbone"]
+__all__ = ["Choice", "build_extractor", "check_layers", "choose_backbone"]

@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from imgcluster.backbones.layers import check_layer
+from imgcluster.backbones.layers import check_layers
 from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import WeightsUnavailable
@@ -19,22 +19,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Choice:
-    """A backbone, its layer, weights and input; and, in `fallback`, why it is not the one asked for."""
+    """A backbone, its layers, their pooling, weights and input; `fallback`: why it is not the one asked for."""
 
     backbone: Backbone
-    layer: str
+    layers: tuple[str | int, ...]
+    pooling: str
     recipe: Recipe
     weights: Weights
     fallback: dict[str, str] | None = None
 
-    def shaped_by(self) -> dict[str, Any]:
-        """What of this choice shapes the features, as plain data for the fingerprint."""
-        return {
+    def shaped_by(self) -> list[dict[str, Any]]:
+        """What of this choice shapes the features, as plain data for the fingerprint: one for each layer."""
+        common = {
             "backbone": self.backbone.name,
-            "layer": self.layer,
             "weights": self.weights.sha256,
             "preprocess": asdict(self.recipe),
+            "pooling": self.pooling,
         }
+        return [{**common, "layer": str(layer)} for layer in self.layers]
 
 
 def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
@@ -45,16 +47,16 @@ def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
     Raises ConfigError where there is no such layer, WeightsError, and WeightsUnavailable where there is no fallback.
     """
     backbone = BACKBONES[config.backbone]
-    if config.layer is not None:
-        check_layer(backbone, config.layer)  # before half a gigabyte is downloaded
+    layers = config.layers or (backbone.default_layer,)
+    check_layers(backbone, layers)  # before half a gigabyte is downloaded
     try:
         weights = find_weights(backbone, config.weights, progress=progress)
     except WeightsUnavailable as error:
         if config.fallback is None or config.fallback == backbone.name:
             raise
         return _fall_back(backbone, BACKBONES[config.fallback], str(error), progress)
-    layer = config.layer or backbone.default_layer
-    return Choice(backbone, layer, find_recipe(config.preprocess, backbone.name), weights)
+    recipe = find_recipe(config.preprocess, backbone.name)
+    return Choice(backbone, layers, config.pooling, recipe, weights)
 
 
 def _fall_back(wanted: Backbone, taken: Backbone, reason: str, progress: bool) -> Choice:
@@ -67,4 +69,4 @@ def _fall_back(wanted: Backbone, taken: Backbone, reason: str, progress: bool) -
         reason,
     )
     record = {"wanted": wanted.name, "taken": taken.name, "reason": reason}
-    return Choice(taken, taken.default_layer, taken.recipe, weights, record)
+    return Choice(taken, (taken.default_layer,), "auto", taken.recipe, weights, record)

@@ -1,8 +1,11 @@
-"""Layers by the names people know: `fc6`, `relu5_3`, `pool4`; or by the network's own node names, `features.29`."""
+"""Layers by the names people know: `fc6`, `relu5_3`, `block5_conv3`, `logits`, `-2`; or by the network's node names."""
 
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgcluster.backbones.networks import empty_network
@@ -14,59 +17,115 @@ if TYPE_CHECKING:
 
 NAMED_IN_MESSAGES = 5
 EFFICIENTNET_LITE_ALIASES = {"avgpool": "_avg_pooling", "logits": "_fc"}
+KERAS_FULLY_CONNECTED = {"fc1": "relu6", "fc2": "relu7"}
 
 
-def check_layer(backbone: Backbone, layer: str) -> None:
-    """Raise ConfigError with the nearest names if the backbone has no such layer. Needs no weights."""
-    find_node(empty_network(backbone), layer)
+@dataclass(frozen=True)
+class Layers:
+    """What can be asked of a network: its nodes in the order in which they are computed, and other names for them.
+
+    `traced` says whether every step of the forward pass is a node, or only the modules: some networks branch on values.
+    """
+
+    nodes: list[str]
+    aliases: dict[str, str]
+    traced: bool
+
+    def find(self, layer: str | int, network: str) -> str:
+        """Return the node a name stands for. Raises ConfigError with the nearest names."""
+        if (node := self.aliases.get(str(layer), str(layer))) in self.nodes:
+            return node
+        if re.fullmatch(r"-\d+", str(layer)) and -int(layer) <= len(self.nodes):
+            return self.nodes[int(layer)]
+        if inside := [node for node in self.nodes if node.startswith(f"{layer}.")]:  # a block: what it ends with
+            return inside[-1]
+        known = [*self.aliases, *self.nodes]
+        near = difflib.get_close_matches(str(layer), known, NAMED_IN_MESSAGES, 0.5) or known[-NAMED_IN_MESSAGES:]
+        raise ConfigError(f"features.layer: {network} has no layer {str(layer)!r}; near it: {', '.join(near)}")
 
 
-def find_node(model: nn.Module, layer: str) -> str:
-    """Return the graph node that a layer's name stands for. Raises ConfigError with the nearest names."""
+def check_layers(backbone: Backbone, layers: Sequence[str | int]) -> None:
+    """Raise ConfigError with the nearest names if the backbone lacks one of these layers. Needs no weights."""
+    known = layers_of(empty_network(backbone))
+    for layer in layers:
+        known.find(layer, backbone.name)
+
+
+def layers_of(model: nn.Module) -> Layers:
+    """List the layers of a network. One that cannot be traced has its modules for layers."""
+    from torch.fx.proxy import TraceError
     from torchvision.models.feature_extraction import get_graph_node_names
 
-    aliases = layer_aliases(model)
-    nodes = get_graph_node_names(model, suppress_diff_warning=True)[1]
-    if (node := aliases.get(layer, layer)) in nodes:
-        return node
-    known = [*aliases, *nodes]
-    near = difflib.get_close_matches(layer, known, n=NAMED_IN_MESSAGES, cutoff=0.5) or known[-NAMED_IN_MESSAGES:]
-    raise ConfigError(f"features.layer: {type(model).__name__} has no layer {layer!r}; near it: {', '.join(near)}")
+    try:
+        nodes, traced = get_graph_node_names(model, suppress_diff_warning=True)[1][1:], True  # the first is the input
+    except (TraceError, TypeError, RuntimeError, ValueError):
+        nodes, traced = [name for name, module in model.named_modules() if name and not list(module.children())], False
+    theirs = {name: node for name, node in _aliases(model).items() if node in nodes}
+    return Layers(nodes, {"logits": nodes[-1], **theirs}, traced)
 
 
-def layer_aliases(model: nn.Module) -> dict[str, str]:
-    """Return the known names of a network's layers, each with its node name."""
-    from torchvision.models import VGG
+def _aliases(model: nn.Module) -> dict[str, str]:
+    from torchvision.models import VGG, AlexNet
 
-    return vgg_aliases(model) if isinstance(model, VGG) else dict(EFFICIENTNET_LITE_ALIASES)
+    if isinstance(model, VGG):
+        return vgg_aliases(model)
+    if isinstance(model, AlexNet):
+        return alexnet_aliases(model)
+    return EFFICIENTNET_LITE_ALIASES
 
 
 def vgg_aliases(model: nn.Module) -> dict[str, str]:
-    """Name the layers of a VGG as its paper does (Simonyan & Zisserman 2015, table 1): block_number, fc6 to fc8.
+    """Name the layers of a VGG as its paper does (Simonyan & Zisserman 2015, table 1), and as Keras does.
 
-    The names are counted off the modules, so that they hold for VGG11 to VGG19, with BatchNorm or without.
+    Keras's convolutions include their ReLU: its `block5_conv3` is `relu5_3`. The names are counted off the modules, so
+    that they hold for VGG11 to VGG19, with BatchNorm or without.
     """
     from torch import nn
 
-    kinds = {nn.Conv2d: "conv", nn.BatchNorm2d: "bn", nn.ReLU: "relu"}
-    aliases = {"avgpool": "avgpool", "flatten": "flatten"}
+    aliases: dict[str, str] = {}
     block, number = 1, 0
     for index, module in enumerate(model.get_submodule("features").children()):
         if isinstance(module, nn.MaxPool2d):
-            aliases[f"pool{block}"] = f"features.{index}"
+            aliases |= dict.fromkeys((f"pool{block}", f"block{block}_pool"), f"features.{index}")
             block, number = block + 1, 0
             continue
         number += isinstance(module, nn.Conv2d)
-        aliases[f"{kinds[type(module)]}{block}_{number}"] = f"features.{index}"
+        aliases[f"{_kind(module)}{block}_{number}"] = f"features.{index}"
+        if isinstance(module, nn.ReLU):
+            aliases[f"block{block}_conv{number}"] = f"features.{index}"
+    return aliases | _classifier_aliases(model)
+
+
+def alexnet_aliases(model: nn.Module) -> dict[str, str]:
+    """Name the layers of AlexNet by the number of the layer with weights they belong to: conv1 to conv5, fc6 to fc8."""
+    from torch import nn
+
+    aliases, number = {}, 0
+    for index, module in enumerate(model.get_submodule("features").children()):
+        number += isinstance(module, nn.Conv2d)
+        aliases[f"{_kind(module)}{number}"] = f"features.{index}"
     return aliases | _classifier_aliases(model)
 
 
 def _classifier_aliases(model: nn.Module) -> dict[str, str]:
     from torch import nn
 
-    kinds = {nn.Linear: "fc", nn.ReLU: "relu", nn.Dropout: "drop"}
-    aliases, number = {}, 5  # the fifth block's features end where the classifier begins
+    aliases, number = {}, 5  # in VGG, five blocks come before the classifier; in AlexNet, five convolutions
     for index, module in enumerate(model.get_submodule("classifier").children()):
         number += isinstance(module, nn.Linear)
-        aliases[f"{kinds[type(module)]}{number}"] = f"classifier.{index}"
-    return aliases
+        aliases[f"{_kind(module)}{number}"] = f"classifier.{index}"
+    return aliases | {keras: aliases[ours] for keras, ours in KERAS_FULLY_CONNECTED.items()}
+
+
+def _kind(module: nn.Module) -> str:
+    from torch import nn
+
+    kinds = {
+        nn.Conv2d: "conv",
+        nn.BatchNorm2d: "bn",
+        nn.ReLU: "relu",
+        nn.MaxPool2d: "pool",
+        nn.Linear: "fc",
+        nn.Dropout: "drop",
+    }
+    return kinds[type(module)]

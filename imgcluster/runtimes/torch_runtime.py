@@ -25,7 +25,7 @@ def auto_batch_size(device: torch.device, side: int) -> int:
 
 
 class TorchRuntime:
-    """Callable: (n, side, side, 3) uint8 -> (n, dim) float32."""
+    """Callable: (n, side, side, 3) uint8 -> a list of (n, dim) float32, one for each layer of the network."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, device: torch.device, precision: str) -> None:
         self._device = device
@@ -47,13 +47,13 @@ class TorchRuntime:
         except RuntimeError:
             raise ConfigError(f"features.batch_size: {batch_size:,} images do not fit into memory") from None
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """Compute the features of a batch. When the GPU's memory runs out, goes on with half as many at a time."""
         while True:
             chunk = self._chunk or len(pixels)
             try:
                 parts = [self._run(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk)]
-                return np.concatenate(parts)
+                return [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
             except torch.OutOfMemoryError:
                 if chunk == 1:
                     raise
@@ -62,11 +62,11 @@ class TorchRuntime:
             logger.warning("GPU memory ran out: going on with %d images at a time instead of %d", self._chunk, chunk)
 
     @torch.inference_mode()
-    def _run(self, pixels: np.ndarray) -> np.ndarray:
+    def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
         batch = torch.from_numpy(pixels).to(self._device, non_blocking=True)
         values = batch.permute(0, 3, 1, 2).float()  # a view: channels last in memory already
         values = values.div_(self._scale).sub_(self._mean).div_(self._std)
-        return np.asarray(self._network(values.to(self._dtype)).float().cpu().numpy())
+        return [np.asarray(block.float().cpu().numpy()) for block in self._network(values.to(self._dtype))]
 
     def _channel_values(self, values: tuple[float, float, float]) -> torch.Tensor:
         return torch.tensor(values, device=self._device).view(1, 3, 1, 1)

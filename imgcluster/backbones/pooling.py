@@ -1,0 +1,126 @@
+"""From what a layer gives, a map or tokens or a vector, to one vector an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from imgcluster.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GEM_POWER = 3.0
+GEM_LEAST = 1e-6
+RMAC_SCALES = 3
+RMAC_OVERLAP = 0.4
+SPP_GRIDS = (1, 2, 4)
+
+
+def pool(values: Tensor, pooling: str, layer: str) -> Tensor:
+    """Pool a layer's output to (n, dim), dim depending on the pooling; a vector, (n, dim), stays as it is.
+
+    A map is (n, channels, height, width); tokens are (n, tokens, channels), the class token first. `auto` averages a
+    map and takes the class token. Raises ConfigError where the pooling has no meaning for such an output.
+    """
+    kind = KINDS.get(values.ndim)
+    if kind is None:
+        raise ConfigError(f"features.layer: {layer!r} gives {values.ndim} dimensions; 2, 3 or 4 can be pooled")
+    if kind == "vector":
+        return values
+    poolings = POOLINGS[kind]
+    if pooling not in poolings:
+        raise ConfigError(
+            f"features.pooling: {pooling!r} has no meaning for {layer!r}, which gives {WORDS[kind]}; "
+            f"allowed: {', '.join(poolings)}"
+        )
+    return poolings[pooling](values)
+
+
+def gem(values: Tensor) -> Tensor:
+    """Generalised mean with p = 3 (Radenović, Tolias & Chum 2019, "Fine-tuning CNN Image Retrieval", equation 3)."""
+    return values.clamp(min=GEM_LEAST).pow(GEM_POWER).mean(dim=(2, 3)).pow(1 / GEM_POWER)
+
+
+def rmac(values: Tensor) -> Tensor:
+    """Sum of L2-normalised maxima over square regions at three scales (Tolias, Sicre & Jégou 2016, section 3.2).
+
+    Without the paper's PCA, which would have to be learnt.
+    """
+    from torch.nn.functional import normalize
+
+    parts = [normalize(values[:, :, y, x].amax(dim=(2, 3))) for y, x in rmac_regions(*values.shape[2:])]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return normalize(total)
+
+
+def rmac_regions(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Return the regions of R-MAC: at scale l, squares of side 2 min(h, w) / (l + 1), about 40 % over each other."""
+    regions = []
+    short = min(height, width)
+    extra = _regions_along_the_longer_side(height, width)
+    for scale in range(1, RMAC_SCALES + 1):
+        side = max(1, 2 * short // (scale + 1))
+        rows = scale + (extra if height > width else 0)
+        columns = scale + (extra if width > height else 0)
+        regions += [
+            (slice(top, top + side), slice(left, left + side))
+            for top in _starts(height, side, rows)
+            for left in _starts(width, side, columns)
+        ]
+    return regions
+
+
+def _regions_along_the_longer_side(height: int, width: int) -> int:
+    """Return how many more regions the longer side needs for neighbours to overlap by the paper's 40 %, or nearly."""
+    short, long = sorted((height, width))
+    if short == long:
+        return 0
+    steps = range(1, 7)
+    return min(steps, key=lambda step: abs((short - (long - short) / step) / short - RMAC_OVERLAP))
+
+
+def _starts(size: int, side: int, count: int) -> list[int]:
+    room = size - side
+    return sorted({room * index // max(1, count - 1) for index in range(count)})
+
+
+def spp(values: Tensor) -> Tensor:
+    """Maxima over grids of 1, 4 and 16 cells, one after the other (He et al. 2015, "Spatial Pyramid Pooling", 2.2)."""
+    import torch
+    from torch.nn.functional import adaptive_max_pool2d
+
+    return torch.cat([adaptive_max_pool2d(values, grid).flatten(1) for grid in SPP_GRIDS], dim=1)
+
+
+def _flatten(values: Tensor) -> Tensor:
+    return values.flatten(1)
+
+
+def _avg(values: Tensor) -> Tensor:
+    return values.mean(dim=(2, 3))
+
+
+def _max(values: Tensor) -> Tensor:
+    return values.amax(dim=(2, 3))
+
+
+def _class_token(values: Tensor) -> Tensor:
+    return values[:, 0]
+
+
+def _mean_token(values: Tensor) -> Tensor:
+    return values[:, 1:].mean(dim=1) if values.shape[1] > 1 else values[:, 0]
+
+
+KINDS = {2: "vector", 3: "tokens", 4: "map"}
+WORDS = {"tokens": "tokens", "map": "a map"}
+
+Pooling = Callable[["Tensor"], "Tensor"]
+
+POOLINGS: dict[str, dict[str, Pooling]] = {
+    "map": {"auto": _avg, "avg": _avg, "max": _max, "gem": gem, "rmac": rmac, "spp": spp, "flatten": _flatten},
+    "tokens": {"auto": _class_token, "cls": _class_token, "mean": _mean_token, "flatten": _flatten},
+}

@@ -1,0 +1,62 @@
+"""Several feature stores, one for each layer, filled in one pass. Another list of layers finds those it shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from imgcluster.store import FeatureStore, ImageKey
+
+
+class LayerStores:
+    """The stores of the layers of one run, as if they were one whose vectors come in blocks."""
+
+    def __init__(self, root: Path, shaped_by: Sequence[dict[str, Any]]) -> None:
+        self._stores = [FeatureStore(root, each) for each in shaped_by]
+        # A layer that is asked for twice, by two names or one, has one store.
+        self._opened = {store.folder: store for store in self._stores}
+        self._exits = ExitStack()
+
+    def __enter__(self) -> LayerStores:
+        """Lock and open all, or none. Raises StoreError."""
+        with ExitStack() as opening:
+            for store in self._opened.values():
+                opening.enter_context(store)
+            self._exits = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.__exit__(kind, error, trace)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of each layer's store."""
+        return [store.folder for store in self._stores]
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """The fingerprint of each layer."""
+        return [store.fingerprint for store in self._stores]
+
+    def find(self, key: ImageKey) -> bool:
+        """Tell whether every layer has the vector of an image."""
+        return all(store.find(key) is not None for store in self._opened.values())
+
+    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
+        """Add rows for good, to each layer those it lacks: a (len(keys), dim) float32 block for each layer."""
+        for folder, store in self._opened.items():
+            block = blocks[self.folders.index(folder)]
+            lacking = [row for row, key in enumerate(keys) if store.find(ImageKey(*key.stamp)) is None]
+            if lacking:
+                store.append([keys[row] for row in lacking], block[lacking])
+
+    def vectors(self, keys: list[ImageKey]) -> list[np.ndarray]:
+        """Gather the rows of images that `find` knows: a (len(keys), dim) float32 block for each layer."""
+        return [self._opened[store.folder].vectors(keys) for store in self._stores]
