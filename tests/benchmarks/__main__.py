@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 
 from tests.benchmarks.gpu import gpu
+from tests.benchmarks.layers import layers
 from tests.benchmarks.rows import Row, header, line
 from tests.benchmarks.scores import scores
 from tests.benchmarks.second_run import second_run
@@ -14,6 +15,7 @@ from tests.benchmarks.stage import stage
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "stage": stage,
     "second-run": second_run,
+    "layers": layers,
     "scores": scores,
     "gpu": gpu,
 }
