@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         load_config,
     )
     from imgcluster.errors import ImgclusterError
+    from imgcluster.exports import export_features
+    from imgcluster.feature_files import read_features
     from imgcluster.features import extract_features
     from imgcluster.images import list_images
     from imgcluster.pipeline import check, extract, run
@@ -48,10 +50,12 @@ __all__ = [
     "check",
     "cluster_features",
     "config_from_dict",
+    "export_features",
     "extract",
     "extract_features",
     "list_images",
     "load_config",
+    "read_features",
     "read_image",
     "run",
     "write_sample",
@@ -70,6 +74,8 @@ _MODULES = {
         "load_config",
     ),
     "imgcluster.errors": ("ImgclusterError",),
+    "imgcluster.exports": ("export_features",),
+    "imgcluster.feature_files": ("read_features",),
     "imgcluster.features": ("extract_features",),
     "imgcluster.images": ("list_images",),
     "imgcluster.pipeline": ("check", "extract", "run"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster import __version__
-from imgcluster.errors import ImgclusterError
+from imgcluster.errors import ConfigError, ImgclusterError
 
 if TYPE_CHECKING:
     from imgcluster.config import Config
@@ -100,9 +100,10 @@ def _check(options: argparse.Namespace) -> None:
     from imgcluster.pipeline import check
 
     images = check(config)
+    source = config.features.file or f"{config.features.backbone} {config.features.layer or ''}".rstrip()
     print(
-        f"{options.config}: {len(images):,} images, {config.features.backbone} {config.features.layer or ''}".rstrip()
-        + f", {config.clusters.n_clusters} clusters, into {config.outputs.folder}: nothing wrong"
+        f"{options.config}: {len(images):,} images, {source}"
+        f", {config.clusters.n_clusters} clusters, into {config.outputs.folder}: nothing wrong"
     )
 
 
@@ -120,8 +121,8 @@ def _schema(options: argparse.Namespace) -> None:
 
 
 def _layers(options: argparse.Namespace) -> None:
+    from imgcluster.backbones import find_backbone
     from imgcluster.backbones.listing import list_layers
-    from imgcluster.catalog import find_backbone
 
     rows = list_layers(find_backbone(options.backbone), options.size)
     if options.json:
@@ -131,6 +132,39 @@ def _layers(options: argparse.Namespace) -> None:
     for row in rows:
         shape = " x ".join(map(str, row.shape))
         print(f"{row.name:<{width}}  {shape:<16}  {' '.join(row.aliases)}".rstrip())
+
+
+def _models(options: argparse.Namespace) -> None:
+    from imgcluster.models import list_models, models_table
+
+    rows = list_models(options.pattern)
+    if options.json:
+        print(json.dumps([asdict(row) for row in rows], indent=2))
+    elif rows:
+        print(models_table(rows))
+    else:
+        raise ConfigError(f"no backbone is called {options.pattern!r}; `imgcluster models` lists all but timm's")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from imgcluster.exports import export_features, loader
+
+    out = Path(options.out)
+    table = export_features(Path(options.run), options.format, out, force=options.force)
+    print(f"{len(table.ids):,} rows of {table.vectors.shape[1]:,} numbers in {out}; in Python:")
+    print(loader(options.format, out))
+
+
+def _features(options: argparse.Namespace) -> None:
+    from imgcluster.exports import check_out, loader
+    from imgcluster.old_tool import compute_features, format_of
+    from imgcluster.summary import summarize_features
+
+    out = Path(options.out)
+    check_out(format_of(out), out, options.force)
+    features = compute_features(options.data_dir, options.model, options.checkpoint_file, out, show=not options.quiet)
+    print("\n".join([*summarize_features(features), f"written   {out}; in Python:"]))
+    print(loader(format_of(out), out))
 
 
 def _sample(options: argparse.Namespace) -> None:
@@ -155,10 +189,30 @@ def _parser() -> argparse.ArgumentParser:
     layers.add_argument("backbone", metavar="BACKBONE", help="such as vgg16")
     layers.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures; otherwise the backbone's own")
     layers.add_argument("--json", action="store_true", help="as JSON")
+    models = _add_command(commands, "models", _models, "list the backbones that can be chosen")
+    models.add_argument("pattern", metavar="PATTERN", nargs="?", default="", help="part of a name, such as timm:vit_")
+    models.add_argument("--json", action="store_true", help="as JSON")
+    export = _add_command(commands, "export", _export, "write the features of a run into one file")
+    export.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    export.add_argument("out", metavar="OUT", help="the file, with the format's ending")
+    export.add_argument("--format", required=True, metavar="F", help="npz, npy, parquet, csv, safetensors or pkl")
+    export.add_argument("--force", action="store_true", help="overwrite the file")
+    _add_features_command(commands)
     sample = _add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
     sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")
     return parser
+
+
+def _add_features_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    features = _add_command(commands, "features", _features, "write the features of a folder, by an older tool's flags")
+    features.add_argument("--data_dir", required=True, metavar="DIR", help="folder of jpg, jpeg, bmp and png files")
+    features.add_argument("--model", required=True, metavar="NAME", help="a backbone, by its own or its older name")
+    features.add_argument("--checkpoint_file", metavar="FILE", help="a state dict: .pth, .pt or .safetensors")
+    features.add_argument("--out", default="features.pkl", metavar="OUT", help="its ending is the format; features.pkl")
+    features.add_argument("--force", action="store_true", help="overwrite the file")
+    features.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    features.set_defaults(resumable=True)
 
 
 def _add_config_command(

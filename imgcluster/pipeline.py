@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from imgcluster.backbones import check_layers
-from imgcluster.catalog import BACKBONES
+from imgcluster.backbones import check_layers, find_backbone
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
 from imgcluster.errors import ImageError
+from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.images import list_images
 from imgcluster.outputs import RunFolder, write_outputs
@@ -52,10 +53,14 @@ def check(config: Config) -> list[ImageFile]:
     Raises ImgclusterError for the first thing that would stop a run.
     """
     images, _ = _listed(config)
+    if config.features.file is not None:
+        features_from_file(images, Path(config.features.file), config.images.missing)
+        return images
     find_device(config.features.device)
-    check_layers(BACKBONES[config.features.backbone], config.features.layers)
+    backbone = find_backbone(config.features.backbone)
+    check_layers(backbone, config.features.layers)
     if config.features.weights != "imagenet":
-        find_weights(BACKBONES[config.features.backbone], config.features.weights, progress=False)
+        find_weights(backbone, config.features.weights, progress=False)
     return images
 
 
@@ -68,7 +73,9 @@ def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
 
 
 def _extracted(images: list[ImageFile], config: Config, show: bool) -> Features:
-    features = extract_features(images, config.features, on_error=config.images.on_error, show=show)
+    features = extract_features(
+        images, config.features, on_error=config.images.on_error, missing=config.images.missing, show=show
+    )
     if not features.images:
         first = features.failures[0]
         raise ImageError(

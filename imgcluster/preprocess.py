@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from imgcluster.catalog import BACKBONES
+from imgcluster.catalog import Backbone
 from imgcluster.recipes import RECIPES, Recipe
 
 VERY_LONG = 4  # times the shorter side
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-def find_recipe(name: str, backbone: str) -> Recipe:
-    """Return the recipe a config names; `backbone` is what the weights of that backbone were trained with."""
-    return BACKBONES[backbone].recipe if name == "backbone" else RECIPES[name]
+def find_recipe(name: str, backbone: Backbone) -> Recipe:
+    """Return the recipe a config names; `backbone` is what its weights were trained with."""
+    return backbone.recipe if name == "backbone" else RECIPES[name]
 
 
 def prepare(image: np.ndarray, recipe: Recipe, out: np.ndarray) -> None:

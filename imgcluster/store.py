@@ -99,6 +99,21 @@ class FeatureStore:
         self._maps: dict[int, np.ndarray] = {}
         self._small: list[int] = []
         self._lock = FileLock(self.folder / "lock")
+        self._read_only = False
+
+    @classmethod
+    def reading(cls, folder: Path) -> FeatureStore:
+        """Open the store in this folder for `find` and `vectors` alone, whoever else writes it; not for `with`.
+
+        Takes no lock and changes nothing. Raises StoreError: no store there, damaged, of a newer format.
+        """
+        store = cls(folder.parent, {})
+        store.folder, store._read_only = folder, True
+        meta = store._read_meta()
+        store.fingerprint = str(meta.get("fingerprint"))
+        store._shaped_by = meta.get("shaped_by", {})
+        store._load()
+        return store
 
     def __enter__(self) -> FeatureStore:
         """Take the lock and read the index. Raises StoreError: locked, not writable, damaged, of a newer format."""
@@ -177,16 +192,18 @@ class FeatureStore:
         meta = {"format": FORMAT, "fingerprint": self.fingerprint, "shaped_by": self._shaped_by}
         if not path.exists():
             write_whole(path, json.dumps(meta, indent=2).encode())
-            return
-        found = self._read_json(path)
+        elif self._read_meta().get("fingerprint") != self.fingerprint:
+            raise StoreError(f"{str(path)!r} belongs to other features; remove the folder, or set features.store")
+
+    def _read_meta(self) -> dict[str, Any]:
+        found = self._read_json(self.folder / "meta.json")
         written_as = found.get("format")
         if isinstance(written_as, int) and written_as > FORMAT:
             raise StoreError(
                 f"{str(self.folder)!r} comes from a newer imgcluster (format {written_as}); "
                 "update imgcluster, or set features.store elsewhere"
             )
-        if found.get("fingerprint") != self.fingerprint:
-            raise StoreError(f"{str(path)!r} belongs to other features; remove the folder, or set features.store")
+        return found
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
@@ -213,14 +230,21 @@ class FeatureStore:
             try:
                 keys, rows = self._read_shard(path, number)
             except Exception:  # numpy raises whatever the damaged bytes happen to make it do
-                logger.warning(
-                    "%s: shard %05d is damaged and was removed; its images are done again", self.folder, number
-                )
-                self._remove_shard(number)
+                if self._read_only and not path.exists():
+                    self._load()  # the process that writes has just joined it with others
+                    return
+                self._drop_damaged(number)
                 continue
             self._admit(number, keys, rows)
             if rows.nbytes < SHARD_BYTES:
                 self._small.append(number)
+
+    def _drop_damaged(self, number: int) -> None:
+        if self._read_only:
+            logger.warning("%s: shard %05d is damaged", self.folder, number)
+            return
+        logger.warning("%s: shard %05d is damaged and was removed; its images are done again", self.folder, number)
+        self._remove_shard(number)
 
     def _read_shard(self, path: Path, number: int) -> tuple[list[ImageKey], np.ndarray]:
         index = self._read_json(path)

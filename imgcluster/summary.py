@@ -28,16 +28,30 @@ def summarize_features(features: Features) -> list[str]:
     origin = features.origin
     count = len(features.images) + len(features.failures)
     lines = [
-        f"images    {count:,}: {origin.computed:,} computed, {origin.reused:,} from the store, "
-        f"{len(features.failures):,} failed",
+        f"images    {count:,}: {_source(origin)}, {len(features.failures):,} failed",
         *_failure_lines(features),
-        f"backbone  {origin.backbone} {origin.layer}, {features.vectors.shape[1]}-d, weights {_weights_text(origin)}",
-        f"device    {origin.device}, {origin.precision}, {origin.runtime}",
-        *(f"store     {folder}" for folder in origin.stores),
+        *_origin_lines(origin, features.vectors.shape[1]),
+        *(f"note: {note}" for note in features.notes),
     ]
     if origin.fallback is not None:
         lines.append(f"FALLBACK  {origin.fallback['taken']} stood in for {origin.fallback['wanted']}: see the warning")
     return lines
+
+
+def _source(origin: Origin) -> str:
+    if origin.runtime == "file":
+        return f"{origin.reused:,} from the file"
+    return f"{origin.computed:,} computed, {origin.reused:,} from the store"
+
+
+def _origin_lines(origin: Origin, dim: int) -> list[str]:
+    if origin.runtime == "file":
+        return [f"features  {origin.weights_file}, {dim}-d (sha256 {origin.weights_sha256[:8]}…)"]
+    return [
+        f"backbone  {origin.backbone} {origin.layer}, {dim}-d, weights {_weights_text(origin)}",
+        f"device    {origin.device}, {origin.precision}, {origin.runtime}",
+        *(f"store     {folder}" for folder in origin.stores),
+    ]
 
 
 def _weights_text(origin: Origin) -> str:

@@ -59,6 +59,7 @@ class Features:
     vectors: np.ndarray
     failures: list[Failure]
     origin: Origin
+    notes: list[str] = field(default_factory=list)
 
     @property
     def ids(self) -> list[str]:

@@ -54,6 +54,18 @@ def _fit_nothing(vectors: np.ndarray, parameter: Any, random_state: int) -> Stat
     return {}
 
 
+def join_blocks(blocks: list[np.ndarray], l2: bool, weights: Sequence[float] | None) -> np.ndarray:
+    """Join the features of several layers side by side: each (n, dim) given the length 1 and its factor if asked for.
+
+    Weights for another number of blocks are left out: they were meant for the backbone that a fallback stands in for.
+    """
+    if l2:
+        blocks = [unit_length(block) for block in blocks]
+    if weights is not None and len(weights) == len(blocks):
+        blocks = [block * np.float32(weight) for block, weight in zip(blocks, weights, strict=True)]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+
+
 def unit_length(vectors: np.ndarray) -> np.ndarray:
     """Scale each row of (n, dim) to the Euclidean length 1; a row of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

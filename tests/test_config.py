@@ -20,6 +20,7 @@ from imgcluster.catalog import BACKBONES
 from imgcluster.config import SECTIONS, Config, config_from_dict, config_schema, load_config
 from imgcluster.config_docs import config_table
 from imgcluster.errors import ConfigError
+from imgcluster.old_names import OLD_NAMES
 from imgcluster.recipes import RECIPE_NAMES
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +87,7 @@ def test_defaults() -> None:
             "runtime": "auto",
             "batch_size": "auto",
             "store": "outputs/features",
+            "file": None,
         },
         "clusters": {
             "method": "kmeans",
@@ -151,7 +153,7 @@ def test_models_are_frozen() -> None:
         ("clusters.transform", ["standardize", {"pca": 1}, "l2", {"pca": 0.95}]),
         ("outputs.submission", None),
         ("outputs.submission", "my labels.csv"),
-        *[("features.backbone", name) for name in BACKBONES],
+        *[("features.backbone", name) for name in (*BACKBONES, *OLD_NAMES, "timm:resnet50.a1_in1k")],
         *[("features.preprocess", name) for name in RECIPE_NAMES],
     ],
 )
@@ -199,6 +201,7 @@ def test_byte_order_mark_and_windows_line_ends() -> None:
 # --- wrong values, key by key ---
 
 TEXT = "allowed: non-empty text"
+BACKBONE = "allowed: a name that `imgcluster models` lists, or timm:NAME"
 LAYERS = "allowed: a layer's name, a number below 0, a list of these, or null"
 WRONG: list[tuple[str, Any, str]] = [
     ("images.folder", 7, f"found 7 (a number), {TEXT}; put it in quotes"),
@@ -220,8 +223,15 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("images.missing", "keep", "found 'keep', allowed: stop, skip"),
     ("images.on_error", True, "found true (a boolean), allowed: record, stop"),
-    ("features.backbone", "vgg61", "found 'vgg61', allowed: efficientnet_lite0, vgg16; did you mean 'vgg16'?"),
-    ("features.backbone", 16, "found 16 (a number), allowed: efficientnet_lite0, vgg16"),
+    ("features.backbone", "vgg61", f"found 'vgg61', {BACKBONE}; did you mean 'vgg19'?"),
+    ("features.backbone", "timm:", f"found 'timm:', {BACKBONE}"),
+    ("features.backbone", "timm:a/b", f"found 'timm:a/b', {BACKBONE}"),
+    ("features.backbone", 16, f"found 16 (a number), {BACKBONE}"),
+    (
+        "features.backbone",
+        "inception_v2",
+        "found 'inception_v2': nobody offers its weights; the nearest are inception_v3 and inception_v1",
+    ),
     ("features.layer", True, f"found true (a boolean), {LAYERS}"),
     (
         "features.pooling",
@@ -255,6 +265,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("features.batch_size", 0, "found 0, allowed: auto or a whole number >= 1"),
     ("features.batch_size", "5", "found '5' (text), allowed: auto or a whole number >= 1"),
     ("features.batch_size", True, "found true (a boolean), allowed: auto or a whole number >= 1"),
+    (
+        "features.file",
+        "f.pkl",
+        "found 'f.pkl', allowed: a path ending in .npz, .npy, .parquet, .csv or .safetensors "
+        "(no pickle: it can run code; save it as npz) or null",
+    ),
     ("features.store", None, f"found null (no value), {TEXT}"),
     ("clusters.method", "k-means", "found 'k-means', allowed: kmeans; did you mean 'kmeans'?"),
     ("clusters.n_clusters", "five", "found 'five' (text), allowed: a whole number >= 1"),
@@ -357,7 +373,7 @@ features:
             f"clusters.transform[1] (line 6): found 'pca' (text), allowed: {STEP}",
             f"features.layr (line 11): unknown key; did you mean 'layer'? (allowed: {SECTION_KEYS['features']})",
             "features.backbone (line 13): given before, in line 10",
-            "features.backbone (line 13): found 'vgg62', allowed: efficientnet_lite0, vgg16; did you mean 'vgg16'?",
+            f"features.backbone (line 13): found 'vgg62', {BACKBONE}; did you mean 'vgg16'?",
             "outputs.folder: missing, allowed: non-empty text",
         ]
     )

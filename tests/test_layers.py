@@ -269,4 +269,4 @@ def test_layers_are_listed_with_names_and_shapes(capsys: pytest.CaptureFixture[s
     rows = json.loads(capsys.readouterr().out)
     assert {"name": "_avg_pooling", "aliases": ["avgpool"], "shape": [1280, 1, 1]} in rows
     assert main(["layers", "vgg61"]) == 1
-    assert "there is no backbone 'vgg61'; near it: vgg16" in capsys.readouterr().err
+    assert "there is no backbone 'vgg61'; near it: vgg19, vgg16, vgg13" in capsys.readouterr().err

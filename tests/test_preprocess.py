@@ -63,8 +63,8 @@ def test_a_very_long_picture_costs_only_what_is_kept() -> None:
 
 
 def test_backbone_names_the_recipe_of_its_own_weights() -> None:
-    assert find_recipe("backbone", "efficientnet_lite0").mean == (127.0, 127.0, 127.0)
-    assert find_recipe("stage", "efficientnet_lite0") is RECIPES["stage"]
+    assert find_recipe("backbone", BACKBONES["efficientnet_lite0"]).mean == (127.0, 127.0, 127.0)
+    assert find_recipe("stage", BACKBONES["efficientnet_lite0"]) is RECIPES["stage"]
 
 
 def test_vgg16_recipe_is_what_torchvision_says_its_weights_were_trained_with() -> None:

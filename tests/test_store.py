@@ -183,3 +183,40 @@ def test_keys_of_files(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     assert image_key(tmp_path / "link", path.stat()) == image_key(path, path.stat())
     assert digest_bytes(b"abc") != digest_bytes(b"abd")
+
+
+def test_reading_alone_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1), rows(1))
+        folder = store.folder
+    (folder / "index-00007.json").write_text("damaged")
+    (folder / "vectors-00008.npy").write_bytes(b"left over")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    found = FeatureStore.reading(folder)
+    assert found.fingerprint == fingerprint_of(SHAPED_BY)
+    np.testing.assert_array_equal(found.vectors(keys(1)), rows(1))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert caplog.messages == [f"{folder}: shard 00007 is damaged"]
+    with pytest.raises(StoreError, match=r"meta.json' cannot be read: No such file"):
+        FeatureStore.reading(tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_reading_finds_all_while_another_process_joins_the_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore(tmp_path, SHAPED_BY)
+    store.__enter__()
+    for number in range(3):
+        store.append(keys(number), rows(number))
+    read_shard = FeatureStore._read_shard
+
+    def join_first(self: FeatureStore, path: Path, number: int) -> tuple[list[ImageKey], np.ndarray]:
+        if number == 1 and path.exists():
+            store._join_small()
+        return read_shard(self, path, number)
+
+    monkeypatch.setattr(FeatureStore, "_read_shard", join_first)
+    found = FeatureStore.reading(store.folder)
+    np.testing.assert_array_equal(found.vectors(keys(2, 0, 1)), rows(2, 0, 1))
+    store.__exit__(None, None, None)

@@ -95,7 +95,7 @@ def test_wrong_file_in_the_hub_cache_is_replaced_with_a_warning(
     assert cached.read_bytes() == PAYLOAD
     found = hashlib.sha256(PAYLOAD[:-1]).hexdigest()
     message = f"{cached} is damaged or foreign: sha256 {found}, not {VGG16.sha256}; fetching it anew"
-    assert caplog.record_tuples == [("imgcluster.weights", logging.WARNING, message)]
+    assert caplog.record_tuples == [("imgcluster.weight_sources", logging.WARNING, message)]
 
 
 def test_wrong_file_is_neither_used_nor_removed_where_no_other_can_be_had(cached: Path, mirror: Path) -> None:
@@ -137,13 +137,13 @@ def test_packaged_weights_that_are_not_installed_name_the_package(monkeypatch: p
         find(BACKBONES["efficientnet_lite0"], "imagenet")
 
 
-@pytest.mark.parametrize("name", [row.name for row in BACKBONES.values() if row.source == "torchvision"])
-def test_catalogue_agrees_with_torchvision(name: str) -> None:
-    from torchvision.models import get_model_weights
-
-    backbone = BACKBONES[name]
-    assert get_model_weights(name)["IMAGENET1K_V1"].url.endswith(f"/{backbone.file}")
-    assert backbone.sha256.startswith(Path(backbone.file).stem.split("-")[-1])
+def test_of_the_sha256_its_first_digits_suffice(cached: Path, mirror: Path) -> None:
+    published = replace(VGG16, sha256=VGG16.sha256[:8])
+    (mirror / VGG16.file).write_bytes(PAYLOAD)
+    assert find(published, "imagenet") == find(published, "imagenet") == Weights("imagenet", cached, VGG16.sha256)
+    cached.unlink()
+    with pytest.raises(WeightsUnavailable, match=r"not the file asked for.*sha256 0{8}…"):
+        find(replace(VGG16, sha256="0" * 8), "imagenet")
 
 
 def test_path_is_taken_with_the_sha256_of_its_bytes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from imgcluster.backbones.build import build_extractor
 from imgcluster.backbones.choose import Choice, choose_backbone
+from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 
-__all__ = ["Choice", "build_extractor", "check_layers", "choose_backbone"]
+__all__ = ["Choice", "build_extractor", "check_layers", "choose_backbone", "find_backbone"]

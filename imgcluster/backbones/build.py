@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.backbones.choose import Choice
 from imgcluster.backbones.layers import layers_of
-from imgcluster.backbones.networks import empty_network, random_network
+from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import pool
 from imgcluster.errors import ConfigError
-from imgcluster.weights import fit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,7 +21,7 @@ def build_extractor(choice: Choice) -> nn.Module:
     Nothing behind the deepest layer is computed. Raises WeightsError where the weights do not fit, ConfigError where
     there is no such layer, or its output cannot be pooled as asked.
     """
-    model = _network(choice)
+    model = network_with(choice.backbone, choice.weights)
     return _pooled(capture(model, choice.layers, choice.backbone.name), choice).eval()
 
 
@@ -31,14 +30,6 @@ def capture(model: nn.Module, layers: Sequence[str | int], network: str) -> nn.M
     known = layers_of(model)
     nodes = [known.find(layer, network) for layer in layers]
     return _traced(model, nodes) if known.traced else _hooked(model, nodes)
-
-
-def _network(choice: Choice) -> nn.Module:
-    if choice.weights.path is None:
-        return random_network(choice.backbone)
-    model = empty_network(choice.backbone)  # no time is spent on values that the weights replace
-    fit(model, choice.weights)
-    return model
 
 
 def _traced(model: nn.Module, nodes: list[str]) -> nn.Module:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.config import FeaturesConfig
@@ -46,7 +47,7 @@ def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
     read at its own default layer and sees pictures as its own weights were trained to.
     Raises ConfigError where there is no such layer, WeightsError, and WeightsUnavailable where there is no fallback.
     """
-    backbone = BACKBONES[config.backbone]
+    backbone = find_backbone(config.backbone)
     layers = config.layers or (backbone.default_layer,)
     check_layers(backbone, layers)  # before half a gigabyte is downloaded
     try:
@@ -55,7 +56,7 @@ def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
         if config.fallback is None or config.fallback == backbone.name:
             raise
         return _fall_back(backbone, BACKBONES[config.fallback], str(error), progress)
-    recipe = find_recipe(config.preprocess, backbone.name)
+    recipe = find_recipe(config.preprocess, backbone)
     return Choice(backbone, layers, config.pooling, recipe, weights)
 
 

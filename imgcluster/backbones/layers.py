@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from imgcluster.backbones.networks import empty_network
+from imgcluster.backbones.timm_models import PRE_LOGITS, classifier_name
 from imgcluster.catalog import Backbone
 from imgcluster.errors import ConfigError
 
@@ -61,6 +62,8 @@ def layers_of(model: nn.Module) -> Layers:
     except (TraceError, TypeError, RuntimeError, ValueError):
         nodes, traced = [name for name, module in model.named_modules() if name and not list(module.children())], False
     theirs = {name: node for name, node in _aliases(model).items() if node in nodes}
+    if hasattr(model, "pretrained_cfg"):
+        theirs |= timm_aliases(model, nodes)
     return Layers(nodes, {"logits": nodes[-1], **theirs}, traced)
 
 
@@ -105,6 +108,13 @@ def alexnet_aliases(model: nn.Module) -> dict[str, str]:
         number += isinstance(module, nn.Conv2d)
         aliases[f"{_kind(module)}{number}"] = f"features.{index}"
     return aliases | _classifier_aliases(model)
+
+
+def timm_aliases(model: nn.Module, nodes: list[str]) -> dict[str, str]:
+    """Name the step before the classifier of a network of timm; without a classifier, it is the last one."""
+    classifier = classifier_name(model)
+    before = [at - 1 for at, node in enumerate(nodes) if classifier and f"{node}.".startswith(f"{classifier}.")]
+    return {PRE_LOGITS: nodes[before[0] if before else -1]}
 
 
 def _classifier_aliases(model: nn.Module) -> dict[str, str]:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from imgcluster.backbones.timm_models import timm_name
 from imgcluster.catalog import Backbone
-from imgcluster.weights import RANDOM_SEED
+from imgcluster.errors import WeightsError
+from imgcluster.weights import RANDOM_SEED, Weights, fit, load_state_dict
 
 if TYPE_CHECKING:
     from torch import nn
 
+# What torchvision's builders set where they load the weights themselves. Google's were trained on values from -1 to 1,
+# which these networks make of the input's on request; vit_h_14's are for larger pictures than the network by default.
+TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "googlenet": {"transform_input": True, "init_weights": True},
+    "inception_v3": {"transform_input": True, "init_weights": True},
+    "vit_h_14": {"image_size": 518},
+}
+
 
 def empty_network(backbone: Backbone) -> nn.Module:
     """Build a network in eval mode on the meta device: all its layers, and no memory for values."""
-    import torch
-
-    with torch.device("meta"):
-        return _prepared(BUILDERS[backbone.source](backbone))
+    with _allocating_nothing():
+        return _prepared(BUILDERS[backbone.source](backbone)).to("meta")
 
 
 def random_network(backbone: Backbone) -> nn.Module:
@@ -29,10 +38,18 @@ def random_network(backbone: Backbone) -> nn.Module:
         return _prepared(BUILDERS[backbone.source](backbone))
 
 
+def network_with(backbone: Backbone, weights: Weights) -> nn.Module:
+    """Build a network in eval mode with these weights. Raises WeightsError where they do not fit."""
+    if weights.path is None:
+        return random_network(backbone)
+    return _FILLERS[backbone.source](backbone, weights)
+
+
 def _torchvision(backbone: Backbone) -> nn.Module:
     from torchvision.models import get_model
 
-    return get_model(backbone.name, weights=None)  # type: ignore[no-any-return]
+    arguments = TORCHVISION_ARGUMENTS.get(backbone.name, {})
+    return get_model(backbone.name, weights=None, **arguments)  # type: ignore[no-any-return]
 
 
 def _efficientnet_lite(backbone: Backbone) -> nn.Module:
@@ -41,10 +58,68 @@ def _efficientnet_lite(backbone: Backbone) -> nn.Module:
     return EfficientNet.from_name(backbone.name.replace("_", "-"))  # type: ignore[no-any-return]
 
 
+def _timm(backbone: Backbone) -> nn.Module:
+    import timm
+
+    return timm.create_model(timm_name(backbone), pretrained=False)
+
+
 BUILDERS: dict[str, Callable[[Backbone], nn.Module]] = {
     "torchvision": _torchvision,
     "efficientnet_lite": _efficientnet_lite,
+    "timm": _timm,
 }
+
+
+def _fitted(backbone: Backbone, weights: Weights) -> nn.Module:
+    model = empty_network(backbone)  # no time is spent on values that the weights replace
+    fit(model, weights)
+    return model
+
+
+def _fitted_by_timm(backbone: Backbone, weights: Weights) -> nn.Module:
+    """Leave it to timm: for many networks it renames or reshapes what their authors published."""
+    import timm
+
+    state = load_state_dict(weights)
+    try:
+        model = timm.create_model(timm_name(backbone), pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+    except Exception as error:  # its conversions raise whatever a foreign file happens to lead to
+        fit(empty_network(backbone), weights)  # tells the difference in one line
+        raise WeightsError(f"weights {weights.path}: timm cannot use them: {_one_line(error)}") from error
+    return _prepared(model)
+
+
+_FILLERS: dict[str, Callable[[Backbone, Weights], nn.Module]] = {
+    "torchvision": _fitted,
+    "efficientnet_lite": _fitted,
+    "timm": _fitted_by_timm,
+}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@contextmanager
+def _allocating_nothing() -> Iterator[None]:
+    """Put on the meta device what modules allocate, and only that: RegNet computes its widths with tensors."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    allocators = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
+
+    class Mode(TorchFunctionMode):
+        """Intercepts every call into torch."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = dict(kwargs or {})
+            if func in allocators and kwargs.get("device") is None:
+                kwargs["device"] = "meta"
+            return func(*args, **kwargs)
+
+    with Mode():
+        yield
 
 
 def _prepared(model: nn.Module) -> nn.Module:

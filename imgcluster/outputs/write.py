@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import platform
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -67,10 +68,10 @@ def run_record(run: Run) -> dict[str, Any]:
         },
         "features": asdict(features.origin),
         "cluster_sizes": clusters.sizes.tolist(),
-        "notes": clusters.notes,
+        "notes": [*features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
         "failures": [
-            {"id": failure.image.id, "path": _path_text(failure.image), "reason": failure.reason}
+            {"id": failure.image.id, "path": path_text(failure.image), "reason": failure.reason}
             for failure in features.failures
         ],
         "versions": {"python": platform.python_version(), **_versions()},
@@ -80,7 +81,7 @@ def run_record(run: Run) -> dict[str, Any]:
 def _table_row(
     image: ImageFile, row: int | None, reason_of: dict[ImageFile, str], clusters: Clusters
 ) -> dict[str, Any]:
-    cells: dict[str, Any] = {"id": image.id, "path": _path_text(image)}
+    cells: dict[str, Any] = {"id": image.id, "path": path_text(image)}
     if row is None:
         blank = dict.fromkeys(("cluster", "distance", "runner_up", "runner_up_distance"), "")
         return cells | blank | {"status": "failed", "error": reason_of[image]}
@@ -95,7 +96,8 @@ def _table_row(
     }
 
 
-def _path_text(image: ImageFile) -> str:
+def path_text(image: ImageFile) -> str:
+    """Return the path of an image as the tables have it; bytes of it that are no UTF-8 as `\\udcNN`."""
     return image.path.as_posix().encode("utf-8", "backslashreplace").decode()
 
 
@@ -109,10 +111,13 @@ def csv_text(frame: pd.DataFrame) -> str:
     Asked for lines that end so, csv and pandas leave a carriage return inside a cell unquoted, and break the row there.
     """
     lines: list[str] = []
-    writer = csv.writer(SimpleNamespace(write=lambda line: lines.append(line.removesuffix("\r\n") + "\n")))
-    writer.writerow(frame.columns)
-    writer.writerows(frame.itertuples(index=False, name=None))
+    write_rows(lines.append, [frame.columns, *frame.itertuples(index=False, name=None)])
     return "".join(lines)
+
+
+def write_rows(write: Callable[[str], object], rows: Iterable[Iterable[Any]]) -> None:
+    """Hand rows as CSV to `write`, line by line; as `csv_text` otherwise."""
+    csv.writer(SimpleNamespace(write=lambda line: write(line.removesuffix("\r\n") + "\n"))).writerows(rows)
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,30 @@
+"""From a backbone's name, be it the table's, timm's or an old one, to its row."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+
+from imgcluster.backbones.timm_models import PREFIX, find_timm
+from imgcluster.catalog import BACKBONES, Backbone
+from imgcluster.errors import ConfigError
+from imgcluster.old_names import OLD_NAMES, REFUSED
+
+
+def find_backbone(name: str) -> Backbone:
+    """Return the row a name stands for; an old name's has the layer and the dim of the older tool.
+
+    Raises ConfigError where there is no such network, with the nearest names, or where timm is not installed.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if name.startswith(PREFIX):
+        return find_timm(name)
+    if name in OLD_NAMES:
+        old = OLD_NAMES[name]
+        row = find_backbone(old.backbone)
+        return replace(row, default_layer=old.layer or row.default_layer, dim=old.dim)
+    near = difflib.get_close_matches(name, [*BACKBONES, *OLD_NAMES], 3)
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    reason = f"{name!r}: {REFUSED[name]}" if name in REFUSED else f"there is no backbone {name!r}{hint}"
+    raise ConfigError(f"features.backbone: {reason}")

@@ -1,0 +1,129 @@
+"""The networks of timm by name: what timm knows of them, as rows of the table of backbones."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import math
+from collections.abc import Iterable
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from imgcluster.catalog import Backbone
+from imgcluster.errors import ConfigError
+from imgcluster.recipes import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PREFIX = "timm:"
+PRE_LOGITS = "pre_logits"  # what feeds the classifier, whatever timm calls the step before it
+NEAREST = 3
+PIP = "pip install 'imgcluster[timm]'"
+
+
+def find_timm(name: str) -> Backbone:
+    """Return the row of `timm:NAME`; without a tag, NAME has timm's default weights.
+
+    Raises ConfigError where timm is not installed, or has no such network; then with the nearest names.
+    """
+    timm = _import_timm()
+    wanted = name.removeprefix(PREFIX)
+    known = wanted in _names() or ("." not in wanted and timm.is_model(wanted))
+    if not known:
+        near = difflib.get_close_matches(wanted, [*_names(), *timm.list_models()], NEAREST)
+        hint = f"; near it: {', '.join(PREFIX + found for found in near)}" if near else ""
+        raise ConfigError(f"features.backbone: timm has no network {wanted!r}{hint}")
+    config = _config(wanted)
+    if not _is_square(config):
+        raise ConfigError(f"features.backbone: {name} takes pictures of {config.input_size}; only squares can be given")
+    return _row(config)
+
+
+def match_timm(pattern: str) -> list[Backbone]:
+    """Return the rows of timm's networks with pretrained weights that match `timm:PATTERN`, `*` and `?` allowed."""
+    _import_timm()
+    found = [_config(name) for name in fnmatch.filter(_names(), pattern.removeprefix(PREFIX))]
+    return [_row(config) for config in found if _is_square(config)]
+
+
+def timm_name(backbone: Backbone) -> str:
+    """Return what timm calls a backbone."""
+    return backbone.name.removeprefix(PREFIX)
+
+
+def classifier_name(model: nn.Module) -> str | None:
+    """Return the module that makes classes of features; of several, the first. None: there is none."""
+    named = getattr(model, "pretrained_cfg", {}).get("classifier")
+    return named[0] if isinstance(named, list | tuple) else named
+
+
+def features_dim(model: nn.Module) -> int:
+    """Return the length of what feeds the classifier, without a forward pass."""
+    classifier = model.get_submodule(classifier_name(model) or "")
+    lengths = (getattr(classifier, "in_features", None), getattr(model, "head_hidden_size", None))
+    return int(next(filter(None, lengths), model.num_features))  # type: ignore[arg-type]
+
+
+def _import_timm() -> ModuleType:
+    try:
+        import timm
+    except ImportError as error:
+        raise ConfigError(f"features.backbone: {PREFIX}NAME needs the package timm ({error}); {PIP}") from error
+    return timm
+
+
+@cache
+def _names() -> list[str]:
+    import timm
+
+    return list(timm.list_models(pretrained=True))
+
+
+def _config(name: str) -> Any:
+    """What timm knows of a network's weights and of what they were trained to see: a PretrainedCfg."""
+    import timm
+
+    return timm.get_pretrained_cfg(name, allow_unregistered=False)
+
+
+def _is_square(config: Any) -> bool:
+    _, height, width = config.input_size
+    return bool(height == width)
+
+
+def _row(config: Any) -> Backbone:
+    trained = config.tag != "untrained"
+    tag = f".{config.tag}" if config.tag and trained else ""
+    return Backbone(
+        name=f"{PREFIX}{config.architecture}{tag}",
+        source="timm",
+        default_layer=PRE_LOGITS,
+        dim=None,
+        recipe=_recipe(config),
+        weights=(config.hf_hub_id or config.url or "") if trained else "",
+        file=config.hf_hub_filename or "model.safetensors",
+        sha256="",  # not published; the hub's own cache has it
+        megabytes=None,
+        licence=_licence(config.license),
+        bf16=False,
+    )
+
+
+def _recipe(config: Any) -> Recipe:
+    crop = config.input_size[-1]
+    return Recipe(
+        channels="rgb",
+        resize=math.floor(crop / config.crop_pct),  # as timm.data.create_transform rounds
+        crop=crop,
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+        interpolation=config.interpolation,
+    )
+
+
+def _licence(name: str | None) -> str:
+    """Spell a licence as in the table: timm has them in small letters."""
+    known: Iterable[str] = ("Apache-2.0", "BSD-3-Clause", "MIT", "CC-BY-4.0", "CC-BY-NC-4.0")
+    return {licence.lower(): licence for licence in known}.get(str(name), name or "unknown")

@@ -1,0 +1,241 @@
+"""The features of a run as one file, in the formats that other programs read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from imgcluster.config import FeaturesConfig, config_from_dict
+from imgcluster.digests import file_sha256
+from imgcluster.errors import ConfigError, OutputError, StoreError
+from imgcluster.feature_files import features_from_file, import_parquet
+from imgcluster.files import replacing
+from imgcluster.outputs.run_folder import RECORD
+from imgcluster.outputs.write import CLUSTERS, write_rows
+from imgcluster.store import FeatureStore, ImageKey, image_key
+from imgcluster.tables import ImageFile
+from imgcluster.transforms import join_blocks
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Vectors with their names: vectors (len(ids), dim) float32; ids and paths as clusters.csv has them."""
+
+    ids: list[str]
+    paths: list[str]
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a table is written, and the line of Python that reads it: `{out}` stands for the file's name, quoted."""
+
+    write: Callable[[FeatureTable, IO[bytes]], object]
+    loader: str
+
+
+def export_features(run_folder: Path, format: str, out: Path, *, force: bool = False) -> FeatureTable:
+    """Write the features of a finished run into one file; returns what was written, in the order of the run.
+
+    Images that failed are left out. Raises OutputError: no finished run there, `out` exists and no `force`, another
+    ending than the format's; StoreError where the store has an image's vector no longer.
+    """
+    check_out(format, out, force)
+    table = features_of_run(run_folder)
+    write_features(table, format, out, force=force)
+    return table
+
+
+def features_of_run(run_folder: Path) -> FeatureTable:
+    """Gather the features that a finished run clustered, in its order, without torch and without reading an image.
+
+    Raises OutputError: no finished run there; StoreError: not all of them are kept; ConfigError: `features.file`.
+    """
+    record = _record_of(run_folder)
+    config = config_from_dict(record["config"]).features
+    with (run_folder / CLUSTERS).open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["status"] == "ok"]
+    images = [ImageFile(row["id"], _path(row["path"])) for row in rows]
+    stores = [Path(folder) for folder in record["features"]["stores"]]
+    if config.file is not None:
+        vectors = _from_file(images, Path(config.file), record["features"]["weights_sha256"])
+    else:
+        vectors = _stored(images, stores, config, run_folder)
+    return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors)
+
+
+def write_features(table: FeatureTable, format: str, out: Path, *, force: bool = False) -> None:
+    """Write a table of features in one of FORMATS; the file appears whole. Raises OutputError as `export_features`."""
+    check_out(format, out, force)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    writers = {out: FORMATS[format].write}
+    if ids := _ids_beside(format, out):
+        writers[ids] = _write_ids
+    for path, write in writers.items():
+        with replacing(path) as file:
+            write(table, file)
+
+
+def loader(format: str, out: Path) -> str:
+    """Return the line of Python that reads such a file into `ids` and `vectors`; a pkl into `vectors` by path."""
+    return FORMATS[format].loader.format(out=repr(str(out)), ids=repr(str(_ids_beside(format, out))))
+
+
+def check_out(format: str, out: Path, force: bool) -> None:
+    """Refuse, before any work, a name that does not fit the format or is taken. Raises OutputError."""
+    if format not in FORMATS:
+        raise OutputError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
+    if out.suffix != f".{format}":
+        raise OutputError(f"{str(out)!r}: the name of a file of the format {format} ends in .{format}")
+    taken = [path for path in (out, _ids_beside(format, out)) if path is not None and path.exists()]
+    if taken and not force:
+        raise OutputError(f"{str(taken[0])!r} exists; overwrite it with --force")
+
+
+# Where the vectors are.
+
+
+def _record_of(run_folder: Path) -> dict[str, Any]:
+    path = run_folder / RECORD
+    try:
+        record = json.loads(path.read_bytes())
+        finished = record["status"] == "done"
+    except OSError as error:
+        raise OutputError(f"{str(run_folder)!r} is no run folder ({RECORD}: {error.strerror})") from None
+    except (ValueError, KeyError, TypeError):
+        raise OutputError(f"{str(path)!r} is damaged; run the config again with --force") from None
+    if not finished:
+        raise OutputError(f"the run in {str(run_folder)!r} is not finished; run its config again")
+    return dict(record)
+
+
+def _from_file(images: list[ImageFile], path: Path, sha256: str) -> np.ndarray:
+    vectors = features_from_file(images, path, "stop").vectors
+    if file_sha256(path) != sha256:
+        raise ConfigError(f"features.file: {str(path)!r} has changed since the run; run its config again")
+    return vectors
+
+
+def _stored(images: list[ImageFile], folders: list[Path], config: FeaturesConfig, run_folder: Path) -> np.ndarray:
+    """Return the vectors of images from the stores of their layers, joined as they were when they were clustered."""
+    again = f"run the config of {str(run_folder)!r} again, and then the export"
+    try:
+        stores = {folder: FeatureStore.reading(folder) for folder in folders}
+    except StoreError as error:
+        raise StoreError(f"{error}; {again}") from None
+    keys = [_key(image.path, list(stores.values())) for image in images]
+    gone = [image.id for image, key in zip(images, keys, strict=True) if key is None]
+    if gone:
+        raise StoreError(
+            f"{len(gone):,} of {len(images):,} images are changed or gone since the run, or their features "
+            f"deleted; the first: {gone[0]!r}; {again}"
+        )
+    found = [key for key in keys if key is not None]
+    return join_blocks([stores[folder].vectors(found) for folder in folders], config.block_l2, config.block_weights)
+
+
+def _key(path: Path, stores: list[FeatureStore]) -> ImageKey | None:
+    """Return the key by which all stores know an image: its path and times, or else its bytes."""
+    try:
+        status = path.stat()
+        key = image_key(path, status)
+        if not all(store.find(key) for store in stores):
+            key = image_key(path, status, path.read_bytes())
+    except OSError:
+        return None
+    return key if all(store.find(key) for store in stores) else None
+
+
+def _path(text: str) -> Path:
+    """Return the path that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
+    path = Path(text)
+    return path if path.exists() else Path(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text))
+
+
+# The formats.
+
+
+def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
+    np.savez(file, ids=np.array(table.ids, np.str_), vectors=table.vectors)
+
+
+def _write_npy(table: FeatureTable, file: IO[bytes]) -> None:
+    np.save(file, table.vectors, allow_pickle=False)
+
+
+def _write_ids(table: FeatureTable, file: IO[bytes]) -> None:
+    _write_csv_rows(file, ["id", "path"], zip(table.ids, table.paths, strict=True))
+
+
+def _write_csv(table: FeatureTable, file: IO[bytes]) -> None:
+    # As text, a float32 has the fewest digits that give it back; as a Python float it would have all 17.
+    rows = ([id, *vector.astype(str)] for id, vector in zip(table.ids, table.vectors, strict=True))
+    _write_csv_rows(file, ["id", *(f"f{column:04d}" for column in range(table.vectors.shape[1]))], rows)
+
+
+def _write_csv_rows(file: IO[bytes], header: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    write_rows(lambda line: file.write(line.encode()), [header])
+    write_rows(lambda line: file.write(line.encode()), rows)
+
+
+def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
+    parquet = import_parquet()
+    import pyarrow as pa
+
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(table.vectors.ravel()), table.vectors.shape[1])
+    parquet.write_table(pa.table({"id": table.ids, "path": table.paths, "vector": vectors}), file)
+
+
+def _write_safetensors(table: FeatureTable, file: IO[bytes]) -> None:
+    from safetensors.numpy import save
+
+    vectors = np.ascontiguousarray(table.vectors)
+    file.write(save({"vectors": vectors}, metadata={"ids": json.dumps(table.ids), "paths": json.dumps(table.paths)}))
+
+
+def _write_pkl(table: FeatureTable, file: IO[bytes]) -> None:
+    # Protocol 4: Python 3.4 and later read it. A copy of each row: a view would bring all rows along.
+    vectors = {path: vector.copy() for path, vector in zip(table.paths, table.vectors, strict=True)}
+    pickle.dump(vectors, file, protocol=4)
+
+
+FORMATS = {
+    "npz": Format(_write_npz, "import numpy; file = numpy.load({out}); ids, vectors = file['ids'], file['vectors']"),
+    "npy": Format(
+        _write_npy,
+        "import numpy, pandas; vectors = numpy.load({out}); "
+        "ids = pandas.read_csv({ids}, dtype=str, keep_default_na=False)['id']",
+    ),
+    "parquet": Format(
+        _write_parquet,
+        "import numpy, pandas; table = pandas.read_parquet({out}); "
+        "ids, vectors = table['id'], numpy.stack(table['vector'])",
+    ),
+    "csv": Format(
+        _write_csv,
+        "import pandas; table = pandas.read_csv({out}, dtype={{'id': str}}, keep_default_na=False).set_index('id'); "
+        "ids, vectors = table.index, table.to_numpy('float32')",
+    ),
+    "safetensors": Format(
+        _write_safetensors,
+        "import json, safetensors; file = safetensors.safe_open({out}, 'numpy'); "
+        "ids, vectors = json.loads(file.metadata()['ids']), file.get_tensor('vectors')",
+    ),
+    "pkl": Format(
+        _write_pkl,
+        "import pickle; vectors = pickle.load(open({out}, 'rb'))  # by path; a pickle can run code: trust its maker",
+    ),
+}
+
+
+def _ids_beside(format: str, out: Path) -> Path | None:
+    """Return the CSV of ids that goes with a file that cannot hold them."""
+    return out.with_suffix(".csv") if format == "npy" else None
