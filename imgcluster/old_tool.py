@@ -8,7 +8,7 @@ from imgcluster.config import config_from_dict
 from imgcluster.errors import ImageError
 from imgcluster.exports import FeatureTable, check_out, write_features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.images import list_images
 from imgcluster.outputs.write import path_text
 from imgcluster.tables import Features
 
@@ -39,7 +39,7 @@ def compute_features(
             "outputs": {"folder": str(out.parent)},
         }
     )
-    images = [image for image in walk_images(Path(data_dir)) if image.path.suffix.lower() in SUFFIXES]
+    images = [image for image in list_images(config.images)[0] if image.path.suffix.lower() in SUFFIXES]
     features = extract_features(images, config.features, show=show)
     if not features.images:
         raise ImageError(f"no image below {data_dir!r} can be read (looked for {', '.join(sorted(SUFFIXES))})")

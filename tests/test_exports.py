@@ -19,7 +19,7 @@ from safetensors import safe_open
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.config import Config, config_from_dict
-from imgcluster.errors import ConfigError, OutputError, StoreError
+from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.exports import FORMATS, FeatureTable, export_features, features_of_run, loader, write_features
 from imgcluster.feature_files import READERS, read_features
 from imgcluster.old_tool import compute_features
@@ -315,3 +315,12 @@ def test_the_older_tools_flags_when_wrong(
     with pytest.raises(ConfigError, match=message):
         compute_features(str(root / "pictures"), model, weights, tmp_path / "features.pkl", show=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_older_tools_flags_over_no_image(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"images.folder: '.*nowhere' is not a folder"):
+        compute_features(str(tmp_path / "nowhere"), "efficientnet_lite0", None, tmp_path / "features.pkl", show=False)
+    write_picture(tmp_path / "other.webp", np.full((40, 40, 3), 99, np.uint8))
+    with pytest.raises(ImageError, match=r"no image below '.*' can be read \(looked for .bmp, .jpeg, .jpg, .png\)"):
+        compute_features(str(tmp_path), "efficientnet_lite0", None, tmp_path / "features.pkl", show=False)
+    assert not (tmp_path / "features.pkl").exists()

@@ -61,7 +61,8 @@ def _efficientnet_lite(backbone: Backbone) -> nn.Module:
 def _timm(backbone: Backbone) -> nn.Module:
     import timm
 
-    return timm.create_model(timm_name(backbone), pretrained=False)
+    model: nn.Module = timm.create_model(timm_name(backbone), pretrained=False)
+    return model
 
 
 BUILDERS: dict[str, Callable[[Backbone], nn.Module]] = {

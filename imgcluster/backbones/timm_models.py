@@ -7,6 +7,7 @@ import fnmatch
 import math
 from collections.abc import Iterable
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +69,9 @@ def features_dim(model: nn.Module) -> int:
 
 def _import_timm() -> ModuleType:
     try:
-        import timm
+        return import_module("timm")
     except ImportError as error:
         raise ConfigError(f"features.backbone: {PREFIX}NAME needs the package timm ({error}); {PIP}") from error
-    return timm
 
 
 @cache
