@@ -25,9 +25,6 @@ class Recipe:
     interpolation: str = "bilinear"
 
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 # As published with the stage task: OpenCV's BGR kept, no mean and std.
 RECIPES = {
     "stage": Recipe(channels="bgr", pad_crop=512, resize=448, crop=448),
