@@ -41,9 +41,7 @@ def _read_table() -> dict[str, Backbone]:
 
 def _backbone(row: dict[str, str]) -> Backbone:
     recipe = Recipe(
-        channels="rgb",
-        resize=int(row["resize"]),
-        crop=int(row["crop"]),
+        steps=(("resize", int(row["resize"])), ("center_crop", int(row["crop"]))),
         scale=float(row["scale"]),
         mean=_three(row["mean"]),
         std=_three(row["std"]),

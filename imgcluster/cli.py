@@ -18,7 +18,7 @@ from imgcluster import __version__
 from imgcluster.errors import ConfigError, ImgclusterError
 
 if TYPE_CHECKING:
-    from imgcluster.config import Config
+    from imgcluster.config import Config, FeaturesConfig
 
 OK, USER_ERROR, INTERRUPTED = 0, 1, 130
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -100,11 +100,16 @@ def _check(options: argparse.Namespace) -> None:
     from imgcluster.pipeline import check
 
     images = check(config)
-    source = config.features.file or f"{config.features.backbone} {config.features.layer or ''}".rstrip()
+    source = config.features.file or _asked_of(config.features)
     print(
         f"{options.config}: {len(images):,} images, {source}"
         f", {config.clusters.n_clusters} clusters, into {config.outputs.folder}: nothing wrong"
     )
+
+
+def _asked_of(features: FeaturesConfig) -> str:
+    asked = ((name, "+".join(map(str, features.layers_of(name)))) for name in features.backbones)
+    return " and ".join(f"{name} {layers}".rstrip() for name, layers in asked)
 
 
 def _config(options: argparse.Namespace) -> Config:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from imgcluster.config_problems import SET, Problem, dotted, problem, stop, validation_problems
 from imgcluster.config_types import (
     BUNDLED,
-    BackboneName,
+    Backbones,
     BlockWeights,
     Count,
     CsvName,
@@ -23,12 +23,13 @@ from imgcluster.config_types import (
     Layers,
     OneOf,
     PathText,
+    Preprocess,
     Step,
     Text,
     WeightsSpec,
+    unfit,
 )
 from imgcluster.errors import ConfigError
-from imgcluster.recipes import RECIPE_NAMES
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
 
@@ -68,11 +69,16 @@ class ImagesConfig(_Section):
 class FeaturesConfig(_Section):
     """How an image becomes a vector."""
 
-    backbone: BackboneName = Field(default="vgg16", description="the pretrained network")
+    backbone: Backbones = Field(
+        default="vgg16",
+        description="the pretrained network, or a list of networks whose features are joined",
+        examples=["vgg16", ["vgg16", "efficientnet_lite0"]],
+    )
     layer: Layers = Field(
         default=None,
-        description="where the feature is read, or a list of layers to join; null: the backbone's default layer",
-        examples=["fc6", "relu5_3", -2, ["relu3_3", "relu4_3", "fc6"]],
+        description="where the feature is read, or a list of layers to join; null: the backbone's default layer; "
+        "of several backbones, a layer or list for each",
+        examples=["fc6", "relu5_3", -2, ["relu3_3", "relu4_3", "fc6"], {"vgg16": ["relu5_3", "fc6"]}],
     )
     pooling: Literal["auto", "avg", "max", "gem", "rmac", "spp", "cls", "mean", "flatten"] = Field(
         default="auto", description="how a map or tokens become a vector; auto: the average, or the class token"
@@ -80,7 +86,7 @@ class FeaturesConfig(_Section):
     block_l2: bool = Field(default=False, description="give each layer's features the length 1 before joining them")
     block_weights: BlockWeights | None = Field(
         default=None,
-        description="a factor for each layer's features, in order",
+        description="a factor for each layer's features, in order, one backbone's after the other's",
         examples=[[1, 1, 0.5]],
     )
     weights: WeightsSpec = Field(
@@ -90,8 +96,16 @@ class FeaturesConfig(_Section):
         default="efficientnet_lite0",
         description="backbone taken, loudly, where the weights cannot be had; null: stop instead",
     )
-    preprocess: Annotated[str, OneOf(RECIPE_NAMES)] = Field(
-        default="backbone", description="how pixels become input; backbone: as its weights were trained"
+    preprocess: Preprocess = Field(
+        default="backbone",
+        description="how pixels become input; backbone: as its weights were trained; squash: the same, the whole "
+        "picture out of shape; letterbox: the whole picture with borders",
+        examples=["stage", [{"resize": 256}, {"center_crop": 224}, "rgb", {"normalize": "imagenet"}]],
+    )
+    views: Literal["center", "flip", "five_crops", "ten_crops"] = Field(
+        default="center",
+        description="what is seen of each picture, the features averaged; flip: it and its mirror image; ten_crops: "
+        "corners and middle, and their mirror images",
     )
     device: Device = Field(
         default="auto", description="where the network runs; auto: the GPU where there is one", examples=["cuda:1"]
@@ -108,12 +122,29 @@ class FeaturesConfig(_Section):
         examples=["features.npz"],
     )
 
+    @model_validator(mode="after")
+    def _fits_several_backbones(self) -> FeaturesConfig:
+        names = self.backbones
+        if isinstance(self.layer, dict):
+            if strange := [name for name in self.layer if name not in names]:
+                raise unfit(f"layer: {strange[0]!r} is not among the backbones, {', '.join(names)}")
+        elif self.layer is not None and len(names) > 1:
+            raise unfit(f"layer: of several backbones, {{{names[0]}: LAYER, {names[1]}: LAYER}} or null is needed")
+        if self.weights not in ("imagenet", "random") and len(names) > 1:
+            raise unfit("weights: a file fits one backbone; of several, imagenet or random is needed")
+        return self
+
     @property
-    def layers(self) -> tuple[str | int, ...]:
-        """The layers asked for; none where the backbone's default is meant."""
-        if self.layer is None:
+    def backbones(self) -> tuple[str, ...]:
+        """The backbones asked for, at least one."""
+        return self.backbone if isinstance(self.backbone, tuple) else (self.backbone,)
+
+    def layers_of(self, backbone: str) -> tuple[str | int, ...]:
+        """Return the layers asked for of a backbone; none where its default is meant."""
+        layer = self.layer.get(backbone) if isinstance(self.layer, dict) else self.layer
+        if layer is None:
             return ()
-        return self.layer if isinstance(self.layer, tuple) else (self.layer,)
+        return layer if isinstance(layer, tuple) else (layer,)
 
 
 class ClustersConfig(_Section):

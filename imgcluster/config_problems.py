@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from imgcluster.config_types import TEXT, describe, names_in, refusal
+from imgcluster.config_types import TEXT, UNFIT, describe, names_in, refusal
 from imgcluster.errors import ConfigError
 from imgcluster.yaml_files import KeyPath
 
@@ -50,6 +50,9 @@ def validation_problems(
         loc = complaint["loc"]
         end = 3 if len(loc) > 2 and isinstance(loc[2], int) else 2
         path = tuple(map(str, loc[:end]))
+        if complaint["type"] == UNFIT:
+            found[path] = problem(path, lines, complaint["msg"])  # says more than what a union makes of it
+            continue
         words = _COMPLAINTS.get(complaint["type"], _wrong_value)
         found.setdefault(path, problem(path, lines, words(sections, data, loc[:end])))
     return list(found.values())

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from typing_extensions import TypedDict
 
 from imgcluster.catalog import BACKBONES
 from imgcluster.old_names import OLD_NAMES, REFUSED
+from imgcluster.recipes import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
 
 TEXT = "non-empty text"
 
@@ -93,7 +96,8 @@ _DESCRIBE: dict[Any, Callable[[tuple[Any, ...], list[Any]], str]] = {
 def refusal(value: Any, metadata: Iterable[Any]) -> str | None:
     """Say why a name that people know is not allowed; None where there is nothing to say about it."""
     reasons = (pair for note in _notes(metadata) for pair in getattr(note, "refused", ()))
-    return next((reason for name, reason in reasons if name == value), None)
+    values = value if isinstance(value, list) else [value]
+    return next((reason for name, reason in reasons if name in values), None)
 
 
 def names_in(annotation: Any, metadata: Iterable[Any] = ()) -> Iterator[str]:
@@ -132,6 +136,49 @@ def _not_the_clusters_table(name: str) -> str:
     return name
 
 
+def unfit(words: str) -> PydanticCustomError:
+    """Return an error that tells in its own words why a value is not allowed."""
+    return PydanticCustomError(UNFIT, "{words}", {"words": words})
+
+
+def _no_twins(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twins := [name for name in names if names.count(name) > 1]:
+        raise unfit(f"{twins[0]} stands in it twice")
+    return names
+
+
+def _known_steps(steps: Any) -> Any:
+    """Tell which of the steps is none, before pydantic tells what each of their kinds lacks."""
+    for step in steps if isinstance(steps, list | tuple) else ():
+        try:
+            _STEP.validate_python(step)
+        except ValidationError:
+            near = get_close_matches(_step_name(step), STEP_NAMES, n=1)
+            hint = f"; did you mean {near[0]}?" if near and near[0] != _step_name(step) else ""
+            raise unfit(f"{step!r} is none of its steps: {STEP_WORDS}{hint}") from None
+    return steps
+
+
+def _step_name(step: Any) -> str:
+    return str(next(iter(step), "") if isinstance(step, dict) else step)
+
+
+def _whole_recipe(steps: tuple[Any, ...]) -> tuple[Any, ...]:
+    try:
+        recipe_of(steps, STAGE)  # any backbone would do: what is asked for is whether the steps make sense together
+    except ValueError as error:
+        raise unfit(str(error)) from None
+    return steps
+
+
+UNFIT = "unfit"
+ONE = {"min_length": 1, "max_length": 1}
+STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
+STEP_WORDS = (
+    f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels}}, "
+    f"{{normalize: {' | '.join((*NORMALIZATIONS, 'backbone'))} | {{mean: [r, g, b], std: [r, g, b]}}}}"
+)
+
 Text = Annotated[str, Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$"), Allowed(TEXT)]
 PathText = Annotated[Text, BeforeValidator(_from_path)]
 Count = Annotated[int, Field(ge=1)]
@@ -143,14 +190,51 @@ Encoding = Annotated[
     Allowed("a text encoding that Python knows", ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "shift_jis")),
 ]
 FilePattern = Annotated[str, Field(pattern=r"\{id\}"), Allowed("text that holds {id}")]
-BackboneName = Annotated[
-    Annotated[str, OneOf(BACKBONE_NAMES)] | Annotated[str, Field(pattern=r"^timm:[\w.]+$")],
-    Allowed("a name that `imgcluster models` lists, or timm:NAME", BACKBONE_NAMES, tuple(REFUSED.items())),
+BackboneName = Annotated[str, OneOf(BACKBONE_NAMES)] | Annotated[str, Field(pattern=r"^timm:[\w.]+$")]
+Backbones = Annotated[
+    BackboneName | Annotated[tuple[BackboneName, ...], Field(strict=False, min_length=1), AfterValidator(_no_twins)],
+    Allowed(
+        "a name that `imgcluster models` lists, timm:NAME, or a list of these", BACKBONE_NAMES, tuple(REFUSED.items())
+    ),
 ]
 LayerName = Text | Annotated[int, Field(lt=0)]
+LayerNames = LayerName | Annotated[tuple[LayerName, ...], Field(strict=False, min_length=1)]
 Layers = Annotated[
-    LayerName | Annotated[tuple[LayerName, ...], Field(strict=False, min_length=1)] | None,
-    Allowed("a layer's name, a number below 0, a list of these, or null"),
+    LayerNames | dict[str, LayerNames] | None,
+    Allowed("a layer's name, a number below 0, a list of these, {BACKBONE: any of these}, or null"),
+]
+Three = Annotated[tuple[float, float, float], Field(strict=False)]
+Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=3, max_length=3)]
+Normalization = Literal["imagenet", "inception", "clip", "backbone"]
+
+
+class MeanStd(TypedDict):
+    """The mean and the standard deviation of values from 0 to 1, in the order of the channels."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")  # type: ignore[misc]
+
+    mean: Three
+    std: Positive
+
+
+PreprocessStep = (
+    Literal["rgb", "bgr", "bilinear", "bicubic"]
+    | Annotated[dict[Literal["resize", "squash", "letterbox", "center_crop"], Count], Field(**ONE)]
+    | Annotated[dict[Literal["normalize"], Normalization | MeanStd], Field(**ONE)]
+)
+Preprocess = Annotated[
+    Annotated[str, OneOf(RECIPE_NAMES)]
+    | Annotated[
+        tuple[PreprocessStep, ...],
+        Field(strict=False),
+        BeforeValidator(_known_steps),
+        AfterValidator(_whole_recipe),
+    ],
+    Allowed(
+        f"{', '.join(RECIPE_NAMES)}, or a list of steps: [{{resize: 256}}, {{center_crop: 224}}, rgb, "
+        "{normalize: imagenet}]",
+        RECIPE_NAMES,
+    ),
 ]
 WeightsSpec = Annotated[
     str,
@@ -174,4 +258,5 @@ CsvName = Annotated[
     AfterValidator(_not_the_clusters_table),
     Allowed("a plain file name ending in .csv (not clusters.csv)"),
 ]
+_STEP: TypeAdapter[Any] = TypeAdapter(PreprocessStep, config=ConfigDict(strict=True))
 Step = Literal["l2", "standardize"] | Annotated[dict[Literal["pca"], Count | Share], Field(min_length=1)]

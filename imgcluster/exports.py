@@ -64,9 +64,9 @@ def features_of_run(run_folder: Path) -> FeatureTable:
     with (run_folder / CLUSTERS).open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["status"] == "ok"]
     images = [ImageFile(row["id"], _path(row["path"])) for row in rows]
-    stores = [Path(folder) for folder in record["features"]["stores"]]
+    stores = [Path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
-        vectors = _from_file(images, Path(config.file), record["features"]["weights_sha256"])
+        vectors = _from_file(images, Path(config.file), record["features"][0]["weights_sha256"])
     else:
         vectors = _stored(images, stores, config, run_folder)
     return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors)

@@ -64,7 +64,7 @@ def features_from_file(images: list[ImageFile], path: Path, missing: Literal["st
     failures = [Failure(image, f"no features in {path.name}") for image in lacking]
     extra = len(ids) - len(found)
     notes = [f"{extra:,} of the {len(ids):,} vectors in {path.name} belong to no image of this run"] if extra else []
-    return Features(found, rows, failures, _origin(path, len(found)), notes)
+    return Features(found, rows, failures, [_origin(path, rows)], notes)
 
 
 def import_parquet() -> Any:
@@ -203,11 +203,12 @@ def _checked(ids: Sequence[Any], vectors: np.ndarray) -> tuple[list[str], np.nda
     return list(ids), vectors
 
 
-def _origin(path: Path, count: int) -> Origin:
+def _origin(path: Path, rows: np.ndarray) -> Origin:
     digest = file_sha256(path)
     return Origin(
         backbone="file",
         layer=path.name,
+        dim=rows.shape[1],
         pooling="none",
         weights="none",
         weights_file=str(path),
@@ -220,7 +221,7 @@ def _origin(path: Path, count: int) -> Origin:
         fingerprint=digest[:FINGERPRINT_LENGTH],
         stores=[],
         computed=0,
-        reused=count,
+        reused=len(rows),
     )
 
 

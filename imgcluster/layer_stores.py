@@ -45,6 +45,11 @@ class LayerStores:
         """The fingerprint of each layer."""
         return [store.fingerprint for store in self._stores]
 
+    @property
+    def dim(self) -> int:
+        """The length of all layers' vectors together; 0 in empty stores."""
+        return sum(store.dim for store in self._stores)
+
     def find(self, key: ImageKey) -> bool:
         """Tell whether every layer has the vector of an image."""
         return all(store.find(key) is not None for store in self._opened.values())

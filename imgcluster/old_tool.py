@@ -13,7 +13,7 @@ from imgcluster.outputs.write import path_text
 from imgcluster.tables import Features
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))
-PREPROCESS = "backbone"  # the older tool squashed each picture to the network's square
+PREPROCESS = "squash"  # each picture to the network's square, out of shape
 
 
 def compute_features(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from imgcluster.backbones import check_layers, find_backbone
+from imgcluster.backbones import check_backbones
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
 from imgcluster.errors import ImageError
@@ -57,10 +57,9 @@ def check(config: Config) -> list[ImageFile]:
         features_from_file(images, Path(config.features.file), config.images.missing)
         return images
     find_device(config.features.device)
-    backbone = find_backbone(config.features.backbone)
-    check_layers(backbone, config.features.layers)
-    if config.features.weights != "imagenet":
-        find_weights(backbone, config.features.weights, progress=False)
+    for wanted in check_backbones(config.features):
+        if config.features.weights != "imagenet":
+            find_weights(wanted.backbone, config.features.weights, progress=False)
     return images
 
 

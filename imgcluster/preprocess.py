@@ -2,35 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
 from imgcluster.catalog import Backbone
-from imgcluster.recipes import RECIPES, Recipe
+from imgcluster.recipes import Recipe, named_recipe, recipe_of
 
 VERY_LONG = 4  # times the shorter side
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+MIDDLE = (0.5, 0.5)
+# Where a crop stands, as shares of the room above and to the left of it.
+CROPS = {
+    "center": (MIDDLE,),
+    "flip": (MIDDLE,),
+    "five_crops": ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), MIDDLE),
+    "ten_crops": ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), MIDDLE),
+}
+MIRRORED = ("flip", "ten_crops")
 
 
-def find_recipe(name: str, backbone: Backbone) -> Recipe:
-    """Return the recipe a config names; `backbone` is what its weights were trained with."""
-    return backbone.recipe if name == "backbone" else RECIPES[name]
+def find_recipe(preprocess: str | tuple[Any, ...], backbone: Backbone, views: str = "center") -> Recipe:
+    """Return the recipe a config names or spells out; `backbone` is what its weights were trained with."""
+    make = named_recipe if isinstance(preprocess, str) else recipe_of
+    return replace(make(preprocess, backbone.recipe), views=views)  # type: ignore[arg-type]
 
 
 def prepare(image: np.ndarray, recipe: Recipe, out: np.ndarray) -> None:
-    """Crop and resize an RGB uint8 picture (height, width, 3) into `out`, (crop, crop, 3) uint8.
+    """Crop and resize an RGB uint8 picture (height, width, 3) into `out`, (n_views, side, side, 3) uint8.
 
     The resizing is Pillow's, with antialias, as in the recipes' publications: OpenCV's has no antialias,
     which makes other pixels and so other features.
     """
-    if recipe.pad_crop is not None:
-        image = center_crop(image, recipe.pad_crop)
-    resized = resize_and_crop(image, recipe.resize, recipe.crop, INTERPOLATIONS[recipe.interpolation])
-    out[:] = resized[..., ::-1] if recipe.channels == "bgr" else resized
+    crops = CROPS[recipe.views]
+    for view, crop in zip(out, _crops(image, recipe, crops), strict=False):
+        view[:] = crop[..., ::-1] if recipe.channels == "bgr" else crop
+    if recipe.views in MIRRORED:
+        out[len(crops) :] = out[: len(crops), :, ::-1]
+
+
+def _crops(image: np.ndarray, recipe: Recipe, places: tuple[tuple[float, float], ...]) -> Iterator[np.ndarray]:
+    """Go through the steps; a crop at the end is taken at each place."""
+    interpolation = INTERPOLATIONS[recipe.interpolation]
+    *steps, (last, pixels) = recipe.steps
+    if last != "center_crop":
+        steps, pixels = list(recipe.steps), recipe.side
+    resize = 0
+    if steps and steps[-1][0] == "resize":  # together with the crop, so that what is cut off need not be computed
+        resize = steps.pop()[1]
+    for name, size in steps:
+        image = GEOMETRY[name](image, size, interpolation, recipe)
+    for place in places:
+        yield resize_and_crop(image, resize, pixels, interpolation, place) if resize else crop_at(image, pixels, place)
 
 
 def center_crop(image: np.ndarray, side: int) -> np.ndarray:
-    """Cut the middle (side, side) out of a picture; where it is smaller it is padded with black.
+    """Cut the middle (side, side) out of a picture; where it is smaller it is padded with black."""
+    return crop_at(image, side, MIDDLE)
+
+
+def crop_at(image: np.ndarray, side: int, place: tuple[float, float]) -> np.ndarray:
+    """Cut (side, side) out of a picture: at (0, 0) the top left, at (1, 1) the bottom right. Pads with black.
 
     Rounds as torchvision's CenterCrop does: of an odd padding the left and the top get the smaller half.
     """
@@ -39,14 +74,18 @@ def center_crop(image: np.ndarray, side: int) -> np.ndarray:
     after = [max(0, (side - size + 1) // 2) for size in (height, width)]
     if any(before) or any(after):
         image = np.pad(image, ((before[0], after[0]), (before[1], after[1]), (0, 0)))
-    top, left = (_crop_start(size, side) for size in image.shape[:2])
+    top, left = (_crop_start(size, side, share) for size, share in zip(image.shape[:2], place, strict=True))
     return image[top : top + side, left : left + side]
 
 
 def resize_and_crop(
-    image: np.ndarray, resize: int, crop: int, interpolation: Image.Resampling = Image.Resampling.BILINEAR
+    image: np.ndarray,
+    resize: int,
+    crop: int,
+    interpolation: Image.Resampling = Image.Resampling.BILINEAR,
+    place: tuple[float, float] = MIDDLE,
 ) -> np.ndarray:
-    """Resize the shorter side to `resize`, then cut out the middle (crop, crop).
+    """Resize the shorter side to `resize`, then cut out (crop, crop) as `crop_at` does.
 
     Of a very long picture, only the pixels that are kept are computed: one of 20,000 x 20 costs no more than another.
     Pillow may then resize first the one way, then the other, in another order, and round in between to other values.
@@ -54,14 +93,59 @@ def resize_and_crop(
     height, width = image.shape[:2]
     short, long = sorted((height, width))
     new_height, new_width = (resize if size == short else int(resize * size / short) for size in (height, width))
-    picture = Image.fromarray(np.ascontiguousarray(image))
     if long <= VERY_LONG * short:
-        return center_crop(np.asarray(picture.resize((new_width, new_height), interpolation)), crop)
-    top, left = _crop_start(new_height, crop), _crop_start(new_width, crop)
+        return crop_at(_resized(image, (new_width, new_height), interpolation), crop, place)
+    window = min(crop, new_height), min(crop, new_width)  # what there is of it: the rest is padded
+    top, left = _crop_start(new_height, window[0], place[0]), _crop_start(new_width, window[1], place[1])
     down, across = height / new_height, width / new_width
-    box = (left * across, top * down, min(width, (left + crop) * across), min(height, (top + crop) * down))
-    return np.asarray(picture.resize((crop, crop), interpolation, box=box))
+    box = (left * across, top * down, min(width, (left + window[1]) * across), min(height, (top + window[0]) * down))
+    return crop_at(_resized(image, (window[1], window[0]), interpolation, box), crop, place)
 
 
-def _crop_start(size: int, side: int) -> int:
-    return round((size - side) / 2)
+def _resize(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
+    height, width = image.shape[:2]
+    short = min(height, width)
+    new_height, new_width = (side if size == short else int(side * size / short) for size in (height, width))
+    return _resized(image, (new_width, new_height), interpolation)
+
+
+def _squash(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
+    return _resized(image, (side, side), interpolation)
+
+
+def _letterbox(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
+    """Fit the whole picture into the square; the borders have the mean, which the network sees as nothing."""
+    height, width = image.shape[:2]
+    long = max(height, width)
+    new_height, new_width = (max(1, round(side * size / long)) for size in (height, width))
+    top, left = (side - new_height) // 2, (side - new_width) // 2
+    fill = [round(recipe.scale * value) for value in recipe.mean]
+    out = np.empty((side, side, 3), np.uint8)
+    out[:] = fill[::-1] if recipe.channels == "bgr" else fill
+    out[top : top + new_height, left : left + new_width] = _resized(image, (new_width, new_height), interpolation)
+    return out
+
+
+def _cropped(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
+    return center_crop(image, side)
+
+
+GEOMETRY: dict[str, Callable[[np.ndarray, int, Image.Resampling, Recipe], np.ndarray]] = {
+    "resize": _resize,
+    "squash": _squash,
+    "letterbox": _letterbox,
+    "center_crop": _cropped,
+}
+
+
+def _resized(
+    image: np.ndarray,
+    size: tuple[int, int],
+    interpolation: Image.Resampling,
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, interpolation, box=box))
+
+
+def _crop_start(size: int, side: int, share: float) -> int:
+    return round((size - side) * share)

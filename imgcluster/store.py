@@ -151,6 +151,11 @@ class FeatureStore:
     def __len__(self) -> int:
         return sum(len(keys) for keys in self._keys.values())
 
+    @property
+    def dim(self) -> int:
+        """The length of its vectors; 0 as long as there are none."""
+        return int(next(iter(self._maps.values())).shape[1]) if self._maps else 0
+
     def find(self, key: ImageKey) -> Location | None:
         """Return where the vector of an image lies: by its path and times, or by its bytes if its digest is known."""
         found = self._by_stamp.get(key.stamp)
@@ -168,8 +173,7 @@ class FeatureStore:
         places = [place for key in keys if (place := self.find(key)) is not None]
         if len(places) < len(keys):
             raise KeyError(f"{len(keys) - len(places)} images have no features in {str(self.folder)!r}")
-        dim = next(iter(self._maps.values())).shape[1] if self._maps else 0
-        out = np.empty((len(places), dim), np.float32)
+        out = np.empty((len(places), self.dim), np.float32)
         shards = np.array([place.shard for place in places], dtype=np.int64)
         rows = np.array([place.row for place in places], dtype=np.int64)
         for shard in np.unique(shards):

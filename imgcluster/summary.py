@@ -25,17 +25,17 @@ def summarize_run(run: Run) -> str:
 
 def summarize_features(features: Features) -> list[str]:
     """Return the lines about the images and how their features were made."""
-    origin = features.origin
+    origins = features.origins
     count = len(features.images) + len(features.failures)
     lines = [
-        f"images    {count:,}: {_source(origin)}, {len(features.failures):,} failed",
+        f"images    {count:,}: {', '.join(map(_source, origins))}, {len(features.failures):,} failed",
         *_failure_lines(features),
-        *_origin_lines(origin, features.vectors.shape[1]),
+        *(line for origin in origins for line in _origin_lines(origin)),
+        *([f"joined    {features.vectors.shape[1]}-d"] if len(origins) > 1 else []),
         *(f"note: {note}" for note in features.notes),
     ]
-    if origin.fallback is not None:
-        lines.append(f"FALLBACK  {origin.fallback['taken']} stood in for {origin.fallback['wanted']}: see the warning")
-    return lines
+    taken = [origin.fallback for origin in origins if origin.fallback is not None]
+    return lines + [f"FALLBACK  {each['taken']} stood in for {each['wanted']}: see the warning" for each in taken]
 
 
 def _source(origin: Origin) -> str:
@@ -44,11 +44,11 @@ def _source(origin: Origin) -> str:
     return f"{origin.computed:,} computed, {origin.reused:,} from the store"
 
 
-def _origin_lines(origin: Origin, dim: int) -> list[str]:
+def _origin_lines(origin: Origin) -> list[str]:
     if origin.runtime == "file":
-        return [f"features  {origin.weights_file}, {dim}-d (sha256 {origin.weights_sha256[:8]}…)"]
+        return [f"features  {origin.weights_file}, {origin.dim}-d (sha256 {origin.weights_sha256[:8]}…)"]
     return [
-        f"backbone  {origin.backbone} {origin.layer}, {dim}-d, weights {_weights_text(origin)}",
+        f"backbone  {origin.backbone} {origin.layer}, {origin.dim}-d, weights {_weights_text(origin)}",
         f"device    {origin.device}, {origin.precision}, {origin.runtime}",
         *(f"store     {folder}" for folder in origin.stores),
     ]

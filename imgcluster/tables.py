@@ -32,10 +32,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Origin:
-    """How features were made, and from where they came. `computed` and `reused` count vectors."""
+    """How one backbone's features were made, and from where they came. `computed` and `reused` count vectors."""
 
     backbone: str
     layer: str
+    dim: int
     pooling: str
     weights: str
     weights_file: str | None
@@ -53,12 +54,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Features:
-    """Features of the readable images, in the order of the list they came from: vectors, (len(images), dim) float32."""
+    """Features of the readable images, in the order of the list they came from: vectors, (len(images), dim) float32.
+
+    origins: one for each backbone, in the order in which their features stand in a vector.
+    """
 
     images: list[ImageFile]
     vectors: np.ndarray
     failures: list[Failure]
-    origin: Origin
+    origins: list[Origin]
     notes: list[str] = field(default_factory=list)
 
     @property

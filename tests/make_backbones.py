@@ -86,7 +86,7 @@ def measure_dim(row: dict[str, Any]) -> int:
     from imgcluster.backbones.pooling import pool
 
     crop = row["crop"]
-    recipe = Recipe("rgb", row["resize"], crop)
+    recipe = Recipe((("resize", row["resize"]), ("center_crop", crop)))
     backbone = Backbone(row["name"], row["source"], row["layer"], None, recipe, "", "", "", None, "", False)
     network = capture(empty_network(backbone), [backbone.default_layer], backbone.name)
     (output,) = network(torch.empty(1, 3, crop, crop, device="meta"))

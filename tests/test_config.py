@@ -82,6 +82,7 @@ def test_defaults() -> None:
             "weights": "imagenet",
             "fallback": "efficientnet_lite0",
             "preprocess": "backbone",
+            "views": "center",
             "device": "auto",
             "precision": "auto",
             "runtime": "auto",
@@ -155,6 +156,10 @@ def test_models_are_frozen() -> None:
         ("outputs.submission", "my labels.csv"),
         *[("features.backbone", name) for name in (*BACKBONES, *OLD_NAMES, "timm:resnet50.a1_in1k")],
         *[("features.preprocess", name) for name in RECIPE_NAMES],
+        ("features.preprocess", [{"resize": 256}, {"center_crop": 224}, "rgb", {"normalize": "imagenet"}]),
+        ("features.preprocess", [{"squash": 9}, {"normalize": {"mean": [0.5, 0.5, 0.5], "std": [1.0, 1.0, 0.5]}}]),
+        ("features.backbone", ["vgg16", "timm:resnet50.a1_in1k"]),
+        ("features.layer", {"vgg16": ["relu5_3", -2]}),
     ],
 )
 def test_allowed_values_are_kept_as_they_are(key: str, value: Any) -> None:
@@ -201,8 +206,16 @@ def test_byte_order_mark_and_windows_line_ends() -> None:
 # --- wrong values, key by key ---
 
 TEXT = "allowed: non-empty text"
-BACKBONE = "allowed: a name that `imgcluster models` lists, or timm:NAME"
-LAYERS = "allowed: a layer's name, a number below 0, a list of these, or null"
+BACKBONE = "allowed: a name that `imgcluster models` lists, timm:NAME, or a list of these"
+LAYERS = "allowed: a layer's name, a number below 0, a list of these, {BACKBONE: any of these}, or null"
+PREPROCESS = (
+    "allowed: stage, backbone, squash, letterbox, or a list of steps: "
+    "[{resize: 256}, {center_crop: 224}, rgb, {normalize: imagenet}]"
+)
+STEPS = (
+    "rgb, bgr, bilinear, bicubic, {resize | squash | letterbox | center_crop: pixels}, "
+    "{normalize: imagenet | inception | clip | backbone | {mean: [r, g, b], std: [r, g, b]}}"
+)
 WRONG: list[tuple[str, Any, str]] = [
     ("images.folder", 7, f"found 7 (a number), {TEXT}; put it in quotes"),
     ("images.folder", "", f"found '', {TEXT}"),
@@ -257,7 +270,30 @@ WRONG: list[tuple[str, Any, str]] = [
         "found 'folder/.pth', allowed: imagenet, random or a path ending in .pth, .pt or .safetensors",
     ),
     ("features.fallback", "vgg16", "found 'vgg16', allowed: efficientnet_lite0 or null"),
-    ("features.preprocess", "Stage", "found 'Stage', allowed: stage, backbone; did you mean 'stage'?"),
+    (
+        "features.backbone",
+        ["vgg16", "inception_v2"],
+        "found ['vgg16', 'inception_v2']: nobody offers its weights; the nearest are inception_v3 and inception_v1",
+    ),
+    ("features.backbone", ["vgg16", "vgg16"], "vgg16 stands in it twice"),
+    ("features.backbone", [], f"found [] (a list), {BACKBONE}"),
+    ("features.preprocess", "Stage", f"found 'Stage', {PREPROCESS}; did you mean 'stage'?"),
+    ("features.preprocess", 3, f"found 3 (a number), {PREPROCESS}"),
+    ("features.preprocess", [{"resiz": 9}], f"{{'resiz': 9}} is none of its steps: {STEPS}; did you mean resize?"),
+    ("features.preprocess", [{"squash": 0}], f"{{'squash': 0}} is none of its steps: {STEPS}"),
+    (
+        "features.preprocess",
+        [{"squash": 9, "resize": 9}],
+        f"{{'squash': 9, 'resize': 9}} is none of its steps: {STEPS}",
+    ),
+    ("features.preprocess", ["rgb", None], f"None is none of its steps: {STEPS}"),
+    (
+        "features.preprocess",
+        [{"resize": 256}],
+        "the pictures keep their shapes; end with center_crop, or use squash or letterbox",
+    ),
+    ("features.preprocess", [{"squash": 9}, "rgb", "bgr"], "rgb and bgr stand in it both"),
+    ("features.views", "five", "found 'five', allowed: center, flip, five_crops, ten_crops"),
     ("features.device", "gpu", "found 'gpu', allowed: auto, cpu, cuda or cuda:N"),
     ("features.device", "cuda:0\n", "found 'cuda:0\\n', allowed: auto, cpu, cuda or cuda:N; did you mean 'cuda'?"),
     ("features.precision", 16, "found 16 (a number), allowed: auto, fp32, bf16, fp16"),
@@ -345,6 +381,19 @@ def test_section_that_is_no_mapping(value: Any) -> None:
 def test_mapping_that_is_none() -> None:
     with pytest.raises(ConfigError, match=r"^config: not a mapping; a config has the sections images, features"):
         config_from_dict(["images"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("layer: fc6", "layer: of several backbones, {vgg16: LAYER, alexnet: LAYER} or null is needed"),
+        ("layer: {vgg19: fc6}", "layer: 'vgg19' is not among the backbones, vgg16, alexnet"),
+        ("weights: x.pth", "weights: a file fits one backbone; of several, imagenet or random is needed"),
+    ],
+)
+def test_what_several_backbones_cannot_share(keys: str, words: str) -> None:
+    text = f"{SMALLEST}features:\n  backbone: [vgg16, alexnet]\n  {keys}\n"
+    assert refusal(text) == f"c.yaml: features (line 4): {words}"
 
 
 # --- problems together, with their places ---
@@ -691,8 +740,8 @@ def test_shipped_configs_fit_the_schema(path: Path) -> None:
 
 
 def test_schema_refuses_most_of_what_the_models_refuse() -> None:
-    """An editor marks these; what needs Python (a codec, NaN) it cannot know."""
-    beyond = {"images.encoding", "outputs.submission"}
+    """An editor marks these; what needs Python (a codec, NaN, steps that make no square) it cannot know."""
+    beyond = {"images.encoding", "outputs.submission", "features.preprocess", "features.backbone"}
     passed = set()
     for key, value, _ in WRONG:
         section, name = key.split(".")

@@ -80,7 +80,7 @@ def test_images_without_a_vector_are_failures_on_request_and_none_needs_to_be_th
     note = "1 of the 4 vectors in f.npz belong to no image of this run"
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["notes"] == [note]
-    made = record["features"]
+    made = record["features"][0]
     assert (made["backbone"], made["layer"], made["runtime"], made["device"]) == ("file", "f.npz", "file", "none")
     assert made["weights_file"] == str(file)
     lines = summarize_run(run).splitlines()

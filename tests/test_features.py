@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,16 +18,18 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import transforms
 
-from imgcluster import batches
 from imgcluster import features as features_module
-from imgcluster.backbones import build_extractor, choose_backbone
+from imgcluster.backbones import Choice, build_extractor, choose_backbones
 from imgcluster.catalog import BACKBONES
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
+from imgcluster.preprocess import prepare
+from imgcluster.reading import read_image
 from imgcluster.runtimes.hardware import find_precision
 from imgcluster.tables import Features, ImageFile
+from imgcluster.transforms import unit_length
 from imgcluster.weights import RANDOM_SEED
 
 from .conftest import ROOT, write_picture, write_pictures
@@ -112,7 +115,7 @@ def test_layers_by_name_equal_a_forward_pass_by_hand(
     layer: str, vgg16: torchvision.models.VGG, vgg16_file: Path
 ) -> None:
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
-    extractor = build_extractor(choose_backbone(FeaturesConfig(weights=vgg16_file, layer=layer)))
+    extractor = build_extractor(choose_backbones(FeaturesConfig(weights=vgg16_file, layer=layer))[0])
     last = {"relu5_3": 29, "pool3": 16, "conv1_1": 0, "features.28": 28}.get(layer, 30)
     with torch.no_grad():
         (found,) = extractor(pixels)
@@ -127,7 +130,7 @@ def test_layers_by_name_equal_a_forward_pass_by_hand(
 def test_a_wrong_layer_gets_the_nearest_names(vgg16_file: Path) -> None:
     config = FeaturesConfig(weights=vgg16_file, layer="relu5_4")
     with pytest.raises(ConfigError, match=r"features.layer: vgg16 has no layer 'relu5_4'; near it: relu5_3"):
-        build_extractor(choose_backbone(config))
+        build_extractor(choose_backbones(config)[0])
 
 
 def test_the_embedded_default_tells_pictures_apart(tmp_path: Path, pictures: Path) -> None:
@@ -152,17 +155,17 @@ def test_rows_depend_neither_on_neighbours_nor_on_failures(tmp_path: Path, pictu
 
 def test_a_second_run_builds_no_network(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = extracted(pictures, lite0(tmp_path / "s"))
-    assert (first.origin.computed, first.origin.reused) == (12, 0)
+    assert (first.origins[0].computed, first.origins[0].reused) == (12, 0)
     monkeypatch.setattr(features_module, "build_extractor", lambda choice: pytest.fail("a network was built"))
     second = extracted(pictures, lite0(tmp_path / "s"))
-    assert (second.origin.computed, second.origin.reused) == (0, 12)
+    assert (second.origins[0].computed, second.origins[0].reused) == (0, 12)
     np.testing.assert_array_equal(first.vectors, second.vectors)
 
 
 def test_added_images_cost_only_themselves(tmp_path: Path, pictures: Path) -> None:
     extracted(pictures, lite0(tmp_path / "s"))
     write_pictures(pictures, range(12, 15))
-    origin = extracted(pictures, lite0(tmp_path / "s")).origin
+    origin = extracted(pictures, lite0(tmp_path / "s")).origins[0]
     assert (origin.computed, origin.reused) == (3, 12)
 
 
@@ -173,7 +176,7 @@ def test_moved_images_are_read_but_not_computed(
     monkeypatch.setattr(features_module.TorchRuntime, "__call__", lambda self, pixels: pytest.fail("computed"))
     moved = pictures.rename(tmp_path / "moved")
     found = extracted(moved, lite0(tmp_path / "s"))
-    assert (found.origin.computed, found.origin.reused) == (0, 12)
+    assert (found.origins[0].computed, found.origins[0].reused) == (0, 12)
     np.testing.assert_array_equal(found.vectors, first.vectors)
 
 
@@ -185,7 +188,7 @@ def test_a_changed_image_is_done_again_even_with_its_old_times(tmp_path: Path, p
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     second = extracted(pictures, lite0(tmp_path / "s"))
-    assert second.origin.computed == 1
+    assert second.origins[0].computed == 1
     row = second.ids.index("0000.bmp")
     assert not np.allclose(first.vectors[row], second.vectors[row])
 
@@ -197,13 +200,13 @@ def test_whatever_shapes_a_feature_makes_another_store(tmp_path: Path, pictures:
     images = walk_images(pictures)[:3]
     first = extract_features(images, lite0(tmp_path / "s"), show=False)
     second = extract_features(images, lite0(tmp_path / "s", **change), show=False)
-    assert second.origin.computed == 3
-    assert second.origin.fingerprint != first.origin.fingerprint
+    assert second.origins[0].computed == 3
+    assert second.origins[0].fingerprint != first.origins[0].fingerprint
 
 
 def test_the_store_says_what_shaped_it(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = walk_images(pictures)[:2]
-    first = extract_features(images, lite0(tmp_path / "s"), show=False).origin
+    first = extract_features(images, lite0(tmp_path / "s"), show=False).origins[0]
     shaped_by = json.loads((Path(first.stores[0]) / "meta.json").read_text())["shaped_by"]
     assert {key: shaped_by[key] for key in ("layer", "pooling", "precision", "runtime", "reading")} == {
         "layer": "avgpool",
@@ -212,9 +215,9 @@ def test_the_store_says_what_shaped_it(tmp_path: Path, pictures: Path, monkeypat
         "runtime": "torch",
         "reading": features_module.RULES,
     }
-    assert shaped_by["preprocess"]["crop"] == 224
+    assert shaped_by["preprocess"]["steps"] == [["resize", 256], ["center_crop", 224]]
     monkeypatch.setattr(features_module, "RULES", 99)
-    assert extract_features(images, lite0(tmp_path / "s"), show=False).origin.computed == 2
+    assert extract_features(images, lite0(tmp_path / "s"), show=False).origins[0].computed == 2
 
 
 def test_images_that_share_an_id_keep_their_own_vectors(tmp_path: Path, pictures: Path) -> None:
@@ -235,14 +238,14 @@ def test_a_layer_that_is_not_there_is_told_before_any_download(tmp_path: Path, p
 def test_an_image_that_memory_cannot_hold_is_a_failure(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = batches.decode_image
+    decode = features_module.decode_image
 
     def short_of_memory(data: bytes) -> np.ndarray:
         if data == (pictures / "0002.jpg").read_bytes():
             raise MemoryError
         return decode(data)
 
-    monkeypatch.setattr(batches, "decode_image", short_of_memory)
+    monkeypatch.setattr(features_module, "decode_image", short_of_memory)
     (failure,) = extracted(pictures, lite0(tmp_path / "s")).failures
     assert (failure.image.id, failure.reason) == ("0002.jpg", "does not fit into memory")
 
@@ -267,13 +270,13 @@ def test_a_disk_that_fills_leaves_a_store_that_goes_on(
         patch.setattr(os, "fsync", full_after_a_while)
         with pytest.raises(StoreError, match=r"features.store: '.*': No space left on device"):
             extracted(pictures, lite0(tmp_path / "s"))
-    origin = extracted(pictures, lite0(tmp_path / "s")).origin
+    origin = extracted(pictures, lite0(tmp_path / "s")).origins[0]
     assert (origin.computed, origin.reused) == (4, 8)
 
 
 def test_batch_size_and_device_make_no_other_store(tmp_path: Path, pictures: Path) -> None:
     extracted(pictures, lite0(tmp_path / "s"))
-    origin = extracted(pictures, lite0(tmp_path / "s", batch_size="auto", device="cpu")).origin
+    origin = extracted(pictures, lite0(tmp_path / "s", batch_size="auto", device="cpu")).origins[0]
     assert origin.reused == 12
 
 
@@ -306,8 +309,8 @@ def test_without_weights_the_fallback_is_taken_loudly(
 ) -> None:
     config = FeaturesConfig(backbone="vgg16", layer="fc7", preprocess="stage", store=tmp_path / "s")
     found = extracted(pictures, config)
-    assert found.origin.backbone == "efficientnet_lite0"
-    assert found.origin.fallback["wanted"] == "vgg16"
+    assert found.origins[0].backbone == "efficientnet_lite0"
+    assert found.origins[0].fallback["wanted"] == "vgg16"
     assert found.vectors.shape == (12, 1280)
     assert "FALLBACK: these are NOT features of vgg16, but of efficientnet_lite0" in caplog.text
 
@@ -327,8 +330,8 @@ def test_vgg16_weights_from_a_path_give_4096_columns(tmp_path: Path, pictures: P
     images = walk_images(pictures)[:2]
     found = extract_features(images, config, show=False)
     assert found.vectors.shape == (2, 4096)
-    assert (found.origin.backbone, found.origin.weights_file) == ("vgg16", str(vgg16_file))
-    (stored,) = Path(found.origin.stores[0]).glob("vectors-*.npy")
+    assert (found.origins[0].backbone, found.origins[0].weights_file) == ("vgg16", str(vgg16_file))
+    (stored,) = Path(found.origins[0].stores[0]).glob("vectors-*.npy")
     assert np.load(stored).shape == (2, 4096)
     random = extract_features(images, config.model_copy(update={"weights": "random"}), show=False)
     np.testing.assert_array_equal(found.vectors, random.vectors)
@@ -374,3 +377,97 @@ def test_a_gpu_gives_the_cpus_features(tmp_path: Path, pictures: Path) -> None:
     on_cpu = extracted(pictures, lite0(tmp_path / "a", device="cpu")).vectors
     on_gpu = extracted(pictures, lite0(tmp_path / "b", device="cuda")).vectors
     np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-3)
+
+
+# --- views, and several backbones ---
+
+
+@pytest.mark.parametrize("views", ["flip", "five_crops", "ten_crops"])
+def test_the_features_of_views_are_averaged(tmp_path: Path, pictures: Path, views: str) -> None:
+    config = lite0(tmp_path / "s", views=views)
+    images = walk_images(pictures)[:3]
+    found = extract_features(images, config, show=False).vectors
+    choice = choose_backbones(config)[0]
+    network = build_extractor(choice)
+    for image, vector in zip(images, found, strict=True):
+        pixels = np.zeros((choice.recipe.n_views, 224, 224, 3), np.uint8)
+        prepare(read_image(image.path), choice.recipe, pixels)
+        with torch.no_grad():
+            values = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127) / 128
+            (each,) = network(values)
+        np.testing.assert_allclose(vector, each.mean(0), rtol=1e-4, atol=1e-5)
+    assert np.abs(found - extract_features(images, lite0(tmp_path / "s"), show=False).vectors).max() > 0.01
+
+
+def test_crops_of_a_recipe_without_any_are_refused(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^features.views: five_crops needs .* ends with center_crop, not squash$"):
+        extracted(pictures, lite0(tmp_path / "s", views="five_crops", preprocess="squash"))
+
+
+def joined(store: Path, **keys: Any) -> FeaturesConfig:
+    both = {"backbone": ("efficientnet_lite0", "squeezenet1_1"), "weights": "random", "precision": "fp32"}
+    return FeaturesConfig(batch_size=4, store=store, **{**both, **keys})
+
+
+def test_backbones_are_joined_in_their_order(tmp_path: Path, pictures: Path) -> None:
+    layer = {"squeezenet1_1": ("features.3", "logits")}
+    config = joined(tmp_path / "s", layer=layer, block_weights=(1.0, 2.0, 3.0), block_l2=True)
+    found = extracted(pictures, config)
+    first, second, third = (
+        unit_length(extracted(pictures, each).vectors)
+        for each in (
+            lite0(tmp_path / "s", weights="random"),
+            joined(tmp_path / "s", backbone="squeezenet1_1", layer="features.3"),
+            joined(tmp_path / "s", backbone="squeezenet1_1", layer="logits"),
+        )
+    )
+    np.testing.assert_array_equal(found.vectors, np.concatenate([first, 2 * second, 3 * third], axis=1))
+    names = [(origin.backbone, origin.layer, origin.dim) for origin in found.origins]
+    assert names == [("efficientnet_lite0", "avgpool", 1280), ("squeezenet1_1", "features.3+logits", 1128)]
+
+
+def test_an_image_that_fails_in_one_backbone_fails_in_all(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = walk_images(pictures)
+    images[3].path.write_bytes(b"broken")
+    build = features_module.build_extractor
+
+    def spoilt(block: torch.Tensor) -> torch.Tensor:
+        return block.index_fill(0, torch.tensor([1]), float("nan"))
+
+    def with_a_nan(choice: Choice) -> torch.nn.Module:
+        network = build(choice)
+        if choice.backbone.name == "squeezenet1_1":
+            network.register_forward_hook(lambda _module, _inputs, blocks: [spoilt(blocks[0])])
+        return network
+
+    monkeypatch.setattr(features_module, "build_extractor", with_a_nan)
+    found = extract_features(images, joined(tmp_path / "s"), show=False)
+    failed = [failure.image for failure in found.failures]
+    assert images[3] in failed
+    assert images[1] in failed
+    assert found.images == [image for image in images if image not in failed]
+    monkeypatch.undo()
+    alone = extract_features(found.images, joined(tmp_path / "t"), show=False)
+    np.testing.assert_array_equal(found.vectors, alone.vectors)
+
+
+@pytest.mark.parametrize(
+    "names", [("vgg16", "efficientnet_lite0"), ("efficientnet_lite0", "vgg16"), ("vgg16", "vgg19")]
+)
+def test_a_fallback_is_taken_once(
+    tmp_path: Path, pictures: Path, caplog: pytest.LogCaptureFixture, names: tuple[str, str]
+) -> None:
+    layer = {"efficientnet_lite0": "logits"} if "efficientnet_lite0" in names else None
+    found = extracted(pictures, FeaturesConfig(backbone=names, layer=layer, batch_size=4, store=tmp_path / "s"))
+    (origin,) = found.origins
+    assert (origin.backbone, origin.layer) == ("efficientnet_lite0", "logits" if layer else "avgpool")
+    assert origin.fallback["taken"] == "efficientnet_lite0"
+    assert "FALLBACK: these are NOT features of vgg16" in caplog.text
+
+
+def test_wrong_layers_of_the_second_backbone_are_told_before_any_work(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(ConfigError, match=r"squeezenet1_1 has no layer 'fc6'"):
+        extracted(pictures, joined(tmp_path / "s", layer={"squeezenet1_1": "fc6"}))
+    assert not (tmp_path / "s").exists()

@@ -118,7 +118,7 @@ def test_run_json_says_what_was_done(tmp_path: Path, config_file: Path) -> None:
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["status"] == "done"
     assert record["config"]["clusters"]["n_clusters"] == 3
-    features = record["features"]
+    features = record["features"][0]
     assert (features["backbone"], features["layer"], features["fallback"]) == ("efficientnet_lite0", "avgpool", None)
     assert features["weights_sha256"].startswith("57934424")
     assert features["computed"] == 12

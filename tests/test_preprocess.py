@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from imgcluster.catalog import BACKBONES
-from imgcluster.preprocess import center_crop, find_recipe, prepare
-from imgcluster.recipes import RECIPES, Recipe
+from imgcluster.preprocess import GEOMETRY, center_crop, find_recipe, prepare
+from imgcluster.recipes import STAGE, STEPS, Recipe, named_recipe, recipe_of
 
 SIZES = [(512, 512), (480, 640), (641, 479), (100, 75), (1, 1), (7, 1000), (512, 300), (301, 513), (2000, 20)]
 
@@ -21,7 +22,11 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 def prepared(image: np.ndarray, recipe: Recipe) -> np.ndarray:
-    out = np.zeros((recipe.crop, recipe.crop, 3), np.uint8)
+    return views_of(image, recipe)[0]
+
+
+def views_of(image: np.ndarray, recipe: Recipe) -> np.ndarray:
+    out = np.zeros((recipe.n_views, recipe.side, recipe.side, 3), np.uint8)
     prepare(image, recipe, out)
     return out
 
@@ -39,7 +44,7 @@ def test_stage_recipe_is_the_published_one_exactly(size: tuple[int, int]) -> Non
     image = picture(*size)
     bgr = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))  # what cv2.imread gives
     wanted = np.asarray(v2.Resize(448)(v2.CenterCrop(512)(bgr)))
-    np.testing.assert_array_equal(prepared(image, RECIPES["stage"]), wanted)
+    np.testing.assert_array_equal(prepared(image, STAGE), wanted)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -64,7 +69,7 @@ def test_a_very_long_picture_costs_only_what_is_kept() -> None:
 
 def test_backbone_names_the_recipe_of_its_own_weights() -> None:
     assert find_recipe("backbone", BACKBONES["efficientnet_lite0"]).mean == (127.0, 127.0, 127.0)
-    assert find_recipe("stage", BACKBONES["efficientnet_lite0"]) is RECIPES["stage"]
+    assert find_recipe("stage", BACKBONES["efficientnet_lite0"]) == STAGE
 
 
 def test_vgg16_recipe_is_what_torchvision_says_its_weights_were_trained_with() -> None:
@@ -72,6 +77,112 @@ def test_vgg16_recipe_is_what_torchvision_says_its_weights_were_trained_with() -
 
     published = VGG16_Weights.IMAGENET1K_V1.transforms()
     recipe = BACKBONES["vgg16"].recipe
-    assert [recipe.resize] == published.resize_size
-    assert [recipe.crop] == published.crop_size
+    assert recipe.steps == (("resize", *published.resize_size), ("center_crop", *published.crop_size))
     assert (list(recipe.mean), list(recipe.std)) == (published.mean, published.std)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_squash_shows_the_whole_picture_out_of_shape(size: tuple[int, int]) -> None:
+    recipe = named_recipe("squash", BACKBONES["vgg16"].recipe)
+    wanted = np.asarray(v2.Resize((224, 224))(Image.fromarray(picture(*size))))
+    np.testing.assert_array_equal(prepared(picture(*size), recipe), wanted)
+    assert (recipe.mean, recipe.scale) == (BACKBONES["vgg16"].recipe.mean, 255.0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_letterbox_is_timms_border_mode(size: tuple[int, int]) -> None:
+    transforms = pytest.importorskip("timm.data.transforms")
+    recipe = named_recipe("letterbox", BACKBONES["vgg16"].recipe)
+    fill = [round(255 * value) for value in recipe.mean]
+    theirs = v2.Compose(
+        [
+            transforms.ResizeKeepRatio(224, interpolation="bilinear", longest=1.0),
+            transforms.CenterCropOrPad(224, fill=tuple(fill)),
+        ]
+    )
+    if min(size) * 224 / max(size) < 0.5:
+        pytest.skip("timm makes nothing of less than half a row")
+    wanted = np.asarray(theirs(Image.fromarray(picture(*size))))
+    np.testing.assert_array_equal(prepared(picture(*size), recipe), wanted)
+
+
+def test_a_line_of_one_pixel_survives_the_letterbox() -> None:
+    found = prepared(
+        np.zeros((1, 5000, 3), np.uint8), named_recipe("letterbox", BACKBONES["efficientnet_lite0"].recipe)
+    )
+    assert (found == 0).all(axis=(1, 2)).sum() == 1
+    assert found[0, 0].tolist() == [127, 127, 127]
+
+
+def test_steps_written_out_are_the_named_recipes() -> None:
+    trained = BACKBONES["vgg16"].recipe
+    assert recipe_of([{"resize": 256}, {"center_crop": 224}, "rgb", {"normalize": "imagenet"}], trained) == trained
+    assert recipe_of([{"center_crop": 512}, {"resize": 448}, "bgr"], trained) == STAGE
+    lite0 = BACKBONES["efficientnet_lite0"].recipe
+    assert recipe_of([{"squash": 224}, {"normalize": "backbone"}], lite0) == named_recipe("squash", lite0)
+    spelt = {"normalize": {"mean": [0.5, 0.4, 0.3], "std": [0.1, 0.2, 0.3]}}
+    assert recipe_of([spelt, "bicubic", {"squash": 99}], trained) == Recipe(
+        (("squash", 99),), mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3), interpolation="bicubic"
+    )
+
+
+@pytest.mark.parametrize("size", SIZES[:-1])
+def test_steps_go_in_the_order_written(size: tuple[int, int]) -> None:
+    steps = [{"center_crop": 300}, {"squash": 100}, {"resize": 120}, {"letterbox": 90}, {"center_crop": 64}]
+    image = Image.fromarray(picture(*size))
+    wanted = v2.Compose([v2.CenterCrop(300), v2.Resize((100, 100)), v2.Resize(120), v2.Resize(90), v2.CenterCrop(64)])
+    np.testing.assert_array_equal(prepared(picture(*size), recipe_of(steps, STAGE)), np.asarray(wanted(image)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([{"resize": 256}], "the pictures keep their shapes"),
+        (["rgb"], "the pictures keep their shapes"),
+        ([{"squash": 224}, "rgb", "bgr"], "rgb and bgr stand in it both"),
+        ([{"squash": 224}, "bicubic", "bicubic"], "bicubic twice"),
+        ([{"squash": 2}, {"normalize": "clip"}, {"normalize": "clip"}], "normalize stands in it twice"),
+    ],
+)
+def test_steps_that_make_no_recipe(steps: list[Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        recipe_of(steps, STAGE)
+
+
+def test_every_step_has_its_geometry() -> None:
+    assert set(GEOMETRY) == set(STEPS)
+
+
+# --- views ---
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_crops_are_torchvisions(size: tuple[int, int]) -> None:
+    if max(size) > 4 * min(size):
+        pytest.skip("of a very long picture, only what is kept is computed, and rounded in another order")
+    five, ten = (replace(BACKBONES["vgg16"].recipe, views=views) for views in ("five_crops", "ten_crops"))
+    resized = v2.Resize(256)(Image.fromarray(picture(*size)))
+    wanted = np.stack([np.asarray(crop) for crop in v2.FiveCrop(224)(resized)])
+    np.testing.assert_array_equal(views_of(picture(*size), five), wanted)
+    np.testing.assert_array_equal(views_of(picture(*size), ten), np.concatenate([wanted, wanted[:, :, ::-1]]))
+
+
+def test_flip_is_the_picture_and_its_mirror_image() -> None:
+    for trained in (STAGE, BACKBONES["vgg16"].recipe):
+        middle, mirrored = views_of(picture(300, 400), replace(trained, views="flip"))
+        np.testing.assert_array_equal(middle, prepared(picture(300, 400), trained))
+        np.testing.assert_array_equal(mirrored, middle[:, ::-1])
+
+
+def test_crops_of_a_very_long_picture_are_of_its_ends() -> None:
+    strip = np.zeros((20, 200_000, 3), np.uint8)
+    strip[:, :1000], strip[:, -1000:] = 50, 200
+    crops = views_of(strip, replace(BACKBONES["vgg16"].recipe, views="five_crops"))
+    assert crops[:, 100, [5, 100]].tolist() == [[[value] * 3] * 2 for value in (50, 200, 50, 200, 0)]
+
+
+def test_a_crop_larger_than_the_resized_picture_is_padded_however_long_the_picture_is() -> None:
+    recipe = Recipe((("resize", 16), ("center_crop", 32)))
+    strip = prepared(np.full((20, 9_000, 3), 9, np.uint8), recipe)
+    assert strip[8:24].min() == 9
+    assert strip[:8].max() == strip[24:].max() == 0

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import WeightsUnavailable
+from imgcluster.errors import ConfigError, WeightsUnavailable
 from imgcluster.preprocess import find_recipe
-from imgcluster.recipes import Recipe
+from imgcluster.recipes import Recipe, check_views
 from imgcluster.weights import Weights, find_weights
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A backbone, the layers to read it at, and how it is to see pictures: what a config asks for."""
+
+    backbone: Backbone
+    layers: tuple[str | int, ...]
+    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -40,27 +49,55 @@ class Choice:
         return [{**common, "layer": str(layer)} for layer in self.layers]
 
 
-def choose_backbone(config: FeaturesConfig, *, progress: bool = True) -> Choice:
-    """Find the weights of the backbone a config asks for; where they cannot be had, take the fallback and say so.
+def choose_backbones(config: FeaturesConfig, *, progress: bool = True) -> list[Choice]:
+    """Find the weights of the backbones a config asks for; where they cannot be had, take the fallback and say so.
 
     Only unavailability leads to the fallback: weights that are there and do not fit are an error. The fallback is
-    read at its own default layer and sees pictures as its own weights were trained to.
-    Raises ConfigError where there is no such layer, WeightsError, and WeightsUnavailable where there is no fallback.
+    read at its own default layer and sees pictures as its own weights were trained to. One that is among the backbones
+    already, or stands in for two, is taken once: its features twice would say nothing more.
+    Raises ConfigError as `check_backbones`, WeightsError, and WeightsUnavailable where there is no fallback.
     """
-    backbone = find_backbone(config.backbone)
-    layers = config.layers or (backbone.default_layer,)
-    check_layers(backbone, layers)  # before half a gigabyte is downloaded
+    wanted = check_backbones(config)  # all, before half a gigabyte is downloaded for the first of them
+    chosen: dict[str, Choice] = {}
+    for choice in [_choose(each, config, progress) for each in wanted]:
+        name = choice.backbone.name
+        own, stand_in = (chosen.get(name), choice) if choice.fallback else (choice, chosen.get(name))
+        chosen[name] = replace(own, fallback=stand_in.fallback) if own and stand_in else choice
+    return list(chosen.values())
+
+
+def check_backbones(config: FeaturesConfig) -> list[Wanted]:
+    """Return what a config asks for, without looking for weights.
+
+    Raises ConfigError where there is no such backbone or layer, or the backbone cannot see pictures in this way.
+    """
+    return [_wanted(name, config) for name in config.backbones]
+
+
+def _wanted(name: str, config: FeaturesConfig) -> Wanted:
+    backbone = find_backbone(name)
+    layers = config.layers_of(name) or (backbone.default_layer,)
+    check_layers(backbone, layers)
+    recipe = find_recipe(config.preprocess, backbone, config.views)
     try:
-        weights = find_weights(backbone, config.weights, progress=progress)
+        check_views(recipe)
+    except ValueError as error:
+        raise ConfigError(f"features.views: {error}") from None
+    return Wanted(backbone, layers, recipe)
+
+
+def _choose(wanted: Wanted, config: FeaturesConfig, progress: bool) -> Choice:
+    try:
+        weights = find_weights(wanted.backbone, config.weights, progress=progress)
     except WeightsUnavailable as error:
-        if config.fallback is None or config.fallback == backbone.name:
+        if config.fallback is None or config.fallback == wanted.backbone.name:
             raise
-        return _fall_back(backbone, BACKBONES[config.fallback], str(error), progress)
-    recipe = find_recipe(config.preprocess, backbone)
-    return Choice(backbone, layers, config.pooling, recipe, weights)
+        return _fall_back(wanted.backbone, config, str(error), progress)
+    return Choice(wanted.backbone, wanted.layers, config.pooling, wanted.recipe, weights)
 
 
-def _fall_back(wanted: Backbone, taken: Backbone, reason: str, progress: bool) -> Choice:
+def _fall_back(wanted: Backbone, config: FeaturesConfig, reason: str, progress: bool) -> Choice:
+    taken = BACKBONES[str(config.fallback)]
     weights = find_weights(taken, "imagenet", progress=progress)
     logger.warning(
         "FALLBACK: these are NOT features of %s, but of %s (%s)\n  why: %s\n  to stop instead: features.fallback: null",
@@ -70,4 +107,5 @@ def _fall_back(wanted: Backbone, taken: Backbone, reason: str, progress: bool) -
         reason,
     )
     record = {"wanted": wanted.name, "taken": taken.name, "reason": reason}
-    return Choice(taken, (taken.default_layer,), "auto", taken.recipe, weights, record)
+    recipe = find_recipe("backbone", taken, config.views)
+    return Choice(taken, (taken.default_layer,), "auto", recipe, weights, record)

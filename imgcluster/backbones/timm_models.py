@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PREFIX = "timm:"
 PRE_LOGITS = "pre_logits"  # what feeds the classifier, whatever timm calls the step before it
+CROP_MODES = {"center": "resize", "squash": "squash", "border": "letterbox"}
 NEAREST = 3
 PIP = "pip install 'imgcluster[timm]'"
 
@@ -113,10 +114,9 @@ def _row(config: Any) -> Backbone:
 
 def _recipe(config: Any) -> Recipe:
     crop = config.input_size[-1]
+    resize = math.floor(crop / config.crop_pct)  # as timm.data.create_transform rounds
     return Recipe(
-        channels="rgb",
-        resize=math.floor(crop / config.crop_pct),  # as timm.data.create_transform rounds
-        crop=crop,
+        steps=((CROP_MODES[config.crop_mode], resize), ("center_crop", crop)),
         mean=tuple(config.mean),
         std=tuple(config.std),
         interpolation=config.interpolation,

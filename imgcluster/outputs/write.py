@@ -66,7 +66,7 @@ def run_record(run: Run) -> dict[str, Any]:
             "failed": len(features.failures),
             "dim": int(features.vectors.shape[1]),
         },
-        "features": asdict(features.origin),
+        "features": [asdict(origin) for origin in features.origins],
         "cluster_sizes": clusters.sizes.tolist(),
         "notes": [*features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},

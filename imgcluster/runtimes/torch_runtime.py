@@ -19,13 +19,16 @@ LARGE_SIDE = 320
 BATCH_SIZES = {("cpu", True): 4, ("cpu", False): 16, ("cuda", True): 64, ("cuda", False): 256}
 
 
-def auto_batch_size(device: torch.device, side: int) -> int:
-    """Return the number of images of side x side to compute at a time."""
-    return BATCH_SIZES[device.type, side >= LARGE_SIDE]
+def auto_batch_size(device: torch.device, recipe: Recipe) -> int:
+    """Return the number of images to compute at a time, all their views together."""
+    return max(1, BATCH_SIZES[device.type, recipe.side >= LARGE_SIDE] // recipe.n_views)
 
 
 class TorchRuntime:
-    """Callable: (n, side, side, 3) uint8 -> a list of (n, dim) float32, one for each layer of the network."""
+    """Callable: (n, n_views, side, side, 3) uint8 -> a list of (n, dim) float32, one for each layer of the network.
+
+    The features of an image's views are averaged.
+    """
 
     def __init__(self, network: nn.Module, recipe: Recipe, device: torch.device, precision: str) -> None:
         self._device = device
@@ -39,13 +42,12 @@ class TorchRuntime:
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cuda.matmul.allow_tf32 = False
 
-    def buffer(self, batch_size: int, side: int) -> np.ndarray:
-        """Return an array for batches, in memory from which the device copies quickly."""
-        shape = (batch_size, side, side, 3)
+    def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return an array of uint8 for batches, in memory from which the device copies quickly."""
         try:
             return torch.zeros(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda").numpy()
         except RuntimeError:
-            raise ConfigError(f"features.batch_size: {batch_size:,} images do not fit into memory") from None
+            raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """Compute the features of a batch. When the GPU's memory runs out, goes on with half as many at a time."""
@@ -63,10 +65,14 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
-        batch = torch.from_numpy(pixels).to(self._device, non_blocking=True)
+        images, views = pixels.shape[:2]
+        batch = torch.from_numpy(pixels).flatten(0, 1).to(self._device, non_blocking=True)
         values = batch.permute(0, 3, 1, 2).float()  # a view: channels last in memory already
         values = values.div_(self._scale).sub_(self._mean).div_(self._std)
-        return [np.asarray(block.float().cpu().numpy()) for block in self._network(values.to(self._dtype))]
+        blocks = [block.float() for block in self._network(values.to(self._dtype))]
+        if views > 1:
+            blocks = [block.unflatten(0, (images, views)).mean(dim=1) for block in blocks]
+        return [np.asarray(block.cpu().numpy()) for block in blocks]
 
     def _channel_values(self, values: tuple[float, float, float]) -> torch.Tensor:
         return torch.tensor(values, device=self._device).view(1, 3, 1, 1)

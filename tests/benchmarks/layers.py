@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from imgcluster.backbones import build_extractor, choose_backbone
+from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.config import FeaturesConfig
 from imgcluster.runtimes.torch_runtime import TorchRuntime
 from tests.benchmarks.clock import Side, median_ratio, take_turns
@@ -51,7 +51,7 @@ def _passes(wanted: list[tuple[str, ...]]) -> Side:
 
 
 def _runtime(names: tuple[str, ...]) -> TorchRuntime:
-    choice = choose_backbone(FeaturesConfig(weights="random", layer=names), progress=False)
+    choice = choose_backbones(FeaturesConfig(weights="random", layer=names), progress=False)[0]
     return TorchRuntime(build_extractor(choice), choice.recipe, torch.device("cpu"), "fp32")
 
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 
 from imgcluster import ImageFile, extract_features
-from imgcluster.backbones import build_extractor, choose_backbone
+from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.config import FeaturesConfig
 
 
@@ -21,7 +21,7 @@ class OurLoop:
 
     def __init__(self, config: FeaturesConfig) -> None:
         self._config = config
-        self.network = build_extractor(choose_backbone(config, progress=False))
+        self.network = build_extractor(choose_backbones(config, progress=False)[0])
 
     def __call__(self, images: Sequence[ImageFile]) -> np.ndarray:
         with TemporaryDirectory() as store, patch("imgcluster.features.build_extractor", lambda _: self.network):
