@@ -63,7 +63,7 @@ OLDER_TOOL = {
 def meta_dim(backbone: Backbone) -> int:
     """The length of a backbone's vectors, by a forward pass that computes no values."""
     network = capture(empty_network(backbone), [backbone.default_layer], backbone.name)
-    side = backbone.recipe.crop
+    side = backbone.recipe.side
     (output,) = network(torch.empty(1, 3, side, side, device="meta"))
     return pool(output, "auto", backbone.default_layer).shape[1]
 
@@ -100,7 +100,7 @@ def test_first_two_are_what_they_were(name: str) -> None:
     row = BACKBONES[name]
     known = {"vgg16": ("fc6", 4096, 64, True), "efficientnet_lite0": ("avgpool", 1280, 64, False)}
     assert (row.default_layer, row.dim, len(row.sha256), row.bf16) == known[name]
-    assert (row.recipe.resize, row.recipe.crop, row.recipe.channels) == (256, 224, "rgb")
+    assert (row.recipe.steps, row.recipe.channels) == ((("resize", 256), ("center_crop", 224)), "rgb")
 
 
 def test_weights_that_are_not_for_everybody_say_so() -> None:
@@ -185,7 +185,7 @@ def test_checkpoint_with_nan_is_told_in_one_line(name: str, tmp_path: Path) -> N
 )
 def test_networks_of_timm(name: str, dim: int, crop: int, licence: str) -> None:
     backbone = find_backbone(name)
-    assert (backbone.name, backbone.recipe.crop, backbone.licence) == (name, crop, licence)
+    assert (backbone.name, backbone.recipe.side, backbone.licence) == (name, crop, licence)
     assert meta_dim(backbone) == dim
     assert [row.dim for row in list_models(name) if row.name == name] == [dim]
 
@@ -199,7 +199,7 @@ def test_recipe_of_timm_is_what_its_own_transform_does() -> None:
         recipe = find_backbone(f"timm:{name}").recipe
         theirs = create_transform(**resolve_data_config({}, pretrained_cfg=timm.get_pretrained_cfg(name).to_dict()))
         resize, crop, _, normalize = theirs.transforms
-        assert (resize.size, tuple(crop.size)) == (recipe.resize, (recipe.crop, recipe.crop))
+        assert (("resize", resize.size), ("center_crop", crop.size[0])) == recipe.steps
         assert resize.interpolation.value == recipe.interpolation
         torch.testing.assert_close(torch.as_tensor(normalize.mean), torch.tensor(recipe.mean))
         torch.testing.assert_close(torch.as_tensor(normalize.std), torch.tensor(recipe.std))
@@ -297,7 +297,7 @@ def test_old_name_has_the_vectors_of_the_older_tool(name: str) -> None:
 
 def _timm_dim(backbone: Backbone) -> int:
     """By timm's own names for the two halves of a forward pass: tracing these networks takes up to ten seconds each."""
-    model, side = empty_network(backbone), backbone.recipe.crop
+    model, side = empty_network(backbone), backbone.recipe.side
     tokens = model.forward_features(torch.empty(1, 3, side, side, device="meta"))
     return model.forward_head(tokens, pre_logits=True).shape[1]
 
@@ -372,7 +372,7 @@ def test_table_fits_a_terminal() -> None:
 
 
 def test_pictures_that_are_no_squares_are_not_listed() -> None:
-    assert all(row.recipe.crop for row in match_timm("timm:*"))
+    assert all(row.recipe.side for row in match_timm("timm:*"))
 
 
 def test_models_command(command: Command) -> None:

@@ -3,111 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imgcluster.backbones.choose import Choice
 from imgcluster.backbones.layers import layers_of
-from imgcluster.backbones.networks import network_with
-from imgcluster.backbones.pooling import pool
+from imgcluster.backbones.networks import empty_network, network_with
+from imgcluster.catalog import Backbone
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+REASON_LENGTH = 200
 
 
 def build_extractor(choice: Choice) -> nn.Module:
     """Build the network of a choice, in eval mode: (n, 3, side, side) float -> a list of (n, dim), one for each layer.
 
-    Nothing behind the deepest layer is computed. Raises WeightsError where the weights do not fit, ConfigError where
-    there is no such layer, or its output cannot be pooled as asked.
+    Where the choice's pooling is None, the list has each layer's output as it comes. Nothing behind the deepest layer
+    is computed. Raises WeightsError where the weights do not fit, ConfigError where there is no such layer, or its
+    output cannot be pooled as asked.
     """
+    from imgcluster.backbones.captured import Pooled
+
     model = network_with(choice.backbone, choice.weights)
-    return _pooled(capture(model, choice.layers, choice.backbone.name), choice).eval()
+    return Pooled(capture(model, choice.layers, choice.backbone.name), choice.layers, choice.pooling).eval()
 
 
 def capture(model: nn.Module, layers: Sequence[str | int], network: str) -> nn.Module:
-    """Wrap a network in eval mode so that it returns a list of the outputs of these layers, as they come."""
+    """Wrap a network in eval mode so that it returns a list of the outputs of these layers, as they come.
+
+    Raises ConfigError where there is no such layer.
+    """
+    from imgcluster.backbones.captured import Captured, Hooked, traced
+
     known = layers_of(model)
     nodes = [known.find(layer, network) for layer in layers]
-    return _traced(model, nodes) if known.traced else _hooked(model, nodes)
+    body = traced(model, nodes) if known.traced else Hooked(model, nodes)
+    return Captured(body, nodes, [known.is_predictions(layer) for layer in layers]).eval()
 
 
-def _traced(model: nn.Module, nodes: list[str]) -> nn.Module:
-    from torch import nn
-    from torchvision.models.feature_extraction import create_feature_extractor
+def check_size(backbone: Backbone, side: int, layers: Sequence[str | int] | None = None) -> None:
+    """Raise ConfigError where a backbone cannot take pictures of side x side; of its own side, it can.
 
-    class Traced(nn.Module):
-        """The graph of the network, cut behind the last node."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = create_feature_extractor(model, {node: node for node in nodes}, suppress_diff_warning=True)
-
-        def forward(self, pixels: Tensor) -> list[Tensor]:
-            found = self.body(pixels)
-            return [found[node] for node in nodes]
-
-    return Traced().eval()
+    With layers, only what comes before the deepest of them has to take them. Needs no weights.
+    """
+    if side != backbone.recipe.side and (problem := size_problem(backbone, side, layers)):
+        raise ConfigError(f"features.preprocess: {problem}")
 
 
-class _Enough(Exception):
-    """Ends a forward pass."""
+def size_problem(backbone: Backbone, side: int, layers: Sequence[str | int] | None = None) -> str | None:
+    """Say in one line why a backbone cannot take pictures of side x side; None: it can, or it cannot be told."""
+    model = empty_network(backbone)
+    network = model if layers is None else capture(model, layers, backbone.name)
+    own = backbone.recipe.side
+    reason = _refusal(network, side)
+    if reason is None or _refusal(network, own) is not None:  # a network that looks at values cannot do without them
+        return None
+    return f"{backbone.name} takes pictures of {own} x {own}, not of {side} x {side} ({reason})"
 
 
-def _hooked(model: nn.Module, nodes: list[str]) -> nn.Module:
-    from torch import nn
+def _refusal(network: nn.Module, side: int) -> str | None:
+    import torch
 
-    class Hooked(nn.Module):
-        """The network itself, watched, for those that cannot be traced; stopped when all layers have been seen."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = model
-
-        def forward(self, pixels: Tensor) -> list[Tensor]:
-            seen: dict[str, Tensor] = {}
-
-            def keep(node: str) -> Any:
-                def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-                    seen[node] = output
-                    if len(seen) == len(set(nodes)):
-                        raise _Enough
-
-                return hook
-
-            handles = [self.body.get_submodule(node).register_forward_hook(keep(node)) for node in set(nodes)]
-            try:
-                self.body(pixels)
-            except _Enough:
-                pass
-            finally:
-                for handle in handles:
-                    handle.remove()
-            return [seen[node] for node in nodes]
-
-    return Hooked().eval()
-
-
-def _pooled(body: nn.Module, choice: Choice) -> nn.Module:
-    from torch import nn
-
-    class Pooled(nn.Module):
-        """Each layer's output as one vector an image."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = body
-
-        def forward(self, pixels: Tensor) -> list[Tensor]:
-            outputs = zip(self.body(pixels), choice.layers, strict=True)
-            return [pool(_tensor(output, layer), choice.pooling, str(layer)) for output, layer in outputs]
-
-    return Pooled()
-
-
-def _tensor(output: Any, layer: str | int) -> Tensor:
-    from torch import Tensor
-
-    if not isinstance(output, Tensor) or output.ndim < 2:
-        raise ConfigError(f"features.layer: {str(layer)!r} is no layer but a step between two: it gives no features")
-    return output
+    try:
+        with torch.no_grad():
+            network(torch.empty(1, 3, side, side, device="meta"))
+    except Exception as error:  # each network, and torch for it, has an error of its own for this
+        return (str(error).strip() or type(error).__name__).splitlines()[0][:REASON_LENGTH]
+    return None

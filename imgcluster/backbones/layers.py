@@ -1,4 +1,4 @@
-"""Layers by the names people know: `fc6`, `relu5_3`, `block5_conv3`, `logits`, `-2`; or by the network's node names."""
+"""Layers by the names people know: `fc6`, `relu5_3`, `block5_conv3`, `predictions`, `-2`; or by their node names."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 NAMED_IN_MESSAGES = 5
-EFFICIENTNET_LITE_ALIASES = {"avgpool": "_avg_pooling", "logits": "_fc"}
+EFFICIENTNET_LITE_ALIASES = {"avgpool": "_avg_pooling"}
 KERAS_FULLY_CONNECTED = {"fc1": "relu6", "fc2": "relu7"}
+LOGITS = "logits"
+PREDICTIONS = "predictions"  # Keras's name for the softmax of the logits, which is no node of its own
+NEGATIVE = re.compile(r"-[1-9]\d*")
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,22 @@ class Layers:
         """Return the node a name stands for. Raises ConfigError with the nearest names."""
         if (node := self.aliases.get(str(layer), str(layer))) in self.nodes:
             return node
-        if re.fullmatch(r"-\d+", str(layer)) and -int(layer) <= len(self.nodes):
+        if NEGATIVE.fullmatch(str(layer)) and -int(layer) <= len(self.nodes):
             return self.nodes[int(layer)]
         if inside := [node for node in self.nodes if node.startswith(f"{layer}.")]:  # a block: what it ends with
             return inside[-1]
-        known = [*self.aliases, *self.nodes]
-        near = difflib.get_close_matches(str(layer), known, NAMED_IN_MESSAGES, 0.5) or known[-NAMED_IN_MESSAGES:]
-        raise ConfigError(f"features.layer: {network} has no layer {str(layer)!r}; near it: {', '.join(near)}")
+        hint = nearest(str(layer), [*self.aliases, *self.nodes])
+        raise ConfigError(f"features.layer: {network} has no layer {str(layer)!r}{hint}")
+
+    def is_predictions(self, layer: str | int) -> bool:
+        """Say whether a layer is the softmax of what `find` returns for it."""
+        return str(layer) == PREDICTIONS and PREDICTIONS in self.aliases
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return the end of a message about a name that is not known: the names near it, or else the last ones."""
+    near = difflib.get_close_matches(name, known, NAMED_IN_MESSAGES, 0.5) or known[-NAMED_IN_MESSAGES:]
+    return f"; near it: {', '.join(near)}" if near else ""
 
 
 def check_layers(backbone: Backbone, layers: Sequence[str | int]) -> None:
@@ -64,7 +76,17 @@ def layers_of(model: nn.Module) -> Layers:
     theirs = {name: node for name, node in _aliases(model).items() if node in nodes}
     if hasattr(model, "pretrained_cfg"):
         theirs |= timm_aliases(model, nodes)
-    return Layers(nodes, {"logits": nodes[-1], **theirs}, traced)
+    classes = {} if (logits := _logits(model, nodes, traced)) is None else {LOGITS: logits, PREDICTIONS: logits}
+    return Layers(nodes, {**classes, **theirs}, traced)
+
+
+def _logits(model: nn.Module, nodes: list[str], traced: bool) -> str | None:
+    """Return the node that gives the scores of the classes; some networks of timm have none."""
+    of_timm = getattr(model, "pretrained_cfg", None)
+    if of_timm is None:
+        return nodes[-1]
+    a_node = traced or isinstance(of_timm.get("classifier"), str)  # the average of several classifiers is no module
+    return nodes[-1] if model.num_classes and a_node else None
 
 
 def _aliases(model: nn.Module) -> dict[str, str]:
