@@ -1,0 +1,154 @@
+"""What layers of a network give for a batch of pictures, as a module of torch."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from imgcluster.backbones.build import capture
+from imgcluster.backbones.captured import Pooled
+from imgcluster.backbones.find import find_backbone
+from imgcluster.backbones.layers import check_layers, nearest
+from imgcluster.backbones.networks import network_with
+from imgcluster.backbones.pooling import POOLINGS
+from imgcluster.backbones.watched import Watched
+from imgcluster.catalog import Backbone
+from imgcluster.errors import ConfigError
+from imgcluster.recipes import NORMALIZATIONS
+from imgcluster.weights import find_weights
+
+WHITE = 255.0  # recipes count from 0 to this, pixels here from 0 to 1
+
+
+class FeatureExtractor(nn.Module):
+    """Callable: (n, 3, h, w) float, RGB from 0 to 1 -> {layer as asked for: tensor}, in the order asked for.
+
+    >>> with FeatureExtractor("vgg16", ["relu3_3", "fc6"]) as extractor:
+    ...     fc6 = extractor(pixels)["fc6"]
+
+    backbone: a name that `imgcluster models` lists, or a module of your own.
+    layers: one or a list of them; None: the backbone's default layer. Of your own module, names as in `named_modules`,
+    or numbers below 0, which count from the end the modules with none inside. One that is called several times gives
+    what it gave last.
+    weights: "imagenet", "random" or a path. Your own module has its own.
+    pooling: None: maps, tokens and vectors as they come; a name that `features.pooling` allows: (n, dim) each.
+    normalize: whether the values are scaled as for the training of the backbone; for your own module, by ImageNet's
+    mean and std. None: yes for a backbone by name, no for your own module, whose input may then be of any kind.
+    gradients: whether they reach the pixels, and the weights of your own module; a named backbone's are frozen.
+
+    The features are those of eval mode, whatever `train()` and `eval()` say. Of a backbone by name, nothing behind the
+    deepest layer is computed. Your own module is neither copied nor changed: it runs as a whole, in eval mode and with
+    nothing in place, and afterwards has its modes and flags back. `to()` moves it; `parameters()` has its weights.
+
+    Raises ConfigError, WeightsError, WeightsUnavailable; when called, ConfigError where the pixels have another form, a
+    layer gives no tensor or cannot be pooled so, or the extractor is closed.
+    """
+
+    def __init__(  # noqa: PLR0913 (one call says all)
+        self,
+        backbone: str | nn.Module = "vgg16",
+        layers: str | int | Sequence[str | int] | None = None,
+        *,
+        weights: str | os.PathLike[str] = "imagenet",
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        gradients: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_pooling(pooling)
+        asked = _listed(layers)
+        body: nn.Module
+        scaled: nn.Module
+        if isinstance(backbone, nn.Module):
+            _check_own(backbone, asked, os.fspath(weights))
+            self.layers = asked or []
+            body = Watched(backbone, self.layers)
+            scaled = _Scaled(1.0, *NORMALIZATIONS["imagenet"]) if normalize else nn.Identity()
+        else:
+            row = find_backbone(backbone)
+            self.layers = asked or [row.default_layer]
+            body = _frozen(row, self.layers, os.fspath(weights))
+            scaled = nn.Identity() if normalize is False else _scaled_for(row)
+        self.gradients = gradients
+        self._scaled = scaled
+        self._network: nn.Module | None = Pooled(body, self.layers, pooling)
+
+    def forward(self, pixels: Tensor) -> dict[str | int, Tensor]:
+        """Return what each layer gives for a batch."""
+        if self._network is None:
+            raise ConfigError("the extractor is closed; make another one")
+        with torch.set_grad_enabled(self.gradients and torch.is_grad_enabled()):
+            return dict(zip(self.layers, self._network(self._scaled(pixels)), strict=True))
+
+    def train(self, mode: bool = True) -> FeatureExtractor:
+        """Set the flag of this module alone: the network's modes are not its to change."""
+        self.training = mode
+        return self
+
+    def close(self) -> None:
+        """Let go of the network."""
+        self._network = None
+        gc.collect()  # a traced network refers to itself: its memory would be held until somebody else collects
+
+    def __enter__(self) -> FeatureExtractor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class _Scaled(nn.Module):
+    """Values from 0 to 1, times a factor, minus the mean, over the std, channel by channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, factor: float, mean: Sequence[float], std: Sequence[float], flip: bool = False) -> None:
+        super().__init__()
+        self._factor = factor
+        self._flip = flip
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if pixels.ndim != 4 or pixels.shape[1] != 3 or not pixels.is_floating_point():
+            found = f"{tuple(pixels.shape)} of {str(pixels.dtype).removeprefix('torch.')}"
+            raise ConfigError(f"pixels: found {found}; allowed: (n, 3, height, width) of floats from 0 to 1")
+        values = pixels.flip(1) if self._flip else pixels
+        return (values * self._factor - self.mean) / self.std
+
+
+def _scaled_for(backbone: Backbone) -> nn.Module:
+    recipe = backbone.recipe
+    return _Scaled(WHITE / recipe.scale, recipe.mean, recipe.std, flip=recipe.channels == "bgr")
+
+
+def _frozen(backbone: Backbone, layers: Sequence[str | int], weights: str) -> nn.Module:
+    check_layers(backbone, layers)  # before half a gigabyte is downloaded
+    model = network_with(backbone, find_weights(backbone, weights))
+    return capture(model, layers, backbone.name).requires_grad_(False)
+
+
+def _listed(layers: str | int | Sequence[str | int] | None) -> list[str | int] | None:
+    listed = [layers] if isinstance(layers, str | int) else layers
+    if listed is not None and not listed:
+        raise ConfigError("layers: an empty list; name one layer at least")
+    return None if listed is None else list(listed)
+
+
+def _check_own(module: nn.Module, layers: Sequence[str | int] | None, weights: str) -> None:
+    if weights != "imagenet":
+        raise ConfigError(f"weights: {weights!r} is for a backbone by name; a module has its own already")
+    if layers is None:
+        names = nearest("", [name for name, _ in module.named_modules() if name])
+        raise ConfigError(f"layers: {type(module).__name__} has no default layer; name one, or a list of them{names}")
+
+
+def _check_pooling(pooling: str | None) -> None:
+    known = list(dict.fromkeys(name for poolings in POOLINGS.values() for name in poolings))
+    if pooling is not None and pooling not in known:
+        raise ConfigError(f"pooling: there is no {pooling!r}; allowed: {', '.join(known)}")
