@@ -235,7 +235,7 @@ def test_gradients_are_right() -> None:
 
 
 def test_an_own_module_moves_along_and_counts(own: Own) -> None:
-    extractor = FeatureExtractor(own, "stem")
+    extractor = FeatureExtractor(own, "stem", normalize=True)
     assert list(map(id, extractor.parameters())) == list(map(id, own.parameters()))
     assert len(extractor.state_dict()) == len(own.state_dict())
     extractor.to(torch.float64)

@@ -15,6 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from imgcluster import features as features_module
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import layers_of
+from imgcluster.backbones.networks import _prepared
 from imgcluster.backbones.pooling import gem, pool, rmac, rmac_regions, spp
 from imgcluster.cli import main
 from imgcluster.config import FeaturesConfig
@@ -89,8 +90,6 @@ def test_alexnet_names() -> None:
     ],
 )
 def test_an_in_place_relu_does_not_overwrite_what_was_captured(name: str, before: str, relu: str) -> None:
-    from imgcluster.backbones.networks import _prepared
-
     pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         earlier, later = capture(_prepared(network(name)), [before, relu], name)(pixels)
@@ -109,7 +108,7 @@ def test_an_in_place_relu_does_not_overwrite_what_was_captured(name: str, before
     ],
 )
 def test_node_names_give_what_torchvision_gives(name: str, nodes: list[str]) -> None:
-    model = network(name)
+    model = _prepared(network(name))
     pixels = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         found = capture(model, nodes, name)(pixels)
