@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     )
     from imgcluster.errors import ImgclusterError
     from imgcluster.exports import export_features
+    from imgcluster.extractor import FeatureExtractor
     from imgcluster.feature_files import read_features
     from imgcluster.features import extract_features
+    from imgcluster.image_features import ImageFeatures
     from imgcluster.images import list_images
-    from imgcluster.pipeline import check, extract, run
+    from imgcluster.in_memory import extract
+    from imgcluster.pipeline import check, run
     from imgcluster.reading import read_image
     from imgcluster.samples import write_sample
     from imgcluster.tables import Clusters, Features, ImageFile, Run
@@ -40,8 +43,10 @@ __all__ = [
     "Clusters",
     "ClustersConfig",
     "Config",
+    "FeatureExtractor",
     "Features",
     "FeaturesConfig",
+    "ImageFeatures",
     "ImageFile",
     "ImagesConfig",
     "ImgclusterError",
@@ -76,9 +81,12 @@ _MODULES = {
     "imgcluster.errors": ("ImgclusterError",),
     "imgcluster.exports": ("export_features",),
     "imgcluster.feature_files": ("read_features",),
+    "imgcluster.extractor": ("FeatureExtractor",),
     "imgcluster.features": ("extract_features",),
+    "imgcluster.image_features": ("ImageFeatures",),
     "imgcluster.images": ("list_images",),
-    "imgcluster.pipeline": ("check", "extract", "run"),
+    "imgcluster.in_memory": ("extract",),
+    "imgcluster.pipeline": ("check", "run"),
     "imgcluster.reading": ("read_image",),
     "imgcluster.samples": ("write_sample",),
     "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -12,8 +12,9 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from imgcluster.recipes import Recipe
+from imgcluster.runtimes.runtime import Runtime
 
-READ_AHEAD = 3  # batches: one in the network, one ready, one being read
+READ_AHEAD = 2  # batches, beside those in the network: one ready, one being read
 MAX_READERS = 16
 
 Item = TypeVar("Item")
@@ -33,9 +34,9 @@ def read_batches(
     fill: Callable[[np.ndarray, Item], Slot],
     recipe: Recipe,
     batch_size: int,
-    new_buffer: Callable[[tuple[int, ...]], np.ndarray],
-) -> Iterator[Batch[Slot]]:
-    """Fill batches in order, ahead of the consumer. A batch's pixels are valid until the next one is asked for.
+    runtime: Runtime,
+) -> Generator[Batch[Slot], None, None]:
+    """Fill batches in order, ahead of the consumer. A batch's pixels are valid until `depth` more are asked for.
 
     `fill` is called in threads, with an item's part of the pixels, (n_views, side, side, 3), and the item.
     Every batch has the same shape, the last one too: the same network on the same shape gives the same bits, so that
@@ -43,15 +44,16 @@ def read_batches(
     the last bits.)
     """
     shape = (batch_size, recipe.n_views, recipe.side, recipe.side, 3)
-    buffers = [new_buffer(shape) for _ in range(READ_AHEAD)]
+    needed = min(READ_AHEAD + runtime.depth, -(-len(items) // batch_size))
+    buffers = [runtime.buffer(shape) for _ in range(needed)]
     pool = ThreadPoolExecutor(min(MAX_READERS, os.cpu_count() or 1), thread_name_prefix="imgcluster-reader")
     pending: deque[tuple[np.ndarray, list[Future[Slot]]]] = deque()
     try:
         for start in range(0, len(items), batch_size):
-            pixels = buffers[start // batch_size % READ_AHEAD]
+            pixels = buffers[start // batch_size % needed]
             chunk = items[start : start + batch_size]
             pending.append((pixels, [pool.submit(fill, pixels[i], chunk[i]) for i in range(len(chunk))]))
-            if len(pending) == READ_AHEAD:
+            if len(pending) > READ_AHEAD:
                 yield _collect(*pending.popleft())
         while pending:
             yield _collect(*pending.popleft())

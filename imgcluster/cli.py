@@ -89,10 +89,10 @@ def _run(options: argparse.Namespace) -> None:
 
 def _extract(options: argparse.Namespace) -> None:
     config = _config(options)
-    from imgcluster.pipeline import extract
+    from imgcluster.pipeline import fill_store
     from imgcluster.summary import summarize_features
 
-    print("\n".join(summarize_features(extract(config, show=not options.quiet))))
+    print("\n".join(summarize_features(fill_store(config, show=not options.quiet))))
 
 
 def _check(options: argparse.Namespace) -> None:

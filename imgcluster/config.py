@@ -216,6 +216,12 @@ def config_from_dict(mapping: Mapping[str, Any]) -> Config:
     return _config(Document(mapping), (), "config")
 
 
+def features_from_dict(mapping: Mapping[str, Any]) -> FeaturesConfig:
+    """Make the section `features` alone of plain values, checked as in a file. Raises ConfigError."""
+    others = {"images": {"folder": "."}, "clusters": {"n_clusters": 1}, "outputs": {"folder": "."}}
+    return config_from_dict({**others, "features": mapping}).features
+
+
 def config_schema() -> dict[str, Any]:
     """The JSON Schema of a config file, as `configs/schema.json` holds it."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

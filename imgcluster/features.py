@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from imgcluster.backbones import Choice, build_extractor, choose_backbones
-from imgcluster.batches import Batch, read_batches
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import ConfigError, ImageError
+from imgcluster.errors import ConfigError
 from imgcluster.feature_files import features_from_file
 from imgcluster.layer_stores import LayerStores
-from imgcluster.preprocess import prepare
-from imgcluster.progress import Advance, track
-from imgcluster.reading import RULES, decode_image, read_bytes
-from imgcluster.recipes import Recipe
+from imgcluster.reading import RULES
 from imgcluster.runtimes.hardware import describe, find_device, find_precision
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
-from imgcluster.store import ImageKey, image_key
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 from imgcluster.transforms import join_blocks
+from imgcluster.work import Work
 
 
 def extract_features(
@@ -69,7 +64,7 @@ def _extracted(images: list[ImageFile], choice: Choice, config: FeaturesConfig, 
     precision = find_precision(config.precision, device, choice.backbone)
     numerics = {"precision": precision, "runtime": "torch", "reading": RULES}
     with LayerStores(Path(config.store), [{**shaped_by, **numerics} for shaped_by in choice.shaped_by()]) as store:
-        work = _Work(images, store, on_error)
+        work = Work(images, store, on_error)
         if work.todo:
             # Built only now: with everything in the store, the network is not needed.
             runtime = TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
@@ -95,89 +90,6 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
     return Features(readable, vectors, failures, [part.origin for part in parts])
 
 
-@dataclass(frozen=True)
-class _Slot:
-    """What became of one image: pixels in the batch, bytes the store knows already, or a reason why neither."""
-
-    image: ImageFile
-    key: ImageKey | None = None
-    known: bool = False
-    reason: str | None = None
-
-
-def _fill(recipe: Recipe, store: LayerStores, pixels: np.ndarray, image: ImageFile) -> _Slot:
-    try:
-        data, status = read_bytes(image.path)
-        key = image_key(image.path, status, data)
-        if store.find(key):
-            return _Slot(image, key, known=True)
-        prepare(decode_image(data), recipe, pixels)
-    except ImageError as error:
-        return _Slot(image, reason=str(error))
-    except MemoryError:
-        return _Slot(image, reason="does not fit into memory")
-    return _Slot(image, key)
-
-
-class _Work:
-    """What has become of each image so far: its key in the store, or its failure, or neither yet."""
-
-    def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
-        self._images = images
-        self._store = store
-        self._on_error = on_error
-        self.keys: dict[ImageFile, ImageKey] = {}
-        self.failures: dict[ImageFile, Failure] = {}
-        self.computed = 0
-        for image in images:
-            if (key := _stamp(image.path)) is not None and store.find(key):
-                self.keys[image] = key
-        self.todo = [image for image in images if image not in self.keys]
-
-    @property
-    def reused(self) -> int:
-        """How many vectors were in the store already."""
-        return len(self.keys) - self.computed
-
-    @property
-    def readable(self) -> list[ImageFile]:
-        """The images that have vectors in the store, in their order."""
-        return [image for image in self._images if image in self.keys]
-
-    def do(self, runtime: TorchRuntime, recipe: Recipe, batch_size: int, show: bool) -> None:
-        fill = partial(_fill, recipe, self._store)
-        with track("features", len(self.todo), "images", show=show) as advance:
-            for batch in read_batches(self.todo, fill, recipe, batch_size, runtime.buffer):
-                self._finish(batch, runtime, advance)
-
-    def _finish(self, batch: Batch[_Slot], runtime: Callable[[np.ndarray], list[np.ndarray]], advance: Advance) -> None:
-        fresh = [slot.key is not None and not slot.known for slot in batch.slots]
-        rows = runtime(batch.pixels) if any(fresh) else []
-        blocks_of: dict[ImageFile, list[np.ndarray]] = {}
-        for row, slot in enumerate(batch.slots):
-            blocks = [block[row] for block in rows] if fresh[row] else []
-            if slot.reason is not None:
-                self._fail(slot.image, slot.reason)
-            elif not all(np.isfinite(block).all() for block in blocks):
-                self._fail(slot.image, "its features are not finite (NaN or infinity)")
-            elif slot.key is not None:  # without blocks: the bytes of an image that was moved or renamed
-                blocks_of[slot.image] = blocks or [block[0] for block in self._store.vectors([slot.key])]
-        self._keep({slot.image: slot.key for slot in batch.slots if slot.key is not None}, blocks_of)
-        self.computed += sum(slot.image in blocks_of for row, slot in enumerate(batch.slots) if fresh[row])
-        advance(len(batch.slots))
-
-    def _keep(self, keys: dict[ImageFile, ImageKey], blocks_of: dict[ImageFile, list[np.ndarray]]) -> None:
-        if blocks_of:
-            blocks = [np.stack(rows) for rows in zip(*blocks_of.values(), strict=True)]
-            self._store.append([keys[image] for image in blocks_of], blocks)
-        self.keys.update({image: keys[image] for image in blocks_of})
-
-    def _fail(self, image: ImageFile, reason: str) -> None:
-        if self._on_error == "stop":
-            raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
-        self.failures[image] = Failure(image, reason)
-
-
 def _check_weights(config: FeaturesConfig, choices: list[Choice]) -> None:
     weights, layers = config.block_weights, sum(len(choice.layers) for choice in choices)
     as_asked = len(choices) == len(config.backbones) and not any(choice.fallback for choice in choices)
@@ -185,19 +97,12 @@ def _check_weights(config: FeaturesConfig, choices: list[Choice]) -> None:
         raise ConfigError(f"features.block_weights: {len(weights)} factors for {layers} layers")
 
 
-def _stamp(path: Path) -> ImageKey | None:
-    try:
-        return image_key(path, path.stat())
-    except (OSError, ValueError):
-        return None  # reading it will tell why
-
-
-def _origin(choice: Choice, device: str, precision: str, store: LayerStores, work: _Work) -> Origin:
+def _origin(choice: Choice, device: str, precision: str, store: LayerStores, work: Work) -> Origin:
     return Origin(
         backbone=choice.backbone.name,
         layer="+".join(map(str, choice.layers)),
         dim=store.dim,
-        pooling=choice.pooling,
+        pooling=str(choice.pooling),
         weights=choice.weights.source,
         weights_file=None if choice.weights.path is None else str(choice.weights.path),
         weights_sha256=choice.weights.sha256,

@@ -41,7 +41,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
     return finished
 
 
-def extract(config: Config, *, show: bool = True) -> Features:
+def fill_store(config: Config, *, show: bool = True) -> Features:
     """Do the first half of a run: put the features of all images into the store. Raises ImgclusterError."""
     images, _ = list_images(config.images)
     return _extracted(images, config, show)

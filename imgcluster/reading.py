@@ -82,7 +82,7 @@ def decode_image(data: bytes) -> np.ndarray:
     stored = _decode(data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4 and data.startswith(TIFF_MAGICS):
         stored = _four_channel_tiff(stored, data)
-    return _upright(_to_rgb(_to_uint8(stored)), data)
+    return _upright(_to_rgb(to_uint8(stored)), data)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -104,7 +104,8 @@ def _decode(data: bytes, flags: int) -> np.ndarray:
     return np.asarray(decoded)
 
 
-def _to_uint8(image: np.ndarray) -> np.ndarray:
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Bring values of any number format to 0..255, by the rules above. Raises ImageError where some are not finite."""
     if image.dtype == np.uint8:
         return image
     if image.dtype == np.uint16:
@@ -123,15 +124,16 @@ def _to_rgb(image: np.ndarray) -> np.ndarray:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     if channels == 2:
         grey, alpha = image[..., :1], image[..., 1:]
-        return np.repeat(_over_white(grey, alpha), 3, axis=2)
+        return np.repeat(over_white(grey, alpha), 3, axis=2)
     if channels == 3:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     if channels == 4:
-        return _over_white(image[..., 2::-1], image[..., 3:])
+        return over_white(image[..., 2::-1], image[..., 3:])
     raise ImageError(f"has {channels} channels; 1 to 4 can be read")
 
 
-def _over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Lay (height, width, channels) over white, by (height, width, 1) of opacity, all uint8."""
     weight = alpha.astype(np.uint16)
     return ((colour * weight + WHITE * (255 - weight) + 127) // 255).astype(np.uint8)
 

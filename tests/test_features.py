@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torchvision import transforms
 
 from imgcluster import features as features_module
+from imgcluster import work as work_module
 from imgcluster.backbones import Choice, build_extractor, choose_backbones
 from imgcluster.catalog import BACKBONES
 from imgcluster.config import FeaturesConfig
@@ -238,14 +239,14 @@ def test_a_layer_that_is_not_there_is_told_before_any_download(tmp_path: Path, p
 def test_an_image_that_memory_cannot_hold_is_a_failure(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = features_module.decode_image
+    decode = work_module.decode_image
 
     def short_of_memory(data: bytes) -> np.ndarray:
         if data == (pictures / "0002.jpg").read_bytes():
             raise MemoryError
         return decode(data)
 
-    monkeypatch.setattr(features_module, "decode_image", short_of_memory)
+    monkeypatch.setattr(work_module, "decode_image", short_of_memory)
     (failure,) = extracted(pictures, lite0(tmp_path / "s")).failures
     assert (failure.image.id, failure.reason) == ("0002.jpg", "does not fit into memory")
 

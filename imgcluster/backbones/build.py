@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imgcluster.backbones.choose import Choice
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with
 from imgcluster.catalog import Backbone
@@ -13,6 +12,8 @@ from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from imgcluster.backbones.choose import Choice
 
 REASON_LENGTH = 200
 

@@ -6,6 +6,7 @@ import logging
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from imgcluster.backbones.build import check_size
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 from imgcluster.catalog import BACKBONES, Backbone
@@ -29,11 +30,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Choice:
-    """A backbone, its layers, their pooling, weights and input; `fallback`: why it is not the one asked for."""
+    """A backbone, its layers, their pooling, weights and input; `fallback`: why it is not the one asked for.
+
+    Without a pooling, its layers give maps and tokens as they come.
+    """
 
     backbone: Backbone
     layers: tuple[str | int, ...]
-    pooling: str
+    pooling: str | None
     recipe: Recipe
     weights: Weights
     fallback: dict[str, str] | None = None
@@ -83,6 +87,7 @@ def _wanted(name: str, config: FeaturesConfig) -> Wanted:
         check_views(recipe)
     except ValueError as error:
         raise ConfigError(f"features.views: {error}") from None
+    check_size(backbone, recipe.side, layers)
     return Wanted(backbone, layers, recipe)
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from imgcluster.catalog import Backbone
@@ -48,6 +48,14 @@ def match_timm(pattern: str) -> list[Backbone]:
     _import_timm()
     found = [_config(name) for name in fnmatch.filter(_names(), pattern.removeprefix(PREFIX))]
     return [_row(config) for config in found if _is_square(config)]
+
+
+def recipe_of_timm(model: nn.Module) -> Recipe | None:
+    """Return how pictures become the input of a network of timm that somebody has built; of any other, None."""
+    values = getattr(model, "pretrained_cfg", None)
+    if not values or "crop_pct" not in values:
+        return None
+    return _recipe(SimpleNamespace(**{"crop_mode": "center", **values}))
 
 
 def timm_name(backbone: Backbone) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import nn
 
 from imgcluster.errors import ConfigError
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.hardware import DTYPES
+from imgcluster.runtimes.hardware import DTYPES, describe
+from imgcluster.runtimes.runtime import Blocks
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +27,21 @@ def auto_batch_size(device: torch.device, recipe: Recipe) -> int:
 
 
 class TorchRuntime:
-    """Callable: (n, n_views, side, side, 3) uint8 -> a list of (n, dim) float32, one for each layer of the network.
+    """A network of torch, (n, 3, side, side) -> a list of (n, dim), one for each layer.
 
-    The features of an image's views are averaged.
+    It is moved to the device and to the number format, unless it is there and somebody else's: `moved=False`.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, device: torch.device, precision: str) -> None:
+    name = "torch"
+    depth = 1
+
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, device: torch.device, precision: str, *, moved: bool = True
+    ) -> None:
+        self.device = describe(device)
         self._device = device
         self._dtype = DTYPES[precision]
-        self._network = network.to(device, self._dtype).to(memory_format=torch.channels_last)
+        self._network = network.to(device, self._dtype).to(memory_format=torch.channels_last) if moved else network
         self._scale = recipe.scale
         self._mean = self._channel_values(recipe.mean)
         self._std = self._channel_values(recipe.std)
@@ -49,7 +57,12 @@ class TorchRuntime:
         except RuntimeError:
             raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
 
-    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
+    def start(self, pixels: np.ndarray) -> Callable[[], Blocks]:
+        """Compute a batch, at once: torch uses all cores for it."""
+        blocks = self(pixels)
+        return lambda: blocks
+
+    def __call__(self, pixels: np.ndarray) -> Blocks:
         """Compute the features of a batch. When the GPU's memory runs out, goes on with half as many at a time."""
         while True:
             chunk = self._chunk or len(pixels)

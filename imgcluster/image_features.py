@@ -1,0 +1,116 @@
+"""Deep features as a transformer of scikit-learn: pictures in, a matrix out, at the head of a Pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from imgcluster.backbones import choose_backbones
+from imgcluster.config import FeaturesConfig, features_from_dict
+from imgcluster.features import extract_features
+from imgcluster.in_memory import build_runtime, find_batch_size, list_pictures, run_over
+from imgcluster.runtimes.torch_runtime import TorchRuntime
+from imgcluster.tables import ImageFile
+from imgcluster.transforms import join_blocks
+
+
+class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turns pictures into features: `make_pipeline(ImageFeatures(), KMeans(5)).fit_predict(paths)`.
+
+    The pictures are what `imgcluster.extract` takes: paths, PIL images, arrays, tensors. The parameters are the keys of
+    the config's section `features`; no other backbone ever stands in for the one asked for. With `store`, the features
+    of paths are kept in that folder, and are there when they are asked for again.
+
+    Fitting learns nothing but the length of a vector, `n_features_out_`. A picture that cannot be used raises
+    ImageError: there is no row that it could have.
+    """
+
+    def __init__(  # noqa: PLR0913 (parameters of an estimator are its constructor's)
+        self,
+        backbone: str = "efficientnet_lite0",
+        *,
+        layer: str | int | Sequence[str | int] | None = None,
+        pooling: str = "auto",
+        weights: str | os.PathLike[str] = "imagenet",
+        preprocess: str | Sequence[Any] = "backbone",
+        views: str = "center",
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        store: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.layer = layer
+        self.pooling = pooling
+        self.weights = weights
+        self.preprocess = preprocess
+        self.views = views
+        self.device = device
+        self.precision = precision
+        self.batch_size = batch_size
+        self.store = store
+
+    def fit(self, X: Any, y: Any = None) -> ImageFeatures:  # noqa: N803 (scikit-learn's name)
+        """Build the network, once. Raises ConfigError, WeightsError, WeightsUnavailable."""
+        config = self._config()
+        (choice,) = choose_backbones(config, progress=False)
+        self._recipe = choice.recipe
+        self._runtime = build_runtime(choice, config)
+        black = self._runtime.buffer((1, choice.recipe.n_views, choice.recipe.side, choice.recipe.side, 3))
+        self.n_features_out_ = sum(block.shape[1] for block in self._runtime(black))
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Return the features of pictures: (len(X), n_features_out_) float32. Raises ImageError."""
+        check_is_fitted(self)
+        items, config = list_pictures(_column(X)), self._config()
+        paths = [Path(item) for item in items if isinstance(item, str | os.PathLike)]
+        if self.store is not None and len(paths) == len(items):
+            images = [ImageFile(str(path), path) for path in paths]
+            return extract_features(images, config, on_error="stop", show=False).vectors
+        batch_size = find_batch_size(config, self._recipe)
+        return join_blocks(run_over(items, self._network, self._recipe, batch_size), l2=False, weights=None)
+
+    @property
+    def _network(self) -> TorchRuntime:
+        """The network; made again where it was not pickled along."""
+        if not hasattr(self, "_runtime"):
+            self.fit(None)
+        return self._runtime
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.n_features_out_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_runtime", None)  # half a gigabyte that can be made again
+        return state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_out_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.string = True
+        tags.no_validation = True
+        return tags
+
+    def _config(self) -> FeaturesConfig:
+        keys = {key: value for key, value in self.get_params(deep=False).items() if key != "store"}
+        store = {} if self.store is None else {"store": self.store}
+        return features_from_dict({**keys, "fallback": None, **store})
+
+
+def _column(images: Any) -> Any:
+    """Return the only column of a table, which a ColumnTransformer hands over."""
+    is_table = hasattr(images, "iloc") and images.ndim == 2 and images.shape[1] == 1
+    return images.iloc[:, 0] if is_table else images

@@ -1,0 +1,192 @@
+"""Pictures a program holds, arrays, tensors, PIL images or paths, to features: no config, no store, no files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from imgcluster.backbones import Choice, build_extractor, choose_backbones
+from imgcluster.backbones.captured import Pooled
+from imgcluster.backbones.timm_models import recipe_of_timm
+from imgcluster.backbones.watched import Watched
+from imgcluster.batches import read_batches
+from imgcluster.config import FeaturesConfig, features_from_dict
+from imgcluster.errors import ConfigError, ImageError
+from imgcluster.images import walk_images
+from imgcluster.picture_types import to_rgb
+from imgcluster.preprocess import prepare
+from imgcluster.progress import track
+from imgcluster.reading import read_image
+from imgcluster.recipes import STAGE, Recipe, recipe_of
+from imgcluster.runtimes.hardware import DTYPES, find_device, find_precision
+from imgcluster.runtimes.runtime import Runtime
+from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
+
+Layer = str | int
+Images = Any  # what `extract` takes; no type says it
+
+
+def extract(  # noqa: PLR0913 (one call says all)
+    images: Images,
+    backbone: str | nn.Module = "vgg16",
+    layers: Layer | Sequence[Layer] | None = None,
+    *,
+    pooling: str | None = "auto",
+    weights: str | os.PathLike[str] = "imagenet",
+    preprocess: str | Sequence[Any] = "backbone",
+    views: str = "center",
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    on_error: Literal["raise", "nan"] = "raise",
+    output: Literal["numpy", "torch"] = "numpy",
+    show: bool = False,
+) -> Any:
+    """Return the features of pictures, a row each, in their order.
+
+    images: a list of paths, PIL images, arrays (height, width[, 3 or 4]) and tensors (3, height, width), mixed as you
+    like; a folder; one picture; an array (n, height, width[, channels]) or a tensor (n, channels, height, width).
+    Colours are RGB or RGBA; integers are uint8 or uint16, floats are from 0 to 1.
+    backbone: a name that `imgcluster models` lists, or a module of your own, which is not changed, runs where it is,
+    and needs `preprocess` (timm's say it themselves).
+    layers: None, the default, or one: a matrix (n, dim) float32. A list of them: {layer: matrix}.
+    pooling: as `features.pooling`; None: maps and tokens as they come. The other keywords are those of the config; no
+    other backbone ever stands in. on_error: "nan" gives a picture that cannot be read a row of NaN.
+    output: arrays of numpy or tensors of torch, on the CPU.
+
+    Raises ConfigError, WeightsError, WeightsUnavailable; ImageError with the picture's number, if it cannot be used.
+    """
+    items = list_pictures(images)
+    asked = [layers] if isinstance(layers, str | int) else list(layers or ())
+    keys = {"preprocess": preprocess, "views": views, "device": device, "precision": precision}
+    config = features_from_dict(
+        {
+            **keys,
+            "layer": asked or None,
+            "batch_size": batch_size,
+            "fallback": None,
+            "pooling": pooling or "auto",
+            **({} if isinstance(backbone, nn.Module) else {"backbone": backbone, "weights": weights}),
+        }
+    )
+    if isinstance(backbone, nn.Module):
+        runtime, recipe = _own_runtime(backbone, asked, pooling, config)
+    else:
+        choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
+        runtime, recipe = build_runtime(choice, config), choice.recipe
+    blocks = run_over(items, runtime, recipe, find_batch_size(config, recipe), on_error, show)
+    found = blocks if output == "numpy" else [torch.from_numpy(block) for block in blocks]
+    return found[0] if layers is None or isinstance(layers, str | int) else dict(zip(asked, found, strict=True))
+
+
+def list_pictures(images: Images) -> list[Any]:
+    """Return the pictures in what a caller gave, as a list. Raises ImageError where there are none."""
+    items = _listed(images)
+    if not items:
+        raise ImageError("there are no images")
+    return items
+
+
+def _listed(images: Images) -> list[Any]:
+    if isinstance(images, str | os.PathLike):
+        path = Path(images)
+        return [image.path for image in walk_images(path)] if path.is_dir() else [path]
+    if isinstance(images, Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray) and images.dtype.kind in "biuf":
+        single = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3, 4))
+        return [images] if single else list(images)
+    if isinstance(images, torch.Tensor):
+        single = images.ndim == 2 or (images.ndim == 3 and images.shape[0] in (1, 3, 4))
+        return [images] if single else list(images)
+    if isinstance(images, Iterable):
+        return list(images)
+    raise ImageError(f"{type(images).__name__} is no images; give a list, a folder, an array or a tensor")
+
+
+def build_runtime(choice: Choice, config: FeaturesConfig) -> TorchRuntime:
+    """Build the network of a choice, on the device and in the precision of a config."""
+    device = find_device(config.device)
+    precision = find_precision(config.precision, device, choice.backbone)
+    return TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
+
+
+def find_batch_size(config: FeaturesConfig, recipe: Recipe) -> int:
+    """Return how many images are computed at a time."""
+    return auto_batch_size(find_device(config.device), recipe) if config.batch_size == "auto" else config.batch_size
+
+
+def _own_runtime(
+    model: nn.Module, layers: list[Layer], pooling: str | None, config: FeaturesConfig
+) -> tuple[TorchRuntime, Recipe]:
+    """Let a user's own module run where it is, in its own number format."""
+    if not layers:
+        raise ConfigError("layers: your own module has no default layer; name one, or a list of them")
+    recipe = _own_recipe(model, config)
+    values = next(model.parameters(), torch.zeros(1))
+    precision = {dtype: name for name, dtype in DTYPES.items()}.get(values.dtype)
+    if precision is None:
+        raise ConfigError(f"backbone: a module of {values.dtype} cannot be run; make it .float()")
+    network = Pooled(Watched(model, layers), layers, pooling)
+    return TorchRuntime(network, recipe, values.device, precision, moved=False), recipe
+
+
+def _own_recipe(model: nn.Module, config: FeaturesConfig) -> Recipe:
+    if isinstance(config.preprocess, tuple):
+        return replace(recipe_of(config.preprocess, STAGE), views=config.views)
+    if config.preprocess == "stage":
+        return replace(STAGE, views=config.views)
+    theirs = recipe_of_timm(model)
+    if theirs is None or config.preprocess != "backbone":
+        raise ConfigError(
+            f"preprocess: say how pixels become the input of {type(model).__name__}, such as "
+            '[{"resize": 256}, {"center_crop": 224}, {"normalize": "imagenet"}]'
+        )
+    return replace(theirs, views=config.views)
+
+
+def run_over(  # noqa: PLR0913, PLR0917
+    items: Sequence[Any],
+    runtime: Runtime,
+    recipe: Recipe,
+    batch_size: int,
+    on_error: str = "raise",
+    show: bool = False,
+) -> list[np.ndarray]:
+    """Return a block for each layer, (len(items), …) float32; `extract` says what the items may be."""
+    numbered = list(enumerate(items))
+    blocks: list[np.ndarray] = []
+    rows = 0
+    with track("features", len(items), "images", show=show) as advance:
+        for batch in read_batches(numbered, partial(_fill, recipe), recipe, min(batch_size, len(items)), runtime):
+            failed = [error is not None for error in batch.slots]
+            if any(failed) and on_error == "raise":
+                raise next(error for error in batch.slots if error is not None)
+            found = [block[: len(failed)] for block in runtime(batch.pixels)]
+            blocks = blocks or [np.empty((len(items), *block.shape[1:]), np.float32) for block in found]
+            for block, part in zip(blocks, found, strict=True):
+                block[rows : rows + len(failed)] = part
+                block[rows : rows + len(failed)][failed] = np.nan
+            rows += len(failed)
+            advance(len(failed))
+    return blocks
+
+
+def _fill(recipe: Recipe, pixels: np.ndarray, numbered: tuple[int, Any]) -> ImageError | None:
+    number, item = numbered
+    try:
+        is_path = isinstance(item, str | os.PathLike)
+        prepare(read_image(Path(item)) if is_path else to_rgb(item), recipe, pixels)
+    except ImageError as error:
+        name = f" ({os.fspath(item)!r})" if is_path else ""
+        return ImageError(f"image {number}{name}: {error}")
+    return None

@@ -1,0 +1,74 @@
+"""Pictures as other libraries hold them, arrays, tensors and PIL images, to (height, width, 3) RGB uint8."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from imgcluster.errors import ImageError
+from imgcluster.reading import over_white, to_uint8
+
+CHANNELS = (1, 3, 4)
+DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # one channel of more than eight bits
+
+
+def to_rgb(picture: Any) -> np.ndarray:
+    """Return a picture as (height, width, 3) RGB uint8, by the rules that files are read by.
+
+    picture: a PIL image; an array (height, width[, 1, 3 or 4]), RGB or RGBA; a tensor ([1, 3 or 4, ]height, width).
+    Integers are uint8 or uint16, floats and booleans from 0 to 1. Raises ImageError.
+    """
+    if isinstance(picture, Image.Image):
+        return _of_pillow(picture)
+    if hasattr(picture, "detach"):  # a tensor; torch itself is not needed for it
+        return _of_array(np.moveaxis(_of_tensor(picture), 0, -1))
+    if isinstance(picture, np.ndarray):
+        return _of_array(picture)
+    raise ImageError(f"a {type(picture).__name__} is no picture; allowed: a path, a PIL image, an array or a tensor")
+
+
+def _of_pillow(picture: Image.Image) -> np.ndarray:
+    try:
+        picture = ImageOps.exif_transpose(picture)
+    except OSError as error:  # Pillow reads the pixels only now
+        raise ImageError(f"cannot be decoded: {error}") from None
+    if picture.mode in DEEP_MODES:
+        values = np.asarray(picture)
+        deep = picture.mode.startswith("I;16") or (
+            values.min() >= 0 and values.max() < 2**16 and values.dtype.kind == "i"
+        )
+        return _three(to_uint8(values.astype(np.uint16) if deep else values)[..., None])
+    has_alpha = picture.has_transparency_data
+    return _of_array(np.asarray(picture.convert("RGBA" if has_alpha else "RGB")))
+
+
+def _of_tensor(picture: Any) -> np.ndarray:
+    values = picture.detach().cpu()
+    values = np.asarray((values.float() if values.is_floating_point() else values).numpy())
+    return values if values.ndim == 3 else values[None]
+
+
+def _of_array(values: np.ndarray) -> np.ndarray:
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or values.shape[-1] not in CHANNELS or not values.size:
+        raise ImageError(f"the shape {values.shape} is none of a picture: (height, width), or with 1, 3 or 4 channels")
+    return _three(_eight_bits(values))
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "bf":
+        if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
+            raise ImageError(f"floats are taken from 0 to 1, and these go from {values.min():g} to {values.max():g}")
+        return np.asarray((values.astype(np.float32) * 255).round(), dtype=np.uint8)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"{values.dtype} is no format of pictures; allowed: uint8, uint16, or floats from 0 to 1")
+    return to_uint8(values)
+
+
+def _three(values: np.ndarray) -> np.ndarray:
+    if values.shape[-1] == 4:
+        return over_white(values[..., :3], values[..., 3:])
+    return np.repeat(values, 3, axis=2) if values.shape[-1] == 1 else values

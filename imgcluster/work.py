@@ -1,0 +1,224 @@
+"""The images of a run that have no features yet: read, computed and written at the same time, each by its own threads.
+
+    readers -> batches -> the runtime, some of them in flight -> the writer -> the store
+
+The queues between them are bounded, so that memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from imgcluster.batches import Batch, read_batches
+from imgcluster.errors import ImageError
+from imgcluster.layer_stores import LayerStores
+from imgcluster.preprocess import prepare
+from imgcluster.progress import Advance, track
+from imgcluster.reading import decode_image, read_bytes
+from imgcluster.recipes import Recipe
+from imgcluster.runtimes.runtime import Blocks, Runtime
+from imgcluster.stopwatch import Stopwatch
+from imgcluster.store import ImageKey, image_key
+from imgcluster.tables import Failure, ImageFile
+
+SECONDS_BETWEEN_WRITES = 0.5  # so much of the work a kill can cost; each write is a shard, and waits for the disk
+QUEUED_BATCHES = 8
+NOT_FINITE = "its features are not finite (NaN or infinity)"
+
+
+class Work:
+    """What has become of each image so far: its key in the store, or its failure, or neither yet."""
+
+    def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
+        self._images = images
+        self._store = store
+        self._on_error = on_error
+        self.stopwatch = Stopwatch()
+        self.keys: dict[ImageFile, ImageKey] = {}
+        self.failures: dict[ImageFile, Failure] = {}
+        self.computed = 0
+        for image in images:
+            if (key := _stamp(image.path)) is not None and store.find(key):
+                self.keys[image] = key
+        self.todo = [image for image in images if image not in self.keys]
+
+    @property
+    def reused(self) -> int:
+        """How many vectors were in the store already."""
+        return len(self.keys) - self.computed
+
+    @property
+    def readable(self) -> list[ImageFile]:
+        """The images that have vectors in the store, in their order."""
+        return [image for image in self._images if image in self.keys]
+
+    def do(self, runtime: Runtime, recipe: Recipe, batch_size: int, show: bool) -> None:
+        """Compute what is to do. Raises ImageError with `on_error="stop"`, and what the store or the network raise."""
+        fill = partial(_fill, recipe, self._store, self.stopwatch)
+        with track("features", len(self.todo), "images", show=show) as advance, _Writer(self, advance) as writer:
+            in_flight: deque[tuple[Batch[_Slot], Callable[[], Blocks]]] = deque()
+            batches = read_batches(self.todo, fill, recipe, batch_size, runtime)
+            try:
+                while (batch := self._next(batches)) is not None:
+                    in_flight.append((batch, self._start(batch, runtime)))
+                    if len(in_flight) >= runtime.depth:
+                        writer.put(*self._finish(*in_flight.popleft()))
+                while in_flight:
+                    writer.put(*self._finish(*in_flight.popleft()))
+            finally:
+                batches.close()
+
+    def _next(self, batches: Any) -> Batch[_Slot] | None:
+        with self.stopwatch.timed("waiting for images"):
+            return next(batches, None)
+
+    def _start(self, batch: Batch[_Slot], runtime: Runtime) -> Callable[[], Blocks]:
+        if not any(slot.is_fresh for slot in batch.slots):
+            return list
+        with self.stopwatch.timed("network"):
+            return runtime.start(batch.pixels)
+
+    def _finish(self, batch: Batch[_Slot], result: Callable[[], Blocks]) -> tuple[list[_Slot], Blocks]:
+        with self.stopwatch.timed("network"):
+            return batch.slots, result()
+
+    def keep(self, slots: list[_Slot], rows: Blocks) -> None:
+        """Put a batch's vectors into the store, and its failures on record. Called by the writer alone."""
+        blocks_of: dict[ImageFile, list[np.ndarray]] = {}
+        for row, slot in enumerate(slots):
+            blocks = [block[row] for block in rows] if slot.is_fresh else []
+            if slot.reason is not None:
+                self._fail(slot.image, slot.reason)
+            elif not all(np.isfinite(block).all() for block in blocks):
+                self._fail(slot.image, NOT_FINITE)
+            elif slot.key is not None:  # without blocks: the bytes of an image that was moved or renamed
+                blocks_of[slot.image] = blocks or [block[0] for block in self._store.vectors([slot.key])]
+        keys = {slot.image: slot.key for slot in slots if slot.key is not None}
+        if blocks_of:
+            blocks = [np.stack(parts) for parts in zip(*blocks_of.values(), strict=True)]
+            self._store.append([keys[image] for image in blocks_of], blocks)
+        self.keys.update({image: keys[image] for image in blocks_of})
+        self.computed += sum(slot.is_fresh and slot.image in blocks_of for slot in slots)
+
+    def _fail(self, image: ImageFile, reason: str) -> None:
+        if self._on_error == "stop":
+            raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
+        self.failures[image] = Failure(image, reason)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """What became of one image: pixels in the batch, bytes the store knows already, or a reason why neither."""
+
+    image: ImageFile
+    key: ImageKey | None = None
+    known: bool = False
+    reason: str | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the network has to see it."""
+        return self.key is not None and not self.known
+
+
+def _fill(recipe: Recipe, store: LayerStores, stopwatch: Stopwatch, pixels: np.ndarray, image: ImageFile) -> _Slot:
+    try:
+        with stopwatch.timed("reading files"):
+            data, status = read_bytes(image.path)
+            key = image_key(image.path, status, data)
+        if store.find(key):
+            return _Slot(image, key, known=True)
+        with stopwatch.timed("decoding"):
+            picture = decode_image(data)
+        with stopwatch.timed("cropping and resizing"):
+            prepare(picture, recipe, pixels)
+    except ImageError as error:
+        return _Slot(image, reason=str(error))
+    except MemoryError:
+        return _Slot(image, reason="does not fit into memory")
+    return _Slot(image, key)
+
+
+def _stamp(path: Path) -> ImageKey | None:
+    try:
+        return image_key(path, path.stat())
+    except (OSError, ValueError):
+        return None  # reading it will tell why
+
+
+class _Writer:
+    """A thread that keeps batches, several together where they come quickly.
+
+    What goes wrong there is raised by the next `put`, or by the end of the `with`.
+    """
+
+    def __init__(self, work: Work, advance: Advance) -> None:
+        self._work = work
+        self._advance = advance
+        self._queue: queue.Queue[tuple[list[_Slot], Blocks] | None] = queue.Queue(QUEUED_BATCHES)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._write_all, name="imgcluster-writer", daemon=True)
+
+    def put(self, slots: list[_Slot], rows: Blocks) -> None:
+        """Hand over a batch; waits where the disk is behind."""
+        with self._work.stopwatch.timed("waiting for the disk"):
+            self._queue.put((slots, rows))
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> _Writer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None and error is not self._error:
+            raise self._error
+
+    def _write_all(self) -> None:
+        held: list[tuple[list[_Slot], Blocks]] = []
+        written, ended = time.monotonic(), False
+        while not ended:
+            try:
+                batch = self._queue.get(timeout=SECONDS_BETWEEN_WRITES)
+                ended = batch is None
+                held += [batch] if batch is not None else []
+            except queue.Empty:
+                pass
+            if ended or time.monotonic() - written >= SECONDS_BETWEEN_WRITES:
+                self._write(held)
+                held, written = [], time.monotonic()
+
+    def _write(self, held: list[tuple[list[_Slot], Blocks]]) -> None:
+        if self._error is not None or not held:
+            return  # after an error the queue is still emptied: whoever puts must not wait for ever
+        slots = [slot for some, _ in held for slot in some]
+        try:
+            with self._work.stopwatch.timed("writing"):
+                self._work.keep(slots, _one_after_the_other(held))
+        except BaseException as error:
+            self._error = error
+        self._advance(len(slots))
+
+
+def _one_after_the_other(held: list[tuple[list[_Slot], Blocks]]) -> Blocks:
+    """Join batches' blocks; a batch without any, because nothing of it was computed, has rows nobody looks at."""
+    layers = next((rows for _, rows in held if rows), [])
+    blanks = [np.zeros_like(block) for block in layers]
+    return [
+        np.concatenate([(rows or blanks)[layer][: len(slots)] for slots, rows in held]) for layer in range(len(layers))
+    ]
