@@ -260,24 +260,22 @@ SMALL_DENSENET = {"growth_rate": 4, "block_config": (1, 1), "num_init_features":
 SMALL_VIT = {"image_size": 64, "patch_size": 32, "num_layers": 1, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 8}
 
 
-def known_fault(*case: object, reason: str) -> object:
-    """A case that fails until the package is mended; then the mark must go."""
-    return pytest.param(*case, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
-
-
 @pytest.mark.parametrize(
     ("make", "layer"),
     [
         (lambda: DenseNet(**SMALL_DENSENET), "features.norm5"),  # a function works in its place, no module
         (Branching, "block.norm"),
-        known_fault(Branching, "block", reason="a block that cannot be traced gives what its last module gives"),
-        known_fault(
-            lambda: VisionTransformer(**SMALL_VIT),
-            "encoder.layers.encoder_layer_0.ln_1",
-            reason="torchvision calls the module ln_1 `ln`, and the module ln_2 `ln_1`",
-        ),
+        (Branching, "block"),
+        (lambda: VisionTransformer(**SMALL_VIT), "encoder.layers.encoder_layer_0.ln_1"),
+        (lambda: VisionTransformer(**SMALL_VIT), "encoder.layers.encoder_layer_0.ln_2"),
     ],
-    ids=["overwritten by a function", "overwritten by an operator", "block", "number at the end"],
+    ids=[
+        "overwritten by a function",
+        "overwritten by an operator",
+        "block",
+        "number 1 at the end",
+        "number 2 at the end",
+    ],
 )
 @torch.no_grad()
 def test_a_module_gives_what_a_hook_on_it_sees(make: Callable[[], nn.Module], layer: str) -> None:

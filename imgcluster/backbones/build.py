@@ -39,7 +39,8 @@ def capture(model: nn.Module, layers: Sequence[str | int], network: str) -> nn.M
     from imgcluster.backbones.captured import Captured, Hooked, traced
 
     known = layers_of(model)
-    nodes = [known.find(layer, network) for layer in layers]
+    names = [known.find(layer, network) for layer in layers]
+    nodes = [known.graph.get(name, name) for name in names]
     body = traced(model, nodes) if known.traced else Hooked(model, nodes)
     return Captured(body, nodes, [known.is_predictions(layer) for layer in layers]).eval()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from imgcluster.backbones.networks import empty_network
@@ -21,6 +21,7 @@ EFFICIENTNET_LITE_ALIASES = {"avgpool": "_avg_pooling"}
 KERAS_FULLY_CONNECTED = {"fc1": "relu6", "fc2": "relu7"}
 LOGITS = "logits"
 PREDICTIONS = "predictions"  # Keras's name for the softmax of the logits, which is no node of its own
+NUMBERED = re.compile(r"_\d+$")
 NEGATIVE = re.compile(r"-[1-9]\d*")
 
 
@@ -29,11 +30,15 @@ class Layers:
     """What can be asked of a network: its nodes in the order in which they are computed, and other names for them.
 
     `traced` says whether every step of the forward pass is a node, or only the modules: some networks branch on values.
+    graph: what torchvision's graph calls the nodes that it calls otherwise. blocks: modules with others inside, where
+    they can be asked for themselves; in a graph, a block is what it ends with.
     """
 
     nodes: list[str]
     aliases: dict[str, str]
     traced: bool
+    graph: dict[str, str] = field(default_factory=dict)
+    blocks: tuple[str, ...] = ()
 
     def find(self, layer: str | int, network: str) -> str:
         """Return the node a name stands for. Raises ConfigError with the nearest names."""
@@ -41,6 +46,8 @@ class Layers:
             return node
         if NEGATIVE.fullmatch(str(layer)) and -int(layer) <= len(self.nodes):
             return self.nodes[int(layer)]
+        if str(layer) in self.blocks:
+            return str(layer)
         if inside := [node for node in self.nodes if node.startswith(f"{layer}.")]:  # a block: what it ends with
             return inside[-1]
         hint = nearest(str(layer), [*self.aliases, *self.nodes])
@@ -69,15 +76,39 @@ def layers_of(model: nn.Module) -> Layers:
     from torch.fx.proxy import TraceError
     from torchvision.models.feature_extraction import get_graph_node_names
 
+    was_training = model.training
     try:
-        nodes, traced = get_graph_node_names(model, suppress_diff_warning=True)[1][1:], True  # the first is the input
+        trained, evaluated = get_graph_node_names(model, suppress_diff_warning=True)
+        both = set(trained)  # create_feature_extractor wants a node in both of its graphs
+        nodes, traced = [node for node in evaluated[1:] if node in both], True  # the first is the input
     except (TraceError, TypeError, RuntimeError, ValueError):
+        model.train(was_training)  # where tracing has left off
         nodes, traced = [name for name, module in model.named_modules() if name and not list(module.children())], False
+    graph = _renamed(model) if traced else {}
+    names = {node: name for name, node in graph.items()}
+    nodes = [names.get(node, node) for node in nodes]
     theirs = {name: node for name, node in _aliases(model).items() if node in nodes}
     if hasattr(model, "pretrained_cfg"):
         theirs |= timm_aliases(model, nodes)
     classes = {} if (logits := _logits(model, nodes, traced)) is None else {LOGITS: logits, PREDICTIONS: logits}
-    return Layers(nodes, {**classes, **theirs}, traced)
+    blocks = () if traced else tuple(name for name, module in model.named_modules() if name and list(module.children()))
+    return Layers(nodes, {**classes, **theirs}, traced, graph, blocks)
+
+
+def _renamed(model: nn.Module) -> dict[str, str]:
+    """Return {module: node} where torchvision's graph calls a module by another name.
+
+    It numbers what has the same name anew, and takes `ln_1` and `ln_2` for two of the name `ln`: they become `ln` and
+    `ln_1`. In the graph of a ViT, `ln_1` would so mean the second of its modules.
+    """
+    from torchvision.models.feature_extraction import NodePathTracer, _set_default_tracer_kwargs
+
+    if not any(NUMBERED.search(name) for name, module in model.named_modules() if not list(module.children())):
+        return {}
+    tracer = NodePathTracer(**_set_default_tracer_kwargs(None))
+    calls = [node for node in tracer.trace(model).nodes if node.op == "call_module"]
+    first = {str(node.target): tracer.node_to_qualname[node] for node in reversed(calls)}
+    return {target: node for target, node in first.items() if target != node}
 
 
 def _logits(model: nn.Module, nodes: list[str], traced: bool) -> str | None:
