@@ -110,10 +110,12 @@ class FeaturesConfig(_Section):
     device: Device = Field(
         default="auto", description="where the network runs; auto: the GPU where there is one", examples=["cuda:1"]
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = Field(
         default="auto", description="number format of the computation; auto: bf16 where the hardware speeds it up"
     )
-    runtime: Literal["auto", "torch"] = Field(default="auto", description="what executes the network")
+    runtime: Literal["auto", "torch", "torch_compile", "openvino"] = Field(
+        default="auto", description="what executes the network; auto: openvino on a CPU where it can, else torch"
+    )
     batch_size: Literal["auto"] | Count = Field(default="auto", description="images computed at a time", examples=[64])
     store: PathText = Field(default="outputs/features", description="folder of features kept between runs")
     file: FeaturesFile | None = Field(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from imgcluster.files import write_whole
+from imgcluster.files import cache_folder, write_whole
 
 _CHUNK = 1 << 20
 _REMEMBERED = 64  # the latest so many files: more than anybody keeps weights
@@ -45,12 +44,7 @@ def _stamp(path: Path) -> list[int]:
 
 
 def _cache_file() -> Path:
-    """Where verdicts are kept. RuntimeError where nobody has a home."""
-    if folder := os.environ.get("IMGCLUSTER_CACHE"):
-        return Path(folder) / "digests.json"
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        return Path(folder) / "imgcluster" / "digests.json"
-    return Path.home() / ".cache" / "imgcluster" / "digests.json"
+    return cache_folder() / "digests.json"
 
 
 def _remembered() -> dict[str, Any]:

@@ -9,14 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from imgcluster.backbones import Choice, build_extractor, choose_backbones
+from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
+from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
 from imgcluster.feature_files import features_from_file
 from imgcluster.layer_stores import LayerStores
-from imgcluster.reading import RULES
-from imgcluster.runtimes.hardware import describe, find_device, find_precision
-from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
+from imgcluster.runtimes.openvino_runtime import Unsupported
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
@@ -60,20 +59,29 @@ class _Part:
 
 
 def _extracted(images: list[ImageFile], choice: Choice, config: FeaturesConfig, on_error: str, show: bool) -> _Part:
-    device = find_device(config.device)
-    precision = find_precision(config.precision, device, choice.backbone)
-    numerics = {"precision": precision, "runtime": "torch", "reading": RULES}
-    with LayerStores(Path(config.store), [{**shaped_by, **numerics} for shaped_by in choice.shaped_by()]) as store:
+    plan = plan_for(choice, config)
+    try:
+        return _extracted_as_planned(images, choice, plan, config, on_error, show)
+    except Unsupported as error:
+        return _extracted_as_planned(images, choice, on_torch(choice, plan, config, error), config, on_error, show)
+
+
+def _extracted_as_planned(  # noqa: PLR0913, PLR0917
+    images: list[ImageFile], choice: Choice, plan: Plan, config: FeaturesConfig, on_error: str, show: bool
+) -> _Part:
+    with LayerStores(Path(config.store), plan.shapes(choice)) as store:
         work = Work(images, store, on_error)
+        device = str(plan.device)
         if work.todo:
             # Built only now: with everything in the store, the network is not needed.
-            runtime = TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
-            auto = config.batch_size == "auto"
-            batch_size = auto_batch_size(device, choice.recipe) if auto else int(config.batch_size)
-            work.do(runtime, choice.recipe, batch_size, show)
+            with work.stopwatch.timed("building the network"):
+                runtime = build_runtime(choice, plan)
+            device = runtime.device
+            work.do(runtime, choice.recipe, plan.batch_size, show)
         readable = work.readable
-        blocks = store.vectors([work.keys[image] for image in readable])
-        return _Part(readable, blocks, work.failures, _origin(choice, describe(device), precision, store, work))
+        with work.stopwatch.timed("gathering"):
+            blocks = store.vectors([work.keys[image] for image in readable])
+        return _Part(readable, blocks, work.failures, _origin(choice, device, plan, store, work))
 
 
 def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig) -> Features:
@@ -97,7 +105,7 @@ def _check_weights(config: FeaturesConfig, choices: list[Choice]) -> None:
         raise ConfigError(f"features.block_weights: {len(weights)} factors for {layers} layers")
 
 
-def _origin(choice: Choice, device: str, precision: str, store: LayerStores, work: Work) -> Origin:
+def _origin(choice: Choice, device: str, plan: Plan, store: LayerStores, work: Work) -> Origin:
     return Origin(
         backbone=choice.backbone.name,
         layer="+".join(map(str, choice.layers)),
@@ -109,10 +117,11 @@ def _origin(choice: Choice, device: str, precision: str, store: LayerStores, wor
         licence=choice.backbone.licence,
         fallback=choice.fallback,
         device=device,
-        precision=precision,
-        runtime="torch",
+        precision=plan.precision,
+        runtime=plan.runtime,
         fingerprint="+".join(store.fingerprints),
         stores=[str(folder) for folder in store.folders],
         computed=work.computed,
         reused=work.reused,
+        seconds={stage: round(spent, 3) for stage, spent in work.stopwatch.seconds.items()},
     )

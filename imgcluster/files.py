@@ -38,3 +38,12 @@ def remove_temporary(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         for path in folder.glob(f"{name}.[0-9]*.tmp"):
             path.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for what can be made again. RuntimeError where nobody has a home."""
+    if folder := os.environ.get("IMGCLUSTER_CACHE"):
+        return Path(folder).expanduser()
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "imgcluster"
+    return Path.home() / ".cache" / "imgcluster"

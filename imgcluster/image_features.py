@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from imgcluster.backbones import choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.features import extract_features
-from imgcluster.in_memory import build_runtime, find_batch_size, list_pictures, run_over
-from imgcluster.runtimes.torch_runtime import TorchRuntime
+from imgcluster.in_memory import build_planned, list_pictures, run_over
+from imgcluster.runtimes.runtime import Runtime
 from imgcluster.tables import ImageFile
 from imgcluster.transforms import join_blocks
 
@@ -61,8 +61,10 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         config = self._config()
         (choice,) = choose_backbones(config, progress=False)
         self._recipe = choice.recipe
-        self._runtime = build_runtime(choice, config)
-        black = self._runtime.buffer((1, choice.recipe.n_views, choice.recipe.side, choice.recipe.side, 3))
+        self._runtime, self._batch_size = build_planned(choice, config)
+        black = self._runtime.buffer(
+            (self._batch_size, choice.recipe.n_views, choice.recipe.side, choice.recipe.side, 3)
+        )
         self.n_features_out_ = sum(block.shape[1] for block in self._runtime(black))
         return self
 
@@ -74,11 +76,11 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if self.store is not None and len(paths) == len(items):
             images = [ImageFile(str(path), path) for path in paths]
             return extract_features(images, config, on_error="stop", show=False).vectors
-        batch_size = find_batch_size(config, self._recipe)
-        return join_blocks(run_over(items, self._network, self._recipe, batch_size), l2=False, weights=None)
+        blocks = run_over(items, self._network, self._recipe, self._batch_size)
+        return join_blocks(blocks, l2=False, weights=None)
 
     @property
-    def _network(self) -> TorchRuntime:
+    def _network(self) -> Runtime:
         """The network; made again where it was not pickled along."""
         if not hasattr(self, "_runtime"):
             self.fit(None)

@@ -14,20 +14,22 @@ import torch
 from PIL import Image
 from torch import nn
 
-from imgcluster.backbones import Choice, build_extractor, choose_backbones
+from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.backbones.captured import Pooled
 from imgcluster.backbones.timm_models import recipe_of_timm
 from imgcluster.backbones.watched import Watched
 from imgcluster.batches import read_batches
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.execution import build_runtime, on_torch, plan_for
 from imgcluster.images import walk_images
 from imgcluster.picture_types import to_rgb
 from imgcluster.preprocess import prepare
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, Recipe, recipe_of
-from imgcluster.runtimes.hardware import DTYPES, find_device, find_precision
+from imgcluster.runtimes.hardware import DTYPES
+from imgcluster.runtimes.openvino_runtime import Unsupported
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 
@@ -79,11 +81,14 @@ def extract(  # noqa: PLR0913 (one call says all)
         }
     )
     if isinstance(backbone, nn.Module):
-        runtime, recipe = _own_runtime(backbone, asked, pooling, config)
+        own, recipe = _own_runtime(backbone, asked, pooling, config)
+        runtime: Runtime = own
+        size = auto_batch_size(own.torch_device, recipe) if config.batch_size == "auto" else config.batch_size
     else:
         choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
-        runtime, recipe = build_runtime(choice, config), choice.recipe
-    blocks = run_over(items, runtime, recipe, find_batch_size(config, recipe), on_error, show)
+        runtime, size = build_planned(choice, config)
+        recipe = choice.recipe
+    blocks = run_over(items, runtime, recipe, size, on_error, show)
     found = blocks if output == "numpy" else [torch.from_numpy(block) for block in blocks]
     return found[0] if layers is None or isinstance(layers, str | int) else dict(zip(asked, found, strict=True))
 
@@ -113,16 +118,14 @@ def _listed(images: Images) -> list[Any]:
     raise ImageError(f"{type(images).__name__} is no images; give a list, a folder, an array or a tensor")
 
 
-def build_runtime(choice: Choice, config: FeaturesConfig) -> TorchRuntime:
-    """Build the network of a choice, on the device and in the precision of a config."""
-    device = find_device(config.device)
-    precision = find_precision(config.precision, device, choice.backbone)
-    return TorchRuntime(build_extractor(choice), choice.recipe, device, precision)
-
-
-def find_batch_size(config: FeaturesConfig, recipe: Recipe) -> int:
-    """Return how many images are computed at a time."""
-    return auto_batch_size(find_device(config.device), recipe) if config.batch_size == "auto" else config.batch_size
+def build_planned(choice: Choice, config: FeaturesConfig) -> tuple[Runtime, int]:
+    """Build the network of a choice as a config says; returns it, and the number of images it takes at a time."""
+    plan = plan_for(choice, config)
+    try:
+        return build_runtime(choice, plan), plan.batch_size
+    except Unsupported as error:
+        plan = on_torch(choice, plan, config, error)
+        return build_runtime(choice, plan), plan.batch_size
 
 
 def _own_runtime(
@@ -167,7 +170,7 @@ def run_over(  # noqa: PLR0913, PLR0917
     blocks: list[np.ndarray] = []
     rows = 0
     with track("features", len(items), "images", show=show) as advance:
-        for batch in read_batches(numbered, partial(_fill, recipe), recipe, min(batch_size, len(items)), runtime):
+        for batch in read_batches(numbered, partial(_fill, recipe), recipe, batch_size, runtime):
             failed = [error is not None for error in batch.slots]
             if any(failed) and on_error == "raise":
                 raise next(error for error in batch.slots if error is not None)

@@ -32,7 +32,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Origin:
-    """How one backbone's features were made, and from where they came. `computed` and `reused` count vectors."""
+    """How one backbone's features were made, and from where they came. `computed` and `reused` count vectors.
+
+    seconds: by stage, those of all threads added up.
+    """
 
     backbone: str
     layer: str
@@ -50,6 +53,7 @@ class Origin:
     stores: list[str]
     computed: int
     reused: int
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,20 @@ ROOT = Path(__file__).parent.parent
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 
 
+@pytest.fixture(scope="session")
+def _converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("openvino")
+
+
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the caches of whoever runs it, and none waits for a network."""
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, _converted: Path) -> None:
+    """No test reads or writes the caches of whoever runs it, and none waits for a network.
+
+    Networks that were converted are shared by all: each takes seconds.
+    """
     home = tmp_path_factory.mktemp("home")
+    (home / "cache").mkdir()
+    (home / "cache" / "openvino").symlink_to(_converted)
     monkeypatch.setenv("IMGCLUSTER_CACHE", str(home / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(home / "torch"))
     monkeypatch.setenv("HF_HOME", str(home / "huggingface"))

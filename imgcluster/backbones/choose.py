@@ -80,8 +80,10 @@ def check_backbones(config: FeaturesConfig) -> list[Wanted]:
 
 def _wanted(name: str, config: FeaturesConfig) -> Wanted:
     backbone = find_backbone(name)
-    layers = config.layers_of(name) or (backbone.default_layer,)
-    check_layers(backbone, layers)
+    asked = config.layers_of(name)
+    if asked:
+        check_layers(backbone, asked)
+    layers = asked or (backbone.default_layer,)
     recipe = find_recipe(config.preprocess, backbone, config.views)
     try:
         check_views(recipe)

@@ -7,7 +7,8 @@ import torch
 from imgcluster.catalog import Backbone
 from imgcluster.errors import ConfigError
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+OF_GPUS = ("fp16", "tf32")
 
 
 def find_device(name: str) -> torch.device:
@@ -23,14 +24,14 @@ def find_device(name: str) -> torch.device:
 
 
 def find_precision(name: str, device: torch.device, backbone: Backbone) -> str:
-    """Return fp32, bf16 or fp16; `auto` is bf16 where the hardware speeds it up and the backbone bears it.
+    """Return a number format's name; `auto` is bf16 where the hardware speeds it up and the backbone bears it.
 
     Raises ConfigError where the device cannot compute in it.
     """
     if name == "auto":
         return "bf16" if backbone.bf16 and _quick_bf16(device) else "fp32"
-    if name == "fp16" and device.type == "cpu":
-        raise ConfigError("features.precision: fp16 needs a GPU; allowed on the CPU: auto, fp32, bf16")
+    if name in OF_GPUS and device.type == "cpu":
+        raise ConfigError(f"features.precision: {name} needs a GPU; allowed on the CPU: auto, fp32, bf16")
     return name
 
 

@@ -36,24 +36,32 @@ class TorchRuntime:
     depth = 1
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, device: torch.device, precision: str, *, moved: bool = True
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        precision: str,
+        *,
+        moved: bool = True,
     ) -> None:
         self.device = describe(device)
-        self._device = device
+        self.torch_device = device
         self._dtype = DTYPES[precision]
+        self._recipe = recipe
         self._network = network.to(device, self._dtype).to(memory_format=torch.channels_last) if moved else network
-        self._scale = recipe.scale
-        self._mean = self._channel_values(recipe.mean)
-        self._std = self._channel_values(recipe.std)
         self._chunk: int | None = None
-        if device.type == "cuda" and precision == "fp32":  # TF32 keeps 10 bits of what was asked for in full
-            torch.backends.cudnn.allow_tf32 = False
-            torch.backends.cuda.matmul.allow_tf32 = False
+        if device.type == "cuda":  # TF32 keeps 10 bits of what was asked for in full
+            torch.backends.cudnn.allow_tf32 = precision == "tf32"
+            torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+    def compile(self) -> None:
+        """Let torch compile the network when it is first called; it takes a C++ compiler, and a minute or so."""
+        self._network.compile(dynamic=False)
 
     def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return an array of uint8 for batches, in memory from which the device copies quickly."""
         try:
-            return torch.zeros(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda").numpy()
+            return torch.zeros(shape, dtype=torch.uint8, pin_memory=self.torch_device.type == "cuda").numpy()
         except RuntimeError:
             raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
 
@@ -63,29 +71,38 @@ class TorchRuntime:
         return lambda: blocks
 
     def __call__(self, pixels: np.ndarray) -> Blocks:
-        """Compute the features of a batch. When the GPU's memory runs out, goes on with half as many at a time."""
+        """Compute the features of a batch. When the memory runs out, goes on with half as many at a time."""
         while True:
             chunk = self._chunk or len(pixels)
             try:
                 parts = [self._run(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk)]
                 return [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
-            except torch.OutOfMemoryError:
-                if chunk == 1:
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if chunk == 1 or not _is_out_of_memory(error):
                     raise
             self._chunk = chunk // 2
-            torch.cuda.empty_cache()
-            logger.warning("GPU memory ran out: going on with %d images at a time instead of %d", self._chunk, chunk)
+            if self.torch_device.type == "cuda":
+                torch.cuda.empty_cache()
+            logger.warning("memory ran out: going on with %d images at a time instead of %d", self._chunk, chunk)
 
     @torch.inference_mode()
     def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
         images, views = pixels.shape[:2]
-        batch = torch.from_numpy(pixels).flatten(0, 1).to(self._device, non_blocking=True)
-        values = batch.permute(0, 3, 1, 2).float()  # a view: channels last in memory already
-        values = values.div_(self._scale).sub_(self._mean).div_(self._std)
-        blocks = [block.float() for block in self._network(values.to(self._dtype))]
+        batch = torch.from_numpy(pixels).flatten(0, 1).to(self.torch_device, non_blocking=True)
+        blocks = [block.float() for block in self._network(scaled(batch, self._recipe).to(self._dtype))]
         if views > 1:
             blocks = [block.unflatten(0, (images, views)).mean(dim=1) for block in blocks]
         return [np.asarray(block.cpu().numpy()) for block in blocks]
 
-    def _channel_values(self, values: tuple[float, float, float]) -> torch.Tensor:
-        return torch.tensor(values, device=self._device).view(1, 3, 1, 1)
+
+def scaled(pixels: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Return pixels, (n, side, side, 3) uint8, as a network takes them: (n, 3, side, side) float32, channels last."""
+    mean, std = (torch.tensor(values, device=pixels.device).view(1, 3, 1, 1) for values in (recipe.mean, recipe.std))
+    values = pixels.permute(0, 3, 1, 2).float()  # a view: channels last in memory already
+    return values.div_(recipe.scale).sub_(mean).div_(std)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell memory that ran out from other errors: on the CPU, torch has only words for it."""
+    told = any(words in str(error) for words in ("not enough memory", "can't allocate memory"))
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -1,0 +1,252 @@
+"""OpenVINO against torch: the same features, whatever the batch; what it cannot do falls to torch; nothing is sent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from imgcluster import execution
+from imgcluster.backbones import build_extractor, choose_backbones
+from imgcluster.config import FeaturesConfig
+from imgcluster.errors import ConfigError
+from imgcluster.features import extract_features
+from imgcluster.images import walk_images
+from imgcluster.preprocess import prepare
+from imgcluster.reading import read_image
+from imgcluster.runtimes import openvino_runtime
+from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime, Unsupported
+from imgcluster.runtimes.torch_runtime import TorchRuntime
+from imgcluster.tables import Features
+
+from .conftest import ROOT, write_pictures
+
+FRAMES = sorted((ROOT / "data/stage/test").glob("*.jpg"))[::10]
+SMALL_VGG = {"backbone": "vgg16", "weights": "random", "preprocess": [{"squash": 64}, {"normalize": "imagenet"}]}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IMGCLUSTER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "openvino"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    write_pictures(tmp_path / "pictures", range(7))
+    return tmp_path / "pictures"
+
+
+def extracted(folder: Path, store: Path, **keys: Any) -> Features:
+    config = FeaturesConfig(**{"backbone": "efficientnet_lite0", "precision": "fp32", **keys}, store=str(store))
+    return extract_features(walk_images(folder), config, show=False)
+
+
+def runtimes(precision: str, batch_size: int = 4, **keys: Any) -> tuple[OpenVinoRuntime, TorchRuntime, np.ndarray]:
+    """Both runtimes, and the stage frames as their pixels."""
+    choice = choose_backbones(FeaturesConfig(**keys))[0]
+    network = build_extractor(choice)
+    ours = OpenVinoRuntime(lambda: network, execution._network_of(choice), choice.recipe, precision, batch_size)
+    side = choice.recipe.side
+    pixels = np.zeros((len(FRAMES), choice.recipe.n_views, side, side, 3), np.uint8)
+    for out, path in zip(pixels, FRAMES, strict=True):
+        prepare(read_image(path), choice.recipe, out)
+    return ours, TorchRuntime(network, choice.recipe, torch.device("cpu"), "fp32"), pixels
+
+
+def cosines(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    return (found * wanted).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(wanted, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("keys", "precision", "least"),
+    [
+        ({"backbone": "efficientnet_lite0"}, "fp32", 0.9999),
+        ({"backbone": "efficientnet_lite0", "views": "flip"}, "fp32", 0.9999),
+        ({"backbone": "efficientnet_lite0", "layer": ("_blocks.4.add", "avgpool", "predictions")}, "fp32", 0.9999),
+        (SMALL_VGG, "fp32", 0.9999),
+        (SMALL_VGG, "bf16", 0.999),
+    ],
+)
+def test_features_are_torchs(keys: dict[str, Any], precision: str, least: float) -> None:
+    ours, torchs, pixels = runtimes(precision, **keys)
+    wanted = torchs(pixels)
+    found = [ours(pixels[start : start + 4]) for start in range(0, len(pixels), 4)]
+    assert len(wanted) == len(found[0]) == len(keys.get("layer", "x"))
+    for layer, block in enumerate(wanted):
+        together = np.concatenate([blocks[layer] for blocks in found])
+        assert together.shape == block.shape
+        assert cosines(together, block).min() >= least
+
+
+@pytest.mark.parametrize("pooling", ["max", "gem", "rmac", "spp", "flatten"])
+def test_every_pooling_is_torchs(pooling: str) -> None:
+    steps = [{"squash": 64}, {"normalize": "backbone"}]
+    keys = {"backbone": "efficientnet_lite0", "layer": "_blocks.0._bn2", "preprocess": steps}
+    ours, torchs, pixels = runtimes("fp32", **keys, pooling=pooling)
+    np.testing.assert_allclose(ours(pixels[:4])[0], torchs(pixels[:4])[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_row_has_the_same_bits_wherever_it_stands(precision: str) -> None:
+    ours, _, pixels = runtimes(precision, backbone="efficientnet_lite0")
+    alone = {row: ours(np.repeat(pixels[row : row + 1], 4, axis=0))[0][0] for row in range(4)}
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 2, 0, 1]):
+        for found, row in zip(ours(pixels[order])[0], order, strict=True):
+            np.testing.assert_array_equal(found, alone[row])
+
+
+def test_batches_in_flight_do_not_get_into_each_others_way() -> None:
+    ours, _, pixels = runtimes("fp32", backbone="efficientnet_lite0")
+    parts = [np.ascontiguousarray(pixels[start : start + 4]) for start in (0, 4, 8, 12)]
+    wanted = [ours(part)[0] for part in parts]
+    for _ in range(3):
+        waiting = [ours.start(part) for part in parts[: ours.depth]]
+        for result, block in zip(waiting, wanted, strict=False):
+            np.testing.assert_array_equal(result()[0], block)
+
+
+def test_auto_takes_it_on_the_cpu_and_says_so(pictures: Path, tmp_path: Path) -> None:
+    found = extracted(pictures, tmp_path / "s", device="cpu")
+    assert found.origins[0].runtime == "openvino"
+    torchs = extracted(pictures, tmp_path / "s", device="cpu", runtime="torch")
+    assert (torchs.origins[0].runtime, torchs.origins[0].computed) == ("torch", 7)  # its numerics are its own
+    assert cosines(found.vectors, torchs.vectors).min() > 0.9999
+
+
+def test_batch_size_does_not_change_a_bit(pictures: Path, tmp_path: Path) -> None:
+    one, three, many = (extracted(pictures, tmp_path / str(size), batch_size=size).vectors for size in (1, 3, 50))
+    np.testing.assert_array_equal(one, three)
+    np.testing.assert_array_equal(one, many)
+
+
+def test_without_the_package_torch_does(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_runtime, "is_installed", lambda: False)
+    assert extracted(pictures, tmp_path / "s", device="cpu").origins[0].runtime == "torch"
+
+
+# --- what it cannot execute ---
+
+
+def refuse(*_: Any) -> None:
+    raise Unsupported("a step it does not know")
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_it_cannot_do_falls_to_torch_and_says_so(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(openvino_runtime, "_convert", refuse)
+    found = extracted(pictures, tmp_path / "s", device="cpu")
+    assert found.origins[0].runtime == "torch"
+    assert "openvino cannot execute efficientnet_lite0, and torch does: a step it does not know" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(openvino_runtime, "_convert", lambda *_: pytest.fail("converted again"))
+    assert extracted(pictures, tmp_path / "s", device="cpu").origins[0].reused == 7  # remembered, and not said again
+    assert not caplog.text
+
+
+@pytest.mark.usefixtures("cache")
+def test_asked_for_by_name_it_does_not_fall(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_runtime, "_convert", refuse)
+    words = r"^features.runtime: openvino cannot execute efficientnet_lite0: a step it does not know$"
+    with pytest.raises(ConfigError, match=words):
+        extracted(pictures, tmp_path / "s", device="cpu", runtime="openvino")
+
+
+class Branching(nn.Module):
+    """Takes another way for dark pictures than for bright ones: a converter sees one of them alone."""
+
+    def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        return [pixels.mean((2, 3)) * (1.0 if pixels.sum() <= 0 else 3.0)]
+
+
+def test_results_that_differ_are_noticed() -> None:
+    recipe = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0"))[0].recipe
+    with pytest.raises(Unsupported, match="its results are others than torch's"):
+        OpenVinoRuntime(Branching, "branching", recipe, "fp32", 2)
+
+
+# --- the cache ---
+
+
+def test_what_was_converted_is_not_converted_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _, pixels = runtimes("fp32", backbone="efficientnet_lite0")
+    monkeypatch.setattr(openvino_runtime, "_convert", lambda *_: pytest.fail("converted again"))
+    again, _, _ = runtimes("fp32", backbone="efficientnet_lite0")
+    np.testing.assert_array_equal(first(pixels[:4])[0], again(pixels[:4])[0])
+    (folder,) = cache.iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["model.bin", "model.xml"]
+
+
+@pytest.mark.parametrize("damage", ["model.xml", "model.bin", "both"])
+def test_a_damaged_cache_is_made_again(cache: Path, damage: str) -> None:
+    first, _, pixels = runtimes("fp32", backbone="efficientnet_lite0")
+    (folder,) = cache.iterdir()
+    for path in folder.iterdir():
+        if damage in (path.name, "both"):
+            path.write_bytes(path.read_bytes()[:1000])
+    again, _, _ = runtimes("fp32", backbone="efficientnet_lite0")
+    np.testing.assert_array_equal(first(pixels[:4])[0], again(pixels[:4])[0])
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IMGCLUSTER_CACHE", str(tmp_path / "file"))
+    runtimes("fp32", backbone="efficientnet_lite0")
+
+
+def test_other_weights_are_another_model(cache: Path) -> None:
+    runtimes("fp32", backbone="efficientnet_lite0")
+    runtimes("fp32", backbone="efficientnet_lite0", weights="random")
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_plan_says_what_shapes_the_features() -> None:
+    choice = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0"))[0]
+    plans = [
+        execution.plan_for(choice, FeaturesConfig(backbone="efficientnet_lite0", runtime=runtime, device="cpu"))
+        for runtime in ("torch", "openvino", "torch_compile")
+    ]
+    assert len({str(plan.shapes(choice)) for plan in plans}) == 3
+
+
+# --- nothing leaves the machine ---
+
+WATCHED = """
+import sys
+def watch(event, arguments):
+    if event.startswith("socket.") and event not in ("socket.__new__", "socket.gethostname"):
+        print("SENT", event, arguments, flush=True)
+        raise OSError("no network")
+sys.addaudithook(watch)
+from imgcluster.cli import main
+code = main(sys.argv[1:])
+print("telemetry loaded:", any(name.startswith("openvino_telemetry") for name in sys.modules))
+raise SystemExit(code)
+"""
+
+
+def test_nothing_is_sent(pictures: Path, tmp_path: Path) -> None:
+    arguments = ["run", str(ROOT / "configs/folder.yaml"), "--quiet", "--set", f"images.folder={pictures}"]
+    arguments += ["--set", f"features.store={tmp_path / 's'}", "--set", f"outputs.folder={tmp_path / 'o'}"]
+    arguments += [
+        "--set",
+        "clusters.n_clusters=2",
+        "--set",
+        "features.runtime=openvino",
+        "--set",
+        "features.device=cpu",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *arguments], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "SENT" not in done.stdout
+    assert "telemetry loaded: False" in done.stdout
