@@ -82,17 +82,19 @@ def _leave_at_once(hint: str) -> None:
 def _run(options: argparse.Namespace) -> None:
     config = _config(options)
     from imgcluster.pipeline import run
-    from imgcluster.summary import summarize_run
+    from imgcluster.summary import profile_lines, summarize_run
 
-    print(summarize_run(run(config, force=options.force, show=not options.quiet)))
+    finished = run(config, force=options.force, show=not options.quiet)
+    print("\n".join([summarize_run(finished), *(profile_lines(finished.features) if options.profile else [])]))
 
 
 def _extract(options: argparse.Namespace) -> None:
     config = _config(options)
     from imgcluster.pipeline import fill_store
-    from imgcluster.summary import summarize_features
+    from imgcluster.summary import profile_lines, summarize_features
 
-    print("\n".join(summarize_features(fill_store(config, show=not options.quiet))))
+    features = fill_store(config, show=not options.quiet)
+    print("\n".join([*summarize_features(features), *(profile_lines(features) if options.profile else [])]))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -233,6 +235,8 @@ def _add_config_command(
     )
     command.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
     command.set_defaults(resumable=name in RESUMABLE)
+    if name in RESUMABLE:
+        command.add_argument("--profile", action="store_true", help="the seconds of each stage, and which one limits")
     return command
 
 

@@ -188,7 +188,7 @@ def _fill(recipe: Recipe, pixels: np.ndarray, numbered: tuple[int, Any]) -> Imag
     number, item = numbered
     try:
         is_path = isinstance(item, str | os.PathLike)
-        prepare(read_image(Path(item)) if is_path else to_rgb(item), recipe, pixels)
+        prepare(read_image(Path(item), recipe.least) if is_path else to_rgb(item), recipe, pixels)
     except ImageError as error:
         name = f" ({os.fspath(item)!r})" if is_path else ""
         return ImageError(f"image {number}{name}: {error}")

@@ -37,10 +37,21 @@ class Recipe:
         return side
 
     @property
+    def least(self) -> int | None:
+        """Return how many pixels of a picture's shorter side are plenty; None: all it has are wanted.
+
+        Twice as many as are left after resizing: then what resizing averages was averaged before to nearly the same.
+        """
+        name, pixels = self.steps[0]
+        return PLENTY * pixels if name in ("resize", "squash") else None
+
+    @property
     def n_views(self) -> int:
         """Return how many pictures the network sees of one."""
         return VIEWS[self.views]
 
+
+PLENTY = 2
 
 # resize: the shorter side, in its shape. squash: both sides. letterbox: the longer side, the rest filled with the mean.
 # center_crop: the middle; where a picture is smaller, it is padded with black.

@@ -7,6 +7,12 @@ from imgcluster.tables import Features, Origin, Run
 
 BAR = 30
 NAMED = 3
+# What the thread that feeds the network has spent its time on, and what would shorten it.
+ADVICE = {
+    "waiting for images": "reading: a quicker disk, smaller files or more cores would help",
+    "network": "the network: a GPU, features.precision: bf16, an earlier layer or a smaller backbone would help",
+    "waiting for the disk": "writing: features.store on a quicker disk would help",
+}
 
 
 def summarize_run(run: Run) -> str:
@@ -36,6 +42,21 @@ def summarize_features(features: Features) -> list[str]:
     ]
     taken = [origin.fallback for origin in origins if origin.fallback is not None]
     return lines + [f"FALLBACK  {each['taken']} stood in for {each['wanted']}: see the warning" for each in taken]
+
+
+def profile_lines(features: Features) -> list[str]:
+    """Return how long each stage took, backbone by backbone, which of them the others waited for, and what helps."""
+    return [line for origin in features.origins for line in _profile_of(origin)]
+
+
+def _profile_of(origin: Origin) -> list[str]:
+    waits = {stage: origin.seconds.get(stage, 0.0) for stage in ADVICE}
+    lines = [f"profile   {origin.backbone}, {origin.runtime}: seconds, of all threads together"]
+    lines += [f"{spent:>10.2f}  {stage}" for stage, spent in origin.seconds.items()]
+    if any(waits.values()):
+        slowest = max(waits, key=lambda stage: waits[stage])
+        lines.append(f"limited by {ADVICE[slowest]}")
+    return lines
 
 
 def _source(origin: Origin) -> str:

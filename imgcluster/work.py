@@ -140,7 +140,7 @@ def _fill(recipe: Recipe, store: LayerStores, stopwatch: Stopwatch, pixels: np.n
         if store.find(key):
             return _Slot(image, key, known=True)
         with stopwatch.timed("decoding"):
-            picture = decode_image(data)
+            picture = decode_image(data, recipe.least)
         with stopwatch.timed("cropping and resizing"):
             prepare(picture, recipe, pixels)
     except ImageError as error:

@@ -18,9 +18,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import transforms
 
+from imgcluster import execution
 from imgcluster import features as features_module
 from imgcluster import work as work_module
-from imgcluster.backbones import Choice, build_extractor, choose_backbones
+from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.catalog import BACKBONES
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
@@ -29,6 +30,8 @@ from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
 from imgcluster.runtimes.hardware import find_precision
+from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
+from imgcluster.runtimes.torch_runtime import TorchRuntime
 from imgcluster.tables import Features, ImageFile
 from imgcluster.transforms import unit_length
 from imgcluster.weights import RANDOM_SEED
@@ -159,7 +162,7 @@ def test_rows_depend_neither_on_neighbours_nor_on_failures(tmp_path: Path, pictu
 def test_a_second_run_builds_no_network(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = extracted(pictures, lite0(tmp_path / "s"))
     assert (first.origins[0].computed, first.origins[0].reused) == (12, 0)
-    monkeypatch.setattr(features_module, "build_extractor", lambda choice: pytest.fail("a network was built"))
+    monkeypatch.setattr(features_module, "build_runtime", lambda *_: pytest.fail("a network was built"))
     second = extracted(pictures, lite0(tmp_path / "s"))
     assert (second.origins[0].computed, second.origins[0].reused) == (0, 12)
     np.testing.assert_array_equal(first.vectors, second.vectors)
@@ -176,7 +179,7 @@ def test_moved_images_are_read_but_not_computed(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = extracted(pictures, lite0(tmp_path / "s"))
-    monkeypatch.setattr(features_module.TorchRuntime, "__call__", lambda self, pixels: pytest.fail("computed"))
+    monkeypatch.setattr(OpenVinoRuntime, "start", lambda self, pixels: pytest.fail("computed"))
     moved = pictures.rename(tmp_path / "moved")
     found = extracted(moved, lite0(tmp_path / "s"))
     assert (found.origins[0].computed, found.origins[0].reused) == (0, 12)
@@ -216,10 +219,10 @@ def test_the_store_says_what_shaped_it(tmp_path: Path, pictures: Path, monkeypat
         "pooling": "auto",
         "precision": "fp32",
         "runtime": "openvino",
-        "reading": features_module.RULES,
+        "reading": execution.RULES,
     }
     assert shaped_by["preprocess"]["steps"] == [["resize", 256], ["center_crop", 224]]
-    monkeypatch.setattr(features_module, "RULES", 99)
+    monkeypatch.setattr(execution, "RULES", 99)
     assert extract_features(images, lite0(tmp_path / "s"), show=False).origins[0].computed == 2
 
 
@@ -243,10 +246,10 @@ def test_an_image_that_memory_cannot_hold_is_a_failure(
 ) -> None:
     decode = work_module.decode_image
 
-    def short_of_memory(data: bytes) -> np.ndarray:
+    def short_of_memory(data: bytes, least: int | None) -> np.ndarray:
         if data == (pictures / "0002.jpg").read_bytes():
             raise MemoryError
-        return decode(data)
+        return decode(data, least)
 
     monkeypatch.setattr(work_module, "decode_image", short_of_memory)
     (failure,) = extracted(pictures, lite0(tmp_path / "s")).failures
@@ -271,6 +274,7 @@ def test_a_disk_that_fills_leaves_a_store_that_goes_on(
             fsync(number)
 
         patch.setattr(os, "fsync", full_after_a_while)
+        patch.setattr(work_module, "SECONDS_BETWEEN_WRITES", 0)
         with pytest.raises(StoreError, match=r"features.store: '.*': No space left on device"):
             extracted(pictures, lite0(tmp_path / "s"))
     origin = extracted(pictures, lite0(tmp_path / "s")).origins[0]
@@ -286,16 +290,16 @@ def test_batch_size_and_device_make_no_other_store(tmp_path: Path, pictures: Pat
 def test_features_that_are_not_finite_are_failures(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute = features_module.TorchRuntime.__call__
+    compute = TorchRuntime.__call__
 
-    def spoilt(self: features_module.TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
+    def spoilt(self: TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
         (rows,) = compute(self, pixels)
         rows = rows.copy()
         rows[1, 7] = np.nan
         return [rows]
 
-    monkeypatch.setattr(features_module.TorchRuntime, "__call__", spoilt)
-    found = extracted(pictures, lite0(tmp_path / "s"))
+    monkeypatch.setattr(TorchRuntime, "__call__", spoilt)
+    found = extracted(pictures, lite0(tmp_path / "s", runtime="torch"))
     assert [failure.image.id for failure in found.failures] == ["0001.jpg", "0005.jpg", "0009.jpg"]
     assert {failure.reason for failure in found.failures} == {"its features are not finite (NaN or infinity)"}
     assert np.isfinite(found.vectors).all()
@@ -349,7 +353,7 @@ def test_precision_and_device_that_are_not_here_are_refused(tmp_path: Path, pict
 
 def test_bf16_stays_close_to_fp32_where_auto_may_take_it(tmp_path: Path, vgg16_file: Path) -> None:
     images = [ImageFile(path.stem, path) for path in sorted(FRAMES.glob("*.jpg"))[::53]]
-    config = FeaturesConfig(weights=vgg16_file, store=tmp_path / "s", batch_size=4, precision="fp32")
+    config = FeaturesConfig(weights=vgg16_file, store=tmp_path / "s", batch_size=4, precision="fp32", runtime="torch")
     exact = extract_features(images, config, show=False).vectors
     quick = extract_features(images, config.model_copy(update={"precision": "bf16"}), show=False).vectors
     assert cosine(exact, quick).min() > 0.9995
@@ -359,16 +363,16 @@ def test_bf16_stays_close_to_fp32_where_auto_may_take_it(tmp_path: Path, vgg16_f
 def test_memory_that_runs_out_halves_the_batch(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    wanted = extracted(pictures, lite0(tmp_path / "a")).vectors
-    run = features_module.TorchRuntime._run
+    wanted = extracted(pictures, lite0(tmp_path / "a", runtime="torch")).vectors
+    run = TorchRuntime._run
 
-    def small_memory(self: features_module.TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
+    def small_memory(self: TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
         if len(pixels) > 2:
             raise torch.OutOfMemoryError
         return run(self, pixels)
 
-    monkeypatch.setattr(features_module.TorchRuntime, "_run", small_memory)
-    found = extracted(pictures, lite0(tmp_path / "b", batch_size=8)).vectors
+    monkeypatch.setattr(TorchRuntime, "_run", small_memory)
+    found = extracted(pictures, lite0(tmp_path / "b", runtime="torch", batch_size=8)).vectors
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert caplog.text.count("memory ran out") == 2
     assert "going on with 2 images at a time instead of 4" in caplog.text
@@ -408,7 +412,12 @@ def test_crops_of_a_recipe_without_any_are_refused(tmp_path: Path, pictures: Pat
 
 
 def joined(store: Path, **keys: Any) -> FeaturesConfig:
-    both = {"backbone": ("efficientnet_lite0", "squeezenet1_1"), "weights": "random", "precision": "fp32"}
+    both = {
+        "backbone": ("efficientnet_lite0", "squeezenet1_1"),
+        "weights": "random",
+        "precision": "fp32",
+        "runtime": "torch",
+    }
     return FeaturesConfig(batch_size=4, store=store, **{**both, **keys})
 
 
@@ -419,7 +428,7 @@ def test_backbones_are_joined_in_their_order(tmp_path: Path, pictures: Path) -> 
     first, second, third = (
         unit_length(extracted(pictures, each).vectors)
         for each in (
-            lite0(tmp_path / "s", weights="random"),
+            joined(tmp_path / "s", backbone="efficientnet_lite0"),
             joined(tmp_path / "s", backbone="squeezenet1_1", layer="features.3"),
             joined(tmp_path / "s", backbone="squeezenet1_1", layer="logits"),
         )
@@ -434,18 +443,15 @@ def test_an_image_that_fails_in_one_backbone_fails_in_all(
 ) -> None:
     images = walk_images(pictures)
     images[3].path.write_bytes(b"broken")
-    build = features_module.build_extractor
+    compute = TorchRuntime._run
 
-    def spoilt(block: torch.Tensor) -> torch.Tensor:
-        return block.index_fill(0, torch.tensor([1]), float("nan"))
+    def with_a_nan(runtime: TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
+        blocks = compute(runtime, pixels)
+        if blocks[0].shape[1] == 1000:  # squeezenet1_1's
+            blocks[0][1] = np.nan
+        return blocks
 
-    def with_a_nan(choice: Choice) -> torch.nn.Module:
-        network = build(choice)
-        if choice.backbone.name == "squeezenet1_1":
-            network.register_forward_hook(lambda _module, _inputs, blocks: [spoilt(blocks[0])])
-        return network
-
-    monkeypatch.setattr(features_module, "build_extractor", with_a_nan)
+    monkeypatch.setattr(TorchRuntime, "_run", with_a_nan)
     found = extract_features(images, joined(tmp_path / "s"), show=False)
     failed = [failure.image for failure in found.failures]
     assert images[3] in failed

@@ -17,7 +17,9 @@ from PIL import Image
 
 from imgcluster import reading
 from imgcluster.errors import ImageError
+from imgcluster.preprocess import prepare
 from imgcluster.reading import decode_image, read_image
+from imgcluster.recipes import STAGE, Recipe, named_recipe
 
 # A picture in which every corner differs, so that no turn and no swap of channels goes unnoticed.
 RGB = cv2.resize(
@@ -214,3 +216,72 @@ def test_paths_with_any_unicode(tmp_path: Path, name: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(encoded("PNG", RGB))
     np.testing.assert_array_equal(read_image(path), RGB)
+
+
+# --- JPEGs at a reduced scale ---
+
+
+def photograph(height: int, width: int, quality: int = 90) -> bytes:
+    """A JPEG with shapes, soft shades and noise."""
+    rows, columns = np.mgrid[:height, :width]
+    shades = np.stack([rows * 255 / height, columns * 255 / width, (rows + columns) % 256], axis=-1)
+    shades[height // 4 : height // 2, width // 4 : width // 2] = (250, 20, 90)
+    noise = np.random.default_rng(0).normal(0, 6, shades.shape)
+    encoded = cv2.imencode(".jpg", (shades + noise).clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "wanted"),
+    [
+        ((800, 600), None, (800, 600)),
+        ((800, 600), 301, (800, 600)),
+        ((800, 600), 300, (400, 300)),
+        ((800, 600), 151, (400, 300)),
+        ((803, 605), 152, (402, 303)),
+        ((800, 600), 75, (100, 75)),
+        ((800, 600), 1, (100, 75)),
+        ((7, 5), 1, (2, 2)),
+    ],
+)
+def test_a_jpeg_is_decoded_no_larger_than_needed(
+    size: tuple[int, int], least: int | None, wanted: tuple[int, int]
+) -> None:
+    assert decode_image(photograph(*size), least).shape == (*wanted, 3)
+
+
+@pytest.mark.parametrize("size", [(512, 700), (1000, 900), (2400, 1800)])
+@pytest.mark.parametrize("name", ["backbone", "squash"])
+def test_the_pixels_of_a_reduced_jpeg_differ_by_little(size: tuple[int, int], name: str) -> None:
+    recipe = named_recipe(name, Recipe((("resize", 128), ("center_crop", 112))))
+    whole, reduced = np.zeros((2, 1, recipe.side, recipe.side, 3), np.uint8)
+    data = photograph(*size)
+    assert decode_image(data, recipe.least).shape[0] < size[0]
+    prepare(decode_image(data), recipe, whole)
+    prepare(decode_image(data, recipe.least), recipe, reduced)
+    difference = np.abs(whole.astype(int) - reduced)
+    assert difference.mean() < 1
+    assert np.percentile(difference, 99.9) <= 8
+
+
+def test_recipes_that_crop_first_want_every_pixel() -> None:
+    assert STAGE.least is None
+    assert named_recipe("letterbox", STAGE).least is None
+    assert named_recipe("backbone", Recipe((("resize", 256), ("center_crop", 224)))).least == 512
+
+
+def test_a_reduced_jpeg_is_turned_upright_and_a_broken_one_is_damaged(tmp_path: Path) -> None:
+    picture = Image.open(io.BytesIO(photograph(800, 600)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = io.BytesIO()
+    picture.save(turned, "JPEG", exif=exif)
+    assert decode_image(turned.getvalue(), 100).shape == (150, 200, 3)
+    with pytest.raises(ImageError, match="damaged"):
+        decode_image(photograph(800, 600)[:20_000], 100)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\xff\xd8\xff\xff\xff\xff" * 9])
+def test_a_header_that_breaks_off_is_damaged(data: bytes) -> None:
+    with pytest.raises(ImageError, match="damaged"):
+        decode_image(data, 100)

@@ -107,9 +107,9 @@ def test_rows_come_out_as_they_went_in_while_readers_are_slow(
     wanted = extracted(pictures, tmp_path / "a", MeanColour()).vectors
     decode, random = work_module.decode_image, np.random.default_rng(0)
 
-    def slowly(data: bytes) -> np.ndarray:
+    def slowly(*arguments: Any) -> np.ndarray:
         time.sleep(random.uniform(0, 0.02))
-        return decode(data)
+        return decode(*arguments)
 
     monkeypatch.setattr(work_module, "decode_image", slowly)
     np.testing.assert_array_equal(extracted(pictures, tmp_path / "b", MeanColour(3)).vectors, wanted)
@@ -138,10 +138,10 @@ def test_a_reader_that_raises_what_nobody_foresaw(
 ) -> None:
     decode = work_module.decode_image
 
-    def broken(data: bytes) -> np.ndarray:
+    def broken(*arguments: Any) -> np.ndarray:
         if threading.current_thread().name.endswith("0"):
             raise ZeroDivisionError("a reader broke")
-        return decode(data)
+        return decode(*arguments)
 
     monkeypatch.setattr(work_module, "decode_image", broken)
     with pytest.raises(ZeroDivisionError, match="a reader broke"):

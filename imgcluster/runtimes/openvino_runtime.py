@@ -56,6 +56,7 @@ class OpenVinoRuntime:
         self._streams = torch.get_num_threads()
         self.depth = self._streams + 1  # one more than are computed, so that no stream waits for its next batch
         self.device = f"cpu, {self._streams} threads"
+        self.buffer((batch_size, self._views, recipe.side, recipe.side, 3))  # tells whether the memory holds a batch
         model = _converted(ov, build, shaped_by, recipe)
         model.reshape([batch_size * recipe.n_views, recipe.side, recipe.side, 3])
         compiled = ov.Core().compile_model(model, "CPU", _settings(precision, self._streams))
