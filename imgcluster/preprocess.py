@@ -13,7 +13,7 @@ from imgcluster.catalog import Backbone
 from imgcluster.recipes import Recipe, named_recipe, recipe_of
 
 VERY_LONG = 4  # times the shorter side
-INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+PILLOWS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 MIDDLE = (0.5, 0.5)
 # Where a crop stands, as shares of the room above and to the left of it.
 CROPS = {
@@ -34,8 +34,8 @@ def find_recipe(preprocess: str | tuple[Any, ...], backbone: Backbone, views: st
 def prepare(image: np.ndarray, recipe: Recipe, out: np.ndarray) -> None:
     """Crop and resize an RGB uint8 picture (height, width, 3) into `out`, (n_views, side, side, 3) uint8.
 
-    The resizing is Pillow's, with antialias, as in the recipes' publications: OpenCV's has no antialias,
-    which makes other pixels and so other features.
+    The resizing has antialias, as in the recipes' publications: OpenCV's has none, which makes other pixels and so
+    other features.
     """
     crops = CROPS[recipe.views]
     for view, crop in zip(out, _crops(image, recipe, crops), strict=False):
@@ -46,7 +46,6 @@ def prepare(image: np.ndarray, recipe: Recipe, out: np.ndarray) -> None:
 
 def _crops(image: np.ndarray, recipe: Recipe, places: tuple[tuple[float, float], ...]) -> Iterator[np.ndarray]:
     """Go through the steps; a crop at the end is taken at each place."""
-    interpolation = INTERPOLATIONS[recipe.interpolation]
     *steps, (last, pixels) = recipe.steps
     if last != "center_crop":
         steps, pixels = list(recipe.steps), recipe.side
@@ -54,9 +53,9 @@ def _crops(image: np.ndarray, recipe: Recipe, places: tuple[tuple[float, float],
     if steps and steps[-1][0] == "resize":  # together with the crop, so that what is cut off need not be computed
         resize = steps.pop()[1]
     for name, size in steps:
-        image = GEOMETRY[name](image, size, interpolation, recipe)
+        image = GEOMETRY[name](image, size, recipe)
     for place in places:
-        yield resize_and_crop(image, resize, pixels, interpolation, place) if resize else crop_at(image, pixels, place)
+        yield resize_and_crop(image, resize, pixels, recipe, place) if resize else crop_at(image, pixels, place)
 
 
 def center_crop(image: np.ndarray, side: int) -> np.ndarray:
@@ -82,7 +81,7 @@ def resize_and_crop(
     image: np.ndarray,
     resize: int,
     crop: int,
-    interpolation: Image.Resampling = Image.Resampling.BILINEAR,
+    recipe: Recipe,
     place: tuple[float, float] = MIDDLE,
 ) -> np.ndarray:
     """Resize the shorter side to `resize`, then cut out (crop, crop) as `crop_at` does.
@@ -94,26 +93,26 @@ def resize_and_crop(
     short, long = sorted((height, width))
     new_height, new_width = (resize if size == short else int(resize * size / short) for size in (height, width))
     if long <= VERY_LONG * short:
-        return crop_at(_resized(image, (new_width, new_height), interpolation), crop, place)
+        return crop_at(_resized(image, (new_width, new_height), recipe), crop, place)
     window = min(crop, new_height), min(crop, new_width)  # what there is of it: the rest is padded
     top, left = _crop_start(new_height, window[0], place[0]), _crop_start(new_width, window[1], place[1])
     down, across = height / new_height, width / new_width
     box = (left * across, top * down, min(width, (left + window[1]) * across), min(height, (top + window[0]) * down))
-    return crop_at(_resized(image, (window[1], window[0]), interpolation, box), crop, place)
+    return crop_at(_by_pillow(image, (window[1], window[0]), recipe.interpolation, box), crop, place)
 
 
-def _resize(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
+def _resize(image: np.ndarray, side: int, recipe: Recipe) -> np.ndarray:
     height, width = image.shape[:2]
     short = min(height, width)
     new_height, new_width = (side if size == short else int(side * size / short) for size in (height, width))
-    return _resized(image, (new_width, new_height), interpolation)
+    return _resized(image, (new_width, new_height), recipe)
 
 
-def _squash(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
-    return _resized(image, (side, side), interpolation)
+def _squash(image: np.ndarray, side: int, recipe: Recipe) -> np.ndarray:
+    return _resized(image, (side, side), recipe)
 
 
-def _letterbox(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
+def _letterbox(image: np.ndarray, side: int, recipe: Recipe) -> np.ndarray:
     """Fit the whole picture into the square; the borders have the mean, which the network sees as nothing."""
     height, width = image.shape[:2]
     long = max(height, width)
@@ -122,15 +121,15 @@ def _letterbox(image: np.ndarray, side: int, interpolation: Image.Resampling, re
     fill = [round(recipe.scale * value) for value in recipe.mean]
     out = np.empty((side, side, 3), np.uint8)
     out[:] = fill[::-1] if recipe.channels == "bgr" else fill
-    out[top : top + new_height, left : left + new_width] = _resized(image, (new_width, new_height), interpolation)
+    out[top : top + new_height, left : left + new_width] = _resized(image, (new_width, new_height), recipe)
     return out
 
 
-def _cropped(image: np.ndarray, side: int, interpolation: Image.Resampling, recipe: Recipe) -> np.ndarray:
+def _cropped(image: np.ndarray, side: int, recipe: Recipe) -> np.ndarray:
     return center_crop(image, side)
 
 
-GEOMETRY: dict[str, Callable[[np.ndarray, int, Image.Resampling, Recipe], np.ndarray]] = {
+GEOMETRY: dict[str, Callable[[np.ndarray, int, Recipe], np.ndarray]] = {
     "resize": _resize,
     "squash": _squash,
     "letterbox": _letterbox,
@@ -138,13 +137,32 @@ GEOMETRY: dict[str, Callable[[np.ndarray, int, Image.Resampling, Recipe], np.nda
 }
 
 
-def _resized(
-    image: np.ndarray,
-    size: tuple[int, int],
-    interpolation: Image.Resampling,
-    box: tuple[float, float, float, float] | None = None,
+def _resized(image: np.ndarray, size: tuple[int, int], recipe: Recipe) -> np.ndarray:
+    return RESAMPLINGS[recipe.resampling](image, size, recipe.interpolation)
+
+
+def _by_torch(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+    from torch import from_numpy
+    from torch.nn.functional import interpolate
+
+    if image.shape[1::-1] == size:
+        return image
+    values = from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]  # a view: what torch does quickest
+    resized = interpolate(values, size[::-1], mode=interpolation, antialias=True)
+    return np.asarray(resized[0].permute(1, 2, 0).numpy())
+
+
+def _by_pillow(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, interpolation, box=box))
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.resize(size, PILLOWS[interpolation], box=box))
+
+
+RESAMPLINGS: dict[str, Callable[[np.ndarray, tuple[int, int], str], np.ndarray]] = {
+    "torch": _by_torch,
+    "pillow": _by_pillow,
+}
 
 
 def _crop_start(size: int, side: int, share: float) -> int:

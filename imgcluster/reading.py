@@ -87,8 +87,9 @@ def decode_image(data: bytes, least: int | None = None) -> np.ndarray:
     least: so many pixels of the shorter side are enough; a JPEG may come smaller than it is stored, down to that.
     """
     if data.startswith(JPEG_MAGIC):  # never transparent or deep, and OpenCV itself turns it upright
-        flags = cv2.IMREAD_COLOR if least is None else _reduced(data, least)
-        return np.asarray(cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB))
+        if flags := _reduced(data, least) if least else 0:
+            return np.asarray(cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB))
+        return _decode(data, cv2.IMREAD_COLOR_RGB)
     stored = _decode(data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4 and data.startswith(TIFF_MAGICS):
         stored = _four_channel_tiff(stored, data)
@@ -104,9 +105,9 @@ def read_image(path: Path, least: int | None = None) -> np.ndarray:
 
 
 def _reduced(data: bytes, least: int) -> int:
-    """Return the flag by which the decoder leaves out the detail that a smaller picture would not show anyway."""
+    """Return the flag by which the decoder leaves out the detail that a smaller picture would not show; 0: none."""
     short = min(_jpeg_size(data))
-    return next((flag for factor, flag in REDUCED.items() if short // factor >= least), cv2.IMREAD_COLOR)
+    return next((flag for factor, flag in REDUCED.items() if short // factor >= least), 0)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

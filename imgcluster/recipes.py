@@ -15,6 +15,8 @@ class Recipe:
 
     steps: (name, pixels), in order, each one of STEPS; they end in a square. interpolation: bilinear or bicubic.
     Then value / scale, minus mean, over std, channel by channel, in the order of `channels`, rgb or bgr.
+    resampling: what resizes, torch or pillow, both with antialias; torch is four times as quick, and its pixels differ
+    from Pillow's by 1 of 255 at most (bicubic: 2).
     views: what of a picture is seen, of which the features are averaged: one of VIEWS.
     """
 
@@ -24,6 +26,7 @@ class Recipe:
     mean: Three = (0.0, 0.0, 0.0)
     std: Three = (1.0, 1.0, 1.0)
     interpolation: str = "bilinear"
+    resampling: str = "torch"
     views: str = "center"
 
     @property
@@ -71,8 +74,8 @@ NORMALIZATIONS: dict[str, tuple[Three, Three]] = {
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
 
-# As published with the stage task: OpenCV's BGR kept, no mean and std.
-STAGE = Recipe((("center_crop", 512), ("resize", 448)), channels="bgr")
+# As published with the stage task, to the bit: OpenCV's BGR kept, Pillow's resizing, no mean and std.
+STAGE = Recipe((("center_crop", 512), ("resize", 448)), channels="bgr", resampling="pillow")
 
 RECIPE_NAMES = ("stage", "backbone", "squash", "letterbox")
 

@@ -28,7 +28,7 @@ from imgcluster.runtimes.torch_runtime import scaled
 FORMAT = 1  # of what is kept: raise it when models are converted in another way
 TELEMETRY = "openvino_telemetry"
 LARGE_SIDE = 320
-BATCH_SIZES = {True: 1, False: 8}
+BATCH_SIZES = {True: 1, False: 2}
 MODEL, FAILED = "model.xml", ".failed"
 TOLERANCE = 1e-3  # of the largest value: another order of sums in float32 makes less than a hundredth of it
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -132,6 +132,7 @@ def _not_installed(package: str) -> Iterator[None]:
 def _settings(precision: str, streams: int) -> dict[str, Any]:
     return {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "PERFORMANCE_HINT": "THROUGHPUT",
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": streams,
         "ENABLE_CPU_PINNING": False,  # the readers run on the same cores
@@ -204,10 +205,10 @@ def _convert(ov: Any, network: nn.Module, recipe: Recipe) -> Any:
     """Convert a network, and let it take pixels as they are read: uint8, (n, side, side, 3)."""
     example = torch.zeros(1, 3, recipe.side, recipe.side)
     try:
-        with torch.no_grad(), _not_installed(TELEMETRY), warnings.catch_warnings():
+        with _one_thread(), torch.no_grad(), _not_installed(TELEMETRY), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they advise whoever writes the converter
             # Traced here: its own check of the trace would run the network twice more, and _check compares the results.
-            traced = torch.jit.trace(network, example, strict=False, check_trace=False)
+            traced = torch.jit.trace(network, example, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
             model = ov.convert_model(traced, example_input=example)
         model.reshape([-1, 3, recipe.side, recipe.side])
     except Exception as error:  # the converter raises whatever a step it does not know leads to
@@ -223,6 +224,17 @@ def _convert(ov: Any, network: nn.Module, recipe: Recipe) -> Any:
     for number in range(len(model.outputs)):
         steps.output(number).tensor().set_element_type(ov.Type.f32)
     return steps.build()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Trace without torch's threads: where others keep the cores busy they wait for each other ten times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _first_line(error: Exception) -> str:
