@@ -48,7 +48,7 @@ class TorchRuntime:
         self.torch_device = device
         self._dtype = DTYPES[precision]
         self._recipe = recipe
-        self._network = network.to(device, self._dtype).to(memory_format=torch.channels_last) if moved else network
+        self.network = network.to(device, self._dtype).to(memory_format=torch.channels_last) if moved else network
         self._chunk: int | None = None
         if device.type == "cuda":  # TF32 keeps 10 bits of what was asked for in full
             torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -56,7 +56,7 @@ class TorchRuntime:
 
     def compile(self) -> None:
         """Let torch compile the network when it is first called; it takes a C++ compiler, and a minute or so."""
-        self._network.compile(dynamic=False)
+        self.network.compile(dynamic=False)
 
     def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return an array of uint8 for batches, in memory from which the device copies quickly."""
@@ -89,7 +89,7 @@ class TorchRuntime:
     def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
         images, views = pixels.shape[:2]
         batch = torch.from_numpy(pixels).flatten(0, 1).to(self.torch_device, non_blocking=True)
-        blocks = [block.float() for block in self._network(scaled(batch, self._recipe).to(self._dtype))]
+        blocks = [block.float() for block in self.network(scaled(batch, self._recipe).to(self._dtype))]
         if views > 1:
             blocks = [block.unflatten(0, (images, views)).mean(dim=1) for block in blocks]
         return [np.asarray(block.cpu().numpy()) for block in blocks]

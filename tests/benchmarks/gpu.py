@@ -47,7 +47,7 @@ def _measured(device: str, quick: bool) -> Iterator[Row]:
             "ours": lambda _: ours(frames),
         }
         take_turns(sides, 1)  # until everything is warm, our network converted
-        yield _network_alone(ours.network, torch.device(device), PASSES[quick])
+        yield _network_alone(ours.runtime.network, torch.device(device), PASSES[quick])
         rates = take_turns(sides, ROUNDS[quick])
     yield _end_to_end(rates["ours"], rates["published"])
 

@@ -38,7 +38,7 @@ def layers(quick: bool) -> Iterator[Row]:
 
 def _passes(wanted: list[tuple[str, ...]]) -> Side:
     runtimes = [_runtime(names) for names in wanted]
-    pixels = np.random.default_rng(0).integers(0, 256, (PER_ROUND, SIDE, SIDE, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (PER_ROUND, 1, SIDE, SIDE, 3), dtype=np.uint8)
     for runtime in runtimes:
         runtime(pixels)
 

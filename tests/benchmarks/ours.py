@@ -9,21 +9,22 @@ from unittest.mock import patch
 import numpy as np
 
 from imgcluster import ImageFile, extract_features
-from imgcluster.backbones import build_extractor, choose_backbones
+from imgcluster.backbones import choose_backbones
 from imgcluster.config import FeaturesConfig
+from imgcluster.execution import build_runtime, plan_for
 
 
 class OurLoop:
-    """Callable: images -> their vectors, each call into a store of its own.
-
-    The network is built once. The first call moves and converts it, in place, so that later ones find that done too.
-    """
+    """Callable: images -> their vectors, each call into a store of its own. The network is built once, before."""
 
     def __init__(self, config: FeaturesConfig) -> None:
         self._config = config
-        self.network = build_extractor(choose_backbones(config, progress=False)[0])
+        choice = choose_backbones(config, progress=False)[0]
+        self.plan = plan_for(choice, config)
+        self.runtime = build_runtime(choice, self.plan)
+        self.recipe = choice.recipe
 
     def __call__(self, images: Sequence[ImageFile]) -> np.ndarray:
-        with TemporaryDirectory() as store, patch("imgcluster.features.build_extractor", lambda _: self.network):
+        with TemporaryDirectory() as store, patch("imgcluster.features.build_runtime", lambda *_: self.runtime):
             config = self._config.model_copy(update={"store": store})
             return extract_features(images, config, on_error="stop", show=False).vectors
