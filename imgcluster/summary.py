@@ -34,7 +34,7 @@ def summarize_features(features: Features) -> list[str]:
     origins = features.origins
     count = len(features.images) + len(features.failures)
     lines = [
-        f"images    {count:,}: {', '.join(map(_source, origins))}, {len(features.failures):,} failed",
+        f"images    {count:,}: {_sources(origins)}, {len(features.failures):,} failed",
         *_failure_lines(features),
         *(line for origin in origins for line in _origin_lines(origin)),
         *([f"joined    {features.vectors.shape[1]}-d"] if len(origins) > 1 else []),
@@ -57,6 +57,12 @@ def _profile_of(origin: Origin) -> list[str]:
         slowest = max(waits, key=lambda stage: waits[stage])
         lines.append(f"limited by {ADVICE[slowest]}")
     return lines
+
+
+def _sources(origins: list[Origin]) -> str:
+    if len(origins) == 1:
+        return _source(origins[0])
+    return "; ".join(f"{origin.backbone}: {_source(origin)}" for origin in origins)
 
 
 def _source(origin: Origin) -> str:
