@@ -1,60 +1,76 @@
-"""From features to clusters: the transform, scikit-learn's K-Means, and what can be said of each image."""
+"""From features to clusters: the transform, K-Means, and what can be said of each image."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
+from imgcluster.blocks import finite_rows, in_order, row_slices
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
-from imgcluster.progress import Advance, track
 from imgcluster.tables import Clusters, Features
-from imgcluster.transforms import fit_transform
+from imgcluster.transforms import Points, fit_steps
 
-# With three threads and more, scikit-learn adds up the centroids in the order in which the threads happen to end, and
-# float32 sums in another order are other bits. Two threads give the same bytes each time.
-KMEANS_THREADS = 2
-ROWS_AT_A_TIME = 65536
+ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
 
 def cluster_features(features: Features | np.ndarray, config: ClustersConfig, *, show: bool = True) -> Clusters:
     """Cluster features, or an (n, dim) float32 array, into `config.n_clusters` groups. Same input, same bits.
 
+    The array may be a memory map, is only read, and is never copied whole when it is larger than 2 GiB. Up to there
+    K-Means is one call of scikit-learn's, and beyond it, or on a GPU, what `kmeans.find_clusters` says; the notes tell.
     Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform that cannot be done.
     """
+    from imgcluster.kmeans import find_clusters
+
     vectors = features.vectors if isinstance(features, Features) else features
     check_enough(len(vectors), config.n_clusters)
     _check_finite(vectors)
-    points, state = fit_transform(vectors, config.transform, config.random_state)
-    with track("clustering", config.n_init, "starts", show=show) as advance:
-        labels, centroids = _best_kmeans(points, config, advance)
-    order = NUMBERINGS[config.numbering](labels, config.n_clusters)
-    labels, centroids = np.argsort(order)[labels], centroids[order]
-    distances = centroid_distances(points, centroids)
-    runner_up, runner_up_distance = _runners_up(distances, labels)
+    points, state = fit_steps(vectors, config.transform, config.random_state)
+    found = find_clusters(points, config, show=show)
+    order = NUMBERINGS[config.numbering](found.labels, config.n_clusters)
+    labels, centroids = np.argsort(order)[found.labels], found.centroids[order]
     sizes = np.bincount(labels, minlength=config.n_clusters)
+    distance, runner_up, runner_up_distance = nearest_two(points, centroids, labels)
     return Clusters(
         labels=labels,
-        distance=distances[np.arange(len(labels)), labels],
+        distance=distance,
         runner_up=runner_up,
         runner_up_distance=runner_up_distance,
         sizes=sizes,
         state={**state, "centroids": centroids},
-        notes=_notes(sizes),
+        notes=found.notes + _notes(sizes),
     )
 
 
 def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """Return the Euclidean distance of each point to each centroid: (n, n_clusters) float64."""
     squared = np.empty((len(points), len(centroids)))
-    for start in range(0, len(points), ROWS_AT_A_TIME):
-        some = points[start : start + ROWS_AT_A_TIME]
-        for number, centroid in enumerate(centroids):
-            difference = some.astype(np.float64) - centroid
-            squared[start : start + len(some), number] = np.einsum("ij,ij->i", difference, difference)
+    for part in row_slices(*points.shape):
+        for number in range(len(centroids)):
+            difference = points[part].astype(np.float64) - centroids[number]
+            squared[part, number] = np.einsum("ij,ij->i", difference, difference)
     return np.sqrt(squared)
+
+
+def nearest_two(points: Points, centroids: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each point what `centroid_distances` holds of its own centroid, and of the nearest other one.
+
+    distance: (n,) float64; the other one's number: (n,) int64, -1 where there is none; its distance: (n,) float64,
+    infinite where there is none. Nothing of the size (n, n_clusters) is held.
+    """
+    centres = centroids.astype(np.float64)
+    lengths = np.einsum("ij,ij->i", centres, centres)
+
+    def of_block(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        block = points.block(part).astype(np.float64)
+        own = _squared(block, centres[labels[part]])
+        return own, *_runners_up(block, centres, lengths, labels[part])
+
+    slices = points.slices(beside=2 * len(centroids))
+    own, runner_up, squared = (np.concatenate(parts) for parts in zip(*in_order(of_block, slices), strict=True))
+    return np.sqrt(own), runner_up, np.sqrt(squared)
 
 
 def check_enough(images: int, n_clusters: int) -> None:
@@ -66,45 +82,39 @@ def check_enough(images: int, n_clusters: int) -> None:
 
 
 def _check_finite(vectors: np.ndarray) -> None:
-    if not np.isfinite(vectors).all():
-        rows = int((~np.isfinite(vectors).all(axis=1)).sum())
-        raise ClusteringError(f"the features of {rows:,} images are not finite (NaN or infinity)")
+    if spoilt := len(vectors) - finite_rows(vectors):
+        raise ClusteringError(f"the features of {spoilt:,} images are not finite (NaN or infinity)")
 
 
-def _best_kmeans(points: np.ndarray, config: ClustersConfig, advance: Advance) -> tuple[np.ndarray, np.ndarray]:
-    """Run K-Means from `n_init` starts and keep the tightest: the result of one call of scikit-learn's, with progress.
+def _runners_up(
+    points: np.ndarray, centres: np.ndarray, lengths: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest centre but the own one, the first of equally near ones: (m,) int64, and (m,) float64 squared.
 
-    scikit-learn draws all its starts from one generator; the same generator handed to single starts draws the same.
+    A matrix product tells which can be; the distances to these, most often to one alone, are worked out exactly.
     """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
-    generator = np.random.RandomState(config.random_state)
-    best = None
-    with threadpool_limits(KMEANS_THREADS, user_api="openmp"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters: see _notes
-        for _ in range(config.n_init):
-            model = KMeans(n_clusters=config.n_clusters, n_init=1, random_state=generator).fit(points)
-            if best is None or (model.inertia_ < best.inertia_ and not _are_same(model.labels_, best.labels_)):
-                best = model
-            advance(1)
-    assert best is not None  # noqa: S101 (n_init is at least 1)
-    return best.labels_.astype(np.int64), best.cluster_centers_
-
-
-def _are_same(labels: np.ndarray, others: np.ndarray) -> bool:
-    """Tell whether two clusterings differ in their numbers only: then the first stays, as in scikit-learn."""
-    pairs = len(np.unique(np.stack([labels, others]), axis=1).T)
-    return pairs == len(np.unique(labels)) == len(np.unique(others))
+    if len(centres) == 1:
+        return np.full(len(points), -1), np.full(len(points), np.inf)
+    rows = np.arange(len(points))
+    squares = np.einsum("ij,ij->i", points, points)
+    squared = squares[:, None] - 2 * (points @ centres.T) + lengths
+    squared[rows, own] = np.inf
+    bound = squared.min(axis=1) + ROUNDING * (squares + lengths.max())
+    near_rows, near = np.nonzero(squared <= bound[:, None])
+    if len(near) == len(points):
+        return near, _squared(points, centres[near])
+    squared.fill(np.inf)
+    for start in range(0, len(near), len(points)):  # of equal centres all are near: many times the points
+        at, to = near_rows[start : start + len(points)], near[start : start + len(points)]
+        squared[at, to] = _squared(points[at], centres[to])
+    runner_up = squared.argmin(axis=1)
+    return runner_up, squared[rows, runner_up]
 
 
-def _runners_up(distances: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    others = distances.copy()
-    others[np.arange(len(labels)), labels] = np.inf
-    runner_up = others.argmin(axis=1)
-    distance = others[np.arange(len(labels)), runner_up]
-    return np.where(np.isinf(distance), -1, runner_up), distance
+def _squared(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the squared distance of each point to its centre, (m,) float64; writes to the centres, (m, dim)."""
+    difference = np.subtract(points, centres, out=centres)
+    return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
 
 def _notes(sizes: np.ndarray) -> list[str]:

@@ -6,35 +6,107 @@ them later, so that both see the same space.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from imgcluster.blocks import in_order, is_large, row_slices
 from imgcluster.errors import ClusteringError
 
+HELD_SHARE = 8  # of large features, what pca leaves is kept in memory when it is no more than an eighth
+STRIP = 64  # columns
+PRODUCT_BYTES = 16 * 2**20
+
 State = dict[str, np.ndarray]
+Slices = list[slice]
 
 
 @dataclass(frozen=True)
 class Step:
-    """fit: (features, parameter, random_state) -> arrays; apply: (features, arrays) -> features, both (n, dim)."""
+    """fit: (points, parameter, random_state) -> arrays; apply: (rows, arrays) -> rows, both (n, dim)."""
 
-    fit: Callable[[np.ndarray, Any, int], State]
+    fit: Callable[[Points, Any, int], State]
     apply: Callable[[np.ndarray, State], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Vectors, (n, dim), that the pending steps are applied to a block at a time, each time one is read."""
+
+    vectors: np.ndarray
+    pending: tuple[tuple[Step, State], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def dim(self) -> int:
+        """How many values a point has."""
+        sizes = [len(arrays["components"]) for _, arrays in self.pending if "components" in arrays]
+        return sizes[-1] if sizes else int(self.vectors.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """What all points take as float32."""
+        return 4 * len(self) * self.dim
+
+    def slices(self, beside: int = 0) -> Slices:
+        """Cut the points into blocks; `beside` is what else is held of each point, in float32 values."""
+        return row_slices(len(self), max(self.dim, self.vectors.shape[1]) + beside)
+
+    def block(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Return some points, (rows, dim); not to be written to, it may be the vectors themselves."""
+        some = np.asarray(self.vectors[rows])
+        for step, arrays in self.pending:
+            some = step.apply(some, arrays)
+        return some
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Return the points of these numbers as an array of their own, (len(rows), dim), in C order."""
+        return self._gathered(len(rows), lambda part: rows[part])
+
+    def copy(self) -> np.ndarray:
+        """Return all points as an array of their own, (n, dim), in C order."""
+        return self._gathered(len(self), lambda part: part)
+
+    def array(self) -> np.ndarray:
+        """Return all points: the vectors themselves where no step is pending, else a copy."""
+        return self.copy() if self.pending else self.vectors
+
+    def _gathered(self, count: int, rows_of: Callable[[slice], slice | np.ndarray]) -> np.ndarray:
+        gathered = np.empty((count, self.dim), np.float32 if self.pending else self.vectors.dtype)
+
+        def fill(part: slice) -> None:
+            gathered[part] = self.block(rows_of(part))
+
+        deque(in_order(fill, row_slices(count, self.vectors.shape[1])), maxlen=0)
+        return gathered
+
+
+def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> tuple[Points, State]:
+    """Fit the steps of `clusters.transform` in order. Returns the points, and the arrays to transform others alike.
+
+    Holds one copy of the vectors at most, and none of large ones; but pca of ordinary ones several, in scikit-learn.
+    Raises ClusteringError: more components asked for than there are.
+    """
+    points, state = Points(vectors), {"steps": np.array([_name(step) for step in steps], dtype=np.str_)}
+    for number, step in enumerate(steps):
+        name = _name(step)
+        parameter = step[name] if not isinstance(step, str) else None
+        fitted = STEPS[name].fit(points, parameter, random_state)
+        state |= {f"{number}_{key}": value for key, value in fitted.items()}
+        points = _behind(points, STEPS[name], fitted)
+    return points, state
 
 
 def fit_transform(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> tuple[np.ndarray, State]:
     """Apply the steps of `clusters.transform` in order. Returns the new vectors and the arrays to do it again."""
-    state: State = {"steps": np.array([_name(step) for step in steps], dtype=np.str_)}
-    for number, step in enumerate(steps):
-        name = _name(step)
-        parameter = step[name] if not isinstance(step, str) else None
-        fitted = STEPS[name].fit(vectors, parameter, random_state)
-        state |= {f"{number}_{key}": value for key, value in fitted.items()}
-        vectors = STEPS[name].apply(vectors, fitted)
-    return vectors, state
+    points, state = fit_steps(vectors, steps, random_state)
+    return points.array(), state
 
 
 def apply_transform(vectors: np.ndarray, state: State) -> np.ndarray:
@@ -46,12 +118,19 @@ def apply_transform(vectors: np.ndarray, state: State) -> np.ndarray:
     return vectors
 
 
-def _name(step: Any) -> str:
-    return step if isinstance(step, str) else str(next(iter(step)))
+def moments(points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of each value, (dim,) float64 both, in one reading of the points.
 
-
-def _fit_nothing(vectors: np.ndarray, parameter: Any, random_state: int) -> State:
-    return {}
+    Blocks are joined as in Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample
+    variances, 1979, equation 2.1.
+    """
+    count, mean, scatter = 0, np.zeros(points.dim), np.zeros(points.dim)
+    for rows, block_mean, block_scatter in in_order(lambda part: _block_moments(points.block(part)), points.slices()):
+        difference = block_mean - mean
+        scatter += block_scatter + difference**2 * (count * rows / (count + rows))
+        count += rows
+        mean += difference * (rows / count)
+    return mean, scatter / count
 
 
 def join_blocks(blocks: list[np.ndarray], l2: bool, weights: Sequence[float] | None) -> np.ndarray:
@@ -67,34 +146,111 @@ def join_blocks(blocks: list[np.ndarray], l2: bool, weights: Sequence[float] | N
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Scale each row of (n, dim) to the Euclidean length 1; a row of zeros stays one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+    """Scale each row of (n, dim) to the Euclidean length 1, as float32; a row of zeros stays one."""
+    scaled = np.empty(vectors.shape, np.float32)
+
+    for part in row_slices(*vectors.shape):
+        lengths = np.linalg.norm(vectors[part], axis=1, keepdims=True)
+        scaled[part] = vectors[part] / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled
 
 
-def _fit_standardize(vectors: np.ndarray, parameter: Any, random_state: int) -> State:
+def _behind(points: Points, step: Step, fitted: State) -> Points:
+    """Put a fitted step behind the pending ones; what it makes much smaller is made at once and kept."""
+    later = replace(points, pending=(*points.pending, (step, fitted)))
+    if "components" not in fitted:
+        return later
+    if not is_large(points.nbytes):  # in one piece: a matrix product in blocks has other last bits
+        return Points(step.apply(points.array(), fitted))
+    return Points(later.copy()) if later.nbytes * HELD_SHARE <= points.nbytes else later
+
+
+def _block_moments(block: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    values = block.astype(np.float64)
+    mean = values.mean(axis=0)
+    values -= mean
+    return len(values), mean, np.einsum("ij,ij->j", values, values)
+
+
+def _name(step: Any) -> str:
+    return step if isinstance(step, str) else str(next(iter(step)))
+
+
+def _fit_nothing(points: Points, parameter: Any, random_state: int) -> State:
+    return {}
+
+
+def _fit_standardize(points: Points, parameter: Any, random_state: int) -> State:
+    mean, scale = (_scale_in_blocks if is_large(points.nbytes) else _scale_in_strips)(points)
+    return {"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)}
+
+
+def _scale_in_strips(points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """What scikit-learn finds for all columns at once, to the last bit, without its float64 copy of them all."""
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(vectors)
-    return {"mean": scaler.mean_.astype(np.float32), "scale": scaler.scale_.astype(np.float32)}
+    vectors = points.array()
+    scalers = [StandardScaler().fit(vectors[:, strip]) for strip in column_strips(vectors.shape[1])]
+    return np.concatenate([it.mean_ for it in scalers]), np.concatenate([it.scale_ for it in scalers])
+
+
+def _scale_in_blocks(points: Points) -> tuple[np.ndarray, np.ndarray]:
+    mean, variance = moments(points)
+    epsilon, count = np.finfo(np.float64).eps, len(points)
+    constant = variance <= count * epsilon * variance + (count * mean * epsilon) ** 2  # what scikit-learn takes for it
+    return mean, np.where(constant, 1.0, np.sqrt(variance))
+
+
+def column_strips(columns: int) -> Slices:
+    """Cut columns into strips of `STRIP` or more: of a single column, numpy adds up the rows in another order."""
+    edges = np.linspace(0, columns, max(1, columns // STRIP) + 1).astype(int).tolist()
+    return [slice(start, end) for start, end in pairwise(edges)]
 
 
 def _standardize(vectors: np.ndarray, state: State) -> np.ndarray:
-    return np.asarray((vectors - state["mean"]) / state["scale"], dtype=np.float32)
+    scaled = np.empty(vectors.shape, np.float32)
+    for part in row_slices(*vectors.shape):
+        scaled[part] = (vectors[part] - state["mean"]) / state["scale"]
+    return scaled
 
 
-def _fit_pca(vectors: np.ndarray, parameter: int | float, random_state: int) -> State:
-    from sklearn.decomposition import PCA
-
-    most = min(vectors.shape)
+def _fit_pca(points: Points, parameter: int | float, random_state: int) -> State:
+    most = min(len(points), points.dim)
     if isinstance(parameter, int) and parameter > most:
         raise ClusteringError(
-            f"clusters.transform: pca: {parameter} is more than {vectors.shape[0]:,} images of {vectors.shape[1]:,} "
+            f"clusters.transform: pca: {parameter} is more than {len(points):,} images of {points.dim:,} "
             f"values allow; at most {most}"
         )
+    if is_large(points.nbytes):
+        return _components_by_covariance(points, parameter)
+    from sklearn.decomposition import PCA
+
     # The exact solver: the quicker randomized one gives other clusters on another machine.
-    pca = PCA(n_components=parameter, svd_solver="full", random_state=random_state).fit(vectors)
+    pca = PCA(n_components=parameter, svd_solver="full", random_state=random_state).fit(points.array())
     return {"mean": pca.mean_.astype(np.float32), "components": pca.components_.astype(np.float32)}
+
+
+def _components_by_covariance(points: Points, parameter: int | float) -> State:
+    """The same components from the eigenvectors of the (dim, dim) covariance, for which the points are read twice."""
+    if is_large(8 * points.dim**2):
+        raise ClusteringError(f"clusters.transform: pca: {points.dim:,} values are too many for so many images")
+    mean, variance = moments(points)
+    centre = mean.astype(np.float32)
+    scatter = np.zeros((points.dim, points.dim))
+    for part in row_slices(len(points), points.dim, max(PRODUCT_BYTES, 8 * points.dim**2)):
+        rows = np.subtract(points.block(part), centre, dtype=np.float32)
+        scatter += rows.T @ rows
+    values, vectors = np.linalg.eigh(scatter)
+    components = vectors.T[::-1]
+    shares = np.cumsum(values[::-1]) / (variance.sum() * len(points))
+    kept = parameter if isinstance(parameter, int) else int(np.searchsorted(shares, parameter, side="right")) + 1
+    return {"mean": centre, "components": _turned(components[:kept]).astype(np.float32)}
+
+
+def _turned(components: np.ndarray) -> np.ndarray:
+    """Turn each so that its largest value is positive, as scikit-learn does; an eigenvector has no sign of its own."""
+    largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
+    return np.asarray(components * np.sign(largest))
 
 
 def _pca(vectors: np.ndarray, state: State) -> np.ndarray:

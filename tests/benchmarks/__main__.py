@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.extraction import extraction
 from tests.benchmarks.gpu import gpu
+from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.layers import layers
 from tests.benchmarks.rows import Row, header, line
 from tests.benchmarks.scores import scores
@@ -16,8 +18,10 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "stage": stage,
     "second-run": second_run,
     "layers": layers,
+    "extraction": extraction,
     "scores": scores,
     "gpu": gpu,
+    "kmeans": kmeans_rows,
 }
 
 
