@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -92,8 +92,10 @@ def _openvino(choice: Choice, plan: Plan) -> Runtime:
 
 
 def _network_of(choice: Choice) -> list[dict[str, Any]]:
-    """Return what shapes the network, without what only shapes the pictures: for all views it is the same."""
-    return replace(choice, recipe=replace(choice.recipe, views="center")).shaped_by()
+    """Return what shapes the network and its input, without what only shapes the pictures."""
+    recipe = choice.recipe
+    values = {"side": recipe.side, "scale": recipe.scale, "mean": recipe.mean, "std": recipe.std}
+    return [{**shaped_by, "preprocess": values} for shaped_by in choice.shaped_by()]
 
 
 RUNTIMES: dict[str, Callable[[Choice, Plan], Runtime]] = {

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgcluster.backbones import choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
+from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
 from imgcluster.in_memory import build_planned, list_pictures, run_over
 from imgcluster.runtimes.runtime import Runtime
@@ -59,6 +60,8 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def fit(self, X: Any, y: Any = None) -> ImageFeatures:  # noqa: N803 (scikit-learn's name)
         """Build the network, once. Raises ConfigError, WeightsError, WeightsUnavailable."""
         config = self._config()
+        if len(config.backbones) > 1:
+            raise ConfigError("backbone: one name; several are joined by a FeatureUnion, or by a config")
         (choice,) = choose_backbones(config, progress=False)
         self._recipe = choice.recipe
         self._runtime, self._batch_size = build_planned(choice, config)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.backbones.captured import Pooled
 from imgcluster.backbones.timm_models import recipe_of_timm
 from imgcluster.backbones.watched import Watched
-from imgcluster.batches import read_batches
+from imgcluster.batches import Batch, read_batches
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.execution import build_runtime, on_torch, plan_for
@@ -27,10 +28,10 @@ from imgcluster.picture_types import to_rgb
 from imgcluster.preprocess import prepare
 from imgcluster.progress import track
 from imgcluster.reading import read_image
-from imgcluster.recipes import STAGE, Recipe, recipe_of
+from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_of
 from imgcluster.runtimes.hardware import DTYPES
 from imgcluster.runtimes.openvino_runtime import Unsupported
-from imgcluster.runtimes.runtime import Runtime
+from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 
 Layer = str | int
@@ -69,6 +70,15 @@ def extract(  # noqa: PLR0913 (one call says all)
     """
     items = list_pictures(images)
     asked = [layers] if isinstance(layers, str | int) else list(layers or ())
+    _check_choices(
+        layers=(layers != [], "an empty list; name one layer at least"),
+        backbone=(
+            isinstance(backbone, str | nn.Module),
+            "one name, or a module of your own; several are joined by a config",
+        ),
+        on_error=(on_error in ("raise", "nan"), "allowed: raise, nan"),
+        output=(output in ("numpy", "torch"), "allowed: numpy, torch"),
+    )
     keys = {"preprocess": preprocess, "views": views, "device": device, "precision": precision}
     config = features_from_dict(
         {
@@ -77,7 +87,8 @@ def extract(  # noqa: PLR0913 (one call says all)
             "batch_size": batch_size,
             "fallback": None,
             "pooling": pooling or "auto",
-            **({} if isinstance(backbone, nn.Module) else {"backbone": backbone, "weights": weights}),
+            "weights": weights,
+            **({} if isinstance(backbone, nn.Module) else {"backbone": backbone}),
         }
     )
     if isinstance(backbone, nn.Module):
@@ -91,6 +102,12 @@ def extract(  # noqa: PLR0913 (one call says all)
     blocks = run_over(items, runtime, recipe, size, on_error, show)
     found = blocks if output == "numpy" else [torch.from_numpy(block) for block in blocks]
     return found[0] if layers is None or isinstance(layers, str | int) else dict(zip(asked, found, strict=True))
+
+
+def _check_choices(**choices: tuple[bool, str]) -> None:
+    for name, (fits, words) in choices.items():
+        if not fits:
+            raise ConfigError(f"{name}: {words}")
 
 
 def list_pictures(images: Images) -> list[Any]:
@@ -134,9 +151,11 @@ def _own_runtime(
     """Let a user's own module run where it is, in its own number format."""
     if not layers:
         raise ConfigError("layers: your own module has no default layer; name one, or a list of them")
+    if config.precision != "auto" or config.device != "auto" or config.weights != "imagenet":
+        raise ConfigError("your own module runs where it is, as it is: device, precision and weights are for a name")
     recipe = _own_recipe(model, config)
     values = next(model.parameters(), torch.zeros(1))
-    precision = {dtype: name for name, dtype in DTYPES.items()}.get(values.dtype)
+    precision = next((name for name, dtype in DTYPES.items() if dtype == values.dtype), None)
     if precision is None:
         raise ConfigError(f"backbone: a module of {values.dtype} cannot be run; make it .float()")
     network = Pooled(Watched(model, layers), layers, pooling)
@@ -144,17 +163,20 @@ def _own_runtime(
 
 
 def _own_recipe(model: nn.Module, config: FeaturesConfig) -> Recipe:
-    if isinstance(config.preprocess, tuple):
-        return replace(recipe_of(config.preprocess, STAGE), views=config.views)
-    if config.preprocess == "stage":
-        return replace(STAGE, views=config.views)
-    theirs = recipe_of_timm(model)
-    if theirs is None or config.preprocess != "backbone":
+    theirs, preprocess = recipe_of_timm(model), config.preprocess
+    needs_theirs = preprocess in ("backbone", "squash", "letterbox") or {"normalize": "backbone"} in preprocess
+    if theirs is None and needs_theirs:
         raise ConfigError(
             f"preprocess: say how pixels become the input of {type(model).__name__}, such as "
             '[{"resize": 256}, {"center_crop": 224}, {"normalize": "imagenet"}]'
         )
-    return replace(theirs, views=config.views)
+    make = named_recipe if isinstance(preprocess, str) else recipe_of
+    recipe = replace(make(preprocess, theirs or STAGE), views=config.views)  # type: ignore[arg-type]
+    try:
+        check_views(recipe)
+    except ValueError as error:
+        raise ConfigError(f"views: {error}") from None
+    return recipe
 
 
 def run_over(  # noqa: PLR0913, PLR0917
@@ -168,19 +190,32 @@ def run_over(  # noqa: PLR0913, PLR0917
     """Return a block for each layer, (len(items), …) float32; `extract` says what the items may be."""
     numbered = list(enumerate(items))
     blocks: list[np.ndarray] = []
-    rows = 0
+    in_flight: deque[tuple[Batch[ImageError | None], Callable[[], Blocks]]] = deque()
+    done = 0
+
+    def finish() -> int:
+        batch, result = in_flight.popleft()
+        failed = [error is not None for error in batch.slots]
+        rows = slice(done, done + len(failed))
+        found = [block[: len(failed)] for block in result()]
+        if not blocks:
+            blocks.extend(np.empty((len(items), *block.shape[1:]), np.float32) for block in found)
+        for block, part in zip(blocks, found, strict=True):
+            block[rows] = part
+            block[rows][failed] = np.nan
+        return len(failed)
+
     with track("features", len(items), "images", show=show) as advance:
         for batch in read_batches(numbered, partial(_fill, recipe), recipe, batch_size, runtime):
-            failed = [error is not None for error in batch.slots]
-            if any(failed) and on_error == "raise":
-                raise next(error for error in batch.slots if error is not None)
-            found = [block[: len(failed)] for block in runtime(batch.pixels)]
-            blocks = blocks or [np.empty((len(items), *block.shape[1:]), np.float32) for block in found]
-            for block, part in zip(blocks, found, strict=True):
-                block[rows : rows + len(failed)] = part
-                block[rows : rows + len(failed)][failed] = np.nan
-            rows += len(failed)
-            advance(len(failed))
+            if on_error == "raise" and (error := next(filter(None, batch.slots), None)) is not None:
+                raise error
+            in_flight.append((batch, runtime.start(batch.pixels)))
+            if len(in_flight) >= runtime.depth:
+                advance(count := finish())
+                done += count
+        while in_flight:
+            advance(count := finish())
+            done += count
     return blocks
 
 

@@ -147,7 +147,10 @@ def _by_torch(image: np.ndarray, size: tuple[int, int], interpolation: str) -> n
 
     if image.shape[1::-1] == size:
         return image
-    values = from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]  # a view: what torch does quickest
+    ours = np.ascontiguousarray(image)
+    if not ours.flags.writeable:  # of which torch would warn
+        ours = ours.copy()
+    values = from_numpy(ours).permute(2, 0, 1)[None]  # a view: what torch does quickest
     resized = interpolate(values, size[::-1], mode=interpolation, antialias=True)
     return np.asarray(resized[0].permute(1, 2, 0).numpy())
 

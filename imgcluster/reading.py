@@ -106,7 +106,10 @@ def read_image(path: Path, least: int | None = None) -> np.ndarray:
 
 def _reduced(data: bytes, least: int) -> int:
     """Return the flag by which the decoder leaves out the detail that a smaller picture would not show; 0: none."""
-    short = min(_jpeg_size(data))
+    height, width = _jpeg_size(data)
+    if height * width > MAX_PIXELS:  # OpenCV would count those that are left
+        raise ImageError(TOO_LARGE)
+    short = min(height, width)
     return next((flag for factor, flag in REDUCED.items() if short // factor >= least), 0)
 
 

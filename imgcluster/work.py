@@ -210,9 +210,9 @@ class _Writer:
         try:
             with self._work.stopwatch.timed("writing"):
                 self._work.keep(slots, _one_after_the_other(held))
+            self._advance(len(slots))  # what it raises, where nobody reads the progress any more, ends the run as well
         except BaseException as error:
             self._error = error
-        self._advance(len(slots))
 
 
 def _one_after_the_other(held: list[tuple[list[_Slot], Blocks]]) -> Blocks:

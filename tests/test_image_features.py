@@ -83,6 +83,8 @@ def test_clones_and_parameters() -> None:
     assert clone(transformer).get_params() == transformer.get_params()
     with pytest.raises(NotFittedError):
         transformer.transform(["x.png"])
+    with pytest.raises(ConfigError, match="backbone: one name; several are joined by a FeatureUnion"):
+        ImageFeatures(["efficientnet_lite0", "alexnet"]).fit(["x.png"])
     with pytest.raises(ConfigError, match=r"features.pooling: found 'sum'"):
         transformer.set_params(pooling="sum").fit(["x.png"])
 

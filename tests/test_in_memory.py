@@ -16,11 +16,13 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
+from imgcluster.in_memory import run_over
 from imgcluster.picture_types import to_rgb
+from imgcluster.recipes import Recipe
 
 from .conftest import write_pictures
 
-LITE0 = {"backbone": "efficientnet_lite0", "precision": "fp32", "batch_size": 4}
+LITE0: dict[str, Any] = {"backbone": "efficientnet_lite0", "precision": "fp32", "batch_size": 4}
 
 
 @pytest.fixture
@@ -30,7 +32,8 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def extract(images: Any, **keys: Any) -> Any:
-    return imgcluster.extract(images, **{**LITE0, **keys})
+    own = {"precision": "auto"} if isinstance(keys.get("backbone"), nn.Module) else {}
+    return imgcluster.extract(images, **{**LITE0, **own, **keys})
 
 
 def test_it_gives_what_a_run_gives(paths: list[Path], tmp_path: Path) -> None:
@@ -134,6 +137,10 @@ def test_what_is_no_picture(images: Any, words: str) -> None:
         ({"pooling": "sum"}, "features.pooling: found 'sum'"),
         ({"batch_size": 0}, "features.batch_size: found 0"),
         ({"preprocess": [{"resize": 9}]}, "the pictures keep their shapes"),
+        ({"layers": []}, "layers: an empty list"),
+        ({"backbone": ["efficientnet_lite0", "alexnet"]}, "backbone: one name, or a module of your own"),
+        ({"on_error": "nam"}, "on_error: allowed: raise, nan"),
+        ({"output": "tf"}, "output: allowed: numpy, torch"),
     ],
 )
 def test_wrong_keywords_are_told_as_in_a_config(keys: dict[str, Any], words: str) -> None:
@@ -197,8 +204,9 @@ def test_a_module_of_ones_own_is_read_and_left_as_it_was(paths: list[Path]) -> N
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():
         wanted = model.conv((values - mean) / std)
-    np.testing.assert_allclose(found["conv"], wanted.mean((2, 3)), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found["drop"], wanted.relu().mean((2, 3)), rtol=1e-4, atol=1e-5)
+    # Resized here by Pillow, and there by torch: to pixels that differ by 1 of 255 at most.
+    np.testing.assert_allclose(found["conv"], wanted.mean((2, 3)), atol=2e-3)
+    np.testing.assert_allclose(found["drop"], wanted.relu().mean((2, 3)), atol=2e-3)
 
 
 def test_a_module_of_ones_own_says_what_it_needs() -> None:
@@ -207,6 +215,13 @@ def test_a_module_of_ones_own_says_what_it_needs() -> None:
         extract(picture, backbone=Tiny(), layers="conv")
     with pytest.raises(ConfigError, match="layers: your own module has no default layer"):
         extract(picture, backbone=Tiny(), preprocess=STEPS)
+    with pytest.raises(ConfigError, match="such as"):
+        extract(picture, backbone=Tiny(), layers="conv", preprocess=[{"squash": 9}, {"normalize": "backbone"}])
+    with pytest.raises(ConfigError, match="views: five_crops needs a recipe that ends with center_crop"):
+        extract(picture, backbone=Tiny(), layers="conv", preprocess=STEPS, views="five_crops")
+    for keys in ({"weights": "x.pth"}, {"precision": "bf16"}, {"device": "cpu"}):
+        with pytest.raises(ConfigError, match="your own module runs where it is, as it is"):
+            imgcluster.extract(picture, Tiny(), "conv", preprocess=STEPS, **keys)
     with pytest.raises(ConfigError, match=r"torch.float64 cannot be run; make it .float\(\)"):
         extract(picture, backbone=Tiny().double(), layers="conv", preprocess=STEPS)
 
@@ -221,3 +236,54 @@ def test_a_network_of_timm_says_itself_how_it_sees() -> None:
     spelt[0] = {"resize": int(160 / config["crop_pct"])}
     again = extract(np.full((99, 200, 3), 9, np.uint8), backbone=model, layers="layer4", preprocess=spelt)
     np.testing.assert_allclose(found, again, rtol=1e-5)
+
+
+class Caching(Tiny):
+    """Keeps a tensor from one forward pass to the next, as networks with rotary embeddings do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale: torch.Tensor | None = None
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        self.scale = self.conv.weight.new_ones(1) * 2 if self.scale is None else self.scale
+        return super().forward(values) * self.scale
+
+
+def test_a_module_of_ones_own_can_be_trained_afterwards() -> None:
+    model = Caching()
+    extract(np.zeros((8, 8), np.uint8), backbone=model, layers="drop", preprocess=STEPS)
+    model(torch.rand(1, 3, 16, 16)).sum().backward()
+    assert model.conv.weight.grad is not None
+
+
+class Counting:
+    """A runtime that counts the batches in flight; the features of a picture are its first value."""
+
+    depth, device, most, now = 3, "none", 0, 0
+
+    def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
+        return np.zeros(shape, np.uint8)
+
+    def start(self, pixels: np.ndarray) -> Any:
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+        def result() -> list[np.ndarray]:
+            self.now -= 1
+            return [pixels[:, 0, 0, 0, :1].astype(np.float32)]
+
+        return result
+
+
+def test_as_many_batches_are_in_flight_as_the_runtime_takes() -> None:
+    runtime = Counting()
+    shades = [np.full((4, 4), shade, np.uint8) for shade in range(20)]
+    (found,) = run_over(shades, runtime, Recipe((("squash", 2),)), 2)  # type: ignore[arg-type]
+    assert found.ravel().tolist() == list(range(20))
+    assert (runtime.most, runtime.now) == (3, 0)
+
+
+def test_pictures_of_pillow_raise_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    extract([Image.new("RGB", (300, 300)), Image.new("RGBA", (30, 500))])
+    assert not [warning for warning in recwarn if "writable" in str(warning.message)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -215,6 +216,34 @@ def test_a_plan_says_what_shapes_the_features() -> None:
         for runtime in ("torch", "openvino", "torch_compile")
     ]
     assert len({str(plan.shapes(choice)) for plan in plans}) == 3
+
+
+def test_the_cache_keeps_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtimes("fp32", backbone="efficientnet_lite0")
+    monkeypatch.setattr(openvino_runtime, "MOST", 1)
+    (cache / ".making-killed").mkdir()
+    os.utime(cache / ".making-killed", (0, 0))
+    runtimes("fp32", backbone="efficientnet_lite0", weights="random")
+    assert len(list(cache.iterdir())) == 1  # what was made last stays, however large
+
+
+def test_what_fails_for_want_of_memory_is_tried_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*_: Any) -> None:
+        with openvino_runtime._told():
+            raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino_runtime, "_convert", short)
+        with pytest.raises(Unsupported):
+            runtimes("fp32", backbone="efficientnet_lite0")
+    assert not list(cache.parent.rglob("*.failed"))
+
+
+def test_a_network_that_cannot_be_compiled_falls_to_torch(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_runtime, "_settings", lambda *_: {"NO_SUCH_SETTING": "1"})
+    assert extracted(pictures, tmp_path / "s", device="cpu").origins[0].runtime == "torch"
 
 
 # --- nothing leaves the machine ---

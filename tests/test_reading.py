@@ -285,3 +285,12 @@ def test_a_reduced_jpeg_is_turned_upright_and_a_broken_one_is_damaged(tmp_path: 
 def test_a_header_that_breaks_off_is_damaged(data: bytes) -> None:
     with pytest.raises(ImageError, match="damaged"):
         decode_image(data, 100)
+
+
+def test_the_bound_on_pixels_is_that_of_the_stored_picture() -> None:
+    huge = bytearray(photograph(64, 64))
+    at = huge.index(b"\xff\xc0")
+    huge[at + 5 : at + 9] = struct.pack(">HH", 17_000, 17_000)
+    for least in (None, 100):
+        with pytest.raises(ImageError, match="has more than 268,435,456 pixels"):
+            decode_image(bytes(huge), least)

@@ -51,11 +51,17 @@ def test_command(clone: Path, line: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python(clone: Path, code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("number", "printed"), [(0, "(160, 1280)"), (1, "(40, 1000)\ntorch.Size([1, 256, 56, 56])\n")])
+def test_python(
+    clone: Path, number: int, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(clone)
-    exec(code, {})  # noqa: S102
-    assert "(160, 1280)" in capsys.readouterr().out
+    exec(blocks("python")[number], {})  # noqa: S102
+    assert printed in capsys.readouterr().out
+
+
+def test_every_block_of_python_is_run() -> None:
+    assert len(blocks("python")) == 2
 
 
 def test_the_config_by_example_is_one(tmp_path: Path) -> None:

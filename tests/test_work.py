@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,20 @@ def test_the_stages_are_timed(pictures: Path, tmp_path: Path) -> None:
     seconds = extracted(pictures, tmp_path / "s", MeanColour()).origins[0].seconds
     assert {"reading files", "decoding", "cropping and resizing", "network", "writing"} <= set(seconds)
     assert all(spent >= 0 for spent in seconds.values())
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_progress_that_nobody_reads_ends_the_run(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    @contextmanager
+    def closed(*_: Any, **__: Any) -> Iterator[Callable[[int], None]]:
+        def advance(count: int) -> None:
+            raise BrokenPipeError
+
+        yield advance
+
+    monkeypatch.setattr(work_module, "track", closed)
+    monkeypatch.setattr(work_module, "SECONDS_BETWEEN_WRITES", 0)
+    with pytest.raises(BrokenPipeError):
+        extracted(pictures, tmp_path / "s", MeanColour(), batch_size=batch_size)

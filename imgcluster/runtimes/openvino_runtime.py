@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +29,8 @@ from imgcluster.runtimes.torch_runtime import scaled
 
 FORMAT = 1  # of what is kept: raise it when models are converted in another way
 TELEMETRY = "openvino_telemetry"
+MOST = 4 * 2**30  # bytes of converted models kept: eight of VGG16
+A_DAY = 24 * 3600
 LARGE_SIDE = 320
 BATCH_SIZES = {True: 1, False: 2}
 MODEL, FAILED = "model.xml", ".failed"
@@ -58,9 +62,10 @@ class OpenVinoRuntime:
         self.device = f"cpu, {self._streams} threads"
         self.buffer((batch_size, self._views, recipe.side, recipe.side, 3))  # tells whether the memory holds a batch
         model = _converted(ov, build, shaped_by, recipe)
-        model.reshape([batch_size * recipe.n_views, recipe.side, recipe.side, 3])
-        compiled = ov.Core().compile_model(model, "CPU", _settings(precision, self._streams))
-        self._requests = [compiled.create_infer_request() for _ in range(self.depth)]
+        with _told():
+            model.reshape([batch_size * recipe.n_views, recipe.side, recipe.side, 3])
+            compiled = ov.Core().compile_model(model, "CPU", _settings(precision, self._streams))
+            self._requests = [compiled.create_infer_request() for _ in range(self.depth)]
         self._started = 0
         self._tensor = ov.Tensor
 
@@ -163,6 +168,8 @@ def _converted(ov: Any, build: Callable[[], nn.Module], shaped_by: Any, recipe: 
         model = _convert(ov, network, recipe)
         _check(ov, model, network, recipe)
     except Unsupported as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise  # another time there may be enough
         reason = str(error)
         _write_cache(folder.parent, lambda: folder.with_suffix(FAILED).write_text(reason))
         raise
@@ -179,6 +186,18 @@ def _keep(ov: Any, model: Any, folder: Path) -> None:
         if folder.exists():  # what could not be read
             shutil.rmtree(folder, ignore_errors=True)
         whole.rename(folder)
+    folder.with_suffix(FAILED).unlink(missing_ok=True)
+    _prune(folder.parent)
+
+
+def _prune(folder: Path) -> None:
+    """Keep the models made last, as many as fit, and nothing of a process that was killed while it made one."""
+    made = sorted(folder.glob("*/" + MODEL), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = itertools.accumulate(sum(file.stat().st_size for file in path.parent.iterdir()) for path in made)
+    dropped = [path.parent for path, size in zip(made, total, strict=True) if size > MOST and path != made[0]]
+    old = [path for path in folder.glob(".making-*") if time.time() - path.stat().st_mtime > A_DAY]
+    for path in dropped + old:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_cache(folder: Path, write: Callable[[], object]) -> None:
@@ -192,8 +211,9 @@ def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe) -> None:
     """Compare what was converted with the network itself: a branch that depends on values is converted silently."""
     shape = (2, recipe.side, recipe.side, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    found = [np.array(block) for block in compiled(pixels).values()]
+    with _told():
+        compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        found = [np.array(block) for block in compiled(pixels).values()]
     with torch.no_grad():
         wanted = [block.numpy() for block in network(scaled(torch.from_numpy(pixels), recipe))]
     for block, other in zip(found, wanted, strict=True):
@@ -204,15 +224,16 @@ def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe) -> None:
 def _convert(ov: Any, network: nn.Module, recipe: Recipe) -> Any:
     """Convert a network, and let it take pixels as they are read: uint8, (n, side, side, 3)."""
     example = torch.zeros(1, 3, recipe.side, recipe.side)
-    try:
-        with _one_thread(), torch.no_grad(), _not_installed(TELEMETRY), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they advise whoever writes the converter
-            # Traced here: its own check of the trace would run the network twice more, and _check compares the results.
-            traced = torch.jit.trace(network, example, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
-            model = ov.convert_model(traced, example_input=example)
+    with _told(), _one_thread(), torch.no_grad(), _not_installed(TELEMETRY), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they advise whoever writes the converter
+        # Traced here: its own check of the trace would run the network twice more, and _check compares the results.
+        traced = torch.jit.trace(network, example, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
+        model = ov.convert_model(traced, example_input=example)
         model.reshape([-1, 3, recipe.side, recipe.side])
-    except Exception as error:  # the converter raises whatever a step it does not know leads to
-        raise Unsupported(_first_line(error)) from error
+        return _taking_pixels(ov, model, recipe)
+
+
+def _taking_pixels(ov: Any, model: Any, recipe: Recipe) -> Any:
     from openvino.preprocess import PrePostProcessor
 
     steps = PrePostProcessor(model)
@@ -224,6 +245,15 @@ def _convert(ov: Any, network: nn.Module, recipe: Recipe) -> Any:
     for number in range(len(model.outputs)):
         steps.output(number).tensor().set_element_type(ov.Type.f32)
     return steps.build()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn whatever OpenVINO raises, at a step it does not know, into the one error that leads to torch."""
+    try:
+        yield
+    except Exception as error:
+        raise Unsupported(_first_line(error)) from error
 
 
 @contextmanager

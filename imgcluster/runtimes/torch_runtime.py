@@ -50,7 +50,9 @@ class TorchRuntime:
         self._recipe = recipe
         self.network = network.to(device, self._dtype).to(memory_format=torch.channels_last) if moved else network
         self._chunk: int | None = None
-        if device.type == "cuda":  # TF32 keeps 10 bits of what was asked for in full
+        # Tensors made in inference mode cannot be trained with: a module of somebody else's may keep one.
+        self._mode = torch.inference_mode if moved else torch.no_grad
+        if device.type == "cuda" and moved:  # TF32 keeps 10 bits of what was asked for in full
             torch.backends.cudnn.allow_tf32 = precision == "tf32"
             torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
 
@@ -85,14 +87,14 @@ class TorchRuntime:
                 torch.cuda.empty_cache()
             logger.warning("memory ran out: going on with %d images at a time instead of %d", self._chunk, chunk)
 
-    @torch.inference_mode()
     def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
         images, views = pixels.shape[:2]
-        batch = torch.from_numpy(pixels).flatten(0, 1).to(self.torch_device, non_blocking=True)
-        blocks = [block.float() for block in self.network(scaled(batch, self._recipe).to(self._dtype))]
-        if views > 1:
-            blocks = [block.unflatten(0, (images, views)).mean(dim=1) for block in blocks]
-        return [np.asarray(block.cpu().numpy()) for block in blocks]
+        with self._mode():
+            batch = torch.from_numpy(pixels).flatten(0, 1).to(self.torch_device, non_blocking=True)
+            blocks = [block.float() for block in self.network(scaled(batch, self._recipe).to(self._dtype))]
+            if views > 1:
+                blocks = [block.unflatten(0, (images, views)).mean(dim=1) for block in blocks]
+            return [np.asarray(block.cpu().numpy()) for block in blocks]
 
 
 def scaled(pixels: torch.Tensor, recipe: Recipe) -> torch.Tensor:
