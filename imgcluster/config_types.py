@@ -249,8 +249,14 @@ FeaturesFile = Annotated[
     BeforeValidator(_from_path),
 ]
 # `cpu` is no near name: `gpu` is one letter away from it, and means the opposite.
+OneDevice = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
 Device = Annotated[
-    str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$"), Allowed("auto, cpu, cuda or cuda:N", ("auto", "cuda"))
+    OneDevice
+    | Literal["all"]
+    | Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(cpu|cuda(:[0-9]+)?)$")], ...], Field(strict=False, min_length=1)
+    ],
+    Allowed("auto, cpu, cuda, cuda:N, a list of these, or all (GPUs)", ("auto", "cuda", "all")),
 ]
 CsvName = Annotated[
     str,

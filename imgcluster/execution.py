@@ -14,9 +14,15 @@ from imgcluster.backbones import Choice, build_extractor
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.reading import RULES
-from imgcluster.runtimes import openvino_runtime
-from imgcluster.runtimes.hardware import find_device, find_precision
-from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime, Unsupported
+from imgcluster.runtimes import openvino_package, openvino_runtime
+from imgcluster.runtimes.calibration import Calibration
+from imgcluster.runtimes.converted import converted, has_failed
+from imgcluster.runtimes.hardware import find_devices, find_precision
+from imgcluster.runtimes.int8 import check_int8, numerics_of_int8, quantised
+from imgcluster.runtimes.mixed_precision import keep_exact
+from imgcluster.runtimes.on_device import resizes_here
+from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 
@@ -25,28 +31,45 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """How the network of a choice is executed."""
+    """How the network of a choice is executed.
+
+    exact: so many of its first convolutions, and what lies between them, are computed in fp32 whatever the precision.
+    calibration: the pictures that int8 needs.
+    """
 
     device: torch.device
     runtime: str
     precision: str
     batch_size: int
+    exact: int = 0
+    calibration: Calibration | None = None
 
     def shapes(self, choice: Choice) -> list[dict[str, Any]]:
         """Return all that shapes the features, one for each layer, for the fingerprint."""
-        numerics = {"precision": self.precision, "runtime": self.runtime, "reading": RULES}
+        numerics: dict[str, Any] = {"precision": self.precision, "runtime": self.runtime, "reading": RULES}
+        if self.exact:
+            numerics["exact"] = self.exact
+        if self.calibration is not None:  # what other layers are asked for may change where values are rounded
+            layers = [str(layer) for layer in choice.layers]
+            numerics["int8"] = {**numerics_of_int8(self.calibration), "layers": layers}
+        if self.device.type == "cuda" and resizes_here(choice.recipe):
+            numerics["resizing"] = "cuda"  # to pixels that are not the CPU's to the bit
         return [{**shaped_by, **numerics} for shaped_by in choice.shaped_by()]
 
 
 def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
     """Choose what a config leaves open. Raises ConfigError where it asks for what is not here."""
-    device = find_device(config.device)
-    runtime = _find_runtime(config.runtime, device, choice)
-    precision = find_precision(config.precision, device, choice.backbone)
+    device = find_devices(config.device)[0]
+    check_int8(config.precision, config.runtime, device)
+    runtime = "openvino" if config.precision == "int8" else _find_runtime(config.runtime, device, choice)
+    bf16_from = choice.backbone.bf16_from
+    bears_bf16 = bf16_from == 0 or (bf16_from is not None and runtime == "openvino")
+    precision = find_precision(config.precision, device, bears_bf16)
+    exact = (bf16_from or 0) if (precision, runtime) == ("bf16", "openvino") else 0
     if config.batch_size != "auto":
-        return Plan(device, runtime, precision, config.batch_size)
+        return Plan(device, runtime, precision, config.batch_size, exact)
     auto = openvino_runtime.auto_batch_size(choice.recipe) if runtime == "openvino" else None
-    return Plan(device, runtime, precision, auto or auto_batch_size(device, choice.recipe))
+    return Plan(device, runtime, precision, auto or auto_batch_size(device, choice.recipe, precision), exact)
 
 
 def build_runtime(choice: Choice, plan: Plan) -> Runtime:
@@ -57,8 +80,12 @@ def build_runtime(choice: Choice, plan: Plan) -> Runtime:
 def on_torch(choice: Choice, plan: Plan, config: FeaturesConfig, error: Unsupported) -> Plan:
     """Return the plan with torch in the place of a runtime that has failed, and say so.
 
-    Raises ConfigError where the config asks for that runtime by its name.
+    Raises ConfigError where the config asks for that runtime by its name, or for what no other computes.
     """
+    if plan.precision == "int8":
+        raise ConfigError(
+            f"features.precision: int8 is computed by openvino, which cannot execute {choice.backbone.name}: {error}"
+        )
     if config.runtime == plan.runtime:
         raise ConfigError(f"features.runtime: {plan.runtime} cannot execute {choice.backbone.name}: {error}")
     logger.warning("%s cannot execute %s, and torch does: %s", plan.runtime, choice.backbone.name, error)
@@ -67,13 +94,13 @@ def on_torch(choice: Choice, plan: Plan, config: FeaturesConfig, error: Unsuppor
 
 def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:
     if name == "openvino":
-        openvino_runtime.import_openvino()
+        openvino_package.import_openvino()
         if device.type != "cpu":
             raise ConfigError(f"features.runtime: openvino computes on the CPU, not on {device}; allowed: auto, torch")
     if name != "auto":
         return name
-    here = device.type == "cpu" and openvino_runtime.is_installed()
-    return "openvino" if here and not openvino_runtime.has_failed(_network_of(choice)) else "torch"
+    here = device.type == "cpu" and openvino_package.is_installed()
+    return "openvino" if here and not has_failed(_network_of(choice)) else "torch"
 
 
 def _torch(choice: Choice, plan: Plan) -> Runtime:
@@ -87,8 +114,11 @@ def _torch_compile(choice: Choice, plan: Plan) -> Runtime:
 
 
 def _openvino(choice: Choice, plan: Plan) -> Runtime:
-    build = partial(build_extractor, choice)
-    return OpenVinoRuntime(build, _network_of(choice), choice.recipe, plan.precision, plan.batch_size)
+    network = _network_of(choice)
+    convert = partial(converted, partial(build_extractor, choice), network, choice.recipe)
+    is_int8 = plan.precision == "int8"
+    model = quantised(convert, network, plan.calibration) if is_int8 else keep_exact(convert(), plan.exact)
+    return OpenVinoRuntime(model, choice.recipe, plan.precision, plan.batch_size)
 
 
 def _network_of(choice: Choice) -> list[dict[str, Any]]:

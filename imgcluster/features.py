@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,11 @@ from imgcluster.errors import ConfigError
 from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
 from imgcluster.feature_files import features_from_file
 from imgcluster.layer_stores import LayerStores
-from imgcluster.runtimes.openvino_runtime import Unsupported
+from imgcluster.processes import compute_on
+from imgcluster.progress import track
+from imgcluster.runtimes.calibration import find_calibration
+from imgcluster.runtimes.hardware import find_devices
+from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
@@ -60,6 +65,8 @@ class _Part:
 
 def _extracted(images: list[ImageFile], choice: Choice, config: FeaturesConfig, on_error: str, show: bool) -> _Part:
     plan = plan_for(choice, config)
+    if plan.precision == "int8":
+        plan = replace(plan, calibration=find_calibration(images, choice.recipe, Path(config.store), show))
     try:
         return _extracted_as_planned(images, choice, plan, config, on_error, show)
     except Unsupported as error:
@@ -74,14 +81,26 @@ def _extracted_as_planned(  # noqa: PLR0913, PLR0917
         device = str(plan.device)
         if work.todo:
             # Built only now: with everything in the store, the network is not needed.
-            with work.stopwatch.timed("building the network"):
-                runtime = build_runtime(choice, plan)
-            device = runtime.device
-            work.do(runtime, choice.recipe, plan.batch_size, show)
+            device = _compute(work, store, choice, plan, config, show)
         readable = work.readable
         with work.stopwatch.timed("gathering"):
             blocks = store.vectors([work.keys[image] for image in readable])
         return _Part(readable, blocks, work.failures, _origin(choice, device, plan, store, work))
+
+
+def _compute(  # noqa: PLR0913, PLR0917
+    work: Work, store: LayerStores, choice: Choice, plan: Plan, config: FeaturesConfig, show: bool
+) -> str:
+    devices = find_devices(config.device)
+    progress = partial(track, "features", len(work.todo), "images", show=show)
+    if len(devices) > 1:
+        with progress() as advance:
+            return compute_on(devices, work, store, choice, plan, advance)
+    with work.stopwatch.timed("building the network"):
+        runtime = build_runtime(choice, plan)
+    with progress() as advance:
+        work.do(runtime, choice.recipe, plan.batch_size, advance)
+    return runtime.device
 
 
 def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig) -> Features:

@@ -17,6 +17,7 @@ class LayerStores:
     """The stores of the layers of one run, as if they were one whose vectors come in blocks."""
 
     def __init__(self, root: Path, shaped_by: Sequence[dict[str, Any]]) -> None:
+        self.root = root
         self._stores = [FeatureStore(root, each) for each in shaped_by]
         # A layer that is asked for twice, by two names or one, has one store.
         self._opened = {store.folder: store for store in self._stores}
@@ -61,6 +62,11 @@ class LayerStores:
             lacking = [row for row, key in enumerate(keys) if store.find(ImageKey(*key.stamp)) is None]
             if lacking:
                 store.append([keys[row] for row in lacking], block[lacking])
+
+    def adopt_parts(self) -> None:
+        """Take over what the processes of a run have computed. Raises StoreError."""
+        for store in self._opened.values():
+            store.adopt_parts()
 
     def vectors(self, keys: list[ImageKey]) -> list[np.ndarray]:
         """Gather the rows of images that `find` knows: a (len(keys), dim) float32 block for each layer."""

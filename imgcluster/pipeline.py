@@ -17,7 +17,8 @@ from imgcluster.images import list_images
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.submission import check_label_column
 from imgcluster.outputs.write import output_names
-from imgcluster.runtimes.hardware import find_device
+from imgcluster.runtimes.hardware import find_devices
+from imgcluster.runtimes.int8 import check_int8
 from imgcluster.tables import Features, ImageFile, Run, Template
 from imgcluster.weights import find_weights
 
@@ -56,7 +57,8 @@ def check(config: Config) -> list[ImageFile]:
     if config.features.file is not None:
         features_from_file(images, Path(config.features.file), config.images.missing)
         return images
-    find_device(config.features.device)
+    device = find_devices(config.features.device)[0]
+    check_int8(config.features.precision, config.features.runtime, device)
     for wanted in check_backbones(config.features):
         if config.features.weights != "imagenet":
             find_weights(wanted.backbone, config.features.weights, progress=False)

@@ -20,8 +20,9 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,8 @@ from imgcluster.files import remove_temporary, replacing, write_whole
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
+PART = ".part-"  # and a number: the stores of a process that computes a part of a run, in the folder of the store
+SECONDS_FOR_PARTS = 10
 SHARD_BYTES = 64 * 2**20
 FINGERPRINT_LENGTH = 16
 
@@ -100,6 +103,7 @@ class FeatureStore:
         self._small: list[int] = []
         self._lock = FileLock(self.folder / "lock")
         self._read_only = False
+        self._patience = 0
 
     @classmethod
     def reading(cls, folder: Path) -> FeatureStore:
@@ -119,7 +123,7 @@ class FeatureStore:
         """Take the lock and read the index. Raises StoreError: locked, not writable, damaged, of a newer format."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=self._patience)
         except Timeout:
             raise StoreError(
                 f"{str(self.folder)!r} is in use by another run; wait for it to end, or set features.store elsewhere"
@@ -131,6 +135,7 @@ class FeatureStore:
                 self._check_meta()
                 self._remove_leftovers()
                 self._load()
+                self.adopt_parts()
         except BaseException:
             self._lock.release()
             raise
@@ -181,7 +186,35 @@ class FeatureStore:
             out[wanted] = self._maps[int(shard)][rows[wanted]]
         return out
 
+    def adopt_parts(self) -> None:
+        """Take over what the processes of a run have put into stores of their own, also those of a run that was killed.
+
+        Raises StoreError where one of them is still at work.
+        """
+        for folder in sorted(
+            self.folder.parent.glob(f"{PART}*/{self.folder.name}"), key=lambda path: _number(path.parent)
+        ):
+            with self._told(), FeatureStore._part(folder, self._shaped_by) as part:
+                for number in sorted(part._keys):
+                    self._adopt(part, number)
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()  # where no other layer's store is left in it
+
     # How the files are written and read.
+
+    @classmethod
+    def _part(cls, folder: Path, shaped_by: dict[str, Any]) -> FeatureStore:
+        part = cls(folder.parent, shaped_by)
+        part._patience = SECONDS_FOR_PARTS  # its process may be about to notice that nobody waits for it any more
+        return part
+
+    def _adopt(self, part: FeatureStore, number: int) -> None:
+        keys, rows = part._found_here(number)
+        if lacking := [row for row, key in enumerate(keys) if key.stamp not in self._by_stamp]:
+            self._small.append(self._write_shard([keys[row] for row in lacking], rows[lacking]))
+        part._maps.pop(number)
+        part._remove_shard(number)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

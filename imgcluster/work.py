@@ -23,11 +23,10 @@ import numpy as np
 from imgcluster.batches import Batch, read_batches
 from imgcluster.errors import ImageError
 from imgcluster.layer_stores import LayerStores
-from imgcluster.preprocess import prepare
-from imgcluster.progress import Advance, track
+from imgcluster.progress import Advance
 from imgcluster.reading import decode_image, read_bytes
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.runtime import Blocks, Runtime
+from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
 from imgcluster.stopwatch import Stopwatch
 from imgcluster.store import ImageKey, image_key
 from imgcluster.tables import Failure, ImageFile
@@ -43,15 +42,18 @@ class Work:
     def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
         self._images = images
         self._store = store
-        self._on_error = on_error
+        self.on_error = on_error
         self.stopwatch = Stopwatch()
         self.keys: dict[ImageFile, ImageKey] = {}
         self.failures: dict[ImageFile, Failure] = {}
         self.computed = 0
-        for image in images:
-            if (key := _stamp(image.path)) is not None and store.find(key):
-                self.keys[image] = key
+        self._look_for(images)
         self.todo = [image for image in images if image not in self.keys]
+
+    def _look_for(self, images: list[ImageFile]) -> None:
+        for image in images:
+            if (key := _stamp(image.path)) is not None and self._store.find(key):
+                self.keys[image] = key
 
     @property
     def reused(self) -> int:
@@ -63,10 +65,10 @@ class Work:
         """The images that have vectors in the store, in their order."""
         return [image for image in self._images if image in self.keys]
 
-    def do(self, runtime: Runtime, recipe: Recipe, batch_size: int, show: bool) -> None:
+    def do(self, runtime: Runtime, recipe: Recipe, batch_size: int, advance: Advance) -> None:
         """Compute what is to do. Raises ImageError with `on_error="stop"`, and what the store or the network raise."""
-        fill = partial(_fill, recipe, self._store, self.stopwatch)
-        with track("features", len(self.todo), "images", show=show) as advance, _Writer(self, advance) as writer:
+        fill = partial(self._fill, runtime, recipe)
+        with _Writer(self, advance) as writer:
             in_flight: deque[tuple[Batch[_Slot], Callable[[], Blocks]]] = deque()
             batches = read_batches(self.todo, fill, recipe, batch_size, runtime)
             try:
@@ -78,6 +80,37 @@ class Work:
                     writer.put(*self._finish(*in_flight.popleft()))
             finally:
                 batches.close()
+
+    def take_over(
+        self, images: list[ImageFile], computed: int, reasons: dict[int, str], seconds: dict[str, float]
+    ) -> None:
+        """Put on record what another process has made of some of the images; its vectors are in the store by now.
+
+        reasons: of those that failed, by their place among these.
+        """
+        self._look_for(images)
+        self.failures.update({images[row]: Failure(images[row], reason) for row, reason in reasons.items()})
+        self.computed += computed
+        for stage, spent in seconds.items():
+            self.stopwatch.add(stage, spent)
+
+    def _fill(self, runtime: Runtime, recipe: Recipe, pixels: Pixels, image: ImageFile) -> _Slot:
+        """Read an image into its part of a batch. Called by the readers."""
+        try:
+            with self.stopwatch.timed("reading files"):
+                data, status = read_bytes(image.path)
+                key = image_key(image.path, status, data)
+            if self._store.find(key):
+                return _Slot(image, key, known=True)
+            with self.stopwatch.timed("decoding"):
+                picture = decode_image(data, recipe.least)
+            with self.stopwatch.timed("cropping and resizing"):
+                runtime.prepare(picture, recipe, pixels)
+        except ImageError as error:
+            return _Slot(image, reason=str(error))
+        except MemoryError:
+            return _Slot(image, reason="does not fit into memory")
+        return _Slot(image, key)
 
     def _next(self, batches: Any) -> Batch[_Slot] | None:
         with self.stopwatch.timed("waiting for images"):
@@ -112,7 +145,7 @@ class Work:
         self.computed += sum(slot.is_fresh and slot.image in blocks_of for slot in slots)
 
     def _fail(self, image: ImageFile, reason: str) -> None:
-        if self._on_error == "stop":
+        if self.on_error == "stop":
             raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
         self.failures[image] = Failure(image, reason)
 
@@ -130,24 +163,6 @@ class _Slot:
     def is_fresh(self) -> bool:
         """Whether the network has to see it."""
         return self.key is not None and not self.known
-
-
-def _fill(recipe: Recipe, store: LayerStores, stopwatch: Stopwatch, pixels: np.ndarray, image: ImageFile) -> _Slot:
-    try:
-        with stopwatch.timed("reading files"):
-            data, status = read_bytes(image.path)
-            key = image_key(image.path, status, data)
-        if store.find(key):
-            return _Slot(image, key, known=True)
-        with stopwatch.timed("decoding"):
-            picture = decode_image(data, recipe.least)
-        with stopwatch.timed("cropping and resizing"):
-            prepare(picture, recipe, pixels)
-    except ImageError as error:
-        return _Slot(image, reason=str(error))
-    except MemoryError:
-        return _Slot(image, reason="does not fit into memory")
-    return _Slot(image, key)
 
 
 def _stamp(path: Path) -> ImageKey | None:

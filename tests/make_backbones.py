@@ -50,7 +50,7 @@ BUNDLED = {
     "sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     "megabytes": 18.0,
     "licence": "Apache-2.0",
-    "bf16": "no",
+    "bf16_from": "12",
 }
 
 
@@ -75,7 +75,7 @@ def torchvision_row(name: str) -> dict[str, Any]:
         "sha256": FULL_DIGESTS.get(name, Path(file).stem.rpartition("-")[2]),
         "megabytes": round(weights.meta["_file_size"], 1),
         "licence": LICENCES[weights.meta.get("license")],
-        "bf16": "yes" if name in NO_BATCH_NORM else "no",
+        "bf16_from": "0" if name in NO_BATCH_NORM else "",
     }
 
 
@@ -87,7 +87,7 @@ def measure_dim(row: dict[str, Any]) -> int:
 
     crop = row["crop"]
     recipe = Recipe((("resize", row["resize"]), ("center_crop", crop)))
-    backbone = Backbone(row["name"], row["source"], row["layer"], None, recipe, "", "", "", None, "", False)
+    backbone = Backbone(row["name"], row["source"], row["layer"], None, recipe, "", "", "", None, "", None)
     network = capture(empty_network(backbone), [backbone.default_layer], backbone.name)
     (output,) = network(torch.empty(1, 3, crop, crop, device="meta"))
     return pool(output, "auto", backbone.default_layer).shape[1]

@@ -98,8 +98,8 @@ def test_network_has_its_default_layer(name: str) -> None:
 @pytest.mark.parametrize("name", ["vgg16", "efficientnet_lite0"])
 def test_first_two_are_what_they_were(name: str) -> None:
     row = BACKBONES[name]
-    known = {"vgg16": ("fc6", 4096, 64, True), "efficientnet_lite0": ("avgpool", 1280, 64, False)}
-    assert (row.default_layer, row.dim, len(row.sha256), row.bf16) == known[name]
+    known = {"vgg16": ("fc6", 4096, 64, 0), "efficientnet_lite0": ("avgpool", 1280, 64, 12)}
+    assert (row.default_layer, row.dim, len(row.sha256), row.bf16_from) == known[name]
     assert (row.recipe.steps, row.recipe.channels) == ((("resize", 256), ("center_crop", 224)), "rgb")
 
 

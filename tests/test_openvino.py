@@ -21,9 +21,11 @@ from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.runtimes import openvino_runtime
-from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime, Unsupported
+from imgcluster.runtimes import converted, openvino_package, openvino_runtime
+from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.torch_runtime import TorchRuntime
+from imgcluster.samples import photos, write_sample
 from imgcluster.tables import Features
 
 from .conftest import ROOT, write_pictures
@@ -51,9 +53,11 @@ def extracted(folder: Path, store: Path, **keys: Any) -> Features:
 
 def runtimes(precision: str, batch_size: int = 4, **keys: Any) -> tuple[OpenVinoRuntime, TorchRuntime, np.ndarray]:
     """Both runtimes, and the stage frames as their pixels."""
-    choice = choose_backbones(FeaturesConfig(**keys))[0]
+    config = FeaturesConfig(**keys, device="cpu", runtime="openvino", precision=precision, batch_size=batch_size)
+    choice = choose_backbones(config)[0]
     network = build_extractor(choice)
-    ours = OpenVinoRuntime(lambda: network, execution._network_of(choice), choice.recipe, precision, batch_size)
+    ours = execution.build_runtime(choice, execution.plan_for(choice, config))
+    assert isinstance(ours, OpenVinoRuntime)
     side = choice.recipe.side
     pixels = np.zeros((len(FRAMES), choice.recipe.n_views, side, side, 3), np.uint8)
     for out, path in zip(pixels, FRAMES, strict=True):
@@ -73,6 +77,7 @@ def cosines(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         ({"backbone": "efficientnet_lite0", "layer": ("_blocks.4.add", "avgpool", "predictions")}, "fp32", 0.9999),
         (SMALL_VGG, "fp32", 0.9999),
         (SMALL_VGG, "bf16", 0.999),
+        ({"backbone": "efficientnet_lite0"}, "bf16", 0.999),
     ],
 )
 def test_features_are_torchs(keys: dict[str, Any], precision: str, least: float) -> None:
@@ -84,6 +89,19 @@ def test_features_are_torchs(keys: dict[str, Any], precision: str, least: float)
         together = np.concatenate([blocks[layer] for blocks in found])
         assert together.shape == block.shape
         assert cosines(together, block).min() >= least
+
+
+def test_bfloat16_leaves_real_features_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "COPIES", 2)
+    write_sample("photos", tmp_path / "photos")
+    keys = {"backbone": "efficientnet_lite0", "device": "cpu", "store": str(tmp_path / "s")}
+    images = walk_images(tmp_path / "photos" / "test")
+    vectors = {
+        precision: extract_features(images, FeaturesConfig(**keys, precision=precision), show=False).vectors
+        for precision in ("fp32", "bf16")
+    }
+    assert not np.array_equal(vectors["bf16"], vectors["fp32"])
+    assert cosines(vectors["bf16"], vectors["fp32"]).min() > 0.999
 
 
 @pytest.mark.parametrize("pooling", ["max", "gem", "rmac", "spp", "flatten"])
@@ -128,7 +146,7 @@ def test_batch_size_does_not_change_a_bit(pictures: Path, tmp_path: Path) -> Non
 
 
 def test_without_the_package_torch_does(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_runtime, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_package, "is_installed", lambda: False)
     assert extracted(pictures, tmp_path / "s", device="cpu").origins[0].runtime == "torch"
 
 
@@ -143,19 +161,19 @@ def refuse(*_: Any) -> None:
 def test_what_it_cannot_do_falls_to_torch_and_says_so(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(openvino_runtime, "_convert", refuse)
+    monkeypatch.setattr(converted, "_convert", refuse)
     found = extracted(pictures, tmp_path / "s", device="cpu")
     assert found.origins[0].runtime == "torch"
     assert "openvino cannot execute efficientnet_lite0, and torch does: a step it does not know" in caplog.text
     caplog.clear()
-    monkeypatch.setattr(openvino_runtime, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(converted, "_convert", lambda *_: pytest.fail("converted again"))
     assert extracted(pictures, tmp_path / "s", device="cpu").origins[0].reused == 7  # remembered, and not said again
     assert not caplog.text
 
 
 @pytest.mark.usefixtures("cache")
 def test_asked_for_by_name_it_does_not_fall(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_runtime, "_convert", refuse)
+    monkeypatch.setattr(converted, "_convert", refuse)
     words = r"^features.runtime: openvino cannot execute efficientnet_lite0: a step it does not know$"
     with pytest.raises(ConfigError, match=words):
         extracted(pictures, tmp_path / "s", device="cpu", runtime="openvino")
@@ -171,7 +189,7 @@ class Branching(nn.Module):
 def test_results_that_differ_are_noticed() -> None:
     recipe = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0"))[0].recipe
     with pytest.raises(Unsupported, match="its results are others than torch's"):
-        OpenVinoRuntime(Branching, "branching", recipe, "fp32", 2)
+        converted.converted(Branching, "branching", recipe)
 
 
 # --- the cache ---
@@ -179,7 +197,7 @@ def test_results_that_differ_are_noticed() -> None:
 
 def test_what_was_converted_is_not_converted_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _, pixels = runtimes("fp32", backbone="efficientnet_lite0")
-    monkeypatch.setattr(openvino_runtime, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(converted, "_convert", lambda *_: pytest.fail("converted again"))
     again, _, _ = runtimes("fp32", backbone="efficientnet_lite0")
     np.testing.assert_array_equal(first(pixels[:4])[0], again(pixels[:4])[0])
     (folder,) = cache.iterdir()
@@ -220,7 +238,7 @@ def test_a_plan_says_what_shapes_the_features() -> None:
 
 def test_the_cache_keeps_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtimes("fp32", backbone="efficientnet_lite0")
-    monkeypatch.setattr(openvino_runtime, "MOST", 1)
+    monkeypatch.setattr(converted, "MOST", 1)
     (cache / ".making-killed").mkdir()
     os.utime(cache / ".making-killed", (0, 0))
     runtimes("fp32", backbone="efficientnet_lite0", weights="random")
@@ -229,11 +247,11 @@ def test_the_cache_keeps_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_fails_for_want_of_memory_is_tried_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short(*_: Any) -> None:
-        with openvino_runtime._told():
+        with openvino_package.told():
             raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(openvino_runtime, "_convert", short)
+        patch.setattr(converted, "_convert", short)
         with pytest.raises(Unsupported):
             runtimes("fp32", backbone="efficientnet_lite0")
     assert not list(cache.parent.rglob("*.failed"))

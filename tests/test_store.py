@@ -92,6 +92,37 @@ def test_a_kill_in_the_middle_of_joining_leaves_no_row_twice(tmp_path: Path, mon
     assert len(np.load(shard)) == 3
 
 
+def test_parts_of_other_processes_are_taken_over(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1), rows(1))
+    for number in (0, 1):
+        with FeatureStore(tmp_path / f".part-{number}", SHAPED_BY) as part:
+            part.append(keys(2 + 2 * number, 3 + 2 * number), rows(2 + 2 * number, 3 + 2 * number))
+    with FeatureStore(tmp_path / ".part-1", {**SHAPED_BY, "layer": "other"}) as other:
+        other.append(keys(9), rows(9))
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(*range(1, 6))), rows(*range(1, 6)))
+        assert store.find(keys(9)[0]) is None
+    assert [path.name for path in tmp_path.glob(".part-*/*")] == [other.folder.name]
+
+
+def test_a_kill_in_the_middle_of_taking_over_leaves_no_row_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FeatureStore(tmp_path / ".part-0", SHAPED_BY) as part:
+        part.append(keys(1, 2), rows(1, 2))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FeatureStore, "_remove_shard", interrupt)
+        FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(2, 1)), rows(2, 1))
+        assert len(store) == 2
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("victim", ["vectors-00001.npy", "index-00001.json"])
 @pytest.mark.parametrize(
     "content",

@@ -116,7 +116,7 @@ def _row(config: Any) -> Backbone:
         sha256="",  # not published; the hub's own cache has it
         megabytes=None,
         licence=_licence(config.license),
-        bf16=False,
+        bf16_from=None,
     )
 
 

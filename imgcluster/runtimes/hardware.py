@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import torch
 
-from imgcluster.catalog import Backbone
 from imgcluster.errors import ConfigError
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 OF_GPUS = ("fp16", "tf32")
+MEMORY = Path("/proc/meminfo")  # of Linux; counts what its caches would give up
+
+
+def find_devices(names: str | tuple[str, ...]) -> list[torch.device]:
+    """Return the devices a config names: one, or for a list, or for `all` GPUs, several of a kind.
+
+    Raises ConfigError where one is not here.
+    """
+    if names == "all":
+        find_device("cuda")
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    devices = [find_device(name) for name in ([names] if isinstance(names, str) else names)]
+    if len({device.type for device in devices}) > 1:
+        raise ConfigError("features.device: the CPU and a GPU have other numerics; allowed: a list of one kind")
+    return devices
 
 
 def find_device(name: str) -> torch.device:
@@ -23,15 +41,15 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def find_precision(name: str, device: torch.device, backbone: Backbone) -> str:
-    """Return a number format's name; `auto` is bf16 where the hardware speeds it up and the backbone bears it.
+def find_precision(name: str, device: torch.device, bears_bf16: bool) -> str:
+    """Return a number format's name; `auto` is bf16 where the hardware speeds it up and the features bear it.
 
     Raises ConfigError where the device cannot compute in it.
     """
     if name == "auto":
-        return "bf16" if backbone.bf16 and _quick_bf16(device) else "fp32"
+        return "bf16" if bears_bf16 and _quick_bf16(device) else "fp32"
     if name in OF_GPUS and device.type == "cpu":
-        raise ConfigError(f"features.precision: {name} needs a GPU; allowed on the CPU: auto, fp32, bf16")
+        raise ConfigError(f"features.precision: {name} needs a GPU; allowed on the CPU: auto, fp32, bf16, int8")
     return name
 
 
@@ -40,6 +58,25 @@ def describe(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu, {torch.get_num_threads()} threads"
     return f"{device}, {torch.cuda.get_device_name(device)}"
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return how many bytes a device has free for networks; None where the system does not tell."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch, for nothing
+        return torch.cuda.mem_get_info(device)[0] + unused
+    with suppress(OSError):
+        for line in MEMORY.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    with suppress(AttributeError, ValueError, OSError):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def has_vnni() -> bool:
+    """Tell whether the CPU is known to add up products of int8 in 32 bits; torch says it only in private."""
+    return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
 
 
 def _quick_bf16(device: torch.device) -> bool:

@@ -1,0 +1,48 @@
+"""Networks of which the first part keeps float32 while the rest is computed in bfloat16."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from imgcluster.runtimes.openvino_package import import_openvino
+
+MODEL = "model.xml"
+NO_STEPS = ("Const", "Parameter", "Result")
+CONVOLUTIONS = ("Convolution", "GroupConvolution")
+
+
+def keep_exact(model: Any, convolutions: int) -> Any:
+    """Return a model of OpenVINO of which the steps up to the last of so many convolutions ignore a lower precision.
+
+    Rounding in the first layers is what moves features most: BatchNorm behind each of them makes it larger.
+    OpenVINO heeds the mark when it reads it from a file, and offers no other way to set it. All steps are marked, not
+    the convolutions alone: it cannot compile a convolution fused with a sum of another precision.
+    """
+    if not convolutions:
+        return model
+    ov = import_openvino()
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / MODEL
+        ov.save_model(model, path, compress_to_fp16=False)
+        tree = ET.parse(path)  # noqa: S314 (written the line before)
+        for layer in _first_part(tree, convolutions):
+            marks = layer.find("rt_info")
+            marks = ET.SubElement(layer, "rt_info") if marks is None else marks
+            ET.SubElement(marks, "attribute", {"name": "precise", "version": "0"})
+        tree.write(path)
+        return ov.Core().read_model(path)
+
+
+def _first_part(tree: ET.ElementTree[ET.Element], convolutions: int) -> list[ET.Element]:
+    part: list[ET.Element] = []
+    passed = 0
+    for layer in tree.iterfind("./layers/layer"):
+        passed += layer.get("type") in CONVOLUTIONS
+        if passed > convolutions:
+            break
+        if layer.get("type") not in NO_STEPS:
+            part.append(layer)
+    return part
