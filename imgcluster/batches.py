@@ -9,10 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
-
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.runtime import Runtime
+from imgcluster.runtimes.runtime import Pixels, Runtime
 
 READ_AHEAD = 2  # batches, beside those in the network: one ready, one being read
 MAX_READERS = 16
@@ -25,13 +23,13 @@ Slot = TypeVar("Slot")
 class Batch(Generic[Slot]):
     """pixels: (batch_size, n_views, side, side, 3) uint8, always whole; slots: what `fill` said of each item."""
 
-    pixels: np.ndarray
+    pixels: Pixels
     slots: list[Slot]
 
 
 def read_batches(
     items: Sequence[Item],
-    fill: Callable[[np.ndarray, Item], Slot],
+    fill: Callable[[Pixels, Item], Slot],
     recipe: Recipe,
     batch_size: int,
     runtime: Runtime,
@@ -47,7 +45,7 @@ def read_batches(
     needed = min(READ_AHEAD + runtime.depth, -(-len(items) // batch_size))
     buffers = [runtime.buffer(shape) for _ in range(needed)]
     pool = ThreadPoolExecutor(min(MAX_READERS, os.cpu_count() or 1), thread_name_prefix="imgcluster-reader")
-    pending: deque[tuple[np.ndarray, list[Future[Slot]]]] = deque()
+    pending: deque[tuple[Pixels, list[Future[Slot]]]] = deque()
     try:
         for start in range(0, len(items), batch_size):
             pixels = buffers[start // batch_size % needed]
@@ -61,5 +59,5 @@ def read_batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _collect(pixels: np.ndarray, futures: list[Future[Slot]]) -> Batch[Slot]:
+def _collect(pixels: Pixels, futures: list[Future[Slot]]) -> Batch[Slot]:
     return Batch(pixels, [future.result() for future in futures])

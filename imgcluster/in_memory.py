@@ -25,13 +25,12 @@ from imgcluster.errors import ConfigError, ImageError
 from imgcluster.execution import build_runtime, on_torch, plan_for
 from imgcluster.images import walk_images
 from imgcluster.picture_types import to_rgb
-from imgcluster.preprocess import prepare
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_of
 from imgcluster.runtimes.hardware import DTYPES
-from imgcluster.runtimes.openvino_runtime import Unsupported
-from imgcluster.runtimes.runtime import Blocks, Runtime
+from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 
 Layer = str | int
@@ -94,7 +93,8 @@ def extract(  # noqa: PLR0913 (one call says all)
     if isinstance(backbone, nn.Module):
         own, recipe = _own_runtime(backbone, asked, pooling, config)
         runtime: Runtime = own
-        size = auto_batch_size(own.torch_device, recipe) if config.batch_size == "auto" else config.batch_size
+        most = config.batch_size
+        size = auto_batch_size(own.torch_device, recipe, own.precision) if most == "auto" else most
     else:
         choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
         runtime, size = build_planned(choice, config)
@@ -206,7 +206,7 @@ def run_over(  # noqa: PLR0913, PLR0917
         return len(failed)
 
     with track("features", len(items), "images", show=show) as advance:
-        for batch in read_batches(numbered, partial(_fill, recipe), recipe, batch_size, runtime):
+        for batch in read_batches(numbered, partial(_fill, runtime, recipe), recipe, batch_size, runtime):
             if on_error == "raise" and (error := next(filter(None, batch.slots), None)) is not None:
                 raise error
             in_flight.append((batch, runtime.start(batch.pixels)))
@@ -219,11 +219,12 @@ def run_over(  # noqa: PLR0913, PLR0917
     return blocks
 
 
-def _fill(recipe: Recipe, pixels: np.ndarray, numbered: tuple[int, Any]) -> ImageError | None:
+def _fill(runtime: Runtime, recipe: Recipe, pixels: Pixels, numbered: tuple[int, Any]) -> ImageError | None:
     number, item = numbered
     try:
         is_path = isinstance(item, str | os.PathLike)
-        prepare(read_image(Path(item), recipe.least) if is_path else to_rgb(item), recipe, pixels)
+        image = read_image(Path(item), recipe.least) if is_path else to_rgb(item)
+        runtime.prepare(image, recipe, pixels)
     except ImageError as error:
         name = f" ({os.fspath(item)!r})" if is_path else ""
         return ImageError(f"image {number}{name}: {error}")

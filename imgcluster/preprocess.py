@@ -73,7 +73,7 @@ def crop_at(image: np.ndarray, side: int, place: tuple[float, float]) -> np.ndar
     after = [max(0, (side - size + 1) // 2) for size in (height, width)]
     if any(before) or any(after):
         image = np.pad(image, ((before[0], after[0]), (before[1], after[1]), (0, 0)))
-    top, left = (_crop_start(size, side, share) for size, share in zip(image.shape[:2], place, strict=True))
+    top, left = (crop_start(size, side, share) for size, share in zip(image.shape[:2], place, strict=True))
     return image[top : top + side, left : left + side]
 
 
@@ -91,20 +91,30 @@ def resize_and_crop(
     """
     height, width = image.shape[:2]
     short, long = sorted((height, width))
-    new_height, new_width = (resize if size == short else int(resize * size / short) for size in (height, width))
+    new_height, new_width = shorter_side_to(resize, height, width)
     if long <= VERY_LONG * short:
         return crop_at(_resized(image, (new_width, new_height), recipe), crop, place)
     window = min(crop, new_height), min(crop, new_width)  # what there is of it: the rest is padded
-    top, left = _crop_start(new_height, window[0], place[0]), _crop_start(new_width, window[1], place[1])
+    top, left = crop_start(new_height, window[0], place[0]), crop_start(new_width, window[1], place[1])
     down, across = height / new_height, width / new_width
     box = (left * across, top * down, min(width, (left + window[1]) * across), min(height, (top + window[0]) * down))
     return crop_at(_by_pillow(image, (window[1], window[0]), recipe.interpolation, box), crop, place)
 
 
-def _resize(image: np.ndarray, side: int, recipe: Recipe) -> np.ndarray:
-    height, width = image.shape[:2]
+def shorter_side_to(side: int, height: int, width: int) -> tuple[int, int]:
+    """Return the height and width of a picture whose shorter side is resized to `side`."""
     short = min(height, width)
     new_height, new_width = (side if size == short else int(side * size / short) for size in (height, width))
+    return new_height, new_width
+
+
+def crop_start(size: int, side: int, share: float) -> int:
+    """Return where a crop of `side` begins, `share` of the room being before it."""
+    return round((size - side) * share)
+
+
+def _resize(image: np.ndarray, side: int, recipe: Recipe) -> np.ndarray:
+    new_height, new_width = shorter_side_to(side, *image.shape[:2])
     return _resized(image, (new_width, new_height), recipe)
 
 
@@ -166,7 +176,3 @@ RESAMPLINGS: dict[str, Callable[[np.ndarray, tuple[int, int], str], np.ndarray]]
     "torch": _by_torch,
     "pillow": _by_pillow,
 }
-
-
-def _crop_start(size: int, side: int, share: float) -> int:
-    return round((size - side) * share)

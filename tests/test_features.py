@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -290,15 +290,15 @@ def test_batch_size_and_device_make_no_other_store(tmp_path: Path, pictures: Pat
 def test_features_that_are_not_finite_are_failures(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compute = TorchRuntime.__call__
+    start = TorchRuntime.start
 
-    def spoilt(self: TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:
-        (rows,) = compute(self, pixels)
+    def spoilt(self: TorchRuntime, pixels: np.ndarray) -> Callable[[], list[np.ndarray]]:
+        (rows,) = start(self, pixels)()
         rows = rows.copy()
         rows[1, 7] = np.nan
-        return [rows]
+        return lambda: [rows]
 
-    monkeypatch.setattr(TorchRuntime, "__call__", spoilt)
+    monkeypatch.setattr(TorchRuntime, "start", spoilt)
     found = extracted(pictures, lite0(tmp_path / "s", runtime="torch"))
     assert [failure.image.id for failure in found.failures] == ["0001.jpg", "0005.jpg", "0009.jpg"]
     assert {failure.reason for failure in found.failures} == {"its features are not finite (NaN or infinity)"}
@@ -381,9 +381,22 @@ def test_memory_that_runs_out_halves_the_batch(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_cpus_features(tmp_path: Path, pictures: Path) -> None:
-    on_cpu = extracted(pictures, lite0(tmp_path / "a", device="cpu")).vectors
-    on_gpu = extracted(pictures, lite0(tmp_path / "b", device="cuda")).vectors
+    keys = {"runtime": "torch", "preprocess": "stage"}  # whose pixels are the same on both
+    on_cpu = extracted(pictures, lite0(tmp_path / "a", device="cpu", **keys)).vectors
+    on_gpu = extracted(pictures, lite0(tmp_path / "b", device="cuda", **keys)).vectors
     np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_pictures_resized_on_a_gpu_have_the_cpus_features_in_a_store_of_their_own(
+    tmp_path: Path, pictures: Path
+) -> None:
+    on_cpu, on_gpu = (
+        extracted(pictures, lite0(tmp_path / "s", device=device, runtime="torch")) for device in ("cpu", "cuda")
+    )
+    assert on_gpu.origins[0].computed == len(on_gpu.images)
+    assert cosine(on_cpu.vectors, on_gpu.vectors).min() > 0.9999
 
 
 # --- views, and several backbones ---

@@ -18,6 +18,7 @@ from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.in_memory import run_over
 from imgcluster.picture_types import to_rgb
+from imgcluster.preprocess import prepare
 from imgcluster.recipes import Recipe
 
 from .conftest import write_pictures
@@ -264,6 +265,8 @@ class Counting:
 
     def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(shape, np.uint8)
+
+    prepare = staticmethod(prepare)
 
     def start(self, pixels: np.ndarray) -> Any:
         self.now += 1

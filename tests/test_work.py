@@ -19,6 +19,7 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ImageError, StoreError
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
+from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
 from imgcluster.store import FeatureStore
 from imgcluster.tables import Features
@@ -41,6 +42,8 @@ class MeanColour:
 
     def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(shape, np.uint8)
+
+    prepare = staticmethod(prepare)
 
     def start(self, pixels: np.ndarray) -> Callable[[], list[np.ndarray]]:
         self.started += 1

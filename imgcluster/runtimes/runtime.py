@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from imgcluster.recipes import Recipe
+
 Blocks = list[np.ndarray]  # (n, dim) float32, one for each layer
+Pixels = Any  # uint8, an array of numpy or a tensor on the device: of that kind which the runtime's `buffer` returns
 
 
 class Runtime(Protocol):
@@ -19,14 +22,20 @@ class Runtime(Protocol):
     depth: int
     device: str
 
-    def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return an array of uint8 for batches, in memory from which the device reads quickly."""
+    def buffer(self, shape: tuple[int, ...]) -> Pixels:
+        """Return black pixels for batches, in memory that the device reads."""
 
-    def start(self, pixels: np.ndarray) -> Callable[[], Blocks]:
+    def prepare(self, image: np.ndarray, recipe: Recipe, out: Pixels) -> None:
+        """Crop and resize an RGB uint8 picture into `out`, (n_views, side, side, 3), a part of a buffer.
+
+        Called by several threads at a time. When it returns, a batch that is started will see the pixels.
+        """
+
+    def start(self, pixels: Pixels) -> Callable[[], Blocks]:
         """Begin with a batch, (n, n_views, side, side, 3) uint8, which must stay as it is until the result is there.
 
         What is returned waits for the result and returns it: the features, of an image's views their mean.
         """
 
-    def __call__(self, pixels: np.ndarray) -> Blocks:
+    def __call__(self, pixels: Pixels) -> Blocks:
         """Compute a batch and wait for it."""

@@ -9,31 +9,48 @@ import numpy as np
 import torch
 from torch import nn
 
+from imgcluster import preprocess
 from imgcluster.errors import ConfigError
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.hardware import DTYPES, describe
-from imgcluster.runtimes.runtime import Blocks
+from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
+from imgcluster.runtimes.on_device import Preparer
+from imgcluster.runtimes.runtime import Blocks, Pixels
 
 logger = logging.getLogger(__name__)
 
-# Images at a time. On the CPU more of them gain nothing, and the last batch is filled up to this number.
+# Images at a time, at the most. On the CPU more of them gain nothing, and the last batch is filled up to this number.
 LARGE_SIDE = 320
 BATCH_SIZES = {("cpu", True): 4, ("cpu", False): 16, ("cuda", True): 64, ("cuda", False): 256}
 
+# What of an image is in memory at a time, in a network as large as VGG: 64 channels of the input's size, three times
+# (a convolution's input, its output, and what the convolution itself needs).
+CHANNELS, TENSORS = 64, 3
 
-def auto_batch_size(device: torch.device, recipe: Recipe) -> int:
+
+def auto_batch_size(device: torch.device, recipe: Recipe, precision: str) -> int:
     """Return the number of images to compute at a time, all their views together."""
-    return max(1, BATCH_SIZES[device.type, recipe.side >= LARGE_SIDE] // recipe.n_views)
+    most = max(1, BATCH_SIZES[device.type, recipe.side >= LARGE_SIDE] // recipe.n_views)
+    free = free_memory(device)
+    return most if free is None else batch_size_within(free, most, recipe, precision)
+
+
+def batch_size_within(free: int, most: int, recipe: Recipe, precision: str) -> int:
+    """Halve the number of images until they are thought to fit into half of the free bytes, but take one at least."""
+    image = recipe.n_views * recipe.side**2 * CHANNELS * TENSORS * DTYPES[precision].itemsize
+    while most > 1 and most * image > free // 2:
+        most //= 2
+    return most
 
 
 class TorchRuntime:
     """A network of torch, (n, 3, side, side) -> a list of (n, dim), one for each layer.
 
     It is moved to the device and to the number format, unless it is there and somebody else's: `moved=False`.
+    On a GPU only results wait: batches follow each other without a pause, and readers prepare pictures there.
+    Its buffers are tensors on that GPU; pixels of numpy are taken as well.
     """
 
     name = "torch"
-    depth = 1
 
     def __init__(
         self,
@@ -46,8 +63,12 @@ class TorchRuntime:
     ) -> None:
         self.device = describe(device)
         self.torch_device = device
+        self.precision = precision
+        self.depth = 2 if device.type == "cuda" else 1  # while one is computed, the next is queued
         self._dtype = DTYPES[precision]
         self._recipe = recipe
+        self._normalization = normalization(recipe, device)
+        self._preparer = Preparer()
         self.network = network.to(device, self._dtype).to(memory_format=torch.channels_last) if moved else network
         self._chunk: int | None = None
         # Tensors made in inference mode cannot be trained with: a module of somebody else's may keep one.
@@ -60,25 +81,47 @@ class TorchRuntime:
         """Let torch compile the network when it is first called; it takes a C++ compiler, and a minute or so."""
         self.network.compile(dynamic=False)
 
-    def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return an array of uint8 for batches, in memory from which the device copies quickly."""
+    def buffer(self, shape: tuple[int, ...]) -> Pixels:
+        """Return black pixels for batches: a tensor on a GPU, else an array."""
+        on_gpu = self.torch_device.type == "cuda"
         try:
-            return torch.zeros(shape, dtype=torch.uint8, pin_memory=self.torch_device.type == "cuda").numpy()
+            pixels = torch.zeros(shape, dtype=torch.uint8, device=self.torch_device if on_gpu else "cpu")
         except RuntimeError:
             raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
+        if not on_gpu:
+            return pixels.numpy()
+        # The readers have streams of their own: what they write must not be blackened afterwards.
+        torch.cuda.current_stream(self.torch_device).synchronize()
+        return pixels
 
-    def start(self, pixels: np.ndarray) -> Callable[[], Blocks]:
-        """Compute a batch, at once: torch uses all cores for it."""
-        blocks = self(pixels)
-        return lambda: blocks
+    def prepare(self, image: np.ndarray, recipe: Recipe, out: Pixels) -> None:
+        """Crop and resize a picture where the buffer is."""
+        if isinstance(out, torch.Tensor):
+            self._preparer.prepare(image, recipe, out)
+        else:
+            preprocess.prepare(image, recipe, out)
 
-    def __call__(self, pixels: np.ndarray) -> Blocks:
-        """Compute the features of a batch. When the memory runs out, goes on with half as many at a time."""
+    def start(self, pixels: Pixels) -> Callable[[], Blocks]:
+        """Compute a batch: on the CPU at once, with all cores; a GPU is only told to."""
+        parts, done = self._launched(pixels), self._event()
+
+        def result() -> Blocks:
+            if done is not None:
+                done.synchronize()
+            return [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
+
+        return result
+
+    def __call__(self, pixels: Pixels) -> Blocks:
+        """Compute a batch and wait for it."""
+        return self.start(pixels)()
+
+    def _launched(self, pixels: Pixels) -> list[Blocks]:
+        """Run the network over a batch, in parts. When the memory runs out, goes on with half as many at a time."""
         while True:
             chunk = self._chunk or len(pixels)
             try:
-                parts = [self._run(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk)]
-                return [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
+                return [self._run(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk)]
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if chunk == 1 or not _is_out_of_memory(error):
                     raise
@@ -87,19 +130,49 @@ class TorchRuntime:
                 torch.cuda.empty_cache()
             logger.warning("memory ran out: going on with %d images at a time instead of %d", self._chunk, chunk)
 
-    def _run(self, pixels: np.ndarray) -> list[np.ndarray]:
+    def _run(self, pixels: Pixels) -> Blocks:
+        """Run the network over pixels; of a GPU, the values are there when it has come to the next event."""
         images, views = pixels.shape[:2]
+        batch = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
         with self._mode():
-            batch = torch.from_numpy(pixels).flatten(0, 1).to(self.torch_device, non_blocking=True)
-            blocks = [block.float() for block in self.network(scaled(batch, self._recipe).to(self._dtype))]
+            batch = batch.flatten(0, 1).to(self.torch_device, non_blocking=True)
+            values = scaled(batch, self._recipe, self._normalization).to(self._dtype)
+            blocks = [block.float() for block in self.network(values)]
             if views > 1:
                 blocks = [block.unflatten(0, (images, views)).mean(dim=1) for block in blocks]
-            return [np.asarray(block.cpu().numpy()) for block in blocks]
+            return [self._on_host(block) for block in blocks]
+
+    def _on_host(self, block: torch.Tensor) -> np.ndarray:
+        if block.device.type != "cuda":
+            return np.asarray(block.cpu().numpy())
+        # Pinned: a copy to other memory would be waited for.
+        host = torch.empty(block.shape, dtype=block.dtype, pin_memory=True)
+        return np.asarray(host.copy_(block, non_blocking=True).numpy())
+
+    def _event(self) -> torch.cuda.Event | None:
+        """Return what tells that a GPU has done all that it was told until now."""
+        if self.torch_device.type != "cuda":
+            return None
+        # A thread that spins would take a core from the readers.
+        event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self.torch_device))
+        return event
 
 
-def scaled(pixels: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Return pixels, (n, side, side, 3) uint8, as a network takes them: (n, 3, side, side) float32, channels last."""
-    mean, std = (torch.tensor(values, device=pixels.device).view(1, 3, 1, 1) for values in (recipe.mean, recipe.std))
+def normalization(recipe: Recipe, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean and std of a recipe, on a device."""
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (recipe.mean, recipe.std))
+    return mean, std
+
+
+def scaled(
+    pixels: torch.Tensor, recipe: Recipe, mean_and_std: tuple[torch.Tensor, torch.Tensor] | None = None
+) -> torch.Tensor:
+    """Return pixels, (n, side, side, 3) uint8, as a network takes them: (n, 3, side, side) float32, channels last.
+
+    mean_and_std: the recipe's `normalization`, where it is there already: putting it onto a GPU waits for all it does.
+    """
+    mean, std = mean_and_std or normalization(recipe, pixels.device)
     values = pixels.permute(0, 3, 1, 2).float()  # a view: channels last in memory already
     return values.div_(recipe.scale).sub_(mean).div_(std)
 
