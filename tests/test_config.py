@@ -296,7 +296,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("features.views", "five", "found 'five', allowed: center, flip, five_crops, ten_crops"),
     ("features.device", "gpu", "found 'gpu', allowed: auto, cpu, cuda or cuda:N"),
     ("features.device", "cuda:0\n", "found 'cuda:0\\n', allowed: auto, cpu, cuda or cuda:N; did you mean 'cuda'?"),
-    ("features.precision", 16, "found 16 (a number), allowed: auto, fp32, tf32, bf16, fp16"),
+    ("features.precision", 16, "found 16 (a number), allowed: auto, fp32, tf32, bf16, fp16, int8"),
     ("features.runtime", "onnx", "found 'onnx', allowed: auto, torch, torch_compile, openvino"),
     ("features.batch_size", 0, "found 0, allowed: auto or a whole number >= 1"),
     ("features.batch_size", "5", "found '5' (text), allowed: auto or a whole number >= 1"),

@@ -1,0 +1,129 @@
+"""Networks in int8: weights and values of each layer as whole numbers, their ranges found on pictures of the run."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+
+from imgcluster.errors import ConfigError
+from imgcluster.progress import track
+from imgcluster.runtimes.calibration import Calibration
+from imgcluster.runtimes.converted import from_cache, into_cache
+from imgcluster.runtimes.hardware import has_vnni
+from imgcluster.runtimes.openvino_package import TELEMETRY, import_openvino, not_installed, told
+
+RUNTIMES = ("auto", "openvino")
+
+
+def check_int8(precision: str, runtime: str, device: torch.device) -> None:
+    """Raise ConfigError where a config asks for int8 and cannot have it."""
+    if precision != "int8":
+        return
+    if device.type != "cpu":
+        raise ConfigError(f"features.precision: int8 is computed on the CPU, not on {device}; set features.device: cpu")
+    if runtime not in RUNTIMES:
+        allowed = ", ".join(RUNTIMES)
+        raise ConfigError(f"features.precision: int8 is computed by openvino, not {runtime}; allowed: {allowed}")
+    import_openvino()
+    if find_spec("nncf") is None:
+        raise _lacking("")
+
+
+def numerics_of_int8(calibration: Calibration) -> dict[str, Any]:
+    """Return what shapes the features of int8, as plain data."""
+    return {"nncf": version("nncf"), "calibration": calibration.digest, "overflow_fix": _overflow_fix()}
+
+
+def quantised(build: Callable[[], Any], shaped_by: Any, calibration: Calibration | None) -> Any:
+    """Return a network as a model of OpenVINO in int8: from the cache, or calibrated, and put there.
+
+    build: makes the model in fp32, as `converted` returns it; called only where it was not calibrated before.
+    shaped_by: what tells it from other networks.
+
+    Raises Unsupported where it cannot be quantised, ConfigError without pictures to calibrate it on.
+    """
+    if calibration is None:
+        raise ConfigError(
+            "features.precision: int8 is calibrated on the images of a run; "
+            "in Python, imgcluster.run and imgcluster.extract_features take a config with it"
+        )
+    key = [shaped_by, numerics_of_int8(calibration)]
+    if (found := from_cache(key)) is not None:
+        return found
+    model = _quantise(build(), calibration)
+    into_cache(model, key)
+    return model
+
+
+def _quantise(model: Any, calibration: Calibration) -> Any:
+    """Calibrate: the whole range that each layer takes counts, since a clipped extreme moves the features most.
+
+    By nncf's defaults the clusters of random VGG16's features are others (adjusted Rand index 0.62).
+    """
+    nncf, pixels = _import_nncf(), calibration.pixels
+    model.reshape([1, *pixels.shape[1:]])
+    with track("calibrating int8", len(pixels), "images", show=calibration.show) as advance, told(), _unheard():
+
+        def taken(picture: np.ndarray) -> np.ndarray:
+            advance(1)
+            return picture
+
+        return nncf.quantize(
+            model,
+            nncf.Dataset([pixels[number : number + 1] for number in range(len(pixels))], taken),
+            subset_size=len(pixels),
+            preset=nncf.QuantizationPreset.PERFORMANCE,
+            fast_bias_correction=True,
+            advanced_parameters=_parameters(),
+        )
+
+
+def _parameters() -> Any:
+    advanced = import_module("nncf.quantization.advanced_parameters")
+    ranges = import_module("nncf.quantization.range_estimator").RangeEstimatorParametersSet
+    return advanced.AdvancedQuantizationParameters(
+        overflow_fix=advanced.OverflowFix(_overflow_fix()), activations_range_estimator_params=ranges.MINMAX
+    )
+
+
+def _overflow_fix() -> str:
+    """Without VNNI, two products are added up in 16 bits: weights of 7 bits keep them from overflowing."""
+    return "disable" if has_vnni() else "enable"
+
+
+def _import_nncf() -> Any:
+    try:
+        with _unheard():
+            nncf = import_module("nncf")
+    except ImportError as error:
+        raise _lacking(f" ({error})") from error
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+def _lacking(reason: str) -> ConfigError:
+    return ConfigError(f"features.precision: int8 needs the package nncf{reason}; pip install 'imgcluster[int8]'")
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Let nncf report to nobody, keep its bars, which know no switch, from standard output, and logging as it was."""
+    logger_class = logging.getLoggerClass()
+    cuda = logging.getLogger("torch.utils.cpp_extension")  # which nncf imports, and which warns of a missing GPU
+    level = cuda.level
+    cuda.setLevel(logging.ERROR)
+    try:
+        with not_installed(TELEMETRY), redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        cuda.setLevel(level)
+        logging.setLoggerClass(logger_class)
