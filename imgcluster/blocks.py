@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +22,18 @@ Result = TypeVar("Result")
 def is_large(bytes_: int) -> bool:
     """Tell whether features of this size are too many to be copied whole: more than `IN_MEMORY_BYTES`."""
     return bytes_ > IN_MEMORY_BYTES
+
+
+def new_rows(rows: int, width: int, folder: Path) -> np.ndarray:
+    """Return room for (rows, width) float32: in memory, or where that is large, in a file without a name in a folder.
+
+    The system takes such a file back when nobody has the array any more, also after a kill. Raises OSError.
+    """
+    shape = (rows, width)
+    if not is_large(4 * rows * width):
+        return np.empty(shape, np.float32)
+    with TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)
 
 
 def row_slices(rows: int, width: int, block_bytes: int | None = None) -> list[slice]:

@@ -26,18 +26,21 @@ from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
 
 
-def extract_features(
+def extract_features(  # noqa: PLR0913 (one call says all)
     images: Iterable[ImageFile],
     config: FeaturesConfig,
     *,
     on_error: Literal["record", "stop"] = "record",
     missing: Literal["stop", "skip"] = "stop",
+    gather: bool = True,
     show: bool = True,
 ) -> Features:
     """Return the features of every readable image, in the order given; the others are its failures.
 
     What is computed is kept in `config.store` batch by batch, and never computed again. With `on_error="stop"` the
     first image that cannot be read raises ImageError. Raises ConfigError, WeightsError, StoreError.
+    More than 2 GiB of vectors are a memory map, whose file vanishes with them; with `gather=False` they stay in the
+    store, and those returned are (n, 0).
     With `config.file` they are taken from there instead; an image it lacks is a failure with `missing="skip"`, and
     else raises ConfigError.
     """
@@ -46,11 +49,21 @@ def extract_features(
         return features_from_file(images, Path(config.file), missing)
     choices = choose_backbones(config, progress=show)
     _check_weights(config, choices)
+    request = _Request(config, on_error, gather, show)
     parts: list[_Part] = []
     for choice in choices:  # one after the other: two networks at once would want the memory of both
-        readable = parts[-1].images if parts else images
-        parts.append(_extracted(readable, choice, config, on_error, show))
+        parts.append(_extracted(parts[-1].images if parts else images, choice, request))
     return _joined(images, parts, config)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for, whatever the backbone."""
+
+    config: FeaturesConfig
+    on_error: str
+    gather: bool
+    show: bool
 
 
 @dataclass(frozen=True)
@@ -63,36 +76,33 @@ class _Part:
     origin: Origin
 
 
-def _extracted(images: list[ImageFile], choice: Choice, config: FeaturesConfig, on_error: str, show: bool) -> _Part:
+def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
+    config = request.config
     plan = plan_for(choice, config)
     if plan.precision == "int8":
-        plan = replace(plan, calibration=find_calibration(images, choice.recipe, Path(config.store), show))
+        plan = replace(plan, calibration=find_calibration(images, choice.recipe, Path(config.store), request.show))
     try:
-        return _extracted_as_planned(images, choice, plan, config, on_error, show)
+        return _extracted_as_planned(images, choice, plan, request)
     except Unsupported as error:
-        return _extracted_as_planned(images, choice, on_torch(choice, plan, config, error), config, on_error, show)
+        return _extracted_as_planned(images, choice, on_torch(choice, plan, config, error), request)
 
 
-def _extracted_as_planned(  # noqa: PLR0913, PLR0917
-    images: list[ImageFile], choice: Choice, plan: Plan, config: FeaturesConfig, on_error: str, show: bool
-) -> _Part:
-    with LayerStores(Path(config.store), plan.shapes(choice)) as store:
-        work = Work(images, store, on_error)
-        device = str(plan.device)
-        if work.todo:
-            # Built only now: with everything in the store, the network is not needed.
-            device = _compute(work, store, choice, plan, config, show)
+def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, request: _Request) -> _Part:
+    with LayerStores(Path(request.config.store), plan.shapes(choice)) as store:
+        work = Work(images, store, request.on_error)
+        # Built only where there is work to do: with everything in the store, the network is not needed.
+        device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
         readable = work.readable
-        with work.stopwatch.timed("gathering"):
-            blocks = store.vectors([work.keys[image] for image in readable])
+        blocks = [np.empty((len(readable), 0), np.float32)]
+        if request.gather:
+            with work.stopwatch.timed("gathering"):
+                blocks = store.vectors([work.keys[image] for image in readable])
         return _Part(readable, blocks, work.failures, _origin(choice, device, plan, store, work))
 
 
-def _compute(  # noqa: PLR0913, PLR0917
-    work: Work, store: LayerStores, choice: Choice, plan: Plan, config: FeaturesConfig, show: bool
-) -> str:
-    devices = find_devices(config.device)
-    progress = partial(track, "features", len(work.todo), "images", show=show)
+def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
+    devices = find_devices(request.config.device)
+    progress = partial(track, "features", len(work.todo), "images", show=request.show)
     if len(devices) > 1:
         with progress() as advance:
             return compute_on(devices, work, store, choice, plan, advance)
@@ -113,7 +123,7 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
         blocks += part.blocks if kept is True else [block[kept] for block in part.blocks]
     failed = {image: failure for part in parts for image, failure in part.failures.items()}
     failures = [failed[image] for image in images if image in failed]
-    vectors = join_blocks(blocks, config.block_l2, config.block_weights)
+    vectors = join_blocks(blocks, config.block_l2, config.block_weights, Path(config.store))
     return Features(readable, vectors, failures, [part.origin for part in parts])
 
 

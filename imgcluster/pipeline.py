@@ -43,9 +43,12 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
 
 
 def fill_store(config: Config, *, show: bool = True) -> Features:
-    """Do the first half of a run: put the features of all images into the store. Raises ImgclusterError."""
+    """Do the first half of a run: put the features of all images into the store, and leave them there.
+
+    The vectors returned are (n, 0). Raises ImgclusterError.
+    """
     images, _ = list_images(config.images)
-    return _extracted(images, config, show)
+    return _extracted(images, config, show, gather=False)
 
 
 def check(config: Config) -> list[ImageFile]:
@@ -73,10 +76,9 @@ def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
     return images, template
 
 
-def _extracted(images: list[ImageFile], config: Config, show: bool) -> Features:
-    features = extract_features(
-        images, config.features, on_error=config.images.on_error, missing=config.images.missing, show=show
-    )
+def _extracted(images: list[ImageFile], config: Config, show: bool, *, gather: bool = True) -> Features:
+    on_error, missing = config.images.on_error, config.images.missing
+    features = extract_features(images, config.features, on_error=on_error, missing=missing, gather=gather, show=show)
     if not features.images:
         first = features.failures[0]
         raise ImageError(

@@ -21,7 +21,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from imgcluster.blocks import new_rows
 from imgcluster.errors import StoreError
 from imgcluster.files import remove_temporary, replacing, write_whole
 
@@ -169,16 +170,20 @@ class FeatureStore:
     def append(self, keys: list[ImageKey], vectors: np.ndarray) -> None:
         """Add rows for good: (len(keys), dim) float32. When this returns, a kill does not lose them."""
         with self._told():
-            self._small.append(self._write_shard(keys, vectors))
+            self._small.append(self._write_shard(keys, [vectors]))
             if sum(self._maps[small].nbytes for small in self._small) >= SHARD_BYTES:
                 self._join_small()
 
     def vectors(self, keys: list[ImageKey]) -> np.ndarray:
-        """Gather the rows of images that `find` knows, in the order asked for: (len(keys), dim) float32."""
+        """Gather the rows of images that `find` knows, in the order asked for: (len(keys), dim) float32.
+
+        More than 2 GiB of them are a memory map of a file without a name, in the folder of the store.
+        """
         places = [place for key in keys if (place := self.find(key)) is not None]
         if len(places) < len(keys):
             raise KeyError(f"{len(keys) - len(places)} images have no features in {str(self.folder)!r}")
-        out = np.empty((len(places), self.dim), np.float32)
+        with self._told():
+            out = new_rows(len(places), self.dim, self.folder)
         shards = np.array([place.shard for place in places], dtype=np.int64)
         rows = np.array([place.row for place in places], dtype=np.int64)
         for shard in np.unique(shards):
@@ -212,7 +217,7 @@ class FeatureStore:
     def _adopt(self, part: FeatureStore, number: int) -> None:
         keys, rows = part._found_here(number)
         if lacking := [row for row, key in enumerate(keys) if key.stamp not in self._by_stamp]:
-            self._small.append(self._write_shard([keys[row] for row in lacking], rows[lacking]))
+            self._small.append(self._write_shard([keys[row] for row in lacking], [rows[lacking]]))
         part._maps.pop(number)
         part._remove_shard(number)
 
@@ -299,16 +304,22 @@ class FeatureStore:
         for row, key in enumerate(keys):
             self._by_stamp[key.stamp] = self._by_digest[key.digest] = Location(number, row)
 
-    def _write_shard(self, keys: list[ImageKey], vectors: np.ndarray) -> int:
+    def _write_shard(self, keys: list[ImageKey], parts: Iterable[np.ndarray]) -> int:
+        """Write the rows of a shard, which come in parts so that they need not be in memory all at once."""
         number = max(self._keys, default=-1) + 1
-        rows = np.ascontiguousarray(vectors, dtype=np.float32)
         index = {
             "format": FORMAT,
             "fingerprint": self.fingerprint,
             "images": [(*key.stamp, key.digest) for key in keys],
         }
         with replacing(self._vectors_path(number)) as file:
-            np.save(file, rows, allow_pickle=False)
+            for place, part in enumerate(parts):
+                rows = np.ascontiguousarray(part, dtype="<f4")
+                if place == 0:
+                    shape = (len(keys), rows.shape[1])
+                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(rows.data)
         write_whole(self._index_path(number), json.dumps(index).encode())
         self._admit(number, keys, np.load(self._vectors_path(number), mmap_mode="r"))
         return number
@@ -317,8 +328,8 @@ class FeatureStore:
         if len(self._small) < 2:
             return
         joined, self._small = self._small, []
-        keys, parts = zip(*(self._found_here(number) for number in joined), strict=True)
-        number = self._write_shard([key for some in keys for key in some], np.concatenate(parts))
+        keys = [key for number in joined for key in self._found_here(number)[0]]
+        number = self._write_shard(keys, (self._found_here(number)[1] for number in joined))
         if self._maps[number].nbytes < SHARD_BYTES:
             self._small.append(number)
         for old in joined:
@@ -329,7 +340,7 @@ class FeatureStore:
         """Return a shard without the rows that stand in another too, as after a kill in the middle of joining."""
         keys = self._keys[number]
         rows = [row for row, key in enumerate(keys) if self._by_stamp[key.stamp] == Location(number, row)]
-        return [keys[row] for row in rows], self._maps[number][rows]
+        return [keys[row] for row in rows], np.load(self._vectors_path(number), allow_pickle=False)[rows]
 
     def _remove_shard(self, number: int) -> None:
         self._index_path(number).unlink(missing_ok=True)  # first, so that no index is ever without its vectors

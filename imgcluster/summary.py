@@ -37,7 +37,7 @@ def summarize_features(features: Features) -> list[str]:
         f"images    {count:,}: {_sources(origins)}, {len(features.failures):,} failed",
         *_failure_lines(features),
         *(line for origin in origins for line in _origin_lines(origin)),
-        *([f"joined    {features.vectors.shape[1]}-d"] if len(origins) > 1 else []),
+        *([f"joined    {sum(origin.dim for origin in origins)}-d"] if len(origins) > 1 else []),
         *(f"note: {note}" for note in features.notes),
     ]
     taken = [origin.fallback for origin in origins if origin.fallback is not None]

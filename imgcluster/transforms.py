@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imgcluster.blocks import in_order, is_large, row_slices
+from imgcluster.blocks import in_order, is_large, new_rows, row_slices
 from imgcluster.errors import ClusteringError
 
 HELD_SHARE = 8  # of large features, what pca leaves is kept in memory when it is no more than an eighth
@@ -133,16 +134,26 @@ def moments(points: Points) -> tuple[np.ndarray, np.ndarray]:
     return mean, scatter / count
 
 
-def join_blocks(blocks: list[np.ndarray], l2: bool, weights: Sequence[float] | None) -> np.ndarray:
+def join_blocks(
+    blocks: list[np.ndarray], l2: bool, weights: Sequence[float] | None, folder: Path | None = None
+) -> np.ndarray:
     """Join the features of several layers side by side: each (n, dim) given the length 1 and its factor if asked for.
+
+    What is large becomes a memory map in the folder, where one is given.
 
     Weights for another number of blocks are left out: they were meant for the backbone that a fallback stands in for.
     """
-    if l2:
-        blocks = [unit_length(block) for block in blocks]
-    if weights is not None and len(weights) == len(blocks):
-        blocks = [block * np.float32(weight) for block, weight in zip(blocks, weights, strict=True)]
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+    factors = weights if weights is not None and len(weights) == len(blocks) else None
+    if len(blocks) == 1 and not l2 and factors is None:
+        return blocks[0]
+    rows, width = len(blocks[0]), sum(block.shape[1] for block in blocks)
+    joined = np.empty((rows, width), np.float32) if folder is None else new_rows(rows, width, folder)
+    for part in row_slices(rows, width):
+        some = [unit_length(block[part]) if l2 else block[part] for block in blocks]
+        if factors is not None:
+            some = [block * np.float32(factor) for block, factor in zip(some, factors, strict=True)]
+        np.concatenate(some, axis=1, out=joined[part])
+    return joined
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:

@@ -22,14 +22,14 @@ from imgcluster import execution
 from imgcluster import features as features_module
 from imgcluster import work as work_module
 from imgcluster.backbones import build_extractor, choose_backbones
-from imgcluster.catalog import BACKBONES
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
+from imgcluster.execution import plan_for
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.runtimes.hardware import find_precision
+from imgcluster.runtimes import hardware
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.torch_runtime import TorchRuntime
 from imgcluster.tables import Features, ImageFile
@@ -357,7 +357,20 @@ def test_bf16_stays_close_to_fp32_where_auto_may_take_it(tmp_path: Path, vgg16_f
     exact = extract_features(images, config, show=False).vectors
     quick = extract_features(images, config.model_copy(update={"precision": "bf16"}), show=False).vectors
     assert cosine(exact, quick).min() > 0.9995
-    assert find_precision("auto", torch.device("cpu"), BACKBONES["efficientnet_lite0"]) == "fp32"
+
+
+def test_auto_takes_bf16_where_the_features_bear_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "_quick_bf16", lambda _: True)
+    for backbone, runtime, precision, exact in (
+        ("vgg16", "torch", "bf16", 0),
+        ("vgg16", "openvino", "bf16", 0),
+        ("efficientnet_lite0", "torch", "fp32", 0),
+        ("efficientnet_lite0", "openvino", "bf16", 12),
+        ("resnet18", "openvino", "fp32", 0),
+    ):
+        config = FeaturesConfig(backbone=backbone, weights="random", runtime=runtime, device="cpu")
+        plan = plan_for(choose_backbones(config)[0], config)
+        assert (plan.precision, plan.exact) == (precision, exact)
 
 
 def test_memory_that_runs_out_halves_the_batch(

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imgcluster import blocks
 from imgcluster import store as store_module
 from imgcluster.errors import StoreError
 from imgcluster.store import FeatureStore, ImageKey, digest_bytes, fingerprint_of, image_key
+from imgcluster.transforms import join_blocks
 
 SHAPED_BY = {"backbone": "net", "layer": "fc6"}
 
@@ -36,6 +38,21 @@ def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
         np.testing.assert_array_equal(store.vectors(keys(2, 3)), rows(2, 3))
         with pytest.raises(KeyError, match="1 images have no features"):
             store.vectors(keys(1, 4))
+
+
+def test_many_vectors_are_gathered_into_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1, 2, 3), rows(1, 2, 3))
+        files = sorted(store.folder.iterdir())
+        monkeypatch.setattr(blocks, "IN_MEMORY_BYTES", 8)
+        found = store.vectors(keys(3, 1))
+        assert isinstance(found, np.memmap)
+        assert sorted(store.folder.iterdir()) == files
+    np.testing.assert_array_equal(found, rows(3, 1))
+    joined = join_blocks([found, found[:, :1]], True, [2, 3], tmp_path)
+    assert isinstance(joined, np.memmap)
+    np.testing.assert_array_equal(joined, join_blocks([rows(3, 1), rows(3, 1)[:, :1]], True, [2, 3]))
+    assert list(tmp_path.iterdir()) == [store.folder]
 
 
 def test_an_image_is_known_by_its_stamp_or_by_its_bytes(tmp_path: Path) -> None:
@@ -111,9 +128,10 @@ def test_a_kill_in_the_middle_of_taking_over_leaves_no_row_twice(
 ) -> None:
     with FeatureStore(tmp_path / ".part-0", SHAPED_BY) as part:
         part.append(keys(1, 2), rows(1, 2))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(FeatureStore, "_remove_shard", interrupt)
-        FeatureStore(tmp_path, SHAPED_BY).__enter__()
+        with pytest.raises(KeyboardInterrupt):
+            FeatureStore(tmp_path, SHAPED_BY).__enter__()
     with FeatureStore(tmp_path, SHAPED_BY) as store:
         np.testing.assert_array_equal(store.vectors(keys(2, 1)), rows(2, 1))
         assert len(store) == 2

@@ -9,9 +9,11 @@ from tests.benchmarks.extraction import extraction
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.layers import layers
+from tests.benchmarks.peers import peers
 from tests.benchmarks.rows import Row, header, line
 from tests.benchmarks.scores import scores
 from tests.benchmarks.second_run import second_run
+from tests.benchmarks.size import size
 from tests.benchmarks.stage import stage
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
@@ -19,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "second-run": second_run,
     "layers": layers,
     "extraction": extraction,
+    "peers": peers,
+    "size": size,
     "scores": scores,
     "gpu": gpu,
     "kmeans": kmeans_rows,
