@@ -222,7 +222,7 @@ def test_progress_that_nobody_reads_ends_the_run(
 
         yield advance
 
-    monkeypatch.setattr(work_module, "track", closed)
+    monkeypatch.setattr(features_module, "track", closed)
     monkeypatch.setattr(work_module, "SECONDS_BETWEEN_WRITES", 0)
     with pytest.raises(BrokenPipeError):
         extracted(pictures, tmp_path / "s", MeanColour(), batch_size=batch_size)
