@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from imgcluster.tables import Features, ImageFile
 from .conftest import ROOT, write_pictures
 from .test_openvino import SMALL_VGG, WATCHED, cosines, refuse
 
-pytest.importorskip("nncf", reason="needs nncf: pip install 'imgcluster[int8]'")
+pytestmark = pytest.mark.skipif(find_spec("nncf") is None, reason="needs nncf: pip install 'imgcluster[int8]'")
 
 LITE0 = {"backbone": "efficientnet_lite0"}
 CHOICE = choose_backbones(FeaturesConfig(**LITE0))[0]
@@ -55,7 +56,7 @@ def extracted(images: list[ImageFile], store: Path, precision: str = "int8", **k
     return extract_features(images, config, show=False)
 
 
-@pytest.mark.parametrize(("keys", "least"), [(LITE0, 0.9), (SMALL_VGG, 0.995)])
+@pytest.mark.parametrize(("keys", "least"), [(LITE0, 0.9), (SMALL_VGG, 0.997)])
 def test_features_are_near_those_of_fp32(
     keys: dict[str, Any], least: float, frames: list[ImageFile], tmp_path: Path
 ) -> None:
@@ -100,7 +101,8 @@ def test_progress_is_told_and_nothing_else(
 def test_quiet_it_tells_nothing(
     cache: Path, frames: list[ImageFile], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    extracted(frames, tmp_path)
+    int8._import_nncf()
+    extracted(frames, tmp_path)  # converted when nncf is there already, as the second of two backbones is
     assert tuple(capfd.readouterr()) == ("", "")
     assert cache.exists()
 

@@ -129,7 +129,14 @@ def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe) -> None:
 def _convert(ov: Any, network: nn.Module, recipe: Recipe) -> Any:
     """Convert a network, and let it take pixels as they are read: uint8, (n, side, side, 3)."""
     example = torch.zeros(1, 3, recipe.side, recipe.side)
-    with told(), _one_thread(), torch.no_grad(), not_installed(TELEMETRY), warnings.catch_warnings():
+    with (
+        told(),
+        _one_thread(),
+        torch.no_grad(),
+        not_installed(TELEMETRY),
+        not_installed("nncf"),  # where it was imported, its part for torch would be as well, for nothing
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # they advise whoever writes the converter
         # Traced here: its own check of the trace would run the network twice more, and _check compares the results.
         traced = torch.jit.trace(network, example, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
