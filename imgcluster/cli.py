@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from imgcluster import __version__
 from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.files import write_whole
 
 if TYPE_CHECKING:
     from imgcluster.config import Config, FeaturesConfig
@@ -162,6 +163,19 @@ def _export(options: argparse.Namespace) -> None:
     print(loader(options.format, out))
 
 
+def _assign(options: argparse.Namespace) -> None:
+    from imgcluster.assign import assign
+    from imgcluster.outputs.write import csv_text
+    from imgcluster.summary import summarize_assigned
+
+    out = Path(options.out)
+    if out.exists() and not options.force:
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    found = assign(options.run, options.images, show=not options.quiet)
+    write_whole(out, csv_text(found.table()).encode())
+    print("\n".join([*summarize_assigned(found), f"written   {out}"]))
+
+
 def _features(options: argparse.Namespace) -> None:
     from imgcluster.exports import check_out, loader
     from imgcluster.old_tool import compute_features, format_of
@@ -205,6 +219,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--format", required=True, metavar="F", help="npz, npy, parquet, csv, safetensors or pkl")
     export.add_argument("--force", action="store_true", help="overwrite the file")
     _add_features_command(commands)
+    assign = _add_command(commands, "assign", _assign, "place new images into the clusters of a run")
+    assign.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    assign.add_argument("images", metavar="IMAGES", help="a folder of images, or one image")
+    assign.add_argument("--out", required=True, metavar="CSV", help="the table to write")
+    assign.add_argument("--force", action="store_true", help="overwrite the table")
+    assign.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
     sample = _add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
     sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")

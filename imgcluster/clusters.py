@@ -2,46 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from imgcluster.blocks import finite_rows, in_order, row_slices
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
+from imgcluster.estimators import NOISE, Rule, fit
+from imgcluster.numbering import number_clusters
+from imgcluster.sequence import segments, smoothed
 from imgcluster.tables import Clusters, Features
 from imgcluster.transforms import Points, fit_steps
 
+SEQUENCE, SMOOTH = "sequence", "smooth"
+RULE = "rule_"  # before the names of the arrays of a method's own rule
 ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
 
-def cluster_features(features: Features | np.ndarray, config: ClustersConfig, *, show: bool = True) -> Clusters:
-    """Cluster features, or an (n, dim) float32 array, into `config.n_clusters` groups. Same input, same bits.
+def cluster_features(
+    features: Features | np.ndarray, config: ClustersConfig, *, soft: bool = False, show: bool = True
+) -> Clusters:
+    """Cluster features, or an (n, dim) float32 array, as a config says. Same input, same bits.
 
-    The array may be a memory map, is only read, and is never copied whole when it is larger than 2 GiB. Up to there
-    K-Means is one call of scikit-learn's, and beyond it, or on a GPU, what `kmeans.find_clusters` says; the notes tell.
-    Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform that cannot be done.
+    The array may be a memory map, is only read, and is never copied whole by K-Means when it is larger than 2 GiB. Up
+    to there K-Means is one call of scikit-learn's, and beyond it, or on a GPU, what `kmeans.find_clusters` says; the
+    notes tell. With `soft`, each row gets its probabilities too.
+    Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform or a method that cannot
+    be done, too little memory for it; ConfigError where a numbering names what is not there.
     """
-    from imgcluster.kmeans import find_clusters
-
     vectors = features.vectors if isinstance(features, Features) else features
     check_enough(len(vectors), config.n_clusters)
     _check_finite(vectors)
     points, state = fit_steps(vectors, config.transform, config.random_state)
-    found = find_clusters(points, config, show=show)
-    order = NUMBERINGS[config.numbering](found.labels, config.n_clusters)
-    labels, centroids = np.argsort(order)[found.labels], found.centroids[order]
-    sizes = np.bincount(labels, minlength=config.n_clusters)
-    distance, runner_up, runner_up_distance = nearest_two(points, centroids, labels)
+    found = _in_order(points, _grouped(points, config, show), config)
+    k = len(found.centroids)
+    ids = features.ids if isinstance(features, Features) else None
+    numbered = number_clusters(found.labels, k, config.numbering, ids)
+    distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
+    numbers = numbered.numbers
     return Clusters(
-        labels=labels,
+        labels=_renumbered(found.labels, numbers),
         distance=distance,
-        runner_up=runner_up,
+        runner_up=_renumbered(runner_up, numbers),
         runner_up_distance=runner_up_distance,
-        sizes=sizes,
-        state={**state, "centroids": centroids},
-        notes=found.notes + _notes(sizes),
+        sizes=_spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0),
+        state={**state, **_kept(found, numbers, distance), "method": np.array(_method_of(config))},
+        notes=found.notes + _notes(found, config),
+        names=numbered.names,
+        probabilities=_probabilities(points, found, numbers) if soft else None,
     )
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """labels: (n,) int64, noise -1; centroids: (k, dim) float32; rule: what places new points, where they can be."""
+
+    labels: np.ndarray
+    centroids: np.ndarray
+    rule: Rule = field(default_factory=dict)
+    probabilities: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def _grouped(points: Points, config: ClustersConfig, show: bool) -> _Groups:
+    if config.order == SEQUENCE:
+        labels = segments(points.array(), config.k)
+        return _Groups(labels, _means(points, labels))
+    if config.method == "kmeans" and not config.parameters:
+        from imgcluster.kmeans import find_clusters
+
+        kmeans = find_clusters(points, config, show=show)
+        rule = {"centres": kmeans.centroids, "labels": np.arange(len(kmeans.centroids))}
+        return _Groups(kmeans.labels, kmeans.centroids, rule, None, kmeans.notes)
+    fitted = fit(points.array(), config, config.n_clusters)
+    return _Groups(fitted.labels, _means(points, fitted.labels), fitted.rule, fitted.probabilities, fitted.notes)
+
+
+def _in_order(points: Points, found: _Groups, config: ClustersConfig) -> _Groups:
+    if not isinstance(config.order, dict):
+        return found
+    labels = smoothed(points.array(), found.centroids, config.order["smooth"])
+    return _Groups(labels, found.centroids, notes=found.notes)
+
+
+def _means(points: Points, labels: np.ndarray) -> np.ndarray:
+    """Return the mean of each cluster, (k, dim) float32, summed in float64 row by row: the same in any blocks."""
+    k = int(labels.max(initial=-1)) + 1
+    sums = np.zeros((k, points.dim))
+    for part in points.slices():
+        inside = labels[part] >= 0
+        np.add.at(sums, labels[part][inside], points.block(part)[inside].astype(np.float64))
+    counts = np.bincount(labels[labels >= 0], minlength=k)
+    return np.asarray(sums / counts[:, None], np.float32)
+
+
+def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    return np.asarray(np.append(numbers, NOISE)[labels])
+
+
+def _spread(values: np.ndarray, numbers: np.ndarray, missing: float) -> np.ndarray:
+    """Put a value, or a row, for each cluster in the place of its number; numbers that are nobody's get `missing`."""
+    spread = np.full((int(numbers.max(initial=-1)) + 1, *values.shape[1:]), missing, values.dtype)
+    spread[numbers] = values
+    return spread
+
+
+def _kept(found: _Groups, numbers: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what places new images: centroids and farthest images, by number, and the method's own rule."""
+    reach = np.zeros(len(numbers))
+    inside = found.labels >= 0
+    np.maximum.at(reach, found.labels[inside], distance[inside])
+    rule = {f"{RULE}{name}": value for name, value in found.rule.items()}
+    if rule:
+        labels = found.rule["labels"]
+        unused = np.arange(len(numbers), int(labels.max()) + 1)  # clusters of a rule that none of these images is in
+        rule[f"{RULE}labels"] = _renumbered(labels, np.append(numbers, numbers.max() + 1 + unused - len(numbers)))
+    by_number = {"centroids": _spread(found.centroids, numbers, np.nan), "reach": _spread(reach, numbers, 0)}
+    return {**by_number, **rule}
+
+
+def _probabilities(points: Points, found: _Groups, numbers: np.ndarray) -> np.ndarray:
+    """Return how likely each cluster is, (n, k) float64, by number: the method's own word, or by the distances.
+
+    They fall with the squared distance to the centroids, in units of its mean at the nearest ones: a centroid that is
+    farther by one such unit is 2.7 times less likely.
+    """
+    given = found.probabilities
+    if given is None:
+        squared = centroid_distances(points.array(), found.centroids) ** 2
+        own = squared.min(axis=1)
+        given = np.exp(-(squared - own[:, None]) / (own.mean() or 1.0))
+        given /= given.sum(axis=1, keepdims=True)
+    return _spread(given.T, numbers, 0).T
 
 
 def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -57,25 +151,28 @@ def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 def nearest_two(points: Points, centroids: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return of each point what `centroid_distances` holds of its own centroid, and of the nearest other one.
 
-    distance: (n,) float64; the other one's number: (n,) int64, -1 where there is none; its distance: (n,) float64,
-    infinite where there is none. Nothing of the size (n, n_clusters) is held.
+    distance: (n,) float64, not a number for noise, whose nearest cluster is its runner-up; the other one's number:
+    (n,) int64, -1 where there is none; its distance: (n,) float64, infinite where there is none.
+    Nothing of the size (n, n_clusters) is held.
     """
     centres = centroids.astype(np.float64)
     lengths = np.einsum("ij,ij->i", centres, centres)
 
     def of_block(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         block = points.block(part).astype(np.float64)
-        own = _squared(block, centres[labels[part]])
+        own = np.where(labels[part] >= 0, _squared(block, centres[labels[part]]), np.nan)
         return own, *_runners_up(block, centres, lengths, labels[part])
 
+    if not len(centroids):
+        return np.full(len(points), np.nan), np.full(len(points), NOISE), np.full(len(points), np.inf)
     slices = points.slices(beside=2 * len(centroids))
     own, runner_up, squared = (np.concatenate(parts) for parts in zip(*in_order(of_block, slices), strict=True))
     return np.sqrt(own), runner_up, np.sqrt(squared)
 
 
-def check_enough(images: int, n_clusters: int) -> None:
+def check_enough(images: int, n_clusters: int | Literal["auto"] | None) -> None:
     """Raise ClusteringError where there are fewer images than clusters."""
-    if images < n_clusters:
+    if isinstance(n_clusters, int) and images < n_clusters:
         raise ClusteringError(
             f"clusters.n_clusters: {n_clusters} clusters need at least as many readable images; there are {images}"
         )
@@ -93,12 +190,14 @@ def _runners_up(
 
     A matrix product tells which can be; the distances to these, most often to one alone, are worked out exactly.
     """
-    if len(centres) == 1:
-        return np.full(len(points), -1), np.full(len(points), np.inf)
     rows = np.arange(len(points))
+    inside = rows[own >= 0]
+    if len(centres) == 1 and len(inside):
+        runner_up = np.where(own >= 0, NOISE, 0)
+        return runner_up, np.where(own >= 0, np.inf, _squared(points, centres[np.zeros(len(points), np.int64)]))
     squares = np.einsum("ij,ij->i", points, points)
     squared = squares[:, None] - 2 * (points @ centres.T) + lengths
-    squared[rows, own] = np.inf
+    squared[inside, own[inside]] = np.inf
     bound = squared.min(axis=1) + ROUNDING * (squares + lengths.max())
     near_rows, near = np.nonzero(squared <= bound[:, None])
     if len(near) == len(points):
@@ -117,16 +216,19 @@ def _squared(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
 
-def _notes(sizes: np.ndarray) -> list[str]:
-    empty = int((sizes == 0).sum())
-    if not empty:
-        return []
-    return [f"{len(sizes) - empty} of {len(sizes)} clusters have images: no more of them have features of their own"]
+def _notes(found: _Groups, config: ClustersConfig) -> list[str]:
+    k, full = len(found.centroids), len(np.unique(found.labels[found.labels >= 0]))
+    notes = []
+    if full < k:
+        notes.append(f"{full} of {k} clusters have images: no more of them have features of their own")
+    elif isinstance(config.n_clusters, int) and k < config.n_clusters:
+        notes.append(f"{_method_of(config)} found {k} of {config.n_clusters} clusters")
+    if noise := int((found.labels < 0).sum()):
+        notes.append(f"{noise:,} of {len(found.labels):,} images are noise: cluster -1 in clusters.csv")
+    return notes
 
 
-# Each returns the raw numbers in their new order: order[new] = raw.
-NUMBERINGS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    "raw": lambda labels, n: np.arange(n),
-    "size": lambda labels, n: np.argsort(-np.bincount(labels, minlength=n), kind="stable"),
-    "first_appearance": lambda labels, n: np.array(list(dict.fromkeys([*labels.tolist(), *range(n)]))),
-}
+def _method_of(config: ClustersConfig) -> str:
+    if config.order == SEQUENCE:
+        return SEQUENCE
+    return config.method if config.order is None else f"{config.method}, {SMOOTH}"

@@ -21,7 +21,11 @@ from imgcluster.config_types import (
     FeaturesFile,
     FilePattern,
     Layers,
+    MethodName,
+    Numbering,
     OneOf,
+    Order,
+    Parameters,
     PathText,
     Preprocess,
     Step,
@@ -30,6 +34,7 @@ from imgcluster.config_types import (
     unfit,
 )
 from imgcluster.errors import ConfigError
+from imgcluster.methods import METHODS
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
 
@@ -156,8 +161,15 @@ class FeaturesConfig(_Section):
 class ClustersConfig(_Section):
     """How vectors become clusters."""
 
-    method: Literal["kmeans"] = Field(default="kmeans", description="the clustering algorithm")
-    n_clusters: Count = Field(description="number of clusters", examples=[5])
+    method: MethodName = Field(default="kmeans", description="the clustering algorithm")
+    n_clusters: Count | None = Field(
+        default=None, description="number of clusters; null: for methods that find their own", examples=[5]
+    )
+    parameters: Parameters = Field(
+        default={},
+        description="parameters of the method's estimator in scikit-learn",
+        examples=[{"linkage": "average", "metric": "cosine"}],
+    )
     n_init: Count = Field(default=10, description="fresh starts, of which the best is kept")
     random_state: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
         default=42, description="seed; the same one gives the same clusters"
@@ -168,9 +180,34 @@ class ClustersConfig(_Section):
         description="steps before clustering, in order; pca takes components, or the share of variance to keep",
         examples=[["l2", {"pca": 256}]],
     )
-    numbering: Literal["raw", "size", "first_appearance"] = Field(
-        default="raw", description="how clusters are numbered; size: 0 is the largest"
+    order: Order | None = Field(
+        default=None,
+        description="for frames in order; sequence: the clusters are segments, whatever the method; {smooth: weight}: "
+        "what a change from one frame to the next costs",
+        examples=["sequence", {"smooth": 2.0}],
     )
+    numbering: Numbering = Field(
+        default="raw",
+        description="how clusters are numbered; size: 0 is the largest; match: as in another run; truth: as in the "
+        "labels known of some images",
+        examples=["match:outputs/stage", "truth:some.csv"],
+    )
+
+    @model_validator(mode="after")
+    def _has_a_number_where_needed(self) -> ClustersConfig:
+        finds_its_own = METHODS[self.method].k is None and self.order != "sequence"
+        if finds_its_own and self.n_clusters is not None:
+            raise unfit(f"n_clusters: {self.method} finds a number of its own; allowed: null")
+        if not finds_its_own and self.n_clusters is None:
+            raise unfit(f"n_clusters: missing; {self.order or self.method} needs a whole number >= 1")
+        return self
+
+    @property
+    def k(self) -> int:
+        """The number of clusters asked for, of a config that says one."""
+        if not isinstance(self.n_clusters, int):
+            raise TypeError(f"n_clusters is {self.n_clusters}")
+        return self.n_clusters
 
 
 class OutputsConfig(_Section):

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
 from imgcluster.catalog import BACKBONES
+from imgcluster.methods import METHOD_NAMES
 from imgcluster.old_names import OLD_NAMES, REFUSED
 from imgcluster.recipes import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
 
@@ -265,4 +266,19 @@ CsvName = Annotated[
     Allowed("a plain file name ending in .csv (not clusters.csv)"),
 ]
 _STEP: TypeAdapter[Any] = TypeAdapter(PreprocessStep, config=ConfigDict(strict=True))
-Step = Literal["l2", "standardize"] | Annotated[dict[Literal["pca"], Count | Share], Field(min_length=1)]
+Step = (
+    Literal["l2", "standardize"]
+    | Annotated[dict[Literal["pca", "whiten"], Count | Share], Field(**ONE)]
+    | Annotated[dict[Literal["umap"], Count], Field(**ONE)]
+)
+Order = Literal["sequence"] | Annotated[dict[Literal["smooth"], Annotated[float, Field(gt=0)]], Field(**ONE)]
+Numbering = Annotated[
+    str,
+    Field(pattern=r"^(raw|size|first_appearance|(match|truth):[^\x00]*[^\s\x00][^\x00]*)$"),
+    Allowed("raw, size, first_appearance, match:RUN (a run folder) or truth:CSV", ("raw", "size", "first_appearance")),
+]
+Parameters = Annotated[
+    dict[Text, bool | int | float | str | None],
+    Allowed("a mapping of parameters of the method's estimator, such as {linkage: average, metric: cosine}"),
+]
+MethodName = Annotated[str, OneOf(METHOD_NAMES)]

@@ -39,8 +39,8 @@ def kmeans_on(
     with _full_float32(), torch.inference_mode():
         rows = DeviceRows(points, mean, device)
         for _ in range(config.n_init):
-            steps.begin(config.n_clusters + MAX_ITERATIONS)
-            seeds = rows.take(rows.seeds(config.n_clusters, generator, steps.step))
+            steps.begin(config.k + MAX_ITERATIONS)
+            seeds = rows.take(rows.seeds(config.k, generator, steps.step))
             found = lloyd(rows, seeds, TOLERANCE * float(variance.mean()), steps.step)
             best = found if best is None or found.score < best.score else best
         steps.end()

@@ -54,7 +54,7 @@ def find_clusters(points: Points, config: ClustersConfig, *, show: bool) -> Foun
     scikit-learn's KMeans up to `blocks.IN_MEMORY_BYTES` (2 GiB) of points, for which it takes half as much again; and
     above that by Lloyd's iterations over all points, read in blocks, from where scikit-learn's came to on a sample.
     """
-    if len(points) * points.dim * config.n_clusters > GPU_PRODUCTS and (found := _on_gpu(points, config, show)):
+    if len(points) * points.dim * config.k > GPU_PRODUCTS and (found := _on_gpu(points, config, show)):
         return found
     return (_streamed if is_large(points.nbytes) else _by_scikit_learn)(points, config, show)
 
@@ -103,13 +103,13 @@ def _on_gpu(points: Points, config: ClustersConfig, show: bool) -> Found | None:
 
 def _most_steps(config: ClustersConfig) -> int:
     """A step is a seed or an iteration: one costs about as much as the other."""
-    return config.n_init * (config.n_clusters + MAX_ITERATIONS)
+    return config.n_init * (config.k + MAX_ITERATIONS)
 
 
 def _sample(points: Points, config: ClustersConfig) -> np.ndarray:
     share = min(len(points) // SAMPLE_SHARE, SAMPLE_BYTES // (4 * points.dim))
-    wanted = min(max(share, SAMPLE_PER_CLUSTER * config.n_clusters), len(points) // SAMPLE_MOST)
-    size = max(wanted, config.n_clusters)
+    wanted = min(max(share, SAMPLE_PER_CLUSTER * config.k), len(points) // SAMPLE_MOST)
+    size = max(wanted, config.k)
     return np.sort(np.random.default_rng(config.random_state).choice(len(points), size, replace=False))
 
 
@@ -120,7 +120,7 @@ def fit_kmeans(points: np.ndarray, config: ClustersConfig, advance: Advance) -> 
     """
     starts = _Starts(config, advance)
     model = _LeanKMeans(
-        config.n_clusters,
+        config.k,
         init=starts.seeds,
         n_init=config.n_init,
         random_state=config.random_state,

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from imgcluster.backbones import check_backbones
-from imgcluster.clusters import check_enough, cluster_features
+from imgcluster.clusters import SEQUENCE, check_enough, cluster_features
 from imgcluster.config import Config
 from imgcluster.errors import ImageError
+from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.images import list_images
@@ -71,6 +72,9 @@ def check(config: Config) -> list[ImageFile]:
 def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
     images, template = list_images(config.images)
     check_enough(len(images), config.clusters.n_clusters)
+    if config.clusters.order != SEQUENCE:
+        check_parameters(config.clusters)
+        check_size(config.clusters, len(images))
     if config.outputs.submission:
         check_label_column(template, config.outputs.label_column)
     return images, template

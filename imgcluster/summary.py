@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from imgcluster.assign import Assigned
 from imgcluster.outputs.write import output_names
 from imgcluster.tables import Features, Origin, Run
 
@@ -42,6 +45,17 @@ def summarize_features(features: Features) -> list[str]:
     ]
     taken = [origin.fallback for origin in origins if origin.fallback is not None]
     return lines + [f"FALLBACK  {each['taken']} stood in for {each['wanted']}: see the warning" for each in taken]
+
+
+def summarize_assigned(found: Assigned) -> list[str]:
+    """Return the lines about images that were placed into the clusters of a run."""
+    numbers, counts = np.unique(found.placed.labels, return_counts=True)
+    new = int(found.placed.new.sum())
+    return [
+        *summarize_features(found.features),
+        *(f"cluster {number:>3}  {count:,}" for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)),
+        f"new       {new:,} of them farther from their centroid than any image of the run",
+    ]
 
 
 def profile_lines(features: Features) -> list[str]:

@@ -80,7 +80,9 @@ class Clusters:
     """One cluster for each row of the features it was made from.
 
     labels, runner_up: (n,) int; distance, runner_up_distance: (n,) float, Euclidean, in the transformed space.
-    With a single cluster there is no runner-up: -1 and infinity.
+    With a single cluster there is no runner-up: -1 and infinity. Of noise the label is -1, the distance not a number,
+    and the runner-up its nearest cluster. sizes: (k,) int, by number; a number that no cluster has gets 0.
+    names: of numbers, where labels known before were words. probabilities: (n, k) float64, where they were asked for.
     """
 
     labels: np.ndarray
@@ -90,6 +92,8 @@ class Clusters:
     sizes: np.ndarray
     state: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,31 @@ def read_template(path: Path, id_column: str | None, encoding: str | None) -> Te
     return template
 
 
+def read_labels(
+    path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None
+) -> dict[str, str]:
+    """Read the labels of images from a CSV: {id: label}, both as text. `key` is what named the file, for messages.
+
+    The ids are in the first column if no other is named, the labels in the only other one, or in `label` or `cluster`.
+    Raises ConfigError: unreadable, no such column, an empty or a doubled id.
+    """
+    try:
+        template = read_template(path, id_column, None)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{key}: {str(error).removeprefix('images.ids: ').removeprefix('images.id_column: ')}"
+        ) from None
+    names = [str(name) for name in template.frame.columns]
+    others = [name for name in names if name != template.id_column]
+    guesses = [label_column] if label_column else [*(["label", "cluster"] if len(others) > 1 else []), *others]
+    found = next((name for name in guesses if name in names), None)
+    if found is None or (label_column is None and len(others) > 1 and found not in ("label", "cluster")):
+        raise ConfigError(
+            f"{key}: {str(path)!r}: which column has the labels? (its columns: {', '.join(map(repr, names))})"
+        )
+    return dict(zip(template.ids, template.frame[found], strict=True))
+
+
 def _read_csv(path: Path, encoding: str) -> pd.DataFrame:
     import pandas as pd
 

@@ -99,8 +99,8 @@ def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> t
         name = _name(step)
         parameter = step[name] if not isinstance(step, str) else None
         fitted = STEPS[name].fit(points, parameter, random_state)
-        state |= {f"{number}_{key}": value for key, value in fitted.items()}
         points = _behind(points, STEPS[name], fitted)
+        state |= {f"{number}_{key}": value for key, value in fitted.items()}
     return points, state
 
 
@@ -169,6 +169,8 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
 def _behind(points: Points, step: Step, fitted: State) -> Points:
     """Put a fitted step behind the pending ones; what it makes much smaller is made at once and kept."""
     later = replace(points, pending=(*points.pending, (step, fitted)))
+    if "coordinates" in fitted:
+        return Points(fitted.pop("coordinates"))  # nothing of it would place another image
     if "components" not in fitted:
         return later
     if not is_large(points.nbytes):  # in one piece: a matrix product in blocks has other last bits
@@ -264,12 +266,40 @@ def _turned(components: np.ndarray) -> np.ndarray:
     return np.asarray(components * np.sign(largest))
 
 
+def _fit_whiten(points: Points, parameter: int | float, random_state: int) -> State:
+    """Components as of pca, each divided by its standard deviation, so that all of them count alike."""
+    fitted = _fit_pca(points, parameter, random_state)
+    projected = Points(points.vectors, (*points.pending, (STEPS["pca"], fitted)))
+    deviation = np.sqrt(moments(projected)[1])
+    deviation[deviation <= np.finfo(np.float32).eps * deviation.max(initial=0)] = 1.0  # of what does not vary at all
+    return {"mean": fitted["mean"], "components": (fitted["components"].T / deviation).T.astype(np.float32)}
+
+
+def _fit_umap(points: Points, parameter: int, random_state: int) -> State:
+    """Coordinates in which near images are near: McInnes, Healy and Melville, UMAP, 2018. Only for these points."""
+    try:
+        from umap import UMAP
+    except ImportError:
+        raise ClusteringError(
+            "clusters.transform: umap needs the package umap-learn; pip install 'imgcluster[umap]'"
+        ) from None
+    # With a seed it uses one thread, and then the same points give the same coordinates.
+    model = UMAP(n_components=parameter, random_state=random_state, n_jobs=1)
+    return {"coordinates": np.asarray(model.fit_transform(points.array()), np.float32)}
+
+
 def _pca(vectors: np.ndarray, state: State) -> np.ndarray:
     return np.asarray((vectors - state["mean"]) @ state["components"].T, dtype=np.float32)
+
+
+def _refuse_new(vectors: np.ndarray, state: State) -> np.ndarray:
+    raise ClusteringError("clusters.transform: umap has coordinates for the images of its run alone")
 
 
 STEPS = {
     "l2": Step(_fit_nothing, lambda vectors, _: unit_length(vectors)),
     "standardize": Step(_fit_standardize, _standardize),
     "pca": Step(_fit_pca, _pca),
+    "whiten": Step(_fit_whiten, _pca),
+    "umap": Step(_fit_umap, _refuse_new),
 }

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgcluster import execution
+from imgcluster import execution, memory
 from imgcluster import features as features_module
 from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.batches import read_batches
@@ -25,7 +25,7 @@ from imgcluster.in_memory import run_over
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, VIEWS, Recipe, named_recipe
-from imgcluster.runtimes import hardware, on_device, torch_runtime
+from imgcluster.runtimes import on_device, torch_runtime
 from imgcluster.runtimes.hardware import free_memory
 from imgcluster.runtimes.on_device import Preparer, resizes_here
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size, batch_size_within
@@ -322,11 +322,11 @@ def test_a_batch_is_as_large_as_free_memory_allows(
 
 def test_free_memory_is_what_the_system_tells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cpu, told = torch.device("cpu"), tmp_path / "meminfo"
-    monkeypatch.setattr(hardware, "MEMORY", told)
+    monkeypatch.setattr(memory, "MEMORY", told)
     told.write_text("MemTotal:       24000000 kB\nMemFree:          900000 kB\nMemAvailable:   12000000 kB\n")
     assert free_memory(cpu) == 12_000_000 * 1024
     told.unlink()
-    monkeypatch.setattr(hardware.os, "sysconf", {"SC_AVPHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr(memory.os, "sysconf", {"SC_AVPHYS_PAGES": 7, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert free_memory(cpu) == 7 * 4096
-    monkeypatch.delattr(hardware.os, "sysconf")
+    monkeypatch.delattr(memory.os, "sysconf")
     assert free_memory(cpu) is None

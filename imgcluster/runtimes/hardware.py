@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 import torch
 
+from imgcluster import memory
 from imgcluster.errors import ConfigError
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 OF_GPUS = ("fp16", "tf32")
-MEMORY = Path("/proc/meminfo")  # of Linux; counts what its caches would give up
 
 
 def find_devices(names: str | tuple[str, ...]) -> list[torch.device]:
@@ -65,13 +61,7 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch, for nothing
         return torch.cuda.mem_get_info(device)[0] + unused
-    with suppress(OSError):
-        for line in MEMORY.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    with suppress(AttributeError, ValueError, OSError):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
+    return memory.free_memory()
 
 
 def has_vnni() -> bool:

@@ -31,7 +31,7 @@ config = config_from_dict({
 start = time.perf_counter()
 count = len(fill_store(config, show=False).images)
 seconds = (time.perf_counter() - start) / count
-peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)  # ru_maxrss begins with the parent's
+peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)  # not ru_maxrss: it has the parent's
 print(json.dumps({"seconds": seconds, "peak": int(peak) / 1024}))
 """
 

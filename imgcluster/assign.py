@@ -1,0 +1,109 @@
+"""New images placed into the clusters of a finished run, without another run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgcluster.clusterer import Clusterer, Placed
+from imgcluster.config import Config, config_from_dict
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.features import extract_features
+from imgcluster.images import walk_images
+from imgcluster.outputs.run_folder import RECORD
+from imgcluster.outputs.write import DISTANCE_FORMAT, path_text
+from imgcluster.tables import Features, ImageFile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """The images placed, and the failures; `placed` has a row for each of `features.images`."""
+
+    images: list[ImageFile]
+    features: Features
+    placed: Placed
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each image: id, path, cluster, distance, runner-up, whether it is new, status and error."""
+        import pandas as pd
+
+        row_of = {image: row for row, image in enumerate(self.features.images)}
+        reason_of = {failure.image: failure.reason for failure in self.features.failures}
+        return pd.DataFrame([self._row(image, row_of.get(image), reason_of.get(image, "")) for image in self.images])
+
+    def _row(self, image: ImageFile, row: int | None, reason: str) -> dict[str, Any]:
+        cells = {"id": image.id, "path": path_text(image)}
+        if row is None:
+            blank = dict.fromkeys(("cluster", "distance", "runner_up", "runner_up_distance", "new"), "")
+            return {**cells, **blank, "status": "failed", "error": reason}
+        placed = self.placed
+        alone = placed.runner_up[row] < 0
+        return {
+            **cells,
+            "cluster": str(placed.labels[row]),
+            "distance": DISTANCE_FORMAT.format(placed.distance[row]),
+            "runner_up": "" if alone else str(placed.runner_up[row]),
+            "runner_up_distance": "" if alone else DISTANCE_FORMAT.format(placed.runner_up_distance[row]),
+            "new": "yes" if placed.new[row] else "no",
+            "status": "ok",
+            "error": "",
+        }
+
+
+def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: bool = True) -> Assigned:
+    """Place images, a folder, a file or a list of files, into the clusters of a run folder.
+
+    They are seen, transformed and placed as the run's own were; features go into the run's store, and are never
+    computed again. Raises ClusteringError where the run's method cannot place new images, OutputError where the folder
+    holds no finished run, ConfigError where its features cannot be made again, and as `extract_features`.
+    """
+    folder = Path(run)
+    clusterer = Clusterer.load(folder)
+    clusterer.check()
+    record = _record(folder)
+    config = _config(record, folder)
+    listed = _listed(images)
+    features = extract_features(listed, config.features, show=show)
+    _check_same(record, features, folder)
+    return Assigned(listed, features, clusterer.place(features.vectors))
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or record.get("status") != "done":
+        raise OutputError(f"{str(folder)!r} holds no finished run; run its config again")
+    return record
+
+
+def _config(record: dict[str, Any], folder: Path) -> Config:
+    config = config_from_dict(record["config"])
+    if config.features.file is not None:
+        raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
+    return config
+
+
+def _listed(images: str | Path | Sequence[str | Path]) -> list[ImageFile]:
+    if not isinstance(images, str | Path):
+        return [ImageFile(str(path), Path(path)) for path in images]
+    place = Path(images)
+    return walk_images(place) if place.is_dir() else [ImageFile(place.name, place)]
+
+
+def _check_same(record: dict[str, Any], features: Features, folder: Path) -> None:
+    """Refuse features of other numbers than the run's, as after a fallback, with other weights or another precision."""
+    for origin, theirs in zip(features.origins, record["features"], strict=False):
+        if origin.fingerprint != theirs["fingerprint"]:
+            raise ConfigError(
+                f"these features are of {origin.backbone} in {origin.precision} by {origin.runtime}, those of "
+                f"{str(folder)!r} of {theirs['backbone']} in {theirs['precision']} by {theirs['runtime']}, or of other "
+                "weights: run its config again here"
+            )

@@ -1,0 +1,79 @@
+"""The clusters of a finished run, as its clusterer.npz keeps them: enough to place new images, and no pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imgcluster.clusters import RULE, nearest_two
+from imgcluster.errors import ClusteringError, OutputError
+from imgcluster.estimators import place
+from imgcluster.transforms import Points, State, apply_transform
+
+CLUSTERER = "clusterer.npz"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where new images belong: labels, runner_up: (m,) int64; distance, runner_up_distance: (m,) float64, Euclidean.
+
+    new: (m,) bool, whether an image lies farther from its cluster's centroid than any image of the run did.
+    """
+
+    labels: np.ndarray
+    distance: np.ndarray
+    runner_up: np.ndarray
+    runner_up_distance: np.ndarray
+    new: np.ndarray
+
+
+@dataclass(frozen=True)
+class Clusterer:
+    """A run's transform, centroids and rule."""
+
+    state: State
+
+    @classmethod
+    def load(cls, folder: Path) -> Clusterer:
+        """Read the clusterer of a run folder. Raises OutputError: none there, damaged, of an older version."""
+        path = folder / CLUSTERER
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                state = dict(arrays)
+        except FileNotFoundError:
+            raise OutputError(f"{str(folder)!r} has no {CLUSTERER}: it is not the folder of a finished run") from None
+        except Exception as error:  # numpy raises whatever the damaged bytes happen to make it do
+            raise OutputError(f"{str(path)!r} is damaged ({error}); run its config again") from None
+        if not {"centroids", "reach", "method", "steps"} <= state.keys():
+            raise OutputError(f"{str(path)!r} comes from an older imgcluster; run its config again")
+        return cls(state)
+
+    def check(self) -> None:
+        """Raise ClusteringError where the method, or a step of the transform, knows of no new images."""
+        if not any(name.startswith(RULE) for name in self.state):
+            raise ClusteringError(
+                f"clusters by {self.state['method']} are those of the run's own images: it has no rule for others; "
+                "kmeans, minibatch_kmeans, bisecting_kmeans, gaussian_mixture, birch, affinity_propagation and "
+                "mean_shift have"
+            )
+        if "umap" in self.state["steps"]:
+            raise ClusteringError("clusters.transform: umap has coordinates for the images of its run alone")
+
+    def place(self, vectors: np.ndarray) -> Placed:
+        """Place new vectors, (m, dim), into the clusters of the run. Raises ClusteringError as `check`."""
+        self.check()
+        points = apply_transform(np.asarray(vectors, np.float32), self.state)
+        rule = {name.removeprefix(RULE): value for name, value in self.state.items() if name.startswith(RULE)}
+        labels = place(points, rule)
+        numbers = np.flatnonzero(np.isfinite(self.state["centroids"]).all(axis=1))  # some are nobody's
+        compact = np.searchsorted(numbers, labels)
+        distance, runner_up, farther = nearest_two(Points(points), self.state["centroids"][numbers], compact)
+        return Placed(
+            labels=labels,
+            distance=distance,
+            runner_up=np.append(numbers, -1)[runner_up],
+            runner_up_distance=farther,
+            new=distance > self.state["reach"][labels],
+        )

@@ -1,0 +1,294 @@
+"""The clustering methods at work: parameters checked, an estimator fitted, what places new points kept as arrays."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from imgcluster.config import ClustersConfig
+from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.memory import free_memory
+from imgcluster.methods import METHODS
+
+# With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and
+# float32 sums in another order are other bits. Two threads give the same bytes each time.
+THREADS = 2
+NOISE = -1
+NEIGHBOURS_SHARE = 0.9  # of the points are within `eps` of as many neighbours as make them no noise
+SMALLEST = 0.2
+SAMPLE = 5000
+FRUGAL = "kmeans, minibatch_kmeans, bisecting_kmeans, birch or hdbscan"
+ABOUT = {"n_init", "random_state"}  # parameters that are keys of the section itself
+
+Rule = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """labels: (n,) int64, those of noise -1; the others count from 0, none left out.
+
+    rule: the arrays by which `place` gives new points their labels; empty where the method knows of no new ones.
+    probabilities: (n, n_clusters) float64, of methods that have them.
+    """
+
+    labels: np.ndarray
+    rule: Rule = field(default_factory=dict)
+    probabilities: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def check_parameters(config: ClustersConfig) -> None:
+    """Raise ConfigError where `clusters.parameters` are not the estimator's, or have values that it refuses."""
+    method = METHODS[config.method]
+    known = _parameters_of(config.method)
+    allowed = [name for name in known if name != method.k and name not in ABOUT]
+    for name in config.parameters:
+        if name in known and name not in allowed:
+            key = "n_clusters" if name == method.k else name
+            raise ConfigError(f"clusters.parameters: {name!r} is said by clusters.{key}")
+        if name not in known:
+            near = get_close_matches(name, allowed, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"clusters.parameters: {config.method} has no {name!r}{hint} (allowed: {', '.join(allowed)})"
+            )
+    estimator = build(config, 2)
+    try:
+        getattr(estimator, "_validate_params", lambda: None)()  # else told when it is fitted
+    except ValueError as error:
+        raise ConfigError(f"clusters.parameters: {_first_line(error)}") from None
+
+
+def check_size(config: ClustersConfig, images: int) -> None:
+    """Raise ClusteringError where a method needs more memory for so many images than there is."""
+    needed = METHODS[config.method].pair_bytes * images**2
+    free = free_memory()
+    if free is not None and needed > free:
+        raise ClusteringError(
+            f"clusters.method: {config.method} needs {needed / 2**30:,.0f} GB for {images:,} images, and "
+            f"{free / 2**30:,.0f} GB are free; take {FRUGAL}"
+        )
+
+
+def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:
+    """Return the estimator of a config; `found`: parameters worked out from the points."""
+    method = METHODS[config.method]
+    module, _, name = method.estimator.rpartition(".")
+    known = _parameters_of(config.method)
+    parameters = {**method.parameters, **found, **config.parameters}
+    if method.k is not None:
+        parameters[method.k] = n_clusters
+    parameters |= {name: getattr(config, name) for name in ABOUT if name in known}
+    return getattr(import_module(module), name)(**parameters)
+
+
+def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None) -> Fitted:
+    """Fit a method to points, (n, dim) float32. The same points give the same labels on the same machine.
+
+    Raises ClusteringError: too little memory, parameters that do not suit these points.
+    """
+    check_size(config, len(points))
+    found = FOUND.get(config.method, _nothing)(points, config)
+    estimator = build(config, n_clusters, **found)
+    with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            labels = np.asarray(estimator.fit_predict(points), dtype=np.int64)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            raise ClusteringError(f"clusters.method: {config.method}: {_first_line(error)}") from None
+    notes = [
+        f"{config.method}: {name} {value:.4g}, from the distances between neighbours" for name, value in found.items()
+    ]
+    notes += sorted({f"{config.method}: {_first_line(warning.message)}" for warning in told})
+    proba = getattr(estimator, "predict_proba", None)
+    return _renumbered(
+        Fitted(labels, RULES.get(config.method, _no_rule)(estimator), None if proba is None else proba(points), notes)
+    )
+
+
+def place(points: np.ndarray, rule: Rule) -> np.ndarray:
+    """Return the labels, (m,) int64, that a fitted method gives to new points, (m, dim)."""
+    kind = next(kind for kind, names in PLACED_BY.items() if names <= rule.keys())
+    return PLACERS[kind](np.asarray(points, dtype=np.float64), rule)
+
+
+def can_place(method: str) -> bool:
+    """Tell whether a method can place new points."""
+    return method in RULES
+
+
+# What is worked out from the points where a config leaves it open.
+
+
+def _nothing(points: np.ndarray, config: ClustersConfig) -> dict[str, Any]:
+    return {}
+
+
+def _eps(points: np.ndarray, config: ClustersConfig) -> dict[str, Any]:
+    """A radius within which nine of ten points have the neighbours they need: scikit-learn's 0.5 fits no features."""
+    from sklearn.neighbors import NearestNeighbors
+
+    if "eps" in config.parameters:
+        return {}
+    wanted = int(config.parameters.get("min_samples") or 5)
+    rows = np.random.default_rng(config.random_state).permutation(len(points))[:SAMPLE]
+    nearest = NearestNeighbors(
+        n_neighbors=min(wanted, len(points)), metric=config.parameters.get("metric", "euclidean")
+    ).fit(points)
+    radii = nearest.kneighbors(points[np.sort(rows)])[0][:, -1]
+    return {"eps": max(float(np.quantile(radii, NEIGHBOURS_SHARE)), np.finfo(np.float32).eps)}
+
+
+def _bandwidth(points: np.ndarray, config: ClustersConfig) -> dict[str, Any]:
+    """A width that tells clusters of a fifth of the images apart; scikit-learn's are of a third and more."""
+    from sklearn.cluster import estimate_bandwidth
+
+    if config.parameters.get("bandwidth") is not None:
+        return {}
+    share = {"quantile": SMALLEST, "n_samples": min(SAMPLE, len(points)), "random_state": config.random_state}
+    return {"bandwidth": max(float(estimate_bandwidth(points, **share)), float(np.finfo(np.float32).eps))}
+
+
+FOUND: dict[str, Callable[[np.ndarray, ClustersConfig], dict[str, Any]]] = {
+    "dbscan": _eps,
+    "mean_shift": _bandwidth,
+}
+
+# The rules by which new points are placed.
+
+
+def _no_rule(estimator: Any) -> Rule:
+    return {}
+
+
+def _centres(estimator: Any) -> Rule:
+    centres = np.asarray(estimator.cluster_centers_)
+    return {"centres": centres, "labels": np.arange(len(centres))}
+
+
+def _subclusters(estimator: Any) -> Rule:
+    return {"centres": estimator.subcluster_centers_, "labels": np.asarray(estimator.subcluster_labels_, np.int64)}
+
+
+def _gaussians(estimator: Any) -> Rule:
+    precisions = estimator.precisions_cholesky_
+    kind = estimator.covariance_type
+    shared = {"weights": estimator.weights_, "means": estimator.means_, "labels": np.arange(len(estimator.means_))}
+    if kind in ("diag", "spherical"):
+        width = estimator.means_.shape[1]
+        deviations = precisions if kind == "diag" else np.repeat(precisions[:, None], width, axis=1)
+        return {**shared, "deviations": deviations}
+    if kind == "tied":
+        precisions = np.broadcast_to(precisions, (len(estimator.means_), *precisions.shape))
+    return {**shared, "precisions": np.array(precisions)}
+
+
+def _tree(estimator: Any) -> Rule:
+    """The tree of a BisectingKMeans: each node's centre, its two children, and the label where it has none."""
+    centres: list[np.ndarray] = []
+    children: list[tuple[int, int]] = []
+    labels: list[int] = []
+
+    def add(node: Any) -> int:
+        number = len(centres)
+        centres.append(np.asarray(node.center))
+        children.append((-1, -1))
+        labels.append(int(node.label) if node.left is None else NOISE)
+        if node.left is not None:
+            children[number] = (add(node.left), add(node.right))
+        return number
+
+    add(estimator._bisecting_tree)  # scikit-learn shows it in private alone
+    mean = getattr(estimator, "_X_mean", 0.0)
+    return {"nodes": np.array(centres) + mean, "children": np.array(children), "labels": np.array(labels)}
+
+
+RULES: dict[str, Callable[[Any], Rule]] = {
+    "kmeans": _centres,
+    "minibatch_kmeans": _centres,
+    "bisecting_kmeans": _tree,
+    "gaussian_mixture": _gaussians,
+    "birch": _subclusters,
+    "affinity_propagation": _centres,
+    "mean_shift": _centres,
+}
+PLACED_BY = {
+    "tree": {"nodes", "children", "labels"},
+    "gaussians": {"weights", "means"},
+    "centres": {"centres", "labels"},
+}
+
+
+def _by_centres(points: np.ndarray, rule: Rule) -> np.ndarray:
+    from sklearn.metrics import pairwise_distances_argmin
+
+    nearest = pairwise_distances_argmin(points, np.asarray(rule["centres"], np.float64))
+    return np.asarray(rule["labels"][nearest], dtype=np.int64)
+
+
+def _by_tree(points: np.ndarray, rule: Rule) -> np.ndarray:
+    at = np.zeros(len(points), np.int64)
+    while (inner := rule["children"][at, 0] >= 0).any():
+        rows = np.flatnonzero(inner)
+        sides = rule["children"][at[rows]]
+        squared = [((points[rows] - rule["nodes"][side]) ** 2).sum(axis=1) for side in sides.T]
+        at[rows] = np.where(squared[0] <= squared[1], sides[:, 0], sides[:, 1])
+    return np.asarray(rule["labels"][at], dtype=np.int64)
+
+
+def _by_gaussians(points: np.ndarray, rule: Rule) -> np.ndarray:
+    scores = [_log_density(points, rule, number) for number in range(len(rule["means"]))]
+    return np.asarray(rule["labels"][np.argmax(scores, axis=0)], dtype=np.int64)
+
+
+def _log_density(points: np.ndarray, rule: Rule, number: int) -> np.ndarray:
+    away = points - rule["means"][number]
+    if "deviations" in rule:
+        factors = rule["deviations"][number]
+        scaled, determinant = away * factors, np.log(factors).sum()
+    else:
+        factors = rule["precisions"][number]
+        scaled, determinant = away @ factors, np.log(np.diag(factors)).sum()
+    return np.asarray(np.log(rule["weights"][number]) + determinant - 0.5 * (scaled**2).sum(axis=1))
+
+
+PLACERS: dict[str, Callable[[np.ndarray, Rule], np.ndarray]] = {
+    "tree": _by_tree,
+    "gaussians": _by_gaussians,
+    "centres": _by_centres,
+}
+
+
+def _renumbered(fitted: Fitted) -> Fitted:
+    """Count the labels that points have from 0 on, none left out; those of a rule that no point has come after them."""
+    placed = fitted.rule.get("labels", np.empty(0, np.int64))
+    used, all_labels = (set(labels.tolist()) - {NOISE} for labels in (fitted.labels, np.append(placed, fitted.labels)))
+    order = [*sorted(used), *sorted(all_labels - used)]
+    number = {old: new for new, old in enumerate(order)} | {NOISE: NOISE}
+
+    def renumber(labels: np.ndarray) -> np.ndarray:
+        return np.array([number[label] for label in labels.tolist()], np.int64)
+
+    rule = {**fitted.rule, "labels": renumber(placed)} if fitted.rule else {}
+    probabilities = fitted.probabilities
+    if probabilities is not None:
+        probabilities = probabilities[:, sorted(used)]
+        probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return replace(fitted, labels=renumber(fitted.labels), rule=rule, probabilities=probabilities)
+
+
+def _parameters_of(method: str) -> list[str]:
+    module, _, name = METHODS[method].estimator.rpartition(".")
+    return list(inspect.signature(getattr(import_module(module), name)).parameters)
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

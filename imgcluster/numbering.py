@@ -1,0 +1,94 @@
+"""How clusters are numbered: as they come, by size, by first appearance, as in another run, or by known labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from imgcluster.errors import ConfigError
+from imgcluster.template import read_labels
+
+NOISE = -1
+MATCH, TRUTH = "match:", "truth:"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """numbers: (k,) int64, the number of each cluster; names: of numbers, where the labels known were words."""
+
+    numbers: np.ndarray
+    names: dict[int, str] = field(default_factory=dict)
+
+
+def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[str] | None) -> Numbers:
+    """Number the clusters of labels, (n,) int64 from 0 to k - 1, noise -1. `ids` names the rows.
+
+    `match:RUN` gives each cluster the number of the cluster of that run with which it shares most images, all together
+    as many as can be (Kuhn, The Hungarian method for the assignment problem, 1955); one that is new takes a number that
+    was not used. `truth:CSV` does the same with labels known of some images; where they are words, the numbers
+    are those of the words in order.
+    Raises ConfigError: no such run or file, or none of its images among these.
+    """
+    if numbering in PLAIN:
+        return Numbers(PLAIN[numbering](labels, k))
+    kind, path = (MATCH, numbering[len(MATCH) :]) if numbering.startswith(MATCH) else (TRUTH, numbering[len(TRUTH) :])
+    if ids is None:
+        raise ConfigError(f"clusters.numbering: {numbering!r} needs the ids of the images, not vectors alone")
+    known = _labels_of_run(Path(path)) if kind == MATCH else read_labels(Path(path), "clusters.numbering")
+    numbers_of, names = _as_numbers(known)
+    rows = [
+        (int(label), numbers_of[id]) for label, id in zip(labels, ids, strict=True) if id in numbers_of and label >= 0
+    ]
+    if not rows:
+        raise ConfigError(f"clusters.numbering: {path!r} has none of these images")
+    return Numbers(_matched(rows, k, set(numbers_of.values())), names)
+
+
+def _labels_of_run(folder: Path) -> dict[str, str]:
+    path = folder / "clusters.csv" if folder.is_dir() else folder
+    known = read_labels(path, "clusters.numbering", label_column="cluster")
+    return {id: label for id, label in known.items() if label not in ("", "-1")}
+
+
+def _as_numbers(known: dict[str, str]) -> tuple[dict[str, int], dict[int, str]]:
+    """Take whole numbers as they are, and words in the order of the alphabet."""
+    words = sorted(set(known.values()))
+    if all(word.isdecimal() for word in words):
+        return {id: int(label) for id, label in known.items()}, {}
+    return {id: words.index(label) for id, label in known.items()}, dict(enumerate(words))
+
+
+def _matched(rows: list[tuple[int, int]], k: int, taken: set[int]) -> np.ndarray:
+    from scipy.optimize import linear_sum_assignment
+
+    theirs = sorted({number for _, number in rows})
+    shared = np.zeros((k, len(theirs)), np.int64)
+    for label, number in rows:
+        shared[label, theirs.index(number)] += 1
+    numbers = np.full(k, -1)
+    for ours, place in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
+        if shared[ours, place]:
+            numbers[ours] = theirs[place]
+    free = (number for number in range(len(taken) + k) if number not in taken)
+    for ours in np.flatnonzero(numbers < 0):
+        numbers[ours] = next(free)
+    return numbers
+
+
+def _by_size(labels: np.ndarray, k: int) -> np.ndarray:
+    return np.argsort(np.argsort(-np.bincount(labels[labels >= 0], minlength=k), kind="stable"))
+
+
+def _by_appearance(labels: np.ndarray, k: int) -> np.ndarray:
+    order = list(dict.fromkeys([*labels[labels >= 0].tolist(), *range(k)]))
+    return np.argsort(order)
+
+
+PLAIN: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "raw": lambda labels, k: np.arange(k),
+    "size": _by_size,
+    "first_appearance": _by_appearance,
+}

@@ -1,0 +1,90 @@
+"""Clusters of frames in order, where neighbours belong together: segments, or labels that seldom change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgcluster.blocks import row_slices
+from imgcluster.errors import ClusteringError
+
+Costs = np.ndarray
+
+
+def segments(points: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Cut points in order, (n, dim), into `n_clusters` runs with the least squared distances to their means.
+
+    Returns the run of each point, (n,) int64, from 0 on. Exact, by dynamic programming: Fisher, On Grouping for Maximum
+    Homogeneity, Journal of the American Statistical Association 53, 1958. Takes n² dim operations, and
+    memory for n (dim + K) numbers.
+    Raises ClusteringError where there are fewer points than runs.
+    """
+    count = len(points)
+    if count < n_clusters:
+        raise ClusteringError(f"clusters.order: {n_clusters} segments of {count} images")
+    sums, squares = _prefixes(points)
+    best = np.full((n_clusters, count + 1), np.inf)
+    starts = np.zeros((n_clusters, count + 1), np.int64)
+    for ends in row_slices(count, 2 * count):
+        for end, costs in zip(range(ends.start + 1, ends.stop + 1), _costs(sums, squares, ends), strict=True):
+            best[0, end] = costs[0]
+            for run in range(1, min(n_clusters, end)):
+                totals = best[run - 1, run:end] + costs[run:end]
+                starts[run, end] = run + int(totals.argmin())
+                best[run, end] = totals[starts[run, end] - run]
+    return _walked_back(starts, n_clusters, count)
+
+
+def _prefixes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the points before each place, (n + 1, dim), and of their squared lengths, (n + 1,); float64."""
+    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
+    sums = np.concatenate([np.zeros((1, centred.shape[1])), np.cumsum(centred, axis=0)])
+    squares = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->i", centred, centred))])
+    return sums, squares
+
+
+def _costs(sums: np.ndarray, squares: np.ndarray, ends: slice) -> Costs:
+    """Squared distances to their mean of the points from each start up to each of some ends: (ends, n).
+
+    Of n points with sum s and squared lengths q that is q - |s|² / n; a start that is not before the end: infinity.
+    """
+    after = np.arange(ends.start + 1, ends.stop + 1)
+    lengths = np.einsum("ij,ij->i", sums, sums)
+    between = lengths[after][:, None] + lengths[None, :-1] - 2 * (sums[after] @ sums[:-1].T)
+    counts = after[:, None] - np.arange(len(sums) - 1)[None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        costs = squares[after][:, None] - squares[None, :-1] - between / counts
+    costs[counts <= 0] = np.inf
+    return np.asarray(np.maximum(costs, 0))
+
+
+def _walked_back(starts: np.ndarray, n_clusters: int, count: int) -> np.ndarray:
+    labels = np.empty(count, np.int64)
+    end = count
+    for run in range(n_clusters - 1, -1, -1):
+        start = int(starts[run, end]) if run else 0
+        labels[start:end] = run
+        end = start
+    return labels
+
+
+def smoothed(points: np.ndarray, centroids: np.ndarray, weight: float) -> np.ndarray:
+    """Return labels, (n,) int64, that are near to the centroids, (k, dim), and change from point to point seldom.
+
+    The least of the sum of squared distances, in units of their mean at the nearest centroids, plus `weight` for each
+    change, found exactly: Viterbi, Error Bounds for Convolutional Codes, IEEE Transactions on Information Theory, 1967.
+    """
+    squared = np.stack([((points - centroid) ** 2).sum(axis=1, dtype=np.float64) for centroid in centroids], axis=1)
+    unit = squared.min(axis=1).mean()
+    costs = squared / unit if unit > 0 else squared
+    total = costs[0].copy()
+    came_from = np.empty(costs.shape, np.int64)
+    for row in range(1, len(costs)):
+        cheapest = int(total.argmin())
+        change = total[cheapest] + weight
+        came_from[row] = np.where(total <= change, np.arange(len(total)), cheapest)
+        total = np.minimum(total, change) + costs[row]
+    labels = np.empty(len(costs), np.int64)
+    labels[-1] = int(total.argmin())
+    for row in range(len(costs) - 1, 0, -1):
+        labels[row - 1] = came_from[row, labels[row]]
+    return labels

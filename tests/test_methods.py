@@ -1,0 +1,227 @@
+"""Every clustering method: known answers, its own parameters, noise, new points placed as the fitted ones were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import cluster, mixture
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
+
+from imgcluster import estimators
+from imgcluster.clusterer import Clusterer
+from imgcluster.clusters import cluster_features
+from imgcluster.config import ClustersConfig
+from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.methods import METHODS
+from imgcluster.tables import Clusters
+
+PLACING = ("kmeans", "minibatch_kmeans", "bisecting_kmeans", "gaussian_mixture", "birch", "affinity_propagation")
+OTHERS = ("agglomerative", "spectral", "hdbscan", "dbscan")
+
+
+def blobs(n: int = 240, dim: int = 20, k: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    vectors, labels = make_blobs(n, dim, centers=k, random_state=seed)
+    return vectors.astype(np.float32), labels
+
+
+def sizes() -> tuple[np.ndarray, np.ndarray]:
+    """Three groups of 120, 60 and 30 around the corners of a triangle, in two dimensions."""
+    labels = np.repeat([0, 1, 2], [120, 60, 30])
+    corners = np.array([[0, 0], [30, 0], [0, 30]])
+    noise = np.random.default_rng(1).normal(0, 1, (len(labels), 2))
+    return (corners[labels] + noise).astype(np.float32), labels
+
+
+def line() -> tuple[np.ndarray, np.ndarray]:
+    """Two groups of single values."""
+    labels = np.arange(80) % 2
+    return (labels * 50 + np.random.default_rng(2).normal(0, 1, 80)).astype(np.float32)[:, None], labels
+
+
+SETS = {"blobs": (blobs, 4), "sizes": (sizes, 3), "line": (line, 2)}
+
+
+def clustered(vectors: np.ndarray, method: str, k: int, **keys: Any) -> Clusters:
+    n_clusters = k if METHODS[method].k else None
+    return cluster_features(vectors, ClustersConfig(method=method, n_clusters=n_clusters, **keys), show=False)
+
+
+def outcome(vectors: np.ndarray, method: str, k: int) -> Clusters | str:
+    try:
+        return clustered(vectors, method, k)
+    except ClusteringError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("method", METHODS)
+def test_known_groups_are_found(method: str, name: str) -> None:
+    make, k = SETS[name]
+    vectors, truth = make()
+    found = clustered(vectors, method, k)
+    clear = found.labels >= 0  # what a method calls noise are the outermost of a group
+    assert clear.mean() > 0.85
+    assert adjusted_rand_score(truth[clear], found.labels[clear]) == 1
+    assert found.sizes.sum() == clear.sum()
+    again = clustered(vectors, method, k)
+    np.testing.assert_array_equal(found.labels, again.labels)
+
+
+@pytest.mark.parametrize(
+    ("method", "estimator"),
+    [
+        ("minibatch_kmeans", cluster.MiniBatchKMeans(4, n_init=10, random_state=42)),
+        ("bisecting_kmeans", cluster.BisectingKMeans(4, n_init=10, random_state=42)),
+        ("agglomerative", cluster.AgglomerativeClustering(4)),
+        ("spectral", cluster.SpectralClustering(4, n_init=10, random_state=42, affinity="nearest_neighbors")),
+        ("gaussian_mixture", mixture.GaussianMixture(4, covariance_type="diag", n_init=10, random_state=42)),
+        ("birch", cluster.Birch(n_clusters=4)),
+        ("hdbscan", cluster.HDBSCAN(copy=True)),
+        ("affinity_propagation", cluster.AffinityPropagation(damping=0.9, max_iter=1000, random_state=42)),
+    ],
+)
+def test_labels_are_those_of_scikit_learn(method: str, estimator: Any) -> None:
+    vectors = np.random.default_rng(3).normal(0, 1, (150, 5)).astype(np.float32)  # without any groups
+    found = clustered(vectors, method, 4)
+    wanted = estimator.fit_predict(vectors)
+    assert adjusted_rand_score(found.labels, wanted) == 1
+    assert (found.labels < 0).tolist() == (wanted < 0).tolist()
+
+
+@pytest.mark.parametrize("transform", [(), ("l2",), ("standardize", {"pca": 3}), ({"whiten": 4}, "l2")])
+@pytest.mark.parametrize("method", [*PLACING, "mean_shift"])
+def test_the_runs_own_images_are_placed_where_they_are(method: str, transform: Any) -> None:
+    vectors = np.concatenate([blobs()[0], np.random.default_rng(4).normal(0, 6, (60, 20)).astype(np.float32)])
+    found = clustered(vectors, method, 5, transform=transform)
+    placed = Clusterer(found.state).place(vectors)
+    np.testing.assert_array_equal(placed.labels, found.labels)
+    np.testing.assert_allclose(placed.distance, found.distance, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(placed.runner_up, found.runner_up)
+    assert placed.new.mean() < 0.05  # by the last bits
+    assert Clusterer(found.state).place(vectors + 1000).new.all() or "l2" in transform
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
+def test_mixtures_place_by_their_own_density(kind: str) -> None:
+    vectors, _ = blobs(200, 4, 3, seed=5)
+    found = clustered(vectors, "gaussian_mixture", 3, parameters={"covariance_type": kind})
+    model = mixture.GaussianMixture(3, covariance_type=kind, n_init=10, random_state=42).fit(vectors)
+    others = np.random.default_rng(6).normal(0, 8, (300, 4)).astype(np.float32)
+    assert adjusted_rand_score(model.predict(others), Clusterer(found.state).place(others).labels) == 1
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_methods_without_a_rule_say_so(method: str) -> None:
+    vectors, _ = blobs()
+    found = clustered(vectors, method, 4)
+    assert not estimators.can_place(method)
+    words = rf"^clusters by {method} are those of the run's own images: it has no rule for others; kmeans, "
+    with pytest.raises(ClusteringError, match=words):
+        Clusterer(found.state).place(vectors)
+
+
+def test_each_method_has_its_say() -> None:
+    assert {*PLACING, "mean_shift"} | {*OTHERS} == set(METHODS)
+    assert all(estimators.can_place(method) for method in PLACING)
+
+
+def test_noise_has_no_cluster_and_a_nearest_one() -> None:
+    vectors, _ = blobs()
+    lonely = np.concatenate([vectors, vectors[:1] + 500])
+    found = clustered(lonely, "dbscan", 0)
+    assert found.labels[-1] == -1
+    assert np.isnan(found.distance[-1])
+    assert found.runner_up[-1] >= 0
+    assert found.runner_up_distance[-1] > 500
+    assert any("are noise: cluster -1" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_all_noise_is_no_error(count: int) -> None:
+    found = clustered(np.eye(count, 6, dtype=np.float32) * 100, "hdbscan", 0, parameters={"min_cluster_size": 3})
+    assert found.labels.tolist() == [-1] * count
+    assert (found.sizes.tolist(), found.runner_up.tolist()) == ([], [-1] * count)
+
+
+def test_parameters_go_to_the_estimator() -> None:
+    vectors = np.random.default_rng(3).normal(0, 1, (150, 5)).astype(np.float32)
+    found = clustered(vectors, "agglomerative", 4, parameters={"linkage": "average", "metric": "cosine"})
+    wanted = cluster.AgglomerativeClustering(4, linkage="average", metric="cosine").fit_predict(vectors)
+    assert adjusted_rand_score(found.labels, wanted) == 1
+    kmeans = clustered(vectors, "kmeans", 4, parameters={"init": "random", "max_iter": 3})
+    wanted = cluster.KMeans(4, init="random", max_iter=3, n_init=10, random_state=42).fit_predict(vectors)
+    assert adjusted_rand_score(kmeans.labels, wanted) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "words"),
+    [
+        ("agglomerative", {"linkag": "ward"}, "agglomerative has no 'linkag'; did you mean 'linkage'? (allowed: "),
+        ("agglomerative", {"n_clusters": 3}, "'n_clusters' is said by clusters.n_clusters"),
+        ("gaussian_mixture", {"n_components": 3}, "'n_components' is said by clusters.n_clusters"),
+        ("kmeans", {"random_state": 3}, "'random_state' is said by clusters.random_state"),
+        ("agglomerative", {"linkage": "wart"}, "The 'linkage' parameter of AgglomerativeClustering must be a str"),
+    ],
+)
+def test_wrong_parameters_are_told(method: str, parameters: dict[str, Any], words: str) -> None:
+    config = ClustersConfig(method=method, n_clusters=3, parameters=parameters)
+    with pytest.raises(ConfigError) as caught:
+        estimators.check_parameters(config)
+    assert str(caught.value).startswith(f"clusters.parameters: {words}")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_our_own_parameters_are_the_estimators(method: str) -> None:
+    estimators.check_parameters(ClustersConfig(method=method, n_clusters=3 if METHODS[method].k else None))
+
+
+def test_parameters_that_do_not_go_together_end_in_one_line() -> None:
+    words = r"^clusters.method: agglomerative: cosine was provided as metric. Ward can only work with"
+    with pytest.raises(ClusteringError, match=words):
+        clustered(blobs()[0], "agglomerative", 3, parameters={"metric": "cosine"})
+
+
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.pair_bytes])
+def test_too_many_images_are_refused_before_the_memory_goes(method: str) -> None:
+    vectors = np.lib.stride_tricks.as_strided(np.ones(2, np.float32), (200_000, 2), (0, 4))  # takes no memory itself
+    words = rf"^clusters.method: {method} needs [\d,]+ GB for 200,000 images, and [\d,]+ GB are free; take kmeans, "
+    with pytest.raises(ClusteringError, match=words):
+        clustered(vectors, method, 3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("vectors", [np.ones((8, 3), np.float32), np.arange(6, dtype=np.float32)[:, None]])
+def test_degenerate_features(method: str, vectors: np.ndarray) -> None:
+    """Duplicates alone, and one dimension: clusters, or one line that says why not."""
+    found = outcome(vectors, method, 2)
+    if isinstance(found, Clusters):
+        assert len(found.labels) == len(vectors)
+        assert found.labels.max() < len(found.sizes)
+    else:
+        assert found.startswith(f"clusters.method: {method}: ")
+
+
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.k])
+def test_one_cluster_and_more_than_there_are_images(method: str) -> None:
+    vectors, _ = blobs(12)
+    found = outcome(vectors, method, 1)
+    if isinstance(found, Clusters):
+        assert found.labels.tolist() == [0] * 12
+    else:
+        assert found.startswith(f"clusters.method: {method}: ")
+    with pytest.raises(ClusteringError, match=r"13 clusters need at least as many readable images; there are 12"):
+        clustered(vectors, method, 13)
+
+
+def test_probabilities_agree_with_the_labels() -> None:
+    vectors, _ = blobs()
+    for method in ("kmeans", "gaussian_mixture", "agglomerative"):
+        config = ClustersConfig(method=method, n_clusters=4, numbering="size")
+        found = cluster_features(vectors, config, soft=True, show=False)
+        assert found.probabilities is not None
+        np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+        np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
+    assert cluster_features(vectors, config, show=False).probabilities is None

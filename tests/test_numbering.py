@@ -1,0 +1,130 @@
+"""Numbers of clusters: by size, by appearance, as in another run, as in labels known of some images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgcluster.clusters import cluster_features
+from imgcluster.config import ClustersConfig
+from imgcluster.errors import ConfigError
+from imgcluster.numbering import number_clusters
+from imgcluster.tables import Features, ImageFile
+
+LABELS = np.array([2, 2, 0, 0, 0, 1])
+IDS = ["a", "b", "c", "d", "e", "f"]
+
+
+def numbered(labels: np.ndarray, numbering: str, ids: list[str] | None = None, k: int = 3) -> list[int]:
+    numbers = number_clusters(labels, k, numbering, IDS if ids is None else ids).numbers
+    return [int(numbers[label]) for label in labels if label >= 0]
+
+
+def write_run(folder: Path, rows: list[tuple[str, str]]) -> Path:
+    folder.mkdir(exist_ok=True)
+    lines = [f"{id},{id}.jpg,{cluster},1,,,ok," for id, cluster in rows]
+    header = "id,path,cluster,distance,runner_up,runner_up_distance,status,error"
+    (folder / "clusters.csv").write_text("\n".join([header, *lines]) + "\n")
+    return folder
+
+
+def test_plain_numberings() -> None:
+    assert numbered(LABELS, "raw") == [2, 2, 0, 0, 0, 1]
+    assert numbered(LABELS, "size") == [1, 1, 0, 0, 0, 2]
+    assert numbered(LABELS, "first_appearance") == [0, 0, 1, 1, 1, 2]
+    assert numbered(np.array([-1, 1, 1, 0]), "first_appearance", k=2) == [0, 0, 1]
+
+
+def test_a_run_before_gives_its_numbers(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [("a", "1"), ("b", "1"), ("c", "0"), ("d", "0"), ("f", "2"), ("gone", "2")])
+    assert numbered(LABELS, f"match:{run}") == [1, 1, 0, 0, 0, 2]
+
+
+def test_the_most_images_together_keep_their_number(tmp_path: Path) -> None:
+    """Cluster 0 shares more with the old 5 than cluster 2 does, and yet all keep most when it takes the old 4."""
+    labels = np.array([0] * 5 + [1] * 3)
+    ids = [str(number) for number in range(8)]
+    run = write_run(tmp_path / "run", list(zip(ids, ["5", "5", "5", "4", "4", "5", "5", "5"], strict=True)))
+    assert numbered(labels, f"match:{run}", ids, k=2) == [4] * 5 + [5] * 3
+
+
+def test_what_is_new_takes_a_number_that_was_not_used(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [("c", "0"), ("gone", "1"), ("d", "0"), ("x", "2")])
+    assert numbered(LABELS, f"match:{run}") == [4, 4, 0, 0, 0, 3]
+
+
+def test_failed_images_and_noise_of_a_run_say_nothing(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [("a", ""), ("b", "-1"), ("c", "7"), ("f", "3")])
+    assert numbered(LABELS, f"match:{run}") == [0, 0, 7, 7, 7, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"), [(("1", "0", "2"), {}), (("sky", "land", "sea"), {0: "land", 1: "sea", 2: "sky"})]
+)
+def test_some_known_labels_fix_the_numbers(tmp_path: Path, words: tuple[str, ...], names: dict[int, str]) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\n" + "".join(f"{id},{word}\n" for id, word in zip("acf", words, strict=True)))
+    found = number_clusters(LABELS, 3, f"truth:{truth}", IDS)
+    assert found.names == names
+    wanted = [1, 1, 0, 0, 0, 2] if not names else [2, 2, 0, 0, 0, 1]
+    assert [int(found.numbers[label]) for label in LABELS] == wanted
+
+
+def test_clusters_keep_their_numbers_when_images_are_added(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    centres = random.normal(0, 9, (5, 12))
+
+    def features(count: int) -> Features:
+        which = np.arange(count) % 5
+        vectors = (centres[which] + np.random.default_rng(1).normal(0, 1, (count, 12))).astype(np.float32)
+        images = [ImageFile(f"{number}", Path(f"{number}.jpg")) for number in range(count)]
+        return Features(images, vectors, [], [])
+
+    before = cluster_features(features(100), ClustersConfig(n_clusters=5, random_state=1), show=False)
+    run = write_run(tmp_path / "run", [(str(row), str(label)) for row, label in enumerate(before.labels)])
+    for seed in range(2, 6):
+        config = ClustersConfig(n_clusters=5, random_state=seed, numbering=f"match:{run}")
+        after = cluster_features(features(110), config, show=False)
+        np.testing.assert_array_equal(after.labels[:100], before.labels)
+        assert after.sizes.sum() == 110
+        np.testing.assert_allclose(after.state["centroids"], before.state["centroids"], atol=1.5)
+
+
+def test_a_cluster_that_is_gone_leaves_its_number_free(tmp_path: Path) -> None:
+    images = [ImageFile(id, Path(id)) for id in "abcd"]
+    vectors = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
+    run = write_run(tmp_path / "run", [("a", "0"), ("b", "0"), ("x", "1"), ("c", "2"), ("d", "2")])
+    config = ClustersConfig(n_clusters=2, numbering=f"match:{run}")
+    found = cluster_features(Features(images, vectors, [], []), config, soft=True, show=False)
+    assert (found.labels.tolist(), found.sizes.tolist()) == ([0, 0, 2, 2], [2, 0, 2])
+    assert found.runner_up.tolist() == [2, 2, 0, 0]
+    assert np.isnan(found.state["centroids"][1]).all()
+    assert found.probabilities is not None
+    assert found.probabilities.argmax(axis=1).tolist() == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        ("id,cluster\nx,1\n", "has none of these images"),
+        ("id,cluster\na,1\na,2\n", "id 'a' stands already in row 1"),
+        ("id,x,y\na,1,2\n", "which column has the labels? (its columns: 'id', 'x', 'y')"),
+    ],
+)
+def test_what_names_no_numbers_is_told(tmp_path: Path, content: str | None, words: str) -> None:
+    truth = tmp_path / "truth.csv"
+    if content is not None:
+        truth.write_text(content)
+    with pytest.raises(ConfigError) as caught:
+        number_clusters(LABELS, 3, f"truth:{truth}", IDS)
+    assert str(caught.value).startswith("clusters.numbering: ")
+    assert words in str(caught.value)
+
+
+def test_vectors_alone_have_no_ids() -> None:
+    config = ClustersConfig(n_clusters=2, numbering="match:outputs/x")
+    with pytest.raises(ConfigError, match="needs the ids of the images"):
+        cluster_features(np.eye(4, dtype=np.float32), config, show=False)

@@ -1,0 +1,85 @@
+"""Frames in order: the best segments by trying all, and labels that change seldom."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from imgcluster.clusters import cluster_features
+from imgcluster.config import ClustersConfig
+from imgcluster.errors import ClusteringError
+from imgcluster.sequence import segments, smoothed
+
+STAGES = np.repeat([0, 1, 0, 2], [30, 20, 25, 25])
+
+
+def frames() -> np.ndarray:
+    """Frames of four stages, of which the first and the third look alike."""
+    centres = np.eye(3, 8) * 10
+    return (centres[STAGES] + np.random.default_rng(0).normal(0, 1, (100, 8))).astype(np.float32)
+
+
+def scatter(points: np.ndarray, labels: np.ndarray) -> float:
+    groups = (points[labels == label].astype(np.float64) for label in np.unique(labels))
+    return sum(float(((group - group.mean(axis=0)) ** 2).sum()) for group in groups)
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_segments_are_the_best_of_all(n_clusters: int, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(3, 1, (11, 3)).astype(np.float32)
+    found = segments(points, n_clusters)
+    assert sorted(set(found.tolist())) == list(range(n_clusters))
+    assert (np.diff(found) >= 0).all()
+    cuts = combinations(range(1, 11), n_clusters - 1)
+    best = min(scatter(points, np.searchsorted(cut, np.arange(11), side="right")) for cut in cuts)
+    assert scatter(points, found) == pytest.approx(best)
+
+
+def test_segments_find_the_stages() -> None:
+    stages = np.repeat(range(4), [30, 20, 25, 25])
+    np.testing.assert_array_equal(segments(frames(), 4), stages)
+    found = cluster_features(frames(), ClustersConfig(n_clusters=4, order="sequence"), show=False)
+    np.testing.assert_array_equal(found.labels, stages)
+    assert str(found.state["method"]) == "sequence"
+
+
+def test_segments_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = segments(frames(), 4)
+    monkeypatch.setattr("imgcluster.blocks.BLOCK_BYTES", 4 * 2 * 100 * 7)
+    np.testing.assert_array_equal(segments(frames(), 4), whole)
+
+
+def test_equal_frames_and_as_many_segments_as_frames() -> None:
+    assert sorted(set(segments(np.ones((6, 2), np.float32), 3).tolist())) == [0, 1, 2]
+    assert segments(np.arange(4, dtype=np.float32)[:, None], 4).tolist() == [0, 1, 2, 3]
+    with pytest.raises(ClusteringError, match=r"^clusters.order: 5 segments of 4 images$"):
+        segments(np.ones((4, 2), np.float32), 5)
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0, 5.0])
+def test_smoothing_is_the_best_of_all(weight: float) -> None:
+    random = np.random.default_rng(1)
+    points, centroids = random.normal(0, 1, (7, 2)), random.normal(0, 1, (3, 2))
+    squared = ((points[:, None] - centroids) ** 2).sum(axis=2)
+    unit = squared.min(axis=1).mean()
+
+    def cost(labels: np.ndarray) -> float:
+        return float(squared[np.arange(7), labels].sum() / unit + weight * (np.diff(labels) != 0).sum())
+
+    found = smoothed(points, centroids, weight)
+    best = min(cost(np.array(labels)) for labels in np.ndindex(*[3] * 7))
+    assert cost(found) == pytest.approx(best)
+
+
+def test_smoothing_takes_single_frames_back() -> None:
+    points = frames()
+    points[[5, 40]] = points[[80, 2]]  # two frames look like those of another stage
+    plain = cluster_features(points, ClustersConfig(n_clusters=3), show=False)
+    calm = cluster_features(points, ClustersConfig(n_clusters=3, order={"smooth": 30.0}), show=False)
+    assert (np.diff(plain.labels) != 0).sum() == 7
+    assert (np.diff(calm.labels) != 0).sum() == 3
+    assert not any(name.startswith("rule_") for name in calm.state)
+    np.testing.assert_array_equal(calm.labels == calm.labels[0], STAGES == 0)
