@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from imgcluster.image_features import ImageFeatures
     from imgcluster.images import list_images
     from imgcluster.in_memory import extract
+    from imgcluster.outputs.validation import validate_submission
     from imgcluster.pipeline import check, run
     from imgcluster.reading import read_image
     from imgcluster.samples import write_sample
+    from imgcluster.scoring import score_labels
     from imgcluster.tables import Clusters, Features, ImageFile, Run
 
 __version__ = "0.1.0"
@@ -63,6 +65,8 @@ __all__ = [
     "read_features",
     "read_image",
     "run",
+    "score_labels",
+    "validate_submission",
     "write_sample",
 ]
 
@@ -86,9 +90,11 @@ _MODULES = {
     "imgcluster.image_features": ("ImageFeatures",),
     "imgcluster.images": ("list_images",),
     "imgcluster.in_memory": ("extract",),
+    "imgcluster.outputs.validation": ("validate_submission",),
     "imgcluster.pipeline": ("check", "run"),
     "imgcluster.reading": ("read_image",),
     "imgcluster.samples": ("write_sample",),
+    "imgcluster.scoring": ("score_labels",),
     "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

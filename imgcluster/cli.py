@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster import __version__
+from imgcluster.cli_scores import add_score_commands
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.files import write_whole
 
@@ -225,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     assign.add_argument("--out", required=True, metavar="CSV", help="the table to write")
     assign.add_argument("--force", action="store_true", help="overwrite the table")
     assign.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    add_score_commands(commands, _add_command)
     sample = _add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
     sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")

@@ -14,6 +14,7 @@ from imgcluster.config_types import (
     BUNDLED,
     Backbones,
     BlockWeights,
+    ClusterNames,
     Count,
     CsvName,
     Device,
@@ -218,6 +219,17 @@ class OutputsConfig(_Section):
         default="submission.csv", description="the submission in the run folder; null: none"
     )
     label_column: Text = Field(default="label", description="column of the submission that takes the clusters")
+    layout: Literal["labels", "one_hot", "soft", "names"] = Field(
+        default="labels",
+        description="what the submission says of each image; labels: its cluster's number; names: the name; one_hot: a "
+        "column for each cluster, 1 in its own; soft: how likely each cluster is",
+    )
+    label_offset: int = Field(default=0, description="added to the clusters' numbers in the submission", examples=[1])
+    names: ClusterNames | None = Field(
+        default=None,
+        description="the clusters' names in the submission: with names its labels, with one_hot and soft its columns",
+        examples=[{0: "entry", 1: "descent"}],
+    )
 
 
 class Config(_Section):
@@ -321,7 +333,7 @@ def _parse_override(item: str) -> tuple[KeyPath, Any]:
     if text.strip()[:1] in ("", "#"):
         raise ConfigError("nothing after '='; write null for no value")
     try:
-        document = parse_yaml(text)
+        document = parse_yaml(text, len(path))
     except ConfigError as error:
         raise ConfigError(f"{error}; as text: --set '{key}={json.dumps(text)}'") from None
     if document.repeated:

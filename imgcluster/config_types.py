@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from pathlib import PurePath
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
@@ -21,6 +22,7 @@ from imgcluster.old_names import OLD_NAMES, REFUSED
 from imgcluster.recipes import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
 
 TEXT = "non-empty text"
+TEXT_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,18 @@ def _not_the_clusters_table(name: str) -> str:
     return name
 
 
+def _cluster_names(names: Any) -> Any:
+    """Take `{"0": ...}`, as JSON has it, for `{0: ...}`, and tell which item is wrong."""
+    if not isinstance(names, dict):
+        return names
+    for number, name in names.items():
+        if not re.fullmatch("0|[1-9][0-9]{0,8}", str(number)) or isinstance(number, bool):
+            raise unfit(f"{number!r} is no number of a cluster, a whole number >= 0")
+        if not isinstance(name, str) or not re.search(TEXT_PATTERN, name):
+            raise unfit(f"{name!r}, the name of {number}, is no {TEXT}; put numbers and words such as null in quotes")
+    return {int(number): name for number, name in names.items()}
+
+
 def unfit(words: str) -> PydanticCustomError:
     """Return an error that tells in its own words why a value is not allowed."""
     return PydanticCustomError(UNFIT, "{words}", {"words": words})
@@ -180,7 +194,7 @@ STEP_WORDS = (
     f"{{normalize: {' | '.join((*NORMALIZATIONS, 'backbone'))} | {{mean: [r, g, b], std: [r, g, b]}}}}"
 )
 
-Text = Annotated[str, Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$"), Allowed(TEXT)]
+Text = Annotated[str, Field(pattern=TEXT_PATTERN), Allowed(TEXT)]
 PathText = Annotated[Text, BeforeValidator(_from_path)]
 Count = Annotated[int, Field(ge=1)]
 BlockWeights = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]  # YAML's list becomes a tuple
@@ -264,6 +278,18 @@ CsvName = Annotated[
     Field(pattern=r"^[^/\\\x00]+\.csv$"),
     AfterValidator(_not_the_clusters_table),
     Allowed("a plain file name ending in .csv (not clusters.csv)"),
+]
+ClusterNames = Annotated[
+    dict[int, Text],
+    BeforeValidator(_cluster_names),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^(0|[1-9][0-9]*)$"},
+            "additionalProperties": {"type": "string", "pattern": TEXT_PATTERN},
+        }
+    ),
+    Allowed("a name for each cluster's number, such as {0: entry, 1: descent}"),
 ]
 _STEP: TypeAdapter[Any] = TypeAdapter(PreprocessStep, config=ConfigDict(strict=True))
 Step = (

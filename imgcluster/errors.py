@@ -35,5 +35,9 @@ class ClusteringError(ImgclusterError):
     """The features cannot be clustered as asked."""
 
 
+class SubmissionError(ImgclusterError):
+    """A submission has not the shape that its template or its layout asks for. Holds every problem, one a line."""
+
+
 class OutputError(ImgclusterError):
     """A run folder or a file in it cannot be written."""

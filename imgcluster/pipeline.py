@@ -16,7 +16,7 @@ from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.images import list_images
 from imgcluster.outputs import RunFolder, write_outputs
-from imgcluster.outputs.submission import check_label_column
+from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
@@ -36,7 +36,8 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         with _timed(seconds, "features"):
             features = _extracted(images, config, show)
         with _timed(seconds, "clusters"):
-            clusters = cluster_features(features, config.clusters, show=show)
+            soft = config.outputs.layout == "soft"
+            clusters = cluster_features(features, config.clusters, soft=soft, show=show)
         with _timed(seconds, "outputs"):
             finished = Run(config, images, template, features, clusters, seconds)
             write_outputs(folder, finished)
@@ -75,8 +76,7 @@ def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
     if config.clusters.order != SEQUENCE:
         check_parameters(config.clusters)
         check_size(config.clusters, len(images))
-    if config.outputs.submission:
-        check_label_column(template, config.outputs.label_column)
+    check_outputs(template, config)
     return images, template
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imgcluster.assign import Assigned
+from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
 from imgcluster.tables import Features, Origin, Run
 
@@ -21,12 +22,7 @@ ADVICE = {
 def summarize_run(run: Run) -> str:
     """Return the summary of a run: what was read, with what, the clusters, the seconds, and where it all lies."""
     lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
-    lines += [f"note: {note}" for note in run.clusters.notes]
-    if run.features.failures and run.config.outputs.submission:
-        lines.append(
-            f"note: in {run.config.outputs.submission} the {len(run.features.failures):,} failed images have the label "
-            f"of the largest cluster, {int(run.clusters.sizes.argmax())}"
-        )
+    lines += [f"note: {note}" for note in [*run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
     lines += [f"written   {path}" for path in (run.folder / name for name in output_names(run.config))]
     return "\n".join(lines)
@@ -113,7 +109,7 @@ def _printable(text: str) -> str:
 
 def _cluster_lines(run: Run) -> list[str]:
     sizes = run.clusters.sizes
-    largest = max(1, int(sizes.max()))
+    largest = max(1, int(sizes.max(initial=0)))
     return [
         f"cluster {number:>3}  {'█' * round(BAR * size / largest):<{BAR}}  {size:,}"
         for number, size in enumerate(sizes.tolist())

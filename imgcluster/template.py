@@ -1,8 +1,10 @@
-"""The CSV that names the images: a sample submission, or any table with a column of ids. All cells are text."""
+"""CSVs with a column of ids: a sample submission that names the images, or a table of labels. All cells are text."""
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from imgcluster.tables import Template
 if TYPE_CHECKING:
     import pandas as pd
 
+CLUSTER = "cluster"
+LABEL_COLUMNS = (CLUSTER, "label")
 OTHER_SEPARATORS = ((";", "semicolons"), ("\t", "tabs"))
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -22,23 +26,46 @@ BYTE_ORDER_MARKS = (
 )
 
 
-def read_template(path: Path, id_column: str | None, encoding: str | None) -> Template:
+@dataclass(frozen=True)
+class Source:
+    """What messages call a table, its column of ids, and the way to read another encoding; what a row's begin with."""
+
+    table: str = "images.ids"
+    id_column: str = "images.id_column"
+    encoding: str = "set images.encoding (for example cp1252)"
+    row: str = ""
+
+
+TEMPLATE = Source()
+
+
+def named_source(name: str) -> Source:
+    """Return how messages speak of a table that no config describes further."""
+    return Source(name, name, "save it as UTF-8", f"{name}: ")
+
+
+def read_template(
+    path: Path, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE
+) -> Template:
     """Read a CSV of ids. Every cell stays the text it is: `0007` keeps its zeros, `NA` is not a missing value.
 
     Raises ConfigError naming the file, and the row where one is at fault: unreadable, no such column, an empty or a
     doubled id, no rows.
     """
-    frame = _read_csv(path, encoding or _encoding_of(path))
+    template = read_rows(path, id_column, encoding, source)
+    _check_ids(template, source)
+    return template
+
+
+def read_rows(path: Path, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE) -> Template:
+    """Read a CSV as `read_template` does, whatever its ids are: empty and doubled ones stay. Raises ConfigError."""
+    frame = _read_csv(path, encoding or _encoding_of(path, source), source)
     names = [str(name) for name in frame.columns]
     column = names[0] if id_column is None else id_column
     if names.count(column) != 1:
         found = "no column" if column not in names else f"{names.count(column)} columns called"
-        raise ConfigError(
-            f"images.id_column: {str(path)!r} has {found} {column!r} (its columns: {', '.join(map(repr, names))})"
-        )
-    template = Template(path=path, frame=frame, id_column=column)
-    _check_ids(template)
-    return template
+        raise ConfigError(f"{source.id_column}: {str(path)!r} has {found} {column!r} ({_named(names)})")
+    return Template(path=path, frame=frame, id_column=column)
 
 
 def read_labels(
@@ -46,70 +73,99 @@ def read_labels(
 ) -> dict[str, str]:
     """Read the labels of images from a CSV: {id: label}, both as text. `key` is what named the file, for messages.
 
-    The ids are in the first column if no other is named, the labels in the only other one, or in `label` or `cluster`.
-    Raises ConfigError: unreadable, no such column, an empty or a doubled id.
+    The ids are in the first column if no other is named; the labels where `find_label_column` finds them. In a
+    clusters.csv, images that failed have none, and are left out.
+    Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label.
     """
-    try:
-        template = read_template(path, id_column, None)
-    except ConfigError as error:
-        raise ConfigError(
-            f"{key}: {str(error).removeprefix('images.ids: ').removeprefix('images.id_column: ')}"
-        ) from None
+    template = read_template(path, id_column, source=named_source(key))
+    column = find_label_column(template, key, label_column)
+    failed = _failed(template, column)
+    labels: dict[str, str] = {}
+    for row, (id, label) in enumerate(zip(template.ids, template.frame[column], strict=True)):
+        if failed[row]:
+            continue
+        if not isinstance(label, str) or not label.strip():
+            raise ConfigError(f"{key}: {template.place(row)}: the label of {id!r}, in column {column!r}, is empty")
+        labels[id] = label
+    return labels
+
+
+def has_column(path: Path, column: str, key: str) -> bool:
+    """Tell whether a CSV has a column of this name. Raises ConfigError where it cannot be read."""
+    source = named_source(key)
+    return column in _read_csv(path, _encoding_of(path, source), source).columns
+
+
+def find_label_column(template: Template, key: str, label_column: str | None = None) -> str:
+    """Return the column of labels: the one that is named, else the only one beside the ids, else `cluster` or `label`.
+
+    Raises ConfigError where that is not exactly one.
+    """
     names = [str(name) for name in template.frame.columns]
     others = [name for name in names if name != template.id_column]
-    guesses = [label_column] if label_column else [*(["label", "cluster"] if len(others) > 1 else []), *others]
-    found = next((name for name in guesses if name in names), None)
-    if found is None or (label_column is None and len(others) > 1 and found not in ("label", "cluster")):
-        raise ConfigError(
-            f"{key}: {str(path)!r}: which column has the labels? (its columns: {', '.join(map(repr, names))})"
-        )
-    return dict(zip(template.ids, template.frame[found], strict=True))
+    usual = [name for name in LABEL_COLUMNS if name in others]
+    found = [label_column] if label_column is not None else others if len(others) == 1 else usual
+    if len(found) != 1 or others.count(found[0]) != 1:
+        wanted = "which column has the labels?" if label_column is None else f"has no one column {label_column!r}"
+        raise ConfigError(f"{key}: {str(template.path)!r}: {wanted} ({_named(names)})")
+    return found[0]
 
 
-def _read_csv(path: Path, encoding: str) -> pd.DataFrame:
+def _failed(template: Template, label_column: str) -> list[bool]:
+    """Tell which rows of a clusters.csv are of images that have no cluster."""
+    if label_column != CLUSTER:
+        return [False] * len(template.frame)
+    frame = template.frame
+    return list((frame[CLUSTER] == "") | (frame["status"] == "failed" if "status" in frame else False))
+
+
+def _named(names: Sequence[str]) -> str:
+    return f"its columns: {', '.join(map(repr, names))}"
+
+
+def _read_csv(path: Path, encoding: str, source: Source) -> pd.DataFrame:
     import pandas as pd
 
+    table = f"{source.table}: {str(path)!r}"
     try:
         # The header is read as a row: pandas would rename a column that has no name, or another's.
         cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding=encoding)
     except UnicodeError:
-        raise ConfigError(
-            f"images.ids: {str(path)!r} is not {encoding.upper()}; set images.encoding (for example cp1252)"
-        ) from None
+        raise ConfigError(f"{table} is not {encoding.upper()}; {source.encoding}") from None
     except pd.errors.EmptyDataError:
-        raise ConfigError(f"images.ids: {str(path)!r} is empty") from None
+        raise ConfigError(f"{table} is empty") from None
     except pd.errors.ParserError as error:
-        raise ConfigError(f"images.ids: {str(path)!r} is no valid CSV: {str(error).strip()}") from None
+        raise ConfigError(f"{table} is no valid CSV: {str(error).strip()}") from None
     except OSError as error:
-        raise ConfigError(f"images.ids: {str(path)!r} cannot be read: {error.strerror}") from None
-    return _with_header(cells, path)
+        raise ConfigError(f"{table} cannot be read: {error.strerror}") from None
+    return _with_header(cells, table)
 
 
-def _with_header(cells: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _with_header(cells: pd.DataFrame, table: str) -> pd.DataFrame:
     header = [str(cell) for cell in cells.iloc[0]]
     if len(header) == 1 and (found := next((name for mark, name in OTHER_SEPARATORS if mark in header[0]), None)):
-        raise ConfigError(f"images.ids: {str(path)!r} separates its columns by {found}; commas are needed")
+        raise ConfigError(f"{table} separates its columns by {found}; commas are needed")
     if len(cells) == 1:
-        raise ConfigError(f"images.ids: {str(path)!r} has a header and no rows")
+        raise ConfigError(f"{table} has a header and no rows")
     frame = cells.iloc[1:].reset_index(drop=True)
     frame.columns = header
     return frame
 
 
-def _encoding_of(path: Path) -> str:
+def _encoding_of(path: Path, source: Source) -> str:
     try:
         with path.open("rb") as file:
             head = file.read(4)
     except OSError as error:
-        raise ConfigError(f"images.ids: {str(path)!r} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{source.table}: {str(path)!r} cannot be read: {error.strerror}") from None
     return next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8")
 
 
-def _check_ids(template: Template) -> None:
+def _check_ids(template: Template, source: Source) -> None:
     first_row: dict[str, int] = {}
     for row, id in enumerate(template.ids):
         if not isinstance(id, str) or not id.strip():
-            raise ConfigError(f"{template.place(row)}: the id in column {template.id_column!r} is empty")
+            raise ConfigError(f"{source.row}{template.place(row)}: the id in column {template.id_column!r} is empty")
         if id in first_row:
-            raise ConfigError(f"{template.place(row)}: id {id!r} stands already in row {first_row[id] + 1}")
+            raise ConfigError(f"{source.row}{template.place(row)}: id {id!r} stands already in row {first_row[id] + 1}")
         first_row[id] = row

@@ -21,7 +21,9 @@ KeyPath = tuple[str, ...]
 
 _TAGS = "tag:yaml.org,2002:"
 _MERGE = f"{_TAGS}merge"
+_NUMBER = f"{_TAGS}int"
 _KEY_TAGS = (f"{_TAGS}str", _MERGE)
+_NUMBERS_FROM = 2  # keys above: those of a section are text, those in a key's value may be whole numbers
 
 TOO_MUCH = f"more than {MAX_VALUES} values, or nested too deeply, once its aliases are unfolded"
 
@@ -78,14 +80,14 @@ def _refusal(place: Any, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 
-def parse_yaml(text: str) -> Document:
-    """Read one YAML document; ConfigError says in one line where it is wrong."""
+def parse_yaml(text: str, depth: int = 0) -> Document:
+    """Read one YAML document, above which `depth` keys stand; ConfigError says in one line where it is wrong."""
     try:
         loader = _StrictLoader(text)
         node = loader.get_single_node()
         if node is None:
             return Document(None)
-        survey = _Survey()
+        survey = _Survey(depth)
         survey.visit(node, ())
         return Document(loader.construct_document(node), survey.lines, survey.repeated)
     except RecursionError:
@@ -97,7 +99,8 @@ def parse_yaml(text: str) -> Document:
 class _Survey:
     """Goes through the nodes as they unfold, before anything is built from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
         self.lines: dict[KeyPath, int] = {}
         self.repeated: list[tuple[KeyPath, int, int]] = []
         self._left = MAX_VALUES
@@ -117,12 +120,14 @@ class _Survey:
             self.visit(merged, path)
         first: dict[str, int] = {}
         for key, value in node.value:
-            if key.tag not in _KEY_TAGS:
+            is_number = key.tag == _NUMBER and self._depth + len(path) >= _NUMBERS_FROM
+            if key.tag not in _KEY_TAGS and not is_number:
                 raise _refusal(key, "a key must be text; put numbers and words such as null in quotes")
-            here, line = (*path, key.value), _line(key)
-            if key.value in first:
-                self.repeated.append((here, first[key.value], line))
-            first.setdefault(key.value, line)
+            name = str(int(key.value)) if is_number else key.value  # +1 is 1
+            here, line = (*path, name), _line(key)
+            if name in first:
+                self.repeated.append((here, first[name], line))
+            first.setdefault(name, line)
             self._visit_item(key, value, here)
 
     def _visit_item(self, place: yaml.Node, value: yaml.Node, path: KeyPath) -> None:

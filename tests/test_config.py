@@ -98,7 +98,14 @@ def test_defaults() -> None:
             "transform": [],
             "numbering": "raw",
         },
-        "outputs": {"folder": "out", "submission": "submission.csv", "label_column": "label"},
+        "outputs": {
+            "folder": "out",
+            "submission": "submission.csv",
+            "label_column": "label",
+            "layout": "labels",
+            "label_offset": 0,
+            "names": None,
+        },
     }
 
 
@@ -203,9 +210,22 @@ def test_byte_order_mark_and_windows_line_ends() -> None:
     assert read(b"\xef\xbb\xbf" + SMALLEST.replace("\n", "\r\n").encode()) == read(SMALLEST)
 
 
+def test_numbers_are_keys_of_names_and_nowhere_else() -> None:
+    text = SMALLEST.replace("folder: out", "folder: out, names: {0: entry, +1: descent, '2': landing}")
+    names = {0: "entry", 1: "descent", 2: "landing"}
+    assert read(text).outputs.names == names
+    assert read(SMALLEST, "outputs.names={0: entry, 1: descent, 2: landing}").outputs.names == names
+    assert read(SMALLEST, "outputs={folder: x, names: {0: a}}").outputs.names == {0: "a"}
+    assert "outputs.names[1] (line 3): given before, in line 3" in refusal(text.replace("'2'", "1"))
+    assert "'0' is given twice" in refusal(SMALLEST, "outputs.names={0: a, -0: b}")
+    assert "a key must be text" in refusal(SMALLEST.replace("folder: out", "folder: out, 5: x"))
+    assert "a key must be text" in refusal(SMALLEST, "outputs={5: x}")
+
+
 # --- wrong values, key by key ---
 
 TEXT = "allowed: non-empty text"
+NAMES = "allowed: a name for each cluster's number, such as {0: entry, 1: descent} or null"
 BACKBONE = "allowed: a name that `imgcluster models` lists, timm:NAME, or a list of these"
 LAYERS = "allowed: a layer's name, a number below 0, a list of these, {BACKBONE: any of these}, or null"
 PREPROCESS = (
@@ -330,6 +350,26 @@ WRONG: list[tuple[str, Any, str]] = [
         for name in ("a/b.csv", "a\\b.csv", ".csv", "x.txt", "clusters.csv", "Clusters.csv")
     ],
     ("outputs.label_column", "", f"found '', {TEXT}"),
+    (
+        "outputs.layout",
+        "onehot",
+        "found 'onehot', allowed: labels, one_hot, soft, names; did you mean 'one_hot'?",
+    ),
+    ("outputs.label_offset", 1.0, "found 1.0, allowed: a whole number"),
+    ("outputs.label_offset", True, "found true (a boolean), allowed: a whole number"),
+    ("outputs.names", ["a"], f"found ['a'] (a list), {NAMES}"),
+    ("outputs.names", "a", f"found 'a' (text), {NAMES}"),
+    ("outputs.names", {-1: "a"}, "-1 is no number of a cluster, a whole number >= 0"),
+    ("outputs.names", {"x": "a"}, "'x' is no number of a cluster, a whole number >= 0"),
+    ("outputs.names", {True: "a"}, "True is no number of a cluster, a whole number >= 0"),
+    *[
+        (
+            "outputs.names",
+            {0: name},
+            f"{name!r}, the name of 0, is no non-empty text; put numbers and words such as null in quotes",
+        )
+        for name in ("", " ", 5, None, "a\0")
+    ],
 ]
 
 
@@ -689,7 +729,7 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
             schema.get("type") == "object"
             and set(schema.get("required", ())) <= set(value)
             and len(value) >= schema.get("minProperties", 0)
-            and all(fits(key, schema.get("propertyNames", {"type": "string"}), root) for key in value)
+            and all(fits(str(key), schema.get("propertyNames", {"type": "string"}), root) for key in value)
             and all(key in known or other is not False for key in value)
             and all(fits(item, known.get(key, other), root) for key, item in value.items())
         )
@@ -830,7 +870,14 @@ configs = st.fixed_dictionaries(
             optional={"random_state": st.integers(0, 2**32 - 1), "transform": st.lists(steps, max_size=4)},
         ),
         "outputs": st.fixed_dictionaries(
-            {"folder": texts}, optional={"submission": st.sampled_from([None, "x.csv"]), "label_column": texts}
+            {"folder": texts},
+            optional={
+                "submission": st.sampled_from([None, "x.csv"]),
+                "label_column": texts,
+                "layout": st.sampled_from(["labels", "one_hot", "soft", "names"]),
+                "label_offset": st.integers(-5, 5),
+                "names": st.none() | st.dictionaries(st.integers(0, 99).map(str), texts),
+            },
         ),
     }
 )

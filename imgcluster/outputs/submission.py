@@ -1,21 +1,97 @@
-"""The submission: the template's rows with a label each, everything else in it untouched."""
+"""The submission: the template's rows, with what the layout says of each image; everything else in it untouched."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from imgcluster.config import Config, OutputsConfig
 from imgcluster.errors import ConfigError
-from imgcluster.tables import Run, Template
+from imgcluster.outputs.validation import Expected, check_submission
+from imgcluster.tables import Clusters, Run, Template
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 NEW_ID_COLUMN = "id"  # where there is no template
+NOISE = -1
+IN_COLUMNS = ("one_hot", "soft")  # layouts with a column for each cluster
+COUNTED = ("raw", "size", "first_appearance")  # numberings that give the numbers from 0 on, and no names
+PROBABILITY_FORMAT = "{:.6f}"
 
 
-def check_label_column(template: Template | None, label_column: str) -> None:
-    """Refuse, before any work, a label column that would spoil the template's shape. Raises ConfigError."""
+def check_outputs(template: Template | None, config: Config) -> None:
+    """Refuse, before any work, what the submission of a config cannot be made of: the columns, or names that lack.
+
+    Raises ConfigError.
+    """
+    outputs, clusters = config.outputs, config.clusters
+    if not outputs.submission:
+        return
+    if outputs.layout not in IN_COLUMNS:
+        _check_label_column(template, outputs.label_column)
+    if clusters.numbering not in COUNTED:  # the numbers, and the names, are known with the clusters
+        return
+    numbers = range(clusters.n_clusters) if isinstance(clusters.n_clusters, int) else None
+    if outputs.layout == "names":
+        _check_named(numbers or (), outputs.names or {})
+    elif outputs.layout in IN_COLUMNS and numbers is not None:
+        _columns(template, outputs, numbers, outputs.names or {})
+
+
+def make_submission(run: Run) -> pd.DataFrame:
+    """Fill the template, or a new table of ids where there is none, as `outputs.layout` says; all cells are text.
+
+    An image in noise gets the cluster that is nearest to it. One without features gets the largest cluster, or with
+    soft the shares of all: the file stays valid, and the guess is the best.
+    Raises ConfigError where the clusters found lack a name, a column or probabilities that the layout needs.
+    """
+    outputs = run.config.outputs
+    if outputs.layout in IN_COLUMNS:
+        columns = columns_of(run)
+        frame, filled = _in_columns(run, columns), list(columns.values())
+        allowed = None
+    else:
+        label_of = _labels_of(run)
+        frame, filled = _rows(run), [outputs.label_column]
+        frame[outputs.label_column] = [label_of[number] for number in _shown_numbers(run)]
+        allowed = frozenset(label_of.values())
+    _check(run, frame, filled, allowed)
+    return frame
+
+
+def columns_of(run: Run) -> dict[int, str]:
+    """Return the columns, by the clusters' numbers, that a layout of several columns fills.
+
+    One for each name, or else for each cluster. Those of the template beside the ids where there are as many: by the
+    names where they are these, else in order. Where the template has the ids alone, or the label column beside them,
+    new ones take its place. Raises ConfigError where the template fits neither.
+    """
+    clusters, outputs = run.clusters, run.config.outputs
+    numbers = range(_count(clusters))
+    used = numbers if run.config.clusters.numbering in COUNTED else np.flatnonzero(clusters.sizes).tolist()
+    return _columns(run.template, outputs, used, outputs.names or clusters.names)
+
+
+def submission_notes(run: Run) -> list[str]:
+    """Return what a person should know of the images that no cluster was found for."""
+    name, clusters = run.config.outputs.submission, run.clusters
+    if not name:
+        return []
+    notes = []
+    if failed := len(run.features.failures):
+        soft = run.config.outputs.layout == "soft"
+        get = "the shares of all clusters" if soft else f"the label of the largest cluster, {_largest(clusters)}"
+        notes.append(f"in {name} the {failed:,} failed images have {get}")
+    if noise := int((clusters.labels == NOISE).sum()):
+        notes.append(f"in {name} the {noise:,} images in noise have their nearest cluster, in clusters.csv -1")
+    return notes
+
+
+def _check_label_column(template: Template | None, label_column: str) -> None:
     id_column = NEW_ID_COLUMN if template is None else template.id_column
     if label_column == id_column:
         raise ConfigError(f"outputs.label_column: {label_column!r} is the column of the ids")
@@ -31,16 +107,108 @@ def check_label_column(template: Template | None, label_column: str) -> None:
         )
 
 
-def make_submission(run: Run) -> pd.DataFrame:
-    """Fill the template, or a new table of ids where there is none, with the clusters' numbers.
+def _columns(
+    template: Template | None, outputs: OutputsConfig, numbers: Sequence[int], names: dict[int, str]
+) -> dict[int, str]:
+    if names:
+        _check_named(numbers, names)
+    wanted = dict(sorted(names.items())) or {number: str(number + outputs.label_offset) for number in numbers}
+    id_column = NEW_ID_COLUMN if template is None else template.id_column
+    others = [] if template is None else [str(name) for name in template.frame.columns if name != id_column]
+    for columns in (others, list(wanted.values())):
+        if twins := [name for name in columns if columns.count(name) > 1 or name == id_column]:
+            raise ConfigError(f"outputs.layout: {outputs.layout}: two columns would be called {twins[0]!r}")
+    if sorted(others) == sorted(wanted.values()) or others in ([], [outputs.label_column]):
+        return wanted
+    if len(others) == len(wanted) and not names:
+        return dict(zip(wanted, others, strict=True))
+    what = f"{len(wanted)} clusters" + (f", {', '.join(map(repr, wanted.values()))}" if names else "")
+    raise ConfigError(
+        f"outputs.layout: {outputs.layout} needs a column for each of the {what}; "
+        f"{str(template.path) if template else ''!r} has {', '.join(map(repr, others))}"
+    )
 
-    An image without features gets the number of the largest cluster: the file stays valid, and the guess is the best.
-    """
+
+def _check_named(numbers: Sequence[int], names: dict[int, str]) -> None:
+    if not names:
+        raise ConfigError("outputs.layout: names needs outputs.names, such as {0: entry, 1: descent}")
+    if lacking := [number for number in numbers if number not in names]:
+        raise ConfigError(f"outputs.names: cluster {lacking[0]} has no name (named: {', '.join(map(str, names))})")
+
+
+def _labels_of(run: Run) -> dict[int, str]:
+    """Return the label of each cluster that has one: its number, or its name."""
+    outputs, clusters = run.config.outputs, run.clusters
+    if outputs.layout == "labels":
+        return {number: str(number + outputs.label_offset) for number in range(_count(clusters))}
+    names = outputs.names or clusters.names
+    _check_named(sorted(set(_shown_numbers(run))), names)
+    return names
+
+
+def _in_columns(run: Run, columns: dict[int, str]) -> pd.DataFrame:
     import pandas as pd
 
-    largest = int(run.clusters.sizes.argmax())
-    label_of = dict(zip(run.features.images, run.clusters.labels.tolist(), strict=True))
-    ids = [image.id for image in run.images]
-    frame = pd.DataFrame({NEW_ID_COLUMN: ids}) if run.template is None else run.template.frame.copy()
-    frame[run.config.outputs.label_column] = [label_of.get(image, largest) for image in run.images]
-    return frame
+    frame = _rows(run)
+    id_column = frame.columns[0] if run.template is None else run.template.id_column
+    cells = (_soft_cells if run.config.outputs.layout == "soft" else _one_hot_cells)(run, list(columns))
+    cells_of = {id_column: frame[id_column], **dict(zip(columns.values(), cells.T, strict=True))}
+    names = list(frame.columns) if set(frame.columns) == set(cells_of) else list(cells_of)
+    return pd.DataFrame({name: cells_of[name] for name in names})
+
+
+def _one_hot_cells(run: Run, numbers: list[int]) -> np.ndarray:
+    return np.where(np.array(_shown_numbers(run))[:, None] == numbers, "1", "0")
+
+
+def _soft_cells(run: Run, numbers: list[int]) -> np.ndarray:
+    probabilities, sizes = run.clusters.probabilities, run.clusters.sizes
+    if probabilities is None:
+        raise ConfigError("outputs.layout: soft: this method gives no probabilities")
+    # Numbers that only a name stands for have no cluster, and no probability.
+    width = max(*numbers, probabilities.shape[1] - 1) + 1
+    shares, known = np.zeros(width), np.zeros((len(probabilities), width))
+    shares[: len(sizes)] = sizes / max(1, sizes.sum())
+    known[:, : probabilities.shape[1]] = probabilities
+    row_of = {image: row for row, image in enumerate(run.features.images)}
+    rows = (row_of.get(image) for image in run.images)
+    shown = np.array([shares if row is None else known[row] for row in rows])[:, numbers]
+    return np.array([[PROBABILITY_FORMAT.format(value) for value in row] for row in shown])
+
+
+def _check(run: Run, frame: pd.DataFrame, filled: list[str], allowed: frozenset[str] | None) -> None:
+    """Look at what is about to be written as a competition would: nothing that is wrong becomes a file."""
+    template, outputs = run.template, run.config.outputs
+    id_column = NEW_ID_COLUMN if template is None else template.id_column
+    columns = [id_column] if template is None else [str(name) for name in template.frame.columns]
+    if set(filled) - set(columns):
+        columns = [*(columns if outputs.layout not in IN_COLUMNS else [id_column]), *filled]
+    places = [place for place, name in enumerate(columns) if name in filled]
+    expected = Expected([image.id for image in run.images], columns, places, outputs.layout, allowed=allowed)
+    check_submission(Template(run.folder / str(outputs.submission), frame, id_column), expected)
+
+
+def _rows(run: Run) -> pd.DataFrame:
+    import pandas as pd
+
+    if run.template is not None:
+        return run.template.frame.copy()
+    return pd.DataFrame({NEW_ID_COLUMN: [image.id for image in run.images]})
+
+
+def _shown_numbers(run: Run) -> list[int]:
+    """Return the number of each image's cluster, in the order of the images: for noise its nearest one."""
+    clusters = run.clusters
+    largest = _largest(clusters)
+    numbers = np.where(clusters.labels == NOISE, clusters.runner_up, clusters.labels)
+    numbers = np.where(numbers < 0, largest, numbers)
+    number_of = dict(zip(run.features.images, numbers.tolist(), strict=True))
+    return [number_of.get(image, largest) for image in run.images]
+
+
+def _largest(clusters: Clusters) -> int:
+    return int(clusters.sizes.argmax()) if len(clusters.sizes) else 0
+
+
+def _count(clusters: Clusters) -> int:
+    return max(1, len(clusters.sizes))  # of noise alone there is no cluster, and all images are in the first

@@ -88,7 +88,7 @@ def _table_row(
     has_runner_up = clusters.runner_up[row] >= 0
     return cells | {
         "cluster": str(clusters.labels[row]),
-        "distance": DISTANCE_FORMAT.format(clusters.distance[row]),
+        "distance": "" if np.isnan(clusters.distance[row]) else DISTANCE_FORMAT.format(clusters.distance[row]),
         "runner_up": str(clusters.runner_up[row]) if has_runner_up else "",
         "runner_up_distance": DISTANCE_FORMAT.format(clusters.runner_up_distance[row]) if has_runner_up else "",
         "status": "ok",

@@ -1,0 +1,42 @@
+"""The commands that judge what a run wrote: score, validate."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def add_score_commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], add_command: Callable[..., argparse.ArgumentParser]
+) -> None:
+    """Add them to the others; `add_command(commands, name, call, help)` adds one."""
+    score = add_command(commands, "score", _score, "score clusters against labels that are known")
+    score.add_argument("labels", metavar="LABELS", help="a run folder, or a CSV with ids and labels")
+    score.add_argument("truth", metavar="TRUTH", help="a CSV with ids and the true labels")
+    score.add_argument("--label-column", metavar="NAME", help="column of labels, in the files that have it")
+    score.add_argument("--out", metavar="DIR", help="folder for scores.json and confusion.csv, .png and .svg")
+    score.add_argument("--json", action="store_true", help="as JSON")
+    validate = add_command(commands, "validate", _validate, "check a submission against a competition's template")
+    validate.add_argument("file", metavar="FILE", help="the submission")
+    validate.add_argument("template", metavar="TEMPLATE", help="the sample submission")
+    validate.add_argument("--layout", metavar="L", help="what it was written as: labels, one_hot, soft or names")
+    for command in (score, validate):
+        command.add_argument("--id-column", metavar="NAME", help="column of ids; otherwise the first one")
+
+
+def _score(options: argparse.Namespace) -> None:
+    from imgcluster.scoring import FILES, score_labels, scores_json, scores_text
+
+    columns = {"id_column": options.id_column, "label_column": options.label_column}
+    scores = score_labels(options.labels, options.truth, **columns, out=options.out)
+    print(scores_json(scores) if options.json else scores_text(scores))
+    if options.out and not options.json:
+        print("\n".join(["", *(f"written   {Path(options.out) / name}" for name in FILES)]))
+
+
+def _validate(options: argparse.Namespace) -> None:
+    from imgcluster.outputs.validation import validate_submission
+
+    rows = validate_submission(options.file, options.template, id_column=options.id_column, layout=options.layout)
+    print(f"{options.file}: {rows:,} rows in the shape of {options.template}: nothing wrong")

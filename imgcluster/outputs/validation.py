@@ -1,0 +1,198 @@
+"""Whether a submission has the shape that a competition's template asks for: every problem at once, with its row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from imgcluster.errors import ConfigError, SubmissionError
+from imgcluster.tables import Template
+from imgcluster.template import named_source, read_rows, read_template
+
+LAYOUTS = ("labels", "one_hot", "soft", "names")
+TOLD = 100  # problems; a file with more of them has one cause
+WHOLE = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+ROUNDED = Decimal("0.5")  # of the last digit
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a submission has to be: its ids, and its columns, by name, in order.
+
+    filled: the columns that say something of each image. layout: as `outputs.layout`; None: their cells are as
+    `kinds` says of each. allowed: the labels there can be. blank: (id, place of the column) of cells that may be empty.
+    """
+
+    ids: Sequence[str]
+    columns: Sequence[str]
+    filled: Sequence[int]
+    layout: str | None = None
+    kinds: dict[int, str] = field(default_factory=dict)
+    allowed: frozenset[str] | None = None
+    blank: frozenset[tuple[str, int]] = frozenset()
+
+
+def validate_submission(
+    file: str | Path, template: str | Path, *, id_column: str | None = None, layout: str | None = None
+) -> int:
+    """Check a submission against a template, both CSVs, and return its number of rows.
+
+    It needs the template's columns and ids, in the template's order, and no empty cell but where the template has
+    one in a column that is filled elsewhere. Where a column of the template holds whole numbers, or numbers, alone,
+    the submission's has to as well; with `layout` (labels, one_hot, soft or names) the cells are what that writes,
+    rows that add up to 1 among them. The ids are in the template's first column, or in `id_column`.
+    Raises SubmissionError with every problem; ConfigError where a file is no CSV or has no such column of ids.
+    """
+    if layout not in (None, *LAYOUTS):
+        raise ConfigError(f"layout: found {layout!r}, allowed: {', '.join(LAYOUTS)}")
+    wanted = read_template(Path(template), id_column, source=named_source("template"))
+    names = [str(name) for name in wanted.frame.columns]
+    found = read_rows(Path(file), None, source=named_source("submission"))
+    if wanted.id_column in found.frame.columns:
+        found = read_rows(Path(file), wanted.id_column, source=named_source("submission"))
+    filled = [place for place, name in enumerate(names) if name != wanted.id_column]
+    kinds = {place: _kind(_cells(wanted, place)) for place in filled}
+    check_submission(found, Expected(wanted.ids, names, filled, layout, kinds, blank=_blank(wanted, filled)))
+    return len(found.frame)
+
+
+def check_submission(found: Template, expected: Expected) -> None:
+    """Raise SubmissionError with every problem of a submission, each with its row."""
+    problems = [*_column_problems(found, expected), *_id_problems(found, expected)]
+    if [str(name) for name in found.frame.columns] == list(expected.columns):
+        problems += _cell_problems(found, expected)
+    if not problems:
+        return
+    count = f"{len(problems):,} problem{'s' if len(problems) > 1 else ''}"
+    more = [f"and {len(problems) - TOLD:,} more"] if len(problems) > TOLD else []
+    raise SubmissionError("\n  ".join([f"{str(found.path)!r}: {count}", *problems[:TOLD], *more]))
+
+
+def _column_problems(found: Template, expected: Expected) -> Iterator[str]:
+    names = [str(name) for name in found.frame.columns]
+    if names != list(expected.columns):
+        yield f"the columns are {', '.join(map(repr, names))}; needed: {', '.join(map(repr, expected.columns))}"
+
+
+def _id_problems(found: Template, expected: Expected) -> Iterator[str]:
+    ids = _texts(found.ids)
+    if len(ids) != len(expected.ids):
+        yield f"{len(ids):,} rows; needed: {len(expected.ids):,}"
+    first_row = {id: row for row, id in reversed(list(enumerate(ids)))}
+    strange = [*_strange_ids(ids, first_row, set(expected.ids))]
+    missing = [
+        f"row {row + 1} of the template: id {id!r} is missing"
+        for row, id in enumerate(expected.ids)
+        if id not in first_row
+    ]
+    yield from strange + missing
+    if not strange and not missing:
+        for row, (id, needed) in enumerate(zip(ids, expected.ids, strict=True)):
+            if id != needed:
+                yield f"row {row + 1}: id {id!r}, where the template has {needed!r}"
+
+
+def _strange_ids(ids: Sequence[str], first_row: Mapping[str, int], wanted: set[str]) -> Iterator[str]:
+    for row, id in enumerate(ids):
+        if not id.strip():
+            yield f"row {row + 1}: the id is empty"
+        elif first_row[id] != row:
+            yield f"row {row + 1}: id {id!r} stands already in row {first_row[id] + 1}"
+        elif id not in wanted:
+            yield f"row {row + 1}: id {id!r} is not in the template"
+
+
+def _cell_problems(found: Template, expected: Expected) -> Iterator[str]:
+    problem_of = _problem_of_cell(expected)
+    columns = {place: _cells(found, place) for place in expected.filled}
+    in_one = expected.layout in ("one_hot", "soft")
+    for row, id in enumerate(found.ids):
+        cells = [columns[place][row] for place in expected.filled]
+        problems = [
+            f"row {row + 1}, column {expected.columns[place]!r}: {words}"
+            for place, cell in zip(expected.filled, cells, strict=True)
+            if (words := problem_of(cell, place)) and not (cell == "" and (id, place) in expected.blank)
+        ]
+        yield from problems
+        if in_one and not problems and (words := _sum_problem(cells)):
+            yield f"row {row + 1}: {words}"
+
+
+def _problem_of_cell(expected: Expected) -> Callable[[str, int], str | None]:
+    layout, allowed = expected.layout, expected.allowed
+
+    def problem(cell: str, place: int) -> str | None:
+        if not cell.strip():
+            return "empty"
+        if allowed is not None:
+            return None if cell in allowed else f"{cell!r} is no label of a cluster"
+        return KINDS[LAYOUT_KINDS.get(layout or "", expected.kinds.get(place, "text"))](cell)
+
+    return problem
+
+
+def _whole(cell: str) -> str | None:
+    return None if WHOLE.fullmatch(cell) else f"{cell!r} is no whole number"
+
+
+def _number(cell: str) -> str | None:
+    return None if NUMBER.fullmatch(cell) else f"{cell!r} is no number"
+
+
+def _zero_or_one(cell: str) -> str | None:
+    return None if cell in ("0", "1") else f"{cell!r} is neither 0 nor 1"
+
+
+def _share(cell: str) -> str | None:
+    return None if NUMBER.fullmatch(cell) and 0 <= Decimal(cell) <= 1 else f"{cell!r} is no number from 0 to 1"
+
+
+KINDS: dict[str, Callable[[str], str | None]] = {
+    "whole": _whole,
+    "number": _number,
+    "zero_or_one": _zero_or_one,
+    "share": _share,
+    "text": lambda cell: None,
+}
+LAYOUT_KINDS = {"labels": "whole", "one_hot": "zero_or_one", "soft": "share", "names": "text"}
+
+
+def _sum_problem(cells: Sequence[str]) -> str | None:
+    """Tell of a row that does not add up to 1, but for what rounding to its number of decimals can make of it."""
+    values = [Decimal(cell) for cell in cells]
+    decimals = max(-int(value.as_tuple().exponent) for value in values)
+    slack = len(values) * ROUNDED.scaleb(-decimals) if decimals > 0 else Decimal(0)
+    total = sum(values, Decimal(0))
+    return None if abs(total - 1) <= slack else f"the cells add up to {total}, not to 1"
+
+
+def _kind(cells: Sequence[str]) -> str:
+    said = [cell for cell in cells if cell.strip()]
+    kinds = [kind for kind in ("whole", "number") if said and not any(map(KINDS[kind], said))]
+    return kinds[0] if kinds else "text"
+
+
+def _blank(template: Template, places: Sequence[int]) -> frozenset[tuple[str, int]]:
+    """Return the cells that are empty in a column that is not: the template's own gaps, not what is to be filled."""
+    columns = {place: _cells(template, place) for place in places}
+    return frozenset(
+        (id, place)
+        for place, cells in columns.items()
+        if any(cells)
+        for id, cell in zip(template.ids, cells, strict=True)
+        if cell == ""
+    )
+
+
+def _cells(table: Template, place: int) -> list[str]:
+    return _texts(table.frame.iloc[:, place])
+
+
+def _texts(cells: Iterable[Any]) -> list[str]:
+    """Return cells as texts; one that a short row lacks is an empty one."""
+    return [cell if isinstance(cell, str) else "" for cell in cells]

@@ -1,0 +1,196 @@
+"""Scores of a run, or of any CSV of labels, against a CSV of true labels; and how they are shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imgcluster.confusion import confusion_chart, picture
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.files import write_whole
+from imgcluster.metrics import NOISE, Agreement, agreement
+from imgcluster.outputs.write import CLUSTERS, csv_text
+from imgcluster.template import has_column, read_labels
+
+NAMED = 3
+WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")  # 007 is a text of its own
+SHOWN = 20  # rows and columns of a matrix that a terminal has room for
+FILES = ("scores.json", "confusion.csv", "confusion.png", "confusion.svg")
+TITLES = {
+    "accuracy": "accuracy",
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "ari": "adjusted Rand index",
+    "nmi": "normalized mutual information",
+    "ami": "adjusted mutual information",
+    "homogeneity": "homogeneity",
+    "completeness": "completeness",
+    "v_measure": "V-measure",
+    "fowlkes_mallows": "Fowlkes-Mallows",
+    "purity": "purity",
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of labels against true ones, over the images that have both.
+
+    scores: by name, as `metrics.agreement` says, which the matrix in `agreement` comes from too. images: how many were
+    compared; noise: how many of them were in no cluster. missing, extra: ids without a label, or without a true one.
+    """
+
+    scores: dict[str, float]
+    images: int
+    noise: int
+    missing: list[str]
+    extra: list[str]
+    agreement: Agreement
+
+
+def score_labels(
+    labels: str | Path,
+    truth: str | Path,
+    *,
+    id_column: str | None = None,
+    label_column: str | None = None,
+    out: str | Path | None = None,
+) -> Scores:
+    """Compare labels with true ones, matched by id: two CSVs, or a run folder, whose clusters.csv is taken, and a CSV.
+
+    The ids are in the first column, or in `id_column` where a file has it; the labels in the only other one, in
+    `cluster` or `label`, or in `label_column` where a file has it. Ids that only one file has are left out and named.
+    With `out`, a folder, scores.json and the confusion matrix as confusion.csv, .png and .svg are written there.
+    Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, an empty label,
+    no id in both; OutputError where `out` cannot be written.
+    """
+    files = {"labels": _table(Path(labels)), "truth": Path(truth)}
+    ids, columns = (_column_of(files, name, asked) for name, asked in (("id", id_column), ("label", label_column)))
+    given, true = (
+        read_labels(path, name, id_column=ids[name], label_column=columns[name]) for name, path in files.items()
+    )
+    both = [id for id in true if id in given]
+    if not both:
+        raise ConfigError(
+            f"{str(files['labels'])!r} and {str(files['truth'])!r} have no id in common "
+            f"({next(iter(given), 'nothing')!r} there, {next(iter(true))!r} here)"
+        )
+    found = agreement(_sortable([given[id] for id in both]), _sortable([true[id] for id in both]))
+    noise = sum(given[id] == str(NOISE) for id in both)
+    missing, extra = [id for id in true if id not in given], [id for id in given if id not in true]
+    scores = Scores({name: found.scores[name] for name in TITLES}, len(both), noise, missing, extra, found)
+    if out is not None:
+        _write(scores, Path(out))
+    return scores
+
+
+def scores_text(scores: Scores) -> str:
+    """Return the scores for people: what was left out first, then a line for each score, and the confusion matrix."""
+    lines = [
+        *_left_out(scores.missing, "images of the truth have no label"),
+        *_left_out(scores.extra, "labelled images are not in the truth"),
+    ]
+    counts = scores.agreement.counts
+    lines.append(f"images    {scores.images:,} in {counts.shape[1]} clusters, {counts.shape[0]} classes")
+    if scores.noise:
+        lines.append(f"noise     {scores.noise:,}: one cluster of its own, and wrong to accuracy and F1")
+    lines += ["", *(f"{scores.scores[name]:8.4f}  {title}" for name, title in TITLES.items()), ""]
+    if max(counts.shape) > SHOWN:
+        return "\n".join([*lines, f"a confusion matrix of {counts.shape[0]} x {counts.shape[1]} is shown by --out"])
+    return "\n".join([*lines, *_matrix_lines(scores.agreement)])
+
+
+def scores_json(scores: Scores) -> str:
+    """Return the scores as JSON: `scores`, the counts, the ids left out, and `confusion`."""
+    found, order = scores.agreement, _in_order(scores.agreement)
+    classes = [str(name) for name in found.classes]
+    confusion = {
+        "classes": classes,
+        "clusters": [str(found.clusters[column]) for column in order],
+        "matched": [classes[row] if row >= 0 else None for row in found.matched[order].tolist()],
+        "counts": found.counts[:, order].tolist(),
+    }
+    record = {
+        "images": scores.images,
+        "noise": scores.noise,
+        "missing": scores.missing,
+        "extra": scores.extra,
+        "scores": scores.scores,
+        "confusion": confusion,
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False)
+
+
+def _table(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    if not (path / CLUSTERS).is_file():
+        raise ConfigError(f"labels: {str(path)!r} is no run folder (it has no {CLUSTERS})")
+    return path / CLUSTERS
+
+
+def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str, str | None]:
+    """Ask a column of the files that have it: a run's clusters.csv need not call its columns as the truth does."""
+    if asked is None:
+        return dict.fromkeys(files)
+    having = {name: has_column(path, asked, name) for name, path in files.items()}
+    if not any(having.values()):
+        neither = " nor ".join(repr(str(path)) for path in files.values())
+        raise ConfigError(f"{kind} column: neither {neither} has {asked!r}")
+    return {name: asked if has else None for name, has in having.items()}
+
+
+def _sortable(labels: list[str]) -> np.ndarray:
+    """Return labels as numbers where all are whole ones, so that 10 comes after 2; else as the texts they are."""
+    if all(WHOLE.fullmatch(label) for label in set(labels)):
+        return np.array(labels, np.int64)
+    return np.array(labels)
+
+
+def _left_out(ids: Sequence[str], what: str) -> list[str]:
+    if not ids:
+        return []
+    named = ", ".join(map(repr, ids[:NAMED])) + (", …" if len(ids) > NAMED else "")
+    return [f"LEFT OUT  {len(ids):,} {what}: {named}"]
+
+
+def _in_order(found: Agreement) -> np.ndarray:
+    """Return the columns so that a good matrix has its large numbers on the diagonal, clusters without a class last."""
+    return np.argsort(np.where(found.matched < 0, len(found.classes), found.matched), kind="stable")
+
+
+def _matrix_lines(found: Agreement) -> list[str]:
+    order = _in_order(found)
+    rows = [["class", *map(str, found.clusters[order])], *_counted(found, order)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    heading = "images of each class in each cluster; clusters in the order of the classes they were matched with"
+    return [heading, *map("  ".join, lines)]
+
+
+def _counted(found: Agreement, order: np.ndarray) -> list[list[str]]:
+    return [
+        [str(name), *map(str, counts)]
+        for name, counts in zip(found.classes, found.counts[:, order].tolist(), strict=True)
+    ]
+
+
+def _write(scores: Scores, out: Path) -> None:
+    import pandas as pd
+
+    found, order = scores.agreement, _in_order(scores.agreement)
+    clusters = [str(name) for name in found.clusters[order]]
+    table = csv_text(pd.DataFrame(_counted(found, order), columns=["class", *clusters]))
+    title = f"accuracy {scores.scores['accuracy']:.3f}, adjusted Rand index {scores.scores['ari']:.3f}"
+    figure = confusion_chart(found.counts[:, order], [str(name) for name in found.classes], clusters, title)
+    contents = (f"{scores_json(scores)}\n".encode(), table.encode(), picture(figure, "png"), picture(figure, "svg"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in zip(FILES, contents, strict=True):
+            write_whole(out / name, content)
+    except OSError as error:
+        raise OutputError(f"{str(out)!r} cannot be written: {error.strerror}") from None

@@ -1,0 +1,201 @@
+"""`imgcluster score`: rows matched by id, what is left out or refused, and the confusion matrix as text and picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import imgcluster
+from imgcluster.cli import main
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.scoring import FILES, score_labels, scores_text
+
+from .conftest import ROOT
+
+STAGE = ROOT / "data" / "stage" / "truth.csv"
+TRUTH = "ImageID,stage\n007,entry\n7,entry\n8,descent\n9,descent\n"
+CLUSTERS = (
+    "id,path,cluster,distance,runner_up,runner_up_distance,status,error\n"
+    "9,9.jpg,10,1,2,3,ok,\n8,8.jpg,10,1,2,3,ok,\n007,7.jpg,2,1,10,3,ok,\n7,b.jpg,,,,,failed,empty\n"
+)
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    return written(tmp_path / "truth.csv", TRUTH)
+
+
+def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_are_matched_by_id_and_zeros_count(tmp_path: Path, truth: Path) -> None:
+    labels = written(tmp_path / "labels.csv", "name,label\n9,1\n007,0\n8,1\n7,1\n")
+    found = imgcluster.score_labels(labels, truth)
+    assert found.agreement.counts.tolist() == [[0, 2], [1, 1]]
+    assert found.agreement.classes.tolist() == ["descent", "entry"]
+    assert (found.scores["accuracy"], found.images, found.missing, found.extra) == (0.75, 4, [], [])
+
+
+@pytest.mark.parametrize("name", ["run", "run/clusters.csv"])
+def test_a_run_folder_or_its_table(tmp_path: Path, truth: Path, name: str) -> None:
+    written(tmp_path / "run" / "clusters.csv", CLUSTERS)
+    found = score_labels(tmp_path / name, truth)
+    assert found.missing == ["7"]  # it failed
+    assert (found.images, found.scores["accuracy"]) == (3, 1)
+    assert found.agreement.clusters.tolist() == [2, 10]
+
+
+def test_a_real_run_is_scored(tmp_path: Path, config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imgcluster.run(imgcluster.load_config(config_file), show=False)
+    truth = written(tmp_path / "t.csv", "id,c\n" + "".join(f"{number:04d},{number % 3}\n" for number in range(12)))
+    for labels in (tmp_path / "out", tmp_path / "out" / "submission.csv"):
+        assert main(["score", str(labels), str(truth), "--json"]) == 0
+        assert set(json.loads(capsys.readouterr().out)["scores"].values()) == {1.0}
+
+
+def test_what_only_one_file_has_is_left_out_loudly(tmp_path: Path, truth: Path) -> None:
+    rows = "".join(f"x{number},1\n" for number in range(5))
+    found = score_labels(written(tmp_path / "l.csv", f"id,label\n007,0\n8,1\n{rows}"), truth)
+    assert (found.missing, found.extra, found.images) == (["7", "9"], [f"x{number}" for number in range(5)], 2)
+    assert scores_text(found).splitlines()[:3] == [
+        "LEFT OUT  2 images of the truth have no label: '7', '9'",
+        "LEFT OUT  5 labelled images are not in the truth: 'x0', 'x1', 'x2', …",
+        "images    2 in 2 clusters, 2 classes",
+    ]
+
+
+def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
+    found = score_labels(written(tmp_path / "l.csv", "id,label\n007,-1\n7,-1\n8,0\n9,0\n"), truth)
+    assert found.noise == 2
+    assert (found.scores["ari"], found.scores["accuracy"]) == (1, 0.5)
+    assert "noise     2: one cluster of its own, and wrong to accuracy and F1" in scores_text(found)
+    assert scores_text(found).splitlines()[-3:] == ["class    0  -1", "descent  2   0", "entry    0   2"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("id,label\n7,0\n8,1\n7,0\n", "labels.csv row 3: id '7' stands already in row 1"),
+        ("id,label\n7,0\n,1\n", "labels.csv row 2: the id in column 'id' is empty"),
+        ("id,label\n7,0\n8,\n", "labels.csv row 2: the label of '8', in column 'label', is empty"),
+        ("id,a,b\n7,0,1\n", r"labels: .*labels.csv': which column has the labels\? \(its columns: 'id', 'a', 'b'\)"),
+        ("id,label,cluster\n7,0,1\n", "which column has the labels"),
+        ("id\n7\n", "which column has the labels"),
+        ("id;label\n7;0\n", "^labels: .*labels.csv' separates its columns by semicolons"),
+        ("id,label\n", "^labels: .*labels.csv' has a header and no rows"),
+        ("id,id\n7,0\n", "^labels: .*labels.csv' has 2 columns called 'id'"),
+        ("id,label\n07,0\n", r"labels.csv' and '.*truth.csv' have no id in common \('07' there, '007' here\)"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, truth: Path, labels: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        score_labels(written(tmp_path / "labels.csv", labels), truth)
+
+
+def test_the_truth_is_read_as_strictly(tmp_path: Path, truth: Path) -> None:
+    labels = written(tmp_path / "labels.csv", "id,label\n7,0\n")
+    truth.write_text("id,c\n7,0\n7,1\n")
+    with pytest.raises(ConfigError, match=r"truth.csv row 2: id '7' stands already in row 1"):
+        score_labels(labels, truth)
+    truth.write_bytes("id,c\n7,größe\n".encode("cp1252"))
+    with pytest.raises(ConfigError, match=r"^truth: .* is not UTF-8; save it as UTF-8"):
+        score_labels(labels, truth)
+    with pytest.raises(ConfigError, match=r"^truth: .*nowhere.csv' cannot be read: No such file"):
+        score_labels(labels, tmp_path / "nowhere.csv")
+    with pytest.raises(ConfigError, match=r"^labels: .* is no run folder \(it has no clusters.csv\)"):
+        score_labels(tmp_path, truth)
+
+
+def test_columns_are_asked_of_the_files_that_have_them(tmp_path: Path) -> None:
+    written(tmp_path / "run" / "clusters.csv", CLUSTERS)
+    text = "stage,note,name\nentry,x,007\nentry,x,7\ndescent,y,8\ndescent,y,9\n"
+    truth = written(tmp_path / "truth.csv", text)
+    found = score_labels(tmp_path / "run", truth, id_column="name", label_column="stage")
+    assert (found.images, found.scores["accuracy"]) == (3, 1)
+    for asked in ({"id_column": "nobody"}, {"label_column": "nobody"}):
+        with pytest.raises(ConfigError, match=r"column: neither '.*clusters.csv' nor '.*truth.csv' has 'nobody'"):
+            score_labels(tmp_path / "run", truth, **asked)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_are_in_their_order(tmp_path: Path) -> None:
+    labels = written(tmp_path / "l.csv", "id,label\n" + "".join(f"{number},{number}\n" for number in range(12)))
+    assert score_labels(labels, labels).agreement.classes.tolist() == list(range(12))
+    zeros = written(tmp_path / "z.csv", "id,label\n0,01\n1,1\n")
+    assert score_labels(labels, zeros).agreement.classes.tolist() == ["01", "1"]
+
+
+def test_files_and_pictures(tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth.write_text('id,c\n1,"$\\frac{$"\n2,"a,b"\n3,"猫"\n4,"$\\frac{$"\n', encoding="utf-8")
+    labels = written(tmp_path / "l.csv", "id,label\n1,2\n2,0\n3,1\n4,2\n")
+    out = tmp_path / "deeper" / "out"
+    assert main(["score", str(labels), str(truth), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
+    printed = capsys.readouterr()
+    assert [line for line in printed.out.splitlines() if line.startswith("written")] == [
+        f"written   {out / name}" for name in FILES
+    ]
+    assert printed.err == ""
+    with (out / "confusion.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["class", "2", "0", "1"], ["$\\frac{$", "2", "0", "0"], ["a,b", "0", "1", "0"], ["猫", "0", "0", "1"],
+        ]  # fmt: skip
+    record = json.loads((out / "scores.json").read_text(encoding="utf-8"))
+    assert record["confusion"]["matched"] == ["$\\frac{$", "a,b", "猫"]
+    assert (record["images"], record["scores"]["accuracy"]) == (4, 1)
+    picture = cv2.imread(str(out / "confusion.png"))
+    assert picture.shape[0] > 200
+    dark = picture.sum(axis=2) < 400
+    assert 0.05 < dark.mean() < 0.5  # the diagonal
+    before = {name: (out / name).read_bytes() for name in FILES}
+    score_labels(labels, truth, out=out)
+    assert {name: (out / name).read_bytes() for name in FILES} == before
+
+
+def test_a_large_matrix_is_drawn_and_not_printed(tmp_path: Path) -> None:
+    rows = "".join(f"{number},{'long name ' * 9}{number % 300}\n" for number in range(600))
+    labels = written(tmp_path / "l.csv", f"id,label\n{rows}")
+    found = score_labels(labels, labels, out=tmp_path / "out")
+    assert scores_text(found).splitlines()[-1] == "a confusion matrix of 300 x 300 is shown by --out"
+    picture = cv2.imread(str(tmp_path / "out" / "confusion.png"))
+    assert max(picture.shape) < 6000
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, truth: Path) -> None:
+    with pytest.raises(OutputError, match=r"truth.csv' cannot be written: File exists"):
+        score_labels(truth, truth, out=truth)
+
+
+def test_scoring_needs_no_torch() -> None:
+    code = (
+        "import sys; from imgcluster.scoring import score_labels\n"
+        f"score_labels({str(STAGE)!r}, {str(STAGE)!r})\n"
+        "print(*{'torch', 'cv2', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_errors_exit_with_1(tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(tmp_path / "none"), str(truth)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("imgcluster: labels: ")
+    assert error.count("\n") == 1
+
+
+def test_scores_do_not_depend_on_the_order_of_rows(tmp_path: Path, truth: Path) -> None:
+    generator = np.random.default_rng(0)
+    rows = [f"{number},{number % 4}\n" for number in range(40)]
+    labels = written(tmp_path / "l.csv", "id,label\n" + "".join(rows))
+    shuffled = written(tmp_path / "s.csv", "id,label\n" + "".join(generator.permutation(rows)))
+    truth.write_text("id,c\n" + "".join(f"{number},{number % 3}\n" for number in range(40)))
+    assert score_labels(labels, truth).scores == pytest.approx(score_labels(shuffled, truth).scores)

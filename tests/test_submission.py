@@ -1,0 +1,234 @@
+"""What a submission says of each image, layout by layout: columns, names, offsets, failures and noise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgcluster
+from imgcluster.config import config_from_dict, load_config
+from imgcluster.errors import ConfigError, SubmissionError
+from imgcluster.outputs.submission import check_outputs, columns_of, make_submission, submission_notes
+from imgcluster.outputs.write import clusters_table, csv_text
+from imgcluster.summary import summarize_run
+from imgcluster.tables import Clusters, Failure, Features, ImageFile, Run, Template
+from imgcluster.template import read_template
+
+IDS = ["01", "02", "03", "04", "05"]  # the last one failed
+LABELS = [0, 2, 1, 2]
+RUNNERS_UP = [1, 1, 2, 0]
+NAMES = {0: "entry", 1: "descent", 2: "landing"}
+
+
+def a_config(**outputs: Any) -> imgcluster.Config:
+    sections = {"images": {"folder": "."}, "clusters": {"n_clusters": 3, **outputs.pop("clusters", {})}}
+    return config_from_dict({**sections, "outputs": {"folder": "out", **outputs}})
+
+
+def a_run(
+    template: Template | None = None,
+    labels: list[int] | None = None,
+    probabilities: np.ndarray | None = None,
+    found_names: dict[int, str] | None = None,
+    **outputs: Any,
+) -> Run:
+    images = [ImageFile(id, Path(f"{id}.jpg")) for id in IDS]
+    given = np.array(LABELS if labels is None else labels)
+    clusters = Clusters(
+        labels=given,
+        distance=np.where(given < 0, np.nan, 1.0),
+        runner_up=np.array(RUNNERS_UP),
+        runner_up_distance=np.full(4, 2.0),
+        sizes=np.bincount(given[given >= 0], minlength=3),
+        names=found_names or {},
+        probabilities=probabilities,
+    )
+    features = Features(images[:4], np.zeros((4, 2), np.float32), [Failure(images[4], "empty")], [])
+    return Run(a_config(**outputs), images, template, features, clusters)
+
+
+def rows(run: Run) -> list[list[str]]:
+    return [line.split(",") for line in csv_text(make_submission(run)).splitlines()]
+
+
+def a_template(tmp_path: Path, header: str, *cells: str) -> Template:
+    path = tmp_path / "template.csv"
+    lines = [",".join([id, *cells]) for id in IDS]
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return read_template(path, None, None)
+
+
+def test_labels_are_numbers_and_may_begin_elsewhere() -> None:
+    assert [row[1] for row in rows(a_run())] == ["label", "0", "2", "1", "2", "2"]
+    assert [row[1] for row in rows(a_run(label_offset=1))] == ["label", "1", "3", "2", "3", "3"]
+    assert [row[1] for row in rows(a_run(label_offset=-5))] == ["label", "-5", "-3", "-4", "-3", "-3"]
+
+
+def test_names_are_those_of_the_config_else_of_the_clusters() -> None:
+    wanted = ["label", "entry", "landing", "descent", "landing", "landing"]
+    assert [row[1] for row in rows(a_run(layout="names", names=NAMES))] == wanted
+    by_truth = {"clusters": {"numbering": "truth:t.csv"}, "layout": "names"}
+    assert [row[1] for row in rows(a_run(found_names=NAMES, **by_truth))] == wanted
+    assert rows(a_run(found_names={0: "x"}, names=NAMES, **by_truth))[1] == ["01", "entry"]
+    merged = rows(a_run(layout="names", names={0: "up", 1: "down", 2: "down"}))
+    assert [row[1] for row in merged][1:] == ["up", "down", "down", "down", "down"]
+
+
+def test_one_hot() -> None:
+    assert rows(a_run(layout="one_hot")) == [
+        ["id", "0", "1", "2"],
+        ["01", "1", "0", "0"],
+        ["02", "0", "0", "1"],
+        ["03", "0", "1", "0"],
+        ["04", "0", "0", "1"],
+        ["05", "0", "0", "1"],  # the largest
+    ]
+    assert rows(a_run(layout="one_hot", label_offset=1))[0] == ["id", "1", "2", "3"]
+    assert rows(a_run(layout="one_hot", names=NAMES))[0] == ["id", "entry", "descent", "landing"]
+
+
+PROBABILITIES = np.array([[0.5, 0.25, 0.25], [1 / 3, 1 / 3, 1 / 3], [0, 1, 0], [0.1, 0.2, 0.7]])
+
+
+def test_soft() -> None:
+    assert rows(a_run(layout="soft", probabilities=PROBABILITIES)) == [
+        ["id", "0", "1", "2"],
+        ["01", "0.500000", "0.250000", "0.250000"],
+        ["02", "0.333333", "0.333333", "0.333333"],
+        ["03", "0.000000", "1.000000", "0.000000"],
+        ["04", "0.100000", "0.200000", "0.700000"],
+        ["05", "0.250000", "0.250000", "0.500000"],  # the shares of all
+    ]
+    with pytest.raises(ConfigError, match="soft: this method gives no probabilities"):
+        make_submission(a_run(layout="soft"))
+
+
+def test_more_names_than_clusters_are_columns_too() -> None:
+    names = {**NAMES, 4: "rollout"}
+    assert rows(a_run(layout="one_hot", names=names))[:2] == [
+        ["id", "entry", "descent", "landing", "rollout"], ["01", "1", "0", "0", "0"],
+    ]  # fmt: skip
+    soft = rows(a_run(layout="soft", names=names, probabilities=PROBABILITIES))
+    assert [row[4] for row in soft[1:]] == ["0.000000"] * 5
+
+
+def test_numbers_of_known_labels_have_columns_where_they_have_images() -> None:
+    run = a_run(labels=[1, 3, 2, 3], layout="one_hot", clusters={"numbering": "truth:t.csv"})
+    assert rows(run)[0] == ["id", "1", "2", "3"]
+    run = a_run(labels=[1, 2, 2, 2], layout="one_hot")
+    assert rows(run)[0] == ["id", "0", "1", "2"]
+
+
+def test_a_templates_columns_are_filled_in_its_order(tmp_path: Path) -> None:
+    template = a_template(tmp_path, "ImageID,c,a,b", "0", "0", "0")
+    assert rows(a_run(template, layout="one_hot"))[:3] == [
+        ["ImageID", "c", "a", "b"], ["01", "1", "0", "0"], ["02", "0", "0", "1"],
+    ]  # fmt: skip
+    by_name = a_run(template, layout="one_hot", names={0: "a", 1: "b", 2: "c"})
+    assert rows(by_name)[:3] == [["ImageID", "c", "a", "b"], ["01", "0", "1", "0"], ["02", "1", "0", "0"]]
+
+
+def test_the_ids_need_not_come_first(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,name,b,c\n" + "".join(f"0,{id},0,0\n" for id in IDS))
+    template = read_template(tmp_path / "t.csv", "name", None)
+    assert rows(a_run(template, layout="one_hot"))[:2] == [["a", "name", "b", "c"], ["1", "01", "0", "0"]]
+
+
+@pytest.mark.parametrize(("header", "cells"), [("ImageID", ()), ("ImageID,label", ("0",))])
+def test_columns_take_the_place_of_the_label(tmp_path: Path, header: str, cells: tuple[str, ...]) -> None:
+    template = a_template(tmp_path, header, *cells)
+    assert rows(a_run(template, layout="one_hot"))[0] == ["ImageID", "0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"layout": "one_hot"}, "one_hot needs a column for each of the 3 clusters; '.*' has 'a', 'b'"),
+        ({"layout": "soft", "names": NAMES}, "of the 3 clusters, 'entry', 'descent', 'landing'; '.*' has 'a', 'b'"),
+        ({"layout": "one_hot", "names": {0: "x", 1: "y", 2: "x"}}, "two columns would be called 'x'"),
+        ({"layout": "one_hot", "names": {0: "x", 1: "y", 2: "ImageID"}}, "two columns would be called 'ImageID'"),
+        ({"layout": "one_hot", "names": {0: "a", 1: "b"}}, "outputs.names: cluster 2 has no name \\(named: 0, 1\\)"),
+        ({"layout": "names", "label_column": "a", "names": {1: "x", 2: "y"}}, "cluster 0 has no name"),
+        ({"layout": "names", "label_column": "a"}, "names needs outputs.names, such as"),
+        ({"layout": "labels"}, "has no column 'label'"),
+    ],
+)
+def test_what_cannot_be_is_told_before_any_work(tmp_path: Path, outputs: dict[str, Any], message: str) -> None:
+    template = a_template(tmp_path, "ImageID,a,b", "0", "0")
+    with pytest.raises(ConfigError, match=message):
+        check_outputs(template, a_config(**outputs))
+    check_outputs(template, a_config(**outputs, submission=None))
+
+
+def test_names_are_not_mistaken_for_a_templates_columns(tmp_path: Path) -> None:
+    template = a_template(tmp_path, "ImageID,a,b,c", "0", "0", "0")
+    check_outputs(template, a_config(layout="one_hot"))
+    with pytest.raises(ConfigError, match=r"'entry', 'descent', 'landing'; '.*' has 'a', 'b', 'c'"):
+        check_outputs(template, a_config(layout="one_hot", names=NAMES))
+
+
+def test_what_only_the_clusters_tell_is_told_with_them(tmp_path: Path) -> None:
+    by_truth = {"clusters": {"numbering": "truth:t.csv"}}
+    template = a_template(tmp_path, "ImageID,a,b", "0", "0")
+    config = a_config(layout="names", label_column="a", **by_truth)
+    check_outputs(template, config)
+    check_outputs(template, a_config(layout="one_hot", **by_truth))
+    with pytest.raises(ConfigError, match=r"names needs outputs\.names"):
+        make_submission(a_run(template, layout="names", label_column="a", **by_truth))
+    with pytest.raises(ConfigError, match="cluster 1 has no name"):
+        make_submission(a_run(template, found_names={0: "x", 2: "y"}, layout="names", label_column="a", **by_truth))
+    with pytest.raises(ConfigError, match="needs a column for each of the 3 clusters"):
+        columns_of(a_run(template, layout="one_hot", **by_truth))
+
+
+def test_noise_has_its_nearest_cluster_and_minus_one_in_the_table() -> None:
+    run = a_run(labels=[-1, 2, 2, -1])
+    assert [row[1] for row in rows(run)][1:] == ["1", "2", "2", "0", "2"]
+    table = clusters_table(run)
+    assert table["cluster"].tolist() == ["-1", "2", "2", "-1", ""]
+    assert table["distance"].tolist() == ["", "1", "1", "", ""]
+    assert table["runner_up"].tolist() == ["1", "1", "2", "0", ""]
+    assert submission_notes(run) == [
+        "in submission.csv the 1 failed images have the label of the largest cluster, 2",
+        "in submission.csv the 2 images in noise have their nearest cluster, in clusters.csv -1",
+    ]
+    assert f"note: {submission_notes(run)[1]}" in summarize_run(run).splitlines()
+    assert submission_notes(a_run(labels=[-1, 2, 2, -1], submission=None)) == []
+    assert "the shares of all clusters" in submission_notes(a_run(layout="soft"))[0]
+
+
+def test_without_any_cluster_all_are_in_the_first() -> None:
+    run = a_run(labels=[-1] * 4)
+    nothing = np.zeros(0, np.int64)
+    clusters = Clusters(run.clusters.labels, run.clusters.distance, np.full(4, -1), np.full(4, np.inf), nothing)
+    for layout, header in (("labels", "label"), ("one_hot", "0")):
+        found = Run(a_config(layout=layout), run.images, None, run.features, clusters)
+        assert rows(found) == [["id", header], *[[id, "0" if layout == "labels" else "1"] for id in IDS]]
+    assert "cluster" not in summarize_run(Run(a_config(), run.images, None, run.features, clusters)).splitlines()[2]
+    # Noise without a nearest cluster is put into the largest.
+    lonely = Clusters(
+        np.array([-1, 1, 1, 0]), run.clusters.distance, np.full(4, -1), np.full(4, np.inf), np.array([1, 2])
+    )
+    assert rows(Run(a_config(), run.images, None, run.features, lonely))[1] == ["01", "1"]
+
+
+def test_a_wrong_submission_is_never_written(tmp_path: Path) -> None:
+    run = a_run(layout="soft", probabilities=PROBABILITIES * 0.9)
+    with pytest.raises(SubmissionError, match=re.escape("row 1: the cells add up to 0.900000, not to 1")):
+        make_submission(run)
+
+
+@pytest.mark.parametrize("layout", ["one_hot", "soft", "names"])
+def test_a_run_writes_each_layout(tmp_path: Path, config_file: Path, layout: str) -> None:
+    overrides = [f"outputs.layout={layout}", "outputs.names={0: a, 1: b, 2: c}"]
+    (tmp_path / "template.csv").write_text("id,label\n" + "".join(f"{number:04d},\n" for number in range(12)))
+    imgcluster.run(load_config(config_file, overrides), show=False)
+    lines = (tmp_path / "out" / "submission.csv").read_text().splitlines()
+    assert lines[0] == ("id,label" if layout == "names" else "id,a,b,c")
+    assert len(set(lines[1:4])) == 3
+    if layout != "soft":
+        assert [line[4:] for line in lines[1:4]] * 4 == [line[4:] for line in lines[1:]]

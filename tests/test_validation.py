@@ -1,0 +1,182 @@
+"""`imgcluster validate`: a submission against its template, with every problem at once and its row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import imgcluster
+from imgcluster.cli import main
+from imgcluster.errors import ConfigError, SubmissionError
+from imgcluster.outputs.validation import validate_submission
+
+TEMPLATE = "id,label\n01,0\n02,0\n03,0\n"
+
+
+def problems(tmp_path: Path, submission: str, template: str = TEMPLATE, layout: str | None = None) -> list[str]:
+    """What is said of a submission, without the first line; nothing where it is right."""
+    (tmp_path / "s.csv").write_text(submission, encoding="utf-8")
+    (tmp_path / "t.csv").write_text(template, encoding="utf-8")
+    try:
+        rows = validate_submission(tmp_path / "s.csv", tmp_path / "t.csv", layout=layout)
+    except SubmissionError as error:
+        first, *rest = str(error).split("\n  ")
+        count = sum(not line.startswith("and ") for line in rest)
+        assert first.startswith(f"'{tmp_path / 's.csv'}': ")
+        assert f": {count:,} problem" in first or rest[-1].startswith("and ")
+        return rest
+    assert rows == submission.count("\n") - 1
+    return []
+
+
+@pytest.mark.parametrize(
+    ("submission", "expected"),
+    [
+        ("id,label\n01,5\n02,-1\n03,12\n", []),
+        ("id,label\n01,0\n02,0\n", ["2 rows; needed: 3", "row 3 of the template: id '03' is missing"]),
+        ("id,label\n01,0\n02,0\n03,0\n04,0\n", ["4 rows; needed: 3", "row 4: id '04' is not in the template"]),
+        (
+            "id,label\n02,0\n01,0\n03,0\n",
+            ["row 1: id '02', where the template has '01'", "row 2: id '01', where the template has '02'"],
+        ),
+        (
+            "id,label\n1,0\n02,0\n02,0\n",
+            [
+                "row 1: id '1' is not in the template",
+                "row 3: id '02' stands already in row 2",
+                "row 1 of the template: id '01' is missing",
+                "row 3 of the template: id '03' is missing",
+            ],
+        ),
+        (
+            "id,label\n01,0\n ,0\n03,0\n",
+            ["row 2: the id is empty", "row 2 of the template: id '02' is missing"],
+        ),
+        (
+            "id,label\n01,\n02,1.0\n03,x\n",
+            [
+                "row 1, column 'label': empty",
+                "row 2, column 'label': '1.0' is no whole number",
+                "row 3, column 'label': 'x' is no whole number",
+            ],
+        ),
+        ("id,label\n01\n02,1\n03,0\n", ["row 1, column 'label': empty"]),
+        ("id,lable\n01,0\n02,0\n03,0\n", ["the columns are 'id', 'lable'; needed: 'id', 'label'"]),
+        ("label,id\n0,01\n0,02\n0,03\n", ["the columns are 'label', 'id'; needed: 'id', 'label'"]),
+        (
+            "id,label,x\n01,0,0\n02,0,0\n",
+            [
+                "the columns are 'id', 'label', 'x'; needed: 'id', 'label'",
+                "2 rows; needed: 3",
+                "row 3 of the template: id '03' is missing",
+            ],
+        ),
+        (
+            "name,label\n01,0\n02,0\n03,0\n",
+            ["the columns are 'name', 'label'; needed: 'id', 'label'"],
+        ),
+    ],
+)
+def test_every_problem_with_its_row(tmp_path: Path, submission: str, expected: list[str]) -> None:
+    assert problems(tmp_path, submission) == expected
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "cell", "words"),
+    [
+        ("0", "7", None),
+        ("0", "7.5", "'7.5' is no whole number"),
+        ("0.5", "7", None),
+        ("0.5", "1e-3", None),
+        ("0.5", "nan", "'nan' is no number"),
+        ("0.5", "7,5", None),  # two cells: told as no CSV
+        ("cat", "7", None),
+        ("", "7", None),
+        ("", " ", "empty"),
+        ("cat", "", "empty"),
+    ],
+)
+def test_types_are_the_templates(tmp_path: Path, placeholder: str, cell: str, words: str | None) -> None:
+    template = f"id,label\n01,{placeholder}\n02,{placeholder}\n"
+    if "," in cell:
+        with pytest.raises(ConfigError, match=r"^submission: .*s.csv' is no valid CSV"):
+            problems(tmp_path, f"id,label\n01,0.5\n02,{cell}\n", template)
+        return
+    expected = [f"row 1, column 'label': {words}"] if words else []
+    assert problems(tmp_path, f"id,label\n01,{cell}\n02,{placeholder or 'x'}\n", template) == expected
+
+
+def test_the_templates_own_gaps_may_stay(tmp_path: Path) -> None:
+    template = "id,label,note\n01,,a\n02,,\n"
+    assert problems(tmp_path, "id,label,note\n01,1,a\n02,0,\n", template) == []
+    assert problems(tmp_path, "id,label,note\n01,1,\n02,0,a\n", template) == ["row 1, column 'note': empty"]
+    assert problems(tmp_path, template, template) == ["row 1, column 'label': empty", "row 2, column 'label': empty"]
+
+
+WIDE = "id,a,b,c\n01,0,0,0\n02,0,0,0\n"
+
+
+@pytest.mark.parametrize(
+    ("layout", "row", "expected"),
+    [
+        ("one_hot", "0,1,0", []),
+        ("one_hot", "0,0,0", ["row 1: the cells add up to 0, not to 1"]),
+        ("one_hot", "1,1,0", ["row 1: the cells add up to 2, not to 1"]),
+        ("one_hot", "0,1.0,0", ["row 1, column 'b': '1.0' is neither 0 nor 1"]),
+        ("soft", "0.333,0.333,0.333", []),
+        ("soft", "0.33333,0.33333,0.33333", []),
+        ("soft", "0.333,0.333,0.3301", ["row 1: the cells add up to 0.9961, not to 1"]),
+        ("soft", "0,0,0", ["row 1: the cells add up to 0, not to 1"]),
+        ("soft", "1e-7,0.9999999,0", []),
+        (
+            "soft",
+            "1.5,-0.5,0",
+            [f"row 1, column {name} is no number from 0 to 1" for name in ("'a': '1.5'", "'b': '-0.5'")],
+        ),
+        ("soft", "nan,1,0", ["row 1, column 'a': 'nan' is no number from 0 to 1"]),
+        ("labels", "x,1,0", ["row 1, column 'a': 'x' is no whole number"]),
+        ("names", "x,,0", ["row 1, column 'b': empty"]),
+        (None, "0.5,1,0", ["row 1, column 'a': '0.5' is no whole number"]),
+    ],
+)
+def test_layouts(tmp_path: Path, layout: str | None, row: str, expected: list[str]) -> None:
+    assert problems(tmp_path, f"id,a,b,c\n01,{row}\n02,0,0,1\n", WIDE, layout) == expected
+
+
+def test_a_file_of_many_problems_is_cut(tmp_path: Path) -> None:
+    rows = "".join(f"{number},x\n" for number in range(500))
+    found = problems(tmp_path, f"id,label\n{rows}", f"id,label\n{rows.replace('x', '0')}")
+    assert len(found) == 101
+    assert found[-1] == "and 400 more"
+
+
+def test_columns_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
+    template = "id,x,,x\n01,0,a,0\n"
+    assert problems(tmp_path, "id,x,,x\n01,1,b,y\n", template) == ["row 1, column 'x': 'y' is no whole number"]
+
+
+def test_the_column_of_ids_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("label,name\n0,01\n0,02\n")
+    (tmp_path / "s.csv").write_text("label,name\n3,01\n4,02\n")
+    assert imgcluster.validate_submission(tmp_path / "s.csv", tmp_path / "t.csv", id_column="name") == 2
+    with pytest.raises(ConfigError, match=r"^template: .*t.csv row 2: id '0' stands already|t.csv row 2: id '0'"):
+        validate_submission(tmp_path / "s.csv", tmp_path / "t.csv")
+    with pytest.raises(ConfigError, match=r"^template: .* has no column 'nobody'"):
+        validate_submission(tmp_path / "s.csv", tmp_path / "t.csv", id_column="nobody")
+    with pytest.raises(ConfigError, match=r"^layout: found 'onehot', allowed: labels, one_hot, soft, names"):
+        validate_submission(tmp_path / "s.csv", tmp_path / "t.csv", layout="onehot")
+
+
+def test_the_command_and_its_exit_codes(tmp_path: Path, config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imgcluster.run(imgcluster.load_config(config_file), show=False)
+    submission, template = tmp_path / "out" / "submission.csv", tmp_path / "template.csv"
+    arguments = ["validate", str(submission), str(template)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"{submission}: 12 rows in the shape of {template}: nothing wrong\n"
+    submission.write_text(submission.read_text().replace("0003,", "0003,x"))
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"imgcluster: '{submission}': 1 problem\n  row 4, column 'label': 'x")
+    assert main([*arguments, "--layout", "names"]) == 0
