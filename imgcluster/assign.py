@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config, config_from_dict
-from imgcluster.errors import ConfigError, OutputError
+from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
-from imgcluster.outputs.run_folder import RECORD
 from imgcluster.outputs.write import DISTANCE_FORMAT, path_text
+from imgcluster.runs import read_record
 from imgcluster.tables import Features, ImageFile
 
 if TYPE_CHECKING:
@@ -66,22 +65,12 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     folder = Path(run)
     clusterer = Clusterer.load(folder)
     clusterer.check()
-    record = _record(folder)
+    record = read_record(folder)
     config = _config(record, folder)
     listed = _listed(images)
     features = extract_features(listed, config.features, show=show)
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors))
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    try:
-        record = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError):
-        record = None
-    if not isinstance(record, dict) or record.get("status") != "done":
-        raise OutputError(f"{str(folder)!r} holds no finished run; run its config again")
-    return record
 
 
 def _config(record: dict[str, Any], folder: Path) -> Config:

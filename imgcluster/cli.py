@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster import __version__
+from imgcluster.cli_clusters import add_commands
+from imgcluster.cli_parts import add_command, add_config_command, load_options
 from imgcluster.cli_scores import add_score_commands
 from imgcluster.errors import ConfigError, ImgclusterError
-from imgcluster.files import write_whole
 
 if TYPE_CHECKING:
-    from imgcluster.config import Config, FeaturesConfig
+    from imgcluster.config import FeaturesConfig
 
 OK, USER_ERROR, INTERRUPTED = 0, 1, 130
 SECONDS_BETWEEN_LOOKS = 0.1
 
-RESUMABLE = ("run", "extract")
 RESUME_HINT = "What was computed is kept: run the same command again and it goes on from there."
 
 
@@ -82,7 +82,7 @@ def _leave_at_once(hint: str) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    config = _config(options)
+    config = load_options(options)
     from imgcluster.pipeline import run
     from imgcluster.summary import profile_lines, summarize_run
 
@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _extract(options: argparse.Namespace) -> None:
-    config = _config(options)
+    config = load_options(options)
     from imgcluster.pipeline import fill_store
     from imgcluster.summary import profile_lines, summarize_features
 
@@ -100,7 +100,7 @@ def _extract(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    config = _config(options)
+    config = load_options(options)
     from imgcluster.pipeline import check
 
     images = check(config)
@@ -114,12 +114,6 @@ def _check(options: argparse.Namespace) -> None:
 def _asked_of(features: FeaturesConfig) -> str:
     asked = ((name, "+".join(map(str, features.layers_of(name)))) for name in features.backbones)
     return " and ".join(f"{name} {layers}".rstrip() for name, layers in asked)
-
-
-def _config(options: argparse.Namespace) -> Config:
-    from imgcluster.config import load_config
-
-    return load_config(options.config, options.set)
 
 
 def _schema(options: argparse.Namespace) -> None:
@@ -164,19 +158,6 @@ def _export(options: argparse.Namespace) -> None:
     print(loader(options.format, out))
 
 
-def _assign(options: argparse.Namespace) -> None:
-    from imgcluster.assign import assign
-    from imgcluster.outputs.write import csv_text
-    from imgcluster.summary import summarize_assigned
-
-    out = Path(options.out)
-    if out.exists() and not options.force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
-    found = assign(options.run, options.images, show=not options.quiet)
-    write_whole(out, csv_text(found.table()).encode())
-    print("\n".join([*summarize_assigned(found), f"written   {out}"]))
-
-
 def _features(options: argparse.Namespace) -> None:
     from imgcluster.exports import check_out, loader
     from imgcluster.old_tool import compute_features, format_of
@@ -200,41 +181,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="imgcluster", description="From a folder of images to clusters.")
     parser.add_argument("--version", action="version", version=f"imgcluster {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_config_command(commands, "run", _run, "extract features, cluster them, write the submission").add_argument(
+    add_config_command(commands, "run", _run, "extract features, cluster them, write the submission").add_argument(
         "--force", action="store_true", help="overwrite another config's run in the same folder"
     )
-    _add_config_command(commands, "extract", _extract, "extract features into the store, and no more")
-    _add_config_command(commands, "check", _check, "check a config and what it names, and do nothing")
-    schema = _add_command(commands, "schema", _schema, "print the JSON Schema of a config")
+    add_config_command(commands, "extract", _extract, "extract features into the store, and no more")
+    add_config_command(commands, "check", _check, "check a config and what it names, and do nothing")
+    schema = add_command(commands, "schema", _schema, "print the JSON Schema of a config")
     schema.add_argument("--markdown", action="store_true", help="the keys as a table for people")
-    layers = _add_command(commands, "layers", _layers, "list a backbone's layers, their names and output shapes")
+    layers = add_command(commands, "layers", _layers, "list a backbone's layers, their names and output shapes")
     layers.add_argument("backbone", metavar="BACKBONE", help="such as vgg16")
     layers.add_argument("--size", type=int, metavar="PIXELS", help="side of the pictures; otherwise the backbone's own")
     layers.add_argument("--json", action="store_true", help="as JSON")
-    models = _add_command(commands, "models", _models, "list the backbones that can be chosen")
+    models = add_command(commands, "models", _models, "list the backbones that can be chosen")
     models.add_argument("pattern", metavar="PATTERN", nargs="?", default="", help="part of a name, such as timm:vit_")
     models.add_argument("--json", action="store_true", help="as JSON")
-    export = _add_command(commands, "export", _export, "write the features of a run into one file")
+    export = add_command(commands, "export", _export, "write the features of a run into one file")
     export.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
     export.add_argument("out", metavar="OUT", help="the file, with the format's ending")
     export.add_argument("--format", required=True, metavar="F", help="npz, npy, parquet, csv, safetensors or pkl")
     export.add_argument("--force", action="store_true", help="overwrite the file")
     _add_features_command(commands)
-    assign = _add_command(commands, "assign", _assign, "place new images into the clusters of a run")
-    assign.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
-    assign.add_argument("images", metavar="IMAGES", help="a folder of images, or one image")
-    assign.add_argument("--out", required=True, metavar="CSV", help="the table to write")
-    assign.add_argument("--force", action="store_true", help="overwrite the table")
-    assign.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
-    add_score_commands(commands, _add_command)
-    sample = _add_command(commands, "sample", _sample, "write a small data set that needs no download")
+    add_commands(commands)
+    add_score_commands(commands, add_command)
+    sample = add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
     sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")
     return parser
 
 
 def _add_features_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    features = _add_command(commands, "features", _features, "write the features of a folder, by an older tool's flags")
+    features = add_command(commands, "features", _features, "write the features of a folder, by an older tool's flags")
     features.add_argument("--data_dir", required=True, metavar="DIR", help="folder of jpg, jpeg, bmp and png files")
     features.add_argument("--model", required=True, metavar="NAME", help="a backbone, by its own or its older name")
     features.add_argument("--checkpoint_file", metavar="FILE", help="a state dict: .pth, .pt or .safetensors")
@@ -242,33 +218,3 @@ def _add_features_command(commands: argparse._SubParsersAction[argparse.Argument
     features.add_argument("--force", action="store_true", help="overwrite the file")
     features.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
     features.set_defaults(resumable=True)
-
-
-def _add_config_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    call: Callable[[argparse.Namespace], None],
-    help: str,
-) -> argparse.ArgumentParser:
-    command = _add_command(commands, name, call, help)
-    command.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/stage.yaml")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key: --set clusters.n_clusters=8"
-    )
-    command.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
-    command.set_defaults(resumable=name in RESUMABLE)
-    if name in RESUMABLE:
-        command.add_argument("--profile", action="store_true", help="the seconds of each stage, and which one limits")
-    return command
-
-
-def _add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    call: Callable[[argparse.Namespace], None],
-    help: str,
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=help, description=help)
-    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    command.set_defaults(command=call, resumable=False)
-    return command

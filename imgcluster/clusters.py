@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
-
 import numpy as np
 
 from imgcluster.blocks import finite_rows, in_order, row_slices
 from imgcluster.config import ClustersConfig
+from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
-from imgcluster.estimators import NOISE, Rule, fit
+from imgcluster.estimators import NOISE
+from imgcluster.grouping import Groups, group, method_of
 from imgcluster.numbering import number_clusters
-from imgcluster.sequence import segments, smoothed
+from imgcluster.sweep import AUTO, sweep
 from imgcluster.tables import Clusters, Features
 from imgcluster.transforms import Points, fit_steps
 
-SEQUENCE, SMOOTH = "sequence", "smooth"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
 ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
@@ -36,7 +34,8 @@ def cluster_features(
     check_enough(len(vectors), config.n_clusters)
     _check_finite(vectors)
     points, state = fit_steps(vectors, config.transform, config.random_state)
-    found = _in_order(points, _grouped(points, config, show), config)
+    config, chosen = _with_k(points, config, show)
+    found = group(points, config, show=show)
     k = len(found.centroids)
     ids = features.ids if isinstance(features, Features) else None
     numbered = number_clusters(found.labels, k, config.numbering, ids)
@@ -48,54 +47,11 @@ def cluster_features(
         runner_up=_renumbered(runner_up, numbers),
         runner_up_distance=runner_up_distance,
         sizes=_spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0),
-        state={**state, **_kept(found, numbers, distance), "method": np.array(_method_of(config))},
-        notes=found.notes + _notes(found, config),
+        state={**state, **_kept(found, numbers, distance), "method": np.array(method_of(config))},
+        notes=chosen + found.notes + _notes(found, config),
         names=numbered.names,
         probabilities=_probabilities(points, found, numbers) if soft else None,
     )
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """labels: (n,) int64, noise -1; centroids: (k, dim) float32; rule: what places new points, where they can be."""
-
-    labels: np.ndarray
-    centroids: np.ndarray
-    rule: Rule = field(default_factory=dict)
-    probabilities: np.ndarray | None = None
-    notes: list[str] = field(default_factory=list)
-
-
-def _grouped(points: Points, config: ClustersConfig, show: bool) -> _Groups:
-    if config.order == SEQUENCE:
-        labels = segments(points.array(), config.k)
-        return _Groups(labels, _means(points, labels))
-    if config.method == "kmeans" and not config.parameters:
-        from imgcluster.kmeans import find_clusters
-
-        kmeans = find_clusters(points, config, show=show)
-        rule = {"centres": kmeans.centroids, "labels": np.arange(len(kmeans.centroids))}
-        return _Groups(kmeans.labels, kmeans.centroids, rule, None, kmeans.notes)
-    fitted = fit(points.array(), config, config.n_clusters)
-    return _Groups(fitted.labels, _means(points, fitted.labels), fitted.rule, fitted.probabilities, fitted.notes)
-
-
-def _in_order(points: Points, found: _Groups, config: ClustersConfig) -> _Groups:
-    if not isinstance(config.order, dict):
-        return found
-    labels = smoothed(points.array(), found.centroids, config.order["smooth"])
-    return _Groups(labels, found.centroids, notes=found.notes)
-
-
-def _means(points: Points, labels: np.ndarray) -> np.ndarray:
-    """Return the mean of each cluster, (k, dim) float32, summed in float64 row by row: the same in any blocks."""
-    k = int(labels.max(initial=-1)) + 1
-    sums = np.zeros((k, points.dim))
-    for part in points.slices():
-        inside = labels[part] >= 0
-        np.add.at(sums, labels[part][inside], points.block(part)[inside].astype(np.float64))
-    counts = np.bincount(labels[labels >= 0], minlength=k)
-    return np.asarray(sums / counts[:, None], np.float32)
 
 
 def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -109,7 +65,7 @@ def _spread(values: np.ndarray, numbers: np.ndarray, missing: float) -> np.ndarr
     return spread
 
 
-def _kept(found: _Groups, numbers: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
+def _kept(found: Groups, numbers: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
     """Return what places new images: centroids and farthest images, by number, and the method's own rule."""
     reach = np.zeros(len(numbers))
     inside = found.labels >= 0
@@ -123,7 +79,7 @@ def _kept(found: _Groups, numbers: np.ndarray, distance: np.ndarray) -> dict[str
     return {**by_number, **rule}
 
 
-def _probabilities(points: Points, found: _Groups, numbers: np.ndarray) -> np.ndarray:
+def _probabilities(points: Points, found: Groups, numbers: np.ndarray) -> np.ndarray:
     """Return how likely each cluster is, (n, k) float64, by number: the method's own word, or by the distances.
 
     They fall with the squared distance to the centroids, in units of its mean at the nearest ones: a centroid that is
@@ -136,6 +92,15 @@ def _probabilities(points: Points, found: _Groups, numbers: np.ndarray) -> np.nd
         given = np.exp(-(squared - own[:, None]) / (own.mean() or 1.0))
         given /= given.sum(axis=1, keepdims=True)
     return _spread(given.T, numbers, 0).T
+
+
+def _with_k(points: Points, config: ClustersConfig, show: bool) -> tuple[ClustersConfig, list[str]]:
+    """Put a number in the place of a range, and say why this one."""
+    if not isinstance(config.n_clusters, str):
+        return config, []
+    ks = AUTO if config.n_clusters == "auto" else parse_range(config.n_clusters)
+    found = sweep(points, config, ks, show=show)
+    return config.model_copy(update={"n_clusters": found.chosen}), [found.reason]
 
 
 def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -170,7 +135,7 @@ def nearest_two(points: Points, centroids: np.ndarray, labels: np.ndarray) -> tu
     return np.sqrt(own), runner_up, np.sqrt(squared)
 
 
-def check_enough(images: int, n_clusters: int | Literal["auto"] | None) -> None:
+def check_enough(images: int, n_clusters: int | str | None) -> None:
     """Raise ClusteringError where there are fewer images than clusters."""
     if isinstance(n_clusters, int) and images < n_clusters:
         raise ClusteringError(
@@ -216,19 +181,13 @@ def _squared(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
 
-def _notes(found: _Groups, config: ClustersConfig) -> list[str]:
+def _notes(found: Groups, config: ClustersConfig) -> list[str]:
     k, full = len(found.centroids), len(np.unique(found.labels[found.labels >= 0]))
     notes = []
     if full < k:
         notes.append(f"{full} of {k} clusters have images: no more of them have features of their own")
     elif isinstance(config.n_clusters, int) and k < config.n_clusters:
-        notes.append(f"{_method_of(config)} found {k} of {config.n_clusters} clusters")
+        notes.append(f"{method_of(config)} found {k} of {config.n_clusters} clusters")
     if noise := int((found.labels < 0).sum()):
         notes.append(f"{noise:,} of {len(found.labels):,} images are noise: cluster -1 in clusters.csv")
     return notes
-
-
-def _method_of(config: ClustersConfig) -> str:
-    if config.order == SEQUENCE:
-        return SEQUENCE
-    return config.method if config.order is None else f"{config.method}, {SMOOTH}"

@@ -21,6 +21,7 @@ from imgcluster.config_types import (
     Encoding,
     FeaturesFile,
     FilePattern,
+    KRange,
     Layers,
     MethodName,
     Numbering,
@@ -163,8 +164,11 @@ class ClustersConfig(_Section):
     """How vectors become clusters."""
 
     method: MethodName = Field(default="kmeans", description="the clustering algorithm")
-    n_clusters: Count | None = Field(
-        default=None, description="number of clusters; null: for methods that find their own", examples=[5]
+    n_clusters: KRange = Field(
+        default=None,
+        description="number of clusters; auto or a range: the best of these, with the reason; null: for methods that "
+        "find their own",
+        examples=[5, "auto", "2..40"],
     )
     parameters: Parameters = Field(
         default={},
@@ -200,7 +204,7 @@ class ClustersConfig(_Section):
         if finds_its_own and self.n_clusters is not None:
             raise unfit(f"n_clusters: {self.method} finds a number of its own; allowed: null")
         if not finds_its_own and self.n_clusters is None:
-            raise unfit(f"n_clusters: missing; {self.order or self.method} needs a whole number >= 1")
+            raise unfit(f"n_clusters: missing; {self.order or self.method} needs a whole number >= 1, or auto")
         return self
 
     @property

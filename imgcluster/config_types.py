@@ -186,6 +186,23 @@ def _whole_recipe(steps: tuple[Any, ...]) -> tuple[Any, ...]:
     return steps
 
 
+def parse_range(text: str) -> range:
+    """Return the numbers of a range such as 2..20, both ends included. Raises ValueError."""
+    found = re.match(RANGE, text)
+    if found is None or not 2 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"{text!r}: a range goes from 2 or more up, such as 2..20")
+    return range(int(found[1]), int(found[2]) + 1)
+
+
+def _whole_range(text: str) -> str:
+    if text != "auto":
+        try:
+            parse_range(text)
+        except ValueError as error:
+            raise unfit(str(error)) from None
+    return text
+
+
 UNFIT = "unfit"
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
@@ -306,5 +323,10 @@ Numbering = Annotated[
 Parameters = Annotated[
     dict[Text, bool | int | float | str | None],
     Allowed("a mapping of parameters of the method's estimator, such as {linkage: average, metric: cosine}"),
+]
+RANGE = r"^([0-9]+)\.\.([0-9]+)$"
+KRange = Annotated[
+    Count | Annotated[str, Field(pattern=rf"^auto$|{RANGE}"), AfterValidator(_whole_range)] | None,
+    Allowed("a whole number >= 1, auto (2..20), a range such as 2..40, or null", ("auto",)),
 ]
 MethodName = Annotated[str, OneOf(METHOD_NAMES)]

@@ -18,8 +18,8 @@ from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
 from imgcluster.files import replacing
-from imgcluster.outputs.run_folder import RECORD
 from imgcluster.outputs.write import CLUSTERS, write_rows
+from imgcluster.runs import read_record
 from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.tables import ImageFile
 from imgcluster.transforms import join_blocks
@@ -59,7 +59,7 @@ def features_of_run(run_folder: Path) -> FeatureTable:
 
     Raises OutputError: no finished run there; StoreError: not all of them are kept; ConfigError: `features.file`.
     """
-    record = _record_of(run_folder)
+    record = read_record(run_folder)
     config = config_from_dict(record["config"]).features
     with (run_folder / CLUSTERS).open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["status"] == "ok"]
@@ -101,20 +101,6 @@ def check_out(format: str, out: Path, force: bool) -> None:
 
 
 # Where the vectors are.
-
-
-def _record_of(run_folder: Path) -> dict[str, Any]:
-    path = run_folder / RECORD
-    try:
-        record = json.loads(path.read_bytes())
-        finished = record["status"] == "done"
-    except OSError as error:
-        raise OutputError(f"{str(run_folder)!r} is no run folder ({RECORD}: {error.strerror})") from None
-    except (ValueError, KeyError, TypeError):
-        raise OutputError(f"{str(path)!r} is damaged; run the config again with --force") from None
-    if not finished:
-        raise OutputError(f"the run in {str(run_folder)!r} is not finished; run its config again")
-    return dict(record)
 
 
 def _from_file(images: list[ImageFile], path: Path, sha256: str) -> np.ndarray:

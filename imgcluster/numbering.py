@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ConfigError
-from imgcluster.template import read_labels
+from imgcluster.template import labels_by_id, read_labels
 
 NOISE = -1
 MATCH, TRUTH = "match:", "truth:"
@@ -39,12 +39,12 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
         raise ConfigError(f"clusters.numbering: {numbering!r} needs the ids of the images, not vectors alone")
     known = _labels_of_run(Path(path)) if kind == MATCH else read_labels(Path(path), "clusters.numbering")
     numbers_of, names = _as_numbers(known)
-    rows = [
-        (int(label), numbers_of[id]) for label, id in zip(labels, ids, strict=True) if id in numbers_of and label >= 0
-    ]
+    numbers_here = labels_by_id(numbers_of, ids)
+    clustered = ((label, id) for label, id in zip(labels.tolist(), ids, strict=True) if label != NOISE)
+    rows = [(label, numbers_here[id]) for label, id in clustered if id in numbers_here]
     if not rows:
         raise ConfigError(f"clusters.numbering: {path!r} has none of these images")
-    return Numbers(_matched(rows, k, set(numbers_of.values())), names)
+    return Numbers(_all_numbered(matched(rows, k), set(numbers_of.values())), names)
 
 
 def _labels_of_run(folder: Path) -> dict[str, str]:
@@ -61,7 +61,11 @@ def _as_numbers(known: dict[str, str]) -> tuple[dict[str, int], dict[int, str]]:
     return {id: words.index(label) for id, label in known.items()}, dict(enumerate(words))
 
 
-def _matched(rows: list[tuple[int, int]], k: int, taken: set[int]) -> np.ndarray:
+def matched(rows: Sequence[tuple[int, int]], k: int) -> np.ndarray:
+    """Return for each of `k` clusters the number, (k,) int64, that it shares most rows (cluster, number) with.
+
+    No number is given twice, and all together share as many rows as can be; a cluster that shares none gets -1.
+    """
     from scipy.optimize import linear_sum_assignment
 
     theirs = sorted({number for _, number in rows})
@@ -72,7 +76,11 @@ def _matched(rows: list[tuple[int, int]], k: int, taken: set[int]) -> np.ndarray
     for ours, place in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
         if shared[ours, place]:
             numbers[ours] = theirs[place]
-    free = (number for number in range(len(taken) + k) if number not in taken)
+    return numbers
+
+
+def _all_numbered(numbers: np.ndarray, taken: set[int]) -> np.ndarray:
+    free = (number for number in range(len(taken) + len(numbers)) if number not in taken)
     for ours in np.flatnonzero(numbers < 0):
         numbers[ours] = next(free)
     return numbers

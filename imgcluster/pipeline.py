@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from imgcluster.backbones import check_backbones
-from imgcluster.clusters import SEQUENCE, check_enough, cluster_features
+from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
-from imgcluster.errors import ImageError
+from imgcluster.errors import ConfigError, ImageError
 from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
+from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
+from imgcluster.methods import METHODS
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
+from imgcluster.sweep import AUTO, Sweep, sweep
 from imgcluster.tables import Features, ImageFile, Run, Template
+from imgcluster.transforms import fit_steps
 from imgcluster.weights import find_weights
 
 
@@ -34,7 +38,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         images, template = _listed(config)
     with RunFolder(config, force=force).open(output_names(config)) as folder:
         with _timed(seconds, "features"):
-            features = _extracted(images, config, show)
+            features = extract_listed(images, config, show)
         with _timed(seconds, "clusters"):
             soft = config.outputs.layout == "soft"
             clusters = cluster_features(features, config.clusters, soft=soft, show=show)
@@ -50,7 +54,18 @@ def fill_store(config: Config, *, show: bool = True) -> Features:
     The vectors returned are (n, 0). Raises ImgclusterError.
     """
     images, _ = list_images(config.images)
-    return _extracted(images, config, show, gather=False)
+    return extract_listed(images, config, show, gather=False)
+
+
+def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = True) -> Sweep:
+    """Try numbers of clusters on the images of a config, on stored features. Raises ImgclusterError."""
+    method = config.clusters.method
+    if METHODS[method].k is None:
+        raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
+    images, _ = list_images(config.images)
+    features = extract_listed(images, config, show)
+    points, _ = fit_steps(features.vectors, config.clusters.transform, config.clusters.random_state)
+    return sweep(points, config.clusters, ks, show=show)
 
 
 def check(config: Config) -> list[ImageFile]:
@@ -80,7 +95,8 @@ def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
     return images, template
 
 
-def _extracted(images: list[ImageFile], config: Config, show: bool, *, gather: bool = True) -> Features:
+def extract_listed(images: list[ImageFile], config: Config, show: bool, *, gather: bool = True) -> Features:
+    """Return the features of images as a config says; ImageError where none of them can be read."""
     on_error, missing = config.images.on_error, config.images.missing
     features = extract_features(images, config.features, on_error=on_error, missing=missing, gather=gather, show=show)
     if not features.images:

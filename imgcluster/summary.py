@@ -7,10 +7,13 @@ import numpy as np
 from imgcluster.assign import Assigned
 from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
+from imgcluster.stability import Stability
+from imgcluster.sweep import Sweep
 from imgcluster.tables import Features, Origin, Run
 
 BAR = 30
 NAMED = 3
+HALF = 0.5
 # What the thread that feeds the network has spent its time on, and what would shorten it.
 ADVICE = {
     "waiting for images": "reading: a quicker disk, smaller files or more cores would help",
@@ -52,6 +55,31 @@ def summarize_assigned(found: Assigned) -> list[str]:
         *(f"cluster {number:>3}  {count:,}" for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)),
         f"new       {new:,} of them farther from their centroid than any image of the run",
     ]
+
+
+def sweep_lines(found: Sweep) -> list[str]:
+    """Return a table of a sweep's measures, and the number proposed."""
+    lines = ["   K  silhouette  stability      gap  Davies-B.  Calinski-H.      inertia"]
+    lines += [
+        f"{row.k:>4} {row.silhouette:>11.3f} {row.stability:>10.3f} {row.gap:>8.3f} {row.davies_bouldin:>10.3f} "
+        f"{row.calinski_harabasz:>12.1f} {row.inertia:>12.5g}{'  <' if row.k == found.chosen else ''}"
+        for row in found.rows
+    ]
+    return [*lines, "", found.reason, f"the inertia bends at {found.elbow}"]
+
+
+def stability_lines(found: Stability) -> list[str]:
+    """Return how well a run's clusters came out again, and the images that change sides most."""
+    median, least = np.median(found.scores), min(found.scores)
+    rows = [row for row in np.argsort(found.stays, kind="stable").tolist() if found.stays[row] < HALF]
+    lines = [
+        f"trials    {len(found.scores)}, adjusted Rand index to the run: median {median:.3f}, least {least:.3f}",
+        f"restless  {len(rows):,} of {len(found.ids):,} images leave their cluster in more than half of the trials",
+    ]
+    for row in rows[:NAMED]:
+        elsewhere = found.elsewhere[row] if found.elsewhere[row] >= 0 else "none"
+        lines.append(f"  {_printable(found.ids[row])}: cluster {found.labels[row]}, else {elsewhere}")
+    return lines
 
 
 def profile_lines(features: Features) -> list[str]:

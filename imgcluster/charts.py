@@ -1,0 +1,62 @@
+"""Charts as pictures, drawn without a display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgcluster.files import replacing
+
+if TYPE_CHECKING:
+    from imgcluster.sweep import Sweep
+
+INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
+FORMATS = ("svg", "png")
+PANELS = {
+    "silhouette": "silhouette (higher)",
+    "stability": "stability (higher)",
+    "gap": "gap statistic (higher)",
+    "calinski_harabasz": "Calinski-Harabasz (higher)",
+    "davies_bouldin": "Davies-Bouldin (lower)",
+    "inertia": "inertia (where it bends)",
+}
+
+
+def draw_sweep(found: Sweep, folder: Path) -> list[Path]:
+    """Draw each measure of a sweep over the number of clusters; returns the files, sweep.svg and sweep.png."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
+    for place, (name, title) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
+        _panel(place, found, name, title)
+    figure.suptitle(f"{found.chosen} clusters proposed", color=INK, fontweight="bold")
+    return save(figure, folder, "sweep")
+
+
+def save(figure: Any, folder: Path, name: str) -> list[Path]:
+    """Write a figure as SVG and PNG, each whole; the same figure gives the same bytes."""
+    import matplotlib
+
+    paths = []
+    with matplotlib.rc_context({"svg.hashsalt": "imgcluster", "svg.fonttype": "none"}):
+        for kind in FORMATS:
+            paths.append(path := folder / f"{name}.{kind}")
+            with replacing(path) as file:
+                figure.savefig(file, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else {})
+    return paths
+
+
+def _panel(place: Any, found: Sweep, name: str, title: str) -> None:
+    ks = [row.k for row in found.rows]
+    values = [getattr(row, name) for row in found.rows]
+    place.axvline(found.chosen, color=CHOSEN, linewidth=1, alpha=0.6)
+    if name == "inertia" and found.elbow != found.chosen:
+        place.axvline(found.elbow, color=QUIET, linewidth=1, linestyle=":")
+    if name == "gap":
+        place.errorbar(ks, values, [row.gap_error for row in found.rows], color=QUIET, linewidth=0, elinewidth=1)
+    place.plot(ks, values, color=INK, marker="o", markersize=3, linewidth=1.2)
+    place.set_title(title, fontsize=9, color=INK, loc="left")
+    place.tick_params(labelsize=8, colors=INK)
+    place.xaxis.get_major_locator().set_params(integer=True)
+    for side in ("top", "right"):
+        place.spines[side].set_visible(False)

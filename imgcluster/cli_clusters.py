@@ -1,0 +1,157 @@
+"""The commands around clustering: sweep, compare, stability, assign, init."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgcluster.cli_parts import add_command, add_config_command, load_options
+from imgcluster.errors import ConfigError
+from imgcluster.files import write_whole
+
+if TYPE_CHECKING:
+    from imgcluster.cli_parts import Commands
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them to the others."""
+    _add_sweep(commands)
+    _add_compare(commands)
+    _add_stability(commands)
+    _add_init(commands)
+    _add_assign(commands)
+
+
+def _add_sweep(commands: Commands) -> None:
+    sweep = add_config_command(commands, "sweep", _sweep, "try numbers of clusters, and say which suits")
+    sweep.add_argument("--k", default="2..20", metavar="A..B", help="the numbers to try; 2..20")
+    sweep.add_argument("--out", metavar="DIR", help="folder of the table and the chart; sweep in the run folder")
+
+
+def _add_compare(commands: Commands) -> None:
+    compare = add_config_command(commands, "compare", _compare, "cluster in many ways, and put the best first")
+    compare.add_argument("--backbones", metavar="A,B", help="backbones; otherwise the config's")
+    compare.add_argument("--layers", metavar="X,Y", help="layers; default: each backbone's own")
+    compare.add_argument("--methods", metavar="M,N", help="methods; otherwise the config's")
+    compare.add_argument("--transform", action="append", default=[], metavar="STEPS", help="such as '[l2, {pca: 64}]'")
+    compare.add_argument("--k", metavar="K", help="numbers of clusters: 5,8 or 2..10")
+    compare.add_argument("--truth", metavar="CSV", help="labels known; otherwise by silhouette and agreement")
+    compare.add_argument(
+        "--out", metavar="DIR", help="folder of the table and the best config; compare in the run folder"
+    )
+
+
+def _add_stability(commands: Commands) -> None:
+    stability = add_command(commands, "stability", _stability, "reseed and resample a run: which images change sides")
+    stability.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    stability.add_argument("--trials", type=int, default=20, metavar="N", help="how often; 20")
+    stability.add_argument("--out", metavar="CSV", help="the table; stability.csv in the run folder")
+    stability.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+
+
+def _add_init(commands: Commands) -> None:
+    init = add_command(commands, "init", _init, "look at a folder of images and write a config for it")
+    init.add_argument("folder", metavar="FOLDER", help="a folder of images")
+    init.add_argument("--ids", metavar="CSV", help="a sample submission, or any CSV of ids")
+    init.add_argument("--out", metavar="CONFIG", help="the config; FOLDER's name with .yaml")
+    init.add_argument("--force", action="store_true", help="overwrite the config")
+
+
+def _add_assign(commands: Commands) -> None:
+    assign = add_command(commands, "assign", _assign, "place new images into the clusters of a run")
+    assign.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    assign.add_argument("images", metavar="IMAGES", help="a folder of images, or one image")
+    assign.add_argument("--out", required=True, metavar="CSV", help="the table to write")
+    assign.add_argument("--force", action="store_true", help="overwrite the table")
+    assign.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    config = load_options(options)
+    ks = _range(options.k, "--k")
+    from imgcluster.charts import draw_sweep
+    from imgcluster.outputs.write import csv_text
+    from imgcluster.pipeline import sweep_clusters
+    from imgcluster.summary import sweep_lines
+
+    found = sweep_clusters(config, ks, show=not options.quiet)
+    out = Path(options.out or Path(config.outputs.folder) / "sweep")
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "sweep.csv", csv_text(found.table()).encode())
+    written = [out / "sweep.csv", *draw_sweep(found, out)]
+    print("\n".join([*sweep_lines(found), *(f"written   {path}" for path in written)]))
+
+
+def _range(text: str, option: str) -> range:
+    from imgcluster.config_types import parse_range
+
+    try:
+        return parse_range(text)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None
+
+
+def _compare(options: argparse.Namespace) -> None:
+    config = load_options(options)
+    from imgcluster.compare import Grid, compare
+    from imgcluster.yaml_files import parse_yaml
+
+    grid = Grid(
+        backbones=_listed(options.backbones),
+        layers=_listed(options.layers),
+        transforms=[parse_yaml(text).value for text in options.transform],
+        methods=_listed(options.methods),
+        ks=_numbers(options.k),
+    )
+    out = Path(options.out or Path(config.outputs.folder) / "compare")
+    truth = Path(options.truth) if options.truth else None
+    found = compare(config, grid, truth=truth, out=out, show=not options.quiet)
+    print(found.table().to_string(index=False))
+    print("\n".join([*(f"note: {note}" for note in found.notes), f"written   {out / 'compare.csv'}"]))
+    print(f"the best  python -m imgcluster run {out / 'best.yaml'}")
+
+
+def _listed(text: str | None) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else []
+
+
+def _numbers(text: str | None) -> list[int]:
+    if text and ".." in text:
+        return list(_range(text, "--k"))
+    try:
+        return [int(number) for number in _listed(text)]
+    except ValueError:
+        raise ConfigError(f"--k: {text!r}; allowed: numbers such as 5,8, or a range such as 2..10") from None
+
+
+def _stability(options: argparse.Namespace) -> None:
+    from imgcluster.outputs.write import csv_text
+    from imgcluster.stability import stability
+    from imgcluster.summary import stability_lines
+
+    found = stability(options.run, trials=options.trials, show=not options.quiet)
+    out = Path(options.out or Path(options.run) / "stability.csv")
+    write_whole(out, csv_text(found.table()).encode())
+    print("\n".join([*stability_lines(found), f"written   {out}"]))
+
+
+def _init(options: argparse.Namespace) -> None:
+    from imgcluster.start import start
+
+    folder = Path(options.folder)
+    out = Path(options.out or f"{folder.resolve().name}.yaml")
+    print("\n".join(start(folder, Path(options.ids) if options.ids else None, out, force=options.force)))
+
+
+def _assign(options: argparse.Namespace) -> None:
+    from imgcluster.assign import assign
+    from imgcluster.outputs.write import csv_text
+    from imgcluster.summary import summarize_assigned
+
+    out = Path(options.out)
+    if out.exists() and not options.force:
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    found = assign(options.run, options.images, show=not options.quiet)
+    write_whole(out, csv_text(found.table()).encode())
+    print("\n".join([*summarize_assigned(found), f"written   {out}"]))

@@ -1,0 +1,53 @@
+"""What the commands of the command line are made of."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from imgcluster.config import Config
+
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+
+RESUMABLE = ("run", "extract")
+
+
+def add_config_command(
+    commands: Commands,
+    name: str,
+    call: Callable[[argparse.Namespace], None],
+    help: str,
+) -> argparse.ArgumentParser:
+    """Add a command over a config, with its `--set`."""
+    command = add_command(commands, name, call, help)
+    command.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/stage.yaml")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key: --set clusters.n_clusters=8"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    command.set_defaults(resumable=name in RESUMABLE)
+    if name in RESUMABLE:
+        command.add_argument("--profile", action="store_true", help="the seconds of each stage, and which one limits")
+    return command
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    call: Callable[[argparse.Namespace], None],
+    help: str,
+) -> argparse.ArgumentParser:
+    """Add a command; `call` gets its options."""
+    command = commands.add_parser(name, help=help, description=help)
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    command.set_defaults(command=call, resumable=False)
+    return command
+
+
+def load_options(options: argparse.Namespace) -> Config:
+    """Return the config that the options name, as they change it. Raises ConfigError."""
+    from imgcluster.config import load_config
+
+    return load_config(options.config, options.set)

@@ -1,0 +1,107 @@
+"""Whether a run's clusters would have come out of other seeds and of other images, and which images change sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgcluster.config import Config, config_from_dict
+from imgcluster.exports import features_of_run
+from imgcluster.grouping import group
+from imgcluster.numbering import matched
+from imgcluster.outputs.write import CLUSTERS, DISTANCE_FORMAT
+from imgcluster.progress import track
+from imgcluster.runs import read_record
+from imgcluster.template import read_labels
+from imgcluster.transforms import fit_steps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRIALS = 20
+SHARE = 0.8  # of the images, in each trial
+
+
+@dataclass(frozen=True)
+class Stability:
+    """What became of each image of a run in the trials.
+
+    labels: (n,) int64, the run's. stays: (n,) float64, in what share of the trials with it an image was in the cluster
+    that matches its own. elsewhere: (n,) int64, the cluster it was in most often otherwise, -1: in none. scores: the
+    adjusted Rand index of each trial to the run.
+    """
+
+    ids: list[str]
+    labels: np.ndarray
+    stays: np.ndarray
+    elsewhere: np.ndarray
+    scores: list[float]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each image, those that change sides most first."""
+        import pandas as pd
+
+        order = np.argsort(self.stays, kind="stable")
+        return pd.DataFrame(
+            {
+                "id": [self.ids[row] for row in order],
+                "cluster": self.labels[order],
+                "stays": [DISTANCE_FORMAT.format(share) for share in self.stays[order]],
+                "elsewhere": ["" if number < 0 else str(number) for number in self.elsewhere[order]],
+            }
+        )
+
+
+def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> Stability:
+    """Cluster four fifths of a run's images again and again, each time others and from another seed.
+
+    The features come from the store. Clusters of a trial are matched with the run's so that they share most images.
+    Raises ImgclusterError: no finished run there, features that cannot be made again.
+    """
+    folder = Path(run)
+    config = config_from_dict(read_record(folder)["config"])
+    features = features_of_run(folder)
+    known = read_labels(folder / CLUSTERS, str(folder), label_column="cluster")
+    labels = np.array([int(known[id]) for id in features.ids])
+    return _tried(features.ids, features.vectors, labels, config, trials=trials, show=show)
+
+
+def _tried(  # noqa: PLR0913
+    ids: list[str], vectors: np.ndarray, labels: np.ndarray, config: Config, *, trials: int, show: bool
+) -> Stability:
+    from sklearn.metrics import adjusted_rand_score
+
+    random = np.random.default_rng(config.clusters.random_state)
+    k = int(labels.max(initial=-1)) + 1
+    n_clusters = None if config.clusters.n_clusters is None else len(np.unique(labels[labels >= 0]))
+    found = np.zeros((len(labels), k + 1), np.int64)  # how often an image was in each cluster; the last: in none
+    scores = []
+    with track("trials", trials, "done", show=show) as advance:
+        for _ in range(trials):
+            rows = np.sort(random.permutation(len(labels))[: max(2, round(SHARE * len(labels)))])
+            trial = _trial(vectors[rows], config, n_clusters, int(random.integers(2**31)))
+            scores.append(float(adjusted_rand_score(labels[rows], trial)))
+            found[rows, _as_in_the_run(trial, labels[rows], k)] += 1
+            advance(1)
+    times = np.maximum(found.sum(axis=1), 1)
+    rows = np.arange(len(labels))
+    stays = found[rows, labels] / times
+    found[rows, labels] = 0
+    elsewhere = np.where(found[:, :k].any(axis=1), found[:, :k].argmax(axis=1), -1)
+    return Stability(ids, labels, stays, elsewhere, scores)
+
+
+def _trial(vectors: np.ndarray, config: Config, k: int | None, seed: int) -> np.ndarray:
+    clusters = config.clusters.model_copy(update={"random_state": seed, "n_clusters": k})
+    points, _ = fit_steps(vectors, clusters.transform, seed)
+    return group(points, clusters, show=False).labels
+
+
+def _as_in_the_run(trial: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Give the clusters of a trial the numbers of those of the run; k for one that matches none, and for noise."""
+    pairs = [(int(ours), int(theirs)) for ours, theirs in zip(trial, labels, strict=True) if min(ours, theirs) >= 0]
+    numbers = matched(pairs, int(trial.max(initial=-1)) + 1)
+    return np.asarray(np.append(np.where(numbers < 0, k, numbers), k)[trial])

@@ -1,0 +1,290 @@
+"""What is tried before one believes a run: numbers of clusters, combinations, other seeds; and a first config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score, silhouette_score
+
+from imgcluster import load_config, run
+from imgcluster.charts import draw_sweep
+from imgcluster.clusters import cluster_features
+from imgcluster.compare import Grid, compare
+from imgcluster.config import ClustersConfig
+from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.stability import stability
+from imgcluster.start import start
+from imgcluster.sweep import elbow_of, silhouette_of, sweep
+from imgcluster.transforms import Points
+
+from .conftest import Command, write_picture, write_template
+
+
+def blobs(k: int, n: int = 300, dim: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    vectors, labels = make_blobs(n, dim, centers=k, cluster_std=1.5, random_state=k)
+    return vectors.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 8])
+@pytest.mark.parametrize("method", ["kmeans", "agglomerative"])
+def test_the_number_of_clear_clusters_is_found(k: int, method: str) -> None:
+    vectors, truth = blobs(k)
+    found = sweep(Points(vectors), ClustersConfig(method=method, n_clusters="auto"), range(2, 13), show=False)
+    assert found.chosen == k
+    assert f"{k} clusters" in found.reason
+    row = next(row for row in found.rows if row.k == k)
+    assert row.stability > 0.99
+    clusters = cluster_features(vectors, ClustersConfig(method=method, n_clusters="2..12"), show=False)
+    assert adjusted_rand_score(clusters.labels, truth) == 1
+    assert found.reason in clusters.notes
+
+
+def test_measures_are_scikit_learns() -> None:
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
+
+    vectors = np.random.default_rng(0).normal(0, 1, (120, 6)).astype(np.float32)
+    found = sweep(Points(vectors), ClustersConfig(n_clusters=2), [3, 4], show=False)
+    for row in found.rows:
+        model = KMeans(row.k, n_init=10, random_state=42).fit(vectors)
+        assert row.silhouette == pytest.approx(silhouette_score(vectors, model.labels_), abs=1e-5)
+        assert row.davies_bouldin == pytest.approx(davies_bouldin_score(vectors, model.labels_), rel=1e-5)
+        assert row.calinski_harabasz == pytest.approx(calinski_harabasz_score(vectors, model.labels_), rel=1e-5)
+        assert row.inertia == pytest.approx(model.inertia_, rel=1e-5)
+        assert row.stability < 0.8  # there are no clusters
+
+
+def test_the_gap_is_wide_where_there_are_clusters() -> None:
+    rows = sweep(Points(blobs(4)[0]), ClustersConfig(n_clusters=2), range(2, 8), show=False).rows
+    assert max(rows, key=lambda row: row.gap - row.gap_error).k >= 4
+    jump = rows[2].gap - rows[1].gap
+    assert jump > 5 * abs(rows[3].gap - rows[2].gap)
+    assert elbow_of(rows) == 4
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 1, 2], [0, 0, 0, 1, 1, 1], [0, -1, 1, 1, 0, 1]])
+def test_silhouettes_of_known_distances(labels: list[int]) -> None:
+    points = np.random.default_rng(1).normal(0, 1, (6, 3))
+    distances = np.linalg.norm(points[:, None] - points, axis=2).astype(np.float32)
+    kept = np.array(labels) >= 0
+    wanted = silhouette_score(points[kept], np.array(labels)[kept])
+    assert silhouette_of(distances, np.array(labels)) == pytest.approx(wanted, abs=1e-5)
+    assert np.isnan(silhouette_of(distances, np.zeros(6, np.int64)))
+
+
+def test_the_same_points_give_the_same_sweep() -> None:
+    tables = [sweep(Points(blobs(3)[0]), ClustersConfig(n_clusters=2), [2, 3], show=False).table() for _ in range(2)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_too_few_images_for_any_number() -> None:
+    with pytest.raises(ClusteringError, match=r"^clusters.n_clusters: no number of clusters from 5 to 9 suits 5 images$"):
+        cluster_features(np.eye(5, dtype=np.float32), ClustersConfig(n_clusters="5..9"), show=False)
+    found = cluster_features(np.eye(4, dtype=np.float32), ClustersConfig(n_clusters="auto"), show=False)
+    assert len(found.sizes) in (2, 3)
+
+
+def test_charts_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
+    found = sweep(Points(blobs(3)[0]), ClustersConfig(n_clusters=2), range(2, 6), show=False)
+    paths = draw_sweep(found, tmp_path)
+    assert [path.name for path in paths] == ["sweep.svg", "sweep.png"]
+    before = [path.read_bytes() for path in paths]
+    assert b"3 clusters proposed" in before[0]
+    assert before == [path.read_bytes() for path in draw_sweep(found, tmp_path)]
+
+
+# --- on images, from the command line ---
+
+
+def test_sweep(command: Command, config_file: Path, tmp_path: Path) -> None:
+    done = command("sweep", config_file, "--k", "2..5", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "3 clusters have the best mean rank" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "out/sweep").iterdir()) == ["sweep.csv", "sweep.png", "sweep.svg"]
+    table = pd.read_csv(tmp_path / "out/sweep/sweep.csv")
+    assert table["k"].tolist() == [2, 3, 4, 5]
+    assert command("run", config_file, "--quiet").returncode == 0  # the run folder is still free
+    for wrong in ("5", "5..2", "1..3", "x"):
+        done = command("sweep", config_file, "--k", wrong)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.startswith(f"imgcluster: --k: '{wrong}': a range goes from 2 or more up, such as 2..20")
+
+
+def test_compare_with_truth(command: Command, config_file: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text("id,label\n" + "".join(f"{number:04d},{number % 3}\n" for number in range(12)))
+    arguments = ["--methods", "kmeans,agglomerative,hdbscan", "--k", "2,3", "--layers", "default,nothing,logits"]
+    arguments += ["--transform", "[]", "--transform", "[l2, {pca: 3}]", "--truth", truth, "--quiet"]
+    done = command("compare", config_file, *arguments)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "out/compare/compare.csv")
+    assert len(table) == 2 * 2 * (2 * 2 + 1)  # layers x transforms x (methods with K, and one without)
+    assert (table["ari"].is_monotonic_decreasing, table["ari"][0], table["clusters"][0]) == (True, 1, 3)
+    assert "note: efficientnet_lite0: features.layer: " in done.stdout
+    best = tmp_path / "out/compare/best.yaml"
+    assert f"python -m imgcluster run {best}" in done.stdout
+    assert load_config(best).clusters.n_clusters == table["clusters"][0]
+    assert command("run", best, "--quiet").returncode == 0
+    assert (tmp_path / "out/compare/best/submission.csv").is_file()
+
+
+def test_compare_without_truth(config_file: Path) -> None:
+    config = load_config(config_file)
+    found = compare(config, Grid(methods=["kmeans", "agglomerative"], ks=[2, 3]), show=False)
+    scores = found.table()
+    assert scores["clusters"].tolist()[0] == 3
+    assert set(scores.columns) >= {"silhouette", "agreement"}
+    labels = [list(candidate.labels.values()) for candidate in found.candidates]
+    wanted = np.mean([adjusted_rand_score(labels[0], other) for other in labels[1:]])
+    assert scores["agreement"][0] == pytest.approx(wanted, abs=1e-4)
+    with pytest.raises(ConfigError, match="--methods: there is no 'kmens'; allowed: kmeans, "):
+        compare(config, Grid(methods=["kmens"]), show=False)
+
+
+def test_compare_computes_each_vector_once(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(config_file)
+    grid = Grid(layers=["avgpool", "logits"], methods=["kmeans"], ks=[2, 3])
+    compare(config, grid, show=False)
+    monkeypatch.setattr("imgcluster.features.build_runtime", lambda *_: pytest.fail("computed again"))
+    compare(config, grid, show=False)
+
+
+def test_stability_names_the_images_that_change_sides(tmp_path: Path, config_file: Path, pictures: Path) -> None:
+    for number in range(12, 40):
+        colour = np.array([(200, 40, 40), (40, 200, 40)])[number % 2]
+        noise = np.random.default_rng(number).integers(0, 40, (40, 48, 3))
+        write_picture(pictures / f"{number:04d}.jpg", (noise + colour).clip(0, 255).astype(np.uint8))
+    write_template(tmp_path / "template.csv", range(40))
+    run(load_config(config_file), show=False)
+    found = stability(tmp_path / "out", trials=8, show=False)
+    assert (len(found.ids), len(found.scores)) == (40, 8)
+    assert min(found.scores) > 0.9  # three colours are three clusters, whatever the seed
+    assert found.stays.min() > 0.7
+    again = stability(tmp_path / "out", trials=8, show=False)
+    np.testing.assert_array_equal(found.stays, again.stays)
+    too_many = load_config(config_file, ["clusters.n_clusters=9", f"outputs.folder={tmp_path / 'nine'}"])
+    run(too_many, show=False)
+    restless = stability(tmp_path / "nine", trials=8, show=False)
+    assert restless.stays.mean() < found.stays.mean()
+    table = restless.table()
+    assert table["stays"].astype(float).is_monotonic_increasing
+
+
+def test_stability_from_the_command_line(command: Command, config_file: Path, tmp_path: Path) -> None:
+    assert command("run", config_file, "--quiet", "--set", "clusters.n_clusters=2..4").returncode == 0
+    done = command("stability", tmp_path / "out", "--trials", "3", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "trials    3, adjusted Rand index to the run: median " in done.stdout
+    assert pd.read_csv(tmp_path / "out/stability.csv", dtype={"id": str})["id"].nunique() == 12
+    assert command("stability", tmp_path / "nothing").returncode == 1
+
+
+# --- new images ---
+
+
+def test_assign_gives_the_run_its_own_labels(command: Command, config_file: Path, tmp_path: Path) -> None:
+    assert command("run", config_file, "--quiet").returncode == 0
+    strange = tmp_path / "pictures" / "strange.png"
+    write_picture(strange, np.random.default_rng(0).integers(0, 256, (90, 90, 3)).astype(np.uint8))
+    (tmp_path / "pictures" / "broken.jpg").write_bytes(b"no picture")
+    done = command("assign", tmp_path / "out", tmp_path / "pictures", "--out", tmp_path / "new.csv", "--quiet")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "new.csv", dtype=str, keep_default_na=False).set_index("id")
+    own = pd.read_csv(tmp_path / "out/clusters.csv", dtype=str).set_index("id")
+    for id, row in own.iterrows():
+        placed = table.loc[f"{id}.jpg"]
+        assert (placed["cluster"], placed["runner_up"], placed["new"]) == (row["cluster"], row["runner_up"], "no")
+        assert float(placed["distance"]) == pytest.approx(float(row["distance"]), rel=1e-3)
+    assert (table.loc["strange.png", "new"], table.loc["broken.jpg", "status"]) == ("yes", "failed")
+    again = command("assign", tmp_path / "out", tmp_path / "pictures", "--out", tmp_path / "new.csv")
+    assert (again.returncode, "overwrite it with --force" in again.stderr) == (1, True)
+    one = command("assign", tmp_path / "out", strange, "--out", tmp_path / "one.csv", "--quiet")
+    assert one.returncode == 0
+    assert (tmp_path / "one.csv").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["clusters.method=agglomerative"], "clusters by agglomerative are those of the run's own images"),
+        (["clusters.order=sequence"], "clusters by sequence are those of the run's own images"),
+        (["clusters.transform=[{umap: 2}]"], "umap has coordinates for the images of its run alone"),
+    ],
+)
+def test_assign_says_what_it_cannot(
+    command: Command, config_file: Path, tmp_path: Path, overrides: list[str], words: str
+) -> None:
+    if "umap" in overrides[0]:
+        pytest.importorskip("umap")
+    changed = [part for override in overrides for part in ("--set", override)]
+    done = command("run", config_file, "--quiet", *changed)
+    assert done.returncode == 0, done.stderr
+    done = command("assign", tmp_path / "out", tmp_path / "pictures", "--out", tmp_path / "new.csv", "--quiet")
+    assert (done.returncode, words in done.stderr) == (1, True)
+    assert not (tmp_path / "new.csv").exists()
+
+
+def test_assign_refuses_features_of_other_numerics(
+    command: Command, config_file: Path, tmp_path: Path
+) -> None:
+    assert command("run", config_file, "--quiet").returncode == 0
+    record = (tmp_path / "out/run.json").read_text()
+    (tmp_path / "out/run.json").write_text(record.replace('"runtime": "auto"', '"runtime": "torch"'))
+    done = command("assign", tmp_path / "out", tmp_path / "pictures", "--out", tmp_path / "new.csv", "--quiet")
+    assert done.returncode == 1
+    assert "run its config again here" in done.stderr
+
+
+# --- a first config ---
+
+
+def test_init_writes_a_config_that_runs(command: Command, tmp_path: Path, pictures: Path) -> None:
+    rows = "".join(f"{number:04d},{1 + number % 3}\n" for number in range(12))
+    (tmp_path / "sample.csv").write_text(f"ImageID,label\n{rows}")
+    done = command("init", pictures, "--ids", tmp_path / "sample.csv", "--out", tmp_path / "mine.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "images    12: from 48 x 40 to 48 x 40 pixels" in done.stdout
+    config = load_config(tmp_path / "mine.yaml")
+    assert (config.images.file, config.images.id_column, config.clusters.n_clusters) == ("{id}.jpg", "ImageID", 3)
+    assert (config.outputs.label_column, config.outputs.label_offset) == ("label", 1)
+    text = (tmp_path / "mine.yaml").read_text()
+    assert text.startswith(f"# python -m imgcluster run {tmp_path / 'mine.yaml'}\n# images    12: from ")
+    run_it = command("run", tmp_path / "mine.yaml", "--quiet", "--set", "features.backbone=efficientnet_lite0")
+    assert run_it.returncode == 0, run_it.stderr
+    labels = pd.read_csv(tmp_path / "outputs/mine/submission.csv")["label"]
+    assert sorted(labels.unique()) == [1, 2, 3]
+    again = command("init", pictures, "--out", tmp_path / "mine.yaml")
+    assert (again.returncode, "overwrite it with --force" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("names", "ids", "pattern"),
+    [
+        (["a/1.png", "a/2.png"], ["1", "2"], "a/{id}.png"),
+        (["x.jpg", "y.jpg"], ["x.jpg", "y.jpg"], "{id}"),
+        (["img_7.png", "img_8.png"], ["img_7", "img_8"], "{id}.png"),
+        (["a/x.png", "a/y.png"], ["a/x.png", "a/y.png"], "{id}"),
+    ],
+)
+def test_init_finds_how_ids_become_files(tmp_path: Path, names: list[str], ids: list[str], pattern: str) -> None:
+    for name in names:
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(path, np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "ids.csv").write_text("name\n" + "\n".join(ids) + "\n")
+    start(tmp_path / "pictures", tmp_path / "ids.csv", tmp_path / "c.yaml")
+    config = yaml.safe_load((tmp_path / "c.yaml").read_text())
+    assert config["images"]["file"] == pattern
+    assert config["clusters"]["n_clusters"] == "auto"
+
+
+def test_init_tells_ids_without_files(tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "ids.csv").write_text("name\nnobody\n")
+    with pytest.raises(ConfigError, match=r"no image below .* is called 'nobody'$"):
+        start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    assert not (tmp_path / "c.yaml").exists()
