@@ -51,11 +51,20 @@ def validation_problems(
         end = 3 if len(loc) > 2 and isinstance(loc[2], int) else 2
         path = tuple(map(str, loc[:end]))
         if complaint["type"] == UNFIT:
-            found[path] = problem(path, lines, complaint["msg"])  # says more than what a union makes of it
+            path, words = _of_a_key(path, complaint["msg"], sections)
+            found[path] = problem(path, lines, words)  # says more than what a union makes of it
             continue
         words = _COMPLAINTS.get(complaint["type"], _wrong_value)
         found.setdefault(path, problem(path, lines, words(sections, data, loc[:end])))
     return list(found.values())
+
+
+def _of_a_key(path: KeyPath, words: str, sections: Sections) -> tuple[KeyPath, str]:
+    """Put what a section as a whole says of one of its keys, `key: words`, to that key."""
+    key, colon, rest = words.partition(": ")
+    if len(path) == 1 and colon and key in sections[path[0]].model_fields:
+        return (*path, key), rest
+    return path, words
 
 
 def _unknown_key(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:

@@ -20,6 +20,7 @@ from imgcluster.catalog import BACKBONES
 from imgcluster.config import SECTIONS, Config, config_from_dict, config_schema, load_config
 from imgcluster.config_docs import config_table
 from imgcluster.errors import ConfigError
+from imgcluster.methods import METHOD_NAMES
 from imgcluster.old_names import OLD_NAMES
 from imgcluster.recipes import RECIPE_NAMES
 
@@ -28,7 +29,10 @@ SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 KEYS = [f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields]
 SMALLEST = "images: {folder: pictures}\nclusters: {n_clusters: 3}\noutputs: {folder: out}\n"
 SECTION_KEYS = {name: ", ".join(section.model_fields) for name, section in SECTIONS.items()}
-STEP = "l2, standardize or {pca: a whole number >= 1 or a number between 0 and 1}"
+STEP = (
+    "l2, standardize or {pca, whiten: a whole number >= 1 or a number between 0 and 1} or {umap: a whole number >= 1}"
+)
+METHODS = ", ".join(METHOD_NAMES)
 
 
 @pytest.fixture(autouse=True)
@@ -93,9 +97,11 @@ def test_defaults() -> None:
         "clusters": {
             "method": "kmeans",
             "n_clusters": 3,
+            "parameters": {},
             "n_init": 10,
             "random_state": 42,
             "transform": [],
+            "order": None,
             "numbering": "raw",
         },
         "outputs": {
@@ -236,6 +242,11 @@ STEPS = (
     "rgb, bgr, bilinear, bicubic, {resize | squash | letterbox | center_crop: pixels}, "
     "{normalize: imagenet | inception | clip | backbone | {mean: [r, g, b], std: [r, g, b]}}"
 )
+K = "a whole number >= 1, auto (2..20), a range such as 2..40, or null"
+DEVICE = "auto, cpu, cuda, cuda:N, a list of these, or all (GPUs)"
+PARAMETERS = "a mapping of parameters of the method's estimator, such as {linkage: average, metric: cosine}"
+ORDER = "sequence or {smooth: a number > 0} or null"
+NUMBERING = "raw, size, first_appearance, match:RUN (a run folder) or truth:CSV"
 WRONG: list[tuple[str, Any, str]] = [
     ("images.folder", 7, f"found 7 (a number), {TEXT}; put it in quotes"),
     ("images.folder", "", f"found '', {TEXT}"),
@@ -314,8 +325,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("features.preprocess", [{"squash": 9}, "rgb", "bgr"], "rgb and bgr stand in it both"),
     ("features.views", "five", "found 'five', allowed: center, flip, five_crops, ten_crops"),
-    ("features.device", "gpu", "found 'gpu', allowed: auto, cpu, cuda or cuda:N"),
-    ("features.device", "cuda:0\n", "found 'cuda:0\\n', allowed: auto, cpu, cuda or cuda:N; did you mean 'cuda'?"),
+    ("features.device", "gpu", f"found 'gpu', allowed: {DEVICE}"),
+    ("features.device", "cuda:0\n", f"found 'cuda:0\\n', allowed: {DEVICE}; did you mean 'cuda'?"),
+    ("features.device", [], f"found [] (a list), allowed: {DEVICE}"),
     ("features.precision", 16, "found 16 (a number), allowed: auto, fp32, tf32, bf16, fp16, int8"),
     ("features.runtime", "onnx", "found 'onnx', allowed: auto, torch, torch_compile, openvino"),
     ("features.batch_size", 0, "found 0, allowed: auto or a whole number >= 1"),
@@ -328,18 +340,40 @@ WRONG: list[tuple[str, Any, str]] = [
         "(no pickle: it can run code; save it as npz) or null",
     ),
     ("features.store", None, f"found null (no value), {TEXT}"),
-    ("clusters.method", "k-means", "found 'k-means', allowed: kmeans; did you mean 'kmeans'?"),
-    ("clusters.n_clusters", "five", "found 'five' (text), allowed: a whole number >= 1"),
-    ("clusters.n_clusters", "5", "found '5' (text), allowed: a whole number >= 1"),
-    ("clusters.n_clusters", 5.0, "found 5.0, allowed: a whole number >= 1"),
-    ("clusters.n_clusters", float("nan"), "found nan, allowed: a whole number >= 1"),
+    ("clusters.method", "k-means", f"found 'k-means', allowed: {METHODS}; did you mean 'kmeans'?"),
+    (
+        "clusters.n_clusters",
+        "five",
+        f"found 'five' (text), allowed: {K}",
+    ),
+    (
+        "clusters.n_clusters",
+        "5",
+        f"found '5' (text), allowed: {K}",
+    ),
+    (
+        "clusters.n_clusters",
+        5.0,
+        f"found 5.0, allowed: {K}",
+    ),
+    (
+        "clusters.n_clusters",
+        float("nan"),
+        f"found nan, allowed: {K}",
+    ),
+    ("clusters.n_clusters", "5..3", "'5..3': a range goes from 2 or more up, such as 2..20"),
+    ("clusters.parameters", "ward", f"found 'ward', allowed: {PARAMETERS}"),
+    ("clusters.parameters", {"linkage": ["a"]}, f"found {{'linkage': ['a']}} (a mapping), allowed: {PARAMETERS}"),
+    ("clusters.order", "seqence", f"found 'seqence' (text), allowed: {ORDER}; did you mean 'sequence'?"),
+    ("clusters.order", {"smooth": 0}, f"found {{'smooth': 0}} (a mapping), allowed: {ORDER}"),
+    ("clusters.numbering", "match:", f"found 'match:', allowed: {NUMBERING}"),
     ("clusters.n_init", 0, "found 0, allowed: a whole number >= 1"),
     ("clusters.random_state", -1, "found -1, allowed: a whole number from 0 to 4294967295"),
     ("clusters.random_state", 2**32, "found 4294967296, allowed: a whole number from 0 to 4294967295"),
     ("clusters.random_state", True, "found true (a boolean), allowed: a whole number from 0 to 4294967295"),
     ("clusters.transform", "l2", f"found 'l2' (text), allowed: a list of {STEP}"),
     ("clusters.transform", None, f"found null (no value), allowed: a list of {STEP}"),
-    ("clusters.numbering", "Size", "found 'Size', allowed: raw, size, first_appearance; did you mean 'size'?"),
+    ("clusters.numbering", "Size", f"found 'Size', allowed: {NUMBERING}; did you mean 'size'?"),
     ("outputs.folder", 3.5, f"found 3.5 (a number), {TEXT}; put it in quotes"),
     *[
         (
@@ -426,14 +460,14 @@ def test_mapping_that_is_none() -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ("layer: fc6", "layer: of several backbones, {vgg16: LAYER, alexnet: LAYER} or null is needed"),
-        ("layer: {vgg19: fc6}", "layer: 'vgg19' is not among the backbones, vgg16, alexnet"),
-        ("weights: x.pth", "weights: a file fits one backbone; of several, imagenet or random is needed"),
+        ("layer: fc6", "layer (line 6): of several backbones, {vgg16: LAYER, alexnet: LAYER} or null is needed"),
+        ("layer: {vgg19: fc6}", "layer (line 6): 'vgg19' is not among the backbones, vgg16, alexnet"),
+        ("weights: x.pth", "weights (line 6): a file fits one backbone; of several, imagenet or random is needed"),
     ],
 )
 def test_what_several_backbones_cannot_share(keys: str, words: str) -> None:
     text = f"{SMALLEST}features:\n  backbone: [vgg16, alexnet]\n  {keys}\n"
-    assert refusal(text) == f"c.yaml: features (line 4): {words}"
+    assert refusal(text) == f"c.yaml: features.{words}"
 
 
 # --- problems together, with their places ---
@@ -458,7 +492,7 @@ features:
     assert refusal(text) == "\n  ".join(
         [
             "c.yaml: 6 problems",
-            "clusters.n_clusters (line 3): found 'five' (text), allowed: a whole number >= 1",
+            f"clusters.n_clusters (line 3): found 'five' (text), allowed: {K}",
             f"clusters.transform[1] (line 6): found 'pca' (text), allowed: {STEP}",
             f"features.layr (line 11): unknown key; did you mean 'layer'? (allowed: {SECTION_KEYS['features']})",
             "features.backbone (line 13): given before, in line 10",
@@ -470,12 +504,12 @@ features:
 
 def test_a_single_problem_is_one_line() -> None:
     text = SMALLEST.replace("3", "five")
-    words = "clusters.n_clusters (line 2): found 'five' (text), allowed: a whole number >= 1"
+    words = f"clusters.n_clusters (line 2): found 'five' (text), allowed: {K}"
     assert refusal(text) == f"c.yaml: {words}"
 
 
 def test_missing_key_stands_where_its_section_does() -> None:
-    words = "clusters.n_clusters (line 2): missing, allowed: a whole number >= 1"
+    words = "clusters.n_clusters (line 2): missing; kmeans needs a whole number >= 1, or auto"
     assert refusal(SMALLEST.replace("n_clusters: 3", "")) == f"c.yaml: {words}"
 
 
@@ -663,14 +697,14 @@ def test_the_last_override_wins_and_mends_what_the_file_has_wrong() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("clusters.n_clusters=five", "clusters.n_clusters (--set): found 'five' (text), allowed: a whole number >= 1"),
+        ("clusters.n_clusters=five", f"clusters.n_clusters (--set): found 'five' (text), allowed: {K}"),
         (
             "features.layr=fc7",
             f"features.layr (--set): unknown key; did you mean 'layer'? (allowed: {SECTION_KEYS['features']})",
         ),
         ("layer=fc7", f"layer (--set): unknown key; did you mean 'features.layer'? {TOP}"),
         ("feature.layer=fc7", f"feature (--set): unknown key; did you mean 'features'? {TOP}"),
-        ("clusters={}", "clusters.n_clusters (--set): missing, allowed: a whole number >= 1"),
+        ("clusters={}", "clusters.n_clusters (--set): missing; kmeans needs a whole number >= 1, or auto"),
         (
             "outputs=5",
             f"outputs (--set): found 5 (a number), allowed: a mapping with the keys {SECTION_KEYS['outputs']}",
@@ -789,7 +823,7 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
         data.setdefault(section, {})[name] = value
         if fits(data, config_schema(), config_schema()):
             passed.add(key)
-    assert passed <= beyond | {"features.device"}  # Python's `$` also stops before a last line break
+    assert passed <= beyond | {"features.device", "clusters.n_clusters"}  # `$` also stops before a line break; 5..3
 
 
 def test_schema_file_is_current() -> None:
