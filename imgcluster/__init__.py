@@ -14,7 +14,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from imgcluster.assignment import assign
     from imgcluster.clusters import cluster_features
+    from imgcluster.comparison import Grid, compare
     from imgcluster.config import (
         ClustersConfig,
         Config,
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
     from imgcluster.images import list_images
     from imgcluster.in_memory import extract
     from imgcluster.outputs.validation import validate_submission
-    from imgcluster.pipeline import check, run
+    from imgcluster.pipeline import check, run, sweep_clusters
     from imgcluster.reading import read_image
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
     from imgcluster.tables import Clusters, Features, ImageFile, Run
+    from imgcluster.trials import stability
 
 __version__ = "0.1.0"
 
@@ -48,14 +51,17 @@ __all__ = [
     "FeatureExtractor",
     "Features",
     "FeaturesConfig",
+    "Grid",
     "ImageFeatures",
     "ImageFile",
     "ImagesConfig",
     "ImgclusterError",
     "OutputsConfig",
     "Run",
+    "assign",
     "check",
     "cluster_features",
+    "compare",
     "config_from_dict",
     "export_features",
     "extract",
@@ -66,13 +72,17 @@ __all__ = [
     "read_image",
     "run",
     "score_labels",
+    "stability",
+    "sweep_clusters",
     "validate_submission",
     "write_sample",
 ]
 
 # Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
 _MODULES = {
+    "imgcluster.assignment": ("assign",),
     "imgcluster.clusters": ("cluster_features",),
+    "imgcluster.comparison": ("Grid", "compare"),
     "imgcluster.config": (
         "ClustersConfig",
         "Config",
@@ -91,11 +101,12 @@ _MODULES = {
     "imgcluster.images": ("list_images",),
     "imgcluster.in_memory": ("extract",),
     "imgcluster.outputs.validation": ("validate_submission",),
-    "imgcluster.pipeline": ("check", "run"),
+    "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.reading": ("read_image",),
     "imgcluster.samples": ("write_sample",),
     "imgcluster.scoring": ("score_labels",),
     "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),
+    "imgcluster.trials": ("stability",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

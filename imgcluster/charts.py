@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imgcluster.files import replacing
 
 if TYPE_CHECKING:
-    from imgcluster.sweep import Sweep
+    from imgcluster.sweeps import Sweep
 
 INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
 FORMATS = ("svg", "png")

@@ -94,7 +94,7 @@ def _range(text: str, option: str) -> range:
 
 def _compare(options: argparse.Namespace) -> None:
     config = load_options(options)
-    from imgcluster.compare import Grid, compare
+    from imgcluster.comparison import Grid, compare
     from imgcluster.yaml_files import parse_yaml
 
     grid = Grid(
@@ -127,8 +127,8 @@ def _numbers(text: str | None) -> list[int]:
 
 def _stability(options: argparse.Namespace) -> None:
     from imgcluster.outputs.write import csv_text
-    from imgcluster.stability import stability
     from imgcluster.summary import stability_lines
+    from imgcluster.trials import stability
 
     found = stability(options.run, trials=options.trials, show=not options.quiet)
     out = Path(options.out or Path(options.run) / "stability.csv")
@@ -137,7 +137,7 @@ def _stability(options: argparse.Namespace) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
-    from imgcluster.start import start
+    from imgcluster.first_config import start
 
     folder = Path(options.folder)
     out = Path(options.out or f"{folder.resolve().name}.yaml")
@@ -145,7 +145,7 @@ def _init(options: argparse.Namespace) -> None:
 
 
 def _assign(options: argparse.Namespace) -> None:
-    from imgcluster.assign import assign
+    from imgcluster.assignment import assign
     from imgcluster.outputs.write import csv_text
     from imgcluster.summary import summarize_assigned
 

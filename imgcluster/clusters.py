@@ -11,7 +11,7 @@ from imgcluster.errors import ClusteringError
 from imgcluster.estimators import NOISE
 from imgcluster.grouping import Groups, group, method_of
 from imgcluster.numbering import number_clusters
-from imgcluster.sweep import AUTO, sweep
+from imgcluster.sweeps import AUTO, sweep
 from imgcluster.tables import Clusters, Features
 from imgcluster.transforms import Points, fit_steps
 

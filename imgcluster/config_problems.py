@@ -51,8 +51,8 @@ def validation_problems(
         end = 3 if len(loc) > 2 and isinstance(loc[2], int) else 2
         path = tuple(map(str, loc[:end]))
         if complaint["type"] == UNFIT:
-            path, words = _of_a_key(path, complaint["msg"], sections)
-            found[path] = problem(path, lines, words)  # says more than what a union makes of it
+            path, said = _of_a_key(path, complaint["msg"], sections)
+            found[path] = problem(path, lines, said)  # says more than what a union makes of it
             continue
         words = _COMPLAINTS.get(complaint["type"], _wrong_value)
         found.setdefault(path, problem(path, lines, words(sections, data, loc[:end])))

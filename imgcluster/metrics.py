@@ -146,6 +146,35 @@ def internal_scores(points: np.ndarray, labels: np.ndarray, *, seed: int = 42) -
     )
 
 
+def silhouette_of(distances: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean silhouette, from -1 to 1, of points of which all distances, (m, m), are known.
+
+    Noise, label -1, is left out; not a number where fewer than two clusters are left. As scikit-learn's
+    silhouette_score, but for one set of distances and any number of labels.
+    """
+    kept = labels >= 0
+    numbers, own = np.unique(labels[kept], return_inverse=True)
+    if len(numbers) < 2:
+        return np.nan
+    members = np.eye(len(numbers), dtype=np.float32)[own]
+    counts = members.sum(axis=0)
+    sums = distances[np.ix_(kept, kept)] @ members
+    rows = np.arange(len(own))
+    inside = sums[rows, own] / np.maximum(counts[own] - 1, 1)
+    means = sums / counts
+    means[rows, own] = np.inf
+    outside = means.min(axis=1)
+    values = (outside - inside) / np.maximum(np.maximum(inside, outside), np.finfo(np.float32).tiny)
+    return float(np.where(counts[own] > 1, values, 0).mean())
+
+
+def ranks_of(scores: np.ndarray) -> np.ndarray:
+    """Return the place of each score, (n,) float64, the highest first; equal ones share theirs, not a number is last."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(-np.nan_to_num(scores, nan=-np.inf), method="average"))
+
+
 def sureness(distance: np.ndarray, runner_up_distance: np.ndarray) -> np.ndarray:
     """Return how sure each image's cluster is, (n,) float64: (d2 - d1) / d2 of its two distances, (n,) each.
 

@@ -22,7 +22,7 @@ from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
-from imgcluster.sweep import AUTO, Sweep, sweep
+from imgcluster.sweeps import AUTO, Sweep, sweep
 from imgcluster.tables import Features, ImageFile, Run, Template
 from imgcluster.transforms import fit_steps
 from imgcluster.weights import find_weights

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgcluster.assign import Assigned
+from imgcluster.assignment import Assigned
 from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
-from imgcluster.stability import Stability
-from imgcluster.sweep import Sweep
+from imgcluster.sweeps import Sweep
 from imgcluster.tables import Features, Origin, Run
+from imgcluster.trials import Stability
 
 BAR = 30
 NAMED = 3

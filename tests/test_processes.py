@@ -92,9 +92,7 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_one_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(processes, "_start", start_and_kill)
-        with pytest.raises(
-            ImgclusterError, match=r"^the process on cpu was killed by SIGKILL; what was done "
-        ):
+        with pytest.raises(ImgclusterError, match=r"^the process on cpu was killed by SIGKILL; what was done "):
             extracted(pictures, tmp_path / "s")
     assert not list((tmp_path / "s").glob(".part-*"))
     assert len(extracted(pictures, tmp_path / "s").images) == 11

@@ -14,13 +14,14 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from imgcluster import load_config, run
 from imgcluster.charts import draw_sweep
 from imgcluster.clusters import cluster_features
-from imgcluster.compare import Grid, compare
+from imgcluster.comparison import Grid, compare
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError
-from imgcluster.stability import stability
-from imgcluster.start import start
-from imgcluster.sweep import elbow_of, silhouette_of, sweep
+from imgcluster.first_config import start
+from imgcluster.metrics import silhouette_of
+from imgcluster.sweeps import elbow_of, sweep
 from imgcluster.transforms import Points
+from imgcluster.trials import stability
 
 from .conftest import Command, write_picture, write_template
 
@@ -83,7 +84,9 @@ def test_the_same_points_give_the_same_sweep() -> None:
 
 
 def test_too_few_images_for_any_number() -> None:
-    with pytest.raises(ClusteringError, match=r"^clusters.n_clusters: no number of clusters from 5 to 9 suits 5 images$"):
+    with pytest.raises(
+        ClusteringError, match=r"^clusters.n_clusters: no number of clusters from 5 to 9 suits 5 images$"
+    ):
         cluster_features(np.eye(5, dtype=np.float32), ClustersConfig(n_clusters="5..9"), show=False)
     found = cluster_features(np.eye(4, dtype=np.float32), ClustersConfig(n_clusters="auto"), show=False)
     assert len(found.sizes) in (2, 3)
@@ -229,9 +232,7 @@ def test_assign_says_what_it_cannot(
     assert not (tmp_path / "new.csv").exists()
 
 
-def test_assign_refuses_features_of_other_numerics(
-    command: Command, config_file: Path, tmp_path: Path
-) -> None:
+def test_assign_refuses_features_of_other_numerics(command: Command, config_file: Path, tmp_path: Path) -> None:
     assert command("run", config_file, "--quiet").returncode == 0
     record = (tmp_path / "out/run.json").read_text()
     (tmp_path / "out/run.json").write_text(record.replace('"runtime": "auto"', '"runtime": "torch"'))

@@ -18,6 +18,7 @@ FEW = {False: 2000, True: 100}  # by --quick
 TIMES = 10
 SIDE, QUALITY = 512, 90
 
+# The peak is not ru_maxrss, which begins with that of the process that started this one.
 EXTRACT = r"""
 import json, re, sys, time
 from pathlib import Path
@@ -31,7 +32,7 @@ config = config_from_dict({
 start = time.perf_counter()
 count = len(fill_store(config, show=False).images)
 seconds = (time.perf_counter() - start) / count
-peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)  # not ru_maxrss: it has the parent's
+peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)
 print(json.dumps({"seconds": seconds, "peak": int(peak) / 1024}))
 """
 

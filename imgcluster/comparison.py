@@ -19,9 +19,9 @@ from imgcluster.errors import ConfigError
 from imgcluster.files import write_whole
 from imgcluster.images import list_images
 from imgcluster.methods import METHODS
+from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.outputs.write import csv_text
 from imgcluster.pipeline import extract_listed
-from imgcluster.sweep import silhouette_of
 from imgcluster.tables import ImageFile
 from imgcluster.template import labels_by_id, read_labels
 from imgcluster.transforms import fit_transform
@@ -187,13 +187,8 @@ def _by_agreement(candidates: list[Candidate]) -> list[Candidate]:
         replace(each, scores={**each.scores, "agreement": float(share)})
         for each, share in zip(candidates, agreement, strict=True)
     ]
-    ranks = sum(_ranks([each.scores[name] for each in scored]) for name in ("silhouette", "agreement"))
+    ranks = sum(ranks_of(np.array([each.scores[name] for each in scored])) for name in ("silhouette", "agreement"))
     return [scored[place] for place in np.argsort(ranks, kind="stable")]
-
-
-def _ranks(scores: Sequence[float]) -> np.ndarray:
-    values = -np.nan_to_num(np.array(scores), nan=-np.inf)
-    return np.argsort(np.argsort(values, kind="stable"), kind="stable")
 
 
 def _changed(config: Config, section: str, keys: dict[str, Any]) -> Config:

@@ -12,6 +12,7 @@ import numpy as np
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import group
+from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.progress import track
 from imgcluster.transforms import Points
 
@@ -149,28 +150,6 @@ def sweep(points: Points, config: ClustersConfig, ks: Sequence[int], *, show: bo
     return Sweep(rows, chosen, elbow_of(rows), reason)
 
 
-def silhouette_of(distances: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean silhouette, from -1 to 1, of points of which all distances, (m, m), are known.
-
-    Noise, label -1, is left out; not a number where fewer than two clusters are left. As scikit-learn's
-    silhouette_score, but for one set of distances and any number of labels.
-    """
-    kept = labels >= 0
-    numbers, own = np.unique(labels[kept], return_inverse=True)
-    if len(numbers) < 2:
-        return np.nan
-    members = np.eye(len(numbers), dtype=np.float32)[own]
-    counts = members.sum(axis=0)
-    sums = distances[np.ix_(kept, kept)] @ members
-    rows = np.arange(len(own))
-    inside = sums[rows, own] / np.maximum(counts[own] - 1, 1)
-    means = sums / counts
-    means[rows, own] = np.inf
-    outside = means.min(axis=1)
-    values = (outside - inside) / np.maximum(np.maximum(inside, outside), np.finfo(np.float32).tiny)
-    return float(np.where(counts[own] > 1, values, 0).mean())
-
-
 def elbow_of(rows: Sequence[Measures]) -> int:
     """Return the number at which the inertia bends most: farthest below the line from its first to its last value.
 
@@ -201,16 +180,11 @@ def choose(rows: Sequence[Measures]) -> tuple[int, str]:
 
     Each puts the numbers in an order; the number of the best mean rank is chosen, the smaller one of two.
     """
-    ranks = np.mean([_ranks(np.array([getattr(row, name) for row in rows])) for name in CRITERIA], axis=0)
+    ranks = np.mean([ranks_of(np.array([getattr(row, name) for row in rows])) for name in CRITERIA], axis=0)
     best = rows[int(ranks.argmin())]
-    first = {name: rows[int(_ranks(np.array([getattr(row, name) for row in rows])).argmin())].k for name in CRITERIA}
+    first = {name: rows[int(ranks_of(np.array([getattr(row, name) for row in rows])).argmin())].k for name in CRITERIA}
     votes = ", ".join(f"{name} is best at {k}" for name, k in first.items())
     return best.k, f"{best.k} clusters have the best mean rank: {votes}"
 
 
 CRITERIA = ("silhouette", "stability")
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Number values from 0, the highest first; what is not a number comes last."""
-    return np.argsort(np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable"), kind="stable")
