@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
 from imgcluster.metrics import NOISE, Agreement, agreement
 from imgcluster.outputs.write import CLUSTERS, csv_text
-from imgcluster.template import has_column, read_labels
+from imgcluster.template import has_column, labels_by_id, read_labels
 
 NAMED = 3
 WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")  # 007 is a text of its own
@@ -64,6 +64,7 @@ def score_labels(
 
     The ids are in the first column, or in `id_column` where a file has it; the labels in the only other one, in
     `cluster` or `label`, or in `label_column` where a file has it. Ids that only one file has are left out and named.
+    Where no id is in both, those of `labels` are taken for paths, and matched by the files' names without endings.
     With `out`, a folder, scores.json and the confusion matrix as confusion.csv, .png and .svg are written there.
     Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, an empty label,
     no id in both; OutputError where `out` cannot be written.
@@ -73,16 +74,17 @@ def score_labels(
     given, true = (
         read_labels(path, name, id_column=ids[name], label_column=columns[name]) for name, path in files.items()
     )
-    both = [id for id in true if id in given]
-    if not both:
+    known = labels_by_id(true, list(given))
+    if not known:
         raise ConfigError(
             f"{str(files['labels'])!r} and {str(files['truth'])!r} have no id in common "
             f"({next(iter(given), 'nothing')!r} there, {next(iter(true))!r} here)"
         )
-    found = agreement(_sortable([given[id] for id in both]), _sortable([true[id] for id in both]))
-    noise = sum(given[id] == str(NOISE) for id in both)
-    missing, extra = [id for id in true if id not in given], [id for id in given if id not in true]
-    scores = Scores({name: found.scores[name] for name in TITLES}, len(both), noise, missing, extra, found)
+    found = agreement(_sortable([given[id] for id in known]), _sortable(list(known.values())))
+    noise = sum(given[id] == str(NOISE) for id in known)
+    called = {id if id in true else PurePath(id).stem for id in known}
+    missing, extra = [id for id in true if id not in called], [id for id in given if id not in known]
+    scores = Scores({name: found.scores[name] for name in TITLES}, len(known), noise, missing, extra, found)
     if out is not None:
         _write(scores, Path(out))
     return scores

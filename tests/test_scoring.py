@@ -46,6 +46,12 @@ def test_rows_are_matched_by_id_and_zeros_count(tmp_path: Path, truth: Path) -> 
     assert (found.scores["accuracy"], found.images, found.missing, found.extra) == (0.75, 4, [], [])
 
 
+@pytest.mark.parametrize(("cluster", "status"), [("2", "failed"), ("", "ok")])
+def test_what_failed_has_no_label(tmp_path: Path, truth: Path, cluster: str, status: str) -> None:
+    table = f"id,cluster,status\n9,1,ok\n8,1,ok\n007,2,ok\n7,{cluster},{status}\n"
+    assert score_labels(written(tmp_path / "clusters.csv", table), truth).missing == ["7"]
+
+
 @pytest.mark.parametrize("name", ["run", "run/clusters.csv"])
 def test_a_run_folder_or_its_table(tmp_path: Path, truth: Path, name: str) -> None:
     written(tmp_path / "run" / "clusters.csv", CLUSTERS)
@@ -61,6 +67,14 @@ def test_a_real_run_is_scored(tmp_path: Path, config_file: Path, capsys: pytest.
     for labels in (tmp_path / "out", tmp_path / "out" / "submission.csv"):
         assert main(["score", str(labels), str(truth), "--json"]) == 0
         assert set(json.loads(capsys.readouterr().out)["scores"].values()) == {1.0}
+
+
+def test_ids_that_are_paths_are_matched_by_name(tmp_path: Path, truth: Path) -> None:
+    rows = "a/007.jpg,0\na/8.jpg,1\nb/8.png,1\nb/9.png,1\nc/x.jpg,1\n"
+    found = score_labels(written(tmp_path / "l.csv", f"id,label\n{rows}"), truth)
+    assert (found.images, found.scores["accuracy"]) == (2, 1)
+    assert found.missing == ["7", "8"]  # which of the two is 8?
+    assert found.extra == ["a/8.jpg", "b/8.png", "c/x.jpg"]
 
 
 def test_what_only_one_file_has_is_left_out_loudly(tmp_path: Path, truth: Path) -> None:
@@ -90,6 +104,7 @@ def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
         ("id,label\n7,0\n8,\n", "labels.csv row 2: the label of '8', in column 'label', is empty"),
         ("id,a,b\n7,0,1\n", r"labels: .*labels.csv': which column has the labels\? \(its columns: 'id', 'a', 'b'\)"),
         ("id,label,cluster\n7,0,1\n", "which column has the labels"),
+        ("id,label,label\n7,0,1\n", "which column has the labels"),
         ("id\n7\n", "which column has the labels"),
         ("id;label\n7;0\n", "^labels: .*labels.csv' separates its columns by semicolons"),
         ("id,label\n", "^labels: .*labels.csv' has a header and no rows"),
@@ -134,6 +149,7 @@ def test_whole_numbers_are_in_their_order(tmp_path: Path) -> None:
     assert score_labels(labels, zeros).agreement.classes.tolist() == ["01", "1"]
 
 
+@pytest.mark.filterwarnings("error")
 def test_files_and_pictures(tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth.write_text('id,c\n1,"$\\frac{$"\n2,"a,b"\n3,"猫"\n4,"$\\frac{$"\n', encoding="utf-8")
     labels = written(tmp_path / "l.csv", "id,label\n1,2\n2,0\n3,1\n4,2\n")

@@ -9,7 +9,8 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, SubmissionError
-from imgcluster.outputs.validation import validate_submission
+from imgcluster.outputs.validation import Expected, check_submission, validate_submission
+from imgcluster.template import read_template
 
 TEMPLATE = "id,label\n01,0\n02,0\n03,0\n"
 
@@ -142,6 +143,13 @@ WIDE = "id,a,b,c\n01,0,0,0\n02,0,0,0\n"
 )
 def test_layouts(tmp_path: Path, layout: str | None, row: str, expected: list[str]) -> None:
     assert problems(tmp_path, f"id,a,b,c\n01,{row}\n02,0,0,1\n", WIDE, layout) == expected
+
+
+def test_labels_of_clusters_that_there_are_not(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("id,label\n01,0\n02,7\n")
+    expected = Expected(["01", "02"], ["id", "label"], [1], "labels", allowed=frozenset("012"))
+    with pytest.raises(SubmissionError, match=r"row 2, column 'label': '7' is no label of a cluster"):
+        check_submission(read_template(tmp_path / "s.csv", None), expected)
 
 
 def test_a_file_of_many_problems_is_cut(tmp_path: Path) -> None:
