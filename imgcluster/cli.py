@@ -21,7 +21,7 @@ from imgcluster.cli_scores import add_score_commands
 from imgcluster.errors import ConfigError, ImgclusterError
 
 if TYPE_CHECKING:
-    from imgcluster.config import FeaturesConfig
+    from imgcluster.config import Config, FeaturesConfig
 
 OK, USER_ERROR, INTERRUPTED = 0, 1, 130
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -107,8 +107,13 @@ def _check(options: argparse.Namespace) -> None:
     source = config.features.file or _asked_of(config.features)
     print(
         f"{options.config}: {len(images):,} images, {source}"
-        f", {config.clusters.n_clusters} clusters, into {config.outputs.folder}: nothing wrong"
+        f", {_clusters_asked(config)}, into {config.outputs.folder}: nothing wrong"
     )
+
+
+def _clusters_asked(config: Config) -> str:
+    asked = config.clusters.n_clusters
+    return f"clusters by {config.clusters.method}" if asked is None else f"{asked} clusters"
 
 
 def _asked_of(features: FeaturesConfig) -> str:

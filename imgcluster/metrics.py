@@ -169,7 +169,7 @@ def silhouette_of(distances: np.ndarray, labels: np.ndarray) -> float:
 
 
 def ranks_of(scores: np.ndarray) -> np.ndarray:
-    """Return the place of each score, (n,) float64, the highest first; equal ones share theirs, not a number is last."""
+    """Return the place of each score, (n,) float64, the highest first; equal ones share theirs, NaN comes last."""
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(-np.nan_to_num(scores, nan=-np.inf), method="average"))
