@@ -138,6 +138,14 @@ def test_the_ids_need_not_come_first(tmp_path: Path) -> None:
     assert rows(a_run(template, layout="one_hot"))[:2] == [["a", "name", "b", "c"], ["1", "01", "0", "0"]]
 
 
+def test_numbers_with_gaps_are_not_put_in_order(tmp_path: Path) -> None:
+    template = a_template(tmp_path, "ImageID,a,b,c", "0", "0", "0")
+    by_truth = {"clusters": {"numbering": "truth:t.csv"}, "layout": "one_hot"}
+    assert rows(a_run(template, labels=[1, 3, 2, 3], **by_truth))[1:3] == [["01", "1", "0", "0"], ["02", "0", "0", "1"]]
+    with pytest.raises(ConfigError, match=r"of the 3 clusters, '0', '2', '3'; '.*' has 'a', 'b', 'c'"):
+        make_submission(a_run(template, labels=[0, 3, 2, 3], **by_truth))
+
+
 @pytest.mark.parametrize(("header", "cells"), [("ImageID", ()), ("ImageID,label", ("0",))])
 def test_columns_take_the_place_of_the_label(tmp_path: Path, header: str, cells: tuple[str, ...]) -> None:
     template = a_template(tmp_path, header, *cells)
@@ -205,8 +213,9 @@ def test_without_any_cluster_all_are_in_the_first() -> None:
     run = a_run(labels=[-1] * 4)
     nothing = np.zeros(0, np.int64)
     clusters = Clusters(run.clusters.labels, run.clusters.distance, np.full(4, -1), np.full(4, np.inf), nothing)
-    for layout, header in (("labels", "label"), ("one_hot", "0")):
-        found = Run(a_config(layout=layout), run.images, None, run.features, clusters)
+    by_truth = {"numbering": "truth:t.csv"}
+    for layout, header, sections in (("labels", "label", {}), ("one_hot", "0", {}), ("one_hot", "0", by_truth)):
+        found = Run(a_config(layout=layout, clusters=sections), run.images, None, run.features, clusters)
         assert rows(found) == [["id", header], *[[id, "0" if layout == "labels" else "1"] for id in IDS]]
     assert "cluster" not in summarize_run(Run(a_config(), run.images, None, run.features, clusters)).splitlines()[2]
     # Noise without a nearest cluster is put into the largest.

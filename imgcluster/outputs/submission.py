@@ -72,7 +72,7 @@ def columns_of(run: Run) -> dict[int, str]:
     """
     clusters, outputs = run.clusters, run.config.outputs
     numbers = range(_count(clusters))
-    used = numbers if run.config.clusters.numbering in COUNTED else np.flatnonzero(clusters.sizes).tolist()
+    used = numbers if run.config.clusters.numbering in COUNTED else np.flatnonzero(clusters.sizes).tolist() or [0]
     return _columns(run.template, outputs, used, outputs.names or clusters.names)
 
 
@@ -120,9 +120,11 @@ def _columns(
             raise ConfigError(f"outputs.layout: {outputs.layout}: two columns would be called {twins[0]!r}")
     if sorted(others) == sorted(wanted.values()) or others in ([], [outputs.label_column]):
         return wanted
-    if len(others) == len(wanted) and not names:
+    # A number left out, of a known label without a cluster, would move all that follow into another label's column.
+    gaps = len(wanted) != max(wanted) - min(wanted) + 1
+    if len(others) == len(wanted) and not names and not gaps:
         return dict(zip(wanted, others, strict=True))
-    what = f"{len(wanted)} clusters" + (f", {', '.join(map(repr, wanted.values()))}" if names else "")
+    what = f"{len(wanted)} clusters" + (f", {', '.join(map(repr, wanted.values()))}" if names or gaps else "")
     raise ConfigError(
         f"outputs.layout: {outputs.layout} needs a column for each of the {what}; "
         f"{str(template.path) if template else ''!r} has {', '.join(map(repr, others))}"
