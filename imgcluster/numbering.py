@@ -44,7 +44,10 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     rows = [(label, numbers_here[id]) for label, id in clustered if id in numbers_here]
     if not rows:
         raise ConfigError(f"clusters.numbering: {path!r} has none of these images")
-    return Numbers(_all_numbered(matched(rows, k), set(numbers_of.values())), names)
+    numbers = matched(rows, k)
+    # The number of a cluster that is gone stays free; a label that no cluster matches is as good as any for one left.
+    taken = set(numbers_of.values()) if kind == MATCH else set(numbers.tolist())
+    return Numbers(_all_numbered(numbers, taken), names)
 
 
 def _labels_of_run(folder: Path) -> dict[str, str]:
@@ -80,10 +83,9 @@ def matched(rows: Sequence[tuple[int, int]], k: int) -> np.ndarray:
 
 
 def _all_numbered(numbers: np.ndarray, taken: set[int]) -> np.ndarray:
+    """Give clusters without a number the smallest ones that are not taken."""
     free = (number for number in range(len(taken) + len(numbers)) if number not in taken)
-    for ours in np.flatnonzero(numbers < 0):
-        numbers[ours] = next(free)
-    return numbers
+    return np.array([number if number >= 0 else next(free) for number in numbers.tolist()], np.int64)
 
 
 def _by_size(labels: np.ndarray, k: int) -> np.ndarray:

@@ -72,6 +72,12 @@ def test_some_known_labels_fix_the_numbers(tmp_path: Path, words: tuple[str, ...
     assert [int(found.numbers[label]) for label in LABELS] == wanted
 
 
+def test_a_known_label_that_no_cluster_matches_is_taken_by_one_that_is_left(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na,2\nb,2\nc,0\nd,1\n")
+    assert numbered(LABELS, f"truth:{truth}") == [2, 2, 0, 0, 0, 1]
+
+
 def test_clusters_keep_their_numbers_when_images_are_added(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     centres = random.normal(0, 9, (5, 12))
