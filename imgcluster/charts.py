@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
 FORMATS = ("svg", "png")
 PANELS = {
+    "modularity": "modularity of the neighbours (higher)",
     "silhouette": "silhouette (higher)",
     "stability": "stability (higher)",
     "gap": "gap statistic (higher)",
-    "calinski_harabasz": "Calinski-Harabasz (higher)",
     "davies_bouldin": "Davies-Bouldin (lower)",
     "inertia": "inertia (where it bends)",
 }

@@ -11,7 +11,7 @@ from imgcluster.errors import ClusteringError
 from imgcluster.estimators import NOISE
 from imgcluster.grouping import Groups, group, method_of
 from imgcluster.numbering import number_clusters
-from imgcluster.sweeps import AUTO, sweep
+from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import Clusters, Features
 from imgcluster.transforms import Points, fit_steps
 
@@ -33,7 +33,7 @@ def cluster_features(
     vectors = features.vectors if isinstance(features, Features) else features
     check_enough(len(vectors), config.n_clusters)
     _check_finite(vectors)
-    points, state = fit_steps(vectors, config.transform, config.random_state)
+    points, state = fit_steps(vectors, config.steps(*vectors.shape), config.random_state)
     config, chosen = _with_k(points, config, show)
     found = group(points, config, show=show)
     k = len(found.centroids)
@@ -99,8 +99,8 @@ def _with_k(points: Points, config: ClustersConfig, show: bool) -> tuple[Cluster
     if not isinstance(config.n_clusters, str):
         return config, []
     ks = AUTO if config.n_clusters == "auto" else parse_range(config.n_clusters)
-    found = sweep(points, config, ks, show=show)
-    return config.model_copy(update={"n_clusters": found.chosen}), [found.reason]
+    chosen, reason = choose_k(points, config, ks, show=show)
+    return config.model_copy(update={"n_clusters": chosen}), [reason]
 
 
 def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:

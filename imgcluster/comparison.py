@@ -18,7 +18,7 @@ from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.files import write_whole
 from imgcluster.images import list_images
-from imgcluster.methods import METHODS
+from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.outputs.write import csv_text
 from imgcluster.pipeline import extract_listed
@@ -142,7 +142,8 @@ def _clustered(images: list[ImageFile], config: Config, grid: Grid, show: bool) 
         for method, k in _methods(config, grid):
             keys = {"method": method, "n_clusters": k, "transform": list(steps)}
             changed = _changed(config, "clusters", keys)
-            plain = changed.clusters.model_copy(update={"transform": ()})  # done already
+            done = {"transform": (), "method": DIFFUSION if method == AUTO and steps else method}  # the transform is
+            plain = changed.clusters.model_copy(update=done)
             found = cluster_features(replace(features, vectors=vectors), plain, show=False)
             labels = dict(zip(features.ids, found.labels.tolist(), strict=True))
             yield Candidate(changed, labels, {"silhouette": silhouette_of(distances, found.labels[rows])})

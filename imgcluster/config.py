@@ -36,7 +36,7 @@ from imgcluster.config_types import (
     unfit,
 )
 from imgcluster.errors import ConfigError
-from imgcluster.methods import METHODS
+from imgcluster.methods import AUTO, AUTO_COMPONENTS, METHODS
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
 
@@ -109,9 +109,10 @@ class FeaturesConfig(_Section):
         "picture out of shape; letterbox: the whole picture with borders",
         examples=["stage", [{"resize": 256}, {"center_crop": 224}, "rgb", {"normalize": "imagenet"}]],
     )
-    views: Literal["center", "flip", "five_crops", "ten_crops"] = Field(
+    views: Literal["center", "flip", "whole", "five_crops", "ten_crops"] = Field(
         default="center",
-        description="what is seen of each picture, the features averaged; flip: it and its mirror image; ten_crops: "
+        description="what is seen of each picture, the features averaged; flip: it and its mirror image; "
+        "whole: the middle, and the whole picture squashed; ten_crops: "
         "corners and middle, and their mirror images",
     )
     device: Device = Field(
@@ -163,7 +164,10 @@ class FeaturesConfig(_Section):
 class ClustersConfig(_Section):
     """How vectors become clusters."""
 
-    method: MethodName = Field(default="kmeans", description="the clustering algorithm")
+    method: MethodName = Field(
+        default="auto",
+        description="the clustering algorithm; auto: diffusion, after a transform of its own where none is given",
+    )
     n_clusters: KRange = Field(
         default=None,
         description="number of clusters; auto or a range: the best of these, with the reason; null: for methods that "
@@ -206,6 +210,13 @@ class ClustersConfig(_Section):
         if not finds_its_own and self.n_clusters is None:
             raise unfit(f"n_clusters: missing; {self.order or self.method} needs a whole number >= 1, or auto")
         return self
+
+    def steps(self, images: int, dim: int) -> tuple[Any, ...]:
+        """Return the transform of so many vectors of a length: the one given, or that of `method: auto`."""
+        if self.transform or self.method != AUTO or self.order == "sequence":
+            return self.transform
+        most = min(AUTO_COMPONENTS, images, dim)
+        return ("sqrt", "l2", {"pca": most}, "l2")
 
     @property
     def k(self) -> int:

@@ -211,7 +211,14 @@ def _tree(estimator: Any) -> Rule:
     return {"nodes": np.array(centres) + mean, "children": np.array(children), "labels": np.array(labels)}
 
 
+def _points(estimator: Any) -> Rule:
+    """Each point of the run stands for itself: new ones go with the nearest."""
+    return {"centres": np.asarray(estimator.points_, np.float32), "labels": estimator.labels_}
+
+
 RULES: dict[str, Callable[[Any], Rule]] = {
+    "auto": _points,
+    "diffusion": _points,
     "kmeans": _centres,
     "minibatch_kmeans": _centres,
     "bisecting_kmeans": _tree,

@@ -135,11 +135,10 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
     lines += [
         "features:",
         "  backbone: vgg16  # `imgcluster models` lists the others; efficientnet_lite0 is the quick one",
-        "  preprocess: backbone  # as its weights were trained; squash, letterbox: the whole picture",
+        "  views: whole  # the middle and the whole picture; center is twice as quick",
         "clusters:",
-        "  method: kmeans",
+        "  method: auto  # the best over many kinds of images; kmeans, hdbscan, ...: others",
         f"  n_clusters: {found.n_clusters}  # a number; auto: chosen, and the summary says why",
-        "  transform: []  # such as [l2, {pca: 64}]",
         "  numbering: size  # 0 is the largest",
         "outputs:",
         f"  folder: {_text(Path('outputs') / out.stem)}",

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Method:
-    """An estimator of scikit-learn, and what has to be known of it.
+    """An estimator, of scikit-learn or as these are, and what has to be known of it.
 
     k: its parameter that takes the number of clusters; None: it finds a number of its own.
     parameters: where our defaults are not scikit-learn's. pair_bytes: what it holds of each pair of images; 0: its
@@ -22,7 +22,12 @@ class Method:
     pair_bytes: int = 0
 
 
+_DIFFUSION = Method("imgcluster.diffusion.DiffusionClustering")
+AUTO, AUTO_COMPONENTS, DIFFUSION = "auto", 128, "diffusion"
+
 METHODS = {
+    AUTO: _DIFFUSION,  # and a transform of its own, where the config has none
+    DIFFUSION: _DIFFUSION,
     "kmeans": Method("sklearn.cluster.KMeans"),
     "minibatch_kmeans": Method("sklearn.cluster.MiniBatchKMeans"),
     "bisecting_kmeans": Method("sklearn.cluster.BisectingKMeans"),

@@ -64,7 +64,9 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
         raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
     images, _ = list_images(config.images)
     features = extract_listed(images, config, show)
-    points, _ = fit_steps(features.vectors, config.clusters.transform, config.clusters.random_state)
+    points, _ = fit_steps(
+        features.vectors, config.clusters.steps(*features.vectors.shape), config.clusters.random_state
+    )
     return sweep(points, config.clusters, ks, show=show)
 
 

@@ -19,10 +19,12 @@ MIDDLE = (0.5, 0.5)
 CROPS = {
     "center": (MIDDLE,),
     "flip": (MIDDLE,),
+    "whole": (MIDDLE,),
     "five_crops": ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), MIDDLE),
     "ten_crops": ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), MIDDLE),
 }
 MIRRORED = ("flip", "ten_crops")
+WHOLE = "whole"
 
 
 def find_recipe(preprocess: str | tuple[Any, ...], backbone: Backbone, views: str = "center") -> Recipe:
@@ -42,6 +44,9 @@ def prepare(image: np.ndarray, recipe: Recipe, out: np.ndarray) -> None:
         view[:] = crop[..., ::-1] if recipe.channels == "bgr" else crop
     if recipe.views in MIRRORED:
         out[len(crops) :] = out[: len(crops), :, ::-1]
+    if recipe.views == WHOLE:
+        whole = _squash(image, recipe.side, recipe)
+        out[-1] = whole[..., ::-1] if recipe.channels == "bgr" else whole
 
 
 def _crops(image: np.ndarray, recipe: Recipe, places: tuple[tuple[float, float], ...]) -> Iterator[np.ndarray]:

@@ -64,8 +64,8 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 # Of the last center_crop: the middle; it and its mirror image; the corners and the middle; these and their mirrors
 # (Krizhevsky, Sutskever & Hinton 2012, "ImageNet Classification with Deep CNNs", section 4.1).
-VIEWS = {"center": 1, "flip": 2, "five_crops": 5, "ten_crops": 10}
-CROPPED_VIEWS = ("five_crops", "ten_crops")
+VIEWS = {"center": 1, "flip": 2, "whole": 2, "five_crops": 5, "ten_crops": 10}
+CROPPED_VIEWS = ("whole", "five_crops", "ten_crops")
 
 # The mean and std of values from 0 to 1, by the names under which networks are published.
 NORMALIZATIONS: dict[str, tuple[Three, Three]] = {

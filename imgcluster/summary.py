@@ -59,10 +59,10 @@ def summarize_assigned(found: Assigned) -> list[str]:
 
 def sweep_lines(found: Sweep) -> list[str]:
     """Return a table of a sweep's measures, and the number proposed."""
-    lines = ["   K  silhouette  stability      gap  Davies-B.  Calinski-H.      inertia"]
+    lines = ["   K  modularity  silhouette  stability      gap  Davies-B.  Calinski-H.      inertia"]
     lines += [
-        f"{row.k:>4} {row.silhouette:>11.3f} {row.stability:>10.3f} {row.gap:>8.3f} {row.davies_bouldin:>10.3f} "
-        f"{row.calinski_harabasz:>12.1f} {row.inertia:>12.5g}{'  <' if row.k == found.chosen else ''}"
+        f"{row.k:>4} {row.modularity:>11.3f} {row.silhouette:>11.3f} {row.stability:>10.3f} {row.gap:>8.3f} "
+        f"{row.davies_bouldin:>10.3f} {row.calinski_harabasz:>12.1f} {row.inertia:>12.5g}{'  <' if row.k == found.chosen else ''}"
         for row in found.rows
     ]
     return [*lines, "", found.reason, f"the inertia bends at {found.elbow}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgcluster.config import ClustersConfig
+from imgcluster.diffusion import LANDMARKS, Walk
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import group
-from imgcluster.metrics import ranks_of, silhouette_of
+from imgcluster.methods import DIFFUSION, METHODS
+from imgcluster.metrics import silhouette_of
+from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.progress import track
 from imgcluster.transforms import Points
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AUTO = range(2, 21)
+MOST_NEIGHBOURS = 10_000
 SAMPLE = 3000  # rows for what looks at pairs of images
 COMPONENTS = 64  # of the points, for what is fitted many times
 REFERENCES = 5
@@ -31,6 +35,7 @@ SHARE = 0.8
 class Measures:
     """What one number of clusters scores. Higher is better, but for davies_bouldin and inertia.
 
+    modularity: how much nearer neighbours share a cluster than chance has it: Newman and Girvan 2004; see `neighbours`.
     silhouette: Rousseeuw 1987, of a sample above 3,000 images. davies_bouldin: Davies and Bouldin 1979.
     calinski_harabasz: Calinski and Harabasz 1974. inertia: squared distances to the clusters' means.
     gap, gap_error: Tibshirani, Walther and Hastie 2001, of K-Means on 64 principal components.
@@ -38,6 +43,7 @@ class Measures:
     """
 
     k: int
+    modularity: float
     silhouette: float
     davies_bouldin: float
     calinski_harabasz: float
@@ -70,6 +76,7 @@ class _Measured:
         self._points = points.array()
         self._random = np.random.default_rng(random_state)
         self._rows = np.sort(self._random.permutation(len(points))[:SAMPLE])
+        self._division = Division(points, random_state)
 
     @cached_property
     def _distances(self) -> np.ndarray:
@@ -104,6 +111,7 @@ class _Measured:
         gap, error = self._gap(k)
         return Measures(
             k=k,
+            modularity=self._division.modularity(labels),
             silhouette=silhouette_of(self._distances, labels[self._rows]),
             davies_bouldin=float(davies_bouldin_score(self._points, labels)) if several else np.nan,
             calinski_harabasz=float(calinski_harabasz_score(self._points, labels)) if several else np.nan,
@@ -134,19 +142,9 @@ def sweep(points: Points, config: ClustersConfig, ks: Sequence[int], *, show: bo
 
     Raises ClusteringError where no number of the range is possible with so many images.
     """
-    possible = [k for k in ks if 2 <= k < len(points)]
-    if not possible:
-        raise ClusteringError(
-            f"clusters.n_clusters: no number of clusters from {min(ks)} to {max(ks)} suits {len(points)} images"
-        )
     measured = _Measured(points, config.random_state)
-    rows = []
-    with track("numbers of clusters", len(possible), "tried", show=show) as advance:
-        for k in possible:
-            found = group(points, config.model_copy(update={"n_clusters": k}), show=False)
-            rows.append(measured.measures(k, found.labels))
-            advance(1)
-    chosen, reason = choose(rows)
+    rows = [measured.measures(k, labels) for k, labels in _tried(points, config, ks, show)]
+    chosen, reason = _best({row.k: row.modularity for row in rows})
     return Sweep(rows, chosen, elbow_of(rows), reason)
 
 
@@ -175,16 +173,50 @@ def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
     return np.asarray(model.labels_), float(model.inertia_)
 
 
-def choose(rows: Sequence[Measures]) -> tuple[int, str]:
-    """Return the number of clusters that the criteria agree on best, and why, in words.
+class Division:
+    """The neighbours of points, 10,000 of them at most, against which any number of clusterings is measured."""
 
-    Each puts the numbers in an order; the number of the best mean rank is chosen, the smaller one of two.
-    """
-    ranks = np.mean([ranks_of(np.array([getattr(row, name) for row in rows])) for name in CRITERIA], axis=0)
-    best = rows[int(ranks.argmin())]
-    first = {name: rows[int(ranks_of(np.array([getattr(row, name) for row in rows])).argmin())].k for name in CRITERIA}
-    votes = ", ".join(f"{name} is best at {k}" for name, k in first.items())
-    return best.k, f"{best.k} clusters have the best mean rank: {votes}"
+    def __init__(self, points: Points, random_state: int) -> None:
+        self._rows = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MOST_NEIGHBOURS])
+        some = points.take(self._rows)
+        self._graph = neighbour_graph(some - some.mean(axis=0))
+
+    def modularity(self, labels: np.ndarray) -> float:
+        """Measure the labels, (n,) int64, of all points."""
+        return modularity(self._graph, labels[self._rows])
 
 
-CRITERIA = ("silhouette", "stability")
+def choose_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show: bool) -> tuple[int, str]:
+    """Return the number of clusters that `sweep` would choose, and why, without its other measures."""
+    division = Division(points, config.random_state)
+    scores = {k: division.modularity(labels) for k, labels in _tried(points, config, ks, show)}
+    return _best(scores)
+
+
+def _tried(points: Points, config: ClustersConfig, ks: Sequence[int], show: bool) -> Iterator[tuple[int, np.ndarray]]:
+    """Group points into each number of clusters that they allow; what all of them share is worked out once."""
+    possible = [k for k in ks if 2 <= k < len(points)]
+    if not possible:
+        raise ClusteringError(
+            f"clusters.n_clusters: no number of clusters from {min(ks)} to {max(ks)} suits {len(points)} images"
+        )
+    walk = None
+    if METHODS[config.method] is METHODS[DIFFUSION] and config.order is None and not config.parameters:
+        walk = Walk(points.array(), max(possible)) if len(points) <= LANDMARKS else None
+    with track("numbers of clusters", len(possible), "tried", show=show) as advance:
+        for k in possible:
+            if walk is not None:
+                yield k, walk.clusters(k, config.n_init, config.random_state)
+            else:
+                yield k, group(points, config.model_copy(update={"n_clusters": k}), show=False).labels
+            advance(1)
+
+
+def _best(scores: Mapping[int, float]) -> tuple[int, str]:
+    """Choose the highest modularity, of equal ones the fewest clusters."""
+    ranked = sorted(scores, key=lambda k: (-round(scores[k], 6), k))
+    best = ranked[0]
+    reason = f"{best} clusters divide the neighbours best: modularity {scores[best]:.3f}"
+    if len(ranked) > 1:
+        reason += f", {scores[ranked[1]]:.3f} with {ranked[1]}"
+    return best, reason

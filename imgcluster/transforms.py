@@ -189,6 +189,11 @@ def _name(step: Any) -> str:
     return step if isinstance(step, str) else str(next(iter(step)))
 
 
+def _signed_root(vectors: np.ndarray) -> np.ndarray:
+    """The square root of each value's size, with its sign: Arandjelovic and Zisserman, CVPR 2012."""
+    return np.asarray(np.copysign(np.sqrt(np.abs(vectors)), vectors), np.float32)
+
+
 def _fit_nothing(points: Points, parameter: Any, random_state: int) -> State:
     return {}
 
@@ -297,6 +302,7 @@ def _refuse_new(vectors: np.ndarray, state: State) -> np.ndarray:
 
 
 STEPS = {
+    "sqrt": Step(_fit_nothing, lambda vectors, _: _signed_root(vectors)),
     "l2": Step(_fit_nothing, lambda vectors, _: unit_length(vectors)),
     "standardize": Step(_fit_standardize, _standardize),
     "pca": Step(_fit_pca, _pca),

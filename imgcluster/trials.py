@@ -96,7 +96,7 @@ def _tried(  # noqa: PLR0913
 
 def _trial(vectors: np.ndarray, config: Config, k: int | None, seed: int) -> np.ndarray:
     clusters = config.clusters.model_copy(update={"random_state": seed, "n_clusters": k})
-    points, _ = fit_steps(vectors, clusters.transform, seed)
+    points, _ = fit_steps(vectors, clusters.steps(*vectors.shape), seed)
     return group(points, clusters, show=False).labels
 
 

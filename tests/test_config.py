@@ -95,7 +95,7 @@ def test_defaults() -> None:
             "file": None,
         },
         "clusters": {
-            "method": "kmeans",
+            "method": "auto",
             "n_clusters": 3,
             "parameters": {},
             "n_init": 10,
@@ -324,7 +324,7 @@ WRONG: list[tuple[str, Any, str]] = [
         "the pictures keep their shapes; end with center_crop, or use squash or letterbox",
     ),
     ("features.preprocess", [{"squash": 9}, "rgb", "bgr"], "rgb and bgr stand in it both"),
-    ("features.views", "five", "found 'five', allowed: center, flip, five_crops, ten_crops"),
+    ("features.views", "five", "found 'five', allowed: center, flip, whole, five_crops, ten_crops"),
     ("features.device", "gpu", f"found 'gpu', allowed: {DEVICE}"),
     ("features.device", "cuda:0\n", f"found 'cuda:0\\n', allowed: {DEVICE}; did you mean 'cuda'?"),
     ("features.device", [], f"found [] (a list), allowed: {DEVICE}"),

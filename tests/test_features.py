@@ -415,7 +415,7 @@ def test_pictures_resized_on_a_gpu_have_the_cpus_features_in_a_store_of_their_ow
 # --- views, and several backbones ---
 
 
-@pytest.mark.parametrize("views", ["flip", "five_crops", "ten_crops"])
+@pytest.mark.parametrize("views", ["flip", "whole", "five_crops", "ten_crops"])
 def test_the_features_of_views_are_averaged(tmp_path: Path, pictures: Path, views: str) -> None:
     config = lite0(tmp_path / "s", views=views)
     images = walk_images(pictures)[:3]

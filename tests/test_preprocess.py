@@ -160,6 +160,15 @@ def test_every_step_has_its_geometry() -> None:
 # --- views ---
 
 
+@pytest.mark.parametrize("size", [(300, 400), (90, 60), (224, 224)])
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_whole_is_the_middle_and_the_picture_squashed(size: tuple[int, int], channels: str) -> None:
+    trained = replace(BACKBONES["efficientnet_lite0"].recipe, channels=channels)
+    middle, whole = views_of(picture(*size), replace(trained, views="whole"))
+    np.testing.assert_array_equal(middle, views_of(picture(*size), trained)[0])
+    np.testing.assert_array_equal(whole, views_of(picture(*size), named_recipe("squash", trained))[0])
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_crops_are_torchvisions(size: tuple[int, int]) -> None:
     if max(size) > 4 * min(size):

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from imgcluster import preprocess
-from imgcluster.preprocess import CROPS, MIRRORED, VERY_LONG, crop_start, shorter_side_to
+from imgcluster.preprocess import CROPS, MIRRORED, VERY_LONG, WHOLE, crop_start, shorter_side_to
 from imgcluster.recipes import Recipe
 
 STEPS_HERE = (("resize", "center_crop"), ("squash",))
@@ -25,7 +25,8 @@ WHITE = 255
 
 def resizes_here(recipe: Recipe) -> bool:
     """Tell whether a recipe's pictures are resized on the device; those of other recipes are prepared on the CPU."""
-    return recipe.resampling == "torch" and tuple(name for name, _ in recipe.steps) in STEPS_HERE
+    here = recipe.resampling == "torch" and recipe.views != WHOLE
+    return here and tuple(name for name, _ in recipe.steps) in STEPS_HERE
 
 
 class Preparer:
