@@ -36,7 +36,7 @@ from imgcluster.config_types import (
     unfit,
 )
 from imgcluster.errors import ConfigError
-from imgcluster.methods import AUTO, AUTO_COMPONENTS, METHODS
+from imgcluster.methods import AUTO, AUTO_COMPONENTS, DEEP, METHODS
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
 
@@ -213,7 +213,7 @@ class ClustersConfig(_Section):
 
     def steps(self, images: int, dim: int) -> tuple[Any, ...]:
         """Return the transform of so many vectors of a length: the one given, or that of `method: auto`."""
-        if self.transform or self.method != AUTO or self.order == "sequence":
+        if self.transform or self.method != AUTO or self.order == "sequence" or dim < DEEP:
             return self.transform
         most = min(AUTO_COMPONENTS, images, dim)
         return ("sqrt", "l2", {"pca": most}, "l2")

@@ -78,14 +78,12 @@ class DiffusionClustering:
 
 
 def _with_the_nearest(points: np.ndarray, landmarks: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Give each point the label that has most of the squared cosines of its ten nearest landmarks."""
-    known = unit_rows(landmarks)
+    """Give each point the label that most of its ten nearest landmarks have, of equally many the smaller."""
+    from sklearn.neighbors import NearestNeighbors
+
+    index = NearestNeighbors(n_neighbors=min(VOTERS, len(landmarks)), algorithm="brute").fit(landmarks)
     found = np.empty(len(points), np.int64)
-    voters = min(VOTERS, len(known))
     for start in range(0, len(points), BLOCK):
-        cosines = unit_rows(points[start : start + BLOCK]) @ known.T
-        near = np.argpartition(-cosines, voters - 1, axis=1)[:, :voters]
-        votes = np.maximum(np.take_along_axis(cosines, near, axis=1), 0) ** 2
-        counts = np.stack([(votes * (labels[near] == label)).sum(axis=1) for label in range(k)], axis=1)
-        found[start : start + BLOCK] = counts.argmax(axis=1)
+        near = labels[index.kneighbors(points[start : start + BLOCK], return_distance=False)]
+        found[start : start + BLOCK] = np.stack([(near == label).sum(axis=1) for label in range(k)]).argmax(axis=0)
     return found

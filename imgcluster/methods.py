@@ -24,6 +24,7 @@ class Method:
 
 _DIFFUSION = Method("imgcluster.diffusion.DiffusionClustering")
 AUTO, AUTO_COMPONENTS, DIFFUSION = "auto", 128, "diffusion"
+DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
 METHODS = {
     AUTO: _DIFFUSION,  # and a transform of its own, where the config has none

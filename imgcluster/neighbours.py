@@ -19,28 +19,33 @@ Graph = Any  # scipy.sparse.csr_matrix, symmetric
 def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS) -> Graph:
     """Return the weights, (n, n), between points, (n, dim), and some numbers of their nearest ones, averaged.
 
-    The weight is the cosine, 0 where it is negative; a neighbour on one side alone counts half; each is its own
-    neighbour. Near is what has the higher cosine, of two the first.
+    Near is what has the smaller Euclidean distance d, of two the first. The weight is 1 - d²/2 where the centred points
+    have the length 1 on average, which is the cosine where each has, and 0 where that is negative; a neighbour on one
+    side alone counts half; each is its own neighbour.
     """
     import scipy.sparse as sp
 
     count = len(points)
-    rows = unit_rows(points)
+    rows = np.asarray(points, np.float64) - np.mean(points, axis=0, dtype=np.float64)
+    lengths = np.einsum("ij,ij->i", rows, rows)
+    halves = 0.5 / (lengths.mean() or 1.0)
     sizes = sorted({min(size, count) - 1 for size in neighbours} - {0}) or [0]
     most = sizes[-1]
     shares = np.mean([np.arange(most) < size for size in sizes], axis=0)
-    found = [_nearest(rows, part, most, shares) for part in row_slices(count, count, PRODUCT_BYTES)]
-    near, weights = (np.concatenate(parts).ravel() for parts in zip(*found, strict=True))
-    one_way = sp.csr_matrix((weights, (np.repeat(np.arange(count), most), near)), (count, count))
+    found = [_nearest(rows, lengths, part, most) for part in row_slices(count, count, PRODUCT_BYTES)]
+    near, squared = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    weights = (np.maximum(1 - halves * squared, 0) * shares).ravel()
+    one_way = sp.csr_matrix((weights, (np.repeat(np.arange(count), most), near.ravel())), (count, count))
     return ((one_way + one_way.T) / 2 + sp.identity(count, format="csr")).tocsr()
 
 
-def _nearest(rows: np.ndarray, part: slice, most: int, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    cosines = rows[part] @ rows.T
-    here = np.arange(len(cosines))
-    cosines[here, part.start + here] = -np.inf
-    near = np.argsort(-cosines, axis=1, kind="stable")[:, :most]
-    return near, np.maximum(np.take_along_axis(cosines, near, axis=1), 0) * shares
+def _nearest(rows: np.ndarray, lengths: np.ndarray, part: slice, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest rows of some, and how far they are: (m, most) int64, and (m, most) float64 squared."""
+    squared = np.maximum(lengths[part, None] + lengths - 2 * (rows[part] @ rows.T), 0)
+    here = np.arange(len(squared))
+    squared[here, part.start + here] = np.inf
+    near = np.argsort(squared, axis=1, kind="stable")[:, :most]
+    return near, np.take_along_axis(squared, near, axis=1)
 
 
 def leading(graph: Graph, count: int) -> tuple[np.ndarray, np.ndarray]:

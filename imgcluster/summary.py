@@ -62,7 +62,8 @@ def sweep_lines(found: Sweep) -> list[str]:
     lines = ["   K  modularity  silhouette  stability      gap  Davies-B.  Calinski-H.      inertia"]
     lines += [
         f"{row.k:>4} {row.modularity:>11.3f} {row.silhouette:>11.3f} {row.stability:>10.3f} {row.gap:>8.3f} "
-        f"{row.davies_bouldin:>10.3f} {row.calinski_harabasz:>12.1f} {row.inertia:>12.5g}{'  <' if row.k == found.chosen else ''}"
+        f"{row.davies_bouldin:>10.3f} {row.calinski_harabasz:>12.1f} {row.inertia:>12.5g}"
+        f"{'  <' if row.k == found.chosen else ''}"
         for row in found.rows
     ]
     return [*lines, "", found.reason, f"the inertia bends at {found.elbow}"]

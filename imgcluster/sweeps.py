@@ -178,8 +178,7 @@ class Division:
 
     def __init__(self, points: Points, random_state: int) -> None:
         self._rows = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MOST_NEIGHBOURS])
-        some = points.take(self._rows)
-        self._graph = neighbour_graph(some - some.mean(axis=0))
+        self._graph = neighbour_graph(points.take(self._rows))
 
     def modularity(self, labels: np.ndarray) -> float:
         """Measure the labels, (n,) int64, of all points."""

@@ -22,7 +22,9 @@ def blobs(n: int = 90, dim: int = 6, spread: float = 1.0) -> np.ndarray:
 
 
 def clustered(vectors: np.ndarray, n_clusters: int = 3, **keys: object):
-    return cluster_features(vectors, ClustersConfig(n_clusters=n_clusters, **keys), show=False)
+    return cluster_features(
+        vectors, ClustersConfig(**{"method": "kmeans", "n_clusters": n_clusters, **keys}), show=False
+    )
 
 
 @pytest.mark.parametrize("n_clusters", [1, 3, 7])

@@ -29,9 +29,8 @@ SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 KEYS = [f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields]
 SMALLEST = "images: {folder: pictures}\nclusters: {n_clusters: 3}\noutputs: {folder: out}\n"
 SECTION_KEYS = {name: ", ".join(section.model_fields) for name, section in SECTIONS.items()}
-STEP = (
-    "l2, standardize or {pca, whiten: a whole number >= 1 or a number between 0 and 1} or {umap: a whole number >= 1}"
-)
+PCA = "{pca, whiten: a whole number >= 1 or a number between 0 and 1}"
+STEP = f"l2, sqrt, standardize or {PCA} or {{umap: a whole number >= 1}}"
 METHODS = ", ".join(METHOD_NAMES)
 
 
@@ -509,7 +508,7 @@ def test_a_single_problem_is_one_line() -> None:
 
 
 def test_missing_key_stands_where_its_section_does() -> None:
-    words = "clusters.n_clusters (line 2): missing; kmeans needs a whole number >= 1, or auto"
+    words = "clusters.n_clusters (line 2): missing; auto needs a whole number >= 1, or auto"
     assert refusal(SMALLEST.replace("n_clusters: 3", "")) == f"c.yaml: {words}"
 
 
@@ -704,7 +703,7 @@ def test_the_last_override_wins_and_mends_what_the_file_has_wrong() -> None:
         ),
         ("layer=fc7", f"layer (--set): unknown key; did you mean 'features.layer'? {TOP}"),
         ("feature.layer=fc7", f"feature (--set): unknown key; did you mean 'features'? {TOP}"),
-        ("clusters={}", "clusters.n_clusters (--set): missing; kmeans needs a whole number >= 1, or auto"),
+        ("clusters={}", "clusters.n_clusters (--set): missing; auto needs a whole number >= 1, or auto"),
         (
             "outputs=5",
             f"outputs (--set): found 5 (a number), allowed: a mapping with the keys {SECTION_KEYS['outputs']}",

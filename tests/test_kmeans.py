@@ -40,7 +40,7 @@ def clustered(vectors: np.ndarray, n_clusters: int = 5, **keys: object) -> Clust
 
 
 def config(n_clusters: int = 5, **keys: object) -> ClustersConfig:
-    return ClustersConfig(n_clusters=n_clusters, **{"n_init": 3, **keys})
+    return ClustersConfig(method="kmeans", n_clusters=n_clusters, **{"n_init": 3, **keys})
 
 
 def inertia(vectors: np.ndarray, labels: np.ndarray, centroids: np.ndarray) -> float:

@@ -88,10 +88,10 @@ def test_clusters_keep_their_numbers_when_images_are_added(tmp_path: Path) -> No
         images = [ImageFile(f"{number}", Path(f"{number}.jpg")) for number in range(count)]
         return Features(images, vectors, [], [])
 
-    before = cluster_features(features(100), ClustersConfig(n_clusters=5, random_state=1), show=False)
+    before = cluster_features(features(100), ClustersConfig(method="kmeans", n_clusters=5, random_state=1), show=False)
     run = write_run(tmp_path / "run", [(str(row), str(label)) for row, label in enumerate(before.labels)])
     for seed in range(2, 6):
-        config = ClustersConfig(n_clusters=5, random_state=seed, numbering=f"match:{run}")
+        config = ClustersConfig(method="kmeans", n_clusters=5, random_state=seed, numbering=f"match:{run}")
         after = cluster_features(features(110), config, show=False)
         np.testing.assert_array_equal(after.labels[:100], before.labels)
         assert after.sizes.sum() == 110
@@ -102,7 +102,7 @@ def test_a_cluster_that_is_gone_leaves_its_number_free(tmp_path: Path) -> None:
     images = [ImageFile(id, Path(id)) for id in "abcd"]
     vectors = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
     run = write_run(tmp_path / "run", [("a", "0"), ("b", "0"), ("x", "1"), ("c", "2"), ("d", "2")])
-    config = ClustersConfig(n_clusters=2, numbering=f"match:{run}")
+    config = ClustersConfig(method="kmeans", n_clusters=2, numbering=f"match:{run}")
     found = cluster_features(Features(images, vectors, [], []), config, soft=True, show=False)
     assert (found.labels.tolist(), found.sizes.tolist()) == ([0, 0, 2, 2], [2, 0, 2])
     assert found.runner_up.tolist() == [2, 2, 0, 0]
@@ -131,6 +131,6 @@ def test_what_names_no_numbers_is_told(tmp_path: Path, content: str | None, word
 
 
 def test_vectors_alone_have_no_ids() -> None:
-    config = ClustersConfig(n_clusters=2, numbering="match:outputs/x")
+    config = ClustersConfig(method="kmeans", n_clusters=2, numbering="match:outputs/x")
     with pytest.raises(ConfigError, match="needs the ids of the images"):
         cluster_features(np.eye(4, dtype=np.float32), config, show=False)

@@ -77,8 +77,8 @@ def test_smoothing_is_the_best_of_all(weight: float) -> None:
 def test_smoothing_takes_single_frames_back() -> None:
     points = frames()
     points[[5, 40]] = points[[80, 2]]  # two frames look like those of another stage
-    plain = cluster_features(points, ClustersConfig(n_clusters=3), show=False)
-    calm = cluster_features(points, ClustersConfig(n_clusters=3, order={"smooth": 30.0}), show=False)
+    plain = cluster_features(points, ClustersConfig(method="kmeans", n_clusters=3), show=False)
+    calm = cluster_features(points, ClustersConfig(method="kmeans", n_clusters=3, order={"smooth": 30.0}), show=False)
     assert (np.diff(plain.labels) != 0).sum() == 7
     assert (np.diff(calm.labels) != 0).sum() == 3
     assert not any(name.startswith("rule_") for name in calm.state)

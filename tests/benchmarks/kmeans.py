@@ -31,7 +31,7 @@ Labels = Callable[[], np.ndarray]
 
 def kmeans_rows(quick: bool) -> Iterator[Row]:
     """Points a second, sums of squares and peaks of memory, of features like those behind a ReLU."""
-    config = ClustersConfig(n_clusters=CLUSTERS[quick], n_init=STARTS)
+    config = ClustersConfig(method="kmeans", n_clusters=CLUSTERS[quick], n_init=STARTS)
     with TemporaryDirectory() as folder:
         np.save(Path(folder) / "vectors.npy", _features(*SHAPE[quick], config.n_clusters))
         mapped = np.load(Path(folder) / "vectors.npy", mmap_mode="r")

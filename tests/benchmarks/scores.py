@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -76,16 +77,18 @@ def scores(quick: bool) -> Iterator[Row]:
 
 
 def _scores(task: Task, folder: Path) -> Iterator[Row]:
-    config = ImagesConfig(folder=str(folder / "test"), ids=str(folder / "sample_submission.csv"), file=task.file)
-    images, _ = list_images(config)
+    listed = ImagesConfig(folder=str(folder / "test"), ids=str(folder / "sample_submission.csv"), file=task.file)
+    images, _ = list_images(listed)
     truth = _truth(folder / "truth.csv", images)
     n_clusters = len(set(truth))
     by_pixels = KMeans(n_clusters, n_init=10, random_state=42).fit_predict(task.raw(images))
     for name, keys in task.tried.items():
-        labels = _labels(images, keys, n_clusters)
-        for metric, score in METRICS.items():
+        vectors = _vectors(images, keys)
+        for method, (metric, score) in product(("kmeans", "auto"), METRICS.items()):
+            config = ClustersConfig(method=method, n_clusters=n_clusters)
+            labels = cluster_features(vectors, config, show=False).labels
             ours, against = score(truth, labels), score(truth, by_pixels)
-            figure = f"{task.name} {metric}, {name} against {task.raw_name}"
+            figure = f"{task.name} {metric}, {name}, {method}, against {task.raw_name}"
             aim = task.aims.get(metric, "")
             yield Row("scores", figure, f"{ours:.3f}", f"{against:.3f}", f"{ours / against:.2f}", aim)
 
@@ -95,8 +98,7 @@ def _truth(path: Path, images: Sequence[ImageFile]) -> np.ndarray:
     return label_of.loc[[image.id for image in images]].to_numpy()
 
 
-def _labels(images: Sequence[ImageFile], keys: Mapping[str, str], n_clusters: int) -> np.ndarray:
+def _vectors(images: Sequence[ImageFile], keys: Mapping[str, str]) -> np.ndarray:
     with TemporaryDirectory() as store:
         config = FeaturesConfig.model_validate({**keys, "store": store})
-        vectors = extract_features(images, config, on_error="stop", show=False).vectors
-    return cluster_features(vectors, ClustersConfig(n_clusters=n_clusters), show=False).labels
+        return extract_features(images, config, on_error="stop", show=False).vectors

@@ -114,7 +114,7 @@ def _difference(figure: str, ours: Built, theirs: Built, aim: str) -> Row:
 def _same_clusters(found: dict[str, list[np.ndarray]], distinct: int) -> Row:
     """How far the clusters by int8 are those by fp32, of each frame once."""
     vectors = (np.concatenate(found[precision])[:distinct] for precision in ("int8", "fp32"))
-    config = ClustersConfig(n_clusters=N_CLUSTERS)
+    config = ClustersConfig(method="kmeans", n_clusters=N_CLUSTERS)
     ours, theirs = (cluster_features(each, config, show=False).labels for each in vectors)
     ari = f"{adjusted_rand_score(theirs, ours):.3f}"
     return Row("stage", "int8, ARI of its clusters to those of fp32", ari, aim=SAME_CLUSTERS_AIM)
