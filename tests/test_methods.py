@@ -18,6 +18,7 @@ from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.methods import METHODS
 from imgcluster.tables import Clusters
 
+OTHERS = ("agglomerative", "spectral", "hdbscan", "dbscan")
 PLACING = (
     "auto",
     "diffusion",
