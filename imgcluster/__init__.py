@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from imgcluster.image_features import ImageFeatures
     from imgcluster.images import list_images
     from imgcluster.in_memory import extract
+    from imgcluster.inner_scores import score_run
     from imgcluster.outputs.validation import validate_submission
     from imgcluster.pipeline import check, run, sweep_clusters
     from imgcluster.reading import read_image
@@ -72,6 +73,7 @@ __all__ = [
     "read_image",
     "run",
     "score_labels",
+    "score_run",
     "stability",
     "sweep_clusters",
     "validate_submission",
@@ -99,6 +101,7 @@ _MODULES = {
     "imgcluster.features": ("extract_features",),
     "imgcluster.image_features": ("ImageFeatures",),
     "imgcluster.images": ("list_images",),
+    "imgcluster.inner_scores": ("score_run",),
     "imgcluster.in_memory": ("extract",),
     "imgcluster.outputs.validation": ("validate_submission",),
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,9 @@ def add_score_commands(
     """Add them to the others; `add_command(commands, name, call, help)` adds one."""
     score = add_command(commands, "score", _score, "score clusters against labels that are known")
     score.add_argument("labels", metavar="LABELS", help="a run folder, or a CSV with ids and labels")
-    score.add_argument("truth", metavar="TRUTH", help="a CSV with ids and the true labels")
+    score.add_argument("truth", metavar="TRUTH", nargs="?", help="a CSV of true labels; without, a run by its shape")
     score.add_argument("--label-column", metavar="NAME", help="column of labels, in the files that have it")
-    score.add_argument("--out", metavar="DIR", help="folder for scores.json and confusion.csv, .png and .svg")
+    score.add_argument("--out", metavar="DIR", help="folder for the scores of images, or the confusion matrix")
     score.add_argument("--json", action="store_true", help="as JSON")
     validate = add_command(commands, "validate", _validate, "check a submission against a competition's template")
     validate.add_argument("file", metavar="FILE", help="the submission")
@@ -26,6 +27,9 @@ def add_score_commands(
 
 
 def _score(options: argparse.Namespace) -> None:
+    if options.truth is None:
+        _score_inside(options)
+        return
     from imgcluster.scoring import FILES, score_labels, scores_json, scores_text
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}
@@ -33,6 +37,16 @@ def _score(options: argparse.Namespace) -> None:
     print(scores_json(scores) if options.json else scores_text(scores))
     if options.out and not options.json:
         print("\n".join(["", *(f"written   {Path(options.out) / name}" for name in FILES)]))
+
+
+def _score_inside(options: argparse.Namespace) -> None:
+    from imgcluster.inner_scores import IMAGES, SHOWN, score_run
+
+    found = score_run(options.labels, out=options.out)
+    if options.json:
+        print(json.dumps({name: getattr(found.scores, name) for name in SHOWN}, indent=2))
+        return
+    print("\n".join([*found.lines(), *([f"written   {Path(options.out) / IMAGES}"] if options.out else [])]))
 
 
 def _validate(options: argparse.Namespace) -> None:

@@ -17,7 +17,9 @@ from imgcluster.clusters import cluster_features
 from imgcluster.comparison import Grid, compare
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.exports import features_of_run
 from imgcluster.first_config import start
+from imgcluster.inner_scores import score_run
 from imgcluster.metrics import silhouette_of
 from imgcluster.sweeps import choose_k, elbow_of, sweep
 from imgcluster.transforms import Points
@@ -152,7 +154,7 @@ def test_compare_without_truth(config_file: Path) -> None:
     labels = [list(candidate.labels.values()) for candidate in found.candidates]
     wanted = np.mean([adjusted_rand_score(labels[0], other) for other in labels[1:]])
     assert scores["agreement"][0] == pytest.approx(wanted, abs=1e-4)
-    with pytest.raises(ConfigError, match="--methods: there is no 'kmens'; allowed: kmeans, "):
+    with pytest.raises(ConfigError, match="--methods: there is no 'kmens'; allowed: auto, diffusion, kmeans, "):
         compare(config, Grid(methods=["kmens"]), show=False)
 
 
@@ -192,6 +194,21 @@ def test_stability_from_the_command_line(command: Command, config_file: Path, tm
     assert "trials    3, adjusted Rand index to the run: median " in done.stdout
     assert pd.read_csv(tmp_path / "out/stability.csv", dtype={"id": str})["id"].nunique() == 12
     assert command("stability", tmp_path / "nothing").returncode == 1
+
+
+def test_score_without_truth(command: Command, config_file: Path, tmp_path: Path) -> None:
+    run(load_config(config_file, ["clusters.transform=[l2]"]), show=False)
+    done = command("score", tmp_path / "out", "--out", tmp_path / "scores")
+    assert done.returncode == 0, done.stderr
+    found = score_run(tmp_path / "out")
+    vectors = features_of_run(tmp_path / "out").vectors
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert found.scores.silhouette == pytest.approx(silhouette_score(unit, found.labels), abs=1e-5)
+    assert f"{found.scores.silhouette:.5g}  silhouette, from -1 to 1" in done.stdout
+    table = pd.read_csv(tmp_path / "scores/images.csv", dtype={"id": str})
+    assert (len(table), table["sureness"].is_monotonic_increasing, table["sureness"].min() >= 0) == (12, True, True)
+    assert command("score", tmp_path / "out", "--json").stdout.startswith("{")
+    assert command("score", tmp_path / "nothing").returncode == 1
 
 
 # --- new images ---

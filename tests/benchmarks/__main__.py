@@ -15,6 +15,7 @@ from tests.benchmarks.scores import scores
 from tests.benchmarks.second_run import second_run
 from tests.benchmarks.size import size
 from tests.benchmarks.stage import stage
+from tests.benchmarks.studies import studies
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "stage": stage,
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "peers": peers,
     "size": size,
     "scores": scores,
+    "studies": studies,
     "gpu": gpu,
     "kmeans": kmeans_rows,
 }

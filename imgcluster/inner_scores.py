@@ -1,0 +1,83 @@
+"""Scores of a run that need no truth: how compact and separate its clusters are, and how sure each image is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgcluster.clusterer import Clusterer
+from imgcluster.exports import features_of_run
+from imgcluster.files import write_whole
+from imgcluster.metrics import NOISE, InternalScores, internal_scores
+from imgcluster.outputs.write import CLUSTERS, DISTANCE_FORMAT, csv_text
+from imgcluster.template import read_labels
+from imgcluster.transforms import apply_transform
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IMAGES = "images.csv"
+SHOWN = {
+    "silhouette": "silhouette, from -1 to 1",
+    "davies_bouldin": "Davies-Bouldin, 0 at best",
+    "calinski_harabasz": "Calinski-Harabasz",
+    "inertia": "inertia",
+}
+
+
+@dataclass(frozen=True)
+class InnerScores:
+    """The scores of a run's clusters in the space that they were made in; ids, labels: of its images, in its order."""
+
+    ids: list[str]
+    labels: np.ndarray
+    scores: InternalScores
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each image, the least sure first: id, cluster, silhouette, sureness; blank for noise."""
+        import pandas as pd
+
+        order = np.argsort(self.scores.sureness, kind="stable")
+        return pd.DataFrame(
+            {
+                "id": [self.ids[row] for row in order],
+                "cluster": self.labels[order],
+                "silhouette": [_cell(value) for value in self.scores.silhouettes[order]],
+                "sureness": [_cell(value) for value in self.scores.sureness[order]],
+            }
+        )
+
+    def lines(self) -> list[str]:
+        """Return the scores for a person, and the images that are least sure of their cluster."""
+        lines = [f"images    {len(self.ids):,} in {len(np.unique(self.labels[self.labels != NOISE]))} clusters", ""]
+        lines += [f"{getattr(self.scores, name):>12.5g}  {title}" for name, title in SHOWN.items()]
+        if self.scores.sampled is not None:
+            lines.append(f"the silhouette is of {self.scores.sampled:,} images drawn")
+        doubtful = self.table().head(3)
+        rows = zip(doubtful["id"], doubtful["cluster"], doubtful["sureness"], strict=True)
+        return [*lines, "", "least sure", *(f"  {id!r}: cluster {cluster}, {sure}" for id, cluster, sure in rows)]
+
+
+def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
+    """Score a finished run without known labels, from the features in its store.
+
+    With `out`, a folder, images.csv is written there. Raises OutputError: no finished run; StoreError: its features are
+    not kept any more; ClusteringError: its transform cannot be done again (umap).
+    """
+    folder = Path(run)
+    state = Clusterer.load(folder).state
+    features = features_of_run(folder)
+    known = read_labels(folder / CLUSTERS, str(folder), label_column="cluster")
+    labels = np.array([int(known[id]) for id in features.ids])
+    found = InnerScores(features.ids, labels, internal_scores(apply_transform(features.vectors, state), labels))
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+        write_whole(Path(out) / IMAGES, csv_text(found.table()).encode())
+    return found
+
+
+def _cell(value: float) -> str:
+    return "" if np.isnan(value) else DISTANCE_FORMAT.format(value)
