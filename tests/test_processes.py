@@ -128,10 +128,11 @@ def test_errors_keep_their_kind(kind: str, raised: type[Exception]) -> None:
         processes._heed(None, json.dumps({"error": [kind, "in words"]}).encode(), print)  # type: ignore[arg-type]
 
 
-def test_devices_that_do_not_go_together(command: Command, config_file: Path) -> None:
+def test_devices_that_do_not_go_together(command: Command, config_file: Path, pictures: Path) -> None:
+    write_pictures(pictures, range(12))
     found = command("check", config_file, "--set", "features.device=[cpu, auto]")
     assert found.returncode == 1
     assert "features.device (--set): found ['cpu', 'auto'] (a list), allowed: auto, cpu" in found.stderr
     assert "allowed: auto, cpu, cuda, cuda:N, a list of these, or all (GPUs)" in found.stderr
     found = command("check", config_file, "--set", "features.device=all", CUDA_VISIBLE_DEVICES="")
-    assert "features.device: 'cuda' asked for, but torch sees no CUDA GPU here" in found.stderr
+    assert "features.device: 'all' asked for, but torch sees no CUDA GPU here" in found.stderr

@@ -33,7 +33,16 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data").mkdir()
     (folder / "data" / "stage").symlink_to(ROOT / "data" / "stage")
     (folder / "data" / "aicrowd").symlink_to(ROOT / "data" / "stage")  # where the reader unpacked the download
+    _, run = blocks("sh")[0].splitlines()[0].split(" && ")
+    done = call(folder, run)  # of the first block; what follows goes on from its outputs
+    assert done.returncode == 0, done.stderr
     return folder
+
+
+def call(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    program, *arguments = shlex.split(line)
+    assert program == "python"
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_the_first_block_is_the_two_commands_that_ci_types() -> None:
@@ -45,9 +54,7 @@ def test_the_first_block_is_the_two_commands_that_ci_types() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_command(clone: Path, line: str) -> None:
-    program, *arguments = shlex.split(line)
-    assert program == "python"
-    result = subprocess.run([sys.executable, *arguments], cwd=clone, capture_output=True, text=True, check=False)
+    result = call(clone, line)
     assert result.returncode == 0, result.stderr
 
 

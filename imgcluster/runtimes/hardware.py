@@ -17,7 +17,7 @@ def find_devices(names: str | tuple[str, ...]) -> list[torch.device]:
     Raises ConfigError where one is not here.
     """
     if names == "all":
-        find_device("cuda")
+        _check_cuda(names)
         return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     devices = [find_device(name) for name in ([names] if isinstance(names, str) else names)]
     if len({device.type for device in devices}) > 1:
@@ -30,11 +30,16 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"features.device: {name!r} asked for, but torch sees no CUDA GPU here; allowed: auto, cpu")
+    if kind == "cuda":
+        _check_cuda(name)
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():  # torch.device would wrap cuda:256 to cuda:0
         raise ConfigError(f"features.device: no {name!r}; there are {torch.cuda.device_count()} GPUs, from cuda:0")
     return torch.device(name)
+
+
+def _check_cuda(name: str) -> None:
+    if not torch.cuda.is_available():
+        raise ConfigError(f"features.device: {name!r} asked for, but torch sees no CUDA GPU here; allowed: auto, cpu")
 
 
 def find_precision(name: str, device: torch.device, bears_bf16: bool) -> str:

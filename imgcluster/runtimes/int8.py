@@ -106,7 +106,7 @@ def _import_nncf() -> Any:
             nncf = import_module("nncf")
     except ImportError as error:
         raise _lacking(f" ({error})") from error
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function would set that of others' handlers too
     return nncf
 
 
