@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config, config_from_dict
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.outputs.write import DISTANCE_FORMAT, path_text
@@ -69,6 +69,11 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     config = _config(record, folder)
     listed = _listed(images)
     features = extract_features(listed, config.features, show=show)
+    if not features.images:
+        first = features.failures[0]
+        raise ImageError(
+            f"none of the {len(listed):,} images can be read; the first: {first.image.path}: {first.reason}"
+        )
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors))
 

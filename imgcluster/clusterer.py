@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.clusters import RULE, nearest_two
+from imgcluster.clusters import RULE, centroid_distances, nearest_two
 from imgcluster.errors import ClusteringError, OutputError
 from imgcluster.estimators import place
 from imgcluster.transforms import Points, State, apply_transform
@@ -68,6 +68,8 @@ class Clusterer:
         rule = {name.removeprefix(RULE): value for name, value in self.state.items() if name.startswith(RULE)}
         labels = place(points, rule)
         numbers = np.flatnonzero(np.isfinite(self.state["centroids"]).all(axis=1))  # some are nobody's
+        strange = ~np.isin(labels, numbers)  # in a cluster of the rule that no image of the run is in
+        labels[strange] = numbers[centroid_distances(points[strange], self.state["centroids"][numbers]).argmin(axis=1)]
         compact = np.searchsorted(numbers, labels)
         distance, runner_up, farther = nearest_two(Points(points), self.state["centroids"][numbers], compact)
         return Placed(

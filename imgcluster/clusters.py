@@ -86,6 +86,8 @@ def _probabilities(points: Points, found: Groups, numbers: np.ndarray) -> np.nda
     farther by one such unit is 2.7 times less likely.
     """
     given = found.probabilities
+    if not len(numbers):
+        return np.empty((len(points), 0))
     if given is None:
         squared = centroid_distances(points.array(), found.centroids) ** 2
         own = squared.min(axis=1)

@@ -15,8 +15,9 @@ from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 from imgcluster.clusters import cluster_features
 from imgcluster.config import Config, config_from_dict
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.files import write_whole
+from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
 from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
@@ -96,9 +97,10 @@ def compare(
     images, _ = list_images(config.images)
     known = None if truth is None else _known(truth, images)
     notes: list[str] = []
-    candidates = [each for part in _parts(config, grid, notes) for each in _clustered(images, part, grid, show)]
+    parts = [(part, _variants(part, grid)) for part in _parts(config, grid, notes)]  # all, before any work
+    candidates = [each for part, variants in parts for each in _clustered(images, part, variants, notes, show)]
     if not candidates:
-        raise ConfigError("; ".join(notes))
+        raise ConfigError("; ".join(notes) or "nothing to compare")
     found = Comparison(_by_agreement(candidates) if known is None else _by_truth(candidates, known), notes)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -132,30 +134,46 @@ def _parts(config: Config, grid: Grid, notes: list[str]) -> Iterator[Config]:
             yield _changed(config, "features", {"backbone": name, "layer": None if layer == DEFAULT else layer})
 
 
-def _clustered(images: list[ImageFile], config: Config, grid: Grid, show: bool) -> Iterator[Candidate]:
+def _variants(config: Config, grid: Grid) -> list[Config]:
+    """Return a config for each transform, method and number of clusters. Raises ConfigError where one is none."""
+    if strange := [method for method in grid.methods if method not in METHODS]:
+        raise ConfigError(f"--methods: there is no {strange[0]!r}; allowed: {', '.join(METHODS)}")
+    clusters = config.clusters
+    ks: Sequence[int | str | None] = grid.ks or [clusters.n_clusters]
+    found = []
+    for steps in grid.transforms or [clusters.transform]:
+        for method, k in product(grid.methods or [clusters.method], ks):
+            free = METHODS[method].k is None and clusters.order != SEQUENCE
+            parameters = clusters.parameters if method == clusters.method else {}
+            keys = {"method": method, "n_clusters": None if free else k, "parameters": parameters, "transform": steps}
+            found.append(_changed(config, "clusters", keys))
+    return list({str(each.resolved()): each for each in found}.values())  # a method without K once
+
+
+def _clustered(
+    images: list[ImageFile], config: Config, variants: list[Config], notes: list[str], show: bool
+) -> Iterator[Candidate]:
+    """Cluster by each of the variants; one that is not possible for these images is a note."""
     features = extract_listed(images, config, show)
     seed = config.clusters.random_state
     rows = np.sort(np.random.default_rng(seed).permutation(len(features.images))[:SAMPLE])
-    for steps in grid.transforms or [config.clusters.transform]:
-        vectors, _ = fit_transform(features.vectors, steps, seed)
-        distances = _distances(vectors[rows])
-        for method, k in _methods(config, grid):
-            keys = {"method": method, "n_clusters": k, "transform": list(steps)}
-            changed = _changed(config, "clusters", keys)
-            done = {"transform": (), "method": DIFFUSION if method == AUTO and steps else method}  # the transform is
-            plain = changed.clusters.model_copy(update=done)
-            found = cluster_features(replace(features, vectors=vectors), plain, show=False)
-            labels = dict(zip(features.ids, found.labels.tolist(), strict=True))
-            yield Candidate(changed, labels, {"silhouette": silhouette_of(distances, found.labels[rows])})
-
-
-def _methods(config: Config, grid: Grid) -> list[tuple[str, int | str | None]]:
-    ks: Sequence[int | str | None] = grid.ks or [config.clusters.n_clusters]
-    pairs = product(grid.methods or [config.clusters.method], ks)
-    known = [(method, k) for method, k in pairs if method in METHODS]
-    if strange := [method for method in grid.methods if method not in METHODS]:
-        raise ConfigError(f"--methods: there is no {strange[0]!r}; allowed: {', '.join(METHODS)}")
-    return list(dict.fromkeys((method, k if METHODS[method].k else None) for method, k in known))
+    spaces: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for variant in variants:
+        clusters = variant.clusters
+        try:
+            key = str(clusters.transform)
+            if key not in spaces:
+                vectors, _ = fit_transform(features.vectors, clusters.transform, seed)
+                spaces = {key: (vectors, _distances(vectors[rows]))}  # the one before is not needed any more
+            vectors, distances = spaces[key]
+            own = DIFFUSION if clusters.method == AUTO and clusters.transform else clusters.method
+            done = clusters.model_copy(update={"transform": (), "method": own})  # the transform is
+            found = cluster_features(replace(features, vectors=vectors), done, show=False)
+        except ClusteringError as error:
+            notes.append(str(error))
+            continue
+        labels = dict(zip(features.ids, found.labels.tolist(), strict=True))
+        yield Candidate(variant, labels, {"silhouette": silhouette_of(distances, found.labels[rows])})
 
 
 def _distances(vectors: np.ndarray) -> np.ndarray:

@@ -208,7 +208,8 @@ class ClustersConfig(_Section):
         if finds_its_own and self.n_clusters is not None:
             raise unfit(f"n_clusters: {self.method} finds a number of its own; allowed: null")
         if not finds_its_own and self.n_clusters is None:
-            raise unfit(f"n_clusters: missing; {self.order or self.method} needs a whole number >= 1, or auto")
+            asking = "sequence" if self.order == "sequence" else self.method
+            raise unfit(f"n_clusters: missing; {asking} needs a whole number >= 1, or auto")
         return self
 
     def steps(self, images: int, dim: int) -> tuple[Any, ...]:

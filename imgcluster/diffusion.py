@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from imgcluster.neighbours import NEIGHBOURS, leading, neighbour_graph, unit_rows
 
+THREADS = 2  # more add up centroids in whatever order they end
 TIME = 8
 EIGENVECTORS = 2  # for each cluster
 LANDMARKS = 20_000  # of more images, so many are clustered, and the others go with those they are nearest to
@@ -36,7 +38,8 @@ class Walk:
         count = EIGENVECTORS * k
         weights = np.maximum(self._values[:count], 0) ** self._time
         rows = unit_rows(self._vectors[:, :count] * weights)
-        return np.asarray(KMeans(k, n_init=n_init, random_state=random_state).fit_predict(rows), np.int64)
+        with threadpool_limits(THREADS, user_api="openmp"):
+            return np.asarray(KMeans(k, n_init=n_init, random_state=random_state).fit_predict(rows), np.int64)
 
 
 class DiffusionClustering:

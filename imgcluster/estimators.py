@@ -96,11 +96,11 @@ def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None) -> F
     Raises ClusteringError: too little memory, parameters that do not suit these points.
     """
     check_size(config, len(points))
-    found = FOUND.get(config.method, _nothing)(points, config)
-    estimator = build(config, n_clusters, **found)
     with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
+            found = FOUND.get(config.method, _nothing)(points, config)
+            estimator = build(config, n_clusters, **found)
             labels = np.asarray(estimator.fit_predict(points), dtype=np.int64)
         except (ValueError, np.linalg.LinAlgError) as error:
             raise ClusteringError(f"clusters.method: {config.method}: {_first_line(error)}") from None
@@ -284,7 +284,7 @@ def _renumbered(fitted: Fitted) -> Fitted:
     def renumber(labels: np.ndarray) -> np.ndarray:
         return np.array([number[label] for label in labels.tolist()], np.int64)
 
-    rule = {**fitted.rule, "labels": renumber(placed)} if fitted.rule else {}
+    rule = {**fitted.rule, "labels": renumber(placed)} if fitted.rule and used else {}
     probabilities = fitted.probabilities
     if probabilities is not None:
         probabilities = probabilities[:, sorted(used)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,16 +74,18 @@ def _look(folder: Path, ids: Path | None) -> Found:
 
 
 def _pattern(folder: Path, template: Template) -> str:
-    """Find how an id becomes a file: as it is, with the ending, or in the subfolder, that most files have."""
-    names = {path.path.relative_to(folder).as_posix() for path in walk_images(folder)}
-    first = template.ids[0]
-    if first in names:
-        return "{id}"
-    by_stem = [name for name in names if Path(name).stem == first or Path(name).name == first]
-    patterns = Counter(_between(name, first) for name in by_stem)
-    if not patterns:
-        raise ConfigError(f"{str(template.path)!r}: no image below {str(folder)!r} is called {first!r}")
-    return patterns.most_common(1)[0][0]
+    """Find how ids become files: as they are, with an ending, in a subfolder, whatever most of those looked at are."""
+    names = {image.path.relative_to(folder).as_posix() for image in walk_images(folder)}
+    by_stem: dict[str, list[str]] = {}
+    for name in sorted(names):
+        by_stem.setdefault(Path(name).stem, []).append(name)
+    ids = template.ids[:: max(1, len(template.ids) // LOOKED_AT)]
+    patterns = {"{id}"} | {_between(name, id) for id in ids for name in by_stem.get(Path(id).stem, []) if id in name}
+    found = {pattern: sum(pattern.format(id=id) in names for id in ids) for pattern in sorted(patterns)}
+    best = max(found, key=lambda pattern: found[pattern])
+    if not found[best]:
+        raise ConfigError(f"{str(template.path)!r}: no image below {str(folder)!r} is called {ids[0]!r}")
+    return best
 
 
 def _between(name: str, id: str) -> str:

@@ -32,7 +32,7 @@ def group(points: Points, config: ClustersConfig, *, show: bool) -> Groups:
     Raises ClusteringError as the methods do.
     """
     found = _grouped(points, config, show)
-    if not isinstance(config.order, dict):
+    if not isinstance(config.order, dict) or not len(found.centroids):
         return found
     labels = smoothed(points.array(), found.centroids, config.order["smooth"])
     return Groups(labels, found.centroids, notes=found.notes)

@@ -55,7 +55,7 @@ def leading(graph: Graph, count: int) -> tuple[np.ndarray, np.ndarray]:
     """
     import scipy.sparse as sp
     from scipy.linalg import eigh
-    from scipy.sparse.linalg import eigsh
+    from scipy.sparse.linalg import ArpackError, eigsh
 
     size = graph.shape[0]
     scale = sp.diags(1 / np.sqrt(np.asarray(graph.sum(axis=1)).ravel()))
@@ -64,9 +64,13 @@ def leading(graph: Graph, count: int) -> tuple[np.ndarray, np.ndarray]:
     if size <= DENSE or count >= size - 1:
         values, vectors = eigh(scaled.toarray(), subset_by_index=[size - count, size - 1])
     else:
-        start = np.full(size, size**-0.5)  # a fixed one: the same bits each time
-        most = min(size, max(2 * count + 1, 60))
-        values, vectors = eigsh(scaled, k=count, which="LA", v0=start, ncv=most, tol=TOLERANCE)
+        # A fixed start: the same bits each time. Not a constant one, which many equal images make an eigenvector.
+        start = np.random.default_rng(0).uniform(0.5, 1.5, size)
+        most = min(size, max(3 * count + 1, 60))
+        try:
+            values, vectors = eigsh(scaled, k=count, which="LA", v0=start, ncv=most, tol=TOLERANCE)
+        except ArpackError:  # of groups of equal images some have no way to each other: all are worked out
+            values, vectors = eigh(scaled.toarray(), subset_by_index=[size - count, size - 1])
     order = np.argsort(-values, kind="stable")
     return values[order], vectors[:, order]
 

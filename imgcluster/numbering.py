@@ -12,6 +12,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.template import labels_by_id, read_labels
 
 NOISE = -1
+DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
 MATCH, TRUTH = "match:", "truth:"
 
 
@@ -34,10 +35,9 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     """
     if numbering in PLAIN:
         return Numbers(PLAIN[numbering](labels, k))
-    kind, path = (MATCH, numbering[len(MATCH) :]) if numbering.startswith(MATCH) else (TRUTH, numbering[len(TRUTH) :])
     if ids is None:
         raise ConfigError(f"clusters.numbering: {numbering!r} needs the ids of the images, not vectors alone")
-    known = _labels_of_run(Path(path)) if kind == MATCH else read_labels(Path(path), "clusters.numbering")
+    kind, path, known = _known(numbering)
     numbers_of, names = _as_numbers(known)
     numbers_here = labels_by_id(numbers_of, ids)
     clustered = ((label, id) for label, id in zip(labels.tolist(), ids, strict=True) if label != NOISE)
@@ -50,6 +50,19 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     return Numbers(_all_numbered(numbers, taken), names)
 
 
+def check_numbering(numbering: str) -> None:
+    """Raise ConfigError where a numbering names a run or a file that cannot be read."""
+    if numbering not in PLAIN:
+        _known(numbering)
+
+
+def _known(numbering: str) -> tuple[str, str, dict[str, str]]:
+    """Return the kind of a numbering, the path that it names, and the labels known there."""
+    kind = MATCH if numbering.startswith(MATCH) else TRUTH
+    path = numbering[len(kind) :]
+    return kind, path, _labels_of_run(Path(path)) if kind == MATCH else read_labels(Path(path), "clusters.numbering")
+
+
 def _labels_of_run(folder: Path) -> dict[str, str]:
     path = folder / "clusters.csv" if folder.is_dir() else folder
     known = read_labels(path, "clusters.numbering", label_column="cluster")
@@ -59,7 +72,7 @@ def _labels_of_run(folder: Path) -> dict[str, str]:
 def _as_numbers(known: dict[str, str]) -> tuple[dict[str, int], dict[int, str]]:
     """Take whole numbers as they are, and words in the order of the alphabet."""
     words = sorted(set(known.values()))
-    if all(word.isdecimal() for word in words):
+    if all(word.isdecimal() and len(word) <= DIGITS for word in words) and max(map(int, words)) < MOST_NUMBERS:
         return {id: int(label) for id, label in known.items()}, {}
     return {id: words.index(label) for id, label in known.items()}, dict(enumerate(words))
 

@@ -17,6 +17,7 @@ from imgcluster.features import extract_features
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
 from imgcluster.methods import METHODS
+from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
@@ -60,9 +61,10 @@ def fill_store(config: Config, *, show: bool = True) -> Features:
 def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = True) -> Sweep:
     """Try numbers of clusters on the images of a config, on stored features. Raises ImgclusterError."""
     method = config.clusters.method
-    if METHODS[method].k is None:
+    if METHODS[method].k is None and config.clusters.order != SEQUENCE:
         raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
     images, _ = list_images(config.images)
+    check_method(config, len(images))
     features = extract_listed(images, config, show)
     points, _ = fit_steps(
         features.vectors, config.clusters.steps(*features.vectors.shape), config.clusters.random_state
@@ -90,11 +92,17 @@ def check(config: Config) -> list[ImageFile]:
 def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
     images, template = list_images(config.images)
     check_enough(len(images), config.clusters.n_clusters)
-    if config.clusters.order != SEQUENCE:
-        check_parameters(config.clusters)
-        check_size(config.clusters, len(images))
+    check_method(config, len(images))
     check_outputs(template, config)
     return images, template
+
+
+def check_method(config: Config, images: int) -> None:
+    """Raise ConfigError or ClusteringError, before any work, for what the method or its transform cannot do."""
+    if config.clusters.order != SEQUENCE:
+        check_parameters(config.clusters)
+        check_size(config.clusters, images)
+    check_numbering(config.clusters.numbering)
 
 
 def extract_listed(images: list[ImageFile], config: Config, show: bool, *, gather: bool = True) -> Features:

@@ -218,7 +218,8 @@ class FeatureStore:
         keys, rows = part._found_here(number)
         if lacking := [row for row, key in enumerate(keys) if key.stamp not in self._by_stamp]:
             self._small.append(self._write_shard([keys[row] for row in lacking], [rows[lacking]]))
-        part._maps.pop(number)
+        del part._maps[number], part._keys[number]
+        part._small = [small for small in part._small if small != number]  # or it would be joined with others
         part._remove_shard(number)
 
     @contextmanager

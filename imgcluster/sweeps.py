@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from imgcluster.config import ClustersConfig
-from imgcluster.diffusion import LANDMARKS, Walk
+from imgcluster.diffusion import LANDMARKS, THREADS, Walk
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import group
 from imgcluster.methods import DIFFUSION, METHODS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 AUTO = range(2, 21)
 MOST_NEIGHBOURS = 10_000
+WIDE = 5000  # values of which a square matrix is still small
 SAMPLE = 3000  # rows for what looks at pairs of images
 COMPONENTS = 64  # of the points, for what is fitted many times
 REFERENCES = 5
@@ -90,7 +92,12 @@ class _Measured:
         from sklearn.decomposition import PCA
 
         most = min(COMPONENTS, *self._points.shape)
-        return np.asarray(PCA(most, svd_solver="covariance_eigh").fit_transform(self._points), np.float32)
+        return np.asarray(
+            PCA(most, svd_solver="covariance_eigh" if self._points.shape[1] <= WIDE else "full").fit_transform(
+                self._points
+            ),
+            np.float32,
+        )
 
     @cached_property
     def _references(self) -> list[np.ndarray]:
@@ -169,7 +176,8 @@ def _inertia(points: np.ndarray, labels: np.ndarray) -> float:
 def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
     from sklearn.cluster import KMeans
 
-    model = KMeans(k, n_init=1, random_state=0).fit(points)
+    with threadpool_limits(THREADS, user_api="openmp"):
+        model = KMeans(k, n_init=1, random_state=0).fit(points)
     return np.asarray(model.labels_), float(model.inertia_)
 
 

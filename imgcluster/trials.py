@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgcluster.config import Config, config_from_dict
+from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.grouping import group
 from imgcluster.numbering import matched
@@ -49,7 +50,7 @@ class Stability:
             {
                 "id": [self.ids[row] for row in order],
                 "cluster": self.labels[order],
-                "stays": [DISTANCE_FORMAT.format(share) for share in self.stays[order]],
+                "stays": ["" if np.isnan(share) else DISTANCE_FORMAT.format(share) for share in self.stays[order]],
                 "elsewhere": ["" if number < 0 else str(number) for number in self.elsewhere[order]],
             }
         )
@@ -61,6 +62,8 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
     The features come from the store. Clusters of a trial are matched with the run's so that they share most images.
     Raises ImgclusterError: no finished run there, features that cannot be made again.
     """
+    if trials < 1:
+        raise ConfigError(f"--trials: {trials}; allowed: a whole number >= 1")
     folder = Path(run)
     config = config_from_dict(read_record(folder)["config"])
     features = features_of_run(folder)
@@ -86,18 +89,28 @@ def _tried(  # noqa: PLR0913
             scores.append(float(adjusted_rand_score(labels[rows], trial)))
             found[rows, _as_in_the_run(trial, labels[rows], k)] += 1
             advance(1)
-    times = np.maximum(found.sum(axis=1), 1)
+    times = found.sum(axis=1)
     rows = np.arange(len(labels))
-    stays = found[rows, labels] / times
+    stays = np.where(times > 0, found[rows, labels] / np.maximum(times, 1), np.nan)  # some are drawn in no trial
     found[rows, labels] = 0
-    elsewhere = np.where(found[:, :k].any(axis=1), found[:, :k].argmax(axis=1), -1)
+    elsewhere = np.where(found[:, :k].any(axis=1), found.argmax(axis=1), -1)
     return Stability(ids, labels, stays, elsewhere, scores)
 
 
 def _trial(vectors: np.ndarray, config: Config, k: int | None, seed: int) -> np.ndarray:
-    clusters = config.clusters.model_copy(update={"random_state": seed, "n_clusters": k})
-    points, _ = fit_steps(vectors, clusters.steps(*vectors.shape), seed)
+    clusters = config.clusters.model_copy(
+        update={"random_state": seed, "n_clusters": None if k is None else min(k, len(vectors))}
+    )
+    steps = [_within(step, min(vectors.shape)) for step in clusters.steps(*vectors.shape)]
+    points, _ = fit_steps(vectors, steps, seed)
     return group(points, clusters, show=False).labels
+
+
+def _within(step: Any, most: int) -> Any:
+    """Ask a step for no more components than the images of a trial have."""
+    if isinstance(step, str):
+        return step
+    return {name: min(value, most) if isinstance(value, int) else value for name, value in step.items()}
 
 
 def _as_in_the_run(trial: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:

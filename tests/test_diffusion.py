@@ -105,6 +105,13 @@ def test_of_many_images_some_decide_for_all(monkeypatch: pytest.MonkeyPatch) -> 
     assert seen == [60]
 
 
+def test_groups_of_equal_images() -> None:
+    vectors = np.repeat(points(25, 40), 100, axis=0)
+    found = cluster_features(vectors, ClustersConfig(n_clusters=20), show=False)
+    together = found.labels.reshape(25, 100)
+    assert (together == together[:, :1]).mean() > 0.9
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 6])
 def test_few_points(n: int) -> None:
     for k in range(1, n + 1):

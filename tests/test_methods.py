@@ -155,6 +155,26 @@ def test_all_noise_is_no_error(count: int) -> None:
     assert (found.sizes.tolist(), found.runner_up.tolist()) == ([], [-1] * count)
 
 
+def test_without_any_cluster_nothing_fails() -> None:
+    noise = np.eye(4, 6, dtype=np.float32) * 100
+    keys = {"method": "hdbscan", "parameters": {"min_cluster_size": 3}, "order": {"smooth": 1.0}}
+    found = cluster_features(noise, ClustersConfig(**keys), soft=True, show=False)
+    assert found.probabilities is not None
+    assert found.probabilities.shape == (4, 0)
+    unsettled = clustered(blobs(60)[0], "affinity_propagation", 0, parameters={"max_iter": 2})
+    assert set(unsettled.labels.tolist()) == {-1}
+    assert any("converge" in note for note in unsettled.notes)
+
+
+def test_a_cluster_of_the_rule_that_no_image_is_in_is_nobodys() -> None:
+    found = clustered(blobs(k=3)[0], "kmeans", 3)
+    state = dict(found.state)
+    state["rule_centres"] = np.concatenate([state["rule_centres"], np.full((1, 20), 900, np.float32)])
+    state["rule_labels"] = np.append(state["rule_labels"], 3)
+    placed = Clusterer(state).place(np.full((2, 20), 900, np.float32))
+    assert (set(placed.labels.tolist()) <= {0, 1, 2}, placed.new.tolist()) == (True, [True, True])
+
+
 def test_parameters_go_to_the_estimator() -> None:
     vectors = np.random.default_rng(3).normal(0, 1, (150, 5)).astype(np.float32)
     found = clustered(vectors, "agglomerative", 4, parameters={"linkage": "average", "metric": "cosine"})

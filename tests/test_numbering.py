@@ -78,6 +78,15 @@ def test_a_known_label_that_no_cluster_matches_is_taken_by_one_that_is_left(tmp_
     assert numbered(LABELS, f"truth:{truth}") == [2, 2, 0, 0, 0, 1]
 
 
+@pytest.mark.parametrize("label", ["100000000", "99999999999999999999"])
+def test_labels_too_large_for_numbers_are_names(tmp_path: Path, label: str) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text(f"id,label\na,{label}\nc,1\n")
+    found = number_clusters(LABELS, 3, f"truth:{truth}", IDS)
+    assert found.numbers.max() <= 2
+    assert label in found.names.values()
+
+
 def test_clusters_keep_their_numbers_when_images_are_added(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     centres = random.normal(0, 9, (5, 12))

@@ -114,7 +114,9 @@ def test_parts_of_other_processes_are_taken_over(tmp_path: Path) -> None:
         store.append(keys(1), rows(1))
     for number in (0, 1):
         with FeatureStore(tmp_path / f".part-{number}", SHAPED_BY) as part:
-            part.append(keys(2 + 2 * number, 3 + 2 * number), rows(2 + 2 * number, 3 + 2 * number))
+            part.append(keys(2 + 2 * number), rows(2 + 2 * number))
+            part.append(keys(3 + 2 * number), rows(3 + 2 * number))
+            part._small.clear()  # as after a kill: not joined
     with FeatureStore(tmp_path / ".part-1", {**SHAPED_BY, "layer": "other"}) as other:
         other.append(keys(9), rows(9))
     with FeatureStore(tmp_path, SHAPED_BY) as store:

@@ -158,6 +158,41 @@ def test_compare_without_truth(config_file: Path) -> None:
         compare(config, Grid(methods=["kmens"]), show=False)
 
 
+def test_what_cannot_be_compared_is_a_note_or_told_before_any_work(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(config_file, ["clusters.method=agglomerative", "clusters.parameters={linkage: average}"])
+    found = compare(config, Grid(methods=["agglomerative", "kmeans"], ks=[2, 40]), show=False)
+    assert sorted(candidate.row()["method"] for candidate in found.candidates) == ["agglomerative", "kmeans"]
+    assert len(found.notes) == 2
+    assert "40 clusters need at least as many" in found.notes[0]
+    monkeypatch.setattr("imgcluster.features.extract_features", lambda *_: pytest.fail("worked"))
+    for wrong in ("l2", ["l3"], [{"pca": "x"}]):
+        with pytest.raises(ConfigError, match=r"clusters.transform"):
+            compare(config, Grid(transforms=[wrong]), show=False)
+
+
+def test_trials_leave_out_what_is_never_drawn(config_file: Path, tmp_path: Path) -> None:
+    run(load_config(config_file, ["clusters.n_clusters=11", "clusters.transform=[{pca: 12}]"]), show=False)
+    found = stability(tmp_path / "out", trials=1, show=False)
+    assert np.isnan(found.stays).sum() == 2
+    assert (found.table()["stays"] == "").sum() == 2
+    with pytest.raises(ConfigError, match="--trials: 0"):
+        stability(tmp_path / "out", trials=0)
+
+
+def test_assign_without_any_readable_image(command: Command, config_file: Path, tmp_path: Path) -> None:
+    run(load_config(config_file), show=False)
+    done = command("assign", tmp_path / "out", tmp_path / "nothing.jpg", "--out", tmp_path / "new.csv")
+    assert (done.returncode, "images can be read; the first: " in done.stderr) == (1, True)
+
+
+def test_numbering_is_checked_before_any_work(command: Command, config_file: Path) -> None:
+    for wrong in ("match:/nope", "truth:/nope.csv"):
+        done = command("check", config_file, "--set", f"clusters.numbering={wrong}")
+        assert (done.returncode, "clusters.numbering: " in done.stderr) == (1, True)
+
+
 def test_compare_computes_each_vector_once(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(config_file)
     grid = Grid(layers=["avgpool", "logits"], methods=["kmeans"], ks=[2, 3])
