@@ -155,6 +155,10 @@ def _clustered(
 ) -> Iterator[Candidate]:
     """Cluster by each of the variants; one that is not possible for these images is a note."""
     features = extract_listed(images, config, show)
+    stand_ins = [origin.fallback for origin in features.origins if origin.fallback is not None]
+    notes += [
+        f"{each['wanted']}: its weights are not here, these are features of {each['taken']}" for each in stand_ins
+    ]
     seed = config.clusters.random_state
     rows = np.sort(np.random.default_rng(seed).permutation(len(features.images))[:SAMPLE])
     spaces: dict[str, tuple[np.ndarray, np.ndarray]] = {}

@@ -193,6 +193,14 @@ def test_numbering_is_checked_before_any_work(command: Command, config_file: Pat
         assert (done.returncode, "clusters.numbering: " in done.stderr) == (1, True)
 
 
+def test_compare_says_which_networks_were_not_there(config_file: Path) -> None:
+    config = load_config(config_file)
+    found = compare(config, Grid(backbones=["alexnet", "efficientnet_lite0"]), show=False)
+    assert found.notes == ["alexnet: its weights are not here, these are features of efficientnet_lite0"]
+    labels = [candidate.labels for candidate in found.candidates]
+    assert labels[0] == labels[1]
+
+
 def test_compare_computes_each_vector_once(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(config_file)
     grid = Grid(layers=["avgpool", "logits"], methods=["kmeans"], ks=[2, 3])
