@@ -207,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--force", action="store_true", help="overwrite the file")
     _add_features_command(commands)
     add_commands(commands)
-    add_score_commands(commands, add_command)
+    add_score_commands(commands)
     sample = add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
     sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")

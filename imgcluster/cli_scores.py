@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgcluster.cli_parts import add_command
+
+if TYPE_CHECKING:
+    from imgcluster.cli_parts import Commands
 
 
-def add_score_commands(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], add_command: Callable[..., argparse.ArgumentParser]
-) -> None:
-    """Add them to the others; `add_command(commands, name, call, help)` adds one."""
+def add_score_commands(commands: Commands) -> None:
+    """Add them to the others."""
     score = add_command(commands, "score", _score, "score clusters against labels that are known")
     score.add_argument("labels", metavar="LABELS", help="a run folder, or a CSV with ids and labels")
     score.add_argument("truth", metavar="TRUTH", nargs="?", help="a CSV of true labels; without, a run by its shape")

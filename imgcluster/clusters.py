@@ -8,11 +8,10 @@ from imgcluster.blocks import finite_rows, in_order, row_slices
 from imgcluster.config import ClustersConfig
 from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
-from imgcluster.estimators import NOISE
 from imgcluster.grouping import Groups, group, method_of
 from imgcluster.numbering import number_clusters
 from imgcluster.sweeps import AUTO, choose_k
-from imgcluster.tables import Clusters, Features
+from imgcluster.tables import NOISE, Clusters, Features
 from imgcluster.transforms import Points, fit_steps
 
 RULE = "rule_"  # before the names of the arrays of a method's own rule

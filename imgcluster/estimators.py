@@ -17,11 +17,11 @@ from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.memory import free_memory
 from imgcluster.methods import METHODS
+from imgcluster.tables import NOISE
 
 # With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and
 # float32 sums in another order are other bits. Two threads give the same bytes each time.
 THREADS = 2
-NOISE = -1
 NEIGHBOURS_SHARE = 0.9  # of the points are within `eps` of as many neighbours as make them no noise
 SMALLEST = 0.2
 SAMPLE = 5000

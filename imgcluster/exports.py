@@ -6,7 +6,7 @@ import csv
 import json
 import pickle
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,7 @@ from imgcluster.outputs.write import CLUSTERS, write_rows
 from imgcluster.runs import read_record
 from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.tables import ImageFile
+from imgcluster.template import read_labels
 from imgcluster.transforms import join_blocks
 
 
@@ -70,6 +71,12 @@ def features_of_run(run_folder: Path) -> FeatureTable:
     else:
         vectors = _stored(images, stores, config, run_folder)
     return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors)
+
+
+def labels_of_run(run_folder: Path, ids: Sequence[str]) -> np.ndarray:
+    """Return the clusters, (len(ids),) int64, that a finished run gave to these of its images; of noise -1."""
+    known = read_labels(run_folder / CLUSTERS, str(run_folder), label_column="cluster")
+    return np.array([int(known[id]) for id in ids])
 
 
 def write_features(table: FeatureTable, format: str, out: Path, *, force: bool = False) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgcluster.clusterer import Clusterer
-from imgcluster.exports import features_of_run
+from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.files import write_whole
-from imgcluster.metrics import NOISE, InternalScores, internal_scores
-from imgcluster.outputs.write import CLUSTERS, DISTANCE_FORMAT, csv_text
-from imgcluster.template import read_labels
+from imgcluster.metrics import InternalScores, internal_scores
+from imgcluster.outputs.write import DISTANCE_FORMAT, csv_text
+from imgcluster.tables import NOISE
 from imgcluster.transforms import apply_transform
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
     folder = Path(run)
     state = Clusterer.load(folder).state
     features = features_of_run(folder)
-    known = read_labels(folder / CLUSTERS, str(folder), label_column="cluster")
-    labels = np.array([int(known[id]) for id in features.ids])
+    labels = labels_of_run(folder, features.ids)
     found = InnerScores(features.ids, labels, internal_scores(apply_transform(features.vectors, state), labels))
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgcluster.blocks import row_slices
+from imgcluster.tables import NOISE
 
-NOISE = -1
 SAMPLED_ABOVE = 10_000  # points; the silhouette needs the distance of each to each
 NAN = float("nan")
 

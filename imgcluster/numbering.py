@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ConfigError
+from imgcluster.tables import NOISE
 from imgcluster.template import labels_by_id, read_labels
 
-NOISE = -1
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
 MATCH, TRUTH = "match:", "truth:"
 

@@ -13,8 +13,9 @@ import numpy as np
 from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
-from imgcluster.metrics import NOISE, Agreement, agreement
+from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.write import CLUSTERS, csv_text
+from imgcluster.tables import NOISE
 from imgcluster.template import has_column, labels_by_id, read_labels
 
 NAMED = 3

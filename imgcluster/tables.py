@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from imgcluster.config import Config
 
 
+NOISE = -1  # the cluster of images that are in none
+
+
 @dataclass(frozen=True)
 class ImageFile:
     """One image to be clustered: the text that names it in the CSVs, and where it lies."""

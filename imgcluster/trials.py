@@ -10,13 +10,12 @@ import numpy as np
 
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError
-from imgcluster.exports import features_of_run
+from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.grouping import group
 from imgcluster.numbering import matched
-from imgcluster.outputs.write import CLUSTERS, DISTANCE_FORMAT
+from imgcluster.outputs.write import DISTANCE_FORMAT
 from imgcluster.progress import track
 from imgcluster.runs import read_record
-from imgcluster.template import read_labels
 from imgcluster.transforms import fit_steps
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
     folder = Path(run)
     config = config_from_dict(read_record(folder)["config"])
     features = features_of_run(folder)
-    known = read_labels(folder / CLUSTERS, str(folder), label_column="cluster")
-    labels = np.array([int(known[id]) for id in features.ids])
+    labels = labels_of_run(folder, features.ids)
     return _tried(features.ids, features.vectors, labels, config, trials=trials, show=show)
 
 
