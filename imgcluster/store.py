@@ -203,8 +203,9 @@ class FeatureStore:
                 for number in sorted(part._keys):
                     self._adopt(part, number)
             shutil.rmtree(folder, ignore_errors=True)
+        for empty in self.folder.parent.glob(f"{PART}*"):  # also of a process that got no further than to make it
             with suppress(OSError):
-                folder.parent.rmdir()  # where no other layer's store is left in it
+                empty.rmdir()  # where no other layer's store is left in it
 
     # How the files are written and read.
 

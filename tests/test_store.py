@@ -125,6 +125,12 @@ def test_parts_of_other_processes_are_taken_over(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob(".part-*/*")] == [other.folder.name]
 
 
+def test_the_folder_of_a_process_that_was_killed_before_it_stored_anything_goes(tmp_path: Path) -> None:
+    (tmp_path / ".part-0").mkdir()
+    with FeatureStore(tmp_path, SHAPED_BY):
+        assert not (tmp_path / ".part-0").exists()
+
+
 def test_a_kill_in_the_middle_of_taking_over_leaves_no_row_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
