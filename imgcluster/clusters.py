@@ -14,6 +14,7 @@ from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import NOISE, Clusters, Features
 from imgcluster.transforms import Points, fit_steps
 
+NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
 ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
@@ -186,7 +187,8 @@ def _notes(found: Groups, config: ClustersConfig) -> list[str]:
     k, full = len(found.centroids), len(np.unique(found.labels[found.labels >= 0]))
     notes = []
     if full < k:
-        notes.append(f"{full} of {k} clusters have images: no more of them have features of their own")
+        why = "the smoothing emptied the others" if isinstance(config.order, dict) else NO_MORE
+        notes.append(f"{full} of {k} clusters have images: {why}")
     elif isinstance(config.n_clusters, int) and k < config.n_clusters:
         notes.append(f"{method_of(config)} found {k} of {config.n_clusters} clusters")
     if noise := int((found.labels < 0).sum()):

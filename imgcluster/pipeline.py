@@ -25,7 +25,7 @@ from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
 from imgcluster.sweeps import AUTO, Sweep, sweep
 from imgcluster.tables import Features, ImageFile, Run, Template
-from imgcluster.transforms import fit_steps
+from imgcluster.transforms import check_steps, fit_steps
 from imgcluster.weights import find_weights
 
 
@@ -102,6 +102,7 @@ def check_method(config: Config, images: int) -> None:
     if config.clusters.order != SEQUENCE:
         check_parameters(config.clusters)
         check_size(config.clusters, images)
+    check_steps(config.clusters.transform, images)
     check_numbering(config.clusters.numbering)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from imgcluster.errors import ClusteringError
 HELD_SHARE = 8  # of large features, what pca leaves is kept in memory when it is no more than an eighth
 STRIP = 64  # columns
 PRODUCT_BYTES = 16 * 2**20
+NO_UMAP = "clusters.transform: umap needs the package umap-learn; pip install 'imgcluster[umap]'"
 
 State = dict[str, np.ndarray]
 Slices = list[slice]
@@ -86,6 +88,16 @@ class Points:
 
         deque(in_order(fill, row_slices(count, self.vectors.shape[1])), maxlen=0)
         return gathered
+
+
+def check_steps(steps: Sequence[Any], images: int) -> None:
+    """Raise ClusteringError, before there are features, for steps that so many images or what is installed rule out."""
+    for step in steps:
+        name = _name(step)
+        if name == "umap" and find_spec("umap") is None:
+            raise ClusteringError(NO_UMAP)
+        if name in {"pca", "whiten"} and isinstance(step[name], int) and step[name] > images:
+            raise ClusteringError(f"clusters.transform: {name}: {step[name]} is more than {images:,} images allow")
 
 
 def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> tuple[Points, State]:
@@ -285,9 +297,7 @@ def _fit_umap(points: Points, parameter: int, random_state: int) -> State:
     try:
         from umap import UMAP
     except ImportError:
-        raise ClusteringError(
-            "clusters.transform: umap needs the package umap-learn; pip install 'imgcluster[umap]'"
-        ) from None
+        raise ClusteringError(NO_UMAP) from None
     # With a seed it uses one thread, and then the same points give the same coordinates.
     model = UMAP(n_components=parameter, random_state=random_state, n_jobs=1)
     return {"coordinates": np.asarray(model.fit_transform(points.array()), np.float32)}

@@ -9,10 +9,11 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler, normalize
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from imgcluster import transforms
 from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
-from imgcluster.transforms import apply_transform, fit_transform
+from imgcluster.transforms import apply_transform, check_steps, fit_transform
 
 
 def blobs(n: int = 90, dim: int = 6, spread: float = 1.0) -> np.ndarray:
@@ -121,6 +122,15 @@ def test_a_zero_vector_survives_l2_and_a_constant_column_standardize() -> None:
 def test_what_cannot_be_clustered_is_told(vectors: np.ndarray, keys: dict[str, object], message: str) -> None:
     with pytest.raises(ClusteringError, match=message):
         clustered(vectors, **keys)
+
+
+def test_a_transform_that_cannot_be_done_is_told_before_there_are_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_steps(["l2", {"pca": 9}, {"pca": 0.9}], 9)
+    with pytest.raises(ClusteringError, match="whiten: 10 is more than 9 images allow"):
+        check_steps(["l2", {"whiten": 10}], 9)
+    monkeypatch.setattr(transforms, "find_spec", lambda name: None)
+    with pytest.raises(ClusteringError, match="umap needs the package umap-learn"):
+        check_steps([{"umap": 2}], 9)
 
 
 def test_identical_images_end_in_one_cluster_and_it_is_said() -> None:

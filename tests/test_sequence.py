@@ -83,3 +83,9 @@ def test_smoothing_takes_single_frames_back() -> None:
     assert (np.diff(calm.labels) != 0).sum() == 3
     assert not any(name.startswith("rule_") for name in calm.state)
     np.testing.assert_array_equal(calm.labels == calm.labels[0], STAGES == 0)
+
+
+def test_clusters_that_smoothing_empties_are_told() -> None:
+    config = ClustersConfig(method="kmeans", n_clusters=3, order={"smooth": 1e9})
+    found = cluster_features(frames(), config, show=False)
+    assert found.notes == ["1 of 3 clusters have images: the smoothing emptied the others"]
