@@ -64,7 +64,7 @@ def features_of_run(run_folder: Path) -> FeatureTable:
     config = config_from_dict(record["config"]).features
     with (run_folder / CLUSTERS).open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["status"] == "ok"]
-    images = [ImageFile(row["id"], _path(row["path"])) for row in rows]
+    images = [ImageFile(row["id"], listed_path(row["path"])) for row in rows]
     stores = [Path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
         vectors = _from_file(images, Path(config.file), record["features"][0]["weights_sha256"])
@@ -147,7 +147,7 @@ def _key(path: Path, stores: list[FeatureStore]) -> ImageKey | None:
     return key if all(store.find(key) for store in stores) else None
 
 
-def _path(text: str) -> Path:
+def listed_path(text: str) -> Path:
     """Return the path that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
     path = Path(text)
     return path if path.exists() else Path(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text))
