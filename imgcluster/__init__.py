@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgcluster.assignment import assign
+    from imgcluster.cluster_folders import export_folders, undo_export
     from imgcluster.clusters import cluster_features
     from imgcluster.comparison import Grid, compare
     from imgcluster.config import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from imgcluster.in_memory import extract
     from imgcluster.inner_scores import score_run
     from imgcluster.outputs.validation import validate_submission
+    from imgcluster.overview import run_overview
     from imgcluster.pipeline import check, run, sweep_clusters
     from imgcluster.reading import read_image
     from imgcluster.samples import write_sample
@@ -65,6 +67,7 @@ __all__ = [
     "compare",
     "config_from_dict",
     "export_features",
+    "export_folders",
     "extract",
     "extract_features",
     "list_images",
@@ -72,10 +75,12 @@ __all__ = [
     "read_features",
     "read_image",
     "run",
+    "run_overview",
     "score_labels",
     "score_run",
     "stability",
     "sweep_clusters",
+    "undo_export",
     "validate_submission",
     "write_sample",
 ]
@@ -83,6 +88,7 @@ __all__ = [
 # Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
 _MODULES = {
     "imgcluster.assignment": ("assign",),
+    "imgcluster.cluster_folders": ("export_folders", "undo_export"),
     "imgcluster.clusters": ("cluster_features",),
     "imgcluster.comparison": ("Grid", "compare"),
     "imgcluster.config": (
@@ -104,6 +110,7 @@ _MODULES = {
     "imgcluster.inner_scores": ("score_run",),
     "imgcluster.in_memory": ("extract",),
     "imgcluster.outputs.validation": ("validate_submission",),
+    "imgcluster.overview": ("run_overview",),
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.reading": ("read_image",),
     "imgcluster.samples": ("write_sample",),

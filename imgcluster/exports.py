@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import pickle
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from imgcluster.errors import ConfigError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
 from imgcluster.files import replacing
 from imgcluster.outputs.write import CLUSTERS, write_rows
-from imgcluster.runs import read_record
+from imgcluster.runs import listed_path as listed_path  # noqa: PLC0414 (the report imports it from here)
+from imgcluster.runs import read_record, read_rows
 from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.tables import ImageFile
 from imgcluster.template import read_labels
@@ -62,8 +61,7 @@ def features_of_run(run_folder: Path) -> FeatureTable:
     """
     record = read_record(run_folder)
     config = config_from_dict(record["config"]).features
-    with (run_folder / CLUSTERS).open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["status"] == "ok"]
+    rows = [row for row in read_rows(run_folder) if row["status"] == "ok"]
     images = [ImageFile(row["id"], listed_path(row["path"])) for row in rows]
     stores = [Path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
@@ -145,12 +143,6 @@ def _key(path: Path, stores: list[FeatureStore]) -> ImageKey | None:
     except OSError:
         return None
     return key if all(store.find(key) for store in stores) else None
-
-
-def listed_path(text: str) -> Path:
-    """Return the path that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
-    path = Path(text)
-    return path if path.exists() else Path(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text))
 
 
 # The formats.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 from imgcluster.errors import OutputError
 from imgcluster.outputs.run_folder import RECORD
+from imgcluster.outputs.write import CLUSTERS
+
+_COLUMNS = ("id", "path", "cluster", "distance", "status")
 
 
 def read_record(run_folder: Path) -> dict[str, Any]:
@@ -23,3 +29,35 @@ def read_record(run_folder: Path) -> dict[str, Any]:
     if not finished:
         raise OutputError(f"the run in {str(run_folder)!r} is not finished; run its config again")
     return dict(record)
+
+
+def read_rows(run_folder: Path) -> list[dict[str, str]]:
+    """Return the rows of clusters.csv of a run, in its order, as text. Raises OutputError: not there, damaged."""
+    path = run_folder / CLUSTERS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise OutputError(f"{str(path)!r}: {error.strerror}; run the config again with --force") from None
+    except (ValueError, csv.Error):
+        raise _damaged_table(path) from None
+    if not all(_is_row(row) for row in rows):
+        raise _damaged_table(path)
+    return rows
+
+
+def listed_path(text: str) -> Path:
+    """Return the path that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
+    if os.path.exists(text):  # noqa: PTH110 (Path.exists raises for a name that is too long)
+        return Path(text)
+    return Path(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text))
+
+
+def _is_row(row: dict[str, str]) -> bool:
+    if any(row.get(column) is None for column in _COLUMNS):
+        return False
+    return row["status"] == "failed" or row["cluster"].removeprefix("-").isdecimal()
+
+
+def _damaged_table(path: Path) -> OutputError:
+    return OutputError(f"{str(path)!r} is damaged; run the config again with --force")

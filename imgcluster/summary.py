@@ -9,6 +9,7 @@ from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
 from imgcluster.sweeps import Sweep
 from imgcluster.tables import Features, Origin, Run
+from imgcluster.terminal import bar, printable
 from imgcluster.trials import Stability
 
 BAR = 30
@@ -79,7 +80,7 @@ def stability_lines(found: Stability) -> list[str]:
     ]
     for row in rows[:NAMED]:
         elsewhere = found.elsewhere[row] if found.elsewhere[row] >= 0 else "none"
-        lines.append(f"  {_printable(found.ids[row])}: cluster {found.labels[row]}, else {elsewhere}")
+        lines.append(f"  {printable(found.ids[row])}: cluster {found.labels[row]}, else {elsewhere}")
     return lines
 
 
@@ -125,21 +126,15 @@ def _weights_text(origin: Origin) -> str:
 
 
 def _failure_lines(features: Features) -> list[str]:
-    lines = [f"  failed  {_printable(failure.image.id)}: {failure.reason}" for failure in features.failures[:NAMED]]
+    lines = [f"  failed  {printable(failure.image.id)}: {failure.reason}" for failure in features.failures[:NAMED]]
     if len(features.failures) > NAMED:
         lines.append(f"  failed  and {len(features.failures) - NAMED:,} more: see clusters.csv")
     return lines
 
 
-def _printable(text: str) -> str:
-    """Show line breaks and control codes of a file's name by their escapes, not by what they do to a terminal."""
-    return text if text.isprintable() else repr(text)
-
-
 def _cluster_lines(run: Run) -> list[str]:
     sizes = run.clusters.sizes
-    largest = max(1, int(sizes.max(initial=0)))
+    largest = int(sizes.max(initial=0))
     return [
-        f"cluster {number:>3}  {'█' * round(BAR * size / largest):<{BAR}}  {size:,}"
-        for number, size in enumerate(sizes.tolist())
+        f"cluster {number:>3}  {bar(size, largest, BAR):<{BAR}}  {size:,}" for number, size in enumerate(sizes.tolist())
     ]

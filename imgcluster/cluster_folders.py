@@ -1,0 +1,307 @@
+"""The images of a run in a folder for each cluster: copied, linked or moved, and all of it taken back on request."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shlex
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.folder_plan import crosses, folder_names, make_plan, renamed, with_links_followed
+from imgcluster.folder_steps import BACK, LEFT, PART, STUCK, check_folder, is_placed, place, take_back
+from imgcluster.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
+from imgcluster.outputs.write import CLUSTERS
+from imgcluster.progress import track
+from imgcluster.runs import read_record, read_rows
+
+LOCK = ".imgcluster-lock"
+
+
+@dataclass(frozen=True)
+class ExportedFolders:
+    """What an export brought into DIR: images by folder, those there before among them; ids that were not there."""
+
+    folder: Path
+    action: str
+    counts: dict[str, int]
+    placed: int
+    missing: list[str]
+
+
+@dataclass
+class UndoneExport:
+    """What an undo did: how many images it took back, and what stays in DIR, by path, with the reason.
+
+    left: copies and links that are the user's own by now. stuck: originals, and what the system refused; the journal
+    keeps them, so that the undo can be called again.
+    """
+
+    folder: Path
+    action: str
+    back: int = 0
+    left: dict[str, str] = field(default_factory=dict)
+    stuck: dict[str, str] = field(default_factory=dict)
+
+
+def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *, show: bool = False) -> ExportedFolders:
+    """Put the images of a finished run into a folder for each cluster: `copy`, `link` or `move`.
+
+    Nothing is overwritten, and nothing put outside of `folder`; its journal makes `undo_export` possible. After a kill
+    the same call goes on. Raises OutputError: no finished run; a `folder` that would be taken for the run's images, is
+    too small, or holds another export; the system refuses.
+    """
+    if action not in ACTIONS:
+        raise ConfigError(f"there is no action {action!r}; there are {', '.join(ACTIONS)}")
+    root, run_folder = _real(folder), _real(run)
+    record, rows = read_record(run_folder), read_rows(run_folder)
+    names = _own_names(record)
+    folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
+    _check_place(root, str(folder), record, [*folders.values()])
+    there_before = ["."] if root.exists() else []
+    with _locked(root, str(folder), make=True):
+        journal = read_journal(root)
+        if journal is None:
+            found = [name for name in folders.values() if os.path.lexists(root / name)]
+            journal = Journal(str(run_folder), _digest(run_folder, names), action, there_before + found)
+        _check_same(journal, Journal(str(run_folder), _digest(run_folder, names), action), folder)
+        started = [*journal.entries.values()]
+        plan = make_plan(rows, folders, root, started)
+        if not plan.entries and not started:
+            raise OutputError(_none_there(rows))
+        fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
+        todo = [entry for entry in started if not is_placed(action, entry, root)] + fresh
+        _check_possible(action, todo, root, str(folder))
+        for entry in fresh:
+            journal.add(entry)
+        _place_all(journal, todo, root, _Words(str(run), str(folder), show))
+    counts = Counter(entry.folder for entry in journal.entries.values())
+    return ExportedFolders(Path(folder), action, dict(sorted(counts.items())), len(todo), plan.missing)
+
+
+def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool = False) -> UndoneExport:
+    """Take back what `export_folders` did in `folder`, by its journal; may be repeated after a kill.
+
+    What was moved is where it was, over nothing that came there since; copies and links go, as far as they are as they
+    were made. The run need not be there any more; where it is given, it must be the journal's. Raises OutputError.
+    """
+    root = _real(folder)
+    if not root.is_dir():
+        raise OutputError(f"{str(folder)!r} is no folder: nothing was exported there")
+    traces = any(os.path.lexists(root / name) for name in (LOCK, PART)) or any(root.glob(f"{JOURNAL}.*.tmp"))
+    with _locked(root, str(folder), make=False):
+        journal = read_journal(root)
+        (root / PART).unlink(missing_ok=True)
+        if journal is None and not traces:
+            raise OutputError(f"{str(folder)!r} holds no export of folders (no {JOURNAL}): there is nothing to undo")
+        if journal is None:  # killed before the first image was touched
+            return UndoneExport(Path(folder), "copy")
+        if run is not None and journal.run != str(_real(run)):
+            raise OutputError(f"{str(folder)!r} holds the export of {journal.run!r}, not of {str(run)!r}")
+        undone = UndoneExport(Path(folder), journal.action)
+        _take_all_back(journal, root, undone, show)
+    if not undone.stuck and "." not in journal.found:
+        with contextlib.suppress(OSError):  # not empty: the user's own files stay
+            root.rmdir()
+    return undone
+
+
+# Before anything is done.
+
+
+def _real(folder: str | Path) -> Path:
+    return Path(os.path.realpath(folder))
+
+
+def _own_names(record: Mapping[str, Any]) -> dict[int, str]:
+    names = record["config"].get("outputs", {}).get("names") or {}
+    return {int(number): str(name) for number, name in names.items()}
+
+
+def _digest(run_folder: Path, names: Mapping[int, str]) -> str:
+    """Return a hash of what decides where images go."""
+    return hashlib.sha256((run_folder / CLUSTERS).read_bytes() + json.dumps(names).encode()).hexdigest()
+
+
+def _check_place(root: Path, folder: str, record: Mapping[str, Any], names: list[str]) -> None:
+    """Refuse a DIR whose folders would be listed as images of the run, or lead elsewhere. Raises OutputError."""
+    images = _real(record["config"]["images"]["folder"])
+    if root == images or images in root.parents:
+        raise OutputError(
+            f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would take what is exported for "
+            "more images; take a DIR outside of it"
+        )
+    if os.path.lexists(root) and not root.is_dir():
+        raise OutputError(f"{folder!r} is no folder; take another DIR")
+    for name in names:
+        check_folder(root / name)
+        if root / name == images or root / name in images.parents:
+            raise OutputError(f"{str(root / name)!r} holds images.folder; take another DIR")
+
+
+def _check_same(theirs: Journal, ours: Journal, folder: str | Path) -> None:
+    """Refuse to mix two exports in one DIR. Raises OutputError."""
+    differences = {
+        f"of {theirs.run!r}": theirs.run == ours.run,
+        f"made by --{theirs.action}": theirs.action == ours.action,
+        "of clusters that the run does not have any more": theirs.clusters == ours.clusters,
+    }
+    for what, same in differences.items():
+        if not same:
+            raise OutputError(f"{str(folder)!r} holds an export {what}; take it back with --undo, or take another DIR")
+
+
+def _none_there(rows: list[dict[str, str]]) -> str:
+    first = f"; the first: {rows[0]['path']!r}" if rows else ""
+    return (
+        f"none of the {len(rows):,} images is where the run found it{first}; call this from the folder that the run "
+        "was started in, or take an export that moved them back with --undo"
+    )
+
+
+def _check_possible(action: str, todo: list[Entry], root: Path, folder: str) -> None:
+    """Refuse what the disk of DIR has no room or no links for. Raises OutputError."""
+    if action == "link":
+        _check_links(root, folder)
+        return
+    device = root.stat().st_dev
+    needed = sum(entry.size for entry in todo if action == "copy" or crosses(entry, device))
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        raise OutputError(
+            f"{folder!r} has {_megabytes(free)} free, and the images need {_megabytes(needed)}; nothing was done"
+        )
+
+
+def _check_links(root: Path, folder: str) -> None:
+    probe = root / PART
+    probe.unlink(missing_ok=True)
+    try:
+        probe.symlink_to(root)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{folder!r}: symbolic links are refused here ({error.strerror}); take --copy, or a DIR on another disk"
+        ) from None
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MB"
+
+
+@contextmanager
+def _locked(root: Path, folder: str, *, make: bool) -> Iterator[None]:
+    """Hold DIR; what is ours goes again where no journal is left. Raises OutputError: another process holds it."""
+    made = make and not root.exists()
+    path = root / LOCK
+    if make:
+        root.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise OutputError(f"{str(path)!r} is a link that imgcluster did not make; take it away")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(f"{folder!r} is being written by another export; wait for it to end") from None
+    try:
+        yield
+    finally:
+        empty = not (root / JOURNAL).exists()
+        if empty:
+            path.unlink(missing_ok=True)
+        lock.release()
+        if empty and made:
+            with contextlib.suppress(OSError):
+                root.rmdir()
+
+
+# Doing it, and taking it back.
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What the user called things, and whether progress is shown."""
+
+    run: str
+    folder: str
+    show: bool
+
+
+def _place_all(journal: Journal, todo: list[Entry], root: Path, words: _Words) -> None:
+    done = 0
+    try:
+        journal.write(root)
+        with track(journal.action, len(todo), "images", show=words.show) as advance:
+            for entry in todo:
+                _place_one(journal, entry, root)
+                done += 1
+                advance(1)
+    except OSError as error:
+        undo = f"python -m imgcluster export-folders {shlex.quote(words.run)} {shlex.quote(words.folder)} --undo"
+        raise OutputError(
+            f"{words.folder!r}: {error.strerror or error} ({error.filename!r}), after {done:,} of {len(todo):,} "
+            "images; every other original is where it was. The same command again goes on from here; what was done is "
+            f"taken back by: {undo}"
+        ) from error
+
+
+def _place_one(journal: Journal, entry: Entry, root: Path) -> None:
+    while True:
+        try:
+            place(journal.action, entry, root)
+            return
+        except FileExistsError:  # somebody put a file there since the plan was made: it keeps its name
+            entry = renamed(entry, root, [*journal.entries.values()])
+            journal.add(entry)
+            journal.write(root)
+
+
+def _take_all_back(journal: Journal, root: Path, undone: UndoneExport, show: bool) -> None:
+    entries = [*reversed(journal.entries.values())]
+    _remove_parts(journal)
+    with track("undo", len(entries), "images", show=show) as advance:
+        for entry in entries:
+            _take_one_back(journal.action, entry, root, undone)
+            advance(1)
+    _remove_folders(journal, root)
+    journal.entries = {entry.source: entry for entry in entries if str(Path(entry.folder, entry.name)) in undone.stuck}
+    if undone.stuck:
+        journal.write(root)
+    else:
+        (root / JOURNAL).unlink()
+
+
+def _take_one_back(action: str, entry: Entry, root: Path, undone: UndoneExport) -> None:
+    try:
+        outcome, reason = take_back(action, entry, root)
+    except OSError as error:
+        outcome, reason = STUCK, f"{error.strerror or error} ({error.filename!r})"
+    except OutputError as error:
+        outcome, reason = STUCK, str(error)
+    undone.back += outcome == BACK
+    if outcome in (LEFT, STUCK):
+        (undone.left if outcome == LEFT else undone.stuck)[str(Path(entry.folder, entry.name))] = reason
+
+
+def _remove_parts(journal: Journal) -> None:
+    """Remove what a killed undo was about to bring back onto another disk."""
+    if journal.action == "move":
+        for parent in {str(Path(entry.source).parent) for entry in journal.entries.values()}:
+            with contextlib.suppress(OSError):
+                Path(parent, PART).unlink()
+
+
+def _remove_folders(journal: Journal, root: Path) -> None:
+    for name in {entry.folder for entry in journal.entries.values()} - set(journal.found):
+        with contextlib.suppress(OSError):  # what else lies there is the user's own
+            (root / name).rmdir()
