@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from imgcluster.overview import run_overview
     from imgcluster.pipeline import check, run, sweep_clusters
     from imgcluster.reading import read_image
+    from imgcluster.report import write_report, write_sheets
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
     from imgcluster.tables import Clusters, Features, ImageFile, Run
@@ -82,7 +83,9 @@ __all__ = [
     "sweep_clusters",
     "undo_export",
     "validate_submission",
+    "write_report",
     "write_sample",
+    "write_sheets",
 ]
 
 # Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
@@ -113,6 +116,7 @@ _MODULES = {
     "imgcluster.overview": ("run_overview",),
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.reading": ("read_image",),
+    "imgcluster.report": ("write_report", "write_sheets"),
     "imgcluster.samples": ("write_sample",),
     "imgcluster.scoring": ("score_labels",),
     "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),

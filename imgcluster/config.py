@@ -246,6 +246,10 @@ class OutputsConfig(_Section):
         description="the clusters' names in the submission: with names its labels, with one_hot and soft its columns",
         examples=[{0: "entry", 1: "descent"}],
     )
+    report: bool = Field(default=True, description="whether a run leaves a page to look at: report/index.html")
+    contact_sheets: bool = Field(
+        default=False, description="whether a run leaves a picture of each cluster's images: clusters/00.jpg, ..."
+    )
 
 
 class Config(_Section):

@@ -21,6 +21,7 @@ from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
+from imgcluster.report import discard_report, write_report, write_sheets
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
 from imgcluster.sweeps import AUTO, Sweep, sweep
@@ -46,7 +47,19 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         with _timed(seconds, "outputs"):
             finished = Run(config, images, template, features, clusters, seconds)
             write_outputs(folder, finished)
+        with _timed(seconds, "report"):
+            _show_clusters(finished, show)
     return finished
+
+
+def _show_clusters(finished: Run, show: bool) -> None:
+    """Leave what a person looks at. A report of clusters that were there before goes, where none is made."""
+    if finished.config.outputs.report:
+        write_report(finished.folder, vectors=finished.features.vectors, show=show)
+    else:
+        discard_report(finished.folder)
+    if finished.config.outputs.contact_sheets:
+        write_sheets(finished.folder, show=show)
 
 
 def fill_store(config: Config, *, show: bool = True) -> Features:

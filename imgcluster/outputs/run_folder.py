@@ -16,8 +16,14 @@ from imgcluster.errors import OutputError
 from imgcluster.files import remove_temporary, replacing, write_whole
 
 RECORD = "run.json"
-# Keys that change how long a run takes, not what it gives.
-IMMATERIAL = {("features", "device"), ("features", "batch_size"), ("features", "store")}
+# Keys that change how long a run takes, and what else it leaves, not what it finds.
+IMMATERIAL = {
+    ("features", "device"),
+    ("features", "batch_size"),
+    ("features", "store"),
+    ("outputs", "report"),
+    ("outputs", "contact_sheets"),
+}
 
 Writer = Callable[[IO[bytes]], object]
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CLUSTERS = "clusters.csv"
 CLUSTERER = "clusterer.npz"
+REPORT_PAGE = "report/index.html"
 # More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
 DISTANCE_FORMAT = "{:.6g}"
 PACKAGES = ("imgcluster", "torch", "torchvision", "opencv-python", "pillow", "numpy", "scikit-learn", "pandas")
@@ -31,7 +32,8 @@ PACKAGES = ("imgcluster", "torch", "torchvision", "opencv-python", "pillow", "nu
 def output_names(config: Config) -> list[str]:
     """Return the names of the files a run with this config writes into its folder."""
     submission = config.outputs.submission
-    return [*([submission] if submission else []), CLUSTERS, CLUSTERER, RECORD]
+    page = [REPORT_PAGE] if config.outputs.report else []
+    return [*([submission] if submission else []), CLUSTERS, CLUSTERER, RECORD, *page]
 
 
 def write_outputs(folder: RunFolder, run: Run) -> None:

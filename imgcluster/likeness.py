@@ -1,0 +1,161 @@
+"""Which images are alike: the nearest ones of each, those that are nearly the same, and those like no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgcluster.blocks import in_order, row_slices
+from imgcluster.transforms import unit_length
+
+NEAREST = 12
+SEARCHED = 24  # nearest in the space of the search, of which the nearest are taken
+SEARCH_DIM = 128
+SEARCHED_WHOLE = 2_000  # images; of more, vectors longer than SEARCH_DIM are searched by their principal components
+FITTED = 5_000  # images that the principal components are found from
+PRODUCT_BYTES = 32 * 2**20
+# Nearly the same is what is a quarter as far apart as two images of the set usually are, and no farther than
+# `FARTHEST`: the cosines of all images are above 0.9 by one network, and below 0.5 by another.
+NEARLY = 0.25
+FARTHEST = 0.32  # between vectors of the length 1: a cosine of 0.95
+PAIRS = 2_000
+STRANGE_BY = 5  # neighbours
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that are nearly the same as the first of them; similarity: the smallest cosine to it."""
+
+    rows: list[int]
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """near: (n, k) int64, the nearest images of each, nearest first; similarity: (n, k) float32, the cosines to them.
+
+    strangeness: (n,) float32, the mean distance to the nearest five, of vectors of the length 1, from 0 to 2.
+    duplicates: the largest group first; an image is in one at most.
+    """
+
+    near: np.ndarray
+    similarity: np.ndarray
+    strangeness: np.ndarray
+    duplicates: list[Group]
+
+    def strangest(self, count: int) -> list[int]:
+        """Return the rows of the strangest images, the strangest first."""
+        return [int(row) for row in np.argsort(-self.strangeness, kind="stable")[:count]]
+
+
+def find_likeness(vectors: np.ndarray, *, nearest: int = NEAREST) -> Likeness:
+    """Compare images by the cosines of their features, (n, dim) float32, each with each.
+
+    The strangest are told by their distance to their nearest neighbours: Ramaswamy, Rastogi and Shim, Efficient
+    Algorithms for Mining Outliers from Large Data Sets, 2000, with the mean in the place of the last distance (Angiulli
+    and Pizzuti, 2002). Time grows with n², memory with n.
+    """
+    count = len(vectors)
+    wanted = max(0, min(nearest, count - 1))
+    near, similarity = _nearest(vectors, wanted)
+    distances = _distance(similarity[:, :STRANGE_BY])
+    strangeness = distances.mean(axis=1) if wanted else np.zeros(count, np.float32)
+    return Likeness(near, similarity, strangeness, _duplicates(vectors, near, similarity))
+
+
+def _nearest(vectors: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest images of each, of equally near ones the first, and the cosines to them: (n, wanted) both."""
+    space = _search_space(vectors)
+    lengths = np.einsum("ij,ij->i", space, space)
+    searched = min(len(vectors) - 1, max(SEARCHED, 2 * wanted))
+
+    def of_block(part: slice) -> tuple[np.ndarray, np.ndarray]:
+        squared = lengths - 2 * (space[part] @ space.T)
+        here = np.arange(len(squared))
+        squared[here, part.start + here] = np.inf
+        found = np.sort(np.argpartition(squared, searched - 1, axis=1)[:, :searched], axis=1)
+        cosines = _cosines(vectors, range(*part.indices(len(vectors))), found)
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :wanted]
+        return np.take_along_axis(found, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+
+    if not wanted:
+        return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
+    found = list(in_order(of_block, row_slices(len(vectors), len(vectors), PRODUCT_BYTES)))
+    near, similarity = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return near, similarity
+
+
+def _search_space(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors of the length 1, or what their principal components say of them: (n, SEARCH_DIM or less)."""
+    count, dim = vectors.shape
+    if count <= SEARCHED_WHOLE or dim <= SEARCH_DIM:
+        return unit_length(vectors)
+    from sklearn.decomposition import PCA
+
+    drawn = np.sort(np.random.default_rng(0).permutation(count)[:FITTED])
+    pca = PCA(SEARCH_DIM, svd_solver="randomized", random_state=0).fit(unit_length(vectors[drawn]))
+    mean, components = pca.mean_.astype(np.float32), pca.components_.T.astype(np.float32)
+    blocks = in_order(lambda part: (unit_length(vectors[part]) - mean) @ components, row_slices(count, dim))
+    return np.concatenate(list(blocks))
+
+
+def _cosines(vectors: np.ndarray, rows: range, others: np.ndarray) -> np.ndarray:
+    """Return the cosines between some rows and others of each: (len(rows), m) float32."""
+    cosines = np.empty(others.shape, np.float32)
+    own = unit_length(vectors[rows.start : rows.stop])
+    for place, near in enumerate(others):
+        cosines[place] = unit_length(vectors[near]) @ own[place]
+    return np.minimum(cosines, 1, out=cosines)
+
+
+def _distance(cosines: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * cosines, 0)), np.float32)
+
+
+def _duplicates(vectors: np.ndarray, near: np.ndarray, similarity: np.ndarray) -> list[Group]:
+    """Gather images around those that have most of them nearby: all of a group are near its first one.
+
+    Chains, as of the frames of a film, are cut where they lead away.
+    """
+    bound = _bound(vectors)
+    close = similarity >= bound
+    linked: dict[int, dict[int, float]] = {}
+    for row, place in np.argwhere(close).tolist():
+        other, cosine = int(near[row, place]), float(similarity[row, place])
+        linked.setdefault(row, {})[other] = cosine
+        linked.setdefault(other, {})[row] = cosine
+    free, groups = set(linked), []
+    for row in sorted(linked, key=lambda each: (-len(linked[each]), each)):
+        if row in free:
+            around = linked[row] if len(linked[row]) < near.shape[1] else dict(_all_near(vectors, row, bound))
+            members = sorted(other for other in around if other in free and other != row)
+            free -= {row, *members}
+            if members:
+                groups.append(Group([row, *members], min(around[other] for other in members)))
+    return sorted(groups, key=lambda group: (-len(group.rows), group.rows[0]))
+
+
+def _all_near(vectors: np.ndarray, row: int, bound: float) -> Iterator[tuple[int, float]]:
+    """Find all that is as near to an image, where its list of the nearest is full of such."""
+    own = unit_length(vectors[row : row + 1])[0]
+    for part in row_slices(*vectors.shape):
+        cosines = unit_length(vectors[part]) @ own
+        for place in np.flatnonzero(cosines >= bound).tolist():
+            yield part.start + place, min(1.0, float(cosines[place]))
+
+
+def _bound(vectors: np.ndarray) -> float:
+    """Return the cosine from which two images count as nearly the same."""
+    if len(vectors) < 2:
+        return 1.0
+    draw = np.random.default_rng(0)
+    first = draw.integers(len(vectors), size=PAIRS)
+    second = (first + draw.integers(1, len(vectors), size=PAIRS)) % len(vectors)
+    slices = row_slices(PAIRS, vectors.shape[1])
+    cosines = [
+        np.einsum("ij,ij->i", unit_length(vectors[first[part]]), unit_length(vectors[second[part]])) for part in slices
+    ]
+    usual = float(np.median(_distance(np.concatenate(cosines))))
+    return 1 - min(NEARLY * usual, FARTHEST) ** 2 / 2

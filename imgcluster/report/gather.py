@@ -1,0 +1,226 @@
+"""All that a report shows of a run, worked out from its folder and its features."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgcluster.clusterer import Clusterer
+from imgcluster.clusters import centroid_distances
+from imgcluster.config import Config, config_from_dict
+from imgcluster.errors import ConfigError, StoreError
+from imgcluster.exports import features_of_run, listed_path
+from imgcluster.likeness import Likeness, find_likeness
+from imgcluster.metrics import InternalScores, internal_scores
+from imgcluster.outputs.write import CLUSTERS
+from imgcluster.report.maps import map_images
+from imgcluster.report.names import Guess, Guesses, guess_names
+from imgcluster.runs import read_record
+from imgcluster.tables import NOISE, ImageFile
+from imgcluster.transforms import apply_transform
+
+TYPICAL, BORDERLINE, ODD = 12, 6, 6
+STRANGEST = 50
+COMPARED = 100_000  # images; each of more with each takes too long to be done unasked
+
+
+@dataclass(frozen=True)
+class Card:
+    """A cluster: its images by row, the most typical, those nearly in another cluster, and those farthest out.
+
+    silhouette: the mean of its images; NaN where it is not known. nearest: the cluster whose centroid is nearest.
+    """
+
+    number: int
+    name: str | None
+    guess: Guess | None
+    size: int
+    nearest: int | None
+    silhouette: float
+    typical: list[int]
+    borderline: list[int]
+    odd: list[int]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report shows. Rows count those of clusters.csv, from 0; arrays have a value for each of them.
+
+    labels: (n,) int64, of failed images and noise -1; failed: (n,) bool; distance, runner_up_distance, silhouette: (n,)
+    float64, NaN where there is none; runner_up: (n,) int64, else -1. places: (n, 2) float32, of failed images NaN.
+    likeness: of the images that did not fail, whose rows are `fine`. lacking: why places or likeness are not there.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    config: Config
+    ids: list[str]
+    paths: list[str]
+    errors: list[str]
+    failed: np.ndarray
+    labels: np.ndarray
+    distance: np.ndarray
+    runner_up: np.ndarray
+    runner_up_distance: np.ndarray
+    fine: np.ndarray
+    scores: InternalScores | None
+    silhouette: np.ndarray
+    places: np.ndarray | None
+    likeness: Likeness | None
+    guesses: Guesses
+    cards: list[Card]
+    lacking: str = ""
+
+    def image(self, row: int) -> ImageFile:
+        """Return the image of a row."""
+        return ImageFile(self.ids[row], listed_path(self.paths[row]))
+
+
+def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "pca") -> Facts:
+    """Work out what the report of a finished run shows; `vectors`: its features, where they are at hand.
+
+    Where the features are kept no longer, the report does without what is worked out from them. Raises OutputError: no
+    finished run there; ConfigError: no such map.
+    """
+    record = read_record(folder)
+    config = config_from_dict(record["config"])
+    table = _table(folder / CLUSTERS)
+    fine = np.flatnonzero(~table["failed"])
+    lacking = ""
+    if vectors is None:
+        vectors, lacking = _kept_vectors(folder)
+    points = None if vectors is None else _points(vectors, folder)
+    labels = table["labels"]
+    scores = None if points is None else internal_scores(points, labels[fine])
+    silhouette = np.full(len(labels), np.nan)
+    if scores is not None:
+        silhouette[fine] = scores.silhouettes
+    places = None
+    if points is not None:
+        places = np.full((len(labels), 2), np.nan, np.float32)
+        places[fine] = map_images(points, map_kind, config.clusters.random_state)
+    likeness = None
+    if vectors is not None and len(vectors) <= COMPARED:
+        likeness = find_likeness(vectors)
+    elif vectors is not None:
+        lacking = f"more than {COMPARED:,} images are not compared each with each"
+    groups = {number: _by_distance(table, number) for number in _numbers(labels, fine)}
+    typical = {
+        number: [ImageFile(table["ids"][row], listed_path(table["paths"][row])) for row in rows[:TYPICAL]]
+        for number, rows in sorted(groups.items(), key=lambda each: -len(each[1]))
+        if number != NOISE
+    }
+    guesses = guess_names(typical, config.features, record["features"])
+    nearest = _nearest_clusters(folder)
+    cards = [
+        _card(number, rows, table, silhouette, _names(config, guesses, nearest, number))
+        for number, rows in groups.items()
+    ]
+    return Facts(
+        folder=folder,
+        record=record,
+        config=config,
+        fine=fine,
+        scores=scores,
+        silhouette=silhouette,
+        places=places,
+        likeness=likeness,
+        guesses=guesses,
+        cards=cards,
+        lacking=lacking,
+        **table,
+    )
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """Read clusters.csv as columns, by their names in `Facts`."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+
+    def numbers(name: str, missing: float) -> np.ndarray:
+        return np.array([float(row[name] or missing) for row in rows])
+
+    return {
+        "ids": [row["id"] for row in rows],
+        "paths": [row["path"] for row in rows],
+        "errors": [row["error"] for row in rows],
+        "failed": np.array([row["status"] != "ok" for row in rows], bool),
+        "labels": numbers("cluster", NOISE).astype(np.int64),
+        "distance": numbers("distance", np.nan),
+        "runner_up": numbers("runner_up", -1).astype(np.int64),
+        "runner_up_distance": numbers("runner_up_distance", np.nan),
+    }
+
+
+def _kept_vectors(folder: Path) -> tuple[np.ndarray | None, str]:
+    try:
+        return features_of_run(folder).vectors, ""
+    except (StoreError, ConfigError) as error:
+        return None, str(error)
+
+
+def _points(vectors: np.ndarray, folder: Path) -> np.ndarray:
+    """Return the features as they were clustered; by umap, which cannot be done again, as they were before."""
+    state = Clusterer.load(folder).state
+    return vectors if "umap" in state["steps"] else apply_transform(vectors, state)
+
+
+def _numbers(labels: np.ndarray, fine: np.ndarray) -> list[int]:
+    """Return the clusters that have images, noise last."""
+    found = np.unique(labels[fine]).tolist()
+    return [number for number in found if number != NOISE] + [NOISE] * (NOISE in found)
+
+
+def _by_distance(table: Mapping[str, Any], number: int) -> np.ndarray:
+    rows = np.flatnonzero((table["labels"] == number) & ~table["failed"])
+    return np.asarray(rows[np.argsort(table["distance"][rows], kind="stable")])
+
+
+def _nearest_clusters(folder: Path) -> dict[int, int]:
+    centroids = Clusterer.load(folder).state["centroids"]
+    numbers = np.flatnonzero(np.isfinite(centroids).all(axis=1))
+    if len(numbers) < 2:
+        return {}
+    distances = centroid_distances(centroids[numbers], centroids[numbers])
+    np.fill_diagonal(distances, np.inf)
+    return dict(zip(numbers.tolist(), numbers[distances.argmin(axis=1)].tolist(), strict=True))
+
+
+def _names(config: Config, guesses: Guesses, nearest: Mapping[int, int], number: int) -> dict[str, Any]:
+    names = config.outputs.names or {}
+    return {
+        "name": names.get(number),
+        "guess": guesses.by_cluster.get(number),
+        "nearest": nearest.get(number),
+    }
+
+
+def _card(
+    number: int, rows: np.ndarray, table: Mapping[str, Any], silhouette: np.ndarray, names: Mapping[str, Any]
+) -> Card:
+    """Choose the images that a cluster is shown by: each once, the most typical first."""
+    known = silhouette[rows][~np.isnan(silhouette[rows])]
+    typical = rows[:TYPICAL]
+    others = rows[TYPICAL:]
+    own, other = table["distance"][others], table["runner_up_distance"][others]
+    with np.errstate(invalid="ignore"):
+        margin = (other - own) / np.maximum(own, other)
+    doubtful = others[np.argsort(np.where(np.isnan(margin), np.inf, margin), kind="stable")]
+    doubtful = doubtful[np.isfinite(table["runner_up_distance"][doubtful])][:BORDERLINE]
+    odd = others[~np.isin(others, doubtful)][::-1][:ODD]
+    if number == NOISE:  # which has no centroid to be near to
+        doubtful, odd = doubtful[:0], odd[:0]
+    return Card(
+        number=number,
+        size=len(rows),
+        silhouette=float(known.mean()) if len(known) else np.nan,
+        typical=[int(row) for row in typical],
+        borderline=[int(row) for row in doubtful],
+        odd=[int(row) for row in odd],
+        **names,
+    )

@@ -1,0 +1,60 @@
+"""All images of a run in two dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.transforms import NO_UMAP
+
+FITTED = 20_000  # images that the two components are found from
+COMPONENTS = 50  # what t-SNE and UMAP begin with, as their authors advise
+PERPLEXITY = 30
+
+
+def map_images(points: np.ndarray, kind: str, random_state: int) -> np.ndarray:
+    """Return a place for each point: (n, dim) -> (n, 2) float32, from -1 to 1.
+
+    kind: one of KINDS. pca: the two directions in which the points differ most; quick, and far ones are far. tsne (van
+    der Maaten and Hinton, Visualizing Data using t-SNE, 2008) and umap (McInnes, Healy and Melville, 2018): neighbours
+    are near, far ones anywhere; minutes for tens of thousands of images.
+    Raises ConfigError: no such kind; ClusteringError: umap-learn is not installed.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"map: there is no {kind!r}; allowed: {', '.join(KINDS)}")
+    if len(points) < 3 or points.shape[1] < 2:
+        padded = np.zeros((len(points), 2), np.float32)
+        padded[:, 0] = np.linspace(-1, 1, len(points)) if len(points) > 1 else 0
+        return padded
+    places = KINDS[kind](points, random_state)
+    places = places - (places.max(axis=0) + places.min(axis=0)) / 2
+    return np.asarray(places / (np.abs(places).max() or 1), np.float32)
+
+
+def _pca(points: np.ndarray, random_state: int, components: int = 2) -> np.ndarray:
+    from sklearn.decomposition import PCA
+
+    drawn = np.sort(np.random.default_rng(random_state).permutation(len(points))[:FITTED])
+    most = min(components, len(drawn), points.shape[1])
+    pca = PCA(most, svd_solver="randomized", random_state=random_state).fit(np.asarray(points[drawn], np.float32))
+    return np.asarray(pca.transform(np.asarray(points, np.float32)))
+
+
+def _tsne(points: np.ndarray, random_state: int) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
+    model = TSNE(2, perplexity=perplexity, init="pca", random_state=random_state, n_jobs=-1)
+    return np.asarray(model.fit_transform(_pca(points, random_state, COMPONENTS)))
+
+
+def _umap(points: np.ndarray, random_state: int) -> np.ndarray:
+    try:
+        from umap import UMAP
+    except ImportError:
+        raise ClusteringError(NO_UMAP.replace("clusters.transform", "map")) from None
+    model = UMAP(n_components=2, random_state=random_state, n_jobs=1)
+    return np.asarray(model.fit_transform(_pca(points, random_state, COMPONENTS)))
+
+
+KINDS = {"pca": _pca, "tsne": _tsne, "umap": _umap}

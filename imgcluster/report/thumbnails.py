@@ -1,0 +1,100 @@
+"""Small pictures of a run's images: each made once, as a JPEG, with nothing of the original's metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from imgcluster.blocks import in_order
+from imgcluster.errors import ImageError
+from imgcluster.progress import track
+from imgcluster.reading import read_image
+
+SIDES = ((2_000, 224), (20_000, 128))  # of up to so many images, the longer side in pixels: the folder stays small
+LEAST_SIDE = 96
+QUALITY = 75
+AT_ONCE = 16  # images a thread takes
+
+Picture = np.ndarray  # (height, width, 3) RGB uint8
+
+
+def thumbnail_side(images: int) -> int:
+    """Return the longer side, in pixels, of the thumbnails of so many images."""
+    return next((side for most, side in SIDES if images <= most), LEAST_SIDE)
+
+
+def make_thumbnails(paths: Sequence[Path], folder: Path, *, show: bool = True) -> list[str | None]:
+    """Make the thumbnails of images under a folder, those that are there already excepted, and remove all others.
+
+    Returns their names below the folder, without the ending; None for an image that cannot be read. A name tells of
+    the image's path, size and time, so that a changed image has another one. Raises OSError where the disk fails.
+    """
+    side = thumbnail_side(len(paths))
+    names: list[str | None] = []
+    slices = [slice(start, start + AT_ONCE) for start in range(0, len(paths), AT_ONCE)]
+
+    def make(part: slice) -> list[str | None]:
+        return [_make(path, folder, side) for path in paths[part]]
+
+    with track("thumbnails", len(paths), "images", show=show) as advance:
+        for made in in_order(make, slices):
+            names += made
+            advance(len(made))
+    _remove_others(folder, {name for name in names if name is not None})
+    return names
+
+
+def thumbnail_path(folder: Path, name: str) -> Path:
+    """Return where the thumbnail of a name lies."""
+    return folder / f"{name}.jpg"
+
+
+def shrunk(image: Picture, side: int) -> Picture:
+    """Return a picture whose longer side has `side` pixels at most."""
+    height, width = image.shape[:2]
+    share = min(1.0, side / max(height, width))
+    if share == 1:
+        return image
+    size = max(1, round(width * share)), max(1, round(height * share))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def encode_jpeg(image: Picture, quality: int = QUALITY) -> bytes:
+    """Return a picture as the bytes of a JPEG."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(data)
+
+
+def _make(path: Path, folder: Path, side: int) -> str | None:
+    try:
+        status = path.stat()
+        known = f"{side} {os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
+        digest = hashlib.blake2b(os.fsencode(known), digest_size=7).hexdigest()
+        name = f"{digest[:2]}/{digest[2:]}"
+        place = thumbnail_path(folder, name)
+        if place.exists() and place.stat().st_size:  # after a power cut, a file may be there with nothing in it
+            return name
+        data = encode_jpeg(shrunk(read_image(path, least=side), side))
+    except (ImageError, OSError, ValueError):
+        return None
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # Not flushed to the disk one by one, as results are: a thumbnail that is lost is made again.
+    temporary = place.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(place)
+    return name
+
+
+def _remove_others(folder: Path, names: set[str]) -> None:
+    for place in folder.glob("??/*"):
+        if place.relative_to(folder).with_suffix("").as_posix() not in names or place.suffix != ".jpg":
+            place.unlink(missing_ok=True)
+    for place in folder.glob("??"):
+        with suppress(OSError):
+            place.rmdir()  # where it is empty
