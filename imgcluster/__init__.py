@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         load_config,
     )
     from imgcluster.errors import ImgclusterError
+    from imgcluster.explain import activation_grid, cluster_map, explain_run, filter_images, grad_cam, overlay
     from imgcluster.exports import export_features
     from imgcluster.extractor import FeatureExtractor
     from imgcluster.feature_files import read_features
@@ -62,17 +63,23 @@ __all__ = [
     "ImgclusterError",
     "OutputsConfig",
     "Run",
+    "activation_grid",
     "assign",
     "check",
     "cluster_features",
+    "cluster_map",
     "compare",
     "config_from_dict",
+    "explain_run",
     "export_features",
     "export_folders",
     "extract",
     "extract_features",
+    "filter_images",
+    "grad_cam",
     "list_images",
     "load_config",
+    "overlay",
     "read_features",
     "read_image",
     "run",
@@ -104,6 +111,14 @@ _MODULES = {
         "load_config",
     ),
     "imgcluster.errors": ("ImgclusterError",),
+    "imgcluster.explain": (
+        "activation_grid",
+        "cluster_map",
+        "explain_run",
+        "filter_images",
+        "grad_cam",
+        "overlay",
+    ),
     "imgcluster.exports": ("export_features",),
     "imgcluster.feature_files": ("read_features",),
     "imgcluster.extractor": ("FeatureExtractor",),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from imgcluster import __version__
 from imgcluster.cli_clusters import add_commands
+from imgcluster.cli_explain import add_explain_commands
 from imgcluster.cli_folders import add_folder_commands
 from imgcluster.cli_parts import add_command, add_config_command, load_options
 from imgcluster.cli_report import add_report_commands
@@ -210,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_features_command(commands)
     add_commands(commands)
     add_score_commands(commands)
+    add_explain_commands(commands)
     add_report_commands(commands)
     add_folder_commands(commands)
     sample = add_command(commands, "sample", _sample, "write a small data set that needs no download")

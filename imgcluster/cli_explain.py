@@ -1,0 +1,54 @@
+"""The command that shows why a run's images are where they are: explain."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from imgcluster.cli_parts import add_command
+
+if TYPE_CHECKING:
+    from imgcluster.cli_parts import Commands
+
+RANDOM = "RANDOM    the weights are random: the network has learnt nothing, and these pictures tell nothing"
+
+
+def add_explain_commands(commands: Commands) -> None:
+    """Add it to the others."""
+    explain = add_command(commands, "explain", _explain, "show what in images puts them into their clusters")
+    explain.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    which = explain.add_mutually_exclusive_group()
+    which.add_argument("--images", metavar="ID,ID", help="these; otherwise two of each cluster: typical, borderline")
+    which.add_argument("--cluster", type=int, metavar="N", help="its four most typical and four most borderline images")
+    explain.add_argument(
+        "--kinds", default="cluster", metavar="K,L", help="cluster (the default), activations, gradcam, filters"
+    )
+    explain.add_argument("--layers", default="", metavar="A,B", help="of activations and filters; early to late")
+    explain.add_argument(
+        "--class", dest="label", metavar="NAME", help="of gradcam, or its index; otherwise the most likely one"
+    )
+    explain.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from imgcluster.explain import explain_run
+
+    done = explain_run(
+        options.run,
+        images=options.images or (),
+        cluster=options.cluster,
+        kinds=_listed(options.kinds),
+        layers=_listed(options.layers),
+        label=options.label,
+        show=not options.quiet,
+    )
+    images = len({picture.row for picture in done.pictures if picture.row is not None})
+    print(f"explained {f'{images:,} images' if images else 'filters'} by {len(done.pictures):,} pictures")
+    print("\n".join(f"seen by   {network}" for network in done.networks))
+    if done.is_random:
+        print(RANDOM)
+    print(f"written   {done.folder / 'explain'}, listed in {done.folder / 'explain.json'}")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

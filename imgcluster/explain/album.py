@@ -1,0 +1,97 @@
+"""The pictures of explanations in a run folder, and the list of them that the report reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from PIL import Image
+
+from imgcluster.digests import hash_file
+from imgcluster.errors import OutputError
+from imgcluster.explain.pictures import jpeg
+from imgcluster.files import write_whole
+from imgcluster.outputs.write import CLUSTERS
+
+FORMAT = 1
+REPORT, FOLDER, LIST = "report", "explain", "explain.json"
+OURS = re.compile(r"(cluster|gradcam|activations|filters)-[A-Za-z0-9_.-]+\.jpg")
+UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A picture that explains: its file, relative to the report folder, and what it is of.
+
+    kind: cluster, runner_up, gradcam, activations or filters. row: of clusters.csv, from 0. title: for a person.
+    """
+
+    kind: str
+    file: str
+    id: str | None
+    row: int | None
+    cluster: int | None
+    layer: str | None
+    title: str
+
+
+class Album:
+    """The explanations of one run, in its folder; they are of the clusters that are there now."""
+
+    def __init__(self, run_folder: Path) -> None:
+        self.report = run_folder / REPORT
+        self.added: list[Explanation] = []
+        self._digest = hash_file(run_folder / CLUSTERS)
+
+    @classmethod
+    @contextmanager
+    def open(cls, run_folder: Path) -> Iterator[Album]:
+        """Open the album of a run; the list is written when the block ends well. Raises OutputError."""
+        folder = run_folder / REPORT / FOLDER
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(run_folder / REPORT / ".lock")
+            with lock.acquire(timeout=0):
+                album = cls(run_folder)
+                former = album._former()
+                yield album
+                album._write_list(former)
+        except Timeout:
+            raise OutputError(f"{str(run_folder)!r} is being explained by another process; wait for it") from None
+        except OSError as error:
+            raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror}") from None
+
+    def add(self, picture: Image.Image, name: str, **of: str | int | None) -> None:
+        """Write a picture as `name`.jpg, and note what it is of: the fields of `Explanation`."""
+        file = f"{FOLDER}/{UNSAFE.sub('_', name)}.jpg"
+        write_whole(self.report / file, jpeg(picture))
+        blank = dict.fromkeys(("id", "row", "cluster", "layer"))
+        self.added.append(Explanation(**{**blank, **of, "file": file}))  # type: ignore[arg-type]
+
+    def _former(self) -> list[dict[str, object]]:
+        """Return the list as it was, or, where it is of other clusters or damaged, nothing, and remove its pictures."""
+        try:
+            listed = json.loads((self.report / LIST).read_bytes())
+            if listed["format"] == FORMAT and listed["clusters_sha256"] == self._digest:
+                return [dict(picture) for picture in listed["pictures"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        for path in (self.report / FOLDER).iterdir():
+            if OURS.fullmatch(path.name):
+                path.unlink()
+        return []
+
+    def _write_list(self, former: list[dict[str, object]]) -> None:
+        new = {explanation.file for explanation in self.added}
+        kept = [picture for picture in former if picture.get("file") not in new]
+        listed = {
+            "format": FORMAT,
+            "clusters_sha256": self._digest,
+            "pictures": [*kept, *map(asdict, self.added)],
+        }
+        write_whole(self.report / LIST, f"{json.dumps(listed, indent=1, ensure_ascii=False)}\n".encode())

@@ -1,0 +1,135 @@
+"""The explanations one by one, for programs and notebooks: each a function that returns an array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from imgcluster.backbones import Choice, choose_backbones
+from imgcluster.backbones.layers import LOGITS
+from imgcluster.config import features_from_dict
+from imgcluster.errors import ClusteringError
+from imgcluster.explain.eyes import Eye, shown
+from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_side, grid_of_channels
+from imgcluster.explain.run_eyes import ExplainedRun
+from imgcluster.explain.targets import class_index
+from imgcluster.picture_types import to_rgb
+from imgcluster.reading import read_image
+from imgcluster.runtimes.hardware import find_devices
+
+Picture = Any  # a path, a PIL image, an array (height, width[, 3 or 4]) or a tensor (3, height, width)
+
+
+def grad_cam(  # noqa: PLR0913 (one call says all)
+    picture: Picture,
+    label: int | str | None = None,
+    backbone: str = "vgg16",
+    *,
+    weights: str | os.PathLike[str] = "imagenet",
+    preprocess: str | Sequence[Any] = "backbone",
+    device: str = "auto",
+) -> np.ndarray:
+    """Return where a picture shows a class, (height, width) float32 from 0 to 1, at the size of the picture.
+
+    label: a class by its index or its ImageNet name; None: the one that the network finds most likely. What the
+    network does not see of the picture is 0.
+    Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks", section 3) of the class's score
+    before the softmax, by the last grid of places that the network has.
+    Raises ConfigError: no such class, no classifier; WeightsError, WeightsUnavailable; ImageError.
+    """
+    eye = Eye(*_chosen(backbone, LOGITS, weights=weights, preprocess=preprocess, device=device))
+    image = _image(picture)
+    sight = eye.look([image])
+    scores = sight.outputs[0]
+    wanted = int(scores.argmax()) if label is None else class_index(label, scores.shape[1])
+    return shown(eye.heat(sight, scores[:, wanted], [image])[0])
+
+
+def cluster_map(
+    run: str | Path | ExplainedRun,
+    picture: Picture,
+    *,
+    cluster: int | None = None,
+    against: int | Literal["others", "runner_up"] = "others",
+) -> np.ndarray:
+    """Return what in a picture pulls it into its cluster, (height, width) float32 from 0 to 1, at the picture's size.
+
+    run: a run folder, or one opened with `ExplainedRun`, which is quicker for many. picture: the id of one of the
+    run's images, as text, or any other picture, a pathlib.Path for one in a file. cluster: instead of the image's own,
+    or of the nearest. against: what it is told from: the mean of all others; the nearest other one, "runner_up"; or a
+    number. Grad-CAM of `explain.targets.margins`.
+    Raises as `ExplainedRun`; ImageError; ClusteringError where there is no such cluster.
+    """
+    opened = run if isinstance(run, ExplainedRun) else ExplainedRun(Path(run))
+    known = opened.image(picture) if isinstance(picture, str) else None
+    image = _image(picture if known is None else known.path)
+    seen = opened.look([image])
+    nearest = opened.nearest(seen[1])[0]
+    if cluster is None:
+        cluster = nearest[0] if known is None or known.cluster not in nearest else known.cluster
+    others = [number for number in nearest if number != cluster]
+    other = (others[0] if others else None) if against == "runner_up" else against
+    wanted = None if other == "others" else other
+    for number in (cluster, wanted):
+        if number is not None and number not in nearest:
+            raise ClusteringError(f"there is no cluster {number}; there are {', '.join(map(str, sorted(nearest)))}")
+    return shown(opened.heat(seen, [image], [cluster], [None if wanted is None else int(wanted)])[0])
+
+
+def activation_grid(  # noqa: PLR0913 (one call says all)
+    picture: Picture,
+    layer: str | int,
+    backbone: str = "vgg16",
+    *,
+    weights: str | os.PathLike[str] = "imagenet",
+    preprocess: str | Sequence[Any] = "backbone",
+    device: str = "auto",
+) -> np.ndarray:
+    """Return what each channel of a layer sees in a picture, as a grid of 16 in a row: (H, W) uint8.
+
+    Each has its mean at 128 and its standard deviation at 64, clipped; one that is the same everywhere is grey.
+    Raises ConfigError: no such layer, or one without a grid; WeightsError, WeightsUnavailable; ImageError.
+    """
+    choice, where = _chosen(backbone, layer, weights=weights, preprocess=preprocess, device=device)
+    return grid_of_channels(Inside.build(choice, where).activations(_image(picture))[0])
+
+
+def filter_images(  # noqa: PLR0913 (one call says all)
+    layer: str | int,
+    filters: Sequence[int] | None = None,
+    backbone: str = "vgg16",
+    *,
+    weights: str | os.PathLike[str] = "imagenet",
+    preprocess: str | Sequence[Any] = "backbone",
+    side: int | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+    device: str = "auto",
+    show: bool = False,
+) -> np.ndarray:
+    """Return pictures that make filters of a layer answer, (n, side, side, 3) RGB uint8; the same for the same seed.
+
+    filters: their numbers; None: the first 16. side: in pixels; None: 128, or the network's own where it takes no
+    other. What is done is said in `Inside.ascended`. Raises ConfigError: no such layer, filter or size; WeightsError,
+    WeightsUnavailable.
+    """
+    choice, where = _chosen(backbone, layer, weights=weights, preprocess=preprocess, device=device)
+    inside = Inside.build(choice, where)
+    wanted = inside.filters(FILTERS) if filters is None else list(filters)
+    return inside.ascended(wanted, side or ascent_side(choice), seed=seed, steps=steps, show=show)
+
+
+def _chosen(backbone: str, layer: str | int, *, device: str, **keys: Any) -> tuple[Choice, Any]:
+    config = features_from_dict({"backbone": backbone, "layer": layer, "device": device, "fallback": None, **keys})
+    return replace(choose_backbones(config, progress=False)[0], pooling="auto"), find_devices(config.device)[0]
+
+
+def _image(picture: Picture) -> np.ndarray:
+    if isinstance(picture, str | os.PathLike):
+        return read_image(Path(picture))
+    return to_rgb(picture)
