@@ -50,6 +50,9 @@ def _export(options: argparse.Namespace) -> None:
 
     found = export_folders(options.run, options.folder, options.action, show=not options.quiet)
     print("\n".join(_export_lines(found, options.run)))
+    if found.refused:
+        path, reason = next(iter(found.refused.items()))
+        raise OutputError(f"{len(found.refused):,} images stay where they were; the first: {path!r}: {reason}")
 
 
 def _export_lines(found: ExportedFolders, run: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.folder_plan import crosses, folder_names, make_plan, renamed, with_links_followed
+from imgcluster.folder_plan import FAILED_FOLDER, crosses, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.folder_steps import BACK, LEFT, PART, STUCK, check_folder, is_placed, place, take_back
 from imgcluster.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
 from imgcluster.outputs.write import CLUSTERS
@@ -26,17 +27,24 @@ from imgcluster.progress import track
 from imgcluster.runs import read_record, read_rows
 
 LOCK = ".imgcluster-lock"
+# What ails one image, and not the disk that all go to.
+OF_ONE_IMAGE = frozenset((errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO))
 
 
 @dataclass(frozen=True)
 class ExportedFolders:
-    """What an export brought into DIR: images by folder, those there before among them; ids that were not there."""
+    """What an export brought into DIR: images by folder, those of earlier calls among them, and how many are new.
+
+    missing: ids of images that are not where the run found them. refused: paths of those that the system let nobody
+    read or move, with the reason.
+    """
 
     folder: Path
     action: str
     counts: dict[str, int]
     placed: int
     missing: list[str]
+    refused: dict[str, str]
 
 
 @dataclass
@@ -67,26 +75,29 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
     record, rows = read_record(run_folder), read_rows(run_folder)
     names = _own_names(record)
     folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
-    _check_place(root, str(folder), record, [*folders.values()])
+    places = [*folders.values(), *({FAILED_FOLDER} if any(row["status"] == "failed" for row in rows) else ())]
+    _check_place(root, str(folder), record, places)
     there_before = ["."] if root.exists() else []
     with _locked(root, str(folder), make=True):
-        journal = read_journal(root)
-        if journal is None:
-            found = [name for name in folders.values() if os.path.lexists(root / name)]
-            journal = Journal(str(run_folder), _digest(run_folder, names), action, there_before + found)
-        _check_same(journal, Journal(str(run_folder), _digest(run_folder, names), action), folder)
+        found = there_before + [name for name in places if os.path.lexists(root / name)]
+        ours = Journal(str(run_folder), _digest(run_folder, names), action, found)
+        journal = read_journal(root) or ours
+        _check_same(journal, ours, folder)
         started = [*journal.entries.values()]
         plan = make_plan(rows, folders, root, started)
         if not plan.entries and not started:
             raise OutputError(_none_there(rows))
         fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
-        todo = [entry for entry in started if not is_placed(action, entry, root)] + fresh
+        again = [entry for entry in started if not is_placed(action, entry, root)]
+        gone = [entry.source for entry in again if not os.path.lexists(entry.source)]
+        todo = [entry for entry in again if entry.source not in gone] + fresh
         _check_possible(action, todo, root, str(folder))
         for entry in fresh:
             journal.add(entry)
-        _place_all(journal, todo, root, _Words(str(run), str(folder), show))
-    counts = Counter(entry.folder for entry in journal.entries.values())
-    return ExportedFolders(Path(folder), action, dict(sorted(counts.items())), len(todo), plan.missing)
+        refused = _place_all(journal, todo, root, _Words(str(run), str(folder), show))
+    there = [entry for entry in journal.entries.values() if entry.source not in {*gone, *refused}]
+    counts = dict(sorted(Counter(entry.folder for entry in there).items()))
+    return ExportedFolders(Path(folder), action, counts, len(todo) - len(refused), plan.missing + gone, refused)
 
 
 def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool = False) -> UndoneExport:
@@ -98,11 +109,12 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
     root = _real(folder)
     if not root.is_dir():
         raise OutputError(f"{str(folder)!r} is no folder: nothing was exported there")
-    traces = any(os.path.lexists(root / name) for name in (LOCK, PART)) or any(root.glob(f"{JOURNAL}.*.tmp"))
+    there = {path.name for path in root.iterdir()}
+    killed_early = not there or any(name in (LOCK, PART) or name.startswith(f"{JOURNAL}.") for name in there)
     with _locked(root, str(folder), make=False):
         journal = read_journal(root)
         (root / PART).unlink(missing_ok=True)
-        if journal is None and not traces:
+        if journal is None and not killed_early:
             raise OutputError(f"{str(folder)!r} holds no export of folders (no {JOURNAL}): there is nothing to undo")
         if journal is None:  # killed before the first image was touched
             return UndoneExport(Path(folder), "copy")
@@ -237,33 +249,41 @@ class _Words:
     show: bool
 
 
-def _place_all(journal: Journal, todo: list[Entry], root: Path, words: _Words) -> None:
+def _place_all(journal: Journal, todo: list[Entry], root: Path, words: _Words) -> dict[str, str]:
+    """Bring all to their places; returns the sources of those that cannot be read or moved, with the reason."""
     done = 0
+    refused: dict[str, str] = {}
     try:
         journal.write(root)
         with track(journal.action, len(todo), "images", show=words.show) as advance:
             for entry in todo:
-                _place_one(journal, entry, root)
+                if reason := _place_one(journal, entry, root):
+                    refused[entry.source] = reason
                 done += 1
                 advance(1)
     except OSError as error:
         undo = f"python -m imgcluster export-folders {shlex.quote(words.run)} {shlex.quote(words.folder)} --undo"
         raise OutputError(
-            f"{words.folder!r}: {error.strerror or error} ({error.filename!r}), after {done:,} of {len(todo):,} "
+            f"{words.folder!r}: {error.strerror or error} ({str(error.filename)!r}), after {done:,} of {len(todo):,} "
             "images; every other original is where it was. The same command again goes on from here; what was done is "
             f"taken back by: {undo}"
         ) from error
+    return refused
 
 
-def _place_one(journal: Journal, entry: Entry, root: Path) -> None:
+def _place_one(journal: Journal, entry: Entry, root: Path) -> str | None:
     while True:
         try:
             place(journal.action, entry, root)
-            return
+            return None
         except FileExistsError:  # somebody put a file there since the plan was made: it keeps its name
             entry = renamed(entry, root, [*journal.entries.values()])
             journal.add(entry)
             journal.write(root)
+        except OSError as error:
+            if str(error.filename) == entry.source and error.errno in OF_ONE_IMAGE:
+                return error.strerror
+            raise
 
 
 def _take_all_back(journal: Journal, root: Path, undone: UndoneExport, show: bool) -> None:
@@ -285,7 +305,7 @@ def _take_one_back(action: str, entry: Entry, root: Path, undone: UndoneExport) 
     try:
         outcome, reason = take_back(action, entry, root)
     except OSError as error:
-        outcome, reason = STUCK, f"{error.strerror or error} ({error.filename!r})"
+        outcome, reason = STUCK, f"{error.strerror or error} ({str(error.filename)!r})"
     except OutputError as error:
         outcome, reason = STUCK, str(error)
     undone.back += outcome == BACK

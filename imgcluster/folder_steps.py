@@ -100,6 +100,8 @@ def _take_back_link(entry: Entry, _source: Path, target: Path) -> tuple[str, str
 
 
 def _take_back_moved(entry: Entry, source: Path, target: Path) -> tuple[str, str]:
+    if os.path.lexists(source) and is_placeholder(source, entry.size):
+        source.unlink()  # an earlier undo was killed on a disk without hard links; nobody misses an empty file
     if os.path.lexists(source):
         if not _is_same(entry, target):
             return STUCK, f"there is another file at {entry.source!r} by now"

@@ -28,7 +28,7 @@ from imgcluster.terminal import (
 
 PAGE, RECORD = Path("report", "index.html"), Path("report", "report.json")
 NARROWEST, WIDEST = 40, 120
-BAR_SHARE, BAR_LEAST = 4, 6  # a quarter of the terminal, and no less than 6 columns
+BAR_SHARE = 4  # a quarter of the terminal
 ON_A_LINE = 3
 
 
@@ -80,7 +80,7 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
     def group(word: str, label: int | str) -> Group:
         found = images.get(label, [])
         nearest = [id for _, _, id in heapq.nsmallest(typical, found)]
-        return Group(word, len(found), len(found) / len(rows), nearest)
+        return Group(word, len(found), len(found) / max(1, len(rows)), nearest)
 
     return Overview(
         run=str(run),
@@ -107,7 +107,7 @@ def report_page(run: str | Path) -> Path:
 
 
 def overview_lines(found: Overview, columns: int, *, ascii: bool = False) -> list[str]:
-    """Return the overview for a terminal of so many columns; none of its lines is wider, but no less than 40.
+    """Return the overview for a terminal of so many columns, at least 40; only the command that ends it may be wider.
 
     ascii: for a terminal that has no letters for bars.
     """
@@ -158,7 +158,7 @@ def _number(value: Any) -> float | None:
 def _backbone(origin: Mapping[str, Any]) -> str:
     if origin.get("runtime") == "file":
         return f"{origin.get('weights_file')}, {origin.get('dim')}-d"
-    return f"{origin.get('backbone')} {origin.get('layer')}, {origin.get('dim')}-d, weights {origin.get('weights')}"
+    return f"{origin.get('backbone')} {origin.get('layer')}, {origin.get('dim')}-d, {origin.get('weights')}"
 
 
 # How it is shown.
@@ -192,7 +192,7 @@ def _group_lines(groups: Sequence[Group], look: _Look) -> Iterator[str]:
     label = max((len(group.label) for group in groups), default=0)
     size = max((len(f"{group.size:,}") for group in groups), default=0)
     largest = max((group.size for group in groups), default=0)
-    length = max(BAR_LEAST, look.width // BAR_SHARE)
+    length = look.width // BAR_SHARE
     for group in groups:
         blocks = bar(group.size, largest, length, look.block)
         line = f"{group.label:>{label}}  {blocks:<{length}}  {group.size:>{size},}  {group.share:>6.1%}"
@@ -212,14 +212,12 @@ def _with_name(line: str, group: Group, look: _Look) -> str:
 
 
 def _id_lines(ids: Sequence[str], indent: int, look: _Look) -> Iterator[str]:
-    """Yield the ids side by side, as many as fit; what is too long for its share of a line loses its middle."""
+    """Yield the ids side by side: a few on one line, the longest cut in the middle; more on several lines."""
     room = look.width - indent
     shown = [printable(id) for id in ids]
-    if columns_of(", ".join(shown)) > room:
-        beside = min(len(shown), ON_A_LINE)
-        shown = [look.fit(id, (room - 2 * beside) // beside) for id in shown]
+    limit = _longest(shown, room) if len(ids) <= ON_A_LINE else room // 2 - 1
     line = ""
-    for id in shown:
+    for id in (look.fit(id, limit) for id in shown):
         joined = f"{line}, {id}" if line else id
         if line and columns_of(joined) > room:
             yield " " * indent + line
@@ -227,6 +225,13 @@ def _id_lines(ids: Sequence[str], indent: int, look: _Look) -> Iterator[str]:
         line = joined
     if line:
         yield " " * indent + line
+
+
+def _longest(texts: Sequence[str], room: int) -> int:
+    """Return the columns to which all must be cut to stand on one line."""
+    widths = list(map(columns_of, texts))
+    left = room - 2 * (len(texts) - 1)
+    return next((limit for limit in range(left, 0, -1) if sum(min(width, limit) for width in widths) <= left), 1)
 
 
 def _hints(found: Overview) -> list[str]:
