@@ -73,7 +73,7 @@ def config_file(tmp_path: Path, pictures: Path) -> Path:
         f"images: {{folder: '{pictures}', ids: '{tmp_path / 'template.csv'}'}}\n"
         f"features: {{backbone: efficientnet_lite0, batch_size: 4, store: '{tmp_path / 'store'}'}}\n"
         f"clusters: {{method: kmeans, n_clusters: 3}}\n"
-        f"outputs: {{folder: '{tmp_path / 'out'}'}}\n"
+        f"outputs: {{folder: '{tmp_path / 'out'}', report: false}}\n"
     )
     return path
 

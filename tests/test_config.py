@@ -110,6 +110,8 @@ def test_defaults() -> None:
             "layout": "labels",
             "label_offset": 0,
             "names": None,
+            "report": True,
+            "contact_sheets": False,
         },
     }
 
@@ -390,6 +392,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("outputs.label_offset", 1.0, "found 1.0, allowed: a whole number"),
     ("outputs.label_offset", True, "found true (a boolean), allowed: a whole number"),
+    ("outputs.report", "no", "found 'no', allowed: true or false"),
+    ("outputs.contact_sheets", 1, "found 1 (a number), allowed: true or false"),
     ("outputs.names", ["a"], f"found ['a'] (a list), {NAMES}"),
     ("outputs.names", "a", f"found 'a' (text), {NAMES}"),
     ("outputs.names", {-1: "a"}, "-1 is no number of a cluster, a whole number >= 0"),

@@ -36,7 +36,9 @@ def _pca(points: np.ndarray, random_state: int, components: int = 2) -> np.ndarr
 
     drawn = np.sort(np.random.default_rng(random_state).permutation(len(points))[:FITTED])
     most = min(components, len(drawn), points.shape[1])
-    pca = PCA(most, svd_solver="randomized", random_state=random_state).fit(np.asarray(points[drawn], np.float32))
+    pca = PCA(most, svd_solver="randomized", random_state=random_state)
+    with np.errstate(invalid="ignore"):  # of points that are all the same, the shares of the variance are not numbers
+        pca.fit(np.asarray(points[drawn], np.float32))
     return np.asarray(pca.transform(np.asarray(points, np.float32)))
 
 
