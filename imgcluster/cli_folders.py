@@ -67,7 +67,7 @@ def _export_lines(found: ExportedFolders, run: str) -> list[str]:
         named = ", ".join(map(printable, found.missing[:NAMED])) + (", …" if len(found.missing) > NAMED else "")
         lines.append(f"left out  {len(found.missing):,} that are not where the run found them: {named}")
     if found.action == "move":
-        lines.append("note: the images are not any more where the run found them; run, report and export look there.")
+        lines.append("note: the images are no longer where run, report, score and export look for them")
     undo = f"python -m imgcluster export-folders {shlex.quote(run)} {shlex.quote(str(found.folder))} --undo"
     return [*lines, f"undo      {undo}"]
 
