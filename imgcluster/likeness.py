@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ SEARCH_DIM = 128
 SEARCHED_WHOLE = 2_000  # images; of more, vectors longer than SEARCH_DIM are searched by their principal components
 FITTED = 5_000  # images that the principal components are found from
 PRODUCT_BYTES = 32 * 2**20
+ROUNDING = 1e-4  # of a squared distance between vectors of the length 1, in float32
 # Nearly the same is what is a quarter as far apart as two images of the set usually are, and no farther than
 # `FARTHEST`: the cosines of all images are above 0.9 by one network, and below 0.5 by another.
 NEARLY = 0.25
@@ -59,15 +59,15 @@ def find_likeness(vectors: np.ndarray, *, nearest: int = NEAREST) -> Likeness:
     """
     count = len(vectors)
     wanted = max(0, min(nearest, count - 1))
-    near, similarity = _nearest(vectors, wanted)
+    space = _search_space(vectors)
+    near, similarity = _nearest(vectors, space, wanted)
     distances = _distance(similarity[:, :STRANGE_BY])
     strangeness = distances.mean(axis=1) if wanted else np.zeros(count, np.float32)
-    return Likeness(near, similarity, strangeness, _duplicates(vectors, near, similarity))
+    return Likeness(near, similarity, strangeness, _duplicates(vectors, space, near, similarity))
 
 
-def _nearest(vectors: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest(vectors: np.ndarray, space: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the nearest images of each, of equally near ones the first, and the cosines to them: (n, wanted) both."""
-    space = _search_space(vectors)
     lengths = np.einsum("ij,ij->i", space, space)
     searched = min(len(vectors) - 1, max(SEARCHED, 2 * wanted))
 
@@ -114,7 +114,7 @@ def _distance(cosines: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.maximum(2 - 2 * cosines, 0)), np.float32)
 
 
-def _duplicates(vectors: np.ndarray, near: np.ndarray, similarity: np.ndarray) -> list[Group]:
+def _duplicates(vectors: np.ndarray, space: np.ndarray, near: np.ndarray, similarity: np.ndarray) -> list[Group]:
     """Gather images around those that have most of them nearby: all of a group are near its first one.
 
     Chains, as of the frames of a film, are cut where they lead away.
@@ -129,7 +129,7 @@ def _duplicates(vectors: np.ndarray, near: np.ndarray, similarity: np.ndarray) -
     free, groups = set(linked), []
     for row in sorted(linked, key=lambda each: (-len(linked[each]), each)):
         if row in free:
-            around = linked[row] if len(linked[row]) < near.shape[1] else dict(_all_near(vectors, row, bound))
+            around = linked[row] if len(linked[row]) < near.shape[1] else _all_near(vectors, space, row, bound)
             members = sorted(other for other in around if other in free and other != row)
             free -= {row, *members}
             if members:
@@ -137,13 +137,16 @@ def _duplicates(vectors: np.ndarray, near: np.ndarray, similarity: np.ndarray) -
     return sorted(groups, key=lambda group: (-len(group.rows), group.rows[0]))
 
 
-def _all_near(vectors: np.ndarray, row: int, bound: float) -> Iterator[tuple[int, float]]:
-    """Find all that is as near to an image, where its list of the nearest is full of such."""
-    own = unit_length(vectors[row : row + 1])[0]
-    for part in row_slices(*vectors.shape):
-        cosines = unit_length(vectors[part]) @ own
-        for place in np.flatnonzero(cosines >= bound).tolist():
-            yield part.start + place, min(1.0, float(cosines[place]))
+def _all_near(vectors: np.ndarray, space: np.ndarray, row: int, bound: float) -> dict[int, float]:
+    """Find all that is as near to an image, where its list of the nearest is full of such: the cosines by row.
+
+    In the space of the search nothing is farther than in truth: what is too far there need not be looked at.
+    """
+    difference = space - space[row]
+    squared = np.einsum("ij,ij->i", difference, difference)
+    rows = np.flatnonzero(squared <= 2 - 2 * bound + ROUNDING)
+    cosines = _cosines(vectors, range(row, row + 1), rows[None])[0]
+    return {other: float(cosine) for other, cosine in zip(rows.tolist(), cosines, strict=True) if cosine >= bound}
 
 
 def _bound(vectors: np.ndarray) -> float:

@@ -10,6 +10,7 @@ from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.layers import layers
 from tests.benchmarks.peers import peers
+from tests.benchmarks.report import report
 from tests.benchmarks.rows import Row, header, line
 from tests.benchmarks.scores import scores
 from tests.benchmarks.second_run import second_run
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "size": size,
     "scores": scores,
     "studies": studies,
+    "report": report,
     "gpu": gpu,
     "kmeans": kmeans_rows,
 }
