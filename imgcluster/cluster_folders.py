@@ -20,7 +20,18 @@ from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.folder_plan import FAILED_FOLDER, crosses, folder_names, make_plan, renamed, with_links_followed
-from imgcluster.folder_steps import BACK, LEFT, PART, STUCK, check_folder, is_placed, place, take_back
+from imgcluster.folder_steps import (
+    BACK,
+    LEFT,
+    PART,
+    STUCK,
+    check_folder,
+    find_sorted_by_hand,
+    is_lost,
+    is_placed,
+    place,
+    take_back,
+)
 from imgcluster.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.progress import track
@@ -293,6 +304,7 @@ def _take_all_back(journal: Journal, root: Path, undone: UndoneExport, show: boo
         for entry in entries:
             _take_one_back(journal.action, entry, root, undone)
             advance(1)
+    _take_lost_back(journal.action, entries, root, undone)
     _remove_folders(journal, root)
     journal.entries = {entry.source: entry for entry in entries if str(Path(entry.folder, entry.name)) in undone.stuck}
     if undone.stuck:
@@ -311,6 +323,18 @@ def _take_one_back(action: str, entry: Entry, root: Path, undone: UndoneExport) 
     undone.back += outcome == BACK
     if outcome in (LEFT, STUCK):
         (undone.left if outcome == LEFT else undone.stuck)[str(Path(entry.folder, entry.name))] = reason
+
+
+def _take_lost_back(action: str, entries: list[Entry], root: Path, undone: UndoneExport) -> None:
+    """Bring back what was moved and then sorted anew by hand, within DIR."""
+    if action != "move":
+        return
+    lost = [entry for entry in entries if is_lost(entry, root)]
+    for entry, found in find_sorted_by_hand(lost, root):
+        before = undone.back
+        _take_one_back(action, found, root, undone)
+        if undone.back > before:
+            del undone.stuck[str(Path(entry.folder, entry.name))]
 
 
 def _remove_parts(journal: Journal) -> None:

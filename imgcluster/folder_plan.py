@@ -85,7 +85,7 @@ def _with_link(entry: Entry, places: Mapping[str, str]) -> Entry:
 
 def _entry(source: str, folder: str, name: str) -> Entry:
     status = Path(source).stat()
-    return Entry(source, folder, name, status.st_size, status.st_mtime_ns)
+    return Entry(source, folder, name, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 class _Sources:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from imgcluster.errors import OutputError
@@ -61,6 +63,26 @@ def take_back(action: str, entry: Entry, root: Path) -> tuple[str, str]:
     if action == "move" and not os.path.lexists(source):
         return STUCK, f"it is neither there nor at {entry.source!r}"
     return NOTHING, ""
+
+
+def find_sorted_by_hand(lost: Sequence[Entry], root: Path) -> Iterator[tuple[Entry, Entry]]:
+    """Yield entries that were moved and are at neither place, each with one of where in DIR it lies by now.
+
+    Known by its inode, which a rename keeps, and by size and time, for a number may have gone to another file since.
+    """
+    entry_of = {(entry.inode, entry.size, entry.mtime_ns): entry for entry in lost}
+    for path in [*root.rglob("*")] if lost else []:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        entry = entry_of.pop((status.st_ino, status.st_size, status.st_mtime_ns), None)
+        if entry is not None:
+            yield entry, replace(entry, folder=str(path.parent.relative_to(root)), name=path.name)
+
+
+def is_lost(entry: Entry, root: Path) -> bool:
+    """Whether an image is neither where it was nor where it was brought."""
+    return not os.path.lexists(entry.source) and not os.path.lexists(entry.target(root))
 
 
 def _place_copy(entry: Entry, root: Path) -> None:

@@ -20,7 +20,7 @@ ACTIONS = ("copy", "link", "move")
 
 @dataclass(frozen=True)
 class Entry:
-    """One image: its source, absolute; its folder and name below DIR; size and mtime_ns of the source.
+    """One image: its source, absolute; its folder and name below DIR; size, mtime_ns and inode of the source.
 
     link, points: of a source that is a symbolic link and is moved, what it says, and what its new place says.
     """
@@ -30,6 +30,7 @@ class Entry:
     name: str
     size: int
     mtime_ns: int
+    inode: int
     link: str | None = None
     points: str | None = None
 

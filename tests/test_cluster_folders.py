@@ -575,15 +575,32 @@ def test_a_moved_image_that_was_changed_comes_back_and_its_folder_too(tmp_path: 
     assert not out.exists()
 
 
+def test_moved_images_that_were_sorted_by_hand_come_back(tmp_path: Path) -> None:
+    run = make_run(tmp_path, IMAGES)
+    before = snapshot(tmp_path)
+    out = tmp_path / "out"
+    export_folders(run, out, "move")
+    (out / "01" / "b.jpg").rename(out / "00" / "b, no a.jpg")
+    (out / "mine" / "deep").mkdir(parents=True)
+    (out / "00" / "a.jpg").rename(out / "mine" / "deep" / "a.jpg")
+    (out / "noise" / "lost.jpg").rename(out / "lost.jpg")
+    undone = undo_export(out, run)
+    assert (undone.back, undone.stuck) == (5, {})
+    shutil.rmtree(out)  # with the folder `mine`
+    assert snapshot(tmp_path) == before
+
+
 def test_a_moved_image_that_is_nowhere_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path, IMAGES)
     out = tmp_path / "out"
     export_folders(run, out, "move")
-    (out / "01" / "b.jpg").rename(out / "00" / "b.jpg")
+    (out / "01" / "b.jpg").unlink()
+    (out / "00" / "b.jpg").write_bytes(b"second")  # as large, of the same name, and another
     undone = undo_export(out, run)
     assert undone.back == 4
     assert undone.stuck == {"01/b.jpg": f"it is neither there nor at {str(tmp_path / 'images' / 'b.jpg')!r}"}
     assert (out / "00" / "b.jpg").read_bytes() == b"second"
+    assert (out / JOURNAL).exists()
 
 
 def test_copies_that_are_the_users_own_by_now_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
