@@ -8,24 +8,20 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.folder_plan import FAILED_FOLDER, crosses, folder_names, make_plan, renamed, with_links_followed
+from imgcluster.folder_checks import LOCK, check_place, check_possible, check_same, locked, none_there, real_path
+from imgcluster.folder_plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.folder_steps import (
     BACK,
     LEFT,
     PART,
     STUCK,
-    check_folder,
     find_sorted_by_hand,
     is_lost,
     is_placed,
@@ -37,7 +33,6 @@ from imgcluster.outputs.write import CLUSTERS
 from imgcluster.progress import track
 from imgcluster.runs import read_record, read_rows
 
-LOCK = ".imgcluster-lock"
 # What ails one image, and not the disk that all go to.
 OF_ONE_IMAGE = frozenset((errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO))
 
@@ -82,27 +77,27 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
     """
     if action not in ACTIONS:
         raise ConfigError(f"there is no action {action!r}; there are {', '.join(ACTIONS)}")
-    root, run_folder = _real(folder), _real(run)
+    root, run_folder = real_path(folder), real_path(run)
     record, rows = read_record(run_folder), read_rows(run_folder)
     names = _own_names(record)
     folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
     places = [*folders.values(), *({FAILED_FOLDER} if any(row["status"] == "failed" for row in rows) else ())]
-    _check_place(root, str(folder), record, places)
+    check_place(root, str(folder), record, places)
     there_before = ["."] if root.exists() else []
-    with _locked(root, str(folder), make=True):
+    with locked(root, str(folder), make=True):
         found = there_before + [name for name in places if os.path.lexists(root / name)]
         ours = Journal(str(run_folder), _digest(run_folder, names), action, found)
         journal = read_journal(root) or ours
-        _check_same(journal, ours, folder)
+        check_same(journal, ours, folder)
         started = [*journal.entries.values()]
         plan = make_plan(rows, folders, root, started)
         if not plan.entries and not started:
-            raise OutputError(_none_there(rows))
+            raise OutputError(none_there(rows))
         fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
         again = [entry for entry in started if not is_placed(action, entry, root)]
         gone = [entry.source for entry in again if not os.path.lexists(entry.source)]
         todo = [entry for entry in again if entry.source not in gone] + fresh
-        _check_possible(action, todo, root, str(folder))
+        check_possible(action, todo, root, str(folder))
         for entry in fresh:
             journal.add(entry)
         refused = _place_all(journal, todo, root, _Words(str(run), str(folder), show))
@@ -117,19 +112,19 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
     What was moved is where it was, over nothing that came there since; copies and links go, as far as they are as they
     were made. The run need not be there any more; where it is given, it must be the journal's. Raises OutputError.
     """
-    root = _real(folder)
+    root = real_path(folder)
     if not root.is_dir():
         raise OutputError(f"{str(folder)!r} is no folder: nothing was exported there")
     there = {path.name for path in root.iterdir()}
     killed_early = not there or any(name in (LOCK, PART) or name.startswith(f"{JOURNAL}.") for name in there)
-    with _locked(root, str(folder), make=False):
+    with locked(root, str(folder), make=False):
         journal = read_journal(root)
         (root / PART).unlink(missing_ok=True)
         if journal is None and not killed_early:
             raise OutputError(f"{str(folder)!r} holds no export of folders (no {JOURNAL}): there is nothing to undo")
         if journal is None:  # killed before the first image was touched
             return UndoneExport(Path(folder), "copy")
-        if run is not None and journal.run != str(_real(run)):
+        if run is not None and journal.run != str(real_path(run)):
             raise OutputError(f"{str(folder)!r} holds the export of {journal.run!r}, not of {str(run)!r}")
         undone = UndoneExport(Path(folder), journal.action)
         _take_all_back(journal, root, undone, show)
@@ -142,10 +137,6 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
 # Before anything is done.
 
 
-def _real(folder: str | Path) -> Path:
-    return Path(os.path.realpath(folder))
-
-
 def _own_names(record: Mapping[str, Any]) -> dict[int, str]:
     names = record["config"].get("outputs", {}).get("names") or {}
     return {int(number): str(name) for number, name in names.items()}
@@ -154,98 +145,6 @@ def _own_names(record: Mapping[str, Any]) -> dict[int, str]:
 def _digest(run_folder: Path, names: Mapping[int, str]) -> str:
     """Return a hash of what decides where images go."""
     return hashlib.sha256((run_folder / CLUSTERS).read_bytes() + json.dumps(names).encode()).hexdigest()
-
-
-def _check_place(root: Path, folder: str, record: Mapping[str, Any], names: list[str]) -> None:
-    """Refuse a DIR whose folders would be listed as images of the run, or lead elsewhere. Raises OutputError."""
-    images = _real(record["config"]["images"]["folder"])
-    if root == images or images in root.parents:
-        raise OutputError(
-            f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would take what is exported for "
-            "more images; take a DIR outside of it"
-        )
-    if os.path.lexists(root) and not root.is_dir():
-        raise OutputError(f"{folder!r} is no folder; take another DIR")
-    for name in names:
-        check_folder(root / name)
-        if root / name == images or root / name in images.parents:
-            raise OutputError(f"{str(root / name)!r} holds images.folder; take another DIR")
-
-
-def _check_same(theirs: Journal, ours: Journal, folder: str | Path) -> None:
-    """Refuse to mix two exports in one DIR. Raises OutputError."""
-    differences = {
-        f"of {theirs.run!r}": theirs.run == ours.run,
-        f"made by --{theirs.action}": theirs.action == ours.action,
-        "of clusters that the run does not have any more": theirs.clusters == ours.clusters,
-    }
-    for what, same in differences.items():
-        if not same:
-            raise OutputError(f"{str(folder)!r} holds an export {what}; take it back with --undo, or take another DIR")
-
-
-def _none_there(rows: list[dict[str, str]]) -> str:
-    first = f"; the first: {rows[0]['path']!r}" if rows else ""
-    return (
-        f"none of the {len(rows):,} images is where the run found it{first}; call this from the folder that the run "
-        "was started in, or take an export that moved them back with --undo"
-    )
-
-
-def _check_possible(action: str, todo: list[Entry], root: Path, folder: str) -> None:
-    """Refuse what the disk of DIR has no room or no links for. Raises OutputError."""
-    if action == "link":
-        _check_links(root, folder)
-        return
-    device = root.stat().st_dev
-    needed = sum(entry.size for entry in todo if action == "copy" or crosses(entry, device))
-    free = shutil.disk_usage(root).free
-    if needed > free:
-        raise OutputError(
-            f"{folder!r} has {_megabytes(free)} free, and the images need {_megabytes(needed)}; nothing was done"
-        )
-
-
-def _check_links(root: Path, folder: str) -> None:
-    probe = root / PART
-    probe.unlink(missing_ok=True)
-    try:
-        probe.symlink_to(root)
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{folder!r}: symbolic links are refused here ({error.strerror}); take --copy, or a DIR on another disk"
-        ) from None
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MB"
-
-
-@contextmanager
-def _locked(root: Path, folder: str, *, make: bool) -> Iterator[None]:
-    """Hold DIR; what is ours goes again where no journal is left. Raises OutputError: another process holds it."""
-    made = make and not root.exists()
-    path = root / LOCK
-    if make:
-        root.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():
-        raise OutputError(f"{str(path)!r} is a link that imgcluster did not make; take it away")
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OutputError(f"{folder!r} is being written by another export; wait for it to end") from None
-    try:
-        yield
-    finally:
-        empty = not (root / JOURNAL).exists()
-        if empty:
-            path.unlink(missing_ok=True)
-        lock.release()
-        if empty and made:
-            with contextlib.suppress(OSError):
-                root.rmdir()
 
 
 # Doing it, and taking it back.

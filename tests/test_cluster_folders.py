@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_leaves_the_originals(
 ) -> None:
     run, out = make_run(tmp_path, MANY), small_disk.path / "out"
     before = snapshot(tmp_path)
-    monkeypatch.setattr(cluster_folders, "_check_possible", lambda *_: None)  # somebody else fills it meanwhile
+    monkeypatch.setattr(cluster_folders, "check_possible", lambda *_: None)  # somebody else fills it meanwhile
     assert main(["export-folders", str(run), str(out), f"--{action}", "--quiet"]) == 1
     message = capsys.readouterr().err
     assert "No space left on device" in message

@@ -1,0 +1,118 @@
+"""What is checked before an export of folders touches an image, and the lock that keeps a second one away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from imgcluster.errors import OutputError
+from imgcluster.folder_plan import crosses
+from imgcluster.folder_steps import PART, check_folder
+from imgcluster.journal import JOURNAL, Entry, Journal
+
+LOCK = ".imgcluster-lock"
+
+
+def real_path(folder: str | Path) -> Path:
+    """Return where a folder lies, links on the way to it followed."""
+    return Path(os.path.realpath(folder))
+
+
+def check_place(root: Path, folder: str, record: Mapping[str, Any], names: list[str]) -> None:
+    """Refuse a DIR whose folders would be listed as images of the run, or lead elsewhere. Raises OutputError."""
+    images = real_path(record["config"]["images"]["folder"])
+    if root == images or images in root.parents:
+        raise OutputError(
+            f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would take what is exported for "
+            "more images; take a DIR outside of it"
+        )
+    if os.path.lexists(root) and not root.is_dir():
+        raise OutputError(f"{folder!r} is no folder; take another DIR")
+    for name in names:
+        check_folder(root / name)
+        if root / name == images or root / name in images.parents:
+            raise OutputError(f"{str(root / name)!r} holds images.folder; take another DIR")
+
+
+def check_same(theirs: Journal, ours: Journal, folder: str | Path) -> None:
+    """Refuse to mix two exports in one DIR. Raises OutputError."""
+    differences = {
+        f"of {theirs.run!r}": theirs.run == ours.run,
+        f"made by --{theirs.action}": theirs.action == ours.action,
+        "of clusters that the run does not have any more": theirs.clusters == ours.clusters,
+    }
+    for what, same in differences.items():
+        if not same:
+            raise OutputError(f"{str(folder)!r} holds an export {what}; take it back with --undo, or take another DIR")
+
+
+def none_there(rows: list[dict[str, str]]) -> str:
+    """Say that a run's images are gone, and what may be the matter."""
+    first = f"; the first: {rows[0]['path']!r}" if rows else ""
+    return (
+        f"none of the {len(rows):,} images is where the run found it{first}; call this from the folder that the run "
+        "was started in, or take an export that moved them back with --undo"
+    )
+
+
+def check_possible(action: str, todo: list[Entry], root: Path, folder: str) -> None:
+    """Refuse what the disk of DIR has no room or no links for. Raises OutputError."""
+    if action == "link":
+        _check_links(root, folder)
+        return
+    device = root.stat().st_dev
+    needed = sum(entry.size for entry in todo if action == "copy" or crosses(entry, device))
+    free = shutil.disk_usage(root).free
+    if needed > free:
+        raise OutputError(
+            f"{folder!r} has {_megabytes(free)} free, and the images need {_megabytes(needed)}; nothing was done"
+        )
+
+
+def _check_links(root: Path, folder: str) -> None:
+    probe = root / PART
+    probe.unlink(missing_ok=True)
+    try:
+        probe.symlink_to(root)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{folder!r}: symbolic links are refused here ({error.strerror}); take --copy, or a DIR on another disk"
+        ) from None
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MB"
+
+
+@contextmanager
+def locked(root: Path, folder: str, *, make: bool) -> Iterator[None]:
+    """Hold DIR; what is ours goes again where no journal is left. Raises OutputError: another process holds it."""
+    made = make and not root.exists()
+    path = root / LOCK
+    if make:
+        root.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise OutputError(f"{str(path)!r} is a link that imgcluster did not make; take it away")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(f"{folder!r} is being written by another export; wait for it to end") from None
+    try:
+        yield
+    finally:
+        empty = not (root / JOURNAL).exists()
+        if empty:
+            path.unlink(missing_ok=True)
+        lock.release()
+        if empty and made:
+            with contextlib.suppress(OSError):
+                root.rmdir()
