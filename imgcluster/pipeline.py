@@ -21,7 +21,7 @@ from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
-from imgcluster.report import discard_report, write_report, write_sheets
+from imgcluster.report import discard_report, run_html, write_report, write_sheets
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
 from imgcluster.sweeps import AUTO, Sweep, sweep
@@ -45,7 +45,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
             soft = config.outputs.layout == "soft"
             clusters = cluster_features(features, config.clusters, soft=soft, show=show)
         with _timed(seconds, "outputs"):
-            finished = Run(config, images, template, features, clusters, seconds)
+            finished = Run(config, images, template, features, clusters, seconds, run_html)
             write_outputs(folder, finished)
         with _timed(seconds, "report"):
             _show_clusters(finished, show)

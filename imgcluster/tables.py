@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,8 +128,13 @@ class Run:
     features: Features
     clusters: Clusters
     seconds: dict[str, float] = field(default_factory=dict)
+    to_html: Callable[[Run], str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def folder(self) -> Path:
         """The run folder."""
         return Path(self.config.outputs.folder)
+
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows of it: the clusters, where whoever made the run has said how."""
+        return None if self.to_html is None else self.to_html(self)

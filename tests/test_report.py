@@ -462,3 +462,20 @@ def test_a_full_disk_is_told(copied: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("imgcluster.report.write.write_whole", full)
     with pytest.raises(OutputError, match="No space left on device"):
         write_report(copied, show=False)
+
+
+def test_a_notebook_shows_the_clusters_of_a_run(hostile: Path, tmp_path: Path) -> None:
+    config = gather(hostile).config
+    again = config.outputs.model_copy(update={"folder": str(tmp_path / "run"), "names": {0: "<i>red</i>"}})
+    run = imgcluster.run(config.model_copy(update={"outputs": again}), show=False)
+    text = run._repr_html_()
+    assert text is not None
+    page = Reader(text)
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(images) == 3 * 8
+    assert all(str(each["src"]).startswith("data:image/jpeg;base64,") for each in images)
+    assert not any(tag in {"i", "script", "b"} for tag, _ in page.tags)
+    assert "1 images failed" in text
+    assert "&lt;i&gt;red&lt;/i&gt;" in text
+    bare = imgcluster.Run(run.config, run.images, None, run.features, run.clusters)
+    assert bare._repr_html_() is None

@@ -7,6 +7,7 @@
   const RESULTS = 240;
   const DRAWN_AS_SVG = 2000;
   const COLOURS = ["#1b7f86", "#d1495b", "#8c6bb1", "#c98a00", "#3f7fbf", "#5f9e3f", "#b0578d", "#7d6a55", "#e06c2b", "#4a5fc1", "#2f9e77", "#9a8f00"];
+  const POINT_SIZES = [[2000, 7], [20000, 5], [Infinity, 3]]; // of up to so many images, in pixels
   const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "star"];
   // As `visible` in page.py: what would act on the text around it is shown by its escape.
   const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
@@ -188,7 +189,7 @@
         marker: {
           color: label === -1 ? "#8a8f98" : COLOURS[label % COLOURS.length],
           symbol: label === -1 ? "x" : SYMBOLS[Math.floor(label / COLOURS.length) % SYMBOLS.length],
-          size: rows.length > 5000 ? 4 : 7, opacity: 0.8,
+          size: POINT_SIZES.find(([most]) => data.ids.length <= most)[1], opacity: 0.8,
         },
         meta: label,
       };

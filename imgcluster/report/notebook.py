@@ -1,0 +1,52 @@
+"""A run as a notebook shows it: its clusters, each with its most typical images."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from imgcluster.errors import ImageError
+from imgcluster.reading import read_image
+from imgcluster.report.page import shortened
+from imgcluster.report.thumbnails import encode_jpeg, shrunk
+from imgcluster.tables import NOISE, Run
+
+CLUSTERS = 30
+IMAGES = 8
+SIDE = 96
+
+
+def run_html(run: Run) -> str:
+    """Return a table as HTML, whole in itself: the 30 largest clusters, 8 images of each, the most typical first."""
+    labels = run.clusters.labels
+    numbers, sizes = np.unique(labels, return_counts=True)
+    largest = np.sort(numbers[np.argsort(-sizes, kind="stable")[:CLUSTERS]])
+    counts = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
+    rows = [_row(run, number, counts[number]) for number in largest.tolist()]
+    left = len(numbers) - len(rows)
+    failed = len(run.features.failures)
+    notes = [f"{failed:,} images failed"] * bool(failed) + [f"{left:,} smaller clusters are left out"] * bool(left)
+    caption = f"{len(run.images):,} images, {sum(number != NOISE for number in counts)} clusters"
+    head = f"<caption>{'; '.join([caption, *notes])}</caption>"
+    return f"<table>{head}{''.join(rows)}</table><p>{escape(str(run.folder))}</p>"
+
+
+def _row(run: Run, number: int, size: int) -> str:
+    rows = np.flatnonzero(run.clusters.labels == number)
+    typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES]]
+    name = (run.config.outputs.names or {}).get(number, "")
+    title = "noise" if number == NOISE else f"{number} {name}".rstrip()
+    images = "".join(_image(run.features.images[row].path, run.features.images[row].id) for row in typical.tolist())
+    return f"<tr><th>{escape(title)}</th><td>{size:,}</td><td style='text-align:left'>{images}</td></tr>"
+
+
+def _image(path: Path, id: str) -> str:
+    shown = escape(shortened(id), quote=True)
+    try:
+        data = b64encode(encode_jpeg(shrunk(read_image(path, least=SIDE), SIDE))).decode()
+    except ImageError:
+        return f"<span>{shown}</span>"
+    return f'<img alt="{shown}" title="{shown}" style="display:inline;margin:2px" src="data:image/jpeg;base64,{data}">'
