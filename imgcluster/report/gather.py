@@ -94,28 +94,20 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     lacking = ""
     if vectors is None:
         vectors, lacking = _kept_vectors(folder)
-    points = None if vectors is None else _points(vectors, folder)
-    labels = table["labels"]
-    scores = None if points is None else internal_scores(points, labels[fine])
-    silhouette = np.full(len(labels), np.nan)
-    if scores is not None:
-        silhouette[fine] = scores.silhouettes
-    places = None
-    if points is not None:
-        places = np.full((len(labels), 2), np.nan, np.float32)
-        places[fine] = map_images(points, map_kind, config.clusters.random_state)
-    likeness = None
-    if vectors is not None and len(vectors) <= COMPARED:
-        likeness = find_likeness(vectors)
-    elif vectors is not None:
-        lacking = f"more than {COMPARED:,} images are not compared each with each"
-    groups = {number: _by_distance(table, number) for number in _numbers(labels, fine)}
-    typical = {
-        number: [ImageFile(table["ids"][row], listed_path(table["paths"][row])) for row in rows[:TYPICAL]]
-        for number, rows in sorted(groups.items(), key=lambda each: -len(each[1]))
-        if number != NOISE
-    }
-    guesses = guess_names(typical, config.features, record["features"])
+    scores = places = likeness = None
+    silhouette = np.full(len(fine), np.nan)
+    if vectors is not None:
+        points = _points(vectors, folder)
+        scores = internal_scores(points, table["labels"][fine])
+        silhouette = scores.silhouettes
+        places = _for_all(map_images(points, map_kind, config.clusters.random_state), table["failed"])
+        if len(vectors) <= COMPARED:
+            likeness = find_likeness(vectors)
+        else:
+            lacking = f"more than {COMPARED:,} images are not compared each with each"
+    silhouette = _for_all(silhouette, table["failed"])
+    groups = {number: _by_distance(table, number) for number in _numbers(table["labels"], fine)}
+    guesses = guess_names(_typical(groups, table), config.features, record["features"])
     nearest = _nearest_clusters(folder)
     cards = [
         _card(number, rows, table, silhouette, _names(config, guesses, nearest, number))
@@ -135,6 +127,22 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
         lacking=lacking,
         **table,
     )
+
+
+def _for_all(values: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    """Spread values of the images that did not fail over all rows; those of the others are not numbers."""
+    spread = np.full((len(failed), *values.shape[1:]), np.nan, values.dtype)
+    spread[~failed] = values
+    return spread
+
+
+def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any]) -> dict[int, list[ImageFile]]:
+    """Return the most typical images of each cluster, the largest first."""
+    largest = sorted((number for number in groups if number != NOISE), key=lambda number: -len(groups[number]))
+    return {
+        number: [ImageFile(table["ids"][row], listed_path(table["paths"][row])) for row in groups[number][:TYPICAL]]
+        for number in largest
+    }
 
 
 def _table(path: Path) -> dict[str, Any]:
