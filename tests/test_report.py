@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 import imgcluster
@@ -479,3 +480,16 @@ def test_a_notebook_shows_the_clusters_of_a_run(hostile: Path, tmp_path: Path) -
     assert "&lt;i&gt;red&lt;/i&gt;" in text
     bare = imgcluster.Run(run.config, run.images, None, run.features, run.clusters)
     assert bare._repr_html_() is None
+
+
+def test_two_processes_do_not_write_one_report(copied: Path) -> None:
+    with FileLock(copied / "report" / ".lock"), pytest.raises(OutputError, match="being written by another process"):
+        write_report(copied, show=False)
+
+
+def test_pictures_that_went_are_told(copied: Path, tmp_path: Path) -> None:
+    text = (copied / "clusters.csv").read_text()
+    (copied / "clusters.csv").write_text(re.sub(r"[^,\n]*/pictures/000[34].jpg", str(tmp_path / "gone.jpg"), text))
+    page = write_report(copied, show=False).read_text()
+    assert "The pictures of 2 images cannot be read any more" in page
+    assert page.count('class="gone">no picture') >= 1

@@ -118,6 +118,7 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         group_count=0 if facts.likeness is None else len(facts.likeness.duplicates),
         shown_of_group=SHOWN_OF_GROUP,
         strangest=_strangest(facts),
+        lost=sum(name is None for name in thumbnails) - int(facts.failed.sum()),
         failures=np.flatnonzero(facts.failed).tolist()[:FAILURES],
         failure_count=int(facts.failed.sum()),
         scores=None if scores is None else [(title, scores.scores[name]) for name, title in TITLES.items()],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from imgcluster.errors import OutputError
 from imgcluster.files import write_whole
@@ -25,6 +27,7 @@ REPORT = "report"
 PAGE, RECORD = "index.html", "report.json"
 ASSETS = ("report.css", "report.js")
 PLOTLY = "plotly.min.js"
+LOCK = ".lock"
 FORMAT = 1
 EXPLAINED = "explain.json"
 
@@ -53,6 +56,17 @@ def write_report(
     facts = gather(folder, vectors=vectors, map_kind=kind)
     try:
         home.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{str(home)!r} cannot be written: {error.strerror or error}") from None
+    with _locked(home):
+        _write(home, facts, kind, known, show)
+    return home / PAGE
+
+
+def _write(home: Path, facts: Facts, kind: str, known: Path | None, show: bool) -> None:
+    """Write all files of a report, the page last. Raises as `write_report`."""
+    folder = facts.folder
+    try:
         scores = score_labels(folder, known, out=home / "truth") if known else None
         thumbnails = make_thumbnails([facts.image(row).path for row in range(len(facts.ids))], home / "t", show=show)
         explained = _explained(folder, home)
@@ -61,7 +75,22 @@ def write_report(
         write_whole(home / PAGE, render_page(facts, thumbnails, scores, explained, kind, _charts(home)).encode())
     except OSError as error:
         raise OutputError(f"{str(home)!r} cannot be written: {error.strerror or error}") from None
-    return home / PAGE
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """Let one process at a time write a report."""
+    lock = FileLock(home / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(f"{str(home)!r} is being written by another process; wait for it to end") from None
+    except OSError as error:
+        raise OutputError(f"{str(home)!r} cannot be written: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def discard_report(run: Path) -> None:

@@ -89,6 +89,15 @@
     if (!place.hidden && !place.hasChildNodes()) fill(place, rowsOf(label), noteOf);
   }
 
+  function showGroup(button) {
+    const place = button.parentElement.previousElementSibling;
+    const all = make("div");
+    fill(all, button.dataset.rows.split(" ").map(Number));
+    button.parentElement.remove();
+    place.replaceWith(all);
+    find("button", all).focus();
+  }
+
   function noteOf(row) {
     const other = data.runnerUp[row];
     const distance = data.distance[row];
@@ -178,20 +187,28 @@
   const known = () => data.labels.map((_, row) => row).filter((row) => data.labels[row] !== null && data.x[row] !== null);
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function traces() {
-    const labels = [...new Set(known().map((row) => data.labels[row]))].sort((a, b) => (a === -1) - (b === -1) || a - b);
+  /* A trace for each colour and symbol, which clusters share where there are more of them than of these. */
+  const styleOf = (label) => (label === -1 ? -1 : label % (COLOURS.length * SYMBOLS.length));
+
+  function traces(only = "") {
+    const groups = new Map();
+    for (const row of known()) {
+      if (only !== "" && data.labels[row] !== Number(only)) continue;
+      const style = styleOf(data.labels[row]);
+      groups.has(style) ? groups.get(style).push(row) : groups.set(style, [row]);
+    }
+    const styles = [...groups.keys()].sort((a, b) => (a === -1) - (b === -1) || a - b);
     const kind = data.ids.length > DRAWN_AS_SVG && hasWebGL() ? "scattergl" : "scatter";
-    return labels.map((label) => {
-      const rows = rowsOf(label).filter((row) => data.x[row] !== null);
+    return styles.map((style) => {
+      const rows = groups.get(style);
       return {
-        type: kind, mode: "markers", name: visible(nameOf(label)).replace(/&/g, "&amp;").replace(/</g, "&lt;"),
+        type: kind, mode: "markers", name: visible(nameOf(data.labels[rows[0]])).replace(/&/g, "&amp;").replace(/</g, "&lt;"),
         x: rows.map((row) => data.x[row]), y: rows.map((row) => data.y[row]), customdata: rows, hoverinfo: "none",
         marker: {
-          color: label === -1 ? "#8a8f98" : COLOURS[label % COLOURS.length],
-          symbol: label === -1 ? "x" : SYMBOLS[Math.floor(label / COLOURS.length) % SYMBOLS.length],
+          color: style === -1 ? "#8a8f98" : COLOURS[style % COLOURS.length],
+          symbol: style === -1 ? "x" : SYMBOLS[Math.floor(style / COLOURS.length)],
           size: POINT_SIZES.find(([most]) => data.ids.length <= most)[1], opacity: 0.8,
         },
-        meta: label,
       };
     });
   }
@@ -203,7 +220,8 @@
   function layout() {
     const axis = { visible: false, zeroline: false };
     return {
-      margin: { l: 8, r: 8, t: 8, b: 8 }, dragmode: "pan", hovermode: "closest", showlegend: true,
+      margin: { l: 8, r: 8, t: 8, b: 8 }, dragmode: "pan", hovermode: "closest",
+      showlegend: Object.keys(data.names).length <= COLOURS.length * SYMBOLS.length,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style("--ink") },
       xaxis: { ...axis }, yaxis: { ...axis, scaleanchor: "x" },
       legend: { bgcolor: "rgba(0,0,0,0)", itemsizing: "constant" },
@@ -297,8 +315,7 @@
   };
 
   function onlyCluster(value) {
-    const shown = plot.data.map((trace) => (value === "" || trace.meta === Number(value) ? true : "legendonly"));
-    window.Plotly.restyle(plot, { visible: shown });
+    window.Plotly.react(plot, traces(value), { ...plot.layout, uirevision: "kept" });
   }
 
   /* The library is large: it is loaded when the map comes near. */
@@ -351,7 +368,7 @@
         if (dialog) seen.push(Number(dialog.dataset.row));
         show(Number(target.dataset.row));
       } else if (target.matches(".all")) toggleAll(target);
-      else if (target.matches(".group")) fill(target.parentElement, target.dataset.rows.split(" ").map(Number));
+      else if (target.matches(".group")) showGroup(target);
       else if (target.matches(".copy[data-copy]")) copy(target.dataset.copy, target);
     });
     window.addEventListener("beforeprint", () => { for (const image of all("img[loading=lazy]")) image.loading = "eager"; });
