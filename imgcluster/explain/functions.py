@@ -15,7 +15,7 @@ from imgcluster.backbones.layers import LOGITS
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ClusteringError
 from imgcluster.explain.eyes import Eye, shown
-from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_side, grid_of_channels
+from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_choice, ascent_side, grid_of_channels
 from imgcluster.explain.run_eyes import ExplainedRun
 from imgcluster.explain.targets import class_index
 from imgcluster.picture_types import to_rgb
@@ -115,10 +115,12 @@ def filter_images(  # noqa: PLR0913 (one call says all)
     """Return pictures that make filters of a layer answer, (n, side, side, 3) RGB uint8; the same for the same seed.
 
     filters: their numbers; None: the first 16. side: in pixels; None: 128, or the network's own where it takes no
-    other. What is done is said in `Inside.ascended`. Raises ConfigError: no such layer, filter or size; WeightsError,
+    other. Filters of an activation, such as relu5_3, are climbed before it: shut, it would pass no gradient on. What is
+    done is said in `Inside.ascended`. Raises ConfigError: no such layer, filter or size; WeightsError,
     WeightsUnavailable.
     """
     choice, where = _chosen(backbone, layer, weights=weights, preprocess=preprocess, device=device)
+    choice = ascent_choice(choice, layer)
     inside = Inside.build(choice, where)
     wanted = inside.filters(FILTERS) if filters is None else list(filters)
     return inside.ascended(wanted, side or ascent_side(choice), seed=seed, steps=steps, show=show)

@@ -10,6 +10,8 @@ import numpy as np
 from imgcluster.preprocess import CROPS, MIDDLE, MIRRORED, WHOLE, crop_start, shorter_side_to
 from imgcluster.recipes import Recipe
 
+LEAST_SHARE = 1e-3  # of a view at its very edge: more than nothing, where it is the only one
+
 
 @dataclass(frozen=True)
 class Window:
@@ -51,22 +53,27 @@ def windows_of(recipe: Recipe, height: int, width: int) -> list[Window]:
 
 
 def onto_picture(maps: np.ndarray, windows: Sequence[Window], height: int, width: int) -> np.ndarray:
-    """Lay maps, (views, rows, columns), over their windows: at each pixel the mean of the views that see it.
+    """Lay maps, (views, rows, columns), over their windows, bilinear between the middles of the cells.
 
-    (height, width) float32, bilinear between the middles of the cells; 0 where no view sees anything.
+    (height, width) float32; 0 where no view sees anything. Where several do, it is their mean, in which a view counts
+    less towards its edges, so that it has no visible ones.
     """
-    total, seen = np.zeros((2, height, width), np.float32)
+    total, shares = np.zeros((2, height, width), np.float32)
     for values, window in zip(maps, windows, strict=True):
         cells = values[:, ::-1] if window.mirrored else values
-        down = _bilinear(height, window.top, window.height, cells.shape[0])
-        across = _bilinear(width, window.left, window.width, cells.shape[1])
-        total += down @ cells.astype(np.float32) @ across.T
-        seen += np.outer(down.any(axis=1), across.any(axis=1))
-    return np.asarray(total / np.maximum(seen, 1))
+        down, down_share = _bilinear(height, window.top, window.height, cells.shape[0])
+        across, across_share = _bilinear(width, window.left, window.width, cells.shape[1])
+        share = np.outer(down_share, across_share)
+        total += share * (down @ cells.astype(np.float32) @ across.T)
+        shares += share
+    return np.asarray(total / np.where(shares > 0, shares, 1))
 
 
-def _bilinear(size: int, start: float, extent: float, cells: int) -> np.ndarray:
-    """Return (size, cells) float32: how much of each cell is in each pixel; a row of zeros for those outside."""
+def _bilinear(size: int, start: float, extent: float, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much of each cell is in each pixel, (size, cells) float32, and how much the pixel counts, (size,).
+
+    From the edge of the window to its middle a pixel counts from nearly 0 to nearly 1; outside it has nothing.
+    """
     places = (np.arange(size) + 0.5 - start) / extent
     at = np.clip(places * cells - 0.5, 0, cells - 1)
     lower = np.floor(at).astype(int)
@@ -75,8 +82,8 @@ def _bilinear(size: int, start: float, extent: float, cells: int) -> np.ndarray:
     rows = np.arange(size)
     weights[rows, lower] = 1 - (at - lower)
     weights[rows, upper] += at - lower
-    weights[(places < 0) | (places > 1)] = 0
-    return weights
+    inside = (places > 0) & (places < 1)
+    return weights, np.where(inside, 2 * np.minimum(places, 1 - places) + LEAST_SHARE, 0).astype(np.float32)
 
 
 def _window(stage: _Stage) -> Window:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from imgcluster.backbones.build import capture, size_problem
 from imgcluster.backbones.networks import network_with
 from imgcluster.errors import ConfigError
 from imgcluster.explain.pictures import evened, tiled
-from imgcluster.explain.places import KINDS, PROBED, kind_of, places_of
+from imgcluster.explain.places import KINDS, PROBED, before_activation, kind_of, places_of
 from imgcluster.preprocess import prepare
 from imgcluster.progress import track
 from imgcluster.runtimes.torch_runtime import normalization, scaled
 
-GREY, NOISE = 128.0, 20.0  # of the pictures that ascents start from, 0 to 255
+GREY, NOISE = 128.0, 20.0  # of the pictures that ascents start from, 0 to 255: from 118 to 138
 STEPS, STEP = 40, 1.0
-LEAST_GRADIENT = 1e-5
+# The usual 1e-5 is as much as the gradients of late layers are, of which a pixel has a share in ten thousands: it would
+# slow their ascent, and that of a network with random weights to a standstill. This only keeps 0 / 0 from happening.
+LEAST_GRADIENT = 1e-12
 AT_ONCE = 8  # filters
 SMALL_SIDE = 128  # enough for a filter to show itself, in a third of the time that 224 take
 FILTERS = 16  # of a layer, where nobody says which
@@ -71,12 +73,14 @@ class Inside:
     def ascended(self, filters: Sequence[int], side: int, *, seed: int, steps: int, show: bool = False) -> np.ndarray:
         """Return pictures that make filters of the only layer answer, (n, side, side, 3) RGB uint8.
 
+        The layer should not be an activation: a ReLU that is shut passes no gradient on, and its filter stays grey.
+
         Gradient ascent in pixels, 0 to 255, from noise around grey, the same for each filter: `steps` of 1.0 along the
         gradient of the filter's mean activation, divided by its root mean square (Erhan et al. 2009, "Visualizing
         Higher-Layer Features of a Deep Network", section 3.2; with the scaling of Chollet, "How convolutional neural
         networks see the world", 2016).
         """
-        noise = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(seed))
+        noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(seed)) - 0.5
         start = (noise * NOISE + GREY).to(self.device)
         made = []
         with track("filters", len(filters), "filters", show=show) as advance:
@@ -120,6 +124,12 @@ def channels_last(output: Tensor) -> Tensor:
 def grid_of_channels(channels: np.ndarray) -> np.ndarray:
     """Put (channels, rows, columns) side by side, 16 in a row, each with mean 128 and deviation 64: (H, W) uint8."""
     return tiled(evened(channels))
+
+
+def ascent_choice(choice: Choice, layer: str | int) -> Choice:
+    """Return the choice at the place where a layer's filters are climbed: of an activation, what goes into it."""
+    place = before_activation(choice.backbone, layer, choice.recipe.side)
+    return replace(choice, layers=(layer if place == str(layer) else place,))
 
 
 def ascent_side(choice: Choice) -> int:

@@ -15,7 +15,15 @@ from imgcluster.backbones.layers import LOGITS
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
 from imgcluster.explain.album import Album, Explanation
 from imgcluster.explain.eyes import Eye, shown
-from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_side, grid_of_channels, layers_by_size
+from imgcluster.explain.inside import (
+    FILTERS,
+    STEPS,
+    Inside,
+    ascent_choice,
+    ascent_side,
+    grid_of_channels,
+    layers_by_size,
+)
 from imgcluster.explain.pictures import overlay, tiled
 from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import CLASSES, class_index, class_names
@@ -189,7 +197,7 @@ def _filters(asked: _Asked, album: Album) -> list[str]:
     first = asked.run.choices[0]
     layers = asked.layers or tuple(layers_by_size(replace(first, layers=(LOGITS,)))[-1:])
     for layer in layers:
-        choice = replace(first, layers=(layer,))
+        choice = ascent_choice(first, layer)
         inside = Inside.build(choice, asked.run.device)
         made = inside.ascended(inside.filters(FILTERS), ascent_side(choice), seed=0, steps=STEPS, show=asked.show)
         title = f"what {len(made)} filters of {layer} answer to"

@@ -18,9 +18,13 @@ from imgcluster.backbones.networks import empty_network
 from imgcluster.catalog import Backbone
 from imgcluster.errors import ConfigError
 
-PASSING = re.compile("pool|drop|pad", re.IGNORECASE)  # steps that see nothing new in what the one before them gave
+PASSING = re.compile(
+    "^(?!conv).*(pool|drop|pad)", re.IGNORECASE
+)  # steps that see nothing new in what the one before them gave
+ACTIVATION = re.compile(r"elu|swish|silu|mish|sigmoid|(^|_)act(ivation)?\d*$", re.IGNORECASE)
 ATTENTION = re.compile(r"(^|[._])(self_)?att(n|ention)(?![a-z])")
 MOST_EXTRA_TOKENS = 8  # of a class, of registers, of distillation
+LOOKED_BACK = 60  # nodes: the last place is among them but for very long heads
 PROBED = 2  # pictures at a time: what has another first dimension is no map of pictures
 
 
@@ -48,21 +52,25 @@ def place_before(backbone: Backbone, layers: tuple[str | int, ...], side: int) -
     it: pooling only thins it out. Of transformers it is the tokens that go into the last attention: behind it, those
     of the pictures' patches do not reach the class token any more.
     """
-    listed = places_of(backbone, layers, side)
-    known, found = listed.known, listed.places
-    first = min(_index(known, known.find(layer, backbone.name)) for layer in layers)
+    for most in (LOOKED_BACK, None):
+        listed = places_of(backbone, layers, side, most)
+        if (place := _last_place(listed, backbone, layers)) is not None:
+            return place
+    raise ConfigError(
+        f"{backbone.name} has no grid of places before {' and '.join(map(str, layers))}: nothing of it can be shown on "
+        "a picture"
+    )
+
+
+def _last_place(listed: Places, backbone: Backbone, layers: Sequence[str | int]) -> Place | None:
+    nodes, found = listed.known.nodes, listed.places
+    first = min(_index(listed.known, listed.known.find(layer, backbone.name)) for layer in layers)
     before = [at for at in range(first, -1, -1) if at in found and not listed.is_passing(at)]
     if before and found[before[0]].kind == "tokens":
-        attention = [at for at in range(first + 1) if ATTENTION.search(known.nodes[at])]
-        group = known.nodes[attention[-1]] if attention else ""
-        begin = min((at for at in attention if _same_block(known.nodes[at], group)), default=0)
+        attention = [at for at in range(first + 1) if ATTENTION.search(nodes[at])]
+        begin = min((at for at in attention if _same_block(nodes[at], nodes[attention[-1]])), default=0)
         before = [at for at in before if at < begin]
-    if not before:
-        raise ConfigError(
-            f"{backbone.name} has no grid of places before {' and '.join(map(str, layers))}: nothing of it can be "
-            "shown on a picture"
-        )
-    return found[before[0]]
+    return found[before[0]] if before else None
 
 
 @dataclass(frozen=True)
@@ -75,24 +83,46 @@ class Places:
 
     def is_passing(self, at: int) -> bool:
         """Say whether a node only pools, drops or pads."""
+        return self._is(PASSING, at)
+
+    def is_activation(self, at: int) -> bool:
+        """Say whether a node is a ReLU, or what takes its place."""
+        return self._is(ACTIVATION, at)
+
+    def _is(self, what: re.Pattern[str], at: int) -> bool:
         node = self.known.nodes[at]
         kind = type(dict(self.model.named_modules()).get(node)).__name__
-        return bool(PASSING.search(node.rsplit(".", 1)[-1]) or PASSING.search(kind))
+        return bool(what.search(node.rsplit(".", 1)[-1]) or what.search(kind))
 
 
-def places_of(backbone: Backbone, layers: Sequence[str | int], side: int) -> Places:
-    """Find every place up to the last of these layers, for pictures of side x side; no weights are needed."""
+def places_of(backbone: Backbone, layers: Sequence[str | int], side: int, most: int | None = None) -> Places:
+    """Find every place up to the last of these layers, for pictures of side x side; no weights are needed.
+
+    most: only among so many nodes in front of the first of the layers, which takes less time.
+    """
     model = empty_network(backbone)
     known = layers_of(model)
-    last = max(_index(known, known.find(layer, backbone.name)) for layer in layers)
-    names = known.nodes[: last + 1]
+    at = [_index(known, known.find(layer, backbone.name)) for layer in layers]
+    begin = 0 if most is None else max(0, min(at) + 1 - most)
+    names = known.nodes[begin : max(at) + 1]
     with torch.no_grad():
         outputs = capture(model, names, backbone.name)(torch.zeros(PROBED, 3, side, side, device="meta"))
     kinds = [kind_of(output) for output in outputs]
     found = {
-        at: Place(names[at], kind, tuple(outputs[at].shape[1:])) for at, kind in enumerate(kinds) if kind is not None
+        begin + number: Place(names[number], kind, tuple(outputs[number].shape[1:]))
+        for number, kind in enumerate(kinds)
+        if kind is not None
     }
     return Places(known, found, model)
+
+
+def before_activation(backbone: Backbone, layer: str | int, side: int) -> str:
+    """Return what goes into a layer that is an activation of a grid; any other layer itself, as a node."""
+    listed = places_of(backbone, (layer,), side)
+    at = _index(listed.known, listed.known.find(layer, backbone.name))
+    before, here = listed.places.get(at - 1), listed.places.get(at)
+    same = before is not None and here is not None and before.shape == here.shape
+    return listed.known.nodes[at - 1 if same and listed.is_activation(at) else at]
 
 
 def kind_of(output: Any) -> str | None:

@@ -150,7 +150,7 @@ class ExplainedRun:
         features = self.config.features
         factors = features.block_weights
         if features.block_l2:
-            blocks = [torch.nn.functional.normalize(block, eps=float(np.finfo(np.float32).tiny)) for block in blocks]
+            blocks = [torch.nn.functional.normalize(block) for block in blocks]
         if factors is not None and len(factors) == len(blocks):
             blocks = [block * factor for block, factor in zip(blocks, factors, strict=True)]
         return torch.cat(blocks, dim=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "report": report,
     "gpu": gpu,
     "kmeans": kmeans_rows,
+    "explain": explain,
 }
 
 
