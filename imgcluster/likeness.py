@@ -16,10 +16,10 @@ SEARCHED_WHOLE = 2_000  # images; of more, vectors longer than SEARCH_DIM are se
 FITTED = 5_000  # images that the principal components are found from
 PRODUCT_BYTES = 32 * 2**20
 ROUNDING = 1e-4  # of a squared distance between vectors of the length 1, in float32
-# Nearly the same is what is a quarter as far apart as two images of the set usually are, and no farther than
+# Nearly the same is what is a third as far apart as two images of the set usually are, and no farther than
 # `FARTHEST`: the cosines of all images are above 0.9 by one network, and below 0.5 by another.
-NEARLY = 0.25
-FARTHEST = 0.32  # between vectors of the length 1: a cosine of 0.95
+NEARLY = 1 / 3
+FARTHEST = 0.447  # between vectors of the length 1: a cosine of 0.9
 PAIRS = 2_000
 STRANGE_BY = 5  # neighbours
 

@@ -67,7 +67,7 @@ def test_a_chain_is_cut() -> None:
     for group in groups:
         cosines = cosine_similarity(points[group.rows].astype(np.float64))[0]
         assert cosines.min() == pytest.approx(group.similarity, abs=1e-6)
-        assert cosines.min() >= 0.949
+        assert cosines.min() >= 0.899
 
 
 def test_what_counts_as_nearly_the_same_depends_on_how_alike_all_are() -> None:
