@@ -47,7 +47,7 @@ def _explain(options: argparse.Namespace) -> None:
     print("\n".join(f"seen by   {network}" for network in done.networks))
     if done.is_random:
         print(RANDOM)
-    print(f"written   {done.folder / 'explain'}, listed in {done.folder / 'explain.json'}")
+    print(f"written   {done.folder / 'explain'}; into the report by: python -m imgcluster report {options.run}")
 
 
 def _listed(text: str) -> list[str]:
