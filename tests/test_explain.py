@@ -259,7 +259,7 @@ class Straight(Branching):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.late(self.early(x))
-        x.add_(1)  # of `x += 1`, tracing makes a sum
+        x = x.add_(1)  # of `x += 1`, tracing makes a sum
         return self.head((x * x).mean(dim=(2, 3)))
 
 
