@@ -113,6 +113,19 @@ def test_the_runs_own_images_are_placed_where_they_are(method: str, transform: A
     assert Clusterer(found.state).place(vectors + 1000).new.all() or "l2" in transform
 
 
+@pytest.mark.parametrize("numbering", ["size", "first_appearance"])
+@pytest.mark.parametrize("method", PLACING)
+def test_images_are_placed_by_the_numbers_of_their_clusters(method: str, numbering: str) -> None:
+    spread = np.array([1.0, 2.0, 0.5])[sizes()[1], None]  # so that no two clusters reach equally far
+    vectors = (sizes()[0] * spread)[:: -1 if numbering == "size" else 1]
+    found = clustered(vectors, method, 3, numbering=numbering)
+    placed = Clusterer(found.state).place(vectors)
+    np.testing.assert_array_equal(placed.labels, found.labels)
+    np.testing.assert_array_equal(placed.runner_up, found.runner_up)
+    farthest = [found.distance[found.labels == number].max() for number in range(len(found.sizes))]
+    np.testing.assert_allclose(found.state["reach"], farthest)
+
+
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
 def test_mixtures_place_by_their_own_density(kind: str) -> None:
     vectors, _ = blobs(200, 4, 3, seed=5)
@@ -173,6 +186,25 @@ def test_a_cluster_of_the_rule_that_no_image_is_in_is_nobodys() -> None:
     state["rule_labels"] = np.append(state["rule_labels"], 3)
     placed = Clusterer(state).place(np.full((2, 20), 900, np.float32))
     assert (set(placed.labels.tolist()) <= {0, 1, 2}, placed.new.tolist()) == (True, [True, True])
+
+
+def test_what_a_rule_puts_into_nobodys_cluster_goes_to_the_nearest() -> None:
+    vectors = np.repeat([0, 10, 20], 5).astype(np.float32)[:, None]
+    found = clustered(vectors, "kmeans", 3, numbering="first_appearance")
+    state = dict(found.state)
+    state["rule_centres"] = np.concatenate([state["rule_centres"], [[-90], [90]]])
+    state["rule_labels"] = np.append(state["rule_labels"], [3, 4])
+    placed = Clusterer(state).place(np.array([[-80], [80], [11]], np.float32))
+    assert (placed.labels.tolist(), placed.new.tolist()) == ([0, 2, 1], [True, True, True])
+    assert placed.distance.tolist() == [80, 60, 1]
+
+
+def test_noise_moves_no_centroid() -> None:
+    vectors, _ = blobs()
+    lonely = np.concatenate([vectors, vectors[:1] + 500])
+    found = clustered(lonely, "dbscan", 0)
+    for number, centroid in enumerate(found.state["centroids"]):
+        np.testing.assert_allclose(centroid, lonely[found.labels == number].mean(axis=0), rtol=1e-5, atol=1e-5)
 
 
 def test_parameters_go_to_the_estimator() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
@@ -58,6 +59,16 @@ def test_what_is_new_takes_a_number_that_was_not_used(tmp_path: Path) -> None:
 def test_failed_images_and_noise_of_a_run_say_nothing(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [("a", ""), ("b", "-1"), ("c", "7"), ("f", "3")])
     assert numbered(LABELS, f"match:{run}") == [0, 0, 7, 7, 7, 3]
+
+
+def test_images_that_are_noise_now_have_no_say(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [("a", "7"), ("b", "7"), ("c", "7"), ("d", "7"), ("e", "3")])
+    assert numbered(np.array([-1, -1, -1, 0, 1]), f"match:{run}", IDS[:5], k=2) == [7, 3]
+
+
+def test_a_cluster_of_new_images_takes_no_number_of_the_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [("a", "0"), ("b", "0"), ("c", "0"), ("d", "1")])
+    assert numbered(np.array([0, 0, 0, 0, 1, 1]), f"match:{run}", k=2) == [0, 0, 0, 0, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +129,9 @@ def test_a_cluster_that_is_gone_leaves_its_number_free(tmp_path: Path) -> None:
     assert np.isnan(found.state["centroids"][1]).all()
     assert found.probabilities is not None
     assert found.probabilities.argmax(axis=1).tolist() == [0, 0, 2, 2]
+    placed = Clusterer(found.state).place(vectors)
+    assert (placed.labels.tolist(), placed.runner_up.tolist()) == ([0, 0, 2, 2], [2, 2, 0, 0])
+    assert not placed.new.any()
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ def test_segments_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_array_equal(segments(frames(), 4), whole)
 
 
+def test_segments_far_from_the_origin_are_as_exact() -> None:
+    np.testing.assert_array_equal(segments(frames() + 30_000, 4), segments(frames(), 4))
+
+
 def test_equal_frames_and_as_many_segments_as_frames() -> None:
     assert sorted(set(segments(np.ones((6, 2), np.float32), 3).tolist())) == [0, 1, 2]
     assert segments(np.arange(4, dtype=np.float32)[:, None], 4).tolist() == [0, 1, 2, 3]
@@ -83,6 +87,12 @@ def test_smoothing_takes_single_frames_back() -> None:
     assert (np.diff(calm.labels) != 0).sum() == 3
     assert not any(name.startswith("rule_") for name in calm.state)
     np.testing.assert_array_equal(calm.labels == calm.labels[0], STAGES == 0)
+
+
+def test_what_the_method_says_is_said_of_smoothed_clusters_too() -> None:
+    config = ClustersConfig(method="mean_shift", order={"smooth": 1.0})
+    found = cluster_features(frames(), config, show=False)
+    assert found.notes[0].startswith("mean_shift: bandwidth ")
 
 
 def test_clusters_that_smoothing_empties_are_told() -> None:
