@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.datasets import make_circles
 from sklearn.metrics import adjusted_rand_score
 
@@ -11,6 +14,7 @@ from imgcluster import diffusion, neighbours
 from imgcluster.clusters import cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.diffusion import DiffusionClustering, Walk
+from imgcluster.errors import ClusteringError
 from imgcluster.neighbours import leading, modularity, neighbour_graph
 
 
@@ -65,6 +69,36 @@ def test_modularity_is_its_definition() -> None:
     assert modularity(graph, noisy) == pytest.approx(modularity(graph, np.where(noisy < 0, np.arange(30) + 10, noisy)))
 
 
+def test_of_equally_near_neighbours_the_first_is_taken() -> None:
+    rows = np.array([[-2], [0], [2], [0], [-2], [2]], np.float32)
+    np.testing.assert_allclose(neighbour_graph(rows, (2, 3)).toarray(), by_hand(rows, (2, 3)), atol=1e-12)
+
+
+@pytest.mark.parametrize("time", [1, 8])
+def test_a_walk_is_kmeans_of_its_weighted_eigenvectors(time: int) -> None:
+    weights = by_hand(points(150), (5, 10, 20))
+    scale = 1 / np.sqrt(weights.sum(axis=1))
+    values, vectors = np.linalg.eigh(weights * scale[:, None] * scale)
+    rows = vectors[:, ::-1][:, :8] * values[::-1][:8] ** time
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    wanted = KMeans(4, n_init=10, random_state=1).fit_predict(rows)
+    for most in (4, 9):
+        found = Walk(points(150), most, time=time).clusters(4, 10, 1)
+        assert adjusted_rand_score(wanted, found) == 1
+
+
+def test_its_own_parameters_are_the_largest_neighbourhood_and_the_time() -> None:
+    wanted = Walk(points(150), 4, (3, 6, 12), 2).clusters(4, 10, 42)
+    config = ClustersConfig(method="diffusion", n_clusters=4, parameters={"n_neighbors": 12, "diffusion_time": 2})
+    found = cluster_features(points(150), config, show=False)
+    assert adjusted_rand_score(wanted, found.labels) == 1
+    refused: list[dict[str, Any]] = [{"n_neighbors": 0}, {"diffusion_time": 0}, {"n_neighbors": 2.5}]
+    for wrong in refused:
+        config = ClustersConfig(method="diffusion", n_clusters=4, parameters=wrong)
+        with pytest.raises(ClusteringError, match="n_neighbors and diffusion_time are whole numbers >= 1"):
+            cluster_features(points(), config, show=False)
+
+
 def test_rings_are_told_apart_where_kmeans_cuts_them() -> None:
     rings, truth = make_circles(400, noise=0.03, factor=0.4, random_state=0)
     found = DiffusionClustering(2, random_state=0).fit_predict(rings)
@@ -103,6 +137,17 @@ def test_of_many_images_some_decide_for_all(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Walk, "__init__", watched)
     assert adjusted_rand_score(truth, DiffusionClustering(3).fit_predict(vectors)) == 1
     assert seen == [60]
+
+
+def test_the_others_have_the_label_of_most_of_their_ten_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.concatenate([points(60, 3), points(60, 3) + 1])
+    rows = np.sort(np.random.default_rng(0).permutation(120)[:80])
+    own = DiffusionClustering(3).fit_predict(vectors[rows])
+    monkeypatch.setattr(diffusion, "LANDMARKS", 80)
+    found = DiffusionClustering(3).fit_predict(vectors)
+    for point, label in zip(vectors, found, strict=True):
+        near = np.argsort(np.linalg.norm(vectors[rows] - point, axis=1))[:10]
+        assert label == np.bincount(own[near], minlength=3).argmax()  # of equally many the smaller
 
 
 def test_groups_of_equal_images() -> None:

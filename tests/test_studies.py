@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from sklearn.datasets import make_blobs
-from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
 from imgcluster import load_config, run
+from imgcluster.assignment import assign
 from imgcluster.charts import draw_sweep
+from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.comparison import Grid, compare
-from imgcluster.config import ClustersConfig
-from imgcluster.errors import ClusteringError, ConfigError
-from imgcluster.exports import features_of_run
+from imgcluster.config import ClustersConfig, Config, config_from_dict
+from imgcluster.errors import ClusteringError, ConfigError, OutputError
+from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.first_config import start
+from imgcluster.grouping import Groups
 from imgcluster.inner_scores import score_run
+from imgcluster.methods import DEEP
 from imgcluster.metrics import silhouette_of
+from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.sweeps import choose_k, elbow_of, sweep
-from imgcluster.transforms import Points
+from imgcluster.transforms import Points, fit_transform
 from imgcluster.trials import stability
 
 from .conftest import Command, write_picture, write_template
@@ -52,6 +58,72 @@ def test_a_sweep_chooses_as_auto_does() -> None:
         assert found.chosen == max(found.rows, key=lambda row: row.modularity).k
 
 
+@pytest.mark.parametrize(
+    "keys", [{}, {"parameters": {"n_neighbors": 6}}, {"order": {"smooth": 0.5}}, {"order": "sequence"}]
+)
+def test_a_sweep_measures_the_clusters_that_a_run_makes(keys: dict[str, Any]) -> None:
+    vectors = np.random.default_rng(3).normal(0, 1, (60, 12)).astype(np.float32)
+    config = ClustersConfig(method="diffusion", n_clusters=2, **keys)
+    found = sweep(Points(vectors), config, range(2, 5), show=False)
+    for row in found.rows:
+        labels = cluster_features(vectors, config.model_copy(update={"n_clusters": row.k}), show=False).labels
+        assert row.modularity == pytest.approx(modularity(neighbour_graph(vectors), labels), abs=1e-9)
+        assert row.silhouette == pytest.approx(silhouette_score(vectors, labels), abs=1e-5)
+
+
+def test_of_equally_good_numbers_the_fewest_clusters_are_chosen() -> None:
+    vectors = np.repeat(np.eye(3, 5, dtype=np.float32), 10, axis=0)  # K-Means finds no fourth
+    config = ClustersConfig(method="kmeans", n_clusters="auto")
+    chosen, reason = choose_k(Points(vectors), config, range(2, 6), show=False)
+    assert (chosen, reason[-7:]) == (3, " with 4")
+
+
+@pytest.mark.parametrize(("n_clusters", "tried"), [("auto", range(2, 21)), ("3..5", range(3, 6))])
+def test_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch, n_clusters: str, tried: range) -> None:
+    asked: list[range] = []
+
+    def choose(points: Points, config: ClustersConfig, ks: range, *, show: bool) -> tuple[int, str]:
+        asked.append(ks)
+        return 3, "three"
+
+    monkeypatch.setattr("imgcluster.clusters.choose_k", choose)
+    found = cluster_features(np.eye(6, dtype=np.float32), ClustersConfig(n_clusters=n_clusters), show=False)
+    assert (asked, len(found.sizes), found.notes[0]) == ([tried], 3, "three")
+
+
+def test_many_images_are_measured_by_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.sweeps.SAMPLE", 60)
+    monkeypatch.setattr("imgcluster.sweeps.MOST_NEIGHBOURS", 60)
+    vectors, labels = blobs(3)
+    row = sweep(Points(vectors), ClustersConfig(method="kmeans", n_clusters=2), [3], show=False).rows[0]
+    drawn = np.sort(np.random.default_rng(42).permutation(300)[:60])
+    assert row.silhouette == pytest.approx(silhouette_score(vectors[drawn], labels[drawn]), abs=1e-5)
+    assert row.modularity == pytest.approx(modularity(neighbour_graph(vectors[drawn]), labels[drawn]))
+
+
+def test_gap_and_stability_are_their_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, truth = blobs(3)
+    inertias = iter([2.0, *np.exp([1, 2, 3, 4, 5]), *[1.0] * 8])
+    fitted: list[np.ndarray] = []
+
+    def fit(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
+        fitted.append(points)
+        return np.arange(len(points)) % k, next(inertias)
+
+    monkeypatch.setattr("imgcluster.sweeps._kmeans", fit)
+    row = sweep(Points(vectors), ClustersConfig(method="agglomerative", n_clusters=2), [3], show=False).rows[0]
+    assert row.gap == pytest.approx(3 - np.log(2))
+    assert row.gap_error == pytest.approx(np.sqrt(2) * np.sqrt(1 + 1 / 5))
+    assert [len(points) for points in fitted] == [300] * 6 + [240] * 8
+    for reference in fitted[1:6]:
+        np.testing.assert_allclose(reference.min(axis=0), fitted[0].min(axis=0), atol=0.1 * np.ptp(fitted[0]))
+        np.testing.assert_allclose(reference.max(axis=0), fitted[0].max(axis=0), atol=0.1 * np.ptp(fitted[0]))
+    row_of = {point.tobytes(): row for row, point in enumerate(fitted[0])}
+    subsets = [[row_of[point.tobytes()] for point in points] for points in fitted[6:]]
+    scores = [adjusted_rand_score(truth[rows], np.arange(240) % 3) for rows in subsets]
+    assert row.stability == pytest.approx(np.mean(scores))
+
+
 def test_measures_are_scikit_learns() -> None:
     from sklearn.cluster import KMeans
     from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
@@ -72,6 +144,7 @@ def test_the_gap_is_wide_where_there_are_clusters() -> None:
     jump = rows[2].gap - rows[1].gap
     assert jump > 5 * abs(rows[3].gap - rows[2].gap)
     assert elbow_of(rows) == 4
+    assert rows[2].stability == 1 > max(rows[1].stability, rows[3].stability)
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 1, 1, 1, 2], [0, 0, 0, 1, 1, 1], [0, -1, 1, 1, 0, 1]])
@@ -108,6 +181,138 @@ def test_charts_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
     before = [path.read_bytes() for path in paths]
     assert b"3 clusters proposed" in before[0]
     assert before == [path.read_bytes() for path in draw_sweep(found, tmp_path)]
+
+
+# --- on vectors made elsewhere ---
+
+
+def config_of(folder: Path, vectors: np.ndarray, **clusters: Any) -> Config:
+    """A config of images that are not there, with features from a file; its outputs go into `out`."""
+    ids = [f"i{number:02d}" for number in range(len(vectors))]
+    np.savez(folder / "features.npz", ids=ids, vectors=vectors.astype(np.float32))
+    (folder / "ids.csv").write_text("id\n" + "\n".join(ids) + "\n")
+    images = {"folder": str(folder), "ids": str(folder / "ids.csv"), "missing": "skip"}
+    features = {"file": str(folder / "features.npz")}
+    outputs = {"folder": str(folder / "out"), "report": False}
+    clusters = {"method": "kmeans", "numbering": "first_appearance", **clusters}
+    return config_from_dict({"images": images, "features": features, "clusters": clusters, "outputs": outputs})
+
+
+def noise(n: int, dim: int) -> np.ndarray:
+    return np.random.default_rng(8).normal(0, 1, (n, dim)).astype(np.float32)
+
+
+def test_what_is_compared_are_the_clusters_that_a_run_makes(tmp_path: Path) -> None:
+    vectors = noise(60, DEEP)  # of which `auto` has a transform of its own
+    steps: list[list[Any]] = [[], ["l2"], [{"pca": 2}]]
+    grid = Grid(transforms=steps, methods=["auto", "kmeans", "agglomerative"], ks=[2, 4])
+    found = compare(config_of(tmp_path, vectors, n_clusters=2), grid, show=False)
+    assert len(found.candidates) == 3 * 3 * 2
+    for each in found.candidates:
+        clusters = each.config.clusters
+        own = cluster_features(vectors, clusters.model_copy(update={"numbering": "raw"}), show=False).labels
+        assert adjusted_rand_score(own, list(each.labels.values())) == 1
+        points, _ = fit_transform(vectors, clusters.transform, clusters.random_state)
+        assert each.scores["silhouette"] == pytest.approx(silhouette_score(points, own), abs=1e-5)
+
+
+def test_compared_without_truth_the_best_mean_rank_comes_first(tmp_path: Path) -> None:
+    grid = Grid(methods=["kmeans", "agglomerative", "birch"], ks=[1, 2, 3, 5])
+    found = compare(config_of(tmp_path, noise(40, 3), n_clusters=2), grid, show=False)
+    labels = [list(each.labels.values()) for each in found.candidates]
+    scores = pd.DataFrame([each.scores for each in found.candidates])
+    assert scores["silhouette"].isna().sum() == 3  # one cluster has none, and is the last by it
+    for place, row in enumerate(labels):
+        others = [adjusted_rand_score(row, other) for number, other in enumerate(labels) if number != place]
+        assert scores["agreement"][place] == pytest.approx(np.mean(others))
+    ranks = scores.rank(ascending=False, na_option="bottom").mean(axis=1)
+    assert ranks.is_monotonic_increasing
+
+
+def test_a_truth_of_some_images_is_compared_with_these(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    known = {f"i{number:02d}": str(number % 3) for number in range(5, 40, 2)}
+    truth.write_text("id,label\nx,1\n" + "".join(f"{id},{label}\n" for id, label in known.items()))
+    grid = Grid(methods=["kmeans", "agglomerative", "dbscan"], ks=[2, 3, 4])
+    vectors = np.concatenate([np.eye(3, 4)[np.arange(40) % 3] * 9 + noise(40, 4), np.full((1, 4), 90)])
+    found = compare(config_of(tmp_path, vectors, n_clusters=2), grid, truth=truth, out=tmp_path / "all", show=False)
+    aris = []
+    for each in found.candidates:
+        labels = [each.labels[id] for id in known]
+        aris.append(adjusted_rand_score(list(known.values()), labels))
+        assert each.scores["ari"] == pytest.approx(aris[-1])
+        assert each.scores["nmi"] == pytest.approx(normalized_mutual_info_score(list(known.values()), labels))
+        assert each.row()["clusters"] == len({label for label in each.labels.values() if label >= 0})
+    assert aris == sorted(aris, reverse=True)
+    assert aris[-1] < aris[0]
+    best, written = found.candidates[0].config, load_config(tmp_path / "all/best.yaml")
+    assert (written.clusters, written.features, written.images) == (best.clusters, best.features, best.images)
+    truth.write_text("id,label\nx,1\n")
+    with pytest.raises(ConfigError, match=r"^--truth: '.*' has none of these images$"):
+        compare(config_of(tmp_path, vectors, n_clusters=2), grid, truth=truth, show=False)
+
+
+def test_stability_says_where_an_image_is_otherwise(tmp_path: Path) -> None:
+    places = np.repeat([0.0, 100, 50], [10, 10, 1])  # the last one stands in the middle
+    vectors = places[:, None] + 0.1 * noise(21, 1)
+    run(config_of(tmp_path, vectors, method="agglomerative", n_clusters=2), show=False)
+    found = stability(tmp_path / "out", trials=20, show=False)
+    assert found.stays[:20].tolist() == [1.0] * 20
+    assert found.elsewhere[:20].tolist() == [-1] * 20
+    assert 0 < found.stays[20] < 1
+    assert found.elsewhere[20] == 1 - found.labels[20]
+    assert found.table()["id"][0] == "i20"
+    assert (found.table()["elsewhere"] != "").sum() == 1
+
+
+def test_each_trial_has_other_images_and_another_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(config_of(tmp_path, np.repeat([[0.0], [50], [99]], [5, 7, 2], axis=0), n_clusters=2), show=False)
+    assert labels_of_run(tmp_path / "out", [f"i{number:02d}" for number in range(14)]).tolist() == [0] * 5 + [1] * 9
+    seen: list[tuple[int, bytes]] = []
+
+    def grouped(points: Points, config: ClustersConfig, *, show: bool) -> Groups:
+        """Two of the second cluster are one of their own, and the first cluster is noise."""
+        values = points.array()[:, 0]
+        seen.append((config.random_state, values.tobytes()))
+        assert (len(values), config.n_clusters) == (11, 2)
+        return Groups(np.searchsorted([1, 60], values) - 1, np.zeros((2, 1), np.float32))
+
+    monkeypatch.setattr("imgcluster.trials.group", grouped)
+    found = stability(tmp_path / "out", trials=12, show=False)
+    assert len({seed for seed, _ in seen}) == 12
+    assert len({drawn for _, drawn in seen}) > 1
+    assert found.stays.tolist() == [0.0] * 5 + [1.0] * 7 + [0.0] * 2
+    assert found.elsewhere.tolist() == [-1] * 14
+
+
+def test_noise_has_no_score_of_its_own(tmp_path: Path) -> None:
+    vectors = np.concatenate([blobs(2, 30, 3)[0], np.full((1, 3), 500)])
+    run(config_of(tmp_path, vectors, method="dbscan"), show=False)
+    found = score_run(tmp_path / "out")
+    assert found.labels[30] == -1
+    assert found.lines()[0] == "images    31 in 2 clusters"
+    assert found.scores.silhouette == pytest.approx(silhouette_score(vectors[:30], found.labels[:30]), abs=1e-5)
+    table = found.table()
+    assert table.iloc[-1].tolist() == ["i30", -1, "", ""]
+    assert table["sureness"][:30].astype(float).is_monotonic_increasing
+    assert found.lines()[-3].startswith(f"  {table['id'][0]!r}: cluster ")
+
+
+def test_a_run_of_vectors_made_elsewhere_places_no_images(tmp_path: Path) -> None:
+    run(config_of(tmp_path, noise(9, 3), n_clusters=2), show=False)
+    with pytest.raises(ConfigError, match="has its features from a file: those of new images cannot be made"):
+        assign(tmp_path / "out", tmp_path, show=False)
+
+
+def test_a_clusterer_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"has no clusterer.npz: it is not the folder of a finished run$"):
+        Clusterer.load(tmp_path)
+    (tmp_path / "clusterer.npz").write_bytes(b"no archive")
+    with pytest.raises(OutputError, match=r"clusterer.npz' is damaged \(.*\); run its config again$"):
+        Clusterer.load(tmp_path)
+    np.savez(tmp_path / "clusterer.npz", centroids=np.zeros((2, 2)), method="kmeans", steps=np.array([], str))
+    with pytest.raises(OutputError, match=r"clusterer.npz' comes from an older imgcluster; run its config again$"):
+        Clusterer.load(tmp_path)
 
 
 # --- on images, from the command line ---
@@ -349,6 +554,35 @@ def test_init_finds_how_ids_become_files(tmp_path: Path, names: list[str], ids: 
     config = yaml.safe_load((tmp_path / "c.yaml").read_text())
     assert config["images"]["file"] == pattern
     assert config["clusters"]["n_clusters"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "wanted"),
+    [
+        ("note,label", ["x,1", "x,2", "x,1", "x,2"], ("label", 1, 2)),
+        ("Target,note", ["0,x", "1,x", "0,x", "1,x"], ("Target", 0, 2)),
+        ("kind", ["2", "3", "2", "3"], ("kind", 0, 2)),
+        ("label", ["sea", "1", "sea", "1"], ("label", 0, 2)),
+        ("label", ["1", "1", "1", "1"], ("label", 0, "auto")),  # says nothing of the labels
+        ("label", ["1", "2", "3", "1"], ("label", 1, "auto")),  # too few rows to show all of them
+    ],
+)
+def test_init_looks_at_the_labels(
+    tmp_path: Path, pictures: Path, header: str, cells: list[str], wanted: tuple[str, int, int | str]
+) -> None:
+    rows = "".join(f"{number:04d},{cell}\n" for number, cell in enumerate(cells))
+    (tmp_path / "ids.csv").write_text(f"id,{header}\n{rows}")
+    start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    config = load_config(tmp_path / "c.yaml")
+    assert (config.outputs.label_column, config.outputs.label_offset, config.clusters.n_clusters) == wanted
+
+
+def test_init_tells_the_smallest_and_the_largest_size(tmp_path: Path) -> None:
+    for name, (width, height) in {"a": (30, 60), "b": (20, 80), "c": (50, 70)}.items():
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        write_picture(tmp_path / "pictures" / f"{name}.png", np.zeros((height, width, 3), np.uint8))
+    words = start(tmp_path / "pictures", None, tmp_path / "c.yaml")
+    assert words[0] == "images    3: from 20 x 60 to 50 x 80 pixels"
 
 
 def test_init_tells_ids_without_files(tmp_path: Path, pictures: Path) -> None:
