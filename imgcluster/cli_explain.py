@@ -32,6 +32,8 @@ def add_explain_commands(commands: Commands) -> None:
 
 def _explain(options: argparse.Namespace) -> None:
     from imgcluster.explain import explain_run
+    from imgcluster.report import write_report
+    from imgcluster.runs import REPORT_RECORD
 
     done = explain_run(
         options.run,
@@ -43,11 +45,14 @@ def _explain(options: argparse.Namespace) -> None:
         show=not options.quiet,
     )
     images = len({picture.row for picture in done.pictures if picture.row is not None})
-    print(f"explained {f'{images:,} images' if images else 'filters'} by {len(done.pictures):,} pictures")
+    what = f"{images:,} image{'' if images == 1 else 's'}" if images else "filters"
+    print(f"explained {what} by {len(done.pictures):,} picture{'' if len(done.pictures) == 1 else 's'}")
     print("\n".join(f"seen by   {network}" for network in done.networks))
     if done.is_random:
         print(RANDOM)
-    print(f"written   {done.folder / 'explain'}; into the report by: python -m imgcluster report {options.run}")
+    print(f"written   {done.folder / 'explain'}")
+    if (done.folder / REPORT_RECORD).is_file():
+        print(f"written   {write_report(options.run, show=False)}")
 
 
 def _listed(text: str) -> list[str]:

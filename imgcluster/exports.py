@@ -17,8 +17,7 @@ from imgcluster.errors import ConfigError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
 from imgcluster.files import replacing
 from imgcluster.outputs.write import CLUSTERS, write_rows
-from imgcluster.runs import listed_path as listed_path  # noqa: PLC0414 (the report imports it from here)
-from imgcluster.runs import read_record, read_rows
+from imgcluster.runs import listed_path, read_record, read_rows
 from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.tables import ImageFile
 from imgcluster.template import read_labels

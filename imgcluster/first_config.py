@@ -57,7 +57,7 @@ def _look(folder: Path, ids: Path | None) -> Found:
         return Found(images, None, None, _sizes(images), None, 0, "auto")
     template = read_template(ids, None, None)
     file = _pattern(folder, template)
-    images = [ImageFile(id, folder / file.format(id=id)) for id in template.ids]
+    images = [ImageFile(id, folder / file.replace("{id}", id)) for id in template.ids]
     column = _label_column(template)
     labels = [] if column is None else [str(cell) for cell in template.frame[column]]
     numbers = {int(label) for label in labels if label.isdecimal()}
@@ -81,7 +81,7 @@ def _pattern(folder: Path, template: Template) -> str:
         by_stem.setdefault(Path(name).stem, []).append(name)
     ids = template.ids[:: max(1, len(template.ids) // LOOKED_AT)]
     patterns = {"{id}"} | {_between(name, id) for id in ids for name in by_stem.get(Path(id).stem, []) if id in name}
-    found = {pattern: sum(pattern.format(id=id) in names for id in ids) for pattern in sorted(patterns)}
+    found = {pattern: sum(pattern.replace("{id}", id) in names for id in ids) for pattern in sorted(patterns)}
     best = max(found, key=lambda pattern: found[pattern])
     if not found[best]:
         raise ConfigError(f"{str(template.path)!r}: no image below {str(folder)!r} is called {ids[0]!r}")

@@ -15,11 +15,13 @@ SEARCH_DIM = 128
 SEARCHED_WHOLE = 2_000  # images; of more, vectors longer than SEARCH_DIM are searched by their principal components
 FITTED = 5_000  # images that the principal components are found from
 PRODUCT_BYTES = 32 * 2**20
-ROUNDING = 1e-4  # of a squared distance between vectors of the length 1, in float32
+ROUNDING = 1e-6  # of a cosine in float32
+SEARCH_ROUNDING = 1e-4  # of a squared distance in the space of the search
 # Nearly the same is what is a third as far apart as two images of the set usually are, and no farther than
 # `FARTHEST`: the cosines of all images are above 0.9 by one network, and below 0.5 by another.
 NEARLY = 1 / 3
 FARTHEST = 0.447  # between vectors of the length 1: a cosine of 0.9
+SAME = 0.02  # a cosine of 0.9998: copies, which say nothing of how far apart images usually are
 PAIRS = 2_000
 STRANGE_BY = 5  # neighbours
 
@@ -144,7 +146,7 @@ def _all_near(vectors: np.ndarray, space: np.ndarray, row: int, bound: float) ->
     """
     difference = space - space[row]
     squared = np.einsum("ij,ij->i", difference, difference)
-    rows = np.flatnonzero(squared <= 2 - 2 * bound + ROUNDING)
+    rows = np.flatnonzero(squared <= 2 - 2 * bound + SEARCH_ROUNDING)
     cosines = _cosines(vectors, range(row, row + 1), rows[None])[0]
     return {other: float(cosine) for other, cosine in zip(rows.tolist(), cosines, strict=True) if cosine >= bound}
 
@@ -160,5 +162,7 @@ def _bound(vectors: np.ndarray) -> float:
     cosines = [
         np.einsum("ij,ij->i", unit_length(vectors[first[part]]), unit_length(vectors[second[part]])) for part in slices
     ]
-    usual = float(np.median(_distance(np.concatenate(cosines))))
-    return 1 - min(NEARLY * usual, FARTHEST) ** 2 / 2
+    distances = _distance(np.concatenate(cosines))
+    others = distances[distances > SAME]
+    usual = float(np.median(others)) if len(others) else np.inf
+    return 1 - max(min(NEARLY * usual, FARTHEST), SAME) ** 2 / 2 - ROUNDING

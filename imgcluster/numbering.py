@@ -42,7 +42,7 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     numbers_here = labels_by_id(numbers_of, ids)
     clustered = ((label, id) for label, id in zip(labels.tolist(), ids, strict=True) if label != NOISE)
     rows = [(label, numbers_here[id]) for label, id in clustered if id in numbers_here]
-    if not rows:
+    if numbers_of and not numbers_here:
         raise ConfigError(f"clusters.numbering: {path!r} has none of these images")
     numbers = matched(rows, k)
     # The number of a cluster that is gone stays free; a label that no cluster matches is as good as any for one left.
@@ -72,7 +72,10 @@ def _labels_of_run(folder: Path) -> dict[str, str]:
 def _as_numbers(known: dict[str, str]) -> tuple[dict[str, int], dict[int, str]]:
     """Take whole numbers as they are, and words in the order of the alphabet."""
     words = sorted(set(known.values()))
-    if all(word.isdecimal() and len(word) <= DIGITS for word in words) and max(map(int, words)) < MOST_NUMBERS:
+    if (
+        all(word.isdecimal() and len(word) <= DIGITS for word in words)
+        and max(map(int, words), default=0) < MOST_NUMBERS
+    ):
         return {id: int(label) for id, label in known.items()}, {}
     return {id: words.index(label) for id, label in known.items()}, dict(enumerate(words))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.runs import read_record, read_rows
+from imgcluster.runs import PAGE, REPORT, read_record, read_report_record, read_rows
 from imgcluster.tables import NOISE
 from imgcluster.terminal import (
     ASCII_BLOCK,
@@ -26,7 +25,6 @@ from imgcluster.terminal import (
     shortened,
 )
 
-PAGE, RECORD = Path("report", "index.html"), Path("report", "report.json")
 NARROWEST, WIDEST = 40, 120
 BAR_SHARE = 4  # a quarter of the terminal
 ON_A_LINE = 3
@@ -69,13 +67,13 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
         raise ConfigError(f"--typical: found {typical}, allowed: 0 or more")
     folder = Path(run)
     record, rows = read_record(folder), read_rows(folder)
-    report = _report(folder)
+    report = read_report_record(folder)
     images = _by_label(rows)
     count = len(record.get("cluster_sizes", ()))
     numbers = sorted({*range(count), *(label for label in images if isinstance(label, int))} - {NOISE})
     names = record["config"].get("outputs", {}).get("names") or {}
     origins = [origin for origin in record.get("features", ()) if isinstance(origin, dict)]
-    page = folder / PAGE
+    page = folder / REPORT / PAGE
 
     def group(word: str, label: int | str) -> Group:
         found = images.get(label, [])
@@ -100,7 +98,7 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
 
 def report_page(run: str | Path) -> Path:
     """Return the page of a run's report. Raises OutputError: there is none."""
-    page = Path(run) / PAGE
+    page = Path(run) / REPORT / PAGE
     if not page.is_file():
         raise OutputError(f"{str(run)!r} has no report; python -m imgcluster report {shlex.quote(str(run))} makes it")
     return page
@@ -132,15 +130,6 @@ def _distance(text: str) -> float:
     with suppress(ValueError):
         return float(text)
     return math.inf
-
-
-def _report(folder: Path) -> dict[str, Any]:
-    """Return the record of the run's report; nothing where there is none that can be read."""
-    with suppress(OSError, ValueError):
-        record = json.loads((folder / RECORD).read_bytes())
-        if isinstance(record, dict):
-            return record
-    return {}
 
 
 def _guess(report: Mapping[str, Any], number: int) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from imgcluster.backbones import check_backbones
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
-from imgcluster.errors import ConfigError, ImageError
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
@@ -28,6 +29,8 @@ from imgcluster.sweeps import AUTO, Sweep, sweep
 from imgcluster.tables import Features, ImageFile, Run, Template
 from imgcluster.transforms import check_steps, fit_steps
 from imgcluster.weights import find_weights
+
+logger = logging.getLogger(__name__)
 
 
 def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
@@ -53,13 +56,17 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
 
 
 def _show_clusters(finished: Run, show: bool) -> None:
-    """Leave what a person looks at. A report of clusters that were there before goes, where none is made."""
-    if finished.config.outputs.report:
-        write_report(finished.folder, vectors=finished.features.vectors, show=show)
-    else:
-        discard_report(finished.folder)
-    if finished.config.outputs.contact_sheets:
-        write_sheets(finished.folder, show=show)
+    """Leave what a person looks at. The run is done: what cannot be shown of it is told, and no failure."""
+    outputs = finished.config.outputs
+    try:
+        if outputs.report:
+            write_report(finished.folder, vectors=finished.features.vectors, show=show)
+        else:
+            discard_report(finished.folder)
+        if outputs.contact_sheets:
+            write_sheets(finished.folder, show=show)
+    except ImgclusterError as error:
+        logger.warning("the run is done and written, but not its report: %s", error)
 
 
 def fill_store(config: Config, *, show: bool = True) -> Features:

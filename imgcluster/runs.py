@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from imgcluster.errors import OutputError
 from imgcluster.outputs.run_folder import RECORD
 from imgcluster.outputs.write import CLUSTERS
 
+# What lies in the folder of a run's report, as all who write there and read there call it.
+REPORT, PAGE, REPORT_RECORD, REPORT_LOCK = "report", "index.html", "report.json", ".lock"
+EXPLANATIONS, EXPLAINED = "explain", "explain.json"
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
 
 
@@ -44,6 +49,20 @@ def read_rows(run_folder: Path) -> list[dict[str, str]]:
     if not all(_is_row(row) for row in rows):
         raise _damaged_table(path)
     return rows
+
+
+def clusters_digest(run_folder: Path) -> str:
+    """Return the sha256 of a run's clusters.csv, by which what was made of other clusters is known."""
+    return hashlib.sha256((run_folder / CLUSTERS).read_bytes()).hexdigest()
+
+
+def read_report_record(run_folder: Path) -> dict[str, Any]:
+    """Return report.json of a run; nothing where there is none that can be read, or it is of other clusters."""
+    with suppress(OSError, ValueError):
+        record = json.loads((run_folder / REPORT / REPORT_RECORD).read_bytes())
+        if isinstance(record, dict) and record.get("clusters_sha256") == clusters_digest(run_folder):
+            return record
+    return {}
 
 
 def listed_path(text: str) -> Path:

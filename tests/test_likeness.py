@@ -101,3 +101,24 @@ def test_a_vector_of_zeros_is_like_no_other() -> None:
     found = find_likeness(points)
     assert found.strangest(1) == [4]
     assert np.isfinite(found.similarity).all()
+
+
+def test_copies_are_found_where_there_is_hardly_anything_else() -> None:
+    points = vectors(36)
+    points[:30] = points[0]
+    (group,) = find_likeness(points).duplicates
+    assert sorted(group.rows) == list(range(30))
+    points[:30] += 1e-4 * vectors(30)  # as after saving them anew
+    (group,) = find_likeness(points).duplicates
+    assert sorted(group.rows) == list(range(30))
+    (pair,) = find_likeness(points[:2]).duplicates
+    assert pair.rows == [0, 1]
+    assert find_likeness(vectors(2)).duplicates == []
+
+
+def test_copies_are_found_in_the_space_of_the_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likeness, "SEARCHED_WHOLE", 100)
+    points = vectors(300, 200)
+    points[100:160] = points[100]
+    (group,) = find_likeness(points).duplicates
+    assert sorted(group.rows) == list(range(100, 160))

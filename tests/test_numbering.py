@@ -157,3 +157,11 @@ def test_vectors_alone_have_no_ids() -> None:
     config = ClustersConfig(method="kmeans", n_clusters=2, numbering="match:outputs/x")
     with pytest.raises(ConfigError, match="needs the ids of the images"):
         cluster_features(np.eye(4, dtype=np.float32), config, show=False)
+
+
+def test_a_run_of_noise_alone_has_no_say_and_noise_alone_is_no_error(tmp_path: Path) -> None:
+    noise = write_run(tmp_path / "noise", [("a", "-1"), ("b", "-1")])
+    assert numbered(np.array([1, 1, 0]), f"match:{noise}", ["a", "b", "c"], k=2) == [1, 1, 0]
+    run = write_run(tmp_path / "run", [("a", "0"), ("b", "1")])
+    found = number_clusters(np.array([-1, -1]), 0, f"match:{run}", ["a", "b"])
+    assert found.numbers.tolist() == []

@@ -24,6 +24,7 @@ from imgcluster.report.gather import gather
 from imgcluster.report.maps import map_images
 from imgcluster.report.page import visible
 from imgcluster.report.thumbnails import make_thumbnails, thumbnail_path, thumbnail_side
+from imgcluster.runs import clusters_digest, read_report_record
 from imgcluster.tables import ImageFile
 from tests.conftest import Command, write_picture, write_pictures
 
@@ -160,7 +161,7 @@ def test_each_cluster_shows_each_of_its_images_once_and_typical_ones_first(
         assert card.size == len(members)
         assert facts.distance[card.typical].max() <= np.sort(facts.distance[members])[len(card.typical) - 1]
         margins = facts.runner_up_distance[members] - facts.distance[members]
-        assert (len(card.typical), len(card.borderline)) == (3, 3)
+        assert (len(card.typical), len(card.borderline)) == (3, len(members) // 4)
         assert card.odd
         assert facts.distance[card.odd].min() >= facts.distance[card.typical].max()
         assert margins[np.isin(members, card.borderline)].mean() < margins.mean()
@@ -216,7 +217,7 @@ def test_without_the_store_the_report_says_what_it_lacks(copied: Path, monkeypat
         origin["stores"] = [str(copied / "gone")]
     (copied / "run.json").write_text(json.dumps(record))
     text = write_report(copied, show=False).read_text()
-    assert "No map, or no comparison of images:" in text
+    assert "No map, no neighbours, no near-duplicates:" in text
     assert 'id="map"' not in text
     assert 'id="duplicates"' not in text
     assert "Most typical" in text
@@ -307,7 +308,7 @@ def test_maps_of_hardly_anything(count: int, dim: int) -> None:
 def test_a_map_by_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "umap", None)
     with pytest.raises(imgcluster.ImgclusterError, match="map: umap needs the package umap-learn"):
-        map_images(np.ones((9, 4), np.float32), "umap", 0)
+        map_images(np.eye(9, 4, dtype=np.float32), "umap", 0)
 
 
 # Thumbnails.
@@ -375,9 +376,12 @@ def test_many_images_have_smaller_thumbnails() -> None:
 def test_contact_sheets_show_each_cluster_from_its_middle_outwards(copied: Path) -> None:
     (copied / "clusters").mkdir()
     (copied / "clusters" / "17.jpg").write_bytes(b"of a run before")
-    (copied / "clusters" / "mine.jpg").write_bytes(b"mine")
+    (copied / "clusters" / "2024.jpg").write_bytes(b"mine")
+    (copied / "clusters" / ".sheets").write_text("00.jpg\n17.jpg\n../run.json\n")
     write_sheets(copied, show=False)
-    assert sorted(path.name for path in (copied / "clusters").iterdir()) == ["00.jpg", "01.jpg", "02.jpg", "mine.jpg"]
+    names = {path.name for path in (copied / "clusters").iterdir()}
+    assert names == {".sheets", "00.jpg", "01.jpg", "02.jpg", "2024.jpg"}
+    assert (copied / "run.json").is_file()
     facts = gather(copied)
     for card in facts.cards:
         sheet = cv2.imread(str(copied / "clusters" / f"{card.number:02d}.jpg"))[..., ::-1]
@@ -439,7 +443,7 @@ def test_noise_has_a_card_of_its_own(pictures: Path, tmp_path: Path) -> None:
     assert "12 images in 0 clusters" in text
     assert "In no cluster" in text
     write_sheets(tmp_path / "out", show=False)
-    assert [path.name for path in (tmp_path / "out" / "clusters").iterdir()] == ["noise.jpg"]
+    assert {path.name for path in (tmp_path / "out" / "clusters").iterdir()} == {".sheets", "noise.jpg"}
 
 
 @pytest.mark.parametrize(
@@ -493,3 +497,141 @@ def test_pictures_that_went_are_told(copied: Path, tmp_path: Path) -> None:
     page = write_report(copied, show=False).read_text()
     assert "The pictures of 2 images cannot be read any more" in page
     assert page.count('class="gone">no picture') >= 1
+
+
+# What was found broken once.
+
+
+def other_clusters(run: Path) -> None:
+    """Change the clusters of a run, as another run into its folder does."""
+    text = (run / "clusters.csv").read_text()
+    (run / "clusters.csv").write_text(re.sub(r"(\.jpg),0,", r"\1,1,", text))
+
+
+def test_a_truth_that_fits_no_more_is_dropped_and_said(copied: Path, caplog: pytest.LogCaptureFixture) -> None:
+    truth = copied.parent / "truth.csv"
+    truth.write_text("id,label\n" + "".join(f"{n:04d}.jpg,{'rgb'[n % 3]}\n" for n in range(24)))
+    assert 'id="truth"' in write_report(copied, truth=truth, show=False).read_text()
+    truth.write_text("id,label\nother,a\nanother,b\n")
+    assert 'id="truth"' not in write_report(copied, show=False).read_text()
+    assert "the report has no scores any more" in caplog.text
+    with pytest.raises(ConfigError, match="have no id in common"):
+        write_report(copied, truth=truth, show=False)
+
+
+def test_other_clusters_forget_map_and_truth_and_names(copied: Path) -> None:
+    write_report(copied, map="tsne", show=False)
+    assert read_report_record(copied)["map"] == "tsne"
+    other_clusters(copied)
+    assert read_report_record(copied) == {}
+    write_report(copied, show=False)
+    assert read_report_record(copied)["map"] == "pca"
+
+
+def test_a_report_that_is_broken_off_leaves_no_page_of_other_data(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imgcluster.report.write.render_page", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(copied, show=False)
+    assert not (copied / "report" / "index.html").exists()
+    assert write_report(copied, show=False).is_file()
+
+
+def test_a_report_is_kept_where_the_images_cannot_be_found(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (copied / "report").rglob("*")}
+    folder = json.loads((copied / "run.json").read_text())["config"]["images"]["folder"]
+    text = (copied / "clusters.csv").read_text()
+    (copied / "clusters.csv").write_text(text.replace(folder, "elsewhere"))
+    with pytest.raises(OutputError, match=r"none of the 31 images of the run is there, the first at 'elsewhere"):
+        write_report(copied, show=False)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("kind", ["pca", "tsne", "umap"])
+def test_equal_images_lie_on_one_spot(kind: str) -> None:
+    if kind == "umap":
+        pytest.importorskip("umap")
+    assert (map_images(np.full((40, 5), 3, np.float32), kind, 0) == 0).all()
+    for count in (3, 5, 16, 21):
+        places = map_images(np.random.default_rng(0).normal(size=(count, 6)).astype(np.float32), kind, 0)
+        assert np.isfinite(places).all()
+
+
+def test_a_damaged_table_is_told(copied: Path) -> None:
+    text = (copied / "clusters.csv").read_text()
+    (copied / "clusters.csv").write_text(text.replace("cluster", "custer", 1))
+    for write in (write_report, write_sheets):
+        with pytest.raises(OutputError, match=r"clusters.csv' is damaged"):
+            write(copied, show=False)  # type: ignore[operator]
+
+
+def test_failed_images_that_can_be_read_hide_no_lost_pictures(copied: Path, tmp_path: Path) -> None:
+    text = (copied / "clusters.csv").read_text()
+    path = re.search(r"[^,\n]*/pictures/0003.jpg", text)
+    assert path is not None
+    text = text.replace("pictures/broken <b>.jpg", "pictures/0005.jpg")
+    (copied / "clusters.csv").write_text(text.replace(path[0], str(tmp_path / "gone.jpg")))
+    assert "The pictures of 1 image cannot be read any more" in write_report(copied, show=False).read_text()
+
+
+def test_explanations_stand_under_what_they_are_of(copied: Path) -> None:
+    home = copied / "report"
+    (home / "explain").mkdir()
+    kinds = ["filters", "activations", "gradcam", "runner_up", "cluster"]
+    for kind in kinds:
+        write_picture(home / "explain" / f"{kind}.jpg", np.full((9, 9, 3), 200, np.uint8))
+    pictures = [
+        {"kind": kind, "file": f"explain/{kind}.jpg", "row": None if kind == "filters" else 0, "title": kind}
+        for kind in kinds
+    ]
+    (home / "explain.json").write_text(json.dumps({"clusters_sha256": clusters_digest(copied), "pictures": pictures}))
+    text = write_report(copied, show=False).read_text()
+    places = [text.index(f'src="explain/{kind}.jpg"') for kind in ("cluster", "runner_up", "gradcam", "activations")]
+    assert places == sorted(places)
+    assert (
+        text.index("What keeps them out of their runner-up") < places[1] < text.index("Where the network sees a class")
+    )
+    assert text.index('id="filters"') < text.index('src="explain/filters.jpg"')
+
+
+def test_a_run_whose_report_fails_is_done_all_the_same(
+    hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("no space left")
+
+    monkeypatch.setattr("imgcluster.pipeline.write_report", full)
+    folder = Path(json.loads((hostile / "run.json").read_text())["config"]["images"]["folder"])
+    out = run_of(folder, tmp_path / "run")
+    assert json.loads((out / "run.json").read_text())["status"] == "done"
+    assert "the run is done and written, but not its report: no space left" in caplog.text
+
+
+def test_a_silhouette_of_another_space_is_not_shown(pictures: Path, tmp_path: Path) -> None:
+    pytest.importorskip("umap")
+    config = imgcluster.config_from_dict(
+        {
+            "images": {"folder": str(pictures)},
+            "features": {"backbone": "efficientnet_lite0", "store": str(tmp_path / "store")},
+            "clusters": {"method": "kmeans", "n_clusters": 3, "transform": [{"umap": 2}]},
+            "outputs": {"folder": str(tmp_path / "out"), "report": False},
+        }
+    )
+    imgcluster.run(config, show=False)
+    facts = gather(tmp_path / "out")
+    assert facts.scores is None
+    assert np.isnan(facts.silhouette).all()
+    assert facts.places is not None
+
+
+def test_few_images_show_some_of_each_kind(hostile: Path) -> None:
+    for card in gather(hostile).cards:
+        assert len(card.typical) + len(card.borderline) + len(card.odd) == card.size
+        assert min(len(card.borderline), len(card.odd)) == card.size // 4 > 0

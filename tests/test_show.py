@@ -14,6 +14,7 @@ import pytest
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.overview import overview_lines, run_overview
+from imgcluster.runs import clusters_digest
 from imgcluster.terminal import bar, can_show, columns_of, printable, shortened
 
 from .conftest import ROOT, Command
@@ -42,7 +43,8 @@ RECORD: dict[str, Any] = {"finished": "2026-01-02T03:04:05+00:00", "features": [
 
 def report(run: Path, record: object) -> None:
     (run / "report").mkdir(exist_ok=True)
-    (run / "report" / "report.json").write_text(json.dumps(record))
+    known = {**record, "clusters_sha256": clusters_digest(run)} if isinstance(record, dict) else record
+    (run / "report" / "report.json").write_text(json.dumps(known))
 
 
 def test_what_is_shown(tmp_path: Path, command: Command) -> None:

@@ -542,6 +542,7 @@ def test_init_writes_a_config_that_runs(command: Command, tmp_path: Path, pictur
         (["x.jpg", "y.jpg"], ["x.jpg", "y.jpg"], "{id}"),
         (["img_7.png", "img_8.png"], ["img_7", "img_8"], "{id}.png"),
         (["a/x.png", "a/y.png"], ["a/x.png", "a/y.png"], "{id}"),
+        (["a{b}/1.png", "a{b}/2.png"], ["1", "2"], "a{b}/{id}.png"),
     ],
 )
 def test_init_finds_how_ids_become_files(tmp_path: Path, names: list[str], ids: list[str], pattern: str) -> None:

@@ -12,14 +12,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from imgcluster.digests import hash_file
 from imgcluster.errors import OutputError
 from imgcluster.explain.pictures import jpeg
 from imgcluster.files import write_whole
-from imgcluster.outputs.write import CLUSTERS
+from imgcluster.runs import EXPLAINED, EXPLANATIONS, REPORT, REPORT_LOCK, clusters_digest
 
 FORMAT = 1
-REPORT, FOLDER, LIST = "report", "explain", "explain.json"
 OURS = re.compile(r"(cluster|gradcam|activations|filters)-[A-Za-z0-9_.-]+\.jpg")
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -46,16 +44,16 @@ class Album:
     def __init__(self, run_folder: Path) -> None:
         self.report = run_folder / REPORT
         self.added: list[Explanation] = []
-        self._digest = hash_file(run_folder / CLUSTERS)
+        self._digest = clusters_digest(run_folder)
 
     @classmethod
     @contextmanager
     def open(cls, run_folder: Path) -> Iterator[Album]:
         """Open the album of a run; the list is written when the block ends well. Raises OutputError."""
-        folder = run_folder / REPORT / FOLDER
+        folder = run_folder / REPORT / EXPLANATIONS
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(run_folder / REPORT / ".lock")
+            lock = FileLock(run_folder / REPORT / REPORT_LOCK)
             with lock.acquire(timeout=0):
                 album = cls(run_folder)
                 former = album._former()
@@ -68,7 +66,7 @@ class Album:
 
     def add(self, picture: Image.Image, name: str, **of: str | int | None) -> None:
         """Write a picture as `name`.jpg, and note what it is of: the fields of `Explanation`."""
-        file = f"{FOLDER}/{UNSAFE.sub('_', name)}.jpg"
+        file = f"{EXPLANATIONS}/{UNSAFE.sub('_', name)}.jpg"
         write_whole(self.report / file, jpeg(picture))
         blank = dict.fromkeys(("id", "row", "cluster", "layer"))
         self.added.append(Explanation(**{**blank, **of, "file": file}))  # type: ignore[arg-type]
@@ -76,12 +74,12 @@ class Album:
     def _former(self) -> list[dict[str, object]]:
         """Return the list as it was, or, where it is of other clusters or damaged, nothing, and remove its pictures."""
         try:
-            listed = json.loads((self.report / LIST).read_bytes())
+            listed = json.loads((self.report / EXPLAINED).read_bytes())
             if listed["format"] == FORMAT and listed["clusters_sha256"] == self._digest:
                 return [dict(picture) for picture in listed["pictures"]]
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        for path in (self.report / FOLDER).iterdir():
+        for path in (self.report / EXPLANATIONS).iterdir():
             if OURS.fullmatch(path.name):
                 path.unlink()
         return []
@@ -94,4 +92,4 @@ class Album:
             "clusters_sha256": self._digest,
             "pictures": [*kept, *map(asdict, self.added)],
         }
-        write_whole(self.report / LIST, f"{json.dumps(listed, indent=1, ensure_ascii=False)}\n".encode())
+        write_whole(self.report / EXPLAINED, f"{json.dumps(listed, indent=1, ensure_ascii=False)}\n".encode())

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from imgcluster.backbones import Choice
+from imgcluster.backbones.classes import CLASSES, class_names
 from imgcluster.backbones.layers import LOGITS
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
 from imgcluster.explain.album import Album, Explanation
@@ -26,7 +27,7 @@ from imgcluster.explain.inside import (
 )
 from imgcluster.explain.pictures import overlay, tiled
 from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
-from imgcluster.explain.targets import CLASSES, class_index, class_names
+from imgcluster.explain.targets import class_index
 from imgcluster.progress import Advance, track
 from imgcluster.reading import read_image
 from imgcluster.runtimes.torch_runtime import auto_batch_size

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from imgcluster.backbones.classes import CLASSES, class_names
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.transforms import State
 
-CLASSES = 1000
 NAMED = 5
 SMALLEST_ROOT = 1e-12  # below which a root has no derivative to speak of
 Apply = Callable[[Tensor, dict[str, Tensor]], Tensor]
@@ -31,13 +31,6 @@ def class_index(asked: int | str, n_classes: int = CLASSES) -> int:
     if n_classes != CLASSES:
         raise ConfigError(f"class {text!r}: names are those of ImageNet's {CLASSES:,}; this network has {n_classes:,}")
     return _index_of_name(text, class_names())
-
-
-def class_names() -> list[str]:
-    """Return the names of ImageNet's 1000 classes, by index, as torchvision has them."""
-    from torchvision.models import VGG16_Weights
-
-    return list(VGG16_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def _index_of_name(text: str, names: Sequence[str]) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.exports import features_of_run, listed_path
+from imgcluster.exports import features_of_run
 from imgcluster.likeness import Likeness, find_likeness
 from imgcluster.metrics import InternalScores, internal_scores
-from imgcluster.outputs.write import CLUSTERS
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
-from imgcluster.runs import read_record
+from imgcluster.runs import listed_path, read_record, read_rows
 from imgcluster.tables import NOISE, ImageFile
 from imgcluster.transforms import apply_transform
 
@@ -89,7 +87,7 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     """
     record = read_record(folder)
     config = config_from_dict(record["config"])
-    table = _table(folder / CLUSTERS)
+    table = _table(read_rows(folder))
     fine = np.flatnonzero(~table["failed"])
     lacking = ""
     if vectors is None:
@@ -97,16 +95,17 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     scores = places = likeness = None
     silhouette = np.full(len(fine), np.nan)
     if vectors is not None:
-        points = _points(vectors, folder)
-        scores = internal_scores(points, table["labels"][fine])
-        silhouette = scores.silhouettes
+        points, again = _points(vectors, folder)
+        if again:
+            scores = internal_scores(points, table["labels"][fine])
+            silhouette = scores.silhouettes
         places = _for_all(map_images(points, map_kind, config.clusters.random_state), table["failed"])
         if len(vectors) <= COMPARED:
             likeness = find_likeness(vectors)
         else:
-            lacking = f"more than {COMPARED:,} images are not compared each with each"
+            lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
     silhouette = _for_all(silhouette, table["failed"])
-    groups = {number: _by_distance(table, number) for number in _numbers(table["labels"], fine)}
+    groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
     guesses = guess_names(_typical(groups, table), config.features, record["features"])
     nearest = _nearest_clusters(folder)
     cards = [
@@ -145,10 +144,8 @@ def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any]) -> dict
     }
 
 
-def _table(path: Path) -> dict[str, Any]:
-    """Read clusters.csv as columns, by their names in `Facts`."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def _table(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Return the rows of clusters.csv as columns, by their names in `Facts`."""
 
     def numbers(name: str, missing: float) -> np.ndarray:
         return np.array([float(row[name] or missing) for row in rows])
@@ -169,24 +166,23 @@ def _kept_vectors(folder: Path) -> tuple[np.ndarray | None, str]:
     try:
         return features_of_run(folder).vectors, ""
     except (StoreError, ConfigError) as error:
-        return None, str(error)
+        return None, f"No map, no neighbours, no near-duplicates: {error}"
 
 
-def _points(vectors: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the features as they were clustered; by umap, which cannot be done again, as they were before."""
+def _points(vectors: np.ndarray, folder: Path) -> tuple[np.ndarray, bool]:
+    """Return the features as they were clustered; by umap, which cannot be done again, as they were before: False."""
     state = Clusterer.load(folder).state
-    return vectors if "umap" in state["steps"] else apply_transform(vectors, state)
+    again = "umap" not in state["steps"]
+    return (apply_transform(vectors, state) if again else vectors), again
 
 
-def _numbers(labels: np.ndarray, fine: np.ndarray) -> list[int]:
-    """Return the clusters that have images, noise last."""
-    found = np.unique(labels[fine]).tolist()
-    return [number for number in found if number != NOISE] + [NOISE] * (NOISE in found)
-
-
-def _by_distance(table: Mapping[str, Any], number: int) -> np.ndarray:
-    rows = np.flatnonzero((table["labels"] == number) & ~table["failed"])
-    return np.asarray(rows[np.argsort(table["distance"][rows], kind="stable")])
+def _by_distance(labels: np.ndarray, distance: np.ndarray, rows: np.ndarray) -> dict[int, np.ndarray]:
+    """Return the rows of each cluster that has images, the nearest to its centroid first; noise last."""
+    order = np.lexsort((distance, labels))
+    numbers, starts = np.unique(labels[order], return_index=True)
+    groups = dict(zip(numbers.tolist(), np.split(rows[order], starts[1:]), strict=True))
+    noise = groups.pop(NOISE, None)
+    return groups if noise is None else {**groups, NOISE: noise}
 
 
 def _nearest_clusters(folder: Path) -> dict[int, int]:
@@ -211,15 +207,16 @@ def _names(config: Config, guesses: Guesses, nearest: Mapping[int, int], number:
 def _card(
     number: int, rows: np.ndarray, table: Mapping[str, Any], silhouette: np.ndarray, names: Mapping[str, Any]
 ) -> Card:
-    """Choose the images that a cluster is shown by: each once, the most typical first."""
+    """Choose the images that a cluster is shown by, each once: the most typical first, and of few some of all kinds."""
     known = silhouette[rows][~np.isnan(silhouette[rows])]
-    typical = rows[:TYPICAL]
-    others = rows[TYPICAL:]
+    few = len(rows) // 4 if number != NOISE else 0
+    n_typical = min(TYPICAL, len(rows) - 2 * few)
+    typical, others = rows[:n_typical], rows[n_typical:]
     own, other = table["distance"][others], table["runner_up_distance"][others]
     with np.errstate(invalid="ignore"):
         margin = (other - own) / np.maximum(own, other)
     doubtful = others[np.argsort(np.where(np.isnan(margin), np.inf, margin), kind="stable")]
-    doubtful = doubtful[np.isfinite(table["runner_up_distance"][doubtful])][:BORDERLINE]
+    doubtful = doubtful[np.isfinite(table["runner_up_distance"][doubtful])][: min(BORDERLINE, few)]
     odd = others[~np.isin(others, doubtful)][::-1][:ODD]
     if number == NOISE:  # which has no centroid to be near to
         doubtful, odd = doubtful[:0], odd[:0]

@@ -10,6 +10,7 @@ from imgcluster.transforms import NO_UMAP
 FITTED = 20_000  # images that the two components are found from
 COMPONENTS = 50  # what t-SNE and UMAP begin with, as their authors advise
 PERPLEXITY = 30
+NEIGHBOURS, FEW = 15, 20
 
 
 def map_images(points: np.ndarray, kind: str, random_state: int) -> np.ndarray:
@@ -26,6 +27,8 @@ def map_images(points: np.ndarray, kind: str, random_state: int) -> np.ndarray:
         padded = np.zeros((len(points), 2), np.float32)
         padded[:, 0] = np.linspace(-1, 1, len(points)) if len(points) > 1 else 0
         return padded
+    if not np.ptp(points, axis=0).any():
+        return np.zeros((len(points), 2), np.float32)
     places = KINDS[kind](points, random_state)
     places = places - (places.max(axis=0) + places.min(axis=0)) / 2
     return np.asarray(places / (np.abs(places).max() or 1), np.float32)
@@ -36,9 +39,7 @@ def _pca(points: np.ndarray, random_state: int, components: int = 2) -> np.ndarr
 
     drawn = np.sort(np.random.default_rng(random_state).permutation(len(points))[:FITTED])
     most = min(components, len(drawn), points.shape[1])
-    pca = PCA(most, svd_solver="randomized", random_state=random_state)
-    with np.errstate(invalid="ignore"):  # of points that are all the same, the shares of the variance are not numbers
-        pca.fit(np.asarray(points[drawn], np.float32))
+    pca = PCA(most, svd_solver="randomized", random_state=random_state).fit(np.asarray(points[drawn], np.float32))
     return np.asarray(pca.transform(np.asarray(points, np.float32)))
 
 
@@ -55,7 +56,15 @@ def _umap(points: np.ndarray, random_state: int) -> np.ndarray:
         from umap import UMAP
     except ImportError:
         raise ClusteringError(NO_UMAP.replace("clusters.transform", "map")) from None
-    model = UMAP(n_components=2, random_state=random_state, n_jobs=1)
+    # Its spectral start needs more points than it has to place.
+    few = len(points) <= FEW
+    model = UMAP(
+        n_components=2,
+        n_neighbors=max(2, min(NEIGHBOURS, len(points) - 1)),
+        init="random" if few else "spectral",
+        random_state=random_state,
+        n_jobs=1,
+    )
     return np.asarray(model.fit_transform(_pca(points, random_state, COMPONENTS)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.backbones.classes import CLASSES, class_names
 from imgcluster.backbones.layers import PREDICTIONS
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ImgclusterError
@@ -17,7 +18,6 @@ from imgcluster.tables import ImageFile
 ASKED = 9  # images of each cluster that are shown to the network
 MOST = 200  # clusters that get a name, the largest first
 SECOND = 0.5  # of the first class's probability, from which the second is named too
-CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,3 @@ def _named(probabilities: np.ndarray) -> Guess:
     if probabilities[second] >= SECOND * share:
         return Guess(f"{name}, {class_names()[second]}", share + float(probabilities[second]))
     return Guess(name, share)
-
-
-def class_names() -> list[str]:
-    """Return ImageNet's 1,000 classes in the order of the logits, as torchvision has them."""
-    from torchvision.models import AlexNet_Weights
-
-    return list(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])

@@ -8,13 +8,22 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 from imgcluster.report.gather import STRANGEST, Card, Facts
+from imgcluster.report.names import ASKED
+from imgcluster.runs import REPORT
 from imgcluster.scoring import TITLES, Scores
 from imgcluster.tables import NOISE
 
+EXPLANATION_TITLES = {
+    "cluster": "What pulls them here, in red",
+    "runner_up": "What keeps them out of their runner-up, in red",
+    "gradcam": "Where the network sees a class, in red",
+    "activations": "What layers answer, channel by channel",
+}
 CHUNK = 2_000  # images whose neighbours are in one file
 GROUPS = 200  # of nearly equal images, that the page shows
 CARDS = 300  # clusters that stand in the page itself; the others are in the table, and shown on demand
@@ -94,7 +103,7 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "shortened": shortened, "number": _number, "plain": _plain}
+    environment.filters |= {"visible": visible, "shortened": shortened, "plain": _plain}
     clusters = [card for card in facts.cards if card.number != NOISE]
     largest = sorted(facts.cards, key=lambda card: (-card.size, card.number))[:CARDS]
     shown = {card.number for card in largest}
@@ -107,10 +116,11 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         record=record,
         clusters=clusters,
         cards=[card for card in facts.cards if card.number in shown],
+        shown=shown,
         noise=NOISE,
         largest=max([card.size for card in facts.cards], default=1),
         thumbnails=thumbnails,
-        command=shlex.join(["python", "-m", "imgcluster", "run", str(facts.folder / "report" / "config.yaml")]),
+        command=shlex.join(["python", "-m", "imgcluster", "run", str(facts.folder / REPORT / "config.yaml")]),
         again=shlex.join(["python", "-m", "imgcluster", "report", str(facts.folder)]),
         explain=shlex.join(["python", "-m", "imgcluster", "explain", str(facts.folder)]),
         fallbacks=[each["fallback"] for each in record["features"] if each["fallback"]],
@@ -118,16 +128,18 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         group_count=0 if facts.likeness is None else len(facts.likeness.duplicates),
         shown_of_group=SHOWN_OF_GROUP,
         strangest=_strangest(facts),
-        lost=sum(name is None for name in thumbnails) - int(facts.failed.sum()),
+        lost=sum(name is None and not gone for name, gone in zip(thumbnails, facts.failed.tolist(), strict=True)),
+        asked=ASKED,
+        explainable=facts.config.features.file is None,
         failures=np.flatnonzero(facts.failed).tolist()[:FAILURES],
         failure_count=int(facts.failed.sum()),
         scores=None if scores is None else [(title, scores.scores[name]) for name, title in TITLES.items()],
         scored=0 if scores is None else scores.images,
-        explained=explained,
+        filters=[each for each in explained if each.get("row") is None],
         explained_of=_explained_of(facts, explained),
         kind=kind,
         charts=charts,
-        config=_config_text(facts),
+        config=config_text(facts),
     )
 
 
@@ -144,7 +156,10 @@ def _title(card: Card) -> str:
 
 def _root(folder: Path) -> str:
     """Return the way from the report's folder to where relative paths begin: where the run was started."""
-    return Path(os.path.relpath(".", folder / "report")).as_posix()
+    try:
+        return quote(Path(os.path.relpath(".", folder / REPORT)).as_posix())
+    except ValueError:  # on another drive
+        return Path.cwd().as_uri()
 
 
 def _groups(facts: Facts) -> list[tuple[list[int], float]]:
@@ -162,23 +177,24 @@ def _strangest(facts: Facts) -> list[tuple[int, float]]:
     return [(int(facts.fine[row]), float(facts.likeness.strangeness[row])) for row in found]
 
 
-def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
-    """Return the pictures that explain the images of each cluster."""
-    of: dict[int, list[dict[str, Any]]] = {}
+def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, list[tuple[str, list[dict[str, Any]]]]]:
+    """Return for each cluster the pictures that explain its images: a heading, and those that are of its kind."""
+    of: dict[int, dict[str, list[dict[str, Any]]]] = {}
     for each in explained:
-        if each.get("row") is not None and each.get("cluster") is not None:
-            of.setdefault(int(each["cluster"]), []).append(each)
-    return of
+        if each.get("row") is not None:
+            kinds = of.setdefault(int(facts.labels[each["row"]]), {})
+            kinds.setdefault(str(each["kind"]), []).append(each)
+    return {
+        number: [(EXPLANATION_TITLES[kind], kinds[kind]) for kind in EXPLANATION_TITLES if kind in kinds]
+        for number, kinds in of.items()
+    }
 
 
-def _config_text(facts: Facts) -> str:
+def config_text(facts: Facts) -> str:
+    """Return the resolved config of a run as YAML."""
     import yaml
 
     return yaml.safe_dump(facts.config.resolved(), sort_keys=False, allow_unicode=True)
-
-
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else _plain(value)
 
 
 def _plain(value: float) -> str:

@@ -1,24 +1,22 @@
-"""A contact sheet of each cluster, as one JPEG: its most typical images, then its borderline and its odd ones."""
+"""A contact sheet of each cluster, as one JPEG: its images from the middle outwards."""
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from imgcluster.blocks import in_order
 from imgcluster.errors import ImageError, OutputError
-from imgcluster.exports import listed_path
 from imgcluster.files import write_whole
-from imgcluster.outputs.write import CLUSTERS
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
-from imgcluster.runs import read_record
+from imgcluster.runs import listed_path, read_record, read_rows
 from imgcluster.tables import NOISE
 
-SHEETS = "clusters"
+SHEETS, LIST = "clusters", ".sheets"
 COLUMNS, ROWS = 8, 8
 SIDE, GAP = 160, 8
 PAPER = 255
@@ -33,21 +31,23 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
     """
     folder = Path(run)
     read_record(folder)
-    groups = _groups(folder / CLUSTERS)
+    groups = _groups(read_rows(folder))
     width = len(str(max(groups, default=0)))
+    made: list[str] = []
     place = folder / SHEETS
     try:
         place.mkdir(exist_ok=True)
-        former = {path.name for path in place.glob("*.jpg")}
+        former = _listed(place / LIST)
         with track("contact sheets", len(groups), "clusters", show=show) as advance:
             for number, paths in groups.items():
                 name = "noise.jpg" if number == NOISE else f"{number:0{max(2, width)}d}.jpg"
                 write_whole(place / name, encode_jpeg(contact_sheet(_drawn(paths)), QUALITY))
+                made.append(name)
                 former.discard(name)
                 advance(1)
         for name in former:
-            if name.removesuffix(".jpg").isdigit() or name == "noise.jpg":  # of a run before
-                (place / name).unlink()
+            (place / name).unlink(missing_ok=True)
+        write_whole(place / LIST, "".join(f"{name}\n" for name in made).encode())
     except OSError as error:
         raise OutputError(f"{str(place)!r} cannot be written: {error.strerror or error}") from None
     return place
@@ -70,14 +70,21 @@ def contact_sheet(paths: list[Path]) -> np.ndarray:
     return sheet
 
 
-def _groups(table: Path) -> dict[int, list[Path]]:
+def _listed(path: Path) -> set[str]:
+    """Return the names of the sheets that a run before has left."""
+    try:
+        return {name for name in path.read_text().splitlines() if Path(name).name == name}
+    except OSError:
+        return set()
+
+
+def _groups(rows: Sequence[Mapping[str, str]]) -> dict[int, list[Path]]:
     """Return the images of each cluster, nearest first; those of noise as they come."""
     found: dict[int, list[tuple[float, Path]]] = {}
-    with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["status"] == "ok":
-                pair = float(row["distance"] or 0), listed_path(row["path"])
-                found.setdefault(int(row["cluster"]), []).append(pair)
+    for row in rows:
+        if row["status"] == "ok":
+            pair = float(row["distance"] or 0), listed_path(row["path"])
+            found.setdefault(int(row["cluster"]), []).append(pair)
     return {number: [path for _, path in sorted(found[number], key=lambda pair: pair[0])] for number in sorted(found)}
 
 

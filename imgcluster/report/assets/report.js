@@ -170,11 +170,13 @@
     );
     if (!dialog.open) dialog.showModal();
     close.focus();
-    if (data.compared && data.labels[row] !== null) near(row).then((found) => showNear(neighbours, found));
-    else neighbours.textContent = "";
+    if (data.compared && data.labels[row] !== null) {
+      near(row).then((found) => showNear(neighbours, found), () => { neighbours.textContent = "Its neighbours are in a file that is missing beside this page."; });
+    } else neighbours.textContent = "";
   }
 
   function showNear(place, found) {
+    if (found.length === 0) return place.replaceChildren();
     const grid = make("ul", { class: "grid" });
     for (const [row, cosine] of found) grid.append(thumb(row, `cosine ${cosine.toFixed(3)}`));
     place.replaceChildren(make("h3", { class: "small" }, "Nearest neighbours"), grid);
