@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-SIZE = {"width": 1100, "height": 800}
+SIZE = {"width": 1100, "height": 1130}
 QUALITY = 82
+HALVES = (("dark", ".card", 1), ("light", "#map", 0))  # the second cluster: a rover, and what pulls it there
 
 
 def screenshot(run: Path) -> np.ndarray:
@@ -19,12 +20,12 @@ def screenshot(run: Path) -> np.ndarray:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         halves = []
-        for scheme, section in (("dark", "clusters"), ("light", "map")):
+        for scheme, section, place in HALVES:
             page = chromium.new_context(color_scheme=scheme, viewport=SIZE).new_page()
             page.goto((run / "report" / "index.html").resolve().as_uri())
             page.wait_for_selector("html[data-ready]")
-            page.evaluate(f"document.querySelector('#{section}').scrollIntoView({{behavior: 'instant'}})")
-            if section == "map":
+            page.locator(section).nth(place).evaluate("each => each.scrollIntoView({behavior: 'instant'})")
+            if section == "#map":
                 page.wait_for_selector("#plot[data-ready]")
             page.wait_for_timeout(1000)
             halves.append(cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_COLOR))
