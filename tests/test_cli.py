@@ -203,7 +203,8 @@ def test_a_hostile_folder_is_clustered_with_every_file_accounted_for(
     assert "  failed  broken.jpg: broken link" in result.stdout
     assert "more: see clusters.csv" in result.stdout
     # Nothing of what the libraries below would say of the damaged ones.
-    assert all(line.startswith(("features: ", "clustering: ", "thumbnails: ")) for line in result.stderr.splitlines()), result.stderr
+    progress = ("features: ", "clustering: ", "thumbnails: ")
+    assert all(line.startswith(progress) for line in result.stderr.splitlines()), result.stderr
 
 
 def test_the_fallback_cannot_be_overlooked(tmp_path: Path, config_file: Path, command: Command) -> None:
