@@ -37,9 +37,13 @@ if TYPE_CHECKING:
     from imgcluster.images import list_images
     from imgcluster.in_memory import extract
     from imgcluster.inner_scores import score_run
+    from imgcluster.learned import Learned
+    from imgcluster.learning import learn
     from imgcluster.outputs.validation import validate_submission
     from imgcluster.overview import run_overview
+    from imgcluster.perceptual import PerceptualLoss, image_distances
     from imgcluster.pipeline import check, run, sweep_clusters
+    from imgcluster.prediction import predict
     from imgcluster.reading import read_image
     from imgcluster.report import write_report, write_sheets
     from imgcluster.samples import write_sample
@@ -61,7 +65,9 @@ __all__ = [
     "ImageFile",
     "ImagesConfig",
     "ImgclusterError",
+    "Learned",
     "OutputsConfig",
+    "PerceptualLoss",
     "Run",
     "activation_grid",
     "assign",
@@ -77,9 +83,12 @@ __all__ = [
     "extract_features",
     "filter_images",
     "grad_cam",
+    "image_distances",
+    "learn",
     "list_images",
     "load_config",
     "overlay",
+    "predict",
     "read_features",
     "read_image",
     "run",
@@ -129,6 +138,10 @@ _MODULES = {
     "imgcluster.in_memory": ("extract",),
     "imgcluster.outputs.validation": ("validate_submission",),
     "imgcluster.overview": ("run_overview",),
+    "imgcluster.learned": ("Learned",),
+    "imgcluster.learning": ("learn",),
+    "imgcluster.perceptual": ("PerceptualLoss", "image_distances"),
+    "imgcluster.prediction": ("predict",),
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.reading": ("read_image",),
     "imgcluster.report": ("write_report", "write_sheets"),

@@ -67,7 +67,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     clusterer.check()
     record = read_record(folder)
     config = _config(record, folder)
-    listed = _listed(images)
+    listed = listed_images(images)
     features = extract_features(listed, config.features, show=show)
     if not features.images:
         first = features.failures[0]
@@ -85,7 +85,8 @@ def _config(record: dict[str, Any], folder: Path) -> Config:
     return config
 
 
-def _listed(images: str | Path | Sequence[str | Path]) -> list[ImageFile]:
+def listed_images(images: str | Path | Sequence[str | Path]) -> list[ImageFile]:
+    """Return a folder's images, one image, or those of a list, whose ids are their paths."""
     if not isinstance(images, str | Path):
         return [ImageFile(str(path), Path(path)) for path in images]
     place = Path(images)

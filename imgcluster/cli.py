@@ -18,6 +18,7 @@ from imgcluster import __version__
 from imgcluster.cli_clusters import add_commands
 from imgcluster.cli_explain import add_explain_commands
 from imgcluster.cli_folders import add_folder_commands
+from imgcluster.cli_learn import add_learn_commands
 from imgcluster.cli_parts import add_command, add_config_command, load_options
 from imgcluster.cli_report import add_report_commands
 from imgcluster.cli_scores import add_score_commands
@@ -213,6 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     add_score_commands(commands)
     add_explain_commands(commands)
     add_report_commands(commands)
+    add_learn_commands(commands)
     add_folder_commands(commands)
     sample = add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")

@@ -1,0 +1,175 @@
+"""Classifiers on features: fitted by scikit-learn, kept and applied as plain arrays."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from imgcluster.blocks import row_slices
+from imgcluster.errors import ConfigError
+
+Arrays = dict[str, np.ndarray]
+
+CS = (1.0, 10.0, 100.0, 1000.0)  # of features of the length 1, that are smaller than what scikit-learn's 1.0 is for
+USUAL_C = 100.0  # where a class has too few images to compare
+FOLDS = 5
+COMPARED = 5_000  # images that C is chosen on: the choice does not get better with more
+ITERATIONS = 1_000
+NEIGHBOURS = 5
+HIDDEN = 256
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """arrays: what `probabilities` needs; notes: what was chosen, for a person."""
+
+    arrays: Arrays
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """fit: (points, classes, random_state) -> Fitted; scores: (points, arrays) -> (m, n_classes) probabilities.
+
+    points: (n, dim) float32. classes: (n,) int64, from 0, each there at least once.
+    """
+
+    fit: Callable[[np.ndarray, np.ndarray, int], Fitted]
+    scores: Callable[[np.ndarray, Arrays], np.ndarray]
+
+
+def fit_classifier(name: str, points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
+    """Fit one of CLASSIFIERS to points, (n, dim) float32, of classes, (n,) int64 from 0, two at least.
+
+    logistic: multinomial logistic regression, its C that of CS with the least log loss in five folds, or in as
+    many as the smallest class has images. svm: a linear support vector machine. knn: the five nearest by cosine, weighted by it.
+    mlp: a hidden layer of 256. Of the first two, small classes count as much as large ones.
+    Raises ConfigError: no such classifier.
+    """
+    check_classifier(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of iterations: a thousand of them are near enough
+        return CLASSIFIERS[name].fit(points, classes, random_state)
+
+
+def probabilities(name: str, points: np.ndarray, arrays: Arrays) -> np.ndarray:
+    """Return how likely each class is, (m, n_classes) float64, rows that add up to 1."""
+    parts = [CLASSIFIERS[name].scores(points[part], arrays) for part in row_slices(*points.shape)]
+    return np.concatenate(parts) if parts else np.empty((0, int(arrays["n_classes"])))
+
+
+def check_classifier(name: str) -> None:
+    """Raise ConfigError where there is no such classifier."""
+    if name not in CLASSIFIERS:
+        raise ConfigError(f"classifier: there is no {name!r}; allowed: {', '.join(CLASSIFIERS)}")
+
+
+def _fit_logistic(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
+    from sklearn.linear_model import LogisticRegression
+
+    chosen, note = _choose_c(points, classes, random_state)
+    model = LogisticRegression(C=chosen, class_weight="balanced", max_iter=ITERATIONS).fit(points, classes)
+    return Fitted(_linear(model), [note])
+
+
+def _choose_c(points: np.ndarray, classes: np.ndarray, random_state: int) -> tuple[float, str]:
+    """Return the C with the least log loss in folds, and why. By accuracy many are equal, and small ones unsure."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    folds = min(FOLDS, int(np.bincount(classes).min()))
+    if folds < 2:
+        return USUAL_C, f"logistic: C {USUAL_C:g}, for a class has one image, which no fold can do without"
+    drawn = _drawn(classes, random_state)
+    split = StratifiedKFold(folds, shuffle=True, random_state=random_state)
+    scores = [
+        cross_val_score(
+            LogisticRegression(C=c, class_weight="balanced", max_iter=ITERATIONS),
+            points[drawn],
+            classes[drawn],
+            cv=split,
+            scoring="neg_log_loss",
+        ).mean()
+        for c in CS
+    ]
+    best = int(np.argmax(scores))
+    return CS[
+        best
+    ], f"logistic: C {CS[best]:g}, by {folds} folds of {len(drawn):,} images: log loss {-scores[best]:.3f}"
+
+
+def _drawn(classes: np.ndarray, random_state: int) -> np.ndarray:
+    """Draw `COMPARED` images at most, of each class its share, but as many as there are folds."""
+    if len(classes) <= COMPARED:
+        return np.arange(len(classes))
+    draw = np.random.default_rng(random_state)
+    share = COMPARED / len(classes)
+    groups = (draw.permutation(np.flatnonzero(classes == number)) for number in range(int(classes.max()) + 1))
+    return np.sort(np.concatenate([group[: max(FOLDS, round(share * len(group)))] for group in groups]))
+
+
+def _fit_svm(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
+    from sklearn.svm import LinearSVC
+
+    model = LinearSVC(class_weight="balanced", max_iter=10 * ITERATIONS, random_state=random_state)
+    return Fitted(_linear(model.fit(points, classes)), ["svm: probabilities are the softmax of its distances, a guess"])
+
+
+def _linear(model: Any) -> Arrays:
+    """Return the weights of a linear model with a row for each class: of two, scikit-learn keeps one row."""
+    weights, bias = np.asarray(model.coef_, np.float64), np.asarray(model.intercept_, np.float64)
+    if len(weights) == 1:
+        weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
+    return {"weights": weights, "bias": bias, "n_classes": np.array(len(weights))}
+
+
+def _linear_scores(points: np.ndarray, arrays: Arrays) -> np.ndarray:
+    return softmax(points.astype(np.float64) @ arrays["weights"].T + arrays["bias"])
+
+
+def _fit_knn(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
+    count = np.array(int(classes.max()) + 1)
+    return Fitted({"vectors": np.asarray(points, np.float32), "classes": classes, "n_classes": count})
+
+
+def _knn_scores(points: np.ndarray, arrays: Arrays) -> np.ndarray:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    count = min(NEIGHBOURS, len(arrays["vectors"]))
+    model = KNeighborsClassifier(count, weights="distance", metric="cosine", algorithm="brute")
+    return np.asarray(model.fit(arrays["vectors"], arrays["classes"]).predict_proba(points))
+
+
+def _fit_mlp(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier((HIDDEN,), learning_rate_init=0.01, max_iter=ITERATIONS, random_state=random_state)
+    model.fit(points, classes)
+    arrays = {"hidden": model.coefs_[0], "hidden_bias": model.intercepts_[0]}
+    weights, bias = model.coefs_[1].T, model.intercepts_[1]
+    if len(weights) == 1:
+        weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
+    return Fitted({**arrays, "weights": weights, "bias": bias, "n_classes": np.array(len(weights))})
+
+
+def _mlp_scores(points: np.ndarray, arrays: Arrays) -> np.ndarray:
+    hidden = np.maximum(points.astype(np.float64) @ arrays["hidden"] + arrays["hidden_bias"], 0)
+    return _linear_scores(hidden, arrays)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Return (m, n_classes) of scores as probabilities."""
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+CLASSIFIERS = {
+    "logistic": Classifier(_fit_logistic, _linear_scores),
+    "svm": Classifier(_fit_svm, _linear_scores),
+    "knn": Classifier(_fit_knn, _knn_scores),
+    "mlp": Classifier(_fit_mlp, _mlp_scores),
+}

@@ -1,0 +1,113 @@
+"""The commands that go beyond clusters: learn, predict, distance."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgcluster.cli_parts import add_command
+from imgcluster.errors import ConfigError
+
+if TYPE_CHECKING:
+    from imgcluster.cli_parts import Commands
+
+
+def add_learn_commands(commands: Commands) -> None:
+    """Add them to the others."""
+    _add_learn(commands)
+    _add_predict(commands)
+    _add_distance(commands)
+
+
+def _add_learn(commands: Commands) -> None:
+    learn = add_command(commands, "learn", _learn, "learn a classifier from a few labelled images")
+    learn.add_argument("source", metavar="CONFIG|RUN", help="a YAML file, or a run folder, whose features are taken")
+    learn.add_argument("labels", metavar="LABELS", help="a CSV of ids and labels; a blank one is none yet")
+    learn.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
+    learn.add_argument("--classifier", default="logistic", metavar="C", help="logistic, svm, knn or mlp")
+    learn.add_argument("--force", action="store_true", help="overwrite the model")
+    learn.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    learn.set_defaults(resumable=True)
+
+
+def _add_predict(commands: Commands) -> None:
+    predict = add_command(commands, "predict", _predict, "label images by a model that was learned")
+    predict.add_argument("model", metavar="MODEL", help="a folder that `learn` wrote")
+    predict.add_argument("images", metavar="IMAGES", help="a folder of images, or one image")
+    predict.add_argument("--out", required=True, metavar="CSV", help="the table to write")
+    predict.add_argument("--template", metavar="CSV", help="a sample submission: its rows, with the labels filled in")
+    predict.add_argument("--label-column", metavar="NAME", help="the template's column of labels")
+    predict.add_argument("--unsure", type=float, default=0.5, metavar="P", help="below it an image is unsure; 0.5")
+    predict.add_argument("--force", action="store_true", help="overwrite the table")
+    predict.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    predict.set_defaults(resumable=True)
+
+
+def _add_distance(commands: Commands) -> None:
+    distance = add_command(commands, "distance", _distance, "how far apart images are to a network")
+    distance.add_argument("first", metavar="A", help="an image, or a folder of them")
+    distance.add_argument("second", metavar="B", help="another; of folders, images of the same name are compared")
+    distance.add_argument("--backbone", default="vgg16", metavar="NAME", help="vgg16 unless another is said")
+    distance.add_argument("--layers", metavar="L=W,...", help="layers, each with its weight or with none for 1")
+    distance.add_argument("--distance", default="l2", metavar="D", help="l2, l1 or gram")
+    distance.add_argument("--weights", default="imagenet", metavar="W", help="imagenet, random or a file")
+
+
+def _learn(options: argparse.Namespace) -> None:
+    from imgcluster.learned import RECORD
+    from imgcluster.learning import learn, summary_lines
+
+    out = Path(options.out)
+    if not options.force:
+        if (out / RECORD).exists():
+            raise ConfigError(f"{str(out)!r} holds a model; overwrite it with --force")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ConfigError(f"{str(out)!r} is no model of imgcluster's and not empty; name another folder")
+    model = learn(options.source, options.labels, out=out, classifier=options.classifier, show=not options.quiet)
+    print("\n".join(summary_lines(model, out)))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from imgcluster.files import write_whole
+    from imgcluster.outputs.write import csv_text
+    from imgcluster.prediction import predict
+    from imgcluster.summary import summarize_features
+
+    out = Path(options.out)
+    if out.exists() and not options.force:
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    found = predict(options.model, options.images, unsure=options.unsure, show=not options.quiet)
+    template = Path(options.template) if options.template else None
+    table = found.table() if template is None else found.in_template(template, options.label_column)
+    write_whole(out, csv_text(table).encode())
+    print("\n".join([*summarize_features(found.features), *found.lines(), f"written   {out}"]))
+
+
+def _distance(options: argparse.Namespace) -> None:
+    layers = _weighed(options.layers)
+    from imgcluster.perceptual import image_distances
+    from imgcluster.terminal import printable
+
+    found = image_distances(
+        options.first,
+        options.second,
+        backbone=options.backbone,
+        layers=layers,
+        distance=options.distance,
+        weights=options.weights,
+    )
+    print("\n".join(f"{distance:>12.6g}  {printable(name)}" for name, distance in found.items()))
+    if len(found) > 1:
+        print(f"{sum(found.values()) / len(found):>12.6g}  mean of {len(found):,}")
+
+
+def _weighed(text: str | None) -> dict[str, float] | None:
+    """Read `relu1_2=1,relu3_3=0.5`."""
+    if text is None:
+        return None
+    parts = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    try:
+        return {name: float(weight or 1) for name, _, weight in parts}
+    except ValueError:
+        raise ConfigError(f"--layers: {text!r}; allowed: layers such as relu1_2, or with weights relu1_2=0.5") from None

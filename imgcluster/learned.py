@@ -1,0 +1,95 @@
+"""A classifier that was learned from labelled images, as it is kept: a folder of safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgcluster.classifiers import Arrays, probabilities
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.files import write_whole
+from imgcluster.transforms import apply_transform
+
+FORMAT = 1
+RECORD, ARRAYS = "model.json", "model.safetensors"
+STEPS = ("sqrt", "l2")  # before the classifier; fitted to nothing
+
+
+@dataclass(frozen=True)
+class Learned:
+    """classes: the labels, in the order of the columns of `probabilities`; features: the config's section of that name.
+
+    fingerprints: of the features that it was fitted to, layer by layer; dim: their length. scores: on images that were
+    held back, by name; notes: what a person should know of it.
+    """
+
+    mode: str
+    classifier: str
+    classes: list[str]
+    features: dict[str, Any]
+    fingerprints: list[str]
+    dim: int
+    arrays: Arrays
+    counts: dict[str, int]
+    scores: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def probabilities(self, vectors: np.ndarray) -> np.ndarray:
+        """Return how likely each class is, (m, n_classes) float64, from features, (m, dim) float32.
+
+        Raises ConfigError where they have another length than those that it was fitted to.
+        """
+        if vectors.shape[1] != self.dim:
+            raise ConfigError(f"the model knows features of {self.dim:,} values, not of {vectors.shape[1]:,}")
+        return probabilities(self.classifier, prepared(vectors), self.arrays)
+
+    def check_fingerprints(self, found: list[str], where: str) -> None:
+        """Raise ConfigError where features are of another network, layer, recipe or precision than the model's."""
+        if found != self.fingerprints:
+            raise ConfigError(
+                f"{where}: these features are not made as those of the model were: of {self.features['backbone']}, "
+                f"layer {self.features['layer']}, with the same weights, recipe and precision"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write the model; its record comes last. Raises OutputError where the disk fails."""
+        from safetensors.numpy import save
+
+        record = {"format": FORMAT, **{key: value for key, value in asdict(self).items() if key != "arrays"}}
+        arrays = {name: np.ascontiguousarray(value) for name, value in self.arrays.items()}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / RECORD).unlink(missing_ok=True)
+            write_whole(folder / ARRAYS, save(arrays))
+            write_whole(folder / RECORD, f"{json.dumps(record, indent=2, ensure_ascii=False)}\n".encode())
+        except OSError as error:
+            raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror or error}") from None
+
+    @classmethod
+    def load(cls, folder: Path) -> Learned:
+        """Read a model. Raises ConfigError: none there, damaged, of a newer format."""
+        from safetensors.numpy import load_file
+
+        path = folder / RECORD
+        try:
+            record = json.loads(path.read_bytes())
+            if record.pop("format") != FORMAT:
+                raise ConfigError(f"{str(folder)!r} is of another version of imgcluster; learn it again")
+            return cls(**record, arrays=load_file(folder / ARRAYS))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{str(folder)!r} is no model: it has no {RECORD}; `imgcluster learn` makes one"
+            ) from None
+        except ConfigError:
+            raise
+        except Exception as error:  # safetensors and json raise whatever the damaged bytes make them do
+            raise ConfigError(f"{str(folder)!r} is damaged ({error}); learn it again") from None
+
+
+def prepared(vectors: np.ndarray) -> np.ndarray:
+    """Return features as a classifier sees them: the square root of each value, with its sign, and the length 1."""
+    return apply_transform(np.asarray(vectors, np.float32), {"steps": np.array(STEPS)})

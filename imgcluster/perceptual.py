@@ -1,0 +1,187 @@
+"""Perceptual distance: how far apart two pictures are to a pretrained network, as a loss of torch and as a number."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from imgcluster.backbones import find_backbone
+from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
+from imgcluster.extractor import FeatureExtractor
+from imgcluster.images import walk_images
+from imgcluster.reading import read_image
+
+logger = logging.getLogger(__name__)
+
+# The last layer of each stage but the deepest ones. Those of VGG16: Johnson, Alahi and Fei-Fei, Perceptual Losses for
+# Real-Time Style Transfer and Super-Resolution, 2016, section 4; those of AlexNet: Zhang et al., The Unreasonable
+# Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018.
+LAYERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("vgg16", "vgg16_bn"), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
+    **dict.fromkeys(("vgg19", "vgg19_bn"), ("relu1_2", "relu2_2", "relu3_4", "relu4_4")),
+    "alexnet": ("relu1", "relu2", "relu3", "relu4", "relu5"),
+    "efficientnet_lite0": ("_blocks.2.add", "_blocks.4.add", "_blocks.7.add", "_blocks.10.add"),
+}
+STAND_IN = "efficientnet_lite0"
+LEAST = 32  # pixels: smaller pictures have nothing left at the deeper layers
+
+Layers = Mapping[str, float] | Sequence[str] | None
+
+
+class PerceptualLoss(nn.Module):
+    """Callable: two batches, (n, 3, h, w) float from 0 to 1, RGB -> the mean distance of their pairs, a scalar.
+
+    >>> loss = PerceptualLoss("vgg16", {"relu1_2": 1, "relu3_3": 0.5}, distance="l1")
+    >>> loss(output, target).backward()
+
+    backbone: a name that `imgcluster models` lists. layers: {layer: weight}, or a list of layers, each weighing 1;
+    None: those of LAYERS. weights: "imagenet", "random" or a path.
+    distance: of a layer's activations; l2: the mean of the squared differences; l1: of the absolute ones; gram: the
+    squared Frobenius norm between Gram matrices, which holds their textures and not their places (Gatys, Ecker and
+    Bethge, Image Style Transfer Using Convolutional Neural Networks, CVPR 2016; scaled as by Johnson et al., 2016).
+    reduction: "mean" of the pairs, or "none": (n,).
+
+    The gradient reaches both batches, and no weight of the network, which stays in eval mode. Under autocast the
+    network computes in the lower precision, and the distances are summed in float32.
+    Raises ConfigError: no such backbone, layer, distance or reduction, batches of different shapes or of pictures that
+    are too small; WeightsError and WeightsUnavailable as `FeatureExtractor`.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "vgg16",
+        layers: Layers = None,
+        distance: str = "l2",
+        *,
+        weights: str | os.PathLike[str] = "imagenet",
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        if distance not in DISTANCES:
+            raise ConfigError(f"distance: there is no {distance!r}; allowed: {', '.join(DISTANCES)}")
+        if reduction not in {"mean", "none"}:
+            raise ConfigError(f"reduction: there is no {reduction!r}; allowed: mean, none")
+        self.layers = _weighed(backbone, layers)
+        self._distance = DISTANCES[distance]
+        self._reduction = reduction
+        self._features = FeatureExtractor(backbone, list(self.layers), weights=weights, gradients=True)
+
+    def forward(self, pixels: Tensor, target: Tensor) -> Tensor:
+        """Return the distance between two batches."""
+        if pixels.shape != target.shape:
+            raise ConfigError(f"two batches of one shape are compared; found {_shape(pixels)} and {_shape(target)}")
+        if min(pixels.shape[-2:]) < LEAST:
+            raise ConfigError(f"pictures of {LEAST} x {LEAST} at least are compared; found {_shape(pixels)}")
+        here, there = self._features(pixels), self._features(target)
+        of_pairs = torch.stack(
+            [
+                weight * self._distance(here[layer].float(), there[layer].float())
+                for layer, weight in self.layers.items()
+            ]
+        ).sum(dim=0)
+        return of_pairs if self._reduction == "none" else of_pairs.mean()
+
+
+def _weighed(backbone: str, layers: Layers) -> dict[str, float]:
+    find_backbone(backbone)
+    if layers is None:
+        if backbone not in LAYERS:
+            raise ConfigError(f"layers: {backbone} has no usual ones here; `imgcluster layers {backbone}` lists all")
+        layers = LAYERS[backbone]
+    if not layers:
+        raise ConfigError("layers: none; name one at least")
+    if isinstance(layers, Mapping):
+        return {name: float(weight) for name, weight in layers.items()}
+    return dict.fromkeys([layers] if isinstance(layers, str) else layers, 1.0)
+
+
+def _l2(here: Tensor, there: Tensor) -> Tensor:
+    return (here - there).square().flatten(1).mean(dim=1)
+
+
+def _l1(here: Tensor, there: Tensor) -> Tensor:
+    return (here - there).abs().flatten(1).mean(dim=1)
+
+
+def _gram_distance(here: Tensor, there: Tensor) -> Tensor:
+    return (_gram(here) - _gram(there)).square().flatten(1).sum(dim=1)
+
+
+def _gram(maps: Tensor) -> Tensor:
+    """Return the products of all pairs of channels, averaged over places: (n, c, h, w) -> (n, c, c), over c."""
+    if maps.ndim != 4:
+        raise ConfigError(f"distance: gram is for maps, (n, channels, h, w); found {_shape(maps)}; name another layer")
+    rows = maps.flatten(2)
+    return rows @ rows.transpose(1, 2) / (rows.shape[1] * rows.shape[2])
+
+
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l2": _l2, "l1": _l1, "gram": _gram_distance}
+
+
+def _shape(values: Tensor) -> str:
+    return " x ".join(map(str, values.shape))
+
+
+# Files.
+
+
+def image_distances(  # noqa: PLR0913 (one call says all)
+    first: str | Path,
+    second: str | Path,
+    *,
+    backbone: str = "vgg16",
+    layers: Layers = None,
+    distance: str = "l2",
+    weights: str | os.PathLike[str] = "imagenet",
+) -> dict[str, float]:
+    """Return {name: distance} of two images, or of the images that have the same name in two folders.
+
+    The second image of a pair is brought to the size of the first. Without the weights of VGG16, its stand-in is taken
+    and said. Raises ConfigError: a file and a folder, no name in common, and as `PerceptualLoss`; ImageError.
+    """
+    pairs = _pairs(Path(first), Path(second))
+    loss = _loss_or_stand_in(backbone, layers, distance, weights)
+    with torch.inference_mode():
+        return {name: float(loss(*_read_pair(*paths))) for name, paths in pairs.items()}
+
+
+def _loss_or_stand_in(backbone: str, layers: Layers, distance: str, weights: str | os.PathLike[str]) -> PerceptualLoss:
+    try:
+        return PerceptualLoss(backbone, layers, distance, weights=weights)
+    except WeightsUnavailable as error:
+        if layers is not None or backbone == STAND_IN:
+            raise
+        logger.warning("FALLBACK: these are NOT distances to %s, but to %s\n  why: %s", backbone, STAND_IN, error)
+        return PerceptualLoss(STAND_IN, None, distance)
+
+
+def _pairs(first: Path, second: Path) -> dict[str, tuple[Path, Path]]:
+    if first.is_dir() != second.is_dir():
+        raise ConfigError(f"two images or two folders are compared; found {str(first)!r} and {str(second)!r}")
+    if not first.is_dir():
+        return {first.name: (first, second)}
+    here, there = ({image.id: image.path for image in walk_images(folder)} for folder in (first, second))
+    common = {name: (path, there[name]) for name, path in here.items() if name in there}
+    if not common:
+        raise ConfigError(f"{str(first)!r} and {str(second)!r} have no image of the same name")
+    return common
+
+
+def _read_pair(first: Path, second: Path) -> tuple[Tensor, Tensor]:
+    here, there = _read(first), _read(second)
+    if here.shape != there.shape:
+        there = nn.functional.interpolate(there, here.shape[-2:], mode="bilinear", antialias=True).clamp(0, 1)
+    return here, there
+
+
+def _read(path: Path) -> Tensor:
+    try:
+        pixels = read_image(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255

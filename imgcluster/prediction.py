@@ -1,0 +1,128 @@
+"""Labels for images, by a classifier that was learned before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgcluster.assignment import listed_images
+from imgcluster.config import features_from_dict
+from imgcluster.errors import ConfigError, ImageError
+from imgcluster.features import extract_features
+from imgcluster.learned import Learned
+from imgcluster.outputs.write import path_text
+from imgcluster.tables import Features, ImageFile
+from imgcluster.template import labels_by_id, read_template
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNSURE = 0.5
+PROBABILITY = "{:.4g}"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model says of images: probabilities, (m, n_classes) float64, a row for each of `features.images`.
+
+    classes: the columns' labels. unsure: below which probability of the best one an image counts as unsure.
+    """
+
+    images: list[ImageFile]
+    features: Features
+    classes: list[str]
+    probabilities: np.ndarray
+    unsure: float
+    commonest: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The likeliest label of each of `features.images`."""
+        return [self.classes[number] for number in self.probabilities.argmax(axis=1).tolist()]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each image: id, path, label, probability, unsure (yes or no), status and error."""
+        import pandas as pd
+
+        best = self.probabilities.max(axis=1, initial=0).tolist()
+        known = dict(zip(self.features.images, zip(self.labels, best, strict=True), strict=True))
+        reasons = {failure.image: failure.reason for failure in self.features.failures}
+        rows = []
+        for image in self.images:
+            label, share = known.get(image, ("", None))
+            rows.append(
+                {
+                    "id": image.id,
+                    "path": path_text(image),
+                    "label": label,
+                    "probability": "" if share is None else PROBABILITY.format(share),
+                    "unsure": "" if share is None else "yes" if share < self.unsure else "no",
+                    "status": "failed" if share is None else "ok",
+                    "error": reasons.get(image, ""),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def in_template(self, template: Path, label_column: str | None = None) -> pd.DataFrame:
+        """Return a template's rows with the labels filled in; where an image has none, the commonest of the learning.
+
+        The column is the only one beside the ids, or the one that is named. Raises ConfigError: no such column, none of
+        the template's ids among the images.
+        """
+        shape = read_template(template, None)
+        others = [str(name) for name in shape.frame.columns if str(name) != shape.id_column]
+        column = label_column or (others[0] if len(others) == 1 else "label")
+        if column not in others:
+            raise ConfigError(f"{str(template)!r} has no column {column!r}; name the one of the labels")
+        by_id = dict(zip(self.features.ids, self.labels, strict=True))
+        found = {id: by_id[id] for id in shape.ids if id in by_id} or _by_stem(by_id, shape.ids)
+        if not found:
+            raise ConfigError(f"none of the ids of {str(template)!r} is among the images ({shape.ids[0]!r} there)")
+        frame = shape.frame.copy()
+        frame[column] = [found.get(id, self.commonest) for id in shape.ids]
+        return frame
+
+    def lines(self) -> list[str]:
+        """Return for a person how many images got which label, and how many are unsure."""
+        unsure = int((self.probabilities.max(axis=1, initial=0) < self.unsure).sum())
+        return [
+            *(f"  {count:>6,}  {label!r}" for label, count in Counter(self.labels).most_common()),
+            f"unsure    {unsure:,} of {len(self.features.images):,} images: no label is likelier than {self.unsure:g}",
+        ]
+
+
+def predict(
+    model: str | Path,
+    images: str | Path | Sequence[str | Path],
+    *,
+    unsure: float = UNSURE,
+    show: bool = True,
+) -> Predicted:
+    """Label images, a folder, a file or a list of files, by a model that `learn` wrote.
+
+    They are seen as the images that it was learned from; features go into the same store, and are never computed again.
+    Raises ConfigError: no model there, features that cannot be made as its own were; ImageError: no image can be read.
+    """
+    learned = Learned.load(Path(model))
+    listed = listed_images(images)
+    features = extract_features(listed, features_from_dict(learned.features), show=show)
+    if not features.images:
+        first = features.failures[0]
+        raise ImageError(
+            f"none of the {len(listed):,} images can be read; the first: {first.image.path}: {first.reason}"
+        )
+    learned.check_fingerprints([origin.fingerprint for origin in features.origins], str(model))
+    commonest = max(learned.counts, key=lambda label: learned.counts[label])
+    found = learned.probabilities(features.vectors)
+    return Predicted(listed, features, learned.classes, found, unsure, commonest)
+
+
+def _by_stem(by_id: dict[str, str], wanted: list[str]) -> dict[str, str]:
+    """Match a folder's `a/0001.jpg` with the template's `0001`."""
+    stems = labels_by_id(dict(zip(wanted, wanted, strict=True)), list(by_id))
+    return {stem: by_id[id] for id, stem in stems.items()}
