@@ -1,0 +1,65 @@
+"""The commands around labels of a few images: spread, suggest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgcluster.cli_parts import add_command
+from imgcluster.errors import ConfigError
+from imgcluster.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from imgcluster.cli_parts import Commands
+
+
+def add_label_commands(commands: Commands) -> None:
+    """Add them to the others."""
+    spread = add_command(commands, "spread", _spread, "give all images of a run labels, from those of a few")
+    spread.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    spread.add_argument("labels", metavar="LABELS", help="a CSV of ids and labels; blank: not known yet")
+    suggest = add_command(commands, "suggest", _suggest, "name the images of a run whose labels would help most")
+    suggest.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    suggest.add_argument("-n", type=int, default=20, metavar="N", help="how many; 20")
+    suggest.add_argument("--labels", metavar="CSV", help="labels known already; blank: not known yet")
+    for command in (spread, suggest):
+        command.add_argument("--out", required=True, metavar="CSV", help="the table to write")
+        command.add_argument("--force", action="store_true", help="overwrite the table")
+        command.add_argument("--id-column", metavar="NAME", help="column of ids in the labels; otherwise the first one")
+        command.add_argument("--label-column", metavar="NAME", help="column of labels; otherwise label")
+
+
+def _spread(options: argparse.Namespace) -> None:
+    out = _free(options)
+    from imgcluster.spreading import spread_labels
+
+    found = spread_labels(options.run, options.labels, id_column=options.id_column, label_column=options.label_column)
+    _write(out, found.table())
+    print("\n".join([*found.lines(), f"written   {out}"]))
+
+
+def _suggest(options: argparse.Namespace) -> None:
+    out = _free(options)
+    from imgcluster.suggestions import suggest_images
+
+    columns = {"id_column": options.id_column, "label_column": options.label_column}
+    found = suggest_images(options.run, options.n, labels=options.labels, **columns)
+    _write(out, found.table())
+    print("\n".join([*found.lines(), f"written   {out}: fill in the column label"]))
+    print(f"then      python -m imgcluster spread {options.run} {out} --out CSV")
+
+
+def _free(options: argparse.Namespace) -> Path:
+    out = Path(options.out)
+    if out.exists() and not options.force:
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    return out
+
+
+def _write(out: Path, table: pd.DataFrame) -> None:
+    from imgcluster.outputs.write import csv_text
+
+    write_whole(out, csv_text(table).encode())

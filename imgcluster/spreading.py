@@ -1,0 +1,206 @@
+"""A few labels spread over all images of a run, along the graph of neighbours, each with its confidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from imgcluster.blocks import row_slices
+from imgcluster.config import ClustersConfig
+from imgcluster.errors import ConfigError
+from imgcluster.exports import features_of_run, labels_of_run
+from imgcluster.neighbours import Graph, neighbour_graph
+from imgcluster.partial_labels import PartialLabels, read_partial_labels
+from imgcluster.terminal import printable
+from imgcluster.transforms import fit_transform
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Chosen over digits, photographs and stage frames with 1 to 20 labels a class: see outputs/README.md.
+ALPHA = 0.9  # the share of its neighbours in what an image takes over, in each step
+STEPS = 60  # after which the shares are exact to 0.002
+SHARPNESS = 4  # weights to this power: the nearest neighbours count more
+STRENGTH = 100.0  # of the classifier: the inverse of its regularization
+CONFIDENCE_FORMAT = "{:.4g}"
+HALF = 0.5
+NAMED = 3
+SHOWN = 20  # classes in a summary
+COLUMNS_BYTES = 32 * 2**20
+YES, NO = "yes", "no"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each image has of the classes that it has most of: best, second (n,) int64; their shares (n,) float64."""
+
+    best: np.ndarray
+    second: np.ndarray
+    share: np.ndarray
+    second_share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A label for each image of a run, in its order.
+
+    labels: the texts; confidence: (n,) float64 from 0 to 1, of the label; given: (n,) bool, whether the label was
+    known, which is never changed; clusters: (n,) int64 of the run. unknown: labelled ids that the run has not.
+    """
+
+    ids: list[str]
+    labels: list[str]
+    confidence: np.ndarray
+    given: np.ndarray
+    clusters: np.ndarray
+    unknown: list[str]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each image: id, label, confidence, given (yes or no), cluster."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "id": self.ids,
+                "label": self.labels,
+                "confidence": [CONFIDENCE_FORMAT.format(value) for value in self.confidence],
+                "given": [YES if known else NO for known in self.given],
+                "cluster": self.clusters,
+            }
+        )
+
+    def lines(self) -> list[str]:
+        """Return the summary for a person: what was given, the classes, how many images are doubtful."""
+        given = Counter(label for label, known in zip(self.labels, self.given, strict=True) if known)
+        counts = Counter(self.labels).most_common()
+        single = [label for label, count in given.items() if count == 1]
+        doubtful = int((self.confidence < HALF).sum())
+        return [
+            *unknown_lines(self.unknown),
+            f"images    {len(self.ids):,}, {int(self.given.sum()):,} of them labelled, {len(given)} classes",
+            *(f"{count:>8,}  {printable(label)} ({given[label]:,} given)" for label, count in counts[:SHOWN]),
+            *([f"          and {len(counts) - SHOWN:,} more classes"] if len(counts) > SHOWN else []),
+            *([f"note: one example alone of {named(single)}"] if single else []),
+            f"doubtful  {doubtful:,} with a confidence below {HALF}",
+        ]
+
+
+def spread_labels(
+    run: str | Path, labels: str | Path, *, id_column: str | None = None, label_column: str | None = None
+) -> Spread:
+    """Give each image of a finished run a label, from a CSV that has the labels of some; blank ones are not known yet.
+
+    Raises ConfigError: as `read_partial_labels`, or labels of one class alone; OutputError: no finished run;
+    StoreError: its features are not kept any more.
+    """
+    features = features_of_run(Path(run))
+    known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
+    clusters = labels_of_run(Path(run), features.ids)
+    classes, numbers = numbered(known)
+    if len(classes) < 2:
+        raise ConfigError(
+            f"labels: all {len(known.labels):,} labelled images of {str(labels)!r} are {classes[0]!r}; label an image "
+            "of another class too"
+        )
+    points = spreading_space(features.vectors)
+    found = spread_over(points, spreading_graph(points), known.rows, numbers)
+    given = np.zeros(len(points), bool)
+    given[known.rows] = True
+    return Spread(features.ids, [classes[number] for number in found.best], found.share, given, clusters, known.unknown)
+
+
+def numbered(known: PartialLabels) -> tuple[list[str], np.ndarray]:
+    """Return the different labels, sorted, and which of them each labelled image has, (m,) int64."""
+    number = {label: place for place, label in enumerate(known.classes)}
+    return known.classes, np.array([number[label] for label in known.labels], np.int64)
+
+
+def spreading_space(vectors: np.ndarray) -> np.ndarray:
+    """Return points, (n, dim) float, where images are near that belong together: the space of `method: auto`."""
+    steps = ClustersConfig(method="auto", n_clusters=1).steps(*vectors.shape)
+    return fit_transform(vectors, steps, 0)[0]
+
+
+def spreading_graph(points: np.ndarray) -> Graph:
+    """Return the links between points and their neighbours, (n, n), scaled by degrees: D^-1/2 W D^-1/2.
+
+    An image is no neighbour of its own, as in Zhou et al. (below), and its nearest ones count more than in the graph
+    that images are clustered by. Nothing leads to an image that is unlike all others: its row is empty.
+    """
+    import scipy.sparse as sp
+
+    graph = neighbour_graph(points)
+    graph.setdiag(0)
+    graph.data **= SHARPNESS
+    degrees = np.asarray(graph.sum(axis=1)).ravel()
+    scale = sp.diags(np.divide(1, np.sqrt(degrees), out=np.zeros(len(degrees)), where=degrees > 0))
+    return (scale @ graph @ scale).tocsr()
+
+
+def spread_along(graph: Graph, start: np.ndarray, steps: int = STEPS) -> np.ndarray:
+    """Return (1 - a) (I - a S)^-1 start, (n, m) float64, but for a^steps of it; a is ALPHA.
+
+    F <- a S F + (1 - a) Y: Zhou, Bousquet, Lal, Weston and Schölkopf, Learning with Local and Global Consistency, 2003.
+    """
+    own = (1 - ALPHA) * np.asarray(start, np.float64)
+    found = own
+    for _ in range(steps):
+        found = ALPHA * (graph @ found) + own
+    return found
+
+
+def spread_over(points: np.ndarray, graph: Graph, rows: np.ndarray, numbers: np.ndarray) -> Shares:
+    """Spread the classes, (m,) int64 from 0, of some rows, (m,) int64, over points, (n, dim), and their graph.
+
+    At each image that has no label hangs the guess of a classifier, as in Zhu, Ghahramani and Lafferty, Semi-Supervised
+    Learning Using Gaussian Fields and Harmonic Functions, 2003, section 5; all guesses together weigh as much as all
+    labels. It decides where the graph leads to no label. Memory: a float32 for each image and class.
+    """
+    start = _guesses(points, rows, numbers)
+    start *= len(rows) / max(1, len(points) - len(rows))
+    start[rows] = 0
+    start[rows, numbers] = 1
+    for part in row_slices(start.shape[1], len(points), COLUMNS_BYTES):
+        start[:, part] = spread_along(graph, start[:, part])
+    return _shares(start, rows, numbers)
+
+
+def unknown_lines(unknown: Sequence[str]) -> list[str]:
+    """Say of which labelled ids a run knows nothing."""
+    return [f"LEFT OUT  {len(unknown):,} labelled ids are no images of the run: {named(unknown)}"] if unknown else []
+
+
+def named(texts: Sequence[str]) -> str:
+    """Name the first few."""
+    return ", ".join(map(repr, texts[:NAMED])) + (", …" if len(texts) > NAMED else "")
+
+
+def _guesses(points: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return how likely each class is to logistic regression of the labelled points alone: (n, classes) float32."""
+    from sklearn.linear_model import LogisticRegression
+
+    guesses = np.empty((len(points), int(numbers.max()) + 1), np.float32)
+    with threadpool_limits(1, user_api="blas"):  # the same bits on any number of cores
+        classifier = LogisticRegression(C=STRENGTH, max_iter=1000).fit(points[rows].astype(np.float64), numbers)
+        for part in row_slices(*points.shape):
+            guesses[part] = classifier.predict_proba(points[part].astype(np.float64))
+    return guesses
+
+
+def _shares(amounts: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> Shares:
+    every = np.arange(len(amounts))
+    total = np.maximum(amounts.sum(axis=1, dtype=np.float64), np.finfo(np.float64).tiny)
+    best = amounts.argmax(axis=1)
+    best[rows] = numbers
+    share = amounts[every, best] / total
+    amounts[every, best] = -1
+    second = amounts.argmax(axis=1)
+    second_share = amounts[every, second] / total
+    share[rows], second_share[rows] = 1, 0
+    return Shares(best, second, share, second_share)

@@ -1,0 +1,172 @@
+"""Which images to label: those whose labels say most of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgcluster.errors import ConfigError
+from imgcluster.exports import FeatureTable, features_of_run
+from imgcluster.neighbours import Graph
+from imgcluster.partial_labels import PartialLabels, read_partial_labels
+from imgcluster.runs import read_rows
+from imgcluster.spreading import (
+    numbered,
+    spread_along,
+    spread_over,
+    spreading_graph,
+    spreading_space,
+    unknown_lines,
+)
+from imgcluster.tables import NOISE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COUNT = 20
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """Images to label, those that help most first: ids and paths as in clusters.csv, clusters, and why, in words.
+
+    unknown: labelled ids of the CSV of labels that the run has not.
+    """
+
+    ids: list[str]
+    paths: list[str]
+    clusters: list[int]
+    why: list[str]
+    unknown: list[str]
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each image: id, label (blank, to be filled in), path, cluster, why."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"id": self.ids, "label": "", "path": self.paths, "cluster": self.clusters, "why": self.why}
+        )
+
+    def lines(self) -> list[str]:
+        """Return the summary for a person."""
+        spread = f"images    {len(self.ids):,} to label, of {len(set(self.clusters))} clusters"
+        return [*unknown_lines(self.unknown), spread]
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """How little is known of each image, (n,) float64 from 0 to 1, and between which classes it is, where any are."""
+
+    amount: np.ndarray
+    words: list[str]
+
+
+def suggest_images(
+    run: str | Path,
+    count: int = COUNT,
+    *,
+    labels: str | Path | None = None,
+    id_column: str | None = None,
+    label_column: str | None = None,
+) -> Suggestions:
+    """Name the images of a finished run whose labels would help most, given the labels that a CSV has already.
+
+    The most typical image of each cluster without a label first, of the largest cluster first; then those that most of
+    what is still in doubt hangs on. Raises as `spread_labels`, but labels of one class will do; ConfigError: no count.
+    """
+    if count < 1:
+        raise ConfigError(f"-n: {count}; allowed: whole numbers >= 1")
+    features = features_of_run(Path(run))
+    known = PartialLabels(np.array([], np.int64), [], [])
+    if labels is not None:
+        known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
+    clusters, distances = _placed(Path(run))
+    points = spreading_space(features.vectors)
+    graph = spreading_graph(points)
+    doubt = _doubt(points, graph, known)
+    typical = typical_rows(clusters, distances, known.rows)[:count]
+    others = _most_doubt(graph, doubt.amount, np.array(typical, np.int64), known.rows, count - len(typical))
+    why = [_typical_words(clusters, row, known) for row in typical] + [doubt.words[row] for row in others]
+    return _suggestions(features, clusters, [*typical, *others], why, known)
+
+
+def typical_rows(clusters: np.ndarray, distances: np.ndarray, labelled: np.ndarray) -> list[int]:
+    """Return the image nearest to the middle of each cluster in which none is labelled, of the largest cluster first.
+
+    clusters: (n,) int64, noise is none; distances: (n,) float64; labelled: (m,) int64 rows.
+    """
+    numbers, sizes = np.unique(clusters[clusters != NOISE], return_counts=True)
+    order = numbers[np.argsort(-sizes, kind="stable")]
+    free = [number for number in order.tolist() if number not in set(clusters[labelled].tolist())]
+    members = [np.flatnonzero(clusters == number) for number in free]
+    return [int(rows[np.argmin(distances[rows])]) for rows in members]
+
+
+def _most_doubt(graph: Graph, doubt: np.ndarray, chosen: np.ndarray, labelled: np.ndarray, count: int) -> list[int]:
+    """Return rows, one after the other, that what is most in doubt hangs on, by the graph; each settles what is near.
+
+    A greedy choice, as of facilities: Nemhauser, Wolsey and Fisher, 1978. A label's reach is what spreading would do
+    with it, so that no two copies are asked for.
+    """
+    doubt = doubt.copy()
+    free = np.ones(len(doubt), bool)
+    for row in chosen:
+        doubt *= 1 - _reach(graph, row)
+    free[chosen] = free[labelled] = False
+    found: list[int] = []
+    while len(found) < count and free.any():
+        weight = np.where(free, spread_along(graph, doubt), -1)
+        row = int(weight.argmax())
+        found.append(row)
+        free[row] = False
+        doubt *= 1 - _reach(graph, row)
+    return found
+
+
+def _reach(graph: Graph, row: int) -> np.ndarray:
+    """Return how far the label of one image gets, (n,) float64: 1 for itself."""
+    start = np.zeros(graph.shape[0])
+    start[row] = 1
+    reached = spread_along(graph, start)
+    return np.asarray(np.minimum(reached / reached[row], 1))
+
+
+def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:
+    classes, numbers = numbered(known)
+    if len(classes) < 2:
+        amount = np.ones(len(points))
+        for row in known.rows:
+            amount *= 1 - _reach(graph, row)
+        return _Doubt(amount, ["like many that are not asked for yet"] * len(points))
+    found = spread_over(points, graph, known.rows, numbers)
+    pairs = zip(found.best.tolist(), found.second.tolist(), strict=True)
+    words = [f"in doubt: {classes[best]} or {classes[second]}" for best, second in pairs]
+    return _Doubt(1 - (found.share - found.second_share), words)
+
+
+def _typical_words(clusters: np.ndarray, row: int, known: PartialLabels) -> str:
+    size = int((clusters == clusters[row]).sum())
+    without = ", which has no label" if len(known.rows) else ""
+    return f"typical of cluster {clusters[row]} of {size:,}{without}"
+
+
+def _placed(run: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return clusters, (n,) int64, and distances to their middles, (n,) float64, of the images that did not fail."""
+    rows = [row for row in read_rows(run) if row["status"] == "ok"]
+    distances = [float(row["distance"] or "inf") for row in rows]
+    return np.array([int(row["cluster"]) for row in rows], np.int64), np.array(distances)
+
+
+def _suggestions(
+    features: FeatureTable, clusters: np.ndarray, rows: list[int], why: list[str], known: PartialLabels
+) -> Suggestions:
+    return Suggestions(
+        [features.ids[row] for row in rows],
+        [features.paths[row] for row in rows],
+        clusters[rows].tolist(),
+        why,
+        known.unknown,
+    )
