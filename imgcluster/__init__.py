@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from imgcluster.report import write_report, write_sheets
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
+    from imgcluster.spreading import Spread, spread_labels
+    from imgcluster.suggestions import Suggestions, suggest_images
     from imgcluster.tables import Clusters, Features, ImageFile, Run
     from imgcluster.trials import stability
 
@@ -69,6 +71,8 @@ __all__ = [
     "OutputsConfig",
     "PerceptualLoss",
     "Run",
+    "Spread",
+    "Suggestions",
     "activation_grid",
     "assign",
     "check",
@@ -95,7 +99,9 @@ __all__ = [
     "run_overview",
     "score_labels",
     "score_run",
+    "spread_labels",
     "stability",
+    "suggest_images",
     "sweep_clusters",
     "undo_export",
     "validate_submission",
@@ -147,6 +153,8 @@ _MODULES = {
     "imgcluster.report": ("write_report", "write_sheets"),
     "imgcluster.samples": ("write_sample",),
     "imgcluster.scoring": ("score_labels",),
+    "imgcluster.spreading": ("Spread", "spread_labels"),
+    "imgcluster.suggestions": ("Suggestions", "suggest_images"),
     "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),
     "imgcluster.trials": ("stability",),
 }

@@ -18,6 +18,7 @@ from imgcluster import __version__
 from imgcluster.cli_clusters import add_commands
 from imgcluster.cli_explain import add_explain_commands
 from imgcluster.cli_folders import add_folder_commands
+from imgcluster.cli_labels import add_label_commands
 from imgcluster.cli_learn import add_learn_commands
 from imgcluster.cli_parts import add_command, add_config_command, load_options
 from imgcluster.cli_report import add_report_commands
@@ -212,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_features_command(commands)
     add_commands(commands)
     add_score_commands(commands)
+    add_label_commands(commands)
     add_explain_commands(commands)
     add_report_commands(commands)
     add_learn_commands(commands)
