@@ -88,7 +88,7 @@ def suggest_images(
     graph = spreading_graph(points)
     doubt = _doubt(points, graph, known)
     typical = typical_rows(clusters, distances, known.rows)[:count]
-    others = _most_doubt(graph, doubt.amount, np.array(typical, np.int64), known.rows, count - len(typical))
+    others = most_in_doubt(graph, doubt.amount, np.array(typical, np.int64), known.rows, count - len(typical))
     why = [_typical_words(clusters, row, known) for row in typical] + [doubt.words[row] for row in others]
     return _suggestions(features, clusters, [*typical, *others], why, known)
 
@@ -105,7 +105,7 @@ def typical_rows(clusters: np.ndarray, distances: np.ndarray, labelled: np.ndarr
     return [int(rows[np.argmin(distances[rows])]) for rows in members]
 
 
-def _most_doubt(graph: Graph, doubt: np.ndarray, chosen: np.ndarray, labelled: np.ndarray, count: int) -> list[int]:
+def most_in_doubt(graph: Graph, doubt: np.ndarray, chosen: np.ndarray, labelled: np.ndarray, count: int) -> list[int]:
     """Return rows, one after the other, that what is most in doubt hangs on, by the graph; each settles what is near.
 
     A greedy choice, as of facilities: Nemhauser, Wolsey and Fisher, 1978. A label's reach is what spreading would do
@@ -127,11 +127,17 @@ def _most_doubt(graph: Graph, doubt: np.ndarray, chosen: np.ndarray, labelled: n
 
 
 def _reach(graph: Graph, row: int) -> np.ndarray:
-    """Return how far the label of one image gets, (n,) float64: 1 for itself."""
+    """Return how far the label of one image gets, (n,) float64: 1 for itself and for what is nearest to it.
+
+    Less for the nearest would have copies asked for again and again where there are many of them.
+    """
     start = np.zeros(graph.shape[0])
     start[row] = 1
     reached = spread_along(graph, start)
-    return np.asarray(np.minimum(reached / reached[row], 1))
+    reached[row] = 0
+    reached /= reached.max() or 1.0
+    reached[row] = 1
+    return reached
 
 
 def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:

@@ -9,6 +9,7 @@ from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
+from tests.benchmarks.labels import labels
 from tests.benchmarks.layers import layers
 from tests.benchmarks.peers import peers
 from tests.benchmarks.report import report
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "gpu": gpu,
     "kmeans": kmeans_rows,
     "explain": explain,
+    "labels": labels,
 }
 
 
