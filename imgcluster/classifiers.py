@@ -45,9 +45,9 @@ class Classifier:
 def fit_classifier(name: str, points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
     """Fit one of CLASSIFIERS to points, (n, dim) float32, of classes, (n,) int64 from 0, two at least.
 
-    logistic: multinomial logistic regression, its C that of CS with the least log loss in five folds, or in as
-    many as the smallest class has images. svm: a linear support vector machine. knn: the five
-    nearest by cosine, weighted by it. mlp: a hidden layer of 256. Of the first two, small classes count as much as large ones.
+    logistic: multinomial logistic regression, its C that of CS with the least log loss in five folds, or in as many as
+    the smallest class has images. svm: a linear support vector machine. knn: the five nearest, weighted by cosine.
+    mlp: a hidden layer of 256. Of the first two, small classes count as much as large ones.
     Raises ConfigError: no such classifier.
     """
     check_classifier(name)
