@@ -58,7 +58,10 @@ def test_command(clone: Path, line: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize(("number", "printed"), [(0, "(160, 1280)"), (1, "(40, 1000)\ntorch.Size([1, 256, 56, 56])\n")])
+@pytest.mark.parametrize(
+    ("number", "printed"),
+    [(0, "(160, 1280)"), (1, "(40, 1000)\ntorch.Size([1, 256, 56, 56])\n"), (2, "torch.Size([1, 3, 64, 64])\n")],
+)
 def test_python(
     clone: Path, number: int, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,7 +71,7 @@ def test_python(
 
 
 def test_every_block_of_python_is_run() -> None:
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 3
 
 
 def test_the_config_by_example_is_one(tmp_path: Path) -> None:
