@@ -155,6 +155,16 @@ def test_clusters_expand_and_close_again(page: Page) -> None:
     assert not place.is_visible()
 
 
+def test_the_links_at_the_top_lead_there_whatever_is_loaded_on_the_way(page: Page) -> None:
+    for section in ("strangest", "map", "overview"):
+        page.click(f"nav a[href='#{section}']")
+        page.wait_for_function(
+            "section => { const top = document.getElementById(section).getBoundingClientRect().top;"
+            " return top > -5 && top < innerHeight / 2; }",
+            arg=section,
+        )
+
+
 def test_search_finds_by_part_of_an_id_and_says_how_many(wide: Page) -> None:
     wide.fill("#search", "001")
     wide.wait_for_selector("#results .thumb")
