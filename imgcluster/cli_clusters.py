@@ -6,9 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_config_command, load_options
+from imgcluster.cli_parts import add_command, add_config_command, free_table, load_options, write_table
 from imgcluster.errors import ConfigError
-from imgcluster.files import write_whole
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -71,14 +70,13 @@ def _sweep(options: argparse.Namespace) -> None:
     config = load_options(options)
     ks = _range(options.k, "--k")
     from imgcluster.charts import draw_sweep
-    from imgcluster.outputs.write import csv_text
     from imgcluster.pipeline import sweep_clusters
     from imgcluster.summary import sweep_lines
 
     found = sweep_clusters(config, ks, show=not options.quiet)
     out = Path(options.out or Path(config.outputs.folder) / "sweep")
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "sweep.csv", csv_text(found.table()).encode())
+    write_table(out / "sweep.csv", found.table())
     written = [out / "sweep.csv", *draw_sweep(found, out)]
     print("\n".join([*sweep_lines(found), *(f"written   {path}" for path in written)]))
 
@@ -126,13 +124,12 @@ def _numbers(text: str | None) -> list[int]:
 
 
 def _stability(options: argparse.Namespace) -> None:
-    from imgcluster.outputs.write import csv_text
     from imgcluster.summary import stability_lines
     from imgcluster.trials import stability
 
     found = stability(options.run, trials=options.trials, show=not options.quiet)
     out = Path(options.out or Path(options.run) / "stability.csv")
-    write_whole(out, csv_text(found.table()).encode())
+    write_table(out, found.table())
     print("\n".join([*stability_lines(found), f"written   {out}"]))
 
 
@@ -145,13 +142,10 @@ def _init(options: argparse.Namespace) -> None:
 
 
 def _assign(options: argparse.Namespace) -> None:
+    out = free_table(options)
     from imgcluster.assignment import assign
-    from imgcluster.outputs.write import csv_text
     from imgcluster.summary import summarize_assigned
 
-    out = Path(options.out)
-    if out.exists() and not options.force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
     found = assign(options.run, options.images, show=not options.quiet)
-    write_whole(out, csv_text(found.table()).encode())
+    write_table(out, found.table())
     print("\n".join([*summarize_assigned(found), f"written   {out}"]))

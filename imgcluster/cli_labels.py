@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command
-from imgcluster.errors import ConfigError
-from imgcluster.files import write_whole
+from imgcluster.cli_parts import add_command, free_table, write_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from imgcluster.cli_parts import Commands
 
 
@@ -33,33 +28,20 @@ def add_label_commands(commands: Commands) -> None:
 
 
 def _spread(options: argparse.Namespace) -> None:
-    out = _free(options)
+    out = free_table(options)
     from imgcluster.spreading import spread_labels
 
     found = spread_labels(options.run, options.labels, id_column=options.id_column, label_column=options.label_column)
-    _write(out, found.table())
+    write_table(out, found.table())
     print("\n".join([*found.lines(), f"written   {out}"]))
 
 
 def _suggest(options: argparse.Namespace) -> None:
-    out = _free(options)
+    out = free_table(options)
     from imgcluster.suggestions import suggest_images
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}
     found = suggest_images(options.run, options.n, labels=options.labels, **columns)
-    _write(out, found.table())
+    write_table(out, found.table())
     print("\n".join([*found.lines(), f"written   {out}: fill in the column label"]))
     print(f"then      python -m imgcluster spread {options.run} {out} --out CSV")
-
-
-def _free(options: argparse.Namespace) -> Path:
-    out = Path(options.out)
-    if out.exists() and not options.force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
-    return out
-
-
-def _write(out: Path, table: pd.DataFrame) -> None:
-    from imgcluster.outputs.write import csv_text
-
-    write_whole(out, csv_text(table).encode())

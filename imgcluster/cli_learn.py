@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command
+from imgcluster.cli_parts import add_command, free_table, write_table
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,18 +69,14 @@ def _learn(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from imgcluster.files import write_whole
-    from imgcluster.outputs.write import csv_text
+    out = free_table(options)
     from imgcluster.prediction import predict
     from imgcluster.summary import summarize_features
 
-    out = Path(options.out)
-    if out.exists() and not options.force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
     found = predict(options.model, options.images, unsure=options.unsure, show=not options.quiet)
     template = Path(options.template) if options.template else None
     table = found.table() if template is None else found.in_template(template, options.label_column)
-    write_whole(out, csv_text(table).encode())
+    write_table(out, table)
     print("\n".join([*summarize_features(found.features), *found.lines(), f"written   {out}"]))
 
 

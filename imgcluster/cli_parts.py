@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from imgcluster.errors import ConfigError
+from imgcluster.files import write_whole
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from imgcluster.config import Config
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -44,6 +50,21 @@ def add_command(
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     command.set_defaults(command=call, resumable=False)
     return command
+
+
+def free_table(options: argparse.Namespace) -> Path:
+    """Return the CSV that `--out` names. Raises ConfigError where it is there and `--force` is not."""
+    out = Path(options.out)
+    if out.exists() and not options.force:
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    return out
+
+
+def write_table(out: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, in one piece."""
+    from imgcluster.outputs.write import csv_text
+
+    write_whole(out, csv_text(table).encode())
 
 
 def load_options(options: argparse.Namespace) -> Config:

@@ -59,7 +59,7 @@ def learn(  # noqa: PLR0913 (one call says all)
     classes = found.classes
     if len(classes) < 2:
         raise ConfigError(f"labels: all images are {classes[0]!r}: there is nothing to tell apart")
-    numbers = np.array([classes.index(label) for label in found.labels], np.int64)
+    numbers = found.numbers
     points = prepared(known.vectors[found.rows])
     scores, told = _held_back_scores(classifier, points, numbers, random_state)
     fitted = fit_classifier(classifier, points, numbers, random_state)

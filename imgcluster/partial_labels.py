@@ -32,6 +32,12 @@ class PartialLabels:
         """The different labels, sorted."""
         return sorted(set(self.labels))
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """Which of the classes each labelled image has, (m,) int64."""
+        place = {label: number for number, label in enumerate(self.classes)}
+        return np.array([place[label] for label in self.labels], np.int64)
+
 
 def read_partial_labels(
     path: str | Path, ids: Sequence[str], *, id_column: str | None = None, label_column: str | None = None

@@ -16,7 +16,7 @@ from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.neighbours import NEIGHBOURS, Graph, neighbour_graph
-from imgcluster.partial_labels import PartialLabels, read_partial_labels
+from imgcluster.partial_labels import read_partial_labels
 from imgcluster.terminal import printable
 from imgcluster.transforms import fit_transform
 
@@ -103,23 +103,17 @@ def spread_labels(
     features = features_of_run(Path(run))
     known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
     clusters = labels_of_run(Path(run), features.ids)
-    classes, numbers = numbered(known)
+    classes = known.classes
     if len(classes) < 2:
         raise ConfigError(
             f"labels: all {len(known.labels):,} labelled images of {str(labels)!r} are {classes[0]!r}; label an image "
             "of another class too"
         )
     points = spreading_space(features.vectors)
-    found = spread_over(points, spreading_graph(points), known.rows, numbers)
+    found = spread_over(points, spreading_graph(points), known.rows, known.numbers)
     given = np.zeros(len(points), bool)
     given[known.rows] = True
     return Spread(features.ids, [classes[number] for number in found.best], found.share, given, clusters, known.unknown)
-
-
-def numbered(known: PartialLabels) -> tuple[list[str], np.ndarray]:
-    """Return the different labels, sorted, and which of them each labelled image has, (m,) int64."""
-    number = {label: place for place, label in enumerate(known.classes)}
-    return known.classes, np.array([number[label] for label in known.labels], np.int64)
 
 
 def spreading_space(vectors: np.ndarray) -> np.ndarray:

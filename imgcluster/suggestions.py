@@ -14,7 +14,6 @@ from imgcluster.neighbours import Graph
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.runs import read_rows
 from imgcluster.spreading import (
-    numbered,
     spread_along,
     spread_over,
     spreading_graph,
@@ -141,13 +140,13 @@ def _reach(graph: Graph, row: int) -> np.ndarray:
 
 
 def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:
-    classes, numbers = numbered(known)
+    classes = known.classes
     if len(classes) < 2:
         amount = np.ones(len(points))
         for row in known.rows:
             amount *= 1 - _reach(graph, row)
         return _Doubt(amount, ["like many that are not asked for yet"] * len(points))
-    found = spread_over(points, graph, known.rows, numbers)
+    found = spread_over(points, graph, known.rows, known.numbers)
     pairs = zip(found.best.tolist(), found.second.tolist(), strict=True)
     words = [f"in doubt: {classes[best]} or {classes[second]}" for best, second in pairs]
     return _Doubt(1 - (found.share - found.second_share), words)

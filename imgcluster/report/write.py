@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -60,8 +59,10 @@ def write_report(
     home = folder / REPORT
     try:
         home.mkdir(exist_ok=True)
-        with _locked(home):
+        with FileLock(home / REPORT_LOCK).acquire(timeout=0):
             _write(folder, map, Path(truth) if truth else None, vectors, show)
+    except Timeout:
+        raise OutputError(f"{str(home)!r} is being written by another process; wait for it to end") from None
     except OSError as error:
         raise OutputError(f"{str(home)!r} cannot be written: {error.strerror or error}") from None
     return home / PAGE
@@ -115,20 +116,6 @@ def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | Non
             raise
         logger.warning("the report has no scores any more: %s", error)
         return None, None
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Let one process at a time write a report."""
-    lock = FileLock(home / REPORT_LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OutputError(f"{str(home)!r} is being written by another process; wait for it to end") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _explained(folder: Path) -> list[dict[str, Any]]:
