@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from imgcluster.spreading import Spread, spread_labels
     from imgcluster.suggestions import Suggestions, suggest_images
     from imgcluster.tables import Clusters, Features, ImageFile, Run
+    from imgcluster.training import Training
     from imgcluster.trials import stability
 
 __version__ = "0.1.0"
@@ -73,6 +74,7 @@ __all__ = [
     "Run",
     "Spread",
     "Suggestions",
+    "Training",
     "activation_grid",
     "assign",
     "check",
@@ -156,6 +158,7 @@ _MODULES = {
     "imgcluster.spreading": ("Spread", "spread_labels"),
     "imgcluster.suggestions": ("Suggestions", "suggest_images"),
     "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),
+    "imgcluster.training": ("Training",),
     "imgcluster.trials": ("stability",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -20,15 +20,18 @@ FOLDS = 5
 COMPARED = 5_000  # images that C is chosen on: the choice does not get better with more
 ITERATIONS = 1_000
 NEIGHBOURS = 5
+HELD_BACK = 0.2
+LEAST = 5  # images of a class, from which one is held back
 HIDDEN = 256
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """arrays: what `probabilities` needs; notes: what was chosen, for a person."""
+    """arrays: what `probabilities` needs; notes: what was chosen, for a person; settings: the same, by name."""
 
     arrays: Arrays
     notes: list[str] = field(default_factory=list)
+    settings: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,17 @@ def probabilities(name: str, points: np.ndarray, arrays: Arrays) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty((0, int(arrays["n_classes"])))
 
 
+def held_back(classes: np.ndarray, random_state: int) -> np.ndarray:
+    """Draw a fifth of each class that has `LEAST` images: (n,) bool. All are in what is left at least once."""
+    draw = np.random.default_rng(random_state)
+    held = np.zeros(len(classes), bool)
+    for number in np.unique(classes):
+        rows = draw.permutation(np.flatnonzero(classes == number))
+        if len(rows) >= LEAST:
+            held[rows[: round(HELD_BACK * len(rows))]] = True
+    return held
+
+
 def check_classifier(name: str) -> None:
     """Raise ConfigError where there is no such classifier."""
     if name not in CLASSIFIERS:
@@ -73,7 +87,7 @@ def _fit_logistic(points: np.ndarray, classes: np.ndarray, random_state: int) ->
 
     chosen, note = _choose_c(points, classes, random_state)
     model = LogisticRegression(C=chosen, class_weight="balanced", max_iter=ITERATIONS).fit(points, classes)
-    return Fitted(_linear(model), [note])
+    return Fitted(_linear(model), [note], {"C": chosen})
 
 
 def _choose_c(points: np.ndarray, classes: np.ndarray, random_state: int) -> tuple[float, str]:
@@ -97,9 +111,8 @@ def _choose_c(points: np.ndarray, classes: np.ndarray, random_state: int) -> tup
         for c in CS
     ]
     best = int(np.argmax(scores))
-    return CS[
-        best
-    ], f"logistic: C {CS[best]:g}, by {folds} folds of {len(drawn):,} images: log loss {-scores[best]:.3f}"
+    chosen = CS[best]
+    return chosen, f"logistic: C {chosen:g}, by {folds} folds of {len(drawn):,} images: log loss {-scores[best]:.3f}"
 
 
 def _drawn(classes: np.ndarray, random_state: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
+    from imgcluster.training import Training
 
 
 def add_learn_commands(commands: Commands) -> None:
@@ -26,6 +27,15 @@ def _add_learn(commands: Commands) -> None:
     learn.add_argument("labels", metavar="LABELS", help="a CSV of ids and labels; a blank one is none yet")
     learn.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
     learn.add_argument("--classifier", default="logistic", metavar="C", help="logistic, svm, knn or mlp")
+    learn.add_argument("--mode", default="features", metavar="M", help="features, augment or finetune")
+    learn.add_argument("--augment", metavar="STEPS", help="how pictures are varied: crop,flip,color, or none")
+    learn.add_argument("--unfreeze", metavar="LAYER", help="finetune: the layer or block from which on it learns; all")
+    learn.add_argument("--epochs", type=int, metavar="N", help="of augment and finetune, at the most")
+    learn.add_argument("--patience", type=int, metavar="N", help="epochs without a gain that end the training")
+    learn.add_argument("--learning-rate", type=float, metavar="R", help="of Adam")
+    learn.add_argument("--batch-size", type=int, metavar="N", help="images a step; 32")
+    learn.add_argument("--dropout", type=float, metavar="P", help="share of the features a step does without; 0.2")
+    learn.add_argument("--random-state", type=int, default=42, metavar="N", help="seed of all that is drawn; 42")
     learn.add_argument("--force", action="store_true", help="overwrite the model")
     learn.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
     learn.set_defaults(resumable=True)
@@ -55,17 +65,38 @@ def _add_distance(commands: Commands) -> None:
 
 
 def _learn(options: argparse.Namespace) -> None:
-    from imgcluster.learned import RECORD
+    from imgcluster.learned import CHECKPOINT, RECORD
     from imgcluster.learning import learn, summary_lines
 
     out = Path(options.out)
     if not options.force:
         if (out / RECORD).exists():
             raise ConfigError(f"{str(out)!r} holds a model; overwrite it with --force")
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and not (out / CHECKPOINT).exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"{str(out)!r} is no model of imgcluster's and not empty; name another folder")
-    model = learn(options.source, options.labels, out=out, classifier=options.classifier, show=not options.quiet)
+    model = learn(
+        options.source,
+        options.labels,
+        out=out,
+        mode=options.mode,
+        classifier=options.classifier,
+        training=_training(options),
+        random_state=options.random_state,
+        show=not options.quiet,
+    )
     print("\n".join(summary_lines(model, out)))
+
+
+def _training(options: argparse.Namespace) -> Training:
+    """Return the settings that were given, and the usual ones for the others."""
+    from imgcluster.training import Training
+
+    names = ("unfreeze", "epochs", "patience", "learning_rate", "batch_size", "dropout")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.augment is not None:
+        steps = [name.strip() for name in options.augment.split(",")]
+        given["augment"] = tuple(name for name in steps if name not in ("", "none"))
+    return Training(**given)
 
 
 def _predict(options: argparse.Namespace) -> None:

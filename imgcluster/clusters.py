@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from imgcluster.blocks import finite_rows, in_order, row_slices
@@ -9,7 +11,9 @@ from imgcluster.config import ClustersConfig
 from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import Groups, group, method_of
-from imgcluster.numbering import number_clusters
+from imgcluster.learned import Learned
+from imgcluster.methods import LEARNED, MODEL
+from imgcluster.numbering import number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import NOISE, Clusters, Features
 from imgcluster.transforms import Points, fit_steps
@@ -28,17 +32,21 @@ def cluster_features(
     to there K-Means is one call of scikit-learn's, and beyond it, or on a GPU, what `kmeans.find_clusters` says; the
     notes tell. With `soft`, each row gets its probabilities too.
     Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform or a method that cannot
-    be done, too little memory for it; ConfigError where a numbering names what is not there.
+    be done, too little memory for it; ConfigError where a numbering names what is not there, or a model is for others.
     """
     vectors = features.vectors if isinstance(features, Features) else features
     check_enough(len(vectors), config.n_clusters)
     _check_finite(vectors)
+    learned = _model_for(features, config)
     points, state = fit_steps(vectors, config.steps(*vectors.shape), config.random_state)
     config, chosen = _with_k(points, config, show)
     found = group(points, config, show=show)
     k = len(found.centroids)
-    ids = features.ids if isinstance(features, Features) else None
-    numbered = number_clusters(found.labels, k, config.numbering, ids)
+    if learned is None:
+        ids = features.ids if isinstance(features, Features) else None
+        numbered = number_clusters(found.labels, k, config.numbering, ids)
+    else:
+        numbered = number_classes(learned.classes, found.rule["labels"], k)
     distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
     numbers = numbered.numbers
     return Clusters(
@@ -52,6 +60,19 @@ def cluster_features(
         names=numbered.names,
         probabilities=_probabilities(points, found, numbers) if soft else None,
     )
+
+
+def _model_for(features: Features | np.ndarray, config: ClustersConfig) -> Learned | None:
+    """Return the model whose classes are the clusters, where there is one, having checked what features it is for."""
+    if config.method != LEARNED or config.order is not None:
+        return None
+    folder = Path(str(config.parameters[MODEL])).expanduser()
+    learned = Learned.load(folder)
+    if isinstance(features, Features):
+        learned.check_fingerprints(
+            [origin.fingerprint for origin in features.origins], f"clusters.parameters: {folder}"
+        )
+    return learned
 
 
 def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ from imgcluster.config_types import (
     unfit,
 )
 from imgcluster.errors import ConfigError
-from imgcluster.methods import AUTO, AUTO_COMPONENTS, DEEP, METHODS
+from imgcluster.methods import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
 
@@ -166,7 +166,8 @@ class ClustersConfig(_Section):
 
     method: MethodName = Field(
         default="auto",
-        description="the clustering algorithm; auto: diffusion, after a transform of its own where none is given",
+        description="the clustering algorithm; auto: diffusion, after a transform of its own where none is given; "
+        "learned: no algorithm, but the classes of a model that `learn` wrote",
     )
     n_clusters: KRange = Field(
         default=None,
@@ -176,8 +177,8 @@ class ClustersConfig(_Section):
     )
     parameters: Parameters = Field(
         default={},
-        description="parameters of the method's estimator in scikit-learn",
-        examples=[{"linkage": "average", "metric": "cosine"}],
+        description="parameters of the method's estimator in scikit-learn; of learned, the model's folder",
+        examples=[{"linkage": "average", "metric": "cosine"}, {"model": "outputs/model"}],
     )
     n_init: Count = Field(default=10, description="fresh starts, of which the best is kept")
     random_state: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
@@ -210,6 +211,17 @@ class ClustersConfig(_Section):
         if not finds_its_own and self.n_clusters is None:
             asking = "sequence" if self.order == "sequence" else self.method
             raise unfit(f"n_clusters: missing; {asking} needs a whole number >= 1, or auto")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_to_the_model_what_is_its_own(self) -> ClustersConfig:
+        if self.method != LEARNED or self.order == "sequence":
+            return self
+        if not isinstance(self.parameters.get(MODEL), str):
+            raise unfit("parameters: {model: FOLDER} is missing; learned takes the model that `learn` wrote there")
+        if self.transform or self.order is not None or self.numbering != "raw":
+            name = "transform" if self.transform else "numbering" if self.numbering != "raw" else "order"
+            raise unfit(f"{name}: learned has that of its model; leave it out")
         return self
 
     def steps(self, images: int, dim: int) -> tuple[Any, ...]:

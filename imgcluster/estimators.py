@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from imgcluster.classifiers import probabilities
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.learned import prepared
 from imgcluster.memory import free_memory
-from imgcluster.methods import METHODS
+from imgcluster.methods import LEARNED, METHODS
 from imgcluster.tables import NOISE
 
 # With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and
@@ -27,6 +29,8 @@ SMALLEST = 0.2
 SAMPLE = 5000
 FRUGAL = "kmeans, minibatch_kmeans, bisecting_kmeans, birch or hdbscan"
 ABOUT = {"n_init", "random_state"}  # parameters that are keys of the section itself
+
+ARRAY = "array_"  # before the names of the arrays of a model
 
 Rule = dict[str, np.ndarray]
 
@@ -216,6 +220,12 @@ def _points(estimator: Any) -> Rule:
     return {"centres": np.asarray(estimator.points_, np.float32), "labels": estimator.labels_}
 
 
+def _model(estimator: Any) -> Rule:
+    learned = estimator.learned
+    arrays = {f"{ARRAY}{name}": value for name, value in learned.arrays.items()}
+    return {**arrays, "classifier": np.array(learned.classifier), "labels": np.arange(len(learned.classes))}
+
+
 RULES: dict[str, Callable[[Any], Rule]] = {
     "auto": _points,
     "diffusion": _points,
@@ -226,8 +236,10 @@ RULES: dict[str, Callable[[Any], Rule]] = {
     "birch": _subclusters,
     "affinity_propagation": _centres,
     "mean_shift": _centres,
+    LEARNED: _model,
 }
 PLACED_BY = {
+    "model": {"classifier", "labels"},
     "tree": {"nodes", "children", "labels"},
     "gaussians": {"weights", "means"},
     "centres": {"centres", "labels"},
@@ -267,7 +279,14 @@ def _log_density(points: np.ndarray, rule: Rule, number: int) -> np.ndarray:
     return np.asarray(np.log(rule["weights"][number]) + determinant - 0.5 * (scaled**2).sum(axis=1))
 
 
+def _by_model(points: np.ndarray, rule: Rule) -> np.ndarray:
+    arrays = {name.removeprefix(ARRAY): value for name, value in rule.items() if name.startswith(ARRAY)}
+    shares = probabilities(str(rule["classifier"]), prepared(points), arrays)
+    return np.asarray(rule["labels"][shares.argmax(axis=1)], dtype=np.int64)
+
+
 PLACERS: dict[str, Callable[[np.ndarray, Rule], np.ndarray]] = {
+    "model": _by_model,
     "tree": _by_tree,
     "gaussians": _by_gaussians,
     "centres": _by_centres,

@@ -21,6 +21,7 @@ from imgcluster.progress import track
 from imgcluster.runtimes.calibration import find_calibration
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.runtimes.runtime import Runtime
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
@@ -56,6 +57,21 @@ def extract_features(  # noqa: PLR0913 (one call says all)
     return _joined(images, parts, config)
 
 
+def runtime_for(
+    choice: Choice, images: list[ImageFile], config: FeaturesConfig, *, show: bool = True
+) -> tuple[Runtime, int]:
+    """Return what executes the network of a choice when the features of images are made, and how many it takes.
+
+    Raises ConfigError as `extract_features`.
+    """
+    plan = _planned(choice, images, config, show)
+    try:
+        return build_runtime(choice, plan), plan.batch_size
+    except Unsupported as error:
+        plan = on_torch(choice, plan, config, error)
+        return build_runtime(choice, plan), plan.batch_size
+
+
 @dataclass(frozen=True)
 class _Request:
     """What is asked for, whatever the backbone."""
@@ -77,14 +93,18 @@ class _Part:
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
-    config = request.config
-    plan = plan_for(choice, config)
-    if plan.precision == "int8":
-        plan = replace(plan, calibration=find_calibration(images, choice.recipe, Path(config.store), request.show))
+    plan = _planned(choice, images, request.config, request.show)
     try:
         return _extracted_as_planned(images, choice, plan, request)
     except Unsupported as error:
-        return _extracted_as_planned(images, choice, on_torch(choice, plan, config, error), request)
+        return _extracted_as_planned(images, choice, on_torch(choice, plan, request.config, error), request)
+
+
+def _planned(choice: Choice, images: list[ImageFile], config: FeaturesConfig, show: bool) -> Plan:
+    plan = plan_for(choice, config)
+    if plan.precision != "int8":
+        return plan
+    return replace(plan, calibration=find_calibration(images, choice.recipe, Path(config.store), show))
 
 
 def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, request: _Request) -> _Part:

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from imgcluster.classifiers import Arrays, probabilities
+from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
 from imgcluster.transforms import apply_transform
 
 FORMAT = 1
+FEATURES = "features"
+BACKBONE = "backbone.safetensors"  # of a model whose network has learned too
+CHECKPOINT = "checkpoint.safetensors"  # of training that is not done
 RECORD, ARRAYS = "model.json", "model.safetensors"
 STEPS = ("sqrt", "l2")  # before the classifier; fitted to nothing
 
@@ -23,6 +27,7 @@ STEPS = ("sqrt", "l2")  # before the classifier; fitted to nothing
 class Learned:
     """classes: the labels, in the order of the columns of `probabilities`; features: the config's section of that name.
 
+    Where the network has learned too, its weights there are BACKBONE, in the model's folder.
     fingerprints: of the features that it was fitted to, layer by layer; dim: their length. scores: on images that were
     held back, by name; notes: what a person should know of it.
     """
@@ -50,24 +55,38 @@ class Learned:
     def check_fingerprints(self, found: list[str], where: str) -> None:
         """Raise ConfigError where features are of another network, layer, recipe or precision than the model's."""
         if found != self.fingerprints:
+            usual = FeaturesConfig().model_dump(mode="json")
+            told = ", ".join(
+                f"{key}: {value}"
+                for key, value in self.features.items()
+                if value != usual[key] and key not in ("store", "device", "batch_size")
+            )
             raise ConfigError(
-                f"{where}: these features are not made as those of the model were: of {self.features['backbone']}, "
-                f"layer {self.features['layer']}, with the same weights, recipe and precision"
+                f"{where}: these features are not made as those of the model were; features, as it has them: "
+                f"{{{told}}}, with the same weights, runtime and precision"
             )
 
     def save(self, folder: Path) -> None:
-        """Write the model; its record comes last. Raises OutputError where the disk fails."""
+        """Write the model, its record last, and remove its checkpoint. Raises OutputError where the disk fails."""
         from safetensors.numpy import save
 
         record = {"format": FORMAT, **{key: value for key, value in asdict(self).items() if key != "arrays"}}
+        if self._has_network(folder):
+            record["features"] = {**self.features, "weights": BACKBONE}  # wherever the folder will be
         arrays = {name: np.ascontiguousarray(value) for name, value in self.arrays.items()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECORD).unlink(missing_ok=True)
+            if not self._has_network(folder):
+                (folder / BACKBONE).unlink(missing_ok=True)  # of another model that was here
             write_whole(folder / ARRAYS, save(arrays))
             write_whole(folder / RECORD, f"{json.dumps(record, indent=2, ensure_ascii=False)}\n".encode())
+            (folder / CHECKPOINT).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror or error}") from None
+
+    def _has_network(self, folder: Path) -> bool:
+        return bool(self.features["weights"] == str(folder / BACKBONE))
 
     @classmethod
     def load(cls, folder: Path) -> Learned:
@@ -79,6 +98,8 @@ class Learned:
             record = json.loads(path.read_bytes())
             if record.pop("format") != FORMAT:
                 raise ConfigError(f"{str(folder)!r} is of another version of imgcluster; learn it again")
+            if record["features"]["weights"] == BACKBONE:
+                record["features"]["weights"] = str(folder / BACKBONE)
             return cls(**record, arrays=load_file(folder / ARRAYS))
         except FileNotFoundError:
             raise ConfigError(
@@ -88,6 +109,24 @@ class Learned:
             raise
         except Exception as error:  # safetensors and json raise whatever the damaged bytes make them do
             raise ConfigError(f"{str(folder)!r} is damaged ({error}); learn it again") from None
+
+
+class LearnedClasses:
+    """A model in the place of a clustering estimator: its clusters are the classes that it knows.
+
+    model: the folder that `learn` wrote. Raises ConfigError as `Learned.load`.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.learned = Learned.load(Path(model).expanduser())
+
+    def fit_predict(self, points: np.ndarray) -> np.ndarray:
+        """Return the likeliest class of each point, (n,) int64."""
+        return np.asarray(self.predict_proba(points).argmax(axis=1), np.int64)
+
+    def predict_proba(self, points: np.ndarray) -> np.ndarray:
+        """Return how likely each class is, (n, n_classes) float64."""
+        return self.learned.probabilities(np.asarray(points, np.float32))
 
 
 def prepared(vectors: np.ndarray) -> np.ndarray:

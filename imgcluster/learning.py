@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imgcluster.classifiers import check_classifier, fit_classifier, probabilities
-from imgcluster.config import FeaturesConfig, config_from_dict, load_config
+from imgcluster.classifiers import LEAST, check_classifier, fit_classifier, held_back, probabilities
+from imgcluster.config import Config, FeaturesConfig, config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
+from imgcluster.features import extract_features
 from imgcluster.images import list_images
-from imgcluster.learned import Learned, prepared
+from imgcluster.learned import FEATURES, Learned, prepared
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.pipeline import extract_listed
-from imgcluster.runs import read_record
+from imgcluster.runs import listed_path, read_record, read_rows
+from imgcluster.tables import ImageFile
+from imgcluster.training import AUGMENT, FINETUNE, Labelled, Taught, Training
 
 NAMED = 3
-HELD_BACK = 0.2
-LEAST = 5  # images of a class, from which one is held back
 CONFIGS = (".yaml", ".yml")
+MODES = (FEATURES, AUGMENT, FINETUNE)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Features to learn from: ids, vectors (n, dim), the section that made them, and the fingerprint of each layer."""
+    """Images to learn from, the section that makes their features, and what has the vectors of some of them."""
+
+    images: list[ImageFile]
+    features: FeaturesConfig
+    vectors_of: Callable[[list[ImageFile]], Vectors]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Features of the readable ones of some images: vectors (len(ids), dim), and the fingerprint of each layer."""
 
     ids: Sequence[str]
     vectors: np.ndarray
-    features: FeaturesConfig
     fingerprints: list[str]
-    failed: frozenset[str] = frozenset()
 
 
 def learn(  # noqa: PLR0913 (one call says all)
@@ -42,7 +51,9 @@ def learn(  # noqa: PLR0913 (one call says all)
     labels: str | Path,
     *,
     out: str | Path,
+    mode: str = FEATURES,
     classifier: str = "logistic",
+    training: Training | None = None,
     random_state: int = 42,
     show: bool = True,
 ) -> Learned:
@@ -50,98 +61,150 @@ def learn(  # noqa: PLR0913 (one call says all)
 
     labels: a CSV of ids and labels, of some images or of all; a blank label is none yet. A fifth of the images of each
     class that has five is held back for the scores, unless too few would be; the model is then fitted to all.
-    Raises ConfigError: labels that cannot be read or are of other images, one class only, no such classifier; and as
+    mode: `features`: a classifier of scikit-learn's on the features as they are. `augment`: the network is frozen, its
+    pictures are varied, and a head is trained with dropout. `finetune`: so is the network's last block, with the head
+    and a small learning rate. Both begin with the logistic regression of `features`, leave their curve and, until they
+    are done, a checkpoint in `out`, from which the same call goes on after it was killed.
+    training: what can be set of them.
+    Raises ConfigError: labels that cannot be read or are of other images, one class only, no such mode or classifier,
+    settings that cannot be; ImageError: none of the labelled images can be read; OutputError: the disk fails; and as
     `run` and `export_features` for the features.
     """
-    check_classifier(classifier)
+    settings = _checked(mode, classifier, training)
     known = _source(Path(source), show)
-    found = read_partial_labels(labels, known.ids)
-    classes = found.classes
-    if len(classes) < 2:
-        raise ConfigError(f"labels: all images are {classes[0]!r}: there is nothing to tell apart")
-    numbers = found.numbers
-    points = prepared(known.vectors[found.rows])
-    scores, told = _held_back_scores(classifier, points, numbers, random_state)
-    fitted = fit_classifier(classifier, points, numbers, random_state)
+    found = read_partial_labels(labels, [image.id for image in known.images])
+    _check_classes(found.classes)
+    vectors = known.vectors_of([known.images[row] for row in found.rows])
+    labelled, classes, lost = _labelled(known, found, vectors)
+    folder = Path(out)
+    if mode == FEATURES:
+        taught = _fitted(classifier, labelled, random_state)
+    else:
+        from imgcluster.training.teaching import teach
+
+        taught = teach(mode, labelled, settings, random_state, folder, show=show)
+    fingerprints = vectors.fingerprints
+    if taught.features != known.features:  # the network has learned, and its features are of its own
+        made = extract_features(labelled.images, taught.features, show=show)
+        fingerprints = [origin.fingerprint for origin in made.origins]
     model = Learned(
-        mode="features",
+        mode=mode,
         classifier=classifier,
         classes=classes,
-        features=known.features.model_dump(mode="json"),
-        fingerprints=known.fingerprints,
-        dim=int(known.vectors.shape[1]),
-        arrays=fitted.arrays,
-        counts=dict(Counter(found.labels)),
-        scores=scores,
-        notes=[*_notes(found, known), *told, *fitted.notes],
+        features=taught.features.model_dump(mode="json"),
+        fingerprints=fingerprints,
+        dim=int(labelled.points.shape[1]),
+        arrays=taught.arrays,
+        counts={name: int(count) for name, count in zip(classes, np.bincount(labelled.classes), strict=True)},
+        scores=_scores(labelled.classes[taught.held], taught.probabilities),
+        notes=[*_notes(found, lost, classes, labelled.classes), *taught.notes],
     )
-    model.save(Path(out))
+    model.save(folder)
     return model
 
 
+def _checked(mode: str, classifier: str, training: Training | None) -> Training:
+    """Return the settings, or raise ConfigError, before any work, where a request cannot be met."""
+    if mode not in MODES:
+        raise ConfigError(f"mode: there is no {mode!r}; allowed: {', '.join(MODES)}")
+    check_classifier(classifier)
+    if mode == FEATURES:
+        if training is not None and not training.is_usual:
+            raise ConfigError(f"mode: {FEATURES} trains nothing that could be set; allowed then: augment, finetune")
+        return Training()
+    if classifier != "logistic":
+        raise ConfigError(f"classifier: {mode} trains a head of its own; {classifier} is for {FEATURES}")
+    settings = training or Training()
+    settings.for_mode(mode)
+    return settings
+
+
 def _source(source: Path, show: bool) -> Source:
-    """Return the features of a config, which are made where they are not there yet, or those of a finished run."""
+    """Return the images of a config, whose features are made where they are not there yet, or of a finished run."""
     if source.suffix in CONFIGS and not source.is_dir():
         config = load_config(source)
-        features = extract_listed(list_images(config.images)[0], config, show)
-        fingerprints = [origin.fingerprint for origin in features.origins]
-        failed = frozenset(failure.image.id for failure in features.failures)
-        return Source(features.ids, features.vectors, config.features, fingerprints, failed)
+        return Source(list_images(config.images)[0], config.features, partial(_extracted, config, show))
     record = read_record(source)
-    table = features_of_run(source)
-    config_features = config_from_dict(record["config"]).features
-    fingerprints = [str(origin["fingerprint"]) for origin in record["features"]]
-    failed = frozenset(failure["id"] for failure in record["failures"])
-    return Source(table.ids, table.vectors, config_features, fingerprints, failed)
+    images = [ImageFile(row["id"], listed_path(row["path"])) for row in read_rows(source)]
+    return Source(images, config_from_dict(record["config"]).features, partial(_of_run, source, record))
 
 
-def _held_back_scores(
-    classifier: str, points: np.ndarray, classes: np.ndarray, random_state: int
-) -> tuple[dict[str, float], list[str]]:
-    """Fit to four fifths and score the rest: accuracy, the mean accuracy of the classes, and macro F1."""
+def _extracted(config: Config, show: bool, images: list[ImageFile]) -> Vectors:
+    features = extract_listed(images, config, show)
+    return Vectors(features.ids, features.vectors, [origin.fingerprint for origin in features.origins])
+
+
+def _of_run(folder: Path, record: dict[str, Any], images: list[ImageFile]) -> Vectors:
+    table = features_of_run(folder)
+    place = {id: row for row, id in enumerate(table.ids)}
+    ids = [image.id for image in images if image.id in place]
+    vectors = np.asarray(table.vectors[[place[id] for id in ids]])
+    return Vectors(ids, vectors, [str(origin["fingerprint"]) for origin in record["features"]])
+
+
+def _labelled(known: Source, found: PartialLabels, vectors: Vectors) -> tuple[Labelled, list[str], list[str]]:
+    """Return the images that have a label and features, the classes, and the ids of those that have only a label."""
+    readable = set(vectors.ids)
+    pairs = [(known.images[row], label) for row, label in zip(found.rows.tolist(), found.labels, strict=True)]
+    kept = [(image, label) for image, label in pairs if image.id in readable]
+    classes = sorted({label for _, label in kept})
+    _check_classes(classes)
+    number = {label: place for place, label in enumerate(classes)}
+    numbers = np.array([number[label] for _, label in kept], np.int64)
+    images = [image for image, _ in kept]
+    lost = [image.id for image, _ in pairs if image.id not in readable]
+    return Labelled(images, numbers, prepared(vectors.vectors), known.features), classes, lost
+
+
+def _check_classes(classes: Sequence[str]) -> None:
+    if not classes:
+        raise ConfigError("labels: none of the labelled images can be read")
+    if len(classes) < 2:
+        raise ConfigError(f"labels: all images are {classes[0]!r}: there is nothing to tell apart")
+
+
+def _fitted(classifier: str, labelled: Labelled, random_state: int) -> Taught:
+    """Fit to four fifths for the scores of the rest, and to all for the model."""
+    points, classes = labelled.points, labelled.classes
+    held = held_back(classes, random_state)
+    found = None
+    if held.any():
+        arrays = fit_classifier(classifier, points[~held], classes[~held], random_state).arrays
+        found = probabilities(classifier, points[held], arrays)
+    fitted = fit_classifier(classifier, points, classes, random_state)
+    return Taught(fitted.arrays, labelled.features, held, found, fitted.notes)
+
+
+def _scores(true: np.ndarray, found: np.ndarray | None) -> dict[str, float]:
+    """Score the images held back: accuracy, the mean accuracy of the classes, and macro F1."""
+    if found is None:
+        return {}
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-    held = _held_back(classes, random_state)
-    if not held.any():
-        return {}, [f"no scores: no class has {LEAST} images or more, of which some could be held back"]
-    arrays = fit_classifier(classifier, points[~held], classes[~held], random_state).arrays
-    guessed = probabilities(classifier, points[held], arrays).argmax(axis=1)
-    true = classes[held]
-    scores = {
+    guessed = found.argmax(axis=1)
+    return {
         "accuracy": float(accuracy_score(true, guessed)),
         "balanced_accuracy": float(balanced_accuracy_score(true, guessed)),
         "macro_f1": float(f1_score(true, guessed, average="macro", labels=np.unique(true), zero_division=0)),
         "images": float(len(true)),
     }
-    return scores, []
 
 
-def _held_back(classes: np.ndarray, random_state: int) -> np.ndarray:
-    """Draw a fifth of each class that has `LEAST` images: (n,) bool. All are in what is left at least once."""
-    draw = np.random.default_rng(random_state)
-    held = np.zeros(len(classes), bool)
-    for number in np.unique(classes):
-        rows = draw.permutation(np.flatnonzero(classes == number))
-        if len(rows) >= LEAST:
-            held[rows[: round(HELD_BACK * len(rows))]] = True
-    return held
-
-
-def _notes(found: PartialLabels, known: Source) -> list[str]:
+def _notes(found: PartialLabels, lost: Sequence[str], classes: Sequence[str], numbers: np.ndarray) -> list[str]:
     notes = []
-    failed = [id for id in found.unknown if id in known.failed]
-    unknown = [id for id in found.unknown if id not in known.failed]
-    for ids, what in ((failed, "cannot be read"), (unknown, "are not among the images")):
+    for ids, what in ((lost, "cannot be read"), (found.unknown, "are not among the images")):
         if ids:
-            more = ", …" if len(ids) > NAMED else ""
-            notes.append(f"{len(ids):,} labelled images {what}: {', '.join(map(repr, ids[:NAMED]))}{more}")
-    counts = Counter(found.labels)
-    if lonely := sorted(label for label, count in counts.items() if count == 1):
-        more = ", …" if len(lonely) > NAMED else ""
-        notes.append(
-            f"{len(lonely):,} of {len(counts):,} classes have one image: {', '.join(map(repr, lonely[:NAMED]))}{more}"
-        )
+            notes.append(f"{len(ids):,} labelled images {what}: {_named(ids)}")
+    counts = np.bincount(numbers)
+    if lonely := [name for name, count in zip(classes, counts, strict=True) if count == 1]:
+        notes.append(f"{len(lonely):,} of {len(classes):,} classes have one image: {_named(lonely)}")
+    if counts.max() < LEAST:
+        notes.append(f"no scores: no class has {LEAST} images or more, of which some could be held back")
     return notes
+
+
+def _named(ids: Sequence[str]) -> str:
+    return ", ".join(map(repr, ids[:NAMED])) + (", …" if len(ids) > NAMED else "")
 
 
 def summary_lines(model: Learned, out: Path) -> list[str]:

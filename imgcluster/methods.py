@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Method:
-    """An estimator, of scikit-learn or as these are, and what has to be known of it.
+    """An estimator, of scikit-learn's or like one, and what has to be known of it.
 
     k: its parameter that takes the number of clusters; None: it finds a number of its own.
     parameters: where our defaults are not scikit-learn's. pair_bytes: what it holds of each pair of images; 0: its
@@ -24,6 +24,7 @@ class Method:
 
 _DIFFUSION = Method("imgcluster.diffusion.DiffusionClustering")
 AUTO, AUTO_COMPONENTS, DIFFUSION = "auto", 128, "diffusion"
+LEARNED, MODEL = "learned", "model"
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
 METHODS = {
@@ -45,5 +46,6 @@ METHODS = {
         "sklearn.cluster.AffinityPropagation", None, {"damping": 0.9, "max_iter": 1000}, pair_bytes=32
     ),
     "mean_shift": Method("sklearn.cluster.MeanShift", None),
+    LEARNED: Method("imgcluster.learned.LearnedClasses", None),
 }
 METHOD_NAMES = tuple(METHODS)

@@ -50,6 +50,19 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     return Numbers(_all_numbered(numbers, taken), names)
 
 
+def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Numbers:
+    """Number `k` clusters that are classes known by name: a whole number is its own, words count from 0 in order.
+
+    places: (n_classes,) int64, the cluster of each class; those from `k` on have no images.
+    """
+    numbers_of, names = _as_numbers({name: name for name in classes})
+    numbers = np.empty(k, np.int64)
+    for name, place in zip(classes, places.tolist(), strict=True):
+        if place < k:
+            numbers[place] = numbers_of[name]
+    return Numbers(numbers, names)
+
+
 def check_numbering(numbering: str) -> None:
     """Raise ConfigError where a numbering names a run or a file that cannot be read."""
     if numbering not in PLAIN:

@@ -6,17 +6,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 SECONDS_BETWEEN_LINES = 10.0
 
 Advance = Callable[[int], object]
 
 
+class Tell(Protocol):
+    """Called with the number that came, and with what a person is to read of it, if anything."""
+
+    def __call__(self, count: int, text: str = "", /) -> object:
+        """Show it."""
+
+
 @contextmanager
-def track(label: str, total: int | None, unit: str, *, show: bool, done: int = 0) -> Iterator[Advance]:
+def track(label: str, total: int | None, unit: str, *, show: bool, done: int = 0) -> Iterator[Tell]:
     """Show the progress of `total` units, `done` of them before; yields what to call with the number that came."""
     if not show or total == 0:
-        yield lambda count: None
+        yield lambda count, text="": None
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
@@ -30,9 +38,21 @@ def track(label: str, total: int | None, unit: str, *, show: bool, done: int = 0
             unit_divisor=1024 if is_bytes else 1000,
             dynamic_ncols=True,
         ) as bar:
-            yield bar.update
+            yield _Bar(bar).advance
     else:
         yield _Lines(label, total, unit, done).advance
+
+
+class _Bar:
+    """Progress on a terminal."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def advance(self, count: int, text: str = "") -> None:
+        if text:
+            self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(count)
 
 
 class _Lines:
@@ -44,12 +64,13 @@ class _Lines:
         self._next = self._started
         self.advance(0)
 
-    def advance(self, count: int) -> None:
+    def advance(self, count: int, text: str = "") -> None:
         self._done += count
         now = time.monotonic()
         if now >= self._next or self._done == self._total:
             self._next = now + SECONDS_BETWEEN_LINES
-            print(self._line(now - self._started), file=sys.stderr, flush=True)
+            line = self._line(now - self._started)
+            print(f"{line}, {text}" if text else line, file=sys.stderr, flush=True)
 
     def _line(self, seconds: float) -> str:
         of = "" if self._total is None else f"/{self._amount(self._total)}"

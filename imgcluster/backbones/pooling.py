@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from imgcluster.errors import ConfigError
@@ -35,6 +35,17 @@ def pool(values: Tensor, pooling: str, layer: str) -> Tensor:
             f"allowed: {', '.join(poolings)}"
         )
     return poolings[pooling](values)
+
+
+def join(blocks: list[Tensor], l2: bool, weights: Sequence[float] | None) -> Tensor:
+    """Join the features of several layers, (n, dim) each, as `transforms.join_blocks` does, with gradients."""
+    import torch
+
+    if l2:
+        blocks = [torch.nn.functional.normalize(block) for block in blocks]
+    if weights is not None and len(weights) == len(blocks):
+        blocks = [block * factor for block, factor in zip(blocks, weights, strict=True)]
+    return torch.cat(blocks, dim=1)
 
 
 def gem(values: Tensor) -> Tensor:

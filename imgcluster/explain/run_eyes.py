@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone
+from imgcluster.backbones.pooling import join
 from imgcluster.clusterer import Clusterer
 from imgcluster.config import Config, FeaturesConfig, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
@@ -114,7 +115,8 @@ class ExplainedRun:
         """Look at pictures with all eyes; returns what each saw, and the points, (n, dim), after the transform."""
         sights = [eye.look(images) for eye in self.eyes]
         blocks = [output for sight in sights for output in sight.outputs]
-        return sights, transformed(self._joined(blocks), self._state)
+        features = self.config.features
+        return sights, transformed(join(blocks, features.block_l2, features.block_weights), self._state)
 
     def heat(
         self,
@@ -144,16 +146,6 @@ class ExplainedRun:
     @property
     def _centroids(self) -> Tensor:
         return torch.as_tensor(self._state["centroids"], dtype=torch.float32, device=self.device)
-
-    def _joined(self, blocks: list[Tensor]) -> Tensor:
-        """Join the features of several layers, as `transforms.join_blocks` does, with gradients."""
-        features = self.config.features
-        factors = features.block_weights
-        if features.block_l2:
-            blocks = [torch.nn.functional.normalize(block) for block in blocks]
-        if factors is not None and len(factors) == len(blocks):
-            blocks = [block * factor for block, factor in zip(blocks, factors, strict=True)]
-        return torch.cat(blocks, dim=1)
 
 
 def _choice(origin: dict[str, Any], config: FeaturesConfig) -> Choice:

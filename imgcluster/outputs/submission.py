@@ -9,6 +9,7 @@ import numpy as np
 
 from imgcluster.config import Config, OutputsConfig
 from imgcluster.errors import ConfigError
+from imgcluster.methods import LEARNED
 from imgcluster.outputs.validation import Expected, check_submission
 from imgcluster.tables import Clusters, Run, Template
 
@@ -33,7 +34,9 @@ def check_outputs(template: Template | None, config: Config) -> None:
         return
     if outputs.layout not in IN_COLUMNS:
         _check_label_column(template, outputs.label_column)
-    if clusters.numbering not in COUNTED:  # the numbers, and the names, are known with the clusters
+    if (
+        clusters.numbering not in COUNTED or clusters.method == LEARNED
+    ):  # the numbers, and the names, are known with the clusters
         return
     numbers = range(clusters.n_clusters) if isinstance(clusters.n_clusters, int) else None
     if outputs.layout == "names":

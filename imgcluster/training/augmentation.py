@@ -1,0 +1,113 @@
+"""Pictures varied at random, the same way each time: torchvision's transforms by name, with a seed for each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from imgcluster.errors import ConfigError
+
+
+def _flip(v2: Any, side: int) -> Any:
+    return v2.RandomHorizontalFlip()
+
+
+def _vflip(v2: Any, side: int) -> Any:
+    return v2.RandomVerticalFlip()
+
+
+def _crop(v2: Any, side: int) -> Any:
+    return v2.RandomResizedCrop(side, scale=(0.6, 1.0), antialias=True)
+
+
+def _rotate(v2: Any, side: int) -> Any:
+    return v2.RandomRotation(15, interpolation=v2.InterpolationMode.BILINEAR)
+
+
+def _shift(v2: Any, side: int) -> Any:
+    return v2.RandomAffine(0, translate=(0.1, 0.1))
+
+
+def _color(v2: Any, side: int) -> Any:
+    return v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3)
+
+
+def _grey(v2: Any, side: int) -> Any:
+    return v2.RandomGrayscale(0.2)
+
+
+def _blur(v2: Any, side: int) -> Any:
+    return v2.GaussianBlur(9, sigma=(0.1, 2.0))
+
+
+def _erase(v2: Any, side: int) -> Any:
+    return v2.RandomErasing(0.5, scale=(0.02, 0.2), value=127)
+
+
+AUGMENTATIONS: dict[str, Callable[[Any, int], Any]] = {
+    "flip": _flip,
+    "vflip": _vflip,
+    "crop": _crop,
+    "rotate": _rotate,
+    "shift": _shift,
+    "color": _color,
+    "grey": _grey,
+    "blur": _blur,
+    "erase": _erase,
+}
+ABOUT = {
+    "flip": "mirrored, left to right, every other time",
+    "vflip": "mirrored, top to bottom, every other time",
+    "crop": "60 to 100 % of the picture, its shape changed by a third at most, at the full size",
+    "rotate": "turned by 15 degrees at most",
+    "shift": "moved by a tenth at most, each way",
+    "color": "brightness, contrast and saturation changed by 30 % at most",
+    "grey": "without its colours, every fifth time",
+    "blur": "blurred by 0.1 to 2 pixels",
+    "erase": "a rectangle of 2 to 20 % painted grey, every other time",
+}
+
+
+def check_augmentation(names: Iterable[str]) -> None:
+    """Raise ConfigError where there is no such step."""
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise ConfigError(f"augment: there is no {name!r}; allowed: {', '.join(AUGMENTATIONS)}, or none")
+
+
+class Augmentation:
+    """Steps of AUGMENTATIONS, one after the other, for pictures of side x side.
+
+    random_state: with the number of the epoch and of the picture, it says how a picture is varied.
+    """
+
+    def __init__(self, names: Sequence[str], side: int, random_state: int) -> None:
+        from torchvision.transforms import v2
+
+        self._steps = v2.Compose([AUGMENTATIONS[name](v2, side) for name in names]) if names else None
+        self._random_state = random_state
+
+    def vary(self, pixels: Any, channels: str, epoch: int, numbers: Sequence[int]) -> None:
+        """Change pictures in place: (n, n_views, side, side, 3) uint8, whose channels are `rgb` or `bgr`.
+
+        An array of numpy or a tensor; all views of a picture are varied alike. Not to be called by two threads at a
+        time: torchvision draws from torch's own generator, whose state is put back afterwards.
+        """
+        import torch
+
+        if self._steps is None:
+            return
+        batch = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
+        with torch.random.fork_rng(devices=[]):
+            for views, number in zip(batch, numbers, strict=False):
+                torch.default_generator.manual_seed(seed_of(self._random_state, epoch, number))
+                rgb = views.flip(-1) if channels == "bgr" else views
+                varied = self._steps(rgb.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+                views.copy_(varied.flip(-1) if channels == "bgr" else varied)
+
+
+def seed_of(*numbers: int) -> int:
+    """Return a seed that any other numbers would not give."""
+    return int(np.random.SeedSequence(list(numbers)).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,62 @@
+"""The last step, features to classes, as a module of torch that begins where logistic regression ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imgcluster.classifiers import Arrays, fit_classifier
+
+BEND = 1e-2  # of a row's mean: below it, roots are told to be no steeper than there
+
+
+class Head(nn.Module):
+    """Points, (n, dim) -> scores, (n, n_classes): dropout, then a linear layer.
+
+    It begins with the weights of the logistic regression that `learn` fits to the same features: the minimum of
+    `loss` without dropout and without variation, so that training has only to find what these change.
+    """
+
+    def __init__(self, points: np.ndarray, classes: np.ndarray, dropout: float, random_state: int) -> None:
+        super().__init__()
+        fitted = fit_classifier("logistic", points, classes, random_state)
+        arrays = {name: torch.from_numpy(value).float() for name, value in fitted.arrays.items() if value.ndim}
+        self.weights = nn.Parameter(arrays["weights"])
+        self.bias = nn.Parameter(arrays["bias"])
+        self.note = fitted.notes[0]
+        self._dropout = nn.Dropout(dropout)
+        count = np.bincount(classes)
+        balance = torch.from_numpy(len(classes) / (len(count) * count)).float()
+        self.register_buffer("_balance", balance, persistent=False)
+        self._penalty = 1 / (2 * fitted.settings["C"] * len(classes))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Return the scores of points."""
+        return nn.functional.linear(self._dropout(points), self.weights, self.bias)
+
+    def loss(self, scores: Tensor, classes: Tensor) -> Tensor:
+        """Return the mean cross entropy, each class weighing as much as any other, and the penalty on the weights.
+
+        Over all images it is what scikit-learn's LogisticRegression minimises, with `class_weight="balanced"`.
+        """
+        each = nn.functional.cross_entropy(scores, classes, reduction="none")
+        return (each * self.get_buffer("_balance")[classes]).mean() + self._penalty * self.weights.square().sum()
+
+    @property
+    def arrays(self) -> Arrays:
+        """The same head as a classifier of the name `logistic`."""
+        values = {"weights": self.weights, "bias": self.bias}
+        found = {name: value.detach().cpu().numpy().astype(np.float64) for name, value in values.items()}
+        return {**found, "n_classes": np.array(len(self.bias))}
+
+
+def prepared_tensor(features: Tensor) -> Tensor:
+    """Do what `learned.prepared` does, with gradients: the root of each value, with its sign, and the length 1.
+
+    The root of nothing has an infinite derivative, which would be all that is learned; here it has a bound.
+    """
+    size = features.abs()
+    soft = (size + BEND * size.mean(dim=1, keepdim=True).detach() + 1e-12).sqrt()
+    root = features.sign() * (size.detach().sqrt() + soft - soft.detach())
+    return nn.functional.normalize(root)

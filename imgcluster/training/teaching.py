@@ -1,0 +1,163 @@
+"""From labelled images and settings to what was learned: a head, and for `finetune` a network of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgcluster.backbones import Choice, choose_backbones
+from imgcluster.classifiers import held_back, softmax
+from imgcluster.config import FeaturesConfig
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.features import runtime_for
+from imgcluster.files import remove_temporary, write_whole
+from imgcluster.learned import BACKBONE, prepared
+from imgcluster.runtimes.hardware import find_devices
+from imgcluster.training.augmentation import Augmentation
+from imgcluster.training.checkpoints import Checkpoint
+from imgcluster.training.curve import write_curve
+from imgcluster.training.head import Head
+from imgcluster.training.labelled import Labelled, Taught
+from imgcluster.training.loop import ALL, Learner, Lesson, train
+from imgcluster.training.on_features import Frozen, OnFeatures
+from imgcluster.training.on_network import Network, OnNetwork
+from imgcluster.training.pictures import Pictures
+from imgcluster.training.settings import AUGMENT, FINETUNE, Training
+from imgcluster.training.unfreezing import top_block
+from imgcluster.transforms import join_blocks
+
+
+@dataclass(frozen=True)
+class _Class:
+    """All that a learner is made of, whatever the mode."""
+
+    labelled: Labelled
+    settings: Training
+    choice: Choice
+    random_state: int
+    show: bool
+
+    def head(self, rows: np.ndarray) -> Head:
+        """Return a head that is fitted to the features of these rows."""
+        points, classes = self.labelled.points[rows], self.labelled.classes[rows]
+        return Head(points, classes, self.settings.dropout, self.random_state)
+
+    def pictures(self, runtime: Any) -> Pictures:
+        """Return the pictures of all rows."""
+        recipe = self.choice.recipe
+        varied = Augmentation(self.settings.augment, recipe.side, self.random_state)
+        return Pictures([image.path for image in self.labelled.images], recipe, runtime, varied)
+
+
+def teach(  # noqa: PLR0913 (one call says all)
+    mode: str, labelled: Labelled, settings: Training, random_state: int, folder: Path, *, show: bool
+) -> Taught:
+    """Train in one of MODES; leaves the curve in the folder, and of `finetune` the network, BACKBONE.
+
+    A checkpoint in the folder is gone on with when it is of the same request. Raises ConfigError: features of several
+    networks or from a file, settings that cannot be; ImageError; OutputError; and as `choose_backbones`.
+    """
+    settings = settings.for_mode(mode)
+    choice = _choice(labelled.features, mode)
+    make = MODES[mode](_Class(labelled, settings, choice, random_state, show))
+    held = held_back(labelled.classes, random_state)
+    lesson = Lesson(labelled.classes, held, settings, random_state)
+    checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
+    learner, history, scores = train(make, lesson, checkpoint, show=show)
+    features = labelled.features
+    try:
+        if isinstance(learner, OnNetwork):
+            features = _written(learner.network, choice, features, folder)
+        write_curve(history, folder)
+    except OSError as error:
+        raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror or error}") from None
+    epochs = sum(epoch.round == ALL and epoch.number > 0 for epoch in history)
+    notes = [learner.head.note, f"{mode}: {epochs} epochs on all images" + _why(epochs, held)]
+    if isinstance(learner, OnNetwork):
+        notes.append(_learned_note(learner.network, settings, choice))
+    probabilities = None if scores is None else softmax(scores.astype(np.float64))
+    return Taught(learner.head.arrays, features, held, probabilities, notes)
+
+
+def _why(epochs: int, held: np.ndarray) -> str:
+    if not held.any():
+        return "; too few to hold some back, which would have said when to end"
+    return ", the best number for those held back" + ("" if epochs else ": training made nothing better than features")
+
+
+def _learned_note(network: Network, settings: Training, choice: Choice) -> str:
+    learned = sum(value.numel() for value in network.unfrozen.values())
+    total = sum(value.numel() for value in network.model.parameters())
+    start = settings.unfreeze or top_block(choice.backbone.name)
+    return f"finetune: {learned:,} of {total:,} weights of {choice.backbone.name} were free, from {start} on"
+
+
+def _choice(features: FeaturesConfig, mode: str) -> Choice:
+    if features.file is not None:
+        raise ConfigError(f"mode: {mode} needs the network; these features come from a file")
+    choices = choose_backbones(features, progress=False)
+    if len(choices) > 1:
+        names = ", ".join(choice.backbone.name for choice in choices)
+        raise ConfigError(f"mode: {mode} trains on one network; these features are of {names}")
+    return choices[0]
+
+
+def _on_features(lesson: _Class) -> Callable[[np.ndarray], Learner]:
+    labelled, settings = lesson.labelled, lesson.settings
+    config = labelled.features
+    runtime, batch_size = runtime_for(lesson.choice, labelled.images, config, show=lesson.show)
+
+    def points_of(blocks: list[np.ndarray]) -> np.ndarray:
+        return prepared(join_blocks(blocks, config.block_l2, config.block_weights))
+
+    frozen = Frozen(lesson.pictures(runtime), runtime, batch_size, points_of)
+    return lambda rows: OnFeatures(lesson.head(rows), labelled.points, frozen, settings.batch_size)
+
+
+def _on_network(lesson: _Class) -> Callable[[np.ndarray], Learner]:
+    return partial(_network_of, lesson)
+
+
+def _network_of(lesson: _Class, rows: np.ndarray) -> Learner:
+    config, settings = lesson.labelled.features, lesson.settings
+    start = settings.unfreeze or top_block(lesson.choice.backbone.name)
+    network = Network(lesson.choice, config, start, find_devices(config.device)[0])
+    return OnNetwork(lesson.head(rows), network, lesson.pictures(network.runtime), settings.batch_size)
+
+
+MODES: dict[str, Callable[[_Class], Callable[[np.ndarray], Learner]]] = {
+    AUGMENT: _on_features,
+    FINETUNE: _on_network,
+}
+
+
+def _written(network: Network, choice: Choice, features: FeaturesConfig, folder: Path) -> FeaturesConfig:
+    """Write a network's weights; returns the section of features that means it."""
+    from safetensors.torch import save
+
+    path = folder / BACKBONE
+    remove_temporary(folder, [BACKBONE])
+    state = {name: value.detach().cpu().contiguous() for name, value in network.model.state_dict().items()}
+    write_whole(path, save(state))
+    changes: dict[str, Any] = {"weights": str(path), "fallback": None}
+    if choice.fallback:
+        own = {"backbone": (choice.backbone.name,), "layer": choice.layers, "pooling": "auto", "preprocess": "backbone"}
+        changes |= own
+    return features.model_copy(update=changes)
+
+
+def _request(mode: str, labelled: Labelled, settings: Training, random_state: int) -> str:
+    """Return a digest of all that shapes a training: with another one, its checkpoint means nothing."""
+    told = {"mode": mode, "random_state": random_state, **asdict(settings)}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    digest.update("\n".join(image.id for image in labelled.images).encode(errors="surrogateescape"))
+    for values in (labelled.classes, labelled.points):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""Which weights of a network are learned: those of the steps from a layer on, as far as the features go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from imgcluster.backbones.layers import Layers, layers_of
+from imgcluster.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WHOLE = "all"
+
+# The last block of the families, by what the name of a backbone begins with; the longest beginning counts.
+TOP_BLOCKS = {
+    "alexnet": "conv5",
+    "convnext": "features.7",
+    "densenet": "features.denseblock4",
+    "efficientnet_b": "features.7",
+    "efficientnet_lite0": "_blocks.15",
+    "efficientnet_v2": "features.7",
+    "efficientnet_v2_s": "features.6",
+    "googlenet": "inception5b",
+    "inception_v3": "Mixed_7c",
+    "maxvit": "blocks.3",
+    "mnasnet": "layers.13",
+    "mobilenet_v2": "features.17",
+    "mobilenet_v3_large": "features.15",
+    "mobilenet_v3_small": "features.11",
+    "regnet": "trunk_output.block4",
+    "resnet": "layer4",
+    "resnext": "layer4",
+    "shufflenet": "stage4",
+    "squeezenet": "features.12",
+    "swin": "features.7",
+    "vgg": "conv5_1",
+    "vit_b": "encoder.layers.encoder_layer_11",
+    "vit_h": "encoder.layers.encoder_layer_31",
+    "vit_l": "encoder.layers.encoder_layer_23",
+    "wide_resnet": "layer4",
+}
+
+
+def top_block(backbone: str) -> str:
+    """Return the last block of a backbone. Raises ConfigError where its family is not known."""
+    known = [name for name in TOP_BLOCKS if backbone.startswith(name)]
+    if not known:
+        raise ConfigError(
+            f"unfreeze: name the layer from which on {backbone} is to learn; `imgcluster layers {backbone}` lists them"
+        )
+    return TOP_BLOCKS[max(known, key=len)]
+
+
+def unfreeze(model: nn.Module, start: str, layers: Sequence[str | int], backbone: str) -> dict[str, nn.Parameter]:
+    """Let the weights from a layer or block on take gradients, to the deepest of `layers`, and no others.
+
+    start: as in `features.layer`, the first step that learns; a block begins with its first step; `all`: everything.
+    Returns them by name. Raises ConfigError: no such layer, or none of its weights comes before the deepest layer.
+    """
+    known = layers_of(model)
+    first = 0 if start == WHOLE else known.nodes.index(_first_node(known, start, backbone))
+    last = max(known.nodes.index(known.find(layer, backbone)) for layer in layers)
+    model.requires_grad_(False)
+    chosen = {
+        name: value
+        for name, value in model.named_parameters()
+        if (place := _place(name.rpartition(".")[0], known.nodes)) is not None and first <= place <= last
+    }
+    if not chosen:
+        raise ConfigError(f"unfreeze: from {start!r} on, {backbone} has no weights on the way to its features")
+    for value in chosen.values():
+        value.requires_grad_(True)
+    return chosen
+
+
+def _first_node(known: Layers, layer: str, network: str) -> str:
+    node = known.find(layer, network)  # of a block, the last one
+    inside = [name for name in known.nodes if name.startswith(f"{layer}.")]
+    return node if node == layer or layer in known.aliases or not inside else inside[0]
+
+
+def _place(module: str, nodes: Sequence[str]) -> int | None:
+    """Return the number of the first step that a module takes part in; a network's own weights, in its first."""
+    if not module:
+        return 0
+    return next((at for at, node in enumerate(nodes) if f"{node}.".startswith(f"{module}.")), None)
