@@ -33,7 +33,7 @@ def _add_learn(commands: Commands) -> None:
     learn.add_argument("--epochs", type=int, metavar="N", help="of augment and finetune, at the most")
     learn.add_argument("--patience", type=int, metavar="N", help="epochs without a gain that end the training")
     learn.add_argument("--learning-rate", type=float, metavar="R", help="of Adam")
-    learn.add_argument("--batch-size", type=int, metavar="N", help="images a step; 32")
+    learn.add_argument("--batch-size", type=int, metavar="N", help="images a step")
     learn.add_argument("--dropout", type=float, metavar="P", help="share of the features a step does without; 0.2")
     learn.add_argument("--random-state", type=int, default=42, metavar="N", help="seed of all that is drawn; 42")
     learn.add_argument("--force", action="store_true", help="overwrite the model")
@@ -66,21 +66,25 @@ def _add_distance(commands: Commands) -> None:
 
 def _learn(options: argparse.Namespace) -> None:
     from imgcluster.learned import CHECKPOINT, RECORD
-    from imgcluster.learning import learn, summary_lines
+    from imgcluster.training import checked
 
+    training = _training(options)
+    checked(options.mode, options.classifier, training)  # before what follows has imported torch
     out = Path(options.out)
     if not options.force:
         if (out / RECORD).exists():
             raise ConfigError(f"{str(out)!r} holds a model; overwrite it with --force")
         if out.exists() and not (out / CHECKPOINT).exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"{str(out)!r} is no model of imgcluster's and not empty; name another folder")
+    from imgcluster.learning import learn, summary_lines
+
     model = learn(
         options.source,
         options.labels,
         out=out,
         mode=options.mode,
         classifier=options.classifier,
-        training=_training(options),
+        training=training,
         random_state=options.random_state,
         show=not options.quiet,
     )

@@ -16,7 +16,6 @@ from imgcluster.files import write_whole
 from imgcluster.transforms import apply_transform
 
 FORMAT = 1
-FEATURES = "features"
 BACKBONE = "backbone.safetensors"  # of a model whose network has learned too
 CHECKPOINT = "checkpoint.safetensors"  # of training that is not done
 RECORD, ARRAYS = "model.json", "model.safetensors"

@@ -10,22 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.classifiers import LEAST, check_classifier, fit_classifier, held_back, probabilities
+from imgcluster.classifiers import LEAST, fit_classifier, held_back, probabilities
 from imgcluster.config import Config, FeaturesConfig, config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.features import extract_features
 from imgcluster.images import list_images
-from imgcluster.learned import FEATURES, Learned, prepared
+from imgcluster.learned import Learned, prepared
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.pipeline import extract_listed
 from imgcluster.runs import listed_path, read_record, read_rows
 from imgcluster.tables import ImageFile
-from imgcluster.training import AUGMENT, FINETUNE, Labelled, Taught, Training
+from imgcluster.training import FEATURES, Labelled, Taught, Training, checked
 
 NAMED = 3
 CONFIGS = (".yaml", ".yml")
-MODES = (FEATURES, AUGMENT, FINETUNE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def learn(  # noqa: PLR0913 (one call says all)
     settings that cannot be; ImageError: none of the labelled images can be read; OutputError: the disk fails; and as
     `run` and `export_features` for the features.
     """
-    settings = _checked(mode, classifier, training)
+    settings = checked(mode, classifier, training)
     known = _source(Path(source), show)
     found = read_partial_labels(labels, [image.id for image in known.images])
     _check_classes(found.classes)
@@ -101,22 +100,6 @@ def learn(  # noqa: PLR0913 (one call says all)
     )
     model.save(folder)
     return model
-
-
-def _checked(mode: str, classifier: str, training: Training | None) -> Training:
-    """Return the settings, or raise ConfigError, before any work, where a request cannot be met."""
-    if mode not in MODES:
-        raise ConfigError(f"mode: there is no {mode!r}; allowed: {', '.join(MODES)}")
-    check_classifier(classifier)
-    if mode == FEATURES:
-        if training is not None and not training.is_usual:
-            raise ConfigError(f"mode: {FEATURES} trains nothing that could be set; allowed then: augment, finetune")
-        return Training()
-    if classifier != "logistic":
-        raise ConfigError(f"classifier: {mode} trains a head of its own; {classifier} is for {FEATURES}")
-    settings = training or Training()
-    settings.for_mode(mode)
-    return settings
 
 
 def _source(source: Path, show: bool) -> Source:

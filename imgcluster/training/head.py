@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgcluster.classifiers import Arrays, fit_classifier
+from imgcluster.classifiers import Arrays, Fitted
 
 BEND = 1e-2  # of a row's mean: below it, roots are told to be no steeper than there
 
@@ -14,13 +14,12 @@ BEND = 1e-2  # of a row's mean: below it, roots are told to be no steeper than t
 class Head(nn.Module):
     """Points, (n, dim) -> scores, (n, n_classes): dropout, then a linear layer.
 
-    It begins with the weights of the logistic regression that `learn` fits to the same features: the minimum of
-    `loss` without dropout and without variation, so that training has only to find what these change.
+    It begins with the weights of a logistic regression that was fitted to the features of these classes, (n,) int64:
+    the minimum of `loss` without dropout and without variation, so that training has only to find what these change.
     """
 
-    def __init__(self, points: np.ndarray, classes: np.ndarray, dropout: float, random_state: int) -> None:
+    def __init__(self, fitted: Fitted, classes: np.ndarray, dropout: float) -> None:
         super().__init__()
-        fitted = fit_classifier("logistic", points, classes, random_state)
         arrays = {name: torch.from_numpy(value).float() for name, value in fitted.arrays.items() if value.ndim}
         self.weights = nn.Parameter(arrays["weights"])
         self.bias = nn.Parameter(arrays["bias"])

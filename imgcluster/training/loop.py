@@ -17,6 +17,7 @@ from imgcluster.training.checkpoints import Checkpoint, Progress
 from imgcluster.training.head import Head
 from imgcluster.training.settings import Training
 
+WARMING = 0.1  # of the training: Adam's first steps are as long as any, before it knows a direction
 HELD_BACK, ALL = "held back", "all"
 ROUNDS = (HELD_BACK, ALL)
 
@@ -117,7 +118,10 @@ def _epoch(
     losses, right = 0.0, 0
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
+        seen = 0
         for scores, batch in learner.varied(order, progress.epoch):
+            _set_rate(optimizer, lesson.settings, progress.epoch - 1 + (seen + len(batch) / 2) / len(rows))
+            seen += len(batch)
             wanted = classes[batch].to(scores.device)
             loss = learner.head.loss(scores, wanted)
             if not torch.isfinite(loss):
@@ -128,6 +132,14 @@ def _epoch(
             losses += float(loss.detach()) * len(batch)
             right += int((scores.argmax(dim=1) == wanted).sum())
     return losses / len(rows), right / len(rows)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, settings: Training, epochs_done: float) -> None:
+    """Let the learning rate rise to its value, and then fall to nothing along a cosine (Loshchilov & Hutter 2017)."""
+    done = min(1.0, epochs_done / (settings.epochs or 1))
+    factor = min(1.0, done / WARMING) * 0.5 * (1 + np.cos(np.pi * done))
+    for group in optimizer.param_groups:
+        group["lr"] = (settings.learning_rate or 0) * factor
 
 
 def _note(learner: Learner, lesson: Lesson, progress: Progress, loss: float | None, accuracy: float | None) -> str:

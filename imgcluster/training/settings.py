@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from imgcluster.classifiers import check_classifier
 from imgcluster.errors import ConfigError
 from imgcluster.training.augmentation import check_augmentation
 
-AUGMENT, FINETUNE = "augment", "finetune"
+FEATURES, AUGMENT, FINETUNE = "features", "augment", "finetune"
+MODES = (FEATURES, AUGMENT, FINETUNE)
 USUAL_AUGMENTATION = ("crop", "flip", "color")
 
 
@@ -16,7 +18,9 @@ class Training:
     """epochs: at the most, and where no image can be held back, exactly; each sees every picture once, varied anew.
 
     patience: so many epochs without a smaller loss on the images held back end the training.
-    learning_rate: of Adam. batch_size: images a step. dropout: the share of the features that a step does without.
+    learning_rate: of Adam, its largest: it rises for a tenth of the epochs and then falls to nothing.
+    batch_size: images a step; None: an eighth of the labelled ones, from 4 to 32.
+    dropout: the share of the features that a step does without.
     augment: how pictures are varied, names of AUGMENTATIONS; none: not at all.
     unfreeze: of `finetune`, the layer or block from which on weights are learned; `all`: the whole network; None: the
     last block of the families that are known.
@@ -25,7 +29,7 @@ class Training:
 
     epochs: int | None = None
     learning_rate: float | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
     dropout: float = 0.2
     augment: tuple[str, ...] = USUAL_AUGMENTATION
     patience: int | None = None
@@ -40,9 +44,13 @@ class Training:
         filled = replace(self, **usual)  # type: ignore[arg-type]
         for name, (least, most) in LIMITS.items():
             value = getattr(filled, name)
-            if not least <= value < most:
+            if value is not None and not least <= value < most:
                 raise ConfigError(f"{name}: {value}; allowed: from {least:g} to below {most:g}")
         return filled
+
+    def batch_of(self, images: int) -> int:
+        """Return how many of so many images make a step."""
+        return self.batch_size or min(MOST, max(LEAST, images // STEPS))
 
     @property
     def is_usual(self) -> bool:
@@ -50,10 +58,27 @@ class Training:
         return all(getattr(self, field.name) == field.default for field in fields(self))
 
 
+def checked(mode: str, classifier: str, training: Training | None) -> Training:
+    """Return the settings of a request, or raise ConfigError, before any work, where it cannot be met."""
+    if mode not in MODES:
+        raise ConfigError(f"mode: there is no {mode!r}; allowed: {', '.join(MODES)}")
+    check_classifier(classifier)
+    settings = training or Training()
+    if mode == FEATURES:
+        if not settings.is_usual:
+            raise ConfigError(f"mode: {FEATURES} trains nothing that could be set; {AUGMENT} and {FINETUNE} do")
+    elif classifier != "logistic":
+        raise ConfigError(f"classifier: {mode} trains a head of its own; {classifier} is for {FEATURES}")
+    else:
+        settings.for_mode(mode)
+    return settings
+
+
 USUAL: dict[str, dict[str, float]] = {
-    AUGMENT: {"epochs": 30, "learning_rate": 1e-2, "patience": 5},
-    FINETUNE: {"epochs": 12, "learning_rate": 1e-4, "patience": 3},
+    AUGMENT: {"epochs": 30, "learning_rate": 3e-2, "patience": 10},
+    FINETUNE: {"epochs": 16, "learning_rate": 1e-3, "patience": 8},
 }
+LEAST, MOST, STEPS = 4, 32, 8  # images a step, and steps an epoch
 LIMITS: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
     "learning_rate": (1e-9, 10),

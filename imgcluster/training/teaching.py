@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.backbones import Choice, choose_backbones
-from imgcluster.classifiers import held_back, softmax
+from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, softmax
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import runtime_for
@@ -33,11 +33,16 @@ from imgcluster.training.settings import AUGMENT, FINETUNE, Training
 from imgcluster.training.unfreezing import top_block
 from imgcluster.transforms import join_blocks
 
+# A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large
+# weights multiply. On digits with 20 labels a class, by the head's C: 0.93 with that of the folds, 0.96 with 10.
+SOFT = 10.0
+
 
 @dataclass(frozen=True)
 class _Class:
     """All that a learner is made of, whatever the mode."""
 
+    mode: str
     labelled: Labelled
     settings: Training
     choice: Choice
@@ -47,7 +52,11 @@ class _Class:
     def head(self, rows: np.ndarray) -> Head:
         """Return a head that is fitted to the features of these rows."""
         points, classes = self.labelled.points[rows], self.labelled.classes[rows]
-        return Head(points, classes, self.settings.dropout, self.random_state)
+        if self.mode == FINETUNE:
+            fitted = fit_logistic(points, classes, SOFT)
+        else:
+            fitted = fit_classifier("logistic", points, classes, self.random_state)
+        return Head(fitted, classes, self.settings.dropout)
 
     def pictures(self, runtime: Any) -> Pictures:
         """Return the pictures of all rows."""
@@ -66,7 +75,7 @@ def teach(  # noqa: PLR0913 (one call says all)
     """
     settings = settings.for_mode(mode)
     choice = _choice(labelled.features, mode)
-    make = MODES[mode](_Class(labelled, settings, choice, random_state, show))
+    make = MODES[mode](_Class(mode, labelled, settings, choice, random_state, show))
     held = held_back(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
     checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
@@ -118,7 +127,7 @@ def _on_features(lesson: _Class) -> Callable[[np.ndarray], Learner]:
         return prepared(join_blocks(blocks, config.block_l2, config.block_weights))
 
     frozen = Frozen(lesson.pictures(runtime), runtime, batch_size, points_of)
-    return lambda rows: OnFeatures(lesson.head(rows), labelled.points, frozen, settings.batch_size)
+    return lambda rows: OnFeatures(lesson.head(rows), labelled.points, frozen, settings.batch_of(len(rows)))
 
 
 def _on_network(lesson: _Class) -> Callable[[np.ndarray], Learner]:
@@ -129,7 +138,7 @@ def _network_of(lesson: _Class, rows: np.ndarray) -> Learner:
     config, settings = lesson.labelled.features, lesson.settings
     start = settings.unfreeze or top_block(lesson.choice.backbone.name)
     network = Network(lesson.choice, config, start, find_devices(config.device)[0])
-    return OnNetwork(lesson.head(rows), network, lesson.pictures(network.runtime), settings.batch_size)
+    return OnNetwork(lesson.head(rows), network, lesson.pictures(network.runtime), settings.batch_of(len(rows)))
 
 
 MODES: dict[str, Callable[[_Class], Callable[[np.ndarray], Learner]]] = {
