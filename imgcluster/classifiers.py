@@ -113,7 +113,7 @@ def _turned(points: np.ndarray) -> np.ndarray:
     count, dim = points.shape
     if 2 * count > dim:
         return points
-    triangle: np.ndarray = np.linalg.qr(points.T.astype(np.float64), mode="r")
+    triangle = np.asarray(np.linalg.qr(points.T.astype(np.float64), mode="r"))
     return np.ascontiguousarray(triangle.T, dtype=points.dtype)
 
 

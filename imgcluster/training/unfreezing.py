@@ -82,7 +82,8 @@ def _first_node(known: Layers, layer: str, network: str) -> str:
 
 
 def _place(module: str, nodes: Sequence[str]) -> int | None:
-    """Return the number of the first step that a module takes part in; a network's own weights, in its first."""
+    """Return the number of the first step that a module takes part in, or is a part of; the network itself, in all."""
     if not module:
         return 0
-    return next((at for at, node in enumerate(nodes) if f"{node}.".startswith(f"{module}.")), None)
+    inside, around = f"{module}.", tuple(f"{node}." for node in nodes)
+    return next((at for at, node in enumerate(around) if node.startswith(inside) or inside.startswith(node)), None)
