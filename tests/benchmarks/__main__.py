@@ -11,6 +11,7 @@ from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.labels import labels
 from tests.benchmarks.layers import layers
+from tests.benchmarks.learning import learning
 from tests.benchmarks.peers import peers
 from tests.benchmarks.report import report
 from tests.benchmarks.rows import Row, header, line
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "kmeans": kmeans_rows,
     "explain": explain,
     "labels": labels,
+    "learning": learning,
 }
 
 
