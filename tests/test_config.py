@@ -415,6 +415,25 @@ def test_wrong_value(key: str, value: Any, words: str) -> None:
     assert refusal_of(key, value) == words
 
 
+@pytest.mark.parametrize(
+    ("keys", "key", "words"),
+    [
+        ("", "parameters", "{model: FOLDER} is missing; learned takes the model that `learn` wrote there"),
+        (", parameters: {model: 3}", "parameters", "{model: FOLDER} is missing; learned takes the model"),
+        (", n_clusters: 3, parameters: {model: m}", "n_clusters", "learned finds a number of its own; allowed: null"),
+        (", transform: [l2], parameters: {model: m}", "transform", "learned has that of its model; leave it out"),
+        (", numbering: size, parameters: {model: m}", "numbering", "learned has that of its model; leave it out"),
+        (", order: {smooth: 1.0}, parameters: {model: m}", "order", "learned has that of its model; leave it out"),
+    ],
+)
+def test_what_a_model_has_is_not_asked_for_twice(keys: str, key: str, words: str) -> None:
+    text = SMALLEST.replace("clusters: {n_clusters: 3}", f"clusters: {{method: learned{keys}}}")
+    assert text != SMALLEST
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert str(caught.value).startswith(f"c.yaml: clusters.{key} (line 2): {words}")
+
+
 def test_every_key_has_a_wrong_value_above() -> None:
     assert {key for key, _, _ in WRONG} == set(KEYS)
 

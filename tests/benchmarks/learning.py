@@ -1,4 +1,4 @@
-"""Ways of learning from a few labels, each with the same draws; and features mode on many images against scikit-learn."""
+"""Ways of learning from a few labels, each with the same draws; features mode on many images against scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,0 +1,127 @@
+"""Clusters that are the classes of a model: `clusters.method: learned`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import imgcluster
+from imgcluster.assignment import assign
+from imgcluster.classifiers import CLASSIFIERS
+from imgcluster.config import load_config
+from imgcluster.errors import ConfigError
+from imgcluster.learning import learn
+from imgcluster.prediction import predict
+from tests.conftest import Command, write_pictures
+
+WORDS = ("red, dark", "green", "blue")
+NUMBERS = ("7", "0", "3")
+
+
+def labelled(tmp_path: Path, names: tuple[str, ...]) -> Path:
+    path = tmp_path / "known.csv"
+    rows = [f'{number:04d},"{names[number % 3]}"' for number in range(9)]
+    path.write_text("\n".join(["ImageID,label", *rows]) + "\n")
+    return path
+
+
+def by_model(config_file: Path, model: Path, **outputs: str) -> Path:
+    """The same config with the model in the place of a method."""
+    text = config_file.read_text()
+    text = text.replace("method: kmeans, n_clusters: 3", f"method: learned, parameters: {{model: '{model}'}}")
+    extra = "".join(f", {key}: {value}" for key, value in outputs.items())
+    path = config_file.with_name("learned.yaml")
+    path.write_text(text.replace("report: false", f"report: false{extra}"))
+    return path
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_clusters_are_what_predict_says(config_file: Path, tmp_path: Path, classifier: str) -> None:
+    learn(config_file, labelled(tmp_path, NUMBERS), out=tmp_path / "m", classifier=classifier, show=False)
+    run = imgcluster.run(load_config(by_model(config_file, tmp_path / "m")), show=False)
+    said = predict(tmp_path / "m", tmp_path / "pictures", show=False)
+    assert run.clusters.labels.tolist() == [int(label) for label in said.labels]
+    assert run.clusters.sizes.tolist() == [4, 0, 0, 4, 0, 0, 0, 4]
+    submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
+    assert submission["label"].tolist() == said.labels
+    write_pictures(tmp_path / "new", range(40, 46))
+    placed = assign(tmp_path / "out", tmp_path / "new", show=False).placed
+    assert placed.labels.tolist() == [int(NUMBERS[number % 3]) for number in range(40, 46)]
+
+
+def test_words_are_the_clusters_names(config_file: Path, tmp_path: Path) -> None:
+    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    run = imgcluster.run(load_config(by_model(config_file, tmp_path / "m", layout="names")), show=False)
+    assert run.clusters.names == {0: "blue", 1: "green", 2: "red, dark"}
+    submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
+    assert submission["label"].tolist() == [WORDS[number % 3] for number in range(12)]
+
+
+def test_soft_columns_are_the_models_probabilities(config_file: Path, tmp_path: Path) -> None:
+    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    (tmp_path / "template.csv").write_text(
+        'ImageID,green,blue,"red, dark"\n' + "".join(f"{n:04d},0,0,0\n" for n in range(12))
+    )
+    imgcluster.run(load_config(by_model(config_file, tmp_path / "m", layout="soft")), show=False)
+    said = predict(tmp_path / "m", tmp_path / "pictures", show=False)
+    submission = pd.read_csv(tmp_path / "out" / "submission.csv")
+    assert submission.columns.tolist() == ["ImageID", "green", "blue", "red, dark"]
+    np.testing.assert_allclose(submission[said.classes].to_numpy(), said.probabilities, atol=1e-5)
+
+
+def test_a_class_that_no_image_is_in_leaves_the_others_their_numbers(config_file: Path, tmp_path: Path) -> None:
+    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    for number in range(1, 12, 3):  # the green ones
+        (tmp_path / "pictures" / f"{number:04d}.jpg").unlink()
+    text = by_model(config_file, tmp_path / "m").read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", "")
+    (tmp_path / "learned.yaml").write_text(text.replace("report: false", "report: false, submission: null"))
+    run = imgcluster.run(load_config(tmp_path / "learned.yaml"), show=False)
+    assert run.clusters.labels.tolist() == [2, 0] * 4
+    assert run.clusters.names[2] == "red, dark"
+
+
+def test_a_finetuned_network_is_named_where_it_is_needed(config_file: Path, tmp_path: Path, command: Command) -> None:
+    done = command(
+        "learn", config_file, labelled(tmp_path, WORDS), "--out", "m", "--mode", "finetune", "--epochs", "1",
+        "--unfreeze", "_blocks.15",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    refused = command("run", by_model(config_file, tmp_path / "m"))
+    assert refused.returncode == 1
+    assert "these features are not made as those of the model were" in refused.stderr
+    assert "weights: m/backbone.safetensors" in refused.stderr.replace(str(tmp_path / "m"), "m")
+    path = by_model(config_file, tmp_path / "m")
+    path.write_text(path.read_text().replace("features: {", "features: {weights: m/backbone.safetensors, "))
+    done = command("run", path)
+    assert done.returncode == 0, done.stderr
+    labels = pd.read_csv(tmp_path / "out" / "clusters.csv", dtype=str)["cluster"]
+    assert command("predict", "m", "pictures", "--out", "said.csv").returncode == 0
+    said = pd.read_csv(tmp_path / "said.csv", dtype=str)["label"]
+    assert labels.tolist() == [str(sorted(WORDS).index(word)) for word in said]
+
+
+def test_features_of_another_layer_are_refused(config_file: Path, tmp_path: Path) -> None:
+    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    path = by_model(config_file, tmp_path / "m")
+    path.write_text(path.read_text().replace("features: {", "features: {layer: _blocks.15, "))
+    with pytest.raises(ConfigError, match=r"clusters\.parameters: .*features, as it has them: \{backbone: "):
+        imgcluster.run(load_config(path), show=False)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"), [("none", "is no model: it has no model.json"), ("damaged", "is damaged")]
+)
+def test_a_model_that_cannot_be_read_is_told_before_any_work(
+    config_file: Path, tmp_path: Path, break_it: str, words: str, command: Command
+) -> None:
+    (tmp_path / "m").mkdir()
+    if break_it == "damaged":
+        (tmp_path / "m" / "model.json").write_text("{")
+    done = command("run", by_model(config_file, tmp_path / "m"))
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "store").exists()
