@@ -60,7 +60,15 @@ def test_command(clone: Path, line: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "printed"),
-    [(0, "(160, 1280)"), (1, "(40, 1000)\ntorch.Size([1, 256, 56, 56])\n"), (2, "torch.Size([1, 3, 64, 64])\n")],
+    [
+        (0, "(160, 1280)"),
+        (1, "(40, 1000)\ntorch.Size([1, 256, 56, 56])\n"),
+        (2, "confidence"),
+        (3, "probability"),
+        (4, "macro_f1"),
+        (5, "160\n"),
+        (6, "torch.Size([1, 3, 64, 64])\n"),
+    ],
 )
 def test_python(
     clone: Path, number: int, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -71,7 +79,7 @@ def test_python(
 
 
 def test_every_block_of_python_is_run() -> None:
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 7
 
 
 def test_the_config_by_example_is_one(tmp_path: Path) -> None:
