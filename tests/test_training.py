@@ -393,7 +393,9 @@ def test_killed_it_goes_on_from_its_checkpoint(small: Path, mode: str, command: 
     assert not [*(root / "killed").glob("*.tmp"), *(root / "killed").glob("checkpoint*")]
 
 
-def test_a_checkpoint_of_another_request_or_a_damaged_one_is_none(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_request_or_a_damaged_one_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     progress = Progress(ALL, epoch=3, best_epoch=2, best_loss=0.5, best_scores=np.ones((2, 3), np.float32))
     progress.tensors = {"parameter:w": torch.ones(3)}
     Checkpoint(tmp_path, "one").save(progress)
@@ -402,14 +404,20 @@ def test_a_checkpoint_of_another_request_or_a_damaged_one_is_none(tmp_path: Path
     assert (found.round, found.epoch, found.best_loss, found.best_epoch) == (ALL, 3, 0.5, 2)
     np.testing.assert_array_equal(found.best_scores, progress.best_scores)  # type: ignore[arg-type]
     assert found.tensors.keys() == {"parameter:w"}
+    assert not caplog.messages
     assert Checkpoint(tmp_path, "two").load() is None
+    assert "is of other labels, features or settings: training begins anew" in caplog.messages[-1]
     path = tmp_path / "checkpoint.safetensors"
     whole = path.read_bytes()
     for length in (0, 7, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
+        caplog.clear()
         assert Checkpoint(tmp_path, "one").load() is None
+        assert "is damaged (" in caplog.messages[-1]
     path.unlink()
+    caplog.clear()
     assert Checkpoint(tmp_path, "one").load() is None
+    assert not caplog.messages
 
 
 def test_other_labels_begin_anew(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from torch import nn
 from imgcluster.errors import OutputError
 from imgcluster.files import remove_temporary, write_whole
 from imgcluster.learned import CHECKPOINT
+
+logger = logging.getLogger(__name__)
 
 KEY = "imgcluster"
 FORMAT = "1"
@@ -69,18 +72,22 @@ class Checkpoint:
         self._request = request
 
     def load(self) -> Progress | None:
-        """Return what a killed process has left; None where there is nothing that can be gone on with."""
+        """Return what a killed process has left; None where there is nothing that can be gone on with, and says so."""
         from safetensors import safe_open
 
+        if not self._path.exists():
+            return None
         try:
             with safe_open(self._path, "pt") as file:
                 told = json.loads(file.metadata()[KEY])
-                if told.pop("format") != FORMAT or told.pop("request") != self._request:
+                if (told.pop("format"), told.pop("request")) != (FORMAT, self._request):
+                    logger.warning("%s is of other labels, features or settings: training begins anew", self._path)
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             scores = tensors.pop(SCORES, None)
             return Progress(**told, best_scores=None if scores is None else scores.numpy(), tensors=tensors)
-        except Exception:  # damaged bytes make safetensors and json raise all kinds; training then begins anew
+        except Exception as error:  # damaged bytes make safetensors and json raise all kinds
+            logger.warning("%s is damaged (%s): training begins anew", self._path, error)
             return None
 
     def save(self, progress: Progress) -> None:
