@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImageError
@@ -46,7 +48,7 @@ class Assigned:
         return {
             **cells,
             "cluster": str(placed.labels[row]),
-            "distance": DISTANCE_FORMAT.format(placed.distance[row]),
+            "distance": "" if np.isnan(placed.distance[row]) else DISTANCE_FORMAT.format(placed.distance[row]),
             "runner_up": "" if alone else str(placed.runner_up[row]),
             "runner_up_distance": "" if alone else DISTANCE_FORMAT.format(placed.runner_up_distance[row]),
             "new": "yes" if placed.new[row] else "no",

@@ -69,12 +69,12 @@ def _learn(options: argparse.Namespace) -> None:
     from imgcluster.training import checked
 
     training = _training(options)
-    checked(options.mode, options.classifier, training)  # before what follows has imported torch
+    checked(options.mode, options.classifier, training, options.random_state)  # before what follows has imported torch
     out = Path(options.out)
     if not options.force:
         if (out / RECORD).exists():
             raise ConfigError(f"{str(out)!r} holds a model; overwrite it with --force")
-        if out.exists() and not (out / CHECKPOINT).exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and not _is_free(out, CHECKPOINT):
             raise ConfigError(f"{str(out)!r} is no model of imgcluster's and not empty; name another folder")
     from imgcluster.learning import learn, summary_lines
 
@@ -89,6 +89,11 @@ def _learn(options: argparse.Namespace) -> None:
         show=not options.quiet,
     )
     print("\n".join(summary_lines(model, out)))
+
+
+def _is_free(out: Path, checkpoint: str) -> bool:
+    """Say whether a folder is empty, or holds training that was broken off, if only the beginning of a file."""
+    return out.is_dir() and ((out / checkpoint).exists() or all(p.name.startswith(checkpoint) for p in out.iterdir()))
 
 
 def _training(options: argparse.Namespace) -> Training:

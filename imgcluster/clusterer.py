@@ -10,6 +10,7 @@ import numpy as np
 from imgcluster.clusters import RULE, centroid_distances, nearest_two
 from imgcluster.errors import ClusteringError, OutputError
 from imgcluster.estimators import place
+from imgcluster.tables import NOISE
 from imgcluster.transforms import Points, State, apply_transform
 
 CLUSTERER = "clusterer.npz"
@@ -19,7 +20,8 @@ CLUSTERER = "clusterer.npz"
 class Placed:
     """Where new images belong: labels, runner_up: (m,) int64; distance, runner_up_distance: (m,) float64, Euclidean.
 
-    new: (m,) bool, whether an image lies farther from its cluster's centroid than any image of the run did.
+    new: (m,) bool, whether an image lies farther from its cluster's centroid than any image of the run did. Where no
+    image of the run is in the class that a model says, there is no centroid: the distance is not a number.
     """
 
     labels: np.ndarray
@@ -55,8 +57,8 @@ class Clusterer:
         if not any(name.startswith(RULE) for name in self.state):
             raise ClusteringError(
                 f"clusters by {self.state['method']} are those of the run's own images: it has no rule for others; "
-                "kmeans, minibatch_kmeans, bisecting_kmeans, gaussian_mixture, birch, affinity_propagation and "
-                "mean_shift have"
+                "kmeans, minibatch_kmeans, bisecting_kmeans, gaussian_mixture, birch, affinity_propagation, "
+                "mean_shift and learned have"
             )
         if "umap" in self.state["steps"]:
             raise ClusteringError("clusters.transform: umap has coordinates for the images of its run alone")
@@ -69,13 +71,16 @@ class Clusterer:
         labels = place(points, rule)
         numbers = np.flatnonzero(np.isfinite(self.state["centroids"]).all(axis=1))  # some are nobody's
         strange = ~np.isin(labels, numbers)  # in a cluster of the rule that no image of the run is in
-        labels[strange] = numbers[centroid_distances(points[strange], self.state["centroids"][numbers]).argmin(axis=1)]
-        compact = np.searchsorted(numbers, labels)
+        if f"{RULE}classifier" not in self.state:  # a model's class is a class without images as well
+            centroids = self.state["centroids"][numbers]
+            labels[strange] = numbers[centroid_distances(points[strange], centroids).argmin(axis=1)]
+            strange[:] = False
+        compact = np.where(strange, NOISE, np.searchsorted(numbers, labels))
         distance, runner_up, farther = nearest_two(Points(points), self.state["centroids"][numbers], compact)
         return Placed(
             labels=labels,
             distance=distance,
             runner_up=np.append(numbers, -1)[runner_up],
             runner_up_distance=farther,
-            new=distance > self.state["reach"][labels],
+            new=strange | (distance > self.state["reach"][labels]),
         )

@@ -16,7 +16,7 @@ from imgcluster.methods import LEARNED, MODEL
 from imgcluster.numbering import number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import NOISE, Clusters, Features
-from imgcluster.transforms import Points, fit_steps
+from imgcluster.transforms import Points, State, fit_steps
 
 NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
@@ -42,11 +42,10 @@ def cluster_features(
     config, chosen = _with_k(points, config, show)
     found = group(points, config, show=show)
     k = len(found.centroids)
-    if learned is None:
-        ids = features.ids if isinstance(features, Features) else None
-        numbered = number_clusters(found.labels, k, config.numbering, ids)
-    else:
-        numbered = number_classes(learned.classes, found.rule["labels"], k)
+    if learned is not None:
+        return _classes(points, found, learned, state, soft=soft)
+    ids = features.ids if isinstance(features, Features) else None
+    numbered = number_clusters(found.labels, k, config.numbering, ids)
     distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
     numbers = numbered.numbers
     return Clusters(
@@ -59,6 +58,43 @@ def cluster_features(
         notes=chosen + found.notes + _notes(found, config),
         names=numbered.names,
         probabilities=_probabilities(points, found, numbers) if soft else None,
+    )
+
+
+def _classes(points: Points, found: Groups, learned: Learned, state: State, *, soft: bool) -> Clusters:
+    """Return the classes of a model as clusters: all of them have numbers, whether or not images are in them.
+
+    Those without an image have no centroid. found: the others, compact, as methods give them.
+    """
+    numbered = number_classes(learned.classes)
+    place_of = found.rule["labels"]  # of each class, those without images last
+    k, width = len(found.centroids), int(numbered.numbers.max()) + 1
+    numbers = np.empty(len(place_of), np.int64)
+    numbers[place_of] = numbered.numbers
+    used = numbers[:k]
+    distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
+    reach = np.zeros(k)
+    np.maximum.at(reach, found.labels, distance)
+    rule = {f"{RULE}{name}": value for name, value in {**found.rule, "labels": numbered.numbers}.items()}
+    return Clusters(
+        labels=_renumbered(found.labels, used),
+        distance=distance,
+        runner_up=_renumbered(runner_up, used),
+        runner_up_distance=runner_up_distance,
+        sizes=_spread(np.bincount(found.labels, minlength=k), used, 0, width),
+        state={
+            **state,
+            "centroids": _spread(found.centroids, used, np.nan, width),
+            "reach": _spread(reach, used, 0, width),
+            **rule,
+            "method": np.array(LEARNED),
+        },
+        notes=[
+            *found.notes,
+            f"learned: {learned.mode}, {learned.classifier}, of {sum(learned.counts.values()):,} labels",
+        ],
+        names=numbered.names,
+        probabilities=_spread(learned.probabilities(points.array()).T, numbered.numbers, 0).T if soft else None,
     )
 
 
@@ -79,9 +115,12 @@ def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return np.asarray(np.append(numbers, NOISE)[labels])
 
 
-def _spread(values: np.ndarray, numbers: np.ndarray, missing: float) -> np.ndarray:
-    """Put a value, or a row, for each cluster in the place of its number; numbers that are nobody's get `missing`."""
-    spread = np.full((int(numbers.max(initial=-1)) + 1, *values.shape[1:]), missing, values.dtype)
+def _spread(values: np.ndarray, numbers: np.ndarray, missing: float, count: int = 0) -> np.ndarray:
+    """Put a value, or a row, for each cluster in the place of its number; numbers that are nobody's get `missing`.
+
+    count: so many rows at least.
+    """
+    spread = np.full((max(count, int(numbers.max(initial=-1)) + 1), *values.shape[1:]), missing, values.dtype)
     spread[numbers] = values
     return spread
 

@@ -17,6 +17,7 @@ from imgcluster.transforms import apply_transform
 
 FORMAT = 1
 BACKBONE = "backbone.safetensors"  # of a model whose network has learned too
+CURVE = "training"
 CHECKPOINT = "checkpoint.safetensors"  # of training that is not done
 RECORD, ARRAYS = "model.json", "model.safetensors"
 STEPS = ("sqrt", "l2")  # before the classifier; fitted to nothing
@@ -76,16 +77,23 @@ class Learned:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / RECORD).unlink(missing_ok=True)
-            if not self._has_network(folder):
-                (folder / BACKBONE).unlink(missing_ok=True)  # of another model that was here
+            for name in self._left_by_others(folder):
+                (folder / name).unlink(missing_ok=True)
             write_whole(folder / ARRAYS, save(arrays))
             write_whole(folder / RECORD, f"{json.dumps(record, indent=2, ensure_ascii=False)}\n".encode())
             (folder / CHECKPOINT).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror or error}") from None
 
+    def _left_by_others(self, folder: Path) -> list[str]:
+        """The files that a model of another mode has left here."""
+        network = [] if self._has_network(folder) else [BACKBONE]
+        return network + (
+            [f"{CURVE}{ending}" for ending in (".csv", ".svg", ".png")] if self.mode == "features" else []
+        )
+
     def _has_network(self, folder: Path) -> bool:
-        return bool(self.features["weights"] == str(folder / BACKBONE))
+        return is_file(self.features["weights"], folder / BACKBONE)
 
     @classmethod
     def load(cls, folder: Path) -> Learned:
@@ -108,6 +116,11 @@ class Learned:
             raise
         except Exception as error:  # safetensors and json raise whatever the damaged bytes make them do
             raise ConfigError(f"{str(folder)!r} is damaged ({error}); learn it again") from None
+
+
+def is_file(weights: str, path: Path) -> bool:
+    """Say whether a config's weights are this file, however they are spelt."""
+    return weights not in ("imagenet", "random") and Path(weights).expanduser().resolve() == path.resolve()
 
 
 class LearnedClasses:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.features import extract_features
 from imgcluster.images import list_images
-from imgcluster.learned import Learned, prepared
+from imgcluster.learned import BACKBONE, Learned, is_file, prepared
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.pipeline import extract_listed
 from imgcluster.runs import listed_path, read_record, read_rows
 from imgcluster.tables import ImageFile
 from imgcluster.training import FEATURES, Labelled, Taught, Training, checked
+
+if TYPE_CHECKING:
+    from imgcluster.backbones import Choice
 
 NAMED = 3
 CONFIGS = (".yaml", ".yml")
@@ -62,26 +65,37 @@ def learn(  # noqa: PLR0913 (one call says all)
     class that has five is held back for the scores, unless too few would be; the model is then fitted to all.
     mode: `features`: a classifier of scikit-learn's on the features as they are. `augment`: the network is frozen, its
     pictures are varied, and a head is trained with dropout. `finetune`: so is the network's last block, with the head
-    and a small learning rate. Both begin with the logistic regression of `features`, leave their curve and, until they
-    are done, a checkpoint in `out`, from which the same call goes on after it was killed.
+    and a small learning rate. Both begin with a logistic regression, and where they make nothing better, the model is
+    that of `features`. They leave their curve and, until they are done, a checkpoint in `out`, from which the same call
+    goes on after it was killed.
     training: what can be set of them.
     Raises ConfigError: labels that cannot be read or are of other images, one class only, no such mode or classifier,
     settings that cannot be; ImageError: none of the labelled images can be read; OutputError: the disk fails; and as
     `run` and `export_features` for the features.
     """
-    settings = checked(mode, classifier, training)
-    known = _source(Path(source), show)
+    settings = checked(mode, classifier, training, random_state)
+    folder = Path(out)
+    known = _source(Path(source), show, stored=mode == FEATURES)
+    if is_file(known.features.weights, folder / BACKBONE):
+        raise ConfigError(
+            f"out: {str(folder)!r} holds the network that the features are made with; name another folder"
+        )
     found = read_partial_labels(labels, [image.id for image in known.images])
     _check_classes(found.classes)
+    choice = None if mode == FEATURES else _planned(mode, known.features, settings)
     vectors = known.vectors_of([known.images[row] for row in found.rows])
     labelled, classes, lost = _labelled(known, found, vectors)
-    folder = Path(out)
-    if mode == FEATURES:
-        taught = _fitted(classifier, labelled, random_state)
-    else:
+    taught = None
+    if choice is not None:
         from imgcluster.training.teaching import teach
 
-        taught = teach(mode, labelled, settings, random_state, folder, show=show)
+        taught = teach(mode, choice, labelled, settings, random_state, folder, show=show)
+    if taught is None:
+        taught = _fitted(classifier, labelled, random_state)
+        if choice is not None:
+            taught.notes.append(
+                f"{mode}: no epoch was better for the images held back: this is the model of {FEATURES}"
+            )
     fingerprints = vectors.fingerprints
     if taught.features != known.features:  # the network has learned, and its features are of its own
         made = extract_features(labelled.images, taught.features, show=show)
@@ -102,14 +116,26 @@ def learn(  # noqa: PLR0913 (one call says all)
     return model
 
 
-def _source(source: Path, show: bool) -> Source:
-    """Return the images of a config, whose features are made where they are not there yet, or of a finished run."""
+def _planned(mode: str, features: FeaturesConfig, settings: Training) -> Choice:
+    from imgcluster.training.teaching import plan_training
+
+    return plan_training(mode, features, settings)
+
+
+def _source(source: Path, show: bool, *, stored: bool) -> Source:
+    """Return the images of a config, whose features are made where they are not there yet, or of a finished run.
+
+    stored: the vectors of a run are as it has them; else as its config makes them now, which is what can be trained on.
+    """
     if source.suffix in CONFIGS and not source.is_dir():
         config = load_config(source)
         return Source(list_images(config.images)[0], config.features, partial(_extracted, config, show))
     record = read_record(source)
     images = [ImageFile(row["id"], listed_path(row["path"])) for row in read_rows(source)]
-    return Source(images, config_from_dict(record["config"]).features, partial(_of_run, source, record))
+    config = config_from_dict(record["config"])
+    return Source(
+        images, config.features, partial(_of_run, source, record) if stored else partial(_extracted, config, show)
+    )
 
 
 def _extracted(config: Config, show: bool, images: list[ImageFile]) -> Vectors:

@@ -50,17 +50,14 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     return Numbers(_all_numbered(numbers, taken), names)
 
 
-def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Numbers:
-    """Number `k` clusters that are classes known by name: a whole number is its own, words count from 0 in order.
+def number_classes(classes: Sequence[str]) -> Numbers:
+    """Number classes that are known by name: whole numbers, written as such, are their own; others count from 0.
 
-    places: (n_classes,) int64, the cluster of each class; those from `k` on have no images.
+    numbers: (n_classes,) int64; all have names.
     """
-    numbers_of, names = _as_numbers({name: name for name in classes})
-    numbers = np.empty(k, np.int64)
-    for name, place in zip(classes, places.tolist(), strict=True):
-        if place < k:
-            numbers[place] = numbers_of[name]
-    return Numbers(numbers, names)
+    own = all(name.isdecimal() and name == str(int(name)) and int(name) < MOST_NUMBERS for name in classes)
+    numbers = [int(name) for name in classes] if own else range(len(classes))
+    return Numbers(np.array(numbers, np.int64), dict(zip(numbers, classes, strict=True)))
 
 
 def check_numbering(numbering: str) -> None:

@@ -15,7 +15,7 @@ from imgcluster.config import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.learning import learn
 from imgcluster.prediction import predict
-from tests.conftest import Command, write_pictures
+from tests.conftest import COLOURS, Command, write_picture, write_pictures
 
 WORDS = ("red, dark", "green", "blue")
 NUMBERS = ("7", "0", "3")
@@ -60,8 +60,13 @@ def test_words_are_the_clusters_names(config_file: Path, tmp_path: Path) -> None
     assert submission["label"].tolist() == [WORDS[number % 3] for number in range(12)]
 
 
-def test_soft_columns_are_the_models_probabilities(config_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [3, 2])
+def test_soft_columns_are_the_models_probabilities(config_file: Path, tmp_path: Path, kept: int) -> None:
+    """Of all classes: also of those that no image is in, where only the first two colours are among the images."""
     learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    for number in range(12):
+        if number % 3 >= kept:
+            write_picture(tmp_path / "pictures" / f"{number:04d}.jpg", np.full((40, 48, 3), COLOURS[0], np.uint8))
     (tmp_path / "template.csv").write_text(
         'ImageID,green,blue,"red, dark"\n' + "".join(f"{n:04d},0,0,0\n" for n in range(12))
     )
@@ -72,15 +77,35 @@ def test_soft_columns_are_the_models_probabilities(config_file: Path, tmp_path: 
     np.testing.assert_allclose(submission[said.classes].to_numpy(), said.probabilities, atol=1e-5)
 
 
-def test_a_class_that_no_image_is_in_leaves_the_others_their_numbers(config_file: Path, tmp_path: Path) -> None:
-    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+@pytest.mark.parametrize(("names", "numbers"), [(WORDS, (2, 1, 0)), (NUMBERS, (7, 0, 3))])
+def test_a_class_without_images_keeps_its_number_and_its_column(
+    config_file: Path, tmp_path: Path, names: tuple[str, ...], numbers: tuple[int, ...]
+) -> None:
+    learn(config_file, labelled(tmp_path, names), out=tmp_path / "m", show=False)
     for number in range(1, 12, 3):  # the green ones
         (tmp_path / "pictures" / f"{number:04d}.jpg").unlink()
-    text = by_model(config_file, tmp_path / "m").read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", "")
-    (tmp_path / "learned.yaml").write_text(text.replace("report: false", "report: false, submission: null"))
+    text = by_model(config_file, tmp_path / "m", layout="one_hot").read_text()
+    (tmp_path / "learned.yaml").write_text(text.replace(f", ids: '{tmp_path / 'template.csv'}'", ""))
     run = imgcluster.run(load_config(tmp_path / "learned.yaml"), show=False)
-    assert run.clusters.labels.tolist() == [2, 0] * 4
-    assert run.clusters.names[2] == "red, dark"
+    assert run.clusters.labels.tolist() == [numbers[0], numbers[2]] * 4
+    assert run.clusters.names == dict(sorted(zip(numbers, names, strict=True)))
+    submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
+    assert set(submission.columns[1:]) == set(names)
+    assert submission[names[0]].tolist() == ["1", "0"] * 4
+    assert submission[names[1]].tolist() == ["0"] * 8
+    write_pictures(tmp_path / "new", range(40, 46))
+    placed = assign(tmp_path / "out", tmp_path / "new", show=False)
+    assert placed.placed.labels.tolist() == [numbers[number % 3] for number in range(40, 46)]
+    green = placed.table().iloc[0]  # 40 is green, of which the run had none
+    assert (green["cluster"], green["distance"], green["new"]) == (str(numbers[1]), "", "yes")
+
+
+def test_numbers_that_are_written_in_two_ways_are_names(config_file: Path, tmp_path: Path) -> None:
+    learn(config_file, labelled(tmp_path, ("7", "07", "3")), out=tmp_path / "m", show=False)
+    run = imgcluster.run(load_config(by_model(config_file, tmp_path / "m", layout="names")), show=False)
+    assert run.clusters.names == {0: "07", 1: "3", 2: "7"}
+    submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
+    assert submission["label"].tolist() == ["7", "07", "3"] * 4
 
 
 def test_a_finetuned_network_is_named_where_it_is_needed(config_file: Path, tmp_path: Path, command: Command) -> None:

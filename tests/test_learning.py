@@ -101,7 +101,7 @@ def test_c_is_chosen_on_a_share_of_many_images() -> None:
     assert len(set(drawn.tolist())) == len(drawn)
 
 
-def test_a_fifth_of_each_class_of_five_isheld_back() -> None:
+def test_a_fifth_of_each_class_of_five_is_held_back() -> None:
     classes = np.repeat([0, 1, 2], [50, 5, 4])
     held = held_back(classes, 0)
     assert np.bincount(classes[held], minlength=3).tolist() == [10, 1, 0]
@@ -282,7 +282,7 @@ def test_a_wrong_classifier_or_folder_is_told(config_file: Path, labelled: Path,
     assert (taken.returncode, "is no model of imgcluster's and not empty" in taken.stderr) == (1, True)
 
 
-def test_scores_are_of_imagesheld_back(tmp_path: Path) -> None:
+def test_scores_are_of_images_held_back(tmp_path: Path) -> None:
     write_pictures(tmp_path / "many", range(30))
     (tmp_path / "c.yaml").write_text(
         f"images: {{folder: '{tmp_path / 'many'}'}}\n"

@@ -75,7 +75,8 @@ def columns_of(run: Run) -> dict[int, str]:
     """
     clusters, outputs = run.clusters, run.config.outputs
     numbers = range(_count(clusters))
-    used = numbers if run.config.clusters.numbering in COUNTED else np.flatnonzero(clusters.sizes).tolist() or [0]
+    counted = run.config.clusters.numbering in COUNTED and run.config.clusters.method != LEARNED
+    used = numbers if counted else np.flatnonzero(clusters.sizes).tolist() or [0]
     return _columns(run.template, outputs, used, outputs.names or clusters.names)
 
 

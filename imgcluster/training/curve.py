@@ -11,9 +11,9 @@ from typing import Any
 
 from imgcluster.charts import CHOSEN, INK, QUIET, save
 from imgcluster.files import write_whole
+from imgcluster.learned import CURVE
 from imgcluster.training.loop import ALL, HELD_BACK, Epoch
 
-NAME = "training"
 PANELS = {
     "loss": (("loss", "training", QUIET), ("held_loss", "held back", INK)),
     "accuracy": (("accuracy", "training", QUIET), ("held_accuracy", "held back", INK)),
@@ -26,7 +26,7 @@ def write_curve(history: Sequence[Epoch], folder: Path) -> None:
     table = csv.DictWriter(text, list(asdict(history[0])), lineterminator="\n")
     table.writeheader()
     table.writerows(asdict(epoch) for epoch in history)
-    write_whole(folder / f"{NAME}.csv", text.getvalue().encode())
+    write_whole(folder / f"{CURVE}.csv", text.getvalue().encode())
     _draw(history, folder)
 
 
@@ -41,7 +41,7 @@ def _draw(history: Sequence[Epoch], folder: Path) -> None:
         if shown[0].round == HELD_BACK:
             place.axvline(best, color=CHOSEN, linewidth=1, alpha=0.6, label=f"best: epoch {best}")
         place.legend(fontsize=8, frameon=False)
-    save(figure, folder, NAME)
+    save(figure, folder, CURVE)
 
 
 def _panel(place: Any, epochs: Sequence[Epoch], title: str, lines: Sequence[tuple[str, str, str]]) -> None:

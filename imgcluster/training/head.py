@@ -21,18 +21,22 @@ class Head(nn.Module):
     def __init__(self, fitted: Fitted, classes: np.ndarray, dropout: float) -> None:
         super().__init__()
         arrays = {name: torch.from_numpy(value).float() for name, value in fitted.arrays.items() if value.ndim}
-        self.weights = nn.Parameter(arrays["weights"])
-        self.bias = nn.Parameter(arrays["bias"])
+        two = len(arrays["bias"]) == 2  # of two classes, scikit-learn learns one row, the difference
+        self.weights = nn.Parameter(arrays["weights"] - (arrays["weights"].mean(dim=0) if two else 0))
+        self.bias = nn.Parameter(arrays["bias"] - (arrays["bias"].mean() if two else 0))
         self.note = fitted.notes[0]
-        self._dropout = nn.Dropout(dropout)
+        self._dropout = dropout
         count = np.bincount(classes)
         balance = torch.from_numpy(len(classes) / (len(count) * count)).float()
         self.register_buffer("_balance", balance, persistent=False)
-        self._penalty = 1 / (2 * fitted.settings["C"] * len(classes))
+        self._penalty = (2 if two else 1) / (2 * fitted.settings["C"] * len(classes))
 
     def forward(self, points: Tensor) -> Tensor:
         """Return the scores of points."""
-        return nn.functional.linear(self._dropout(points), self.weights, self.bias)
+        if self.training and self._dropout:  # the CPU draws, whatever the device: the same seed is the same mask
+            kept = torch.rand(points.shape) >= self._dropout
+            points = points * kept.to(points.device) / (1 - self._dropout)
+        return nn.functional.linear(points, self.weights, self.bias)
 
     def loss(self, scores: Tensor, classes: Tensor) -> Tensor:
         """Return the mean cross entropy, each class weighing as much as any other, and the penalty on the weights.

@@ -34,7 +34,7 @@ class Learner(Protocol):
         """Yield the scores of batches of images, varied, with dropout and gradients, and which rows they are of."""
 
     def scores(self, rows: np.ndarray) -> Tensor:
-        """Return the scores of images as they are, (len(rows), n_classes)."""
+        """Return the scores of images as they are, (len(rows), n_classes), on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _note(learner: Learner, lesson: Lesson, progress: Progress, loss: float | No
         held_loss, held_accuracy = _measured(learner.head, scores, torch.from_numpy(lesson.classes[rows]))
         if progress.best_loss is None or held_loss < progress.best_loss:
             progress.best_loss, progress.best_epoch = held_loss, progress.epoch
-            progress.best_scores = scores.cpu().numpy()
+            progress.best_scores = scores.numpy()
     elif not lesson.held.any():
         progress.best_epoch = progress.epoch
     epoch = Epoch(progress.round, progress.epoch, loss, accuracy, held_loss, held_accuracy)
@@ -162,8 +162,7 @@ def _note(learner: Learner, lesson: Lesson, progress: Progress, loss: float | No
 
 @torch.no_grad()
 def _measured(head: Head, scores: Tensor, classes: Tensor) -> tuple[float, float]:
-    """Return the balanced cross entropy and the accuracy of scores; classes that training lacks count nothing."""
-    classes = classes.to(scores.device)
+    """Return the cross entropy, balanced as for the training, and the accuracy of scores on the CPU."""
     each = nn.functional.cross_entropy(scores, classes, reduction="none")
-    weights = head.get_buffer("_balance")[classes]
+    weights = head.get_buffer("_balance").cpu()[classes]
     return float((each * weights).sum() / weights.sum()), float((scores.argmax(dim=1) == classes).float().mean())

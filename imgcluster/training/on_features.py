@@ -37,9 +37,9 @@ class Frozen:
 
 
 class OnFeatures:
-    """A head on a frozen network. points: (n, dim) float32 of all pictures as they are."""
+    """A head on a frozen network. points: (n, dim) float32 of all pictures as they are; frozen: None: all it gets."""
 
-    def __init__(self, head: Head, points: np.ndarray, frozen: Frozen, batch_size: int) -> None:
+    def __init__(self, head: Head, points: np.ndarray, frozen: Frozen | None, batch_size: int) -> None:
         self.head = head
         self._points = points
         self._frozen = frozen
@@ -51,7 +51,8 @@ class OnFeatures:
 
     def varied(self, rows: np.ndarray, epoch: int) -> Iterator[tuple[Tensor, np.ndarray]]:
         """Yield the scores of varied pictures."""
-        points = torch.from_numpy(self._frozen.points(rows, epoch))
+        frozen = self._frozen
+        points = torch.from_numpy(self._points[rows] if frozen is None else frozen.points(rows, epoch))
         self.head.train()
         for start in range(0, len(rows), self._batch_size):
             some = slice(start, start + self._batch_size)

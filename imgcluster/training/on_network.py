@@ -27,7 +27,7 @@ class Network:
     It stays in eval mode: BatchNorm uses the statistics that it has, which no batch changes, and nothing is dropped.
     """
 
-    def __init__(self, choice: Choice, config: FeaturesConfig, start: str, device: torch.device) -> None:
+    def __init__(self, choice: Choice, config: FeaturesConfig, start: str | None, device: torch.device) -> None:
         name = choice.backbone.name
         self.device = device
         self.model = network_with(choice.backbone, choice.weights).to(device)
@@ -37,6 +37,8 @@ class Network:
         self._config = config
         self._recipe = choice.recipe
         self._normalization = normalization(choice.recipe, device)
+        if device.type == "cuda":  # TF32 keeps 10 bits
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self.runtime = TorchRuntime(self._network, choice.recipe, device, "fp32", moved=False)
 
     def points(self, pixels: Pixels) -> Tensor:
@@ -71,7 +73,8 @@ class OnNetwork:
     def scores(self, rows: np.ndarray) -> Tensor:
         """Return the scores of pictures as they are."""
         self.head.eval()
-        return torch.cat([scores for scores, _ in self._scored(rows, None)])
+        # Each is waited for: the next batch is read into the place of one that a GPU has not come to yet.
+        return torch.cat([scores.cpu() for scores, _ in self._scored(rows, None)])
 
     def _scored(self, rows: np.ndarray, epoch: int | None) -> Iterator[tuple[Tensor, np.ndarray]]:
         for pixels, batch in self._pictures.batches(rows, min(self._batch_size, len(rows)), epoch):

@@ -9,6 +9,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.training.augmentation import check_augmentation
 
 FEATURES, AUGMENT, FINETUNE = "features", "augment", "finetune"
+SEEDS = 2**32
 MODES = (FEATURES, AUGMENT, FINETUNE)
 USUAL_AUGMENTATION = ("crop", "flip", "color")
 
@@ -58,8 +59,10 @@ class Training:
         return all(getattr(self, field.name) == field.default for field in fields(self))
 
 
-def checked(mode: str, classifier: str, training: Training | None) -> Training:
-    """Return the settings of a request, or raise ConfigError, before any work, where it cannot be met."""
+def checked(mode: str, classifier: str, training: Training | None, random_state: int) -> Training:
+    """Return the settings of a request, or raise ConfigError where they cannot be, whatever the features."""
+    if not 0 <= random_state < SEEDS:
+        raise ConfigError(f"random_state: {random_state}; allowed: a whole number from 0 to {SEEDS - 1}")
     if mode not in MODES:
         raise ConfigError(f"mode: there is no {mode!r}; allowed: {', '.join(MODES)}")
     check_classifier(classifier)

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from imgcluster.backbones import Choice, choose_backbones
+from imgcluster.backbones.networks import empty_network
 from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, softmax
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import runtime_for
 from imgcluster.files import remove_temporary, write_whole
-from imgcluster.learned import BACKBONE, prepared
+from imgcluster.learned import BACKBONE, RECORD, prepared
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.training.augmentation import Augmentation
 from imgcluster.training.checkpoints import Checkpoint
@@ -30,12 +31,14 @@ from imgcluster.training.on_features import Frozen, OnFeatures
 from imgcluster.training.on_network import Network, OnNetwork
 from imgcluster.training.pictures import Pictures
 from imgcluster.training.settings import AUGMENT, FINETUNE, Training
-from imgcluster.training.unfreezing import top_block
+from imgcluster.training.unfreezing import top_block, unfreeze
 from imgcluster.transforms import join_blocks
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large
 # weights multiply. On digits with 20 labels a class, by the head's C: 0.93 with that of the folds, 0.96 with 10.
 SOFT = 10.0
+CHOSEN = ", the best number for those held back, whose accuracy is so a little better than that of others"
+UNCHOSEN = "; too few to hold some back, which would have said when to end"
 
 
 @dataclass(frozen=True)
@@ -65,40 +68,52 @@ class _Class:
         return Pictures([image.path for image in self.labelled.images], recipe, runtime, varied)
 
 
-def teach(  # noqa: PLR0913 (one call says all)
-    mode: str, labelled: Labelled, settings: Training, random_state: int, folder: Path, *, show: bool
-) -> Taught:
+def plan_training(mode: str, features: FeaturesConfig, settings: Training) -> Choice:
+    """Return the network that is to be trained on, or raise ConfigError where it cannot be done; no image is read.
+
+    Features of several networks or from a file, no such layer; and as `choose_backbones`.
+    """
+    if features.file is not None:
+        raise ConfigError(f"mode: {mode} needs the network; these features come from a file")
+    choices = choose_backbones(features)
+    if len(choices) > 1:
+        names = ", ".join(choice.backbone.name for choice in choices)
+        raise ConfigError(f"mode: {mode} trains on one network; these features are of {names}")
+    choice = choices[0]
+    if mode == FINETUNE:
+        unfreeze(empty_network(choice.backbone), settings.unfreeze, choice.layers, choice.backbone.name)
+    return choice
+
+
+def teach(  # noqa: PLR0913, PLR0917 (one call says all)
+    mode: str, choice: Choice, labelled: Labelled, settings: Training, random_state: int, folder: Path, *, show: bool
+) -> Taught | None:
     """Train in one of MODES; leaves the curve in the folder, and of `finetune` the network, BACKBONE.
 
-    A checkpoint in the folder is gone on with when it is of the same request. Raises ConfigError: features of several
-    networks or from a file, settings that cannot be; ImageError; OutputError; and as `choose_backbones`.
+    None where no epoch was better than what training began with. A checkpoint in the folder is gone on with when it
+    is of the same request. Raises ImageError, OutputError, and ConfigError where the loss is no number any more.
     """
     settings = settings.for_mode(mode)
-    choice = _choice(labelled.features, mode)
     make = MODES[mode](_Class(mode, labelled, settings, choice, random_state, show))
     held = held_back(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
     checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
     learner, history, scores = train(make, lesson, checkpoint, show=show)
+    epochs = sum(epoch.round == ALL and epoch.number > 0 for epoch in history)
     features = labelled.features
     try:
+        write_curve(history, folder)
+        if not epochs:
+            return None
         if isinstance(learner, OnNetwork):
             features = _written(learner.network, choice, features, folder)
-        write_curve(history, folder)
     except OSError as error:
         raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror or error}") from None
-    epochs = sum(epoch.round == ALL and epoch.number > 0 for epoch in history)
-    notes = [learner.head.note, f"{mode}: {epochs} epochs on all images" + _why(epochs, held)]
+    notes = [learner.head.note, f"{mode}: {epochs} epochs on all images{CHOSEN if held.any() else UNCHOSEN}"]
     if isinstance(learner, OnNetwork):
         notes.append(_learned_note(learner.network, settings, choice))
     probabilities = None if scores is None else softmax(scores.astype(np.float64))
     return Taught(learner.head.arrays, features, held, probabilities, notes)
-
-
-def _why(epochs: int, held: np.ndarray) -> str:
-    if not held.any():
-        return "; too few to hold some back, which would have said when to end"
-    return ", the best number for those held back" + ("" if epochs else ": training made nothing better than features")
 
 
 def _learned_note(network: Network, settings: Training, choice: Choice) -> str:
@@ -108,19 +123,11 @@ def _learned_note(network: Network, settings: Training, choice: Choice) -> str:
     return f"finetune: {learned:,} of {total:,} weights of {choice.backbone.name} were free, from {start} on"
 
 
-def _choice(features: FeaturesConfig, mode: str) -> Choice:
-    if features.file is not None:
-        raise ConfigError(f"mode: {mode} needs the network; these features come from a file")
-    choices = choose_backbones(features, progress=False)
-    if len(choices) > 1:
-        names = ", ".join(choice.backbone.name for choice in choices)
-        raise ConfigError(f"mode: {mode} trains on one network; these features are of {names}")
-    return choices[0]
-
-
 def _on_features(lesson: _Class) -> Callable[[np.ndarray], Learner]:
     labelled, settings = lesson.labelled, lesson.settings
     config = labelled.features
+    if not settings.augment:
+        return lambda rows: OnFeatures(lesson.head(rows), labelled.points, None, settings.batch_of(len(rows)))
     runtime, batch_size = runtime_for(lesson.choice, labelled.images, config, show=lesson.show)
 
     def points_of(blocks: list[np.ndarray]) -> np.ndarray:
@@ -136,8 +143,7 @@ def _on_network(lesson: _Class) -> Callable[[np.ndarray], Learner]:
 
 def _network_of(lesson: _Class, rows: np.ndarray) -> Learner:
     config, settings = lesson.labelled.features, lesson.settings
-    start = settings.unfreeze or top_block(lesson.choice.backbone.name)
-    network = Network(lesson.choice, config, start, find_devices(config.device)[0])
+    network = Network(lesson.choice, config, settings.unfreeze, find_devices(config.device)[0])
     return OnNetwork(lesson.head(rows), network, lesson.pictures(network.runtime), settings.batch_of(len(rows)))
 
 
@@ -154,11 +160,19 @@ def _written(network: Network, choice: Choice, features: FeaturesConfig, folder:
     path = folder / BACKBONE
     remove_temporary(folder, [BACKBONE])
     state = {name: value.detach().cpu().contiguous() for name, value in network.model.state_dict().items()}
+    (folder / RECORD).unlink(missing_ok=True)  # of a model that was here, and was on another network
     write_whole(path, save(state))
-    changes: dict[str, Any] = {"weights": str(path), "fallback": None}
-    if choice.fallback:
-        own = {"backbone": (choice.backbone.name,), "layer": choice.layers, "pooling": "auto", "preprocess": "backbone"}
-        changes |= own
+    weights = features.block_weights
+    changes: dict[str, Any] = {
+        "backbone": (choice.backbone.name,),
+        "layer": choice.layers,
+        "pooling": choice.pooling,
+        "weights": str(path),
+        "fallback": None,
+        "block_weights": weights if weights is not None and len(weights) == len(choice.layers) else None,
+    }
+    if choice.backbone.name not in features.backbones:  # a fallback sees pictures by its own recipe
+        changes["preprocess"] = "backbone"
     return features.model_copy(update=changes)
 
 

@@ -53,32 +53,43 @@ def top_block(backbone: str) -> str:
     return TOP_BLOCKS[max(known, key=len)]
 
 
-def unfreeze(model: nn.Module, start: str, layers: Sequence[str | int], backbone: str) -> dict[str, nn.Parameter]:
+def unfreeze(
+    model: nn.Module, start: str | None, layers: Sequence[str | int], backbone: str
+) -> dict[str, nn.Parameter]:
     """Let the weights from a layer or block on take gradients, to the deepest of `layers`, and no others.
 
-    start: as in `features.layer`, the first step that learns; a block begins with its first step; `all`: everything.
-    Returns them by name. Raises ConfigError: no such layer, or none of its weights comes before the deepest layer.
+    start: as in `features.layer`, the first step that learns; a block begins with its first step; `all`: everything;
+    None: the last block. Returns them by name.
+    Raises ConfigError: no such layer, or none of its weights comes before the deepest layer.
     """
     known = layers_of(model)
-    first = 0 if start == WHOLE else known.nodes.index(_first_node(known, start, backbone))
-    last = max(known.nodes.index(known.find(layer, backbone)) for layer in layers)
+    name = start or top_block(backbone)
+    try:
+        first = 0 if name == WHOLE else _ends(known, name, backbone)[0]
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("features.layer:", "unfreeze:", 1)) from None
+    last = max(_ends(known, layer, backbone)[1] for layer in layers)
     model.requires_grad_(False)
     chosen = {
-        name: value
-        for name, value in model.named_parameters()
-        if (place := _place(name.rpartition(".")[0], known.nodes)) is not None and first <= place <= last
+        key: value
+        for key, value in model.named_parameters()
+        if (place := _place(key.rpartition(".")[0], known.nodes)) is not None and first <= place <= last
     }
     if not chosen:
-        raise ConfigError(f"unfreeze: from {start!r} on, {backbone} has no weights on the way to its features")
+        hint = "" if start else ", its last block; name an earlier layer"
+        raise ConfigError(f"unfreeze: {backbone} has no weights on the way to its features from {name!r} on{hint}")
     for value in chosen.values():
         value.requires_grad_(True)
     return chosen
 
 
-def _first_node(known: Layers, layer: str, network: str) -> str:
-    node = known.find(layer, network)  # of a block, the last one
-    inside = [name for name in known.nodes if name.startswith(f"{layer}.")]
-    return node if node == layer or layer in known.aliases or not inside else inside[0]
+def _ends(known: Layers, layer: str | int, network: str) -> tuple[int, int]:
+    """Return the numbers of the first and the last step of a layer or block."""
+    node = known.find(layer, network)  # of a block in a graph, the last one
+    if node in known.nodes and (node == layer or str(layer) in known.aliases or str(layer).startswith("-")):
+        return known.nodes.index(node), known.nodes.index(node)
+    inside = [at for at, name in enumerate(known.nodes) if name.startswith(f"{layer}.")]
+    return inside[0], inside[-1]
 
 
 def _place(module: str, nodes: Sequence[str]) -> int | None:
