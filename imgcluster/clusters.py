@@ -75,6 +75,7 @@ def _classes(points: Points, found: Groups, learned: Learned, state: State, *, s
     distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
     reach = np.zeros(k)
     np.maximum.at(reach, found.labels, distance)
+    told = f"learned: {learned.mode}, {learned.classifier}, {sum(learned.counts.values()):,} labels, {learned.digest}"
     rule = {f"{RULE}{name}": value for name, value in {**found.rule, "labels": numbered.numbers}.items()}
     return Clusters(
         labels=_renumbered(found.labels, used),
@@ -89,10 +90,7 @@ def _classes(points: Points, found: Groups, learned: Learned, state: State, *, s
             **rule,
             "method": np.array(LEARNED),
         },
-        notes=[
-            *found.notes,
-            f"learned: {learned.mode}, {learned.classifier}, of {sum(learned.counts.values()):,} labels",
-        ],
+        notes=[*found.notes, told],
         names=numbered.names,
         probabilities=_spread(learned.probabilities(points.array()).T, numbered.numbers, 0).T if soft else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -51,6 +52,12 @@ class Learned:
         if vectors.shape[1] != self.dim:
             raise ConfigError(f"the model knows features of {self.dim:,} values, not of {vectors.shape[1]:,}")
         return probabilities(self.classifier, prepared(vectors), self.arrays)
+
+    @property
+    def digest(self) -> str:
+        """What tells this model from one that was learned anew."""
+        parts = (array.tobytes() for _, array in sorted(self.arrays.items()))
+        return hashlib.sha256(b"".join((*parts, json.dumps(self.classes).encode()))).hexdigest()[:16]
 
     def check_fingerprints(self, found: list[str], where: str) -> None:
         """Raise ConfigError where features are of another network, layer, recipe or precision than the model's."""

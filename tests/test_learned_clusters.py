@@ -13,6 +13,7 @@ from imgcluster.assignment import assign
 from imgcluster.classifiers import CLASSIFIERS
 from imgcluster.config import load_config
 from imgcluster.errors import ConfigError
+from imgcluster.learned import Learned
 from imgcluster.learning import learn
 from imgcluster.prediction import predict
 from tests.conftest import COLOURS, Command, write_picture, write_pictures
@@ -45,6 +46,7 @@ def test_clusters_are_what_predict_says(config_file: Path, tmp_path: Path, class
     said = predict(tmp_path / "m", tmp_path / "pictures", show=False)
     assert run.clusters.labels.tolist() == [int(label) for label in said.labels]
     assert run.clusters.sizes.tolist() == [4, 0, 0, 4, 0, 0, 0, 4]
+    assert run.clusters.notes[-1] == f"learned: features, {classifier}, 9 labels, {Learned.load(tmp_path / 'm').digest}"
     submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
     assert submission["label"].tolist() == said.labels
     write_pictures(tmp_path / "new", range(40, 46))
