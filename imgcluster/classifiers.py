@@ -19,7 +19,7 @@ USUAL_C = 100.0  # where a class has too few images to compare
 FOLDS = 5
 COMPARED = 5_000  # images that C is chosen on: the choice does not get better with more
 ITERATIONS = 1_000
-SMALL = 4_000_000  # values, below which a second thread costs more than it does
+SMALL = 8_000_000  # values, below which a second thread costs more than it does
 NEIGHBOURS = 5
 HELD_BACK = 0.2
 LEAST = 5  # images of a class, from which one is held back
@@ -132,7 +132,10 @@ def _choose_c(points: np.ndarray, classes: np.ndarray, random_state: int) -> tup
     drawn = _drawn(classes, random_state)
     split = StratifiedKFold(folds, shuffle=True, random_state=random_state)
     few = _turned(points[drawn])
-    scores = [cross_val_score(_logistic(c), few, classes[drawn], cv=split, scoring="neg_log_loss").mean() for c in CS]
+    with _threads_for(few):
+        scores = [
+            cross_val_score(_logistic(c), few, classes[drawn], cv=split, scoring="neg_log_loss").mean() for c in CS
+        ]
     best = int(np.argmax(scores))
     chosen = CS[best]
     return chosen, f"logistic: C {chosen:g}, by {folds} folds of {len(drawn):,} images: log loss {-scores[best]:.3f}"
