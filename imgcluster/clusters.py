@@ -13,10 +13,10 @@ from imgcluster.errors import ClusteringError
 from imgcluster.grouping import Groups, group, method_of
 from imgcluster.learned import Learned
 from imgcluster.methods import LEARNED, MODEL
-from imgcluster.numbering import number_classes, number_clusters
+from imgcluster.numbering import Numbers, number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import NOISE, Clusters, Features
-from imgcluster.transforms import Points, State, fit_steps
+from imgcluster.transforms import Points, fit_steps
 
 NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
@@ -42,10 +42,11 @@ def cluster_features(
     config, chosen = _with_k(points, config, show)
     found = group(points, config, show=show)
     k = len(found.centroids)
-    if learned is not None:
-        return _classes(points, found, learned, state, soft=soft)
-    ids = features.ids if isinstance(features, Features) else None
-    numbered = number_clusters(found.labels, k, config.numbering, ids)
+    if learned is None:
+        ids = features.ids if isinstance(features, Features) else None
+        numbered = number_clusters(found.labels, k, config.numbering, ids)
+    else:
+        numbered = number_classes(learned.classes, found.rule["labels"], k)
     distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
     numbers = numbered.numbers
     return Clusters(
@@ -53,46 +54,11 @@ def cluster_features(
         distance=distance,
         runner_up=_renumbered(runner_up, numbers),
         runner_up_distance=runner_up_distance,
-        sizes=_spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0),
-        state={**state, **_kept(found, numbers, distance), "method": np.array(method_of(config))},
-        notes=chosen + found.notes + _notes(found, config),
+        sizes=_spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0, numbered.width),
+        state={**state, **_kept(found, numbered, distance), "method": np.array(method_of(config))},
+        notes=chosen + found.notes + _notes(found, config) + ([] if learned is None else [_told(learned)]),
         names=numbered.names,
-        probabilities=_probabilities(points, found, numbers) if soft else None,
-    )
-
-
-def _classes(points: Points, found: Groups, learned: Learned, state: State, *, soft: bool) -> Clusters:
-    """Return the classes of a model as clusters: all of them have numbers, whether or not images are in them.
-
-    Those without an image have no centroid. found: the others, compact, as methods give them.
-    """
-    numbered = number_classes(learned.classes)
-    place_of = found.rule["labels"]  # of each class, those without images last
-    k, width = len(found.centroids), int(numbered.numbers.max()) + 1
-    numbers = np.empty(len(place_of), np.int64)
-    numbers[place_of] = numbered.numbers
-    used = numbers[:k]
-    distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
-    reach = np.zeros(k)
-    np.maximum.at(reach, found.labels, distance)
-    told = f"learned: {learned.mode}, {learned.classifier}, {sum(learned.counts.values()):,} labels, {learned.digest}"
-    rule = {f"{RULE}{name}": value for name, value in {**found.rule, "labels": numbered.numbers}.items()}
-    return Clusters(
-        labels=_renumbered(found.labels, used),
-        distance=distance,
-        runner_up=_renumbered(runner_up, used),
-        runner_up_distance=runner_up_distance,
-        sizes=_spread(np.bincount(found.labels, minlength=k), used, 0, width),
-        state={
-            **state,
-            "centroids": _spread(found.centroids, used, np.nan, width),
-            "reach": _spread(reach, used, 0, width),
-            **rule,
-            "method": np.array(LEARNED),
-        },
-        notes=[*found.notes, told],
-        names=numbered.names,
-        probabilities=_spread(learned.probabilities(points.array()).T, numbered.numbers, 0).T if soft else None,
+        probabilities=_probabilities(points, found, numbered, learned) if soft else None,
     )
 
 
@@ -109,6 +75,11 @@ def _model_for(features: Features | np.ndarray, config: ClustersConfig) -> Learn
     return learned
 
 
+def _told(learned: Learned) -> str:
+    labels = sum(learned.counts.values())
+    return f"{LEARNED}: {learned.mode}, {learned.classifier}, {labels:,} labels, {learned.digest}"
+
+
 def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return np.asarray(np.append(numbers, NOISE)[labels])
 
@@ -123,8 +94,9 @@ def _spread(values: np.ndarray, numbers: np.ndarray, missing: float, count: int 
     return spread
 
 
-def _kept(found: Groups, numbers: np.ndarray, distance: np.ndarray) -> dict[str, np.ndarray]:
+def _kept(found: Groups, numbered: Numbers, distance: np.ndarray) -> dict[str, np.ndarray]:
     """Return what places new images: centroids and farthest images, by number, and the method's own rule."""
+    numbers, width = numbered.numbers, numbered.width
     reach = np.zeros(len(numbers))
     inside = found.labels >= 0
     np.maximum.at(reach, found.labels[inside], distance[inside])
@@ -132,18 +104,23 @@ def _kept(found: Groups, numbers: np.ndarray, distance: np.ndarray) -> dict[str,
     if rule:
         labels = found.rule["labels"]
         unused = np.arange(len(numbers), int(labels.max()) + 1)  # clusters of a rule that none of these images is in
-        rule[f"{RULE}labels"] = _renumbered(labels, np.append(numbers, numbers.max() + 1 + unused - len(numbers)))
-    by_number = {"centroids": _spread(found.centroids, numbers, np.nan), "reach": _spread(reach, numbers, 0)}
-    return {**by_number, **rule}
+        others = numbered.others if len(numbered.others) else numbers.max() + 1 + unused - len(numbers)
+        rule[f"{RULE}labels"] = _renumbered(labels, np.append(numbers, others))
+    centroids = _spread(found.centroids, numbers, np.nan, width)
+    return {"centroids": centroids, "reach": _spread(reach, numbers, 0, width), **rule}
 
 
-def _probabilities(points: Points, found: Groups, numbers: np.ndarray) -> np.ndarray:
+def _probabilities(points: Points, found: Groups, numbered: Numbers, learned: Learned | None) -> np.ndarray:
     """Return how likely each cluster is, (n, k) float64, by number: the method's own word, or by the distances.
 
-    They fall with the squared distance to the centroids, in units of its mean at the nearest ones: a centroid that is
-    farther by one such unit is 2.7 times less likely.
+    A model has a word on each of its classes, whether or not images are in them. Where there is none, they fall with
+    the squared distance to the centroids, in units of its mean at the nearest ones: a centroid that is farther by one
+    such unit is 2.7 times less likely.
     """
-    given = found.probabilities
+    given, numbers = found.probabilities, numbered.numbers
+    if learned is not None:
+        given = learned.probabilities(points.array())
+        numbers = np.append(numbers, numbered.others)[found.rule["labels"]]
     if not len(numbers):
         return np.empty((len(points), 0))
     if given is None:

@@ -141,11 +141,7 @@ class LearnedClasses:
 
     def fit_predict(self, points: np.ndarray) -> np.ndarray:
         """Return the likeliest class of each point, (n,) int64."""
-        return np.asarray(self.predict_proba(points).argmax(axis=1), np.int64)
-
-    def predict_proba(self, points: np.ndarray) -> np.ndarray:
-        """Return how likely each class is, (n, n_classes) float64."""
-        return self.learned.probabilities(np.asarray(points, np.float32))
+        return np.asarray(self.learned.probabilities(np.asarray(points, np.float32)).argmax(axis=1), np.int64)
 
 
 def prepared(vectors: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from imgcluster.pipeline import extract_listed
 from imgcluster.runs import listed_path, read_record, read_rows
 from imgcluster.tables import ImageFile
 from imgcluster.training import FEATURES, Labelled, Taught, Training, checked
-
-if TYPE_CHECKING:
-    from imgcluster.backbones import Choice
+from imgcluster.training.teaching import plan_training, teach
 
 NAMED = 3
 CONFIGS = (".yaml", ".yml")
@@ -82,13 +80,11 @@ def learn(  # noqa: PLR0913 (one call says all)
         )
     found = read_partial_labels(labels, [image.id for image in known.images])
     _check_classes(found.classes)
-    choice = None if mode == FEATURES else _planned(mode, known.features, settings)
+    choice = None if mode == FEATURES else plan_training(mode, known.features, settings)
     vectors = known.vectors_of([known.images[row] for row in found.rows])
     labelled, classes, lost = _labelled(known, found, vectors)
     taught = None
     if choice is not None:
-        from imgcluster.training.teaching import teach
-
         taught = teach(mode, choice, labelled, settings, random_state, folder, show=show)
     if taught is None:
         taught = _fitted(classifier, labelled, random_state)
@@ -114,12 +110,6 @@ def learn(  # noqa: PLR0913 (one call says all)
     )
     model.save(folder)
     return model
-
-
-def _planned(mode: str, features: FeaturesConfig, settings: Training) -> Choice:
-    from imgcluster.training.teaching import plan_training
-
-    return plan_training(mode, features, settings)
 
 
 def _source(source: Path, show: bool, *, stored: bool) -> Source:
@@ -154,15 +144,14 @@ def _of_run(folder: Path, record: dict[str, Any], images: list[ImageFile]) -> Ve
 def _labelled(known: Source, found: PartialLabels, vectors: Vectors) -> tuple[Labelled, list[str], list[str]]:
     """Return the images that have a label and features, the classes, and the ids of those that have only a label."""
     readable = set(vectors.ids)
-    pairs = [(known.images[row], label) for row, label in zip(found.rows.tolist(), found.labels, strict=True)]
-    kept = [(image, label) for image, label in pairs if image.id in readable]
-    classes = sorted({label for _, label in kept})
-    _check_classes(classes)
-    number = {label: place for place, label in enumerate(classes)}
-    numbers = np.array([number[label] for _, label in kept], np.int64)
-    images = [image for image, _ in kept]
-    lost = [image.id for image, _ in pairs if image.id not in readable]
-    return Labelled(images, numbers, prepared(vectors.vectors), known.features), classes, lost
+    images = [known.images[row] for row in found.rows]
+    kept = [at for at, image in enumerate(images) if image.id in readable]
+    lost = [image.id for image in images if image.id not in readable]
+    partial_labels = PartialLabels(found.rows[kept], [found.labels[at] for at in kept], found.unknown)
+    _check_classes(partial_labels.classes)
+    points = prepared(vectors.vectors)
+    labelled = Labelled([images[at] for at in kept], partial_labels.numbers, points, known.features)
+    return labelled, partial_labels.classes, lost
 
 
 def _check_classes(classes: Sequence[str]) -> None:

@@ -18,10 +18,19 @@ MATCH, TRUTH = "match:", "truth:"
 
 @dataclass(frozen=True)
 class Numbers:
-    """numbers: (k,) int64, the number of each cluster; names: of numbers, where the labels known were words."""
+    """numbers: (k,) int64, the number of each cluster; names: of numbers, where the labels known were words.
+
+    others: (m,) int64, the numbers of clusters that are known and have no images, in the order of the rule's.
+    """
 
     numbers: np.ndarray
     names: dict[int, str] = field(default_factory=dict)
+    others: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def width(self) -> int:
+        """How many numbers there are room for."""
+        return int(np.append(self.numbers, self.others).max(initial=-1)) + 1
 
 
 def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[str] | None) -> Numbers:
@@ -50,14 +59,16 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     return Numbers(_all_numbered(numbers, taken), names)
 
 
-def number_classes(classes: Sequence[str]) -> Numbers:
+def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Numbers:
     """Number classes that are known by name: whole numbers, written as such, are their own; others count from 0.
 
-    numbers: (n_classes,) int64; all have names.
+    places: (n_classes,) int64, which cluster each class is; those from `k` on have no images. All have names.
     """
     own = all(name.isdecimal() and name == str(int(name)) and int(name) < MOST_NUMBERS for name in classes)
     numbers = [int(name) for name in classes] if own else range(len(classes))
-    return Numbers(np.array(numbers, np.int64), dict(zip(numbers, classes, strict=True)))
+    by_place = np.empty(len(classes), np.int64)
+    by_place[places] = numbers
+    return Numbers(by_place[:k], dict(zip(numbers, classes, strict=True)), by_place[k:])
 
 
 def check_numbering(numbering: str) -> None:

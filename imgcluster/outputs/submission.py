@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.config import Config, OutputsConfig
+from imgcluster.config import ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
 from imgcluster.methods import LEARNED
 from imgcluster.outputs.validation import Expected, check_submission
@@ -34,15 +34,18 @@ def check_outputs(template: Template | None, config: Config) -> None:
         return
     if outputs.layout not in IN_COLUMNS:
         _check_label_column(template, outputs.label_column)
-    if (
-        clusters.numbering not in COUNTED or clusters.method == LEARNED
-    ):  # the numbers, and the names, are known with the clusters
+    if not _is_counted(clusters):  # the numbers, and the names, are known with the clusters
         return
     numbers = range(clusters.n_clusters) if isinstance(clusters.n_clusters, int) else None
     if outputs.layout == "names":
         _check_named(numbers or (), outputs.names or {})
     elif outputs.layout in IN_COLUMNS and numbers is not None:
         _columns(template, outputs, numbers, outputs.names or {})
+
+
+def _is_counted(clusters: ClustersConfig) -> bool:
+    """Say whether the numbers will be those from 0 on: a model has numbers and names of its own."""
+    return clusters.numbering in COUNTED and clusters.method != LEARNED
 
 
 def make_submission(run: Run) -> pd.DataFrame:
@@ -75,8 +78,7 @@ def columns_of(run: Run) -> dict[int, str]:
     """
     clusters, outputs = run.clusters, run.config.outputs
     numbers = range(_count(clusters))
-    counted = run.config.clusters.numbering in COUNTED and run.config.clusters.method != LEARNED
-    used = numbers if counted else np.flatnonzero(clusters.sizes).tolist() or [0]
+    used = numbers if _is_counted(run.config.clusters) else np.flatnonzero(clusters.sizes).tolist() or [0]
     return _columns(run.template, outputs, used, outputs.names or clusters.names)
 
 

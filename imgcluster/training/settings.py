@@ -73,7 +73,7 @@ def checked(mode: str, classifier: str, training: Training | None, random_state:
     elif classifier != "logistic":
         raise ConfigError(f"classifier: {mode} trains a head of its own; {classifier} is for {FEATURES}")
     else:
-        settings.for_mode(mode)
+        return settings.for_mode(mode)
     return settings
 
 

@@ -93,7 +93,6 @@ def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     None where no epoch was better than what training began with. A checkpoint in the folder is gone on with when it
     is of the same request. Raises ImageError, OutputError, and ConfigError where the loss is no number any more.
     """
-    settings = settings.for_mode(mode)
     make = MODES[mode](_Class(mode, labelled, settings, choice, random_state, show))
     held = held_back(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
