@@ -5,266 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError
 
+from imgcluster.config_engine import DaskEngine, Engine, Storage
 from imgcluster.config_problems import SET, Problem, dotted, problem, stop, validation_problems
-from imgcluster.config_types import (
-    BUNDLED,
-    Backbones,
-    BlockWeights,
-    ClusterNames,
-    Count,
-    CsvName,
-    Device,
-    Encoding,
-    FeaturesFile,
-    FilePattern,
-    KRange,
-    Layers,
-    MethodName,
-    Numbering,
-    OneOf,
-    Order,
-    Parameters,
-    PathText,
-    Preprocess,
-    Step,
-    Text,
-    WeightsSpec,
-    unfit,
-)
+from imgcluster.config_sections import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig, Section
 from imgcluster.errors import ConfigError
-from imgcluster.methods import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
 from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
-
-class _Section(BaseModel):
-    # strict: true is no number and "5" neither, so that a slip is told instead of guessed at.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class ImagesConfig(_Section):
-    """Which images, in which order."""
-
-    folder: PathText = Field(description="folder that holds the images", examples=["data/stage/test"])
-    ids: PathText | None = Field(
-        default=None,
-        description="CSV whose rows give the images and their order; null: every image under the folder",
-        examples=["data/stage/sample_submission.csv"],
-    )
-    id_column: Text | None = Field(
-        default=None, description="column of `ids` that names the images; null: the first one", examples=["ImageID"]
-    )
-    file: FilePattern = Field(
-        default="{id}.jpg", description="how an id becomes a file under the folder", examples=["{id}.png"]
-    )
-    encoding: Encoding | None = Field(
-        default=None,
-        description="text encoding of `ids`; null: by its byte order mark, else UTF-8",
-        examples=["cp1252"],
-    )
-    missing: Literal["stop", "skip"] = Field(
-        default="stop", description="an id without a file stops the run, or is recorded as a failure (skip)"
-    )
-    on_error: Literal["record", "stop"] = Field(
-        default="record", description="an image that cannot be read is recorded as a failure, or stops the run"
-    )
+__all__ = [
+    "SECTIONS",
+    "ClustersConfig",
+    "Config",
+    "FeaturesConfig",
+    "ImagesConfig",
+    "OutputsConfig",
+    "config_from_dict",
+    "config_schema",
+    "features_from_dict",
+    "load_config",
+]
 
 
-class FeaturesConfig(_Section):
-    """How an image becomes a vector."""
-
-    backbone: Backbones = Field(
-        default="vgg16",
-        description="the pretrained network, or a list of networks whose features are joined",
-        examples=["vgg16", ["vgg16", "efficientnet_lite0"]],
-    )
-    layer: Layers = Field(
-        default=None,
-        description="where the feature is read, or a list of layers to join; null: the backbone's default layer; "
-        "of several backbones, a layer or list for each",
-        examples=["fc6", "relu5_3", -2, ["relu3_3", "relu4_3", "fc6"], {"vgg16": ["relu5_3", "fc6"]}],
-    )
-    pooling: Literal["auto", "avg", "max", "gem", "rmac", "spp", "cls", "mean", "flatten"] = Field(
-        default="auto", description="how a map or tokens become a vector; auto: the average, or the class token"
-    )
-    block_l2: bool = Field(default=False, description="give each layer's features the length 1 before joining them")
-    block_weights: BlockWeights | None = Field(
-        default=None,
-        description="a factor for each layer's features, in order, one backbone's after the other's",
-        examples=[[1, 1, 0.5]],
-    )
-    weights: WeightsSpec = Field(
-        default="imagenet", description="what the network has learnt, or a file with a state dict", examples=["my.pth"]
-    )
-    fallback: Annotated[str, OneOf(BUNDLED)] | None = Field(
-        default="efficientnet_lite0",
-        description="backbone taken, loudly, where the weights cannot be had; null: stop instead",
-    )
-    preprocess: Preprocess = Field(
-        default="backbone",
-        description="how pixels become input; backbone: as its weights were trained; squash: the same, the whole "
-        "picture out of shape; letterbox: the whole picture with borders",
-        examples=["stage", [{"resize": 256}, {"center_crop": 224}, "rgb", {"normalize": "imagenet"}]],
-    )
-    views: Literal["center", "flip", "whole", "five_crops", "ten_crops"] = Field(
-        default="center",
-        description="what is seen of each picture, the features averaged; flip: it and its mirror image; "
-        "whole: the middle, and the whole picture squashed; ten_crops: "
-        "corners and middle, and their mirror images",
-    )
-    device: Device = Field(
-        default="auto",
-        description="where the network runs; auto: the GPU where there is one; of several, a process on each",
-        examples=["cuda:1", ["cuda:0", "cuda:1"]],
-    )
-    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "int8"] = Field(
-        default="auto",
-        description="number format of the computation; auto: bf16 where the hardware speeds it up; int8: the quickest "
-        "on a CPU and the least exact, calibrated on 40 of the images, which are kept in the store",
-    )
-    runtime: Literal["auto", "torch", "torch_compile", "openvino"] = Field(
-        default="auto", description="what executes the network; auto: openvino on a CPU where it can, else torch"
-    )
-    batch_size: Literal["auto"] | Count = Field(default="auto", description="images computed at a time", examples=[64])
-    store: PathText = Field(default="outputs/features", description="folder of features kept between runs")
-    file: FeaturesFile | None = Field(
-        default=None,
-        description="file of features made elsewhere, matched by id; no other key of this section matters then",
-        examples=["features.npz"],
-    )
-
-    @model_validator(mode="after")
-    def _fits_several_backbones(self) -> FeaturesConfig:
-        names = self.backbones
-        if isinstance(self.layer, dict):
-            if strange := [name for name in self.layer if name not in names]:
-                raise unfit(f"layer: {strange[0]!r} is not among the backbones, {', '.join(names)}")
-        elif self.layer is not None and len(names) > 1:
-            raise unfit(f"layer: of several backbones, {{{names[0]}: LAYER, {names[1]}: LAYER}} or null is needed")
-        if self.weights not in ("imagenet", "random") and len(names) > 1:
-            raise unfit("weights: a file fits one backbone; of several, imagenet or random is needed")
-        return self
-
-    @property
-    def backbones(self) -> tuple[str, ...]:
-        """The backbones asked for, at least one."""
-        return self.backbone if isinstance(self.backbone, tuple) else (self.backbone,)
-
-    def layers_of(self, backbone: str) -> tuple[str | int, ...]:
-        """Return the layers asked for of a backbone; none where its default is meant."""
-        layer = self.layer.get(backbone) if isinstance(self.layer, dict) else self.layer
-        if layer is None:
-            return ()
-        return layer if isinstance(layer, tuple) else (layer,)
-
-
-class ClustersConfig(_Section):
-    """How vectors become clusters."""
-
-    method: MethodName = Field(
-        default="auto",
-        description="the clustering algorithm; auto: diffusion, after a transform of its own where none is given; "
-        "learned: no algorithm, but the classes of a model that `learn` wrote",
-    )
-    n_clusters: KRange = Field(
-        default=None,
-        description="number of clusters; auto or a range: the best of these, with the reason; null: for methods that "
-        "find their own",
-        examples=[5, "auto", "2..40"],
-    )
-    parameters: Parameters = Field(
-        default={},
-        description="parameters of the method's estimator in scikit-learn; of learned, the model's folder",
-        examples=[{"linkage": "average", "metric": "cosine"}, {"model": "outputs/model"}],
-    )
-    n_init: Count = Field(default=10, description="fresh starts, of which the best is kept")
-    random_state: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
-        default=42, description="seed; the same one gives the same clusters"
-    )
-    transform: tuple[Step, ...] = Field(
-        default=(),
-        strict=False,  # YAML's list becomes a tuple; the steps themselves stay strict
-        description="steps before clustering, in order; pca takes components, or the share of variance to keep",
-        examples=[["l2", {"pca": 256}]],
-    )
-    order: Order | None = Field(
-        default=None,
-        description="for frames in order; sequence: the clusters are segments, whatever the method; {smooth: weight}: "
-        "what a change from one frame to the next costs",
-        examples=["sequence", {"smooth": 2.0}],
-    )
-    numbering: Numbering = Field(
-        default="raw",
-        description="how clusters are numbered; size: 0 is the largest; match: as in another run; truth: as in the "
-        "labels known of some images",
-        examples=["match:outputs/stage", "truth:some.csv"],
-    )
-
-    @model_validator(mode="after")
-    def _has_a_number_where_needed(self) -> ClustersConfig:
-        finds_its_own = METHODS[self.method].k is None and self.order != "sequence"
-        if finds_its_own and self.n_clusters is not None:
-            raise unfit(f"n_clusters: {self.method} finds a number of its own; allowed: null")
-        if not finds_its_own and self.n_clusters is None:
-            asking = "sequence" if self.order == "sequence" else self.method
-            raise unfit(f"n_clusters: missing; {asking} needs a whole number >= 1, or auto")
-        return self
-
-    @model_validator(mode="after")
-    def _leaves_to_the_model_what_is_its_own(self) -> ClustersConfig:
-        if self.method != LEARNED or self.order == "sequence":
-            return self
-        if not isinstance(self.parameters.get(MODEL), str):
-            raise unfit("parameters: {model: FOLDER} is missing; learned takes the model that `learn` wrote there")
-        if self.transform or self.order is not None or self.numbering != "raw":
-            name = "transform" if self.transform else "numbering" if self.numbering != "raw" else "order"
-            raise unfit(f"{name}: learned has that of its model; leave it out")
-        return self
-
-    def steps(self, images: int, dim: int) -> tuple[Any, ...]:
-        """Return the transform of so many vectors of a length: the one given, or that of `method: auto`."""
-        if self.transform or self.method != AUTO or self.order == "sequence" or dim < DEEP:
-            return self.transform
-        most = min(AUTO_COMPONENTS, images, dim)
-        return ("sqrt", "l2", {"pca": most}, "l2")
-
-    @property
-    def k(self) -> int:
-        """The number of clusters asked for, of a config that says one."""
-        if not isinstance(self.n_clusters, int):
-            raise TypeError(f"n_clusters is {self.n_clusters}")
-        return self.n_clusters
-
-
-class OutputsConfig(_Section):
-    """What a run writes, and where."""
-
-    folder: PathText = Field(description="the run folder", examples=["outputs/stage"])
-    submission: CsvName | None = Field(
-        default="submission.csv", description="the submission in the run folder; null: none"
-    )
-    label_column: Text = Field(default="label", description="column of the submission that takes the clusters")
-    layout: Literal["labels", "one_hot", "soft", "names"] = Field(
-        default="labels",
-        description="what the submission says of each image; labels: its cluster's number; names: the name; one_hot: a "
-        "column for each cluster, 1 in its own; soft: how likely each cluster is",
-    )
-    label_offset: int = Field(default=0, description="added to the clusters' numbers in the submission", examples=[1])
-    names: ClusterNames | None = Field(
-        default=None,
-        description="the clusters' names in the submission: with names its labels, with one_hot and soft its columns",
-        examples=[{0: "entry", 1: "descent"}],
-    )
-    report: bool = Field(default=True, description="whether a run leaves a page to look at: report/index.html")
-    contact_sheets: bool = Field(
-        default=False, description="whether a run leaves a picture of each cluster's images: clusters/00.jpg, ..."
-    )
-
-
-class Config(_Section):
+class Config(Section):
     """A run of imgcluster: images -> features -> clusters -> outputs."""
 
     model_config = ConfigDict(title="imgcluster config")
@@ -273,13 +38,32 @@ class Config(_Section):
     features: FeaturesConfig = Field(default_factory=FeaturesConfig, description="how an image becomes a vector")
     clusters: ClustersConfig = Field(description="how vectors become clusters")
     outputs: OutputsConfig = Field(description="what a run writes, and where")
+    engine: Engine = Field(
+        default="local",
+        description="what does the work; local: this machine; dask: a Dask cluster, one on this machine where no "
+        "address is given; the outputs are the same",
+        examples=["dask", {"dask": {"address": "tcp://10.0.0.1:8786"}}, {"dask": {"workers": 4}}],
+    )
+    storage: Storage = Field(
+        default={},
+        description="options of the file systems behind URLs, by protocol, as fsspec takes them; secrets come from the "
+        "environment",
+        examples=[{"s3": {"endpoint_url": "http://127.0.0.1:5000", "anon": True}}],
+    )
+
+    @property
+    def dask(self) -> DaskEngine | None:
+        """The Dask cluster that does the work; None: this machine does."""
+        if self.engine == "local":
+            return None
+        return DaskEngine() if self.engine == "dask" else self.engine["dask"]
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, defaults included, as plain data that JSON and YAML can hold."""
         return self.model_dump(mode="json")
 
 
-SECTIONS: dict[str, type[_Section]] = {
+SECTIONS: dict[str, type[Section]] = {
     "images": ImagesConfig,
     "features": FeaturesConfig,
     "clusters": ClustersConfig,
@@ -328,7 +112,7 @@ def _config(document: Document, overrides: Sequence[str], source: str) -> Config
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        problems += validation_problems(error, SECTIONS, data, lines)
+        problems += validation_problems(error, Config.model_fields, data, lines)
     if problems:
         raise stop(source, problems)
     return config

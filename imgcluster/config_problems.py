@@ -9,12 +9,13 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from imgcluster.config_types import TEXT, UNFIT, describe, names_in, refusal
 from imgcluster.errors import ConfigError
 from imgcluster.yaml_files import KeyPath
 
-Sections = Mapping[str, type[BaseModel]]
+Fields = Mapping[str, FieldInfo]  # of the config: its sections, and what is no section
 Problem = tuple[float, str]  # the line it stands on, and the words
 
 SET = 0  # the "line" of what --set gives
@@ -42,48 +43,55 @@ def stop(source: str, problems: list[Problem]) -> ConfigError:
 
 
 def validation_problems(
-    error: ValidationError, sections: Sections, data: Mapping[str, Any], lines: Mapping[KeyPath, int]
+    error: ValidationError, fields: Fields, data: Mapping[str, Any], lines: Mapping[KeyPath, int]
 ) -> list[Problem]:
     """One problem for each key that pydantic complains about, however many complaints a union makes of it."""
     found: dict[KeyPath, Problem] = {}
     for complaint in error.errors(include_url=False, include_context=False, include_input=False):
         loc = complaint["loc"]
         end = 3 if len(loc) > 2 and isinstance(loc[2], int) else 2
+        end = 1 if not _keys(fields, loc[0]) else end
         path = tuple(map(str, loc[:end]))
         if complaint["type"] == UNFIT:
-            path, said = _of_a_key(path, complaint["msg"], sections)
+            path, said = _of_a_key(path, complaint["msg"], fields)
             found[path] = problem(path, lines, said)  # says more than what a union makes of it
             continue
         words = _COMPLAINTS.get(complaint["type"], _wrong_value)
-        found.setdefault(path, problem(path, lines, words(sections, data, loc[:end])))
+        found.setdefault(path, problem(path, lines, words(fields, data, loc[:end])))
     return list(found.values())
 
 
-def _of_a_key(path: KeyPath, words: str, sections: Sections) -> tuple[KeyPath, str]:
+def _of_a_key(path: KeyPath, words: str, fields: Fields) -> tuple[KeyPath, str]:
     """Put what a section as a whole says of one of its keys, `key: words`, to that key."""
     key, colon, rest = words.partition(": ")
-    if len(path) == 1 and colon and key in sections[path[0]].model_fields:
+    if len(path) == 1 and colon and key in _keys(fields, path[0]):
         return (*path, key), rest
     return path, words
 
 
-def _unknown_key(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
-    allowed = list(sections if len(loc) == 1 else sections[loc[0]].model_fields)
+def _keys(fields: Fields, name: Any) -> Fields:
+    """Return the keys of a section; none of what is no section."""
+    annotation: Any = fields[name].annotation if name in fields else None
+    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+
+
+def _unknown_key(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
+    allowed = list(fields if len(loc) == 1 else _keys(fields, loc[0]))
     key = str(loc[-1])
-    elsewhere = [f"{name}.{key}" for name, section in sections.items() if key in section.model_fields]
+    elsewhere = [f"{name}.{key}" for name in fields if key in _keys(fields, name)]
     return f"unknown key{_hint(near(key, allowed) or elsewhere)} (allowed: {', '.join(allowed)})"
 
 
-def _missing(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
-    field = sections[loc[0]].model_fields[loc[1]]
+def _missing(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
+    field = _keys(fields, loc[0])[loc[1]]
     return f"missing, allowed: {describe(field.annotation, field.metadata)}"
 
 
-def _wrong_value(sections: Sections, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
-    section, value = sections[loc[0]], data[loc[0]]
-    if len(loc) == 1:
-        return f"found {_found(value, 'a mapping')}, allowed: a mapping with the keys {', '.join(section.model_fields)}"
-    value, field = value[loc[1]], section.model_fields[loc[1]]
+def _wrong_value(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
+    value, keys = data[loc[0]], _keys(fields, loc[0])
+    if len(loc) == 1 and keys:
+        return f"found {_found(value, 'a mapping')}, allowed: a mapping with the keys {', '.join(keys)}"
+    value, field = (value[loc[1]], keys[loc[1]]) if keys else (value, fields[loc[0]])
     annotation, metadata = field.annotation, field.metadata
     if len(loc) == 3:
         value, annotation, metadata = value[loc[2]], get_args(annotation)[0], []

@@ -98,6 +98,7 @@ def test_defaults() -> None:
             "n_clusters": 3,
             "parameters": {},
             "n_init": 10,
+            "backend": "auto",
             "random_state": 42,
             "transform": [],
             "order": None,
@@ -113,6 +114,8 @@ def test_defaults() -> None:
             "report": True,
             "contact_sheets": False,
         },
+        "engine": "local",
+        "storage": {},
     }
 
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from imgcluster.config import Config
+from imgcluster.config import SECTIONS, Config
 from imgcluster.errors import OutputError
 from imgcluster.files import remove_temporary, replacing, write_whole
 
@@ -21,6 +21,7 @@ IMMATERIAL = {
     ("features", "device"),
     ("features", "batch_size"),
     ("features", "store"),
+    ("clusters", "backend"),
     ("outputs", "report"),
     ("outputs", "contact_sheets"),
 }
@@ -119,7 +120,7 @@ class RunFolder:
 
 
 def _differences(theirs: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> list[str]:
-    keys = [(section, key) for section in ours for key in {**ours[section], **theirs[section]}]
+    keys = [(section, key) for section in SECTIONS for key in {**ours[section], **theirs[section]}]
     return [
         f"{section}.{key}: {theirs[section].get(key)} there, {ours[section].get(key)} here"
         for section, key in keys

@@ -1,0 +1,112 @@
+"""What a config says of where the work is done, and of how far-away files are reached; no secret is ever in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
+
+from imgcluster.config_types import Allowed, Count, Text, describe, unfit
+
+PROTOCOL = r"[a-z][a-z0-9+.-]+"
+SECRET = re.compile(
+    r"pass|secret|credential|connection_?string|access_?key|account_?key|private_?key|api_?key|client_?key"
+    r"|authoriz|^auth$|signature|cookie|token|^key$|^sas$",
+    re.IGNORECASE,
+)
+NO_TOKENS = ("anon", "cloud", "google_default", "browser", "cache")  # what gcsfs takes in the place of a token
+
+
+class DaskEngine(BaseModel):
+    """A Dask cluster: the one at an address, or one on this machine, which is gone when the run ends.
+
+    seconds that `patience` gives: for a scheduler or workers that are not there, at the start and after a failure.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$"), Allowed("tcp://HOST:PORT")] | None = Field(
+        default=None,
+        description="of a scheduler that runs; null: a cluster on this machine",
+        examples=["tcp://10.0.0.1:8786"],
+    )
+    workers: Count | None = Field(
+        default=None, description="processes of a cluster on this machine; null: one for each core", examples=[4]
+    )
+    threads: Count | None = Field(
+        default=None, description="cores that each of these processes uses; null: an equal share of all", examples=[2]
+    )
+    memory: Text | None = Field(
+        default=None, description="memory after which such a process is ended; null: an equal share", examples=["4GB"]
+    )
+    images_per_task: Count = Field(default=512, description="images that a worker is handed at a time")
+    patience: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="seconds to wait for a scheduler, or for workers, that are not there"
+    )
+
+
+def _known_engine(value: Any) -> Any:
+    if value in ("local", "dask") or not isinstance(value, Mapping):
+        return value
+    settings = value.get("dask")
+    if set(value) != {"dask"}:
+        strange = next(iter(set(value) - {"dask"}), "nothing")
+        raise unfit(f"found {str(strange)!r} in it, allowed: {ENGINE_WORDS}")
+    try:
+        _DASK.validate_python(settings)
+    except ValidationError as error:
+        raise unfit(_complaint(error.errors(include_url=False)[0], settings)) from None
+    return value
+
+
+def _complaint(complaint: Any, settings: Any) -> str:
+    if not complaint["loc"]:
+        return f"dask: allowed: a mapping with the keys {', '.join(DaskEngine.model_fields)}"
+    key = str(complaint["loc"][0])
+    if key not in DaskEngine.model_fields:
+        return f"dask.{key}: unknown key (allowed: {', '.join(DaskEngine.model_fields)})"
+    field = DaskEngine.model_fields[key]
+    return f"dask.{key}: found {settings[key]!r}, allowed: {describe(field.annotation, field.metadata)}"
+
+
+def _without_secrets(value: Any) -> Any:
+    """Refuse what nobody should write into a file that is shared; its value is never shown."""
+    for protocol, options in value.items() if isinstance(value, Mapping) else ():
+        if not re.fullmatch(PROTOCOL, str(protocol)):
+            raise unfit(f"{str(protocol)!r} is no protocol, such as s3, gs or http")
+        if not isinstance(options, Mapping):
+            raise unfit(f"{protocol}: allowed: a mapping of options of its file system, such as {{anon: true}}")
+        if found := _secret_in(options):
+            raise unfit(
+                f"{protocol}.{found}: a secret does not belong into a config; set it in the environment, as "
+                f"FSSPEC_{protocol.upper()}_{found.split('.')[0].upper()}, or by what {protocol} itself looks for"
+            )
+    return value
+
+
+def _secret_in(options: Mapping[Any, Any]) -> str | None:
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            if inner := _secret_in(value):
+                return f"{name}.{inner}"
+        elif SECRET.search(str(name)) and value not in (None, *NO_TOKENS):
+            return str(name)
+    return None
+
+
+_DASK: TypeAdapter[Any] = TypeAdapter(DaskEngine)
+ENGINE_WORDS = "local, dask, or {dask: {address: tcp://HOST:PORT}} with its settings"
+
+Engine = Annotated[
+    Literal["local", "dask"] | dict[Literal["dask"], DaskEngine],
+    BeforeValidator(_known_engine),
+    Allowed(ENGINE_WORDS, ("local", "dask")),
+]
+Storage = Annotated[
+    dict[Text, dict[Text, Any]],
+    BeforeValidator(_without_secrets),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
+    Allowed("a mapping of protocols to the options of their file systems, such as {s3: {anon: true}}"),
+]
