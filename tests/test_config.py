@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from imgcluster.catalog import BACKBONES
 from imgcluster.config import SECTIONS, Config, config_from_dict, config_schema, load_config
 from imgcluster.config_docs import config_table
+from imgcluster.config_engine import DaskEngine
 from imgcluster.errors import ConfigError
 from imgcluster.methods import METHOD_NAMES
 from imgcluster.old_names import OLD_NAMES
@@ -251,7 +252,10 @@ DEVICE = "auto, cpu, cuda, cuda:N, a list of these, or all (GPUs)"
 PARAMETERS = "a mapping of parameters of the method's estimator, such as {linkage: average, metric: cosine}"
 ORDER = "sequence or {smooth: a number > 0} or null"
 NUMBERING = "raw, size, first_appearance, match:RUN (a run folder) or truth:CSV"
+BACKEND = "allowed: auto, sklearn, dask"
 WRONG: list[tuple[str, Any, str]] = [
+    ("clusters.backend", "spark", f"found 'spark', {BACKEND}"),
+    ("clusters.backend", "dusk", f"found 'dusk', {BACKEND}; did you mean 'dask'?"),
     ("images.folder", 7, f"found 7 (a number), {TEXT}; put it in quotes"),
     ("images.folder", "", f"found '', {TEXT}"),
     ("images.folder", " ", f"found ' ', {TEXT}"),
@@ -545,7 +549,7 @@ def test_merged_keys_have_the_line_they_are_written_on() -> None:
     assert "outputs.folder (line 7): found 5 (a number)" in message
 
 
-TOP = "(allowed: images, features, clusters, outputs)"
+TOP = "(allowed: images, features, clusters, outputs, engine, storage)"
 
 
 @pytest.mark.parametrize(
@@ -574,6 +578,77 @@ def test_unknown_key(extra: str, words: str) -> None:
 def test_python_keys_that_are_no_text() -> None:
     with pytest.raises(ConfigError, match=r"^config: 5: unknown key \(allowed: images"):
         config_from_dict({**yaml.safe_load(SMALLEST), 5: 1})  # type: ignore[dict-item]
+
+
+def test_dask_has_kmeans_alone() -> None:
+    words = "dask has K-Means alone, without parameters or an order; set clusters.method: kmeans"
+    assert refusal_of("clusters.backend", "dask") == words
+    assert read(SMALLEST, "clusters.method=kmeans", "clusters.backend=dask").clusters.backend == "dask"
+
+
+# --- the engine, and what file systems need ---
+
+ENGINE = "allowed: local, dask, or {dask: {address: tcp://HOST:PORT}} with its settings"
+
+
+def test_engine_is_this_machine_or_a_dask_cluster() -> None:
+    assert read(SMALLEST).dask is None
+    assert read(SMALLEST + "engine: dask").dask == read(SMALLEST, "engine=dask").dask == DaskEngine()
+    text = "engine: {dask: {address: 'tcp://10.0.0.1:8786', images_per_task: 64}}"
+    assert read(SMALLEST + text).dask == DaskEngine(address="tcp://10.0.0.1:8786", images_per_task=64)
+    assert read(SMALLEST + text, "engine=dask").dask == DaskEngine()
+    assert read(yaml.safe_dump(read(SMALLEST + text).resolved())) == read(SMALLEST + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("engine: dusk", f"found 'dusk', {ENGINE}; did you mean 'dask'?"),
+        ("engine: 5", f"found 5 (a number), {ENGINE}"),
+        ("engine: {spark: {}}", f"found 'spark' in it, {ENGINE}"),
+        ("engine: {dask: {}, local: {}}", f"found 'local' in it, {ENGINE}"),
+        ("engine: {dask: 5}", f"dask: allowed: a mapping with the keys {', '.join(DaskEngine.model_fields)}"),
+        ("engine: {dask: {adress: x}}", f"dask.adress: unknown key (allowed: {', '.join(DaskEngine.model_fields)})"),
+        ("engine: {dask: {workers: 0}}", "dask.workers: found 0, allowed: a whole number >= 1 or null"),
+        ("engine: {dask: {address: here}}", "dask.address: found 'here', allowed: tcp://HOST:PORT or null"),
+        ("engine: {dask: {patience: 0}}", "dask.patience: found 0, allowed: a number > 0"),
+    ],
+)
+def test_engine_that_is_refused(text: str, words: str) -> None:
+    assert refusal(SMALLEST + text) == f"c.yaml: engine (line 4): {words}"
+
+
+def test_storage_takes_what_file_systems_take() -> None:
+    options = {"s3": {"endpoint_url": "http://127.0.0.1:5000", "anon": True}, "gs": {"token": "anon"}}
+    assert read(SMALLEST + yaml.safe_dump({"storage": options})).storage == options
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options", "name"),
+    [
+        ("s3", {"secret": "hunter2"}, "s3.secret"),
+        ("s3", {"key": "hunter2"}, "s3.key"),
+        ("s3", {"client_kwargs": {"aws_secret_access_key": "hunter2"}}, "s3.client_kwargs.aws_secret_access_key"),
+        ("gs", {"token": "hunter2"}, "gs.token"),
+        ("abfs", {"connection_string": "hunter2"}, "abfs.connection_string"),
+        ("sftp", {"password": "hunter2"}, "sftp.password"),
+        ("http", {"headers": {"Authorization": "hunter2"}}, "http.headers.Authorization"),
+    ],
+)  # fmt: skip
+def test_secrets_are_refused_and_never_shown(protocol: str, options: dict[str, Any], name: str) -> None:
+    message = refusal(SMALLEST + yaml.safe_dump({"storage": {protocol: options}}))
+    assert message.startswith(
+        f"c.yaml: storage (line 4): {name}: a secret does not belong into a config; set it in the"
+    )
+    assert "hunter2" not in message
+    assert f"FSSPEC_{protocol.upper()}_{name.split('.')[1].upper()}" in message
+
+
+@pytest.mark.parametrize(("text", "words"), [("storage: 5", "found 5 (a number), allowed: a mapping of protocols"),
+                                             ("storage: {S 3: {}}", "'S 3' is no protocol, such as s3, gs or http"),
+                                             ("storage: {s3: 5}", "s3: allowed: a mapping of options")])  # fmt: skip
+def test_storage_that_is_refused(text: str, words: str) -> None:
+    assert refusal(SMALLEST + text).startswith(f"c.yaml: storage (line 4): {words}")
 
 
 # --- strict YAML ---
@@ -861,7 +936,7 @@ def test_readme_table_is_current() -> None:
     """If not: put what `python -m imgcluster schema --markdown` prints into configs/README.md."""
     table = config_table()
     assert f"\n\n{table}\n\n" in (ROOT / "configs/README.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `([a-z0-9_.]+)` \|", table, re.MULTILINE) == KEYS
+    assert re.findall(r"^\| `([a-z0-9_.]+)` \|", table, re.MULTILINE) == [*KEYS, "engine", "storage"]
 
 
 def test_readme_shows_the_message_as_it_is() -> None:
