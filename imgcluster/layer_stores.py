@@ -16,7 +16,7 @@ from imgcluster.store import FeatureStore, ImageKey
 class LayerStores:
     """The stores of the layers of one run, as if they were one whose vectors come in blocks."""
 
-    def __init__(self, root: Path, shaped_by: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, root: Path | str, shaped_by: Sequence[dict[str, Any]]) -> None:
         self.root = root
         self._stores = [FeatureStore(root, each) for each in shaped_by]
         # A layer that is asked for twice, by two names or one, has one store.
@@ -37,7 +37,7 @@ class LayerStores:
         self._exits.__exit__(kind, error, trace)
 
     @property
-    def folders(self) -> list[Path]:
+    def folders(self) -> list[Path | str]:
         """The folder of each layer's store."""
         return [store.folder for store in self._stores]
 

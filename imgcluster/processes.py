@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
@@ -52,7 +53,7 @@ def compute_on(  # noqa: PLR0913, PLR0917
     """
     jobs = [
         Job(
-            images, choice, replace(plan, device=device), store.root / f"{PART}{number}", work.on_error, (number, parts)
+            images, choice, replace(plan, device=device), Path(store.root) / f"{PART}{number}", work.on_error, (number, parts)
         )
         for parts, number, device, images in _ranges(work.todo, devices)
     ]

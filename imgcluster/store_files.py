@@ -1,0 +1,229 @@
+"""Where the files of a feature store lie: a folder of this machine, or one behind a URL. A file is there whole, or not.
+
+A folder has one process that writes at a time, by a lock. Behind a URL there are no locks that all file systems know:
+there each file has a name that nobody else gives, and what two write side by side is kept twice and never mixed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, Protocol
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from imgcluster.errors import ConfigError, StoreError
+from imgcluster.files import remove_temporary, replacing
+from imgcluster.storage import file_system, in_words, is_url, retried
+
+FEW = 8  # of a far-away file, one row in so many is fetched by itself; of more, the whole file is
+
+
+class StoreFiles(Protocol):
+    """The files of one store. What goes wrong is an OSError.
+
+    place: for messages. one_writer: whether a lock keeps others from writing. scratch: a folder for what is made of
+    them on the way.
+    """
+
+    @property
+    def place(self) -> Path | str:
+        """The path or the URL of the folder."""
+
+    one_writer: bool
+    scratch: Path
+
+    def take(self, patience: float) -> None:
+        """Make the folder, and keep others from writing, as far as can be. Raises StoreError, OSError."""
+
+    def let_go(self) -> None:
+        """Let others write."""
+
+    def names(self, pattern: str) -> list[str]:
+        """Return the names of the files that match a glob pattern."""
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds."""
+
+    def write(self, name: str, parts: Iterable[Any]) -> None:
+        """Write a file of bytes that come in parts, replacing what is there."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def rows(self, name: str) -> np.ndarray:
+        """Return the array in a file of numpy's, (n, dim), read when rows of it are taken. ValueError: not one."""
+
+
+def files_of(place: Path | str) -> StoreFiles:
+    """Return the files of a store by its path or URL."""
+    return RemoteFiles(place) if isinstance(place, str) and is_url(place) else LocalFiles(Path(place))
+
+
+def below(root: Path | str, name: str) -> Path | str:
+    """Return the path, or the URL, of a name in a folder."""
+    return f"{root.rstrip('/')}/{name}" if isinstance(root, str) and is_url(root) else Path(root) / name
+
+
+class LocalFiles:
+    """The files of a store in a folder of this machine, or of a disk that several share."""
+
+    one_writer = True
+
+    def __init__(self, place: Path) -> None:
+        self.place = self.scratch = place
+        self._lock = FileLock(place / "lock")
+
+    def take(self, patience: float) -> None:
+        """Make the folder and take its lock; see `StoreFiles`."""
+        try:
+            self.place.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=patience)
+        except Timeout:
+            raise StoreError(
+                f"{str(self.place)!r} is in use by another run; wait for it to end, or set features.store elsewhere"
+            ) from None
+        remove_temporary(self.place, ("vectors-*.npy", "index-*.json", "meta.json"))
+
+    def let_go(self) -> None:
+        """Let go of the lock."""
+        self._lock.release()
+
+    def names(self, pattern: str) -> list[str]:
+        """Return the names of the files that match a glob pattern."""
+        with suppress(FileNotFoundError):
+            return [path.name for path in self.place.iterdir() if fnmatch.fnmatch(path.name, pattern)]
+        return []
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds."""
+        return (self.place / name).read_bytes()
+
+    def write(self, name: str, parts: Iterable[Any]) -> None:
+        """Write a file beside its place, flush it to the disk, and rename it."""
+        with replacing(self.place / name) as file:
+            for part in parts:
+                file.write(part)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        (self.place / name).unlink(missing_ok=True)
+
+    def rows(self, name: str) -> np.ndarray:
+        """Return the array in a file as a memory map."""
+        return np.asanyarray(np.load(self.place / name, mmap_mode="r", allow_pickle=False))
+
+
+class RemoteFiles:
+    """The files of a store behind a URL. An object appears when all of it has been sent."""
+
+    one_writer = False
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.scratch = Path(gettempdir())
+
+    @cached_property
+    def _at(self) -> tuple[Any, str]:
+        return file_system(self.place)
+
+    def take(self, patience: float) -> None:
+        """Find out whether files can be written there. Raises StoreError."""
+        try:
+            system, folder = self._at
+            with suppress(NotImplementedError):
+                retried(lambda: system.makedirs(folder, exist_ok=True))
+            self.write("writable", [b""])
+            self.remove("writable")
+        except (ConfigError, StoreError):
+            raise
+        except Exception as error:
+            raise StoreError(f"features.store: {self.place!r} cannot be written: {in_words(error)}") from None
+
+    def let_go(self) -> None:
+        """Nothing was taken."""
+
+    def names(self, pattern: str) -> list[str]:
+        """Return the names of the files that match a glob pattern."""
+        system, folder = self._at
+        with suppress(FileNotFoundError):
+            system.invalidate_cache(folder)
+            found = self._told(lambda: system.ls(folder, detail=False))
+            return fnmatch.filter((path.rstrip("/").rpartition("/")[2] for path in found), pattern)
+        return []
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds."""
+        return bytes(self._told(lambda: self._at[0].cat_file(self._path(name))))
+
+    def write(self, name: str, parts: Iterable[Any]) -> None:
+        """Send a file; a shard is small enough to be sent anew where the network fails."""
+        data = b"".join(parts)
+        self._told(lambda: self._at[0].pipe_file(self._path(name), data))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self._told(lambda: self._at[0].rm_file(self._path(name)))
+
+    def rows(self, name: str) -> np.ndarray:
+        """Return the array in a file, of which only the header is read by now."""
+        return RemoteRows(self, name)  # type: ignore[return-value]  # as far as a store asks
+
+    def part(self, name: str, start: int, end: int) -> bytes:
+        """Return some of the bytes of a file."""
+        return bytes(self._told(lambda: self._at[0].cat_file(self._path(name), start=start, end=end)))
+
+    def _path(self, name: str) -> str:
+        return f"{self._at[1].rstrip('/')}/{name}"
+
+    def _told(self, call: Any) -> Any:
+        try:
+            return retried(call)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise OSError(None, in_words(error)) from None
+
+
+class RemoteRows:
+    """An array of numpy's in a far-away file: (n, dim), fetched when rows are taken. ValueError: not such a file."""
+
+    def __init__(self, files: RemoteFiles, name: str) -> None:
+        self._files, self._name = files, name
+        header = BytesIO(files.part(name, 0, 128))
+        if np.lib.format.read_magic(header) != (1, 0):
+            raise ValueError("not as the store writes it")
+        shape, in_columns, self.dtype = np.lib.format.read_array_header_1_0(header)
+        if in_columns or len(shape) != 2:
+            raise ValueError("not as the store writes it")
+        self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
+        self._start = header.tell()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all rows."""
+        return self.shape[0] * self._row_bytes
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.shape[1] * self.dtype.itemsize
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, slice) or len(rows) * FEW > len(self):
+            return np.asarray(self._fetched(0, len(self))[rows])
+        return np.concatenate([self._fetched(int(row), int(row) + 1) for row in rows] or [self._fetched(0, 0)])
+
+    def _fetched(self, first: int, end: int) -> np.ndarray:
+        start = self._start + first * self._row_bytes
+        data = self._files.part(self._name, start, start + (end - first) * self._row_bytes) if end > first else b""
+        return np.frombuffer(data, self.dtype).reshape(end - first, self.shape[1])
