@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from imgcluster.methods import LEARNED, MODEL
 from imgcluster.numbering import Numbers, number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import NOISE, Clusters, Features
-from imgcluster.transforms import Points, fit_steps
+from imgcluster.transforms import Points, State, fit_steps
 
 NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
+Nearest = tuple[np.ndarray, np.ndarray, np.ndarray]  # distances, runners-up and theirs, as of `nearest_two`
 ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
 
@@ -47,18 +49,31 @@ def cluster_features(
         numbered = number_clusters(found.labels, k, config.numbering, ids)
     else:
         numbered = number_classes(learned.classes, found.rule["labels"], k)
-    distance, runner_up, runner_up_distance = nearest_two(points, found.centroids, found.labels)
-    numbers = numbered.numbers
+    clusters = numbered_clusters(
+        found, numbered, nearest_two(points, found.centroids, found.labels), config, state=state
+    )
+    return replace(
+        clusters,
+        notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)])],
+        probabilities=_probabilities(points, found, numbered, learned) if soft else None,
+    )
+
+
+def numbered_clusters(
+    found: Groups, numbered: Numbers, nearest: Nearest, config: ClustersConfig, *, state: State
+) -> Clusters:
+    """Return groups as clusters by their numbers; `nearest`: what `nearest_two` says; `state`: the fitted steps."""
+    distance, runner_up, runner_up_distance = nearest
+    k, numbers = len(found.centroids), numbered.numbers
     return Clusters(
         labels=_renumbered(found.labels, numbers),
         distance=distance,
         runner_up=_renumbered(runner_up, numbers),
         runner_up_distance=runner_up_distance,
-        sizes=_spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0, numbered.width),
+        sizes=spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0, numbered.width),
         state={**state, **_kept(found, numbered, distance), "method": np.array(method_of(config))},
-        notes=chosen + found.notes + _notes(found, config) + ([] if learned is None else [_told(learned)]),
+        notes=found.notes + _notes(found, config),
         names=numbered.names,
-        probabilities=_probabilities(points, found, numbered, learned) if soft else None,
     )
 
 
@@ -84,14 +99,14 @@ def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return np.asarray(np.append(numbers, NOISE)[labels])
 
 
-def _spread(values: np.ndarray, numbers: np.ndarray, missing: float, count: int = 0) -> np.ndarray:
+def spread(values: np.ndarray, numbers: np.ndarray, missing: float, count: int = 0) -> np.ndarray:
     """Put a value, or a row, for each cluster in the place of its number; numbers that are nobody's get `missing`.
 
     count: so many rows at least.
     """
-    spread = np.full((max(count, int(numbers.max(initial=-1)) + 1), *values.shape[1:]), missing, values.dtype)
-    spread[numbers] = values
-    return spread
+    rows = np.full((max(count, int(numbers.max(initial=-1)) + 1), *values.shape[1:]), missing, values.dtype)
+    rows[numbers] = values
+    return rows
 
 
 def _kept(found: Groups, numbered: Numbers, distance: np.ndarray) -> dict[str, np.ndarray]:
@@ -106,8 +121,8 @@ def _kept(found: Groups, numbered: Numbers, distance: np.ndarray) -> dict[str, n
         unused = np.arange(len(numbers), int(labels.max()) + 1)  # clusters of a rule that none of these images is in
         others = numbered.others if len(numbered.others) else numbers.max() + 1 + unused - len(numbers)
         rule[f"{RULE}labels"] = _renumbered(labels, np.append(numbers, others))
-    centroids = _spread(found.centroids, numbers, np.nan, width)
-    return {"centroids": centroids, "reach": _spread(reach, numbers, 0, width), **rule}
+    centroids = spread(found.centroids, numbers, np.nan, width)
+    return {"centroids": centroids, "reach": spread(reach, numbers, 0, width), **rule}
 
 
 def _probabilities(points: Points, found: Groups, numbered: Numbers, learned: Learned | None) -> np.ndarray:
@@ -125,10 +140,14 @@ def _probabilities(points: Points, found: Groups, numbered: Numbers, learned: Le
         return np.empty((len(points), 0))
     if given is None:
         squared = centroid_distances(points.array(), found.centroids) ** 2
-        own = squared.min(axis=1)
-        given = np.exp(-(squared - own[:, None]) / (own.mean() or 1.0))
-        given /= given.sum(axis=1, keepdims=True)
-    return _spread(given.T, numbers, 0).T
+        given = shares_by_distance(squared, float(squared.min(axis=1).mean()))
+    return spread(given.T, numbers, 0).T
+
+
+def shares_by_distance(squared: np.ndarray, unit: float) -> np.ndarray:
+    """Return how likely each centroid is, (n, k) float64, by its squared distance, in units of some such distance."""
+    shares = np.exp(-(squared - squared.min(axis=1, keepdims=True)) / (unit or 1.0))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _with_k(points: Points, config: ClustersConfig, show: bool) -> tuple[ClustersConfig, list[str]]:
@@ -150,7 +169,7 @@ def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.sqrt(squared)
 
 
-def nearest_two(points: Points, centroids: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def nearest_two(points: Points, centroids: np.ndarray, labels: np.ndarray) -> Nearest:
     """Return of each point what `centroid_distances` holds of its own centroid, and of the nearest other one.
 
     distance: (n,) float64, not a number for noise, whose nearest cluster is its runner-up; the other one's number:
@@ -160,7 +179,7 @@ def nearest_two(points: Points, centroids: np.ndarray, labels: np.ndarray) -> tu
     centres = centroids.astype(np.float64)
     lengths = np.einsum("ij,ij->i", centres, centres)
 
-    def of_block(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def of_block(part: slice) -> Nearest:
         block = points.block(part).astype(np.float64)
         own = np.where(labels[part] >= 0, _squared(block, centres[labels[part]]), np.nan)
         return own, *_runners_up(block, centres, lengths, labels[part])

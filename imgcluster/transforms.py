@@ -18,6 +18,15 @@ import numpy as np
 
 from imgcluster.blocks import in_order, is_large, new_rows, row_slices
 from imgcluster.errors import ClusteringError
+from imgcluster.reductions import (
+    block_moments,
+    check_components,
+    check_covariance,
+    components_of,
+    joined_moments,
+    scale_of,
+    whitened,
+)
 
 HELD_SHARE = 8  # of large features, what pca leaves is kept in memory when it is no more than an eighth
 STRIP = 64  # columns
@@ -132,18 +141,8 @@ def apply_transform(vectors: np.ndarray, state: State) -> np.ndarray:
 
 
 def moments(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of each value, (dim,) float64 both, in one reading of the points.
-
-    Blocks are joined as in Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample
-    variances, 1979, equation 2.1.
-    """
-    count, mean, scatter = 0, np.zeros(points.dim), np.zeros(points.dim)
-    for rows, block_mean, block_scatter in in_order(lambda part: _block_moments(points.block(part)), points.slices()):
-        difference = block_mean - mean
-        scatter += block_scatter + difference**2 * (count * rows / (count + rows))
-        count += rows
-        mean += difference * (rows / count)
-    return mean, scatter / count
+    """Return mean and variance of each value, (dim,) float64 both, in one reading of the points."""
+    return joined_moments(in_order(lambda part: block_moments(points.block(part)), points.slices()), points.dim)
 
 
 def join_blocks(
@@ -190,13 +189,6 @@ def _behind(points: Points, step: Step, fitted: State) -> Points:
     return Points(later.copy()) if later.nbytes * HELD_SHARE <= points.nbytes else later
 
 
-def _block_moments(block: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    values = block.astype(np.float64)
-    mean = values.mean(axis=0)
-    values -= mean
-    return len(values), mean, np.einsum("ij,ij->j", values, values)
-
-
 def _name(step: Any) -> str:
     return step if isinstance(step, str) else str(next(iter(step)))
 
@@ -226,9 +218,7 @@ def _scale_in_strips(points: Points) -> tuple[np.ndarray, np.ndarray]:
 
 def _scale_in_blocks(points: Points) -> tuple[np.ndarray, np.ndarray]:
     mean, variance = moments(points)
-    epsilon, count = np.finfo(np.float64).eps, len(points)
-    constant = variance <= count * epsilon * variance + (count * mean * epsilon) ** 2  # what scikit-learn takes for it
-    return mean, np.where(constant, 1.0, np.sqrt(variance))
+    return mean, scale_of(mean, variance, len(points))
 
 
 def column_strips(columns: int) -> Slices:
@@ -245,12 +235,7 @@ def _standardize(vectors: np.ndarray, state: State) -> np.ndarray:
 
 
 def _fit_pca(points: Points, parameter: int | float, random_state: int) -> State:
-    most = min(len(points), points.dim)
-    if isinstance(parameter, int) and parameter > most:
-        raise ClusteringError(
-            f"clusters.transform: pca: {parameter} is more than {len(points):,} images of {points.dim:,} "
-            f"values allow; at most {most}"
-        )
+    check_components(parameter, len(points), points.dim)
     if is_large(points.nbytes):
         return _components_by_covariance(points, parameter)
     from sklearn.decomposition import PCA
@@ -262,34 +247,21 @@ def _fit_pca(points: Points, parameter: int | float, random_state: int) -> State
 
 def _components_by_covariance(points: Points, parameter: int | float) -> State:
     """The same components from the eigenvectors of the (dim, dim) covariance, for which the points are read twice."""
-    if is_large(8 * points.dim**2):
-        raise ClusteringError(f"clusters.transform: pca: {points.dim:,} values are too many for so many images")
+    check_covariance(points.dim)
     mean, variance = moments(points)
     centre = mean.astype(np.float32)
     scatter = np.zeros((points.dim, points.dim))
     for part in row_slices(len(points), points.dim, max(PRODUCT_BYTES, 8 * points.dim**2)):
         rows = np.subtract(points.block(part), centre, dtype=np.float32)
         scatter += rows.T @ rows
-    values, vectors = np.linalg.eigh(scatter)
-    components = vectors.T[::-1]
-    shares = np.cumsum(values[::-1]) / (variance.sum() * len(points))
-    kept = parameter if isinstance(parameter, int) else int(np.searchsorted(shares, parameter, side="right")) + 1
-    return {"mean": centre, "components": _turned(components[:kept]).astype(np.float32)}
-
-
-def _turned(components: np.ndarray) -> np.ndarray:
-    """Turn each so that its largest value is positive, as scikit-learn does; an eigenvector has no sign of its own."""
-    largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
-    return np.asarray(components * np.sign(largest))
+    return {"mean": centre, "components": components_of(scatter, float(variance.sum()) * len(points), parameter)}
 
 
 def _fit_whiten(points: Points, parameter: int | float, random_state: int) -> State:
     """Components as of pca, each divided by its standard deviation, so that all of them count alike."""
     fitted = _fit_pca(points, parameter, random_state)
     projected = Points(points.vectors, (*points.pending, (STEPS["pca"], fitted)))
-    deviation = np.sqrt(moments(projected)[1])
-    deviation[deviation <= np.finfo(np.float32).eps * deviation.max(initial=0)] = 1.0  # of what does not vary at all
-    return {"mean": fitted["mean"], "components": (fitted["components"].T / deviation).T.astype(np.float32)}
+    return {"mean": fitted["mean"], "components": whitened(fitted["components"], moments(projected)[1])}
 
 
 def _fit_umap(points: Points, parameter: int, random_state: int) -> State:

@@ -1,0 +1,181 @@
+"""From vectors in a store to clusters, without ever holding all of them: as `clusters`, by K-Means of dask-ml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgcluster.clusters import (
+    Nearest,
+    centroid_distances,
+    check_enough,
+    nearest_two,
+    numbered_clusters,
+    shares_by_distance,
+    spread,
+)
+from imgcluster.config import ClustersConfig
+from imgcluster.config_types import parse_range
+from imgcluster.errors import ClusteringError
+from imgcluster.estimators import place
+from imgcluster.grouping import Groups
+from imgcluster.lloyd import MAX_ITERATIONS, Steps
+from imgcluster.memory import free_memory
+from imgcluster.metrics import SAMPLED_ABOVE
+from imgcluster.numbering import number_clusters
+from imgcluster.progress import track
+from imgcluster.stored import StoredVectors
+from imgcluster.streamed.kmeans import CANDIDATES, ROUNDS, StreamedKMeans
+from imgcluster.streamed.points import StreamedPoints, computing
+from imgcluster.streamed.steps import fit_streamed, streamed_moments
+from imgcluster.sweeps import AUTO, choose_k
+from imgcluster.tables import Clusters
+from imgcluster.transforms import Points, apply_transform
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+GATHERED = 2.5  # times the features: they themselves, and what scikit-learn's K-Means takes for them
+RELOCATIONS = 5  # of centroids without images; each is a K-Means of its own
+
+Labelled = tuple[np.ndarray, np.ndarray, Nearest]  # centroids, labels, and what `nearest_two` says
+
+
+def should_use_dask(config: ClustersConfig, features_bytes: int, engine_is_dask: bool) -> bool:
+    """Say whether features of this size are to be clustered by `cluster_stored`, and not gathered.
+
+    As `clusters.backend` says; with auto where the engine is Dask, the method is plain K-Means, and the memory that
+    is free on this machine does not suffice for gathering them and for scikit-learn.
+    """
+    if config.backend != "auto":
+        return config.backend == "dask"
+    if not engine_is_dask or config.method != "kmeans" or config.parameters or config.order is not None:
+        return False
+    free = free_memory()
+    return free is not None and GATHERED * features_bytes > free
+
+
+def cluster_stored(  # noqa: PLR0913 (one call says all)
+    stored: StoredVectors,
+    ids: list[str] | None,
+    config: ClustersConfig,
+    client: Client | None,
+    *,
+    soft: bool = False,
+    show: bool = True,
+) -> Clusters:
+    """Cluster the vectors of a store as a config says, by K-Means of dask-ml; `ids` names the rows.
+
+    All that `clusters.cluster_features` returns, and new images are placed the same way. Vectors are read by the
+    workers of `client`, or by threads of this machine where it is None, a block of `points.BLOCK_BYTES` at a time; only
+    (n,) arrays come back, and with `soft` (n, k). The same vectors give the same bits whatever the workers and shards.
+    A number of clusters that is left open is chosen on a sample of `metrics.SAMPLED_ABOVE` vectors, as the notes say.
+    Raises ClusteringError: a method other than K-Means, umap, fewer vectors than clusters, values that are not
+    finite; StoreError: a shard is gone or damaged; ConfigError: Dask is not installed, a numbering names what is not
+    there.
+    """
+    if config.method != "kmeans" or config.parameters or config.order is not None:
+        raise ClusteringError("clusters.backend: dask has K-Means alone, without parameters or an order")
+    check_enough(stored.count, config.n_clusters)
+    with computing(client):
+        points = fit_streamed(StreamedPoints.of(stored, _beside(config)), config.transform)
+        moments = streamed_moments(points)
+        config, chosen = _with_k(points, config, show)
+        kmeans = StreamedKMeans.of(points, moments, config, client)
+        centroids, labels, nearest = _settled(kmeans, show)
+        rule = {"centres": centroids, "labels": np.arange(len(centroids))}
+        found = Groups(labels, centroids, rule, notes=[_note(kmeans)])
+        numbered = number_clusters(labels, len(centroids), config.numbering, ids)
+        clusters = numbered_clusters(found, numbered, nearest, config, state=points.state)
+        shares = _shares(points, centroids, nearest[0]) if soft else None
+    if shares is not None:
+        shares = spread(shares.T, numbered.numbers, 0).T
+    return replace(clusters, notes=[*chosen, *clusters.notes], probabilities=shares)
+
+
+def _beside(config: ClustersConfig) -> int:
+    """Return the bytes held of each row while seeds are drawn: its distances to the rows drawn before."""
+    if isinstance(config.n_clusters, str):
+        return 8 * ROUNDS * CANDIDATES * max(_numbers(config.n_clusters))
+    return 8 * ROUNDS * CANDIDATES * config.k
+
+
+def _numbers(asked: str) -> Sequence[int]:
+    return AUTO if asked == "auto" else parse_range(asked)
+
+
+def _with_k(points: StreamedPoints, config: ClustersConfig, show: bool) -> tuple[ClustersConfig, list[str]]:
+    """Put a number in the place of a range, found on a sample, and say why this one."""
+    if not isinstance(config.n_clusters, str):
+        return config, []
+    vectors, places = points.stored.sample(SAMPLED_ABOVE, config.random_state)
+    sample = Points(apply_transform(vectors, points.state))
+    chosen, reason = choose_k(sample, config, _numbers(config.n_clusters), show=show)
+    told = reason if len(places) == len(points) else f"{reason}; on {len(places):,} of {len(points):,} images"
+    return config.model_copy(update={"n_clusters": chosen}), [told]
+
+
+def _settled(kmeans: StreamedKMeans, show: bool) -> Labelled:
+    """Run K-Means; as scikit-learn does, give clusters that end without images those farthest from their centroids.
+
+    dask-ml leaves such a centroid where nothing is. It begins again from the others and the images far out.
+    """
+    most = ROUNDS + MAX_ITERATIONS
+    with kmeans.ready() as fit, track("clustering", most, "steps", show=show) as advance:
+        steps = Steps(advance)
+        steps.begin(most)
+        found = _labelled(kmeans.points, fit(None, steps.step))
+        for _ in range(RELOCATIONS):
+            if not len(empty := _empty(found)) or found[2][0].max() <= kmeans.negligible:
+                break
+            farthest = np.argsort(-found[2][0], kind="stable")[: len(empty)]
+            found[0][empty] = kmeans.points.take(farthest)
+            found = _labelled(kmeans.points, fit(found[0], steps.step))
+        steps.end()
+    if len(empty := _empty(found)):  # no place of their own: a new image must not be nearest to them
+        found[0][empty] = found[0][np.bincount(found[1]).argmax()]
+        found = _labelled(kmeans.points, found[0])
+    return found
+
+
+def _empty(found: Labelled) -> np.ndarray:
+    return np.setdiff1d(np.arange(len(found[0])), found[1])
+
+
+def _labelled(points: StreamedPoints, centroids: np.ndarray) -> Labelled:
+    """Find the nearest centroid of each point, and what `nearest_two` says of it, in one reading of the store."""
+    import dask
+
+    labels, *nearest = (
+        np.concatenate(each) for each in zip(*dask.compute(*points.map(_label, centroids)), strict=True)
+    )
+    return centroids, labels, (nearest[0], nearest[1], nearest[2])
+
+
+def _label(blocks: Iterator[np.ndarray], centroids: np.ndarray) -> tuple[np.ndarray, ...]:
+    block = next(blocks)
+    labels = place(block, {"centres": centroids, "labels": np.arange(len(centroids))})
+    return labels, *nearest_two(Points(block), centroids, labels)
+
+
+def _shares(points: StreamedPoints, centroids: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Return how likely each centroid is, (n, k) float64, as `cluster_features` does."""
+    import dask
+
+    unit = float(np.square(distance).mean())
+    return np.concatenate(dask.compute(*points.map(_share, centroids, unit)))
+
+
+def _share(blocks: Iterator[np.ndarray], centroids: np.ndarray, unit: float) -> np.ndarray:
+    return shares_by_distance(np.square(centroid_distances(next(blocks), centroids)), unit)
+
+
+def _note(kmeans: StreamedKMeans) -> str:
+    what = "cuML, on the workers' GPUs" if kmeans.on_gpus else "dask-ml"
+    return (
+        f"K-Means of {what}, over the store: one start by k-means||, of which clusters.n_init counts the choices of "
+        f"{kmeans.config.k} seeds"
+    )

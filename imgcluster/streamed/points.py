@@ -1,0 +1,136 @@
+"""The points of a store in blocks that are read when they are needed, on whichever worker needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.stored import Part, StoredVectors, read_block
+from imgcluster.transforms import State, apply_transform
+
+if TYPE_CHECKING:
+    import dask.array
+    from distributed import Client
+
+BLOCK_BYTES = 64 * 2**20
+NO_STEPS: State = {"steps": np.empty(0, np.str_)}
+
+Reading = Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class StreamedPoints:
+    """Vectors of a store that the fitted steps are applied to, block by block, each time one is read.
+
+    Block number k has the images from k * block_rows on, whatever shards they lie in: what is worked out of blocks in
+    their order depends on the images alone, not on which worker stored them when, or works them out.
+    """
+
+    stored: StoredVectors
+    block_rows: int
+    state: State
+
+    @classmethod
+    def of(cls, stored: StoredVectors, beside: int) -> StreamedPoints:
+        """Cut a store into blocks of `BLOCK_BYTES`; `beside`: bytes that are held of each row beside itself."""
+        return cls(stored, max(1, BLOCK_BYTES // (4 * stored.dim + beside)), NO_STEPS)
+
+    def __len__(self) -> int:
+        return self.stored.count
+
+    @property
+    def dim(self) -> int:
+        """How many values a point has behind the steps."""
+        sizes = [len(self.state[key]) for key in self.state if key.endswith("_components")]
+        return sizes[-1] if sizes else self.stored.dim
+
+    def behind(self, name: str, fitted: State) -> StreamedPoints:
+        """Return the points behind one more fitted step."""
+        names = [*self.state["steps"].tolist(), name]
+        named = {f"{len(names) - 1}_{key}": value for key, value in fitted.items()}
+        return replace(self, state={**self.state, "steps": np.array(names, np.str_), **named})
+
+    def before_steps(self) -> StreamedPoints:
+        """Return the points as they are in the store."""
+        return replace(self, state=NO_STEPS)
+
+    def map(self, work: Callable[..., Any], *shared: Any, blocks_each: int = 1) -> list[Any]:
+        """Return lazily what `work(blocks, *shared)` makes of each `blocks_each` blocks, in their order.
+
+        It is given an iterator that reads one block, (m, dim) float32, at a time.
+        """
+        import dask
+
+        readings = [self._reading(rows) for rows in self._slices()]
+        sent = [dask.delayed(value, traverse=False, pure=False) for value in (self.state, *shared)]
+        starts = range(0, len(readings), blocks_each)
+        return [
+            dask.delayed(partial(_on_blocks, work, readings[start : start + blocks_each]), pure=False)(*sent)
+            for start in starts
+        ]
+
+    def array(self, mean: np.ndarray, factor: float) -> dask.array.Array:
+        """Return (points - mean) * factor lazily, (n, dim) float32; mean: (dim,) float32."""
+        import dask.array
+
+        rows = [part.stop - part.start for part in self._slices()]
+        blocks = self.map(_scaled, mean, np.float32(factor))
+        arrays = [
+            dask.array.from_delayed(block, (count, self.dim), np.float32)
+            for block, count in zip(blocks, rows, strict=True)
+        ]
+        return dask.array.concatenate(arrays)
+
+    def take(self, places: np.ndarray) -> np.ndarray:
+        """Return the points of these places, (len(places), dim) float32, read on this machine. Raises StoreError."""
+        return apply_transform(self.stored.take(places), self.state)
+
+    def _slices(self) -> list[slice]:
+        return [slice(start, min(start + self.block_rows, len(self))) for start in range(0, len(self), self.block_rows)]
+
+    def _reading(self, rows: slice) -> Reading:
+        parts: list[Part] = self.stored.parts(np.arange(rows.start, rows.stop))
+        return partial(read_block, parts, rows.stop - rows.start, self.stored.dim)
+
+
+@contextmanager
+def computing(client: Client | None) -> Iterator[None]:
+    """Have all that is lazy worked out by a cluster, or by threads of this machine where there is no client.
+
+    Raises ConfigError: Dask is not installed; ClusteringError: workers end again and again, as they do without memory.
+    """
+    with ExitStack() as exits:
+        try:
+            import dask
+
+            if client is None:  # one thread in each product: the same bits whatever the number of cores
+                exits.enter_context(threadpool_limits(1, user_api="blas"))
+            exits.enter_context(dask.config.set(scheduler="threads" if client is None else client))
+        except ImportError:
+            raise ConfigError("clusters.backend: dask is not installed; pip install 'imgcluster[dask]'") from None
+        try:
+            yield
+        except Exception as error:
+            if type(error).__name__ != "KilledWorker":  # of distributed, which need not be there
+                raise
+            raise ClusteringError(
+                "clusters.backend: dask: workers ended one after the other, most likely for lack of memory; give each "
+                "more of it (engine.dask.memory), or let there be fewer"
+            ) from None
+
+
+def _on_blocks(work: Callable[..., Any], readings: Sequence[Reading], state: State, *shared: Any) -> Any:
+    return work((apply_transform(read(), state) for read in readings), *shared)
+
+
+def _scaled(blocks: Iterator[np.ndarray], mean: np.ndarray, factor: np.float32) -> np.ndarray:
+    scaled = np.subtract(next(blocks), mean, dtype=np.float32)
+    scaled *= factor
+    return np.asarray(scaled)

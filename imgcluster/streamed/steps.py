@@ -1,0 +1,109 @@
+"""The steps of `clusters.transform` fitted to a store: what each needs of all rows is added up where the rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from imgcluster.errors import ClusteringError
+from imgcluster.reductions import (
+    Moments,
+    block_moments,
+    check_components,
+    check_covariance,
+    components_of,
+    joined_moments,
+    scale_of,
+    whitened,
+)
+from imgcluster.streamed.points import StreamedPoints
+from imgcluster.transforms import State, apply_transform
+
+BLOCKS_A_SCATTER = 8  # one after the other: each scatter is (dim, dim), and as large as a block
+
+
+def fit_streamed(points: StreamedPoints, steps: Sequence[Any]) -> StreamedPoints:
+    """Fit the steps in order, each in one reading of the store or two; returns the points behind them.
+
+    The arrays of `state` are those of `transforms.fit_steps`, reckoned in blocks. Raises ClusteringError: umap, more
+    components than there are, vectors that are not finite; StoreError: a shard cannot be read.
+    """
+    for step in steps:
+        name, parameter = (step, None) if isinstance(step, str) else next(iter(step.items()))
+        points = points.behind(name, FITS[name](points, parameter))
+    return points
+
+
+def streamed_moments(points: StreamedPoints) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of each value, (dim,) float64 both, in one reading of the store.
+
+    Raises ClusteringError where vectors are not finite; StoreError.
+    """
+    import dask
+
+    surveys = dask.compute(*points.before_steps().map(_survey, points.state))
+    if spoilt := sum(bad for bad, _ in surveys):
+        raise ClusteringError(f"the features of {spoilt:,} images are not finite (NaN or infinity)")
+    return joined_moments((moments for _, moments in surveys), points.dim)
+
+
+def _survey(blocks: Iterator[np.ndarray], state: State) -> tuple[int, Moments]:
+    """Return how many rows of a block are not finite, and the moments behind the steps."""
+    block = next(blocks)
+    finite = np.isfinite(block).all(axis=1)
+    return int((~finite).sum()), block_moments(apply_transform(block, state))
+
+
+def _fit_nothing(points: StreamedPoints, parameter: Any) -> State:
+    return {}
+
+
+def _fit_standardize(points: StreamedPoints, parameter: Any) -> State:
+    mean, variance = streamed_moments(points)
+    return {"mean": mean.astype(np.float32), "scale": scale_of(mean, variance, len(points)).astype(np.float32)}
+
+
+def _fit_pca(points: StreamedPoints, parameter: int | float) -> State:
+    """The eigenvectors of the covariance, which is added up as a tree on the workers."""
+    import dask
+
+    check_components(parameter, len(points), points.dim)
+    check_covariance(points.dim)
+    mean, variance = streamed_moments(points)
+    centre = mean.astype(np.float32)
+    scatters = points.map(_scatter, centre, blocks_each=BLOCKS_A_SCATTER)
+    while len(scatters) > 1:
+        pairs = [scatters[start : start + 2] for start in range(0, len(scatters), 2)]
+        scatters = [dask.delayed(np.add, pure=False)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+    (scatter,) = dask.compute(*scatters)
+    return {"mean": centre, "components": components_of(scatter, float(variance.sum()) * len(points), parameter)}
+
+
+def _scatter(blocks: Iterator[np.ndarray], centre: np.ndarray) -> np.ndarray:
+    total = np.zeros((len(centre), len(centre)))
+    for block in blocks:
+        rows = np.subtract(block, centre, dtype=np.float32)
+        total += rows.T @ rows
+    return total
+
+
+def _fit_whiten(points: StreamedPoints, parameter: int | float) -> State:
+    fitted = _fit_pca(points, parameter)
+    variance = streamed_moments(points.behind("pca", fitted))[1]
+    return {"mean": fitted["mean"], "components": whitened(fitted["components"], variance)}
+
+
+def _refuse(points: StreamedPoints, parameter: Any) -> State:
+    raise ClusteringError("clusters.transform: umap needs all features in memory; take pca, or backend: sklearn")
+
+
+FITS: dict[str, Callable[[StreamedPoints, Any], State]] = {
+    "sqrt": _fit_nothing,
+    "l2": _fit_nothing,
+    "standardize": _fit_standardize,
+    "pca": _fit_pca,
+    "whiten": _fit_whiten,
+    "umap": _refuse,
+}
