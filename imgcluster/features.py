@@ -12,6 +12,9 @@ import numpy as np
 
 from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.config import FeaturesConfig
+from imgcluster.config_engine import DaskEngine
+from imgcluster.engines import Cluster, open_cluster
+from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
 from imgcluster.errors import ConfigError
 from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
 from imgcluster.feature_files import features_from_file
@@ -22,6 +25,7 @@ from imgcluster.runtimes.calibration import find_calibration
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
+from imgcluster.store_files import files_of
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
@@ -34,6 +38,7 @@ def extract_features(  # noqa: PLR0913 (one call says all)
     on_error: Literal["record", "stop"] = "record",
     missing: Literal["stop", "skip"] = "stop",
     gather: bool = True,
+    engine: DaskEngine | None = None,
     show: bool = True,
 ) -> Features:
     """Return the features of every readable image, in the order given; the others are its failures.
@@ -41,7 +46,7 @@ def extract_features(  # noqa: PLR0913 (one call says all)
     What is computed is kept in `config.store` batch by batch, and never computed again. With `on_error="stop"` the
     first image that cannot be read raises ImageError. Raises ConfigError, WeightsError, StoreError.
     More than 2 GiB of vectors are a memory map, whose file vanishes with them; with `gather=False` they stay in the
-    store, and those returned are (n, 0).
+    store, and those returned are (n, 0). With an `engine`, the workers of a Dask cluster compute them.
     With `config.file` they are taken from there instead; an image it lacks is a failure with `missing="skip"`, and
     else raises ConfigError.
     """
@@ -50,10 +55,11 @@ def extract_features(  # noqa: PLR0913 (one call says all)
         return features_from_file(images, Path(config.file), missing)
     choices = choose_backbones(config, progress=show)
     _check_weights(config, choices)
-    request = _Request(config, on_error, gather, show)
     parts: list[_Part] = []
-    for choice in choices:  # one after the other: two networks at once would want the memory of both
-        parts.append(_extracted(parts[-1].images if parts else images, choice, request))
+    with open_cluster(engine, show=show) as cluster:
+        request = _Request(config, on_error, gather, cluster, show)
+        for choice in choices:  # one after the other: two networks at once would want the memory of both
+            parts.append(_extracted(parts[-1].images if parts else images, choice, request))
     return _joined(images, parts, config)
 
 
@@ -64,7 +70,7 @@ def runtime_for(
 
     Raises ConfigError as `extract_features`.
     """
-    plan = _planned(choice, images, config, show)
+    plan = _calibrated(plan_for(choice, config), choice, images, config, show)
     try:
         return build_runtime(choice, plan), plan.batch_size
     except Unsupported as error:
@@ -79,6 +85,7 @@ class _Request:
     config: FeaturesConfig
     on_error: str
     gather: bool
+    cluster: Cluster | None
     show: bool
 
 
@@ -93,22 +100,31 @@ class _Part:
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
-    plan = _planned(choice, images, request.config, request.show)
+    plan = _planned(choice, images, request)
     try:
         return _extracted_as_planned(images, choice, plan, request)
     except Unsupported as error:
-        return _extracted_as_planned(images, choice, on_torch(choice, plan, request.config, error), request)
+        plan = on_torch(choice, plan, request.config, error)
+        request = replace(request, config=request.config.model_copy(update={"runtime": "torch"}))
+        return _extracted_as_planned(images, choice, _planned(choice, images, request), request)
 
 
-def _planned(choice: Choice, images: list[ImageFile], config: FeaturesConfig, show: bool) -> Plan:
-    plan = plan_for(choice, config)
+def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Plan:
+    """Plan for whoever does the work: the workers of a cluster elsewhere may have other devices than this machine."""
+    cluster, config = request.cluster, request.config
+    elsewhere = cluster is not None and not cluster.is_here
+    plan = plan_on(cluster, choice, config, images) if cluster is not None and elsewhere else plan_for(choice, config)
+    return _calibrated(plan, choice, images, config, request.show)
+
+
+def _calibrated(plan: Plan, choice: Choice, images: list[ImageFile], config: FeaturesConfig, show: bool) -> Plan:
     if plan.precision != "int8":
         return plan
-    return replace(plan, calibration=find_calibration(images, choice.recipe, Path(config.store), show))
+    return replace(plan, calibration=find_calibration(images, choice.recipe, files_of(config.store).scratch, show))
 
 
 def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, request: _Request) -> _Part:
-    with LayerStores(Path(request.config.store), plan.shapes(choice)) as store:
+    with LayerStores(request.config.store, plan.shapes(choice)) as store:
         work = Work(images, store, request.on_error)
         # Built only where there is work to do: with everything in the store, the network is not needed.
         device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
@@ -121,8 +137,12 @@ def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, r
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
-    devices = find_devices(request.config.device)
     progress = partial(track, "features", len(work.todo), "images", show=request.show)
+    if request.cluster is not None:
+        with progress() as advance:
+            planned = Planned(choice, plan, request.config)
+            return compute_on_cluster(request.cluster, work, store, planned, advance)
+    devices = find_devices(request.config.device)
     if len(devices) > 1:
         with progress() as advance:
             return compute_on(devices, work, store, choice, plan, advance)
@@ -143,7 +163,7 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
         blocks += part.blocks if kept is True else [block[kept] for block in part.blocks]
     failed = {image: failure for part in parts for image, failure in part.failures.items()}
     failures = [failed[image] for image in images if image in failed]
-    vectors = join_blocks(blocks, config.block_l2, config.block_weights, Path(config.store))
+    vectors = join_blocks(blocks, config.block_l2, config.block_weights, files_of(config.store).scratch)
     return Features(readable, vectors, failures, [part.origin for part in parts])
 
 

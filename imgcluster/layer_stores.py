@@ -63,6 +63,19 @@ class LayerStores:
             if lacking:
                 store.append([keys[row] for row in lacking], block[lacking])
 
+    def admit(self, shard: str) -> list[ImageKey]:
+        """Take notice of a shard that another process has written into each layer's store; returns the keys.
+
+        Raises StoreError where one is not there, or damaged.
+        """
+        of_each = [store.admit(shard) for store in self._opened.values()]
+        return of_each[0]
+
+    @property
+    def next_number(self) -> int:
+        """The number that no shard of any layer has yet, nor any after it."""
+        return max(store.next_number for store in self._opened.values())
+
     def adopt_parts(self) -> None:
         """Take over what the processes of a run have computed. Raises StoreError."""
         for store in self._opened.values():

@@ -25,6 +25,7 @@ from imgcluster.outputs.write import output_names
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
+from imgcluster.storage import use_storage
 from imgcluster.sweeps import AUTO, Sweep, sweep
 from imgcluster.tables import Features, ImageFile, Run, Template
 from imgcluster.transforms import check_steps, fit_steps
@@ -38,6 +39,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
 
     Another config's run in the same folder is overwritten only with `force`. Raises ImgclusterError.
     """
+    use_storage(config.storage)
     seconds: dict[str, float] = {}
     with _timed(seconds, "images"):
         images, template = _listed(config)
@@ -74,6 +76,7 @@ def fill_store(config: Config, *, show: bool = True) -> Features:
 
     The vectors returned are (n, 0). Raises ImgclusterError.
     """
+    use_storage(config.storage)
     images, _ = list_images(config.images)
     return extract_listed(images, config, show, gather=False)
 
@@ -83,6 +86,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     method = config.clusters.method
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
         raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
+    use_storage(config.storage)
     images, _ = list_images(config.images)
     check_method(config, len(images))
     features = extract_listed(images, config, show)
@@ -97,6 +101,7 @@ def check(config: Config) -> list[ImageFile]:
 
     Raises ImgclusterError for the first thing that would stop a run.
     """
+    use_storage(config.storage)
     images, _ = _listed(config)
     if config.features.file is not None:
         features_from_file(images, Path(config.features.file), config.images.missing)
@@ -129,7 +134,9 @@ def check_method(config: Config, images: int) -> None:
 def extract_listed(images: list[ImageFile], config: Config, show: bool, *, gather: bool = True) -> Features:
     """Return the features of images as a config says; ImageError where none of them can be read."""
     on_error, missing = config.images.on_error, config.images.missing
-    features = extract_features(images, config.features, on_error=on_error, missing=missing, gather=gather, show=show)
+    features = extract_features(
+        images, config.features, on_error=on_error, missing=missing, gather=gather, engine=config.dask, show=show
+    )
     if not features.images:
         first = features.failures[0]
         raise ImageError(

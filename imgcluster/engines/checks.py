@@ -1,0 +1,76 @@
+"""Who can take part: the workers of a cluster, asked before any work, and refused in one line."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from imgcluster.engines.cluster import Cluster
+from imgcluster.engines.jobs import PACKAGES, Greeting, Job, greet
+from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.execution import Plan
+
+NOT_HERE = "has no imgcluster, or another version of it, where its Python looks ({error})"
+NAMED = 3
+
+logger = logging.getLogger(__name__)
+
+
+def greetings(cluster: Cluster, job: Job) -> dict[str, Greeting]:
+    """Ask every worker what it is, by its address; one that cannot even be asked is refused."""
+    return {at: _as_greeting(answer) for at, answer in cluster.ask_all(greet, job).items()}
+
+
+def plan_of_all(cluster: Cluster, job: Job) -> Plan:
+    """Return how all workers execute the network: all of them alike, so that a vector does not depend on its worker.
+
+    Raises ImgclusterError: one of them cannot take part; ConfigError: they would compute in several ways.
+    """
+    found = greetings(cluster, job)
+    refused = {at: each.refusal for at, each in found.items() if each.refusal}
+    if refused:
+        at, why = next(iter(refused.items()))
+        more = f" (and {len(refused) - 1} more workers)" if len(refused) > 1 else ""
+        raise ImgclusterError(f"engine: the worker {at} {why}{more}")
+    _tell_of_versions(found)
+    (first, plan), *others = [(at, each.plan) for at, each in found.items() if each.plan is not None]
+    for at, other in others:
+        if found[at].shapes != found[first].shapes:
+            raise ConfigError(
+                f"engine: the workers compute in several ways: {first} {_way(plan)}, {at} {_way(other)}; "
+                "set features.device, features.runtime and features.precision"
+            )
+    # A batch of another size may differ in the last bits; the smallest fits everywhere.
+    return replace(plan, batch_size=min([plan.batch_size, *(other.batch_size for _, other in others)]))
+
+
+def _as_greeting(answer: Any) -> Greeting:
+    if isinstance(answer, Greeting):
+        return answer
+    line = (str(answer).strip() or type(answer).__name__).splitlines()[0]
+    return Greeting("", {}, NOT_HERE.format(error=line))
+
+
+def _way(plan: Plan) -> str:
+    return f"by {plan.runtime} in {plan.precision} on {plan.device.type}"
+
+
+def _tell_of_versions(found: dict[str, Greeting]) -> None:
+    """Say where a worker has another version of what decides the last bits of a vector."""
+    for package in PACKAGES:
+        here = _version(package)
+        others = [f"{at}: {each.versions[package]}" for at, each in found.items() if each.versions[package] != here]
+        if others:
+            named = ", ".join(others[:NAMED]) + (", …" if len(others) > NAMED else "")
+            logger.warning(
+                "%s is %s here, and not the same on all workers (%s): vectors may differ", package, here, named
+            )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,190 @@
+"""A Dask cluster: the one at an address, or one on this machine for as long as it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from imgcluster.config_engine import DaskEngine
+from imgcluster.errors import ConfigError, ImgclusterError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+HOST = "127.0.0.1"
+SECONDS_BETWEEN_LOOKS = 0.5
+GONE = (OSError, TimeoutError, asyncio.TimeoutError)  # what Dask raises where nobody answers
+NO_DASK = "engine: dask needs the packages of its extra; pip install 'imgcluster[dask]'"
+
+logger = logging.getLogger(__name__)
+
+
+class Cluster:
+    """The workers of a Dask cluster, and the way to them, which can be lost and found again.
+
+    is_here: whether it is one of this machine alone, started for this run.
+    """
+
+    def __init__(self, settings: DaskEngine, show: bool) -> None:
+        self.settings = settings
+        self.is_here = settings.address is None
+        self._show = show
+        self._exits = ExitStack()
+        self._client: Client | None = None
+        self._local: Any = None
+        self._is_quiet = False
+
+    @property
+    def client(self) -> Client:
+        """What speaks with the scheduler. Raises ConfigError where nobody answers."""
+        if self._client is None:
+            self._client = self._connected()
+            self._wait_for_workers()
+            self._tell()
+        return self._client
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the scheduler is at the other end of the connection, as far as is known."""
+        return self._client is not None and self._client.status == "running"
+
+    def workers(self) -> dict[str, int]:
+        """Return the threads of each worker, by its address. Raises OSError where the scheduler is not there."""
+        client = self.client
+        if not self.is_reached:
+            raise OSError("the connection to the scheduler is lost")
+        return dict(client.nthreads())
+
+    def ask_all(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """Return what a function returns, or raises, on each worker, by its address."""
+        return dict(self.client.run(function, *arguments, on_error="return"))
+
+    def reconnect(self) -> None:
+        """Find the scheduler again, and a worker, within the time that the config allows. Raises ImgclusterError."""
+        logger.warning("the scheduler is lost: looking for it for %.0f s", self.settings.patience)
+        self._close_client()
+        try:
+            self._client = self._connected()
+        except ConfigError as error:
+            raise ImgclusterError(
+                f"{error}; what was done is kept: run the same command again and it goes on from there"
+            ) from None
+        self._wait_for_workers()
+
+    def close(self) -> None:
+        """Leave the cluster; one of this machine ends."""
+        self._close_client()
+        self._exits.close()
+
+    def _connected(self) -> Client:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ConfigError(NO_DASK) from None
+        if not self._is_quiet:
+            self._exits.enter_context(_quiet())
+            self._is_quiet = True
+        address = self.settings.address or self._start_here()
+        last, ends = "", time.monotonic() + self.settings.patience
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                return Client(address, timeout=min(left, 10), set_as_default=False)
+            except GONE as error:
+                last = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                time.sleep(min(SECONDS_BETWEEN_LOOKS, max(0.0, left)))
+        raise ConfigError(f"engine.dask.address: no Dask scheduler answers at {address} ({last})")
+
+    def _start_here(self) -> Any:
+        if self._local is None:
+            from distributed import LocalCluster
+
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            workers = self.settings.workers or cores
+            self._exits.enter_context(_failures_told_at_once())
+            self._local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=self.settings.threads or max(1, cores // workers),
+                memory_limit=self.settings.memory or "auto",
+                host=HOST,
+                dashboard_address=f"{HOST}:0",
+                silence_logs=logging.CRITICAL,
+            )
+            self._exits.callback(self._local.close)
+        return self._local
+
+    def _wait_for_workers(self) -> None:
+        client = self._client
+        if client is None:
+            return
+        ends = time.monotonic() + self.settings.patience
+        with suppress(*GONE):
+            while time.monotonic() < ends:
+                if client.nthreads():
+                    return
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        raise ConfigError(
+            f"engine: the scheduler at {self.settings.address or HOST} has no workers; start some with "
+            f"`dask worker {self.settings.address or 'ADDRESS'} --nthreads 1`"
+        )
+
+    def _tell(self) -> None:
+        if not self._show or self._client is None:
+            return
+        threads = self._client.nthreads()
+        link = self._client.dashboard_link
+        print(
+            f"dask: {len(threads)} workers, {sum(threads.values())} threads; dashboard: {link}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            with suppress(Exception):  # the other end may be gone
+                self._client.close(timeout=2)
+            self._client = None
+
+
+@contextmanager
+def open_cluster(settings: DaskEngine | None, *, show: bool) -> Iterator[Cluster | None]:
+    """Yield the cluster of a config, which is reached when it is first asked for something; None: there is none."""
+    if settings is None:
+        yield None
+        return
+    cluster = Cluster(settings, show)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Dask says of its connections out of the way: what a person has to know is told in words of our own."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application", "asyncio", "bokeh")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="distributed")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+@contextmanager
+def _failures_told_at_once() -> Iterator[None]:
+    """Have a cluster of our own say at once that a task has ended its worker: what follows is decided by the driver."""
+    import dask
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        yield

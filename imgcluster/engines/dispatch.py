@@ -1,0 +1,231 @@
+"""A run's images handed out to the workers of a cluster, a task each, and what comes back put on record.
+
+Each worker has one task at a time, of as many images as it is thought to need a few seconds for, so that little is lost
+with it. Images whose worker has died are handed out again; the second time in halves, so that one that no worker
+survives is found, and recorded as a failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgcluster import errors
+from imgcluster.engines.checks import greetings
+from imgcluster.engines.cluster import Cluster
+from imgcluster.engines.jobs import Job, Outcome, compute, same
+from imgcluster.errors import ImgclusterError
+from imgcluster.layer_stores import LayerStores
+from imgcluster.progress import Tell
+from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.tables import ImageFile
+from imgcluster.work import Work
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+FIRST_TASK = 64  # images, as long as nobody knows how long one takes
+SECONDS_A_TASK = 10.0
+SECONDS_BETWEEN_LOOKS = 2.0
+DEATHS = 3  # of workers with this image alone, until it is blamed
+ENDED = "the workers that computed it ended: out of memory?"
+NO_MEMORY = "does not fit into the memory of a worker"
+
+logger = logging.getLogger(__name__)
+
+
+class _Lost(Exception):
+    """The scheduler does not know a task any more."""
+
+
+@dataclass
+class _Part:
+    """Images of one task. deaths: how many workers have ended at it, or at the larger one that it was cut from."""
+
+    images: list[ImageFile]
+    deaths: int = 0
+    started: float = 0.0
+
+
+@dataclass
+class _Round:
+    """What is under way on one connection to the scheduler: what comes late from another one is nobody's."""
+
+    futures: dict[str, tuple[_Part, Any]] = field(default_factory=dict)
+    ended: queue.Queue[Any] = field(default_factory=queue.Queue)
+    job: Any = None
+
+
+class Dispatcher:
+    """Hands out the images that `work` has to do, and takes what comes back."""
+
+    def __init__(self, cluster: Cluster, job: Job, work: Work, store: LayerStores, advance: Tell) -> None:
+        self._cluster, self._job, self._work, self._store, self._advance = cluster, job, work, store, advance
+        self._images = deque(work.todo)
+        self._again: deque[_Part] = deque()
+        self._round = _Round()
+        self._number = store.next_number
+        self._workers: dict[str, int] = {}
+        self._looked = self._seen = 0.0
+        self._seconds_an_image = 0.0
+        self.devices: set[str] = set()
+        self.n_workers = 0
+
+    def run(self) -> None:
+        """Compute all. Raises what `work.do` raises, Unsupported, and ImgclusterError where no worker is left."""
+        try:
+            while self._images or self._again or self._round.futures:
+                try:
+                    self._look()
+                    self._hand_out()
+                    self._take_one()
+                except (ImgclusterError, Unsupported):
+                    raise
+                except Exception as error:  # of a connection: Dask has many
+                    if self._cluster.is_reached and not isinstance(error, _Lost):
+                        raise
+                    self._begin_again()
+        finally:
+            self._cancel()
+
+    def _look(self) -> None:
+        """See now and then who is there. Raises OSError where the scheduler is not."""
+        now = time.monotonic()
+        if now - self._looked < SECONDS_BETWEEN_LOOKS and self._workers:
+            return
+        self._workers, self._looked = self._cluster.workers(), now
+        self.n_workers = max(self.n_workers, len(self._workers))
+        if self._workers:
+            self._seen = now
+        elif self._seen and now - self._seen > self._cluster.settings.patience:
+            raise ImgclusterError(
+                f"engine: no worker has been there for {self._cluster.settings.patience:.0f} s; what was done is kept: "
+                "run the same command again and it goes on from there"
+            )
+
+    def _hand_out(self) -> None:
+        while len(self._round.futures) < len(self._workers) and (self._images or self._again):
+            self._submit(self._again.popleft() if self._again else self._next_part())
+
+    def _next_part(self) -> _Part:
+        most, tasks = self._cluster.settings.images_per_task, max(1, len(self._workers))
+        size = FIRST_TASK if not self._seconds_an_image else int(SECONDS_A_TASK / self._seconds_an_image)
+        fair = -(-len(self._images) // tasks)  # so that none waits at the end for one with a large task
+        size = max(1, min(size, most, max(fair, min(FIRST_TASK, most))))
+        return _Part([self._images.popleft() for _ in range(min(size, len(self._images)))])
+
+    def _submit(self, part: _Part) -> None:
+        client, current = self._cluster.client, self._round
+        if current.job is None:
+            current.job = client.submit(same, self._job, key=f"imgcluster-job-{self._job.token}", pure=False)
+        part.started = time.monotonic()
+        future: Future = client.submit(
+            compute,
+            current.job,
+            self._number,
+            absolute(part.images),
+            key=f"imgcluster-{self._job.token}-{self._number}",
+            pure=False,
+        )
+        self._number += 1
+        current.futures[future.key] = part, future
+        future.add_done_callback(current.ended.put)
+
+    def _take_one(self) -> None:
+        """Take the next task that has ended, or nothing after a while. Raises what ends the run."""
+        try:
+            future = self._round.ended.get(timeout=SECONDS_BETWEEN_LOOKS)
+        except queue.Empty:
+            return
+        if future.key not in self._round.futures:
+            return
+        part, _ = self._round.futures.pop(future.key)
+        if future.status == "finished":
+            self._settle(part, future.result())
+        elif future.status == "error":
+            self._settle_error(part, future.exception())
+        else:  # the scheduler has forgotten it
+            self._again.append(part)
+            raise _Lost
+
+    def _settle(self, part: _Part, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            kind, words = outcome.error
+            raise Unsupported(words) if kind == Unsupported.__name__ else getattr(errors, kind)(words)
+        if outcome.refusal is not None:
+            self._again.append(part)
+            self._dismiss(outcome.refusal)
+            return
+        if outcome.memory:
+            self._blame(part, NO_MEMORY)
+            return
+        kept = [image for row, image in enumerate(part.images) if row not in outcome.reasons]
+        keys = self._store.admit(outcome.shard) if outcome.shard is not None else []
+        self._work.take_keys(dict(zip(kept, keys, strict=True)))
+        failed = {part.images[row]: reason for row, reason in outcome.reasons.items()}
+        self._work.take_failures(failed, outcome.seconds)
+        self.devices.add(outcome.device)
+        self._pace(part)
+        self._advance(len(part.images), f"{len(self._workers)} workers")
+
+    def _pace(self, part: _Part) -> None:
+        spent = (time.monotonic() - part.started) / len(part.images)
+        self._seconds_an_image = spent if not self._seconds_an_image else (self._seconds_an_image + spent) / 2
+
+    def _settle_error(self, part: _Part, error: BaseException) -> None:
+        if type(error).__name__ != "KilledWorker":
+            raise error
+        self._looked = 0.0
+        self._blame(part, ENDED)
+
+    def _blame(self, part: _Part, reason: str) -> None:
+        """Hand images out again, smaller each time; one that is alone and ends workers again and again has failed."""
+        part.deaths += 1
+        if len(part.images) == 1 and (part.deaths >= DEATHS or reason == NO_MEMORY):
+            self._work.take_failures({part.images[0]: reason}, {})
+            self._advance(1)
+        elif len(part.images) == 1 or (part.deaths == 1 and reason == ENDED):  # it may have been anything
+            self._again.append(part)
+        else:
+            half = len(part.images) // 2
+            logger.warning("%d images ended their worker; handed out again in halves", len(part.images))
+            deaths = min(part.deaths, 1)
+            self._again.extend((_Part(part.images[:half], deaths), _Part(part.images[half:], deaths)))
+
+    def _dismiss(self, refusal: str) -> None:
+        """Send workers away that cannot take part. Raises ImgclusterError where none is left."""
+        refused = {at: each.refusal for at, each in greetings(self._cluster, self._job).items() if each.refusal}
+        for at, why in refused.items():
+            logger.warning("the worker %s is left out: %s", at, why)
+        if len(refused) >= len(self._cluster.workers()):
+            raise ImgclusterError(f"engine: no worker can take part: {refusal}")
+        self._cluster.client.retire_workers(list(refused), close_workers=True)
+        self._looked = 0.0
+
+    def _begin_again(self) -> None:
+        """Go on over a new connection: what was under way is handed out again."""
+        lost = [part for part, _ in self._round.futures.values()]
+        self._round = _Round()
+        self._again.extend(lost)
+        self._cluster.reconnect()
+        self._looked, self._seen, self._workers = 0.0, time.monotonic(), {}
+
+    def _cancel(self) -> None:
+        for _, future in self._round.futures.values():
+            future.cancel()
+        self._round.futures.clear()
+
+
+def absolute(images: Sequence[ImageFile]) -> list[ImageFile]:
+    """Return images with paths that mean the same in another process's folder."""
+    return [
+        replace(image, path=Path(os.path.abspath(image.path))) if isinstance(image.path, Path) else image  # noqa: PTH100
+        for image in images
+    ]

@@ -1,0 +1,268 @@
+"""What a worker of a cluster does: it builds the network once, and puts features of what it is handed into the store.
+
+Dask sends these functions by name, so that each worker runs those of the package that is installed there.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgcluster import __version__
+from imgcluster.backbones import Choice
+from imgcluster.config import FeaturesConfig
+from imgcluster.errors import ImgclusterError, StoreError, WeightsError
+from imgcluster.execution import Plan, build_runtime, plan_for
+from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.runtimes.runtime import Blocks, Runtime
+from imgcluster.shards import ImageKey, unique_name, write_shard
+from imgcluster.storage import use_storage
+from imgcluster.store import fingerprint_of, store_name
+from imgcluster.store_files import below, files_of
+from imgcluster.tables import ImageFile
+from imgcluster.weights import find_weights
+from imgcluster.work import Work
+
+PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
+SEEN = ".cluster-"  # and what tells one run from another: a file by which a worker knows the store for the driver's
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of an extraction have in common. token: tells it from others, for what a worker keeps of it.
+
+    config: chooses what executes the network on a worker, as it does on one machine. store, images: absolute paths or
+    URLs; a worker has to see `sample`, one of the images, and the store.
+    """
+
+    token: str
+    choice: Choice
+    config: FeaturesConfig
+    store: str
+    storage: Mapping[str, Mapping[str, Any]]
+    on_error: str
+    sample: Path | None
+    plan: Plan | None = None
+    release: str = __version__
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What a worker is. refusal: why it cannot take part."""
+
+    release: str
+    versions: dict[str, str]
+    refusal: str | None = None
+    plan: Plan | None = None
+    shapes: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the images of a task. shard: the name of what was put into each layer's store, None: nothing.
+
+    reasons: of the images that failed, by their place. refusal: why this worker cannot take part; memory: the images
+    did not fit into it; error: kind and words of what ends the run.
+    """
+
+    shard: str | None = None
+    rows: int = 0
+    reasons: dict[int, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = ""
+    refusal: str | None = None
+    memory: bool = False
+    error: tuple[str, str] | None = None
+
+
+@dataclass
+class _Kept:
+    """The network of the last job, which the next task most often wants again."""
+
+    token: str = ""
+    runtime: Runtime | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_kept = _Kept()
+
+
+def greet(job: Job) -> Greeting:
+    """Say what this worker is, and how it would execute the network, or why it cannot."""
+    versions = {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
+    greeting = Greeting(__version__, versions)
+    if job.release != __version__:
+        return replace(greeting, refusal=f"has imgcluster {__version__}, and {job.release} is needed")
+    try:
+        plan = plan_for(_own_choice(job), replace_device(job.config))
+        _check_places(job)
+    except (ImgclusterError, Unsupported) as error:
+        return replace(greeting, refusal=str(error).splitlines()[0])
+    return replace(greeting, plan=plan, shapes=plan.shapes(job.choice))
+
+
+def compute(job: Job, number: int, images: Sequence[ImageFile]) -> Outcome:
+    """Put the features of some images into the store, as a shard of its own, and return how many there are.
+
+    A worker does one such task at a time, with all of its threads.
+    """
+    with _kept.lock:
+        try:
+            return _computed(job, number, images)
+        except MemoryError:
+            return Outcome(memory=True)
+        except _Refusal as refusal:
+            return Outcome(refusal=str(refusal))
+        except (ImgclusterError, Unsupported) as error:
+            return Outcome(error=(type(error).__name__, str(error)))
+
+
+def same(job: Job) -> Job:
+    """Return the job: as a result of its own, it is sent to each worker once, and made again where it is lost."""
+    return job
+
+
+class _Refusal(Exception):
+    """This worker cannot take part."""
+
+
+class _TaskStore:
+    """The stores of a task's layers, as `Work` wants them: vectors are held, and then written as one shard."""
+
+    def __init__(self, job: Job, shapes: list[dict[str, Any]]) -> None:
+        self._job, self._shapes = job, shapes
+        self._keys: list[ImageKey] = []
+        self._blocks: list[list[np.ndarray]] = [[] for _ in shapes]
+
+    def find(self, key: ImageKey) -> bool:
+        """No vector is known: whoever handed out the images has looked."""
+        return False
+
+    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
+        """Hold rows: a (len(keys), dim) float32 block for each layer."""
+        self._keys += keys
+        for held, block in zip(self._blocks, blocks, strict=True):
+            held.append(block)
+
+    def vectors(self, keys: list[ImageKey]) -> Blocks:
+        """Nothing is known."""
+        raise KeyError(f"{len(keys)} images have no features here")
+
+    def write(self, number: int) -> str | None:
+        """Write what is held into each layer's store, under one name, which is returned. Raises StoreError."""
+        if not self._keys:
+            return None
+        name = unique_name(number)
+        for folder, (shaped_by, held) in {
+            str(below(self._job.store, store_name(shaped_by))): (shaped_by, held)
+            for shaped_by, held in zip(self._shapes, self._blocks, strict=True)
+        }.items():
+            try:
+                write_shard(files_of(folder), name, fingerprint_of(shaped_by), self._keys, held)
+            except OSError as error:
+                raise StoreError(f"features.store: {folder!r}: {error.strerror or error}") from None
+        return name
+
+
+def replace_device(config: FeaturesConfig) -> FeaturesConfig:
+    """Return a config for this worker alone: of several GPUs that all workers here see, each takes its own."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.device not in ("auto", "all", "cuda") or not count:
+        return config
+    return config.model_copy(update={"device": f"cuda:{_place() % count}"})
+
+
+def _place() -> int:
+    """Return the number of this worker among those of its machine, as far as its name tells."""
+    from distributed import get_worker
+
+    name = str(get_worker().name)
+    return int(name) if name.isdecimal() else os.getpid()
+
+
+def _own_choice(job: Job) -> Choice:
+    """Return the choice with the weights as they are found on this worker. Raises WeightsError."""
+    weights = find_weights(job.choice.backbone, job.choice.weights.source, progress=False)
+    if weights.sha256 != job.choice.weights.sha256:
+        raise WeightsError(f"the weights of {job.choice.backbone.name} at {weights.path} are others than the driver's")
+    return replace(job.choice, weights=weights)
+
+
+def _check_places(job: Job) -> None:
+    use_storage(job.storage)
+    if not files_of(job.store).names(f"{SEEN}{job.token}"):
+        raise StoreError(
+            f"does not see features.store as it is on the machine that drives it ({job.store!r}); it has to be a "
+            "folder that all share, or a URL"
+        )
+    if job.sample is not None and not os.path.lexists(job.sample):
+        raise StoreError(f"does not see the images ({str(job.sample)!r}); they have to be where all find them")
+
+
+def _computed(job: Job, number: int, images: Sequence[ImageFile]) -> Outcome:
+    runtime = _runtime(job)
+    plan = _plan_of(job)
+    store = _TaskStore(job, plan.shapes(job.choice))
+    work = Work(list(images), store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
+    work.do(runtime, job.choice.recipe, plan.batch_size, lambda count: None)
+    row_of = {image: row for row, image in enumerate(images)}
+    reasons = {row_of[image]: failure.reason for image, failure in work.failures.items()}
+    with work.stopwatch.timed("writing"):
+        shard = store.write(number)
+    return Outcome(shard, work.computed, reasons, work.stopwatch.seconds, runtime.device)
+
+
+def _plan_of(job: Job) -> Plan:
+    if job.plan is None:
+        raise ValueError("a job is done as planned")
+    return job.plan
+
+
+def _runtime(job: Job) -> Runtime:
+    """Return the network of a job, built at the first task of it that this worker gets."""
+    if _kept.token == job.token and _kept.runtime is not None:
+        return _kept.runtime
+    if job.release != __version__:
+        raise _Refusal(f"has imgcluster {__version__}, and {job.release} is needed")
+    _kept.token, _kept.runtime = "", None  # two networks at once would want the memory of both
+    _take_threads()
+    try:
+        choice = _own_choice(job)
+        _check_places(job)
+        own = plan_for(choice, replace_device(job.config))
+    except ImgclusterError as error:
+        raise _Refusal(str(error).splitlines()[0]) from None
+    if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):
+        raise _Refusal("computes in another way than the other workers do")
+    _kept.runtime = build_runtime(choice, replace(_plan_of(job), device=own.device))
+    _kept.token = job.token
+    return _kept.runtime
+
+
+def _without_calibration(plan: Plan) -> Plan:
+    return replace(plan, calibration=None)
+
+
+def _take_threads() -> None:
+    """Use as many cores as this worker has threads: with all of them, the workers of a machine wait for each other."""
+    import torch
+    from distributed import get_worker
+
+    torch.set_num_threads(get_worker().state.nthreads)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
