@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.clusterer import Clusterer, Placed
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.holders import is_held, open_again
+from imgcluster.image_keys import with_stamps
+from imgcluster.images import images_at, walk_images
 from imgcluster.outputs.write import DISTANCE_FORMAT, path_text
-from imgcluster.runs import read_record
+from imgcluster.runs import config_of, read_record
 from imgcluster.tables import Features, ImageFile
 
 if TYPE_CHECKING:
@@ -81,16 +83,19 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
 
 
 def _config(record: dict[str, Any], folder: Path) -> Config:
-    config = config_from_dict(record["config"])
+    config = config_of(record)
     if config.features.file is not None:
         raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
     return config
 
 
 def listed_images(images: str | Path | Sequence[str | Path]) -> list[ImageFile]:
-    """Return a folder's images, one image, or those of a list, whose ids are their paths."""
+    """Return the images of a folder, a URL or an archive; one image; or those of a list, whose ids are their paths."""
     if not isinstance(images, str | Path):
-        return [ImageFile(str(path), Path(path)) for path in images]
+        places = with_stamps([open_again(str(path)) for path in images])
+        return [ImageFile(str(path), place) for path, place in zip(images, places, strict=True)]
+    if is_held(str(images)):
+        return images_at(str(images))
     place = Path(images)
     return walk_images(place) if place.is_dir() else [ImageFile(place.name, place)]
 

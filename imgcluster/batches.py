@@ -27,12 +27,13 @@ class Batch(Generic[Slot]):
     slots: list[Slot]
 
 
-def read_batches(
+def read_batches(  # noqa: PLR0913, PLR0917 (what is read, how, and by how many)
     items: Sequence[Item],
     fill: Callable[[Pixels, Item], Slot],
     recipe: Recipe,
     batch_size: int,
     runtime: Runtime,
+    readers: int | None = None,
 ) -> Generator[Batch[Slot], None, None]:
     """Fill batches in order, ahead of the consumer. A batch's pixels are valid until `depth` more are asked for.
 
@@ -40,18 +41,22 @@ def read_batches(
     Every batch has the same shape, the last one too: the same network on the same shape gives the same bits, so that
     a vector does not depend on which images happened to be computed with it. (Of another batch size it may differ in
     the last bits.)
+    readers: threads that call `fill`, where they wait for a network; None: as many as there are cores for.
     """
     shape = (batch_size, recipe.n_views, recipe.side, recipe.side, 3)
-    needed = min(READ_AHEAD + runtime.depth, -(-len(items) // batch_size))
+    threads = readers or min(MAX_READERS, os.cpu_count() or 1)
+    # Of small batches more are begun where readers wait for a network, so that none of them is idle.
+    ahead = max(READ_AHEAD, -(-(readers or 0) // batch_size))
+    needed = min(ahead + runtime.depth, -(-len(items) // batch_size))
     buffers = [runtime.buffer(shape) for _ in range(needed)]
-    pool = ThreadPoolExecutor(min(MAX_READERS, os.cpu_count() or 1), thread_name_prefix="imgcluster-reader")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="imgcluster-reader")
     pending: deque[tuple[Pixels, list[Future[Slot]]]] = deque()
     try:
         for start in range(0, len(items), batch_size):
             pixels = buffers[start // batch_size % needed]
             chunk = items[start : start + batch_size]
             pending.append((pixels, [pool.submit(fill, pixels[i], chunk[i]) for i in range(len(chunk))]))
-            if len(pending) > READ_AHEAD:
+            if len(pending) > ahead:
                 yield _collect(*pending.popleft())
         while pending:
             yield _collect(*pending.popleft())

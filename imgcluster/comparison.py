@@ -23,6 +23,7 @@ from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.outputs.write import csv_text
 from imgcluster.pipeline import extract_listed
+from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
 from imgcluster.template import labels_by_id, read_labels
 from imgcluster.transforms import fit_transform
@@ -94,6 +95,7 @@ def compare(
     and agreement: the mean adjusted Rand index to the other candidates. With `out`, compare.csv and best.yaml are
     written there. Raises ImgclusterError.
     """
+    use_storage(config.storage)
     images, _ = list_images(config.images)
     known = None if truth is None else _known(truth, images)
     notes: list[str] = []

@@ -122,7 +122,15 @@ BUNDLED = tuple(sorted(name for name, row in BACKBONES.items() if row.source == 
 
 
 def _from_path(value: Any) -> Any:
-    return os.path.expanduser(value) if isinstance(value, PurePath | str) else value  # noqa: PTH111 (text stays as it is)
+    """Take a path for its text, `~` for the home, `file://` for a path; refuse a URL that holds a secret, unseen."""
+    if not isinstance(value, PurePath | str):
+        return value
+    text = str(value)
+    if re.search(r"://[^/?#@:]*:[^/?#@]+@", text):
+        raise unfit(f"a URL with a password in it does not belong into a config; {IN_THE_ENVIRONMENT}")
+    if re.search(r"://.*[?&][^=&]*(sig|token|secret|key|password|credential|auth)[^=&]*=", text, re.IGNORECASE):
+        raise unfit(f"a URL with a signature or a key behind its ? does not belong into a config; {IN_THE_ENVIRONMENT}")
+    return os.path.expanduser(text.removeprefix("file://"))  # noqa: PTH111 (text stays as it is)
 
 
 def _known_encoding(name: str) -> str:
@@ -204,6 +212,7 @@ def _whole_range(text: str) -> str:
 
 
 UNFIT = "unfit"
+IN_THE_ENVIRONMENT = "set it in the environment, as FSSPEC_S3_SECRET, FSSPEC_SFTP_PASSWORD, ..."
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
 STEP_WORDS = (

@@ -11,14 +11,16 @@ from typing import IO, Any
 
 import numpy as np
 
-from imgcluster.config import FeaturesConfig, config_from_dict
+from imgcluster.config import FeaturesConfig
 from imgcluster.digests import file_sha256
-from imgcluster.errors import ConfigError, OutputError, StoreError
+from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
 from imgcluster.files import replacing
+from imgcluster.image_keys import known_key, read_with_key
 from imgcluster.outputs.write import CLUSTERS, write_rows
-from imgcluster.runs import listed_path, read_record, read_rows
-from imgcluster.store import FeatureStore, ImageKey, image_key
+from imgcluster.runs import config_of, listed_images, read_record, read_rows
+from imgcluster.sources import ImagePath
+from imgcluster.store import FeatureStore, ImageKey
 from imgcluster.tables import ImageFile
 from imgcluster.template import read_labels
 from imgcluster.transforms import join_blocks
@@ -59,9 +61,9 @@ def features_of_run(run_folder: Path) -> FeatureTable:
     Raises OutputError: no finished run there; StoreError: not all of them are kept; ConfigError: `features.file`.
     """
     record = read_record(run_folder)
-    config = config_from_dict(record["config"]).features
+    config = config_of(record).features
     rows = [row for row in read_rows(run_folder) if row["status"] == "ok"]
-    images = [ImageFile(row["id"], listed_path(row["path"])) for row in rows]
+    images = listed_images(rows)
     stores = [Path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
         vectors = _from_file(images, Path(config.file), record["features"][0]["weights_sha256"])
@@ -132,15 +134,14 @@ def _stored(images: list[ImageFile], folders: list[Path], config: FeaturesConfig
     return join_blocks([stores[folder].vectors(found) for folder in folders], config.block_l2, config.block_weights)
 
 
-def _key(path: Path, stores: list[FeatureStore]) -> ImageKey | None:
+def _key(path: ImagePath, stores: list[FeatureStore]) -> ImageKey | None:
     """Return the key by which all stores know an image: its path and times, or else its bytes."""
-    try:
-        status = path.stat()
-        key = image_key(path, status)
-        if not all(store.find(key) for store in stores):
-            key = image_key(path, status, path.read_bytes())
-    except OSError:
-        return None
+    key = known_key(path)
+    if key is None or not all(store.find(key) for store in stores):
+        try:
+            key = read_with_key(path)[1]
+        except ImageError:
+            return None
     return key if all(store.find(key) for store in stores) else None
 
 

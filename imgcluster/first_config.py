@@ -75,7 +75,7 @@ def _look(folder: Path, ids: Path | None) -> Found:
 
 def _pattern(folder: Path, template: Template) -> str:
     """Find how ids become files: as they are, with an ending, in a subfolder, whatever most of those looked at are."""
-    names = {image.path.relative_to(folder).as_posix() for image in walk_images(folder)}
+    names = {Path(str(image.path)).relative_to(folder).as_posix() for image in walk_images(folder)}
     by_stem: dict[str, list[str]] = {}
     for name in sorted(names):
         by_stem.setdefault(Path(name).stem, []).append(name)
@@ -100,7 +100,7 @@ def _label_column(template: Template) -> str | None:
 
 def _sizes(images: Sequence[ImageFile]) -> list[tuple[int, int]]:
     step = max(1, len(images) // LOOKED_AT)
-    return [size for image in images[::step] if (size := _size(image.path)) is not None]
+    return [size for image in images[::step] if (size := _size(Path(str(image.path)))) is not None]
 
 
 def _size(path: Path) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imgcluster.journal import Entry
 from imgcluster.runs import listed_path
+from imgcluster.sources import Source
 from imgcluster.tables import NOISE
 
 NOISE_FOLDER, FAILED_FOLDER = "noise", "failed"
@@ -98,6 +99,8 @@ class _Sources:
     def find(self, text: str) -> str | None:
         """Return the path of an image that is there, or that the journal knows; None otherwise."""
         for path in (Path(text), listed_path(text)):
+            if isinstance(path, Source):
+                continue
             absolute = self._absolute(path)
             if absolute in self.known or os.path.isfile(absolute):  # noqa: PTH113 (a name too long is no error)
                 return absolute

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.holders import Holder, Lost, file_name, open_again, open_holder
+from imgcluster.image_names import SUFFIXES, as_id, is_image_name, natural_key
+from imgcluster.sources import RemoteFile, asked_again
+from imgcluster.storage import is_url, shown
 from imgcluster.tables import ImageFile, Template
 from imgcluster.template import read_template
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2")
-)
 NAMED_IN_MESSAGES = 3
+ENDINGS = tuple(dict.fromkeys(each for suffix in ("", *sorted(SUFFIXES)) for each in (suffix, suffix.upper())))
 
 
 def list_images(config: ImagesConfig) -> tuple[list[ImageFile], Template | None]:
@@ -26,18 +28,28 @@ def list_images(config: ImagesConfig) -> tuple[list[ImageFile], Template | None]
 
     Raises ConfigError or ImageError: no such folder, no image in it, an id that is missing, doubled, or leads out.
     """
+    if (holder := open_holder(config)) is not None:
+        return _held_images(holder, config)
     folder = Path(config.folder)
     if not os.path.isdir(folder):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
         raise ConfigError(f"images.folder: {config.folder!r} is not a folder{_nearest_existing(folder)}")
     if config.ids is None:
         return walk_images(folder), None
-    template = read_template(Path(config.ids), config.id_column, config.encoding)
+    template = _template(config)
     images = [
         ImageFile(id, _path_of(id, folder, config.file, template.place(row))) for row, id in enumerate(template.ids)
     ]
     if config.missing == "stop":
         _check_all_there(images, config, template)
     return images, template
+
+
+def images_at(text: str) -> list[ImageFile]:
+    """List the images of what is no file or folder of this machine: behind a URL, in an archive. Raises as above."""
+    path = open_again(text)
+    if isinstance(path, RemoteFile) and is_image_name(name := file_name(path)):
+        return [ImageFile(name, asked_again(path))]
+    return list_images(ImagesConfig(folder=text))[0]
 
 
 def walk_images(folder: Path) -> list[ImageFile]:
@@ -47,14 +59,44 @@ def walk_images(folder: Path) -> list[ImageFile]:
     """
     found = sorted(_walk(folder, set()), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not found:
-        raise ImageError(f"images.folder: no image below {str(folder)!r} (looked for {', '.join(sorted(SUFFIXES))})")
-    return [ImageFile(_as_text(path.relative_to(folder).as_posix()), path) for path in found]
+        raise _none_below(str(folder))
+    return [ImageFile(as_id(path.relative_to(folder).as_posix()), path) for path in found]
 
 
-def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key that takes runs of digits as numbers and ignores case; the text itself decides between equals."""
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts if part], text
+def _held_images(holder: Holder, config: ImagesConfig) -> tuple[list[ImageFile], Template | None]:
+    """List as `list_images` does what lies in no folder of this machine."""
+    if config.ids is None:
+        found = holder.images()
+        if not found:
+            raise _none_below(config.folder)
+        by_row = next(iter(found.values())).order  # rows are read in the order they have, and are no files with names
+        names = list(found) if by_row else sorted(found, key=natural_key)
+        return [ImageFile(as_id(name), found[name]) for name in names], None
+    template = _template(config)
+    names = [_name_of(id, config, template.place(row)) for row, id in enumerate(template.ids)]
+    found = holder.find(names)
+    lacking = [row for row, name in enumerate(names) if name not in found]
+    if lacking and config.missing == "stop":
+        raise _missing(lacking, template, holder.tried(names[lacking[0]]), _held_hint(holder, template.ids[lacking[0]]))
+    places = [found[name] if name in found else Lost(holder.tried(name), "no such file") for name in names]
+    return [ImageFile(id, place) for id, place in zip(template.ids, places, strict=True)], template
+
+
+def _template(config: ImagesConfig) -> Template:
+    ids = str(config.ids)
+    return read_template(ids if is_url(ids) else Path(ids), config.id_column, config.encoding)
+
+
+def _name_of(id: str, config: ImagesConfig, place: str) -> str:
+    """Return the name of an id's image below the folder, refusing one that would lie outside of it."""
+    name = posixpath.normpath(config.file.replace("{id}", id))
+    if "\0" in id or name.startswith(("/", "../")) or name in (".", ".."):
+        raise ImageError(f"{place}: id {id!r} leads outside of images.folder {shown(config.folder)!r}")
+    return name
+
+
+def _none_below(folder: str) -> ImageError:
+    return ImageError(f"images.folder: no image below {shown(folder)!r} (looked for {', '.join(sorted(SUFFIXES))})")
 
 
 def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
@@ -87,27 +129,35 @@ def _path_of(id: str, folder: Path, pattern: str, place: str) -> Path:
 
 
 def _check_all_there(images: list[ImageFile], config: ImagesConfig, template: Template) -> None:
-    missing = [row for row, image in enumerate(images) if not os.path.lexists(image.path)]
+    missing = [row for row, image in enumerate(images) if not os.path.lexists(str(image.path))]
     if not missing:
         return
-    named = ", ".join(repr(images[row].id) for row in missing[:NAMED_IN_MESSAGES])
+    first, folder = images[missing[0]], Path(config.folder)
+    there = [ending for ending in ENDINGS if os.path.isfile(folder / f"{first.id}{ending}")]  # noqa: PTH113 (as above)
+    raise _missing(missing, template, str(first.path), _pattern_hint(first.id, there))
+
+
+def _missing(missing: list[int], template: Template, tried: str, hint: str) -> ImageError:
+    """Return what is said of ids without files: how many, the first few, the place of the first, what may help."""
+    ids = template.ids
+    named = ", ".join(repr(ids[row]) for row in missing[:NAMED_IN_MESSAGES])
     more = ", …" if len(missing) > NAMED_IN_MESSAGES else ""
-    first = images[missing[0]]
-    raise ImageError(
-        f"{template.place(missing[0])}: {len(missing):,} of {len(images):,} ids have no file: {named}{more}"
-        f" (tried {str(first.path)!r}){_pattern_hint(first, config)}, or set images.missing: skip"
+    return ImageError(
+        f"{template.place(missing[0])}: {len(missing):,} of {len(ids):,} ids have no file: {named}{more}"
+        f" (tried {tried!r}){hint}, or set images.missing: skip"
     )
 
 
-def _pattern_hint(image: ImageFile, config: ImagesConfig) -> str:
+def _held_hint(holder: Holder, id: str) -> str:
+    found = holder.find([id + ending for ending in ENDINGS])
+    return _pattern_hint(id, [ending for ending in ENDINGS if id + ending in found])
+
+
+def _pattern_hint(id: str, there: list[str]) -> str:
     """Name the `images.file` that would have found the first missing id, if there is an obvious one."""
-    folder = Path(config.folder)
-    for suffix in ("", *sorted(SUFFIXES)):
-        for ending in (suffix, suffix.upper()):
-            pattern = "{id}" + ending
-            if os.path.isfile(folder / pattern.replace("{id}", image.id)):  # noqa: PTH113 (as above)
-                return f'; there is a {(image.id + ending)!r}: set images.file: "{pattern}"'
-    return "; check images.folder and images.file"
+    if not there:
+        return "; check images.folder and images.file"
+    return f'; there is a {(id + there[0])!r}: set images.file: "{{id}}{there[0]}"'
 
 
 def _nearest_existing(folder: Path) -> str:
@@ -115,8 +165,3 @@ def _nearest_existing(folder: Path) -> str:
     if parent is None or str(parent) == ".":
         return f" (looked in {str(Path.cwd())!r})"
     return f" ({str(parent)!r} exists)"
-
-
-def _as_text(name: str) -> str:
-    """Write what is not UTF-8 in a file name as \\xNN, and a backslash as two: ids are text, and stay apart."""
-    return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")

@@ -23,7 +23,8 @@ from imgcluster.batches import Batch, read_batches
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.execution import build_runtime, on_torch, plan_for
-from imgcluster.images import walk_images
+from imgcluster.holders import is_held, open_again
+from imgcluster.images import images_at, walk_images
 from imgcluster.picture_types import to_rgb
 from imgcluster.progress import track
 from imgcluster.reading import read_image
@@ -32,6 +33,7 @@ from imgcluster.runtimes.hardware import DTYPES
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
+from imgcluster.sources import Source, readers_for
 
 Layer = str | int
 Images = Any  # what `extract` takes; no type says it
@@ -120,6 +122,8 @@ def list_pictures(images: Images) -> list[Any]:
 
 def _listed(images: Images) -> list[Any]:
     if isinstance(images, str | os.PathLike):
+        if is_held(os.fspath(images)):
+            return [image.path for image in images_at(os.fspath(images))]
         path = Path(images)
         return [image.path for image in walk_images(path)] if path.is_dir() else [path]
     if isinstance(images, Image.Image):
@@ -192,6 +196,8 @@ def run_over(  # noqa: PLR0913, PLR0917
     blocks: list[np.ndarray] = []
     in_flight: deque[tuple[Batch[ImageError | None], Callable[[], Blocks]]] = deque()
     done = 0
+    far = [item for item in items if isinstance(item, Source)]
+    readers = readers_for(far)
 
     def finish() -> int:
         batch, result = in_flight.popleft()
@@ -206,7 +212,7 @@ def run_over(  # noqa: PLR0913, PLR0917
         return len(failed)
 
     with track("features", len(items), "images", show=show) as advance:
-        for batch in read_batches(numbered, partial(_fill, runtime, recipe), recipe, batch_size, runtime):
+        for batch in read_batches(numbered, partial(_fill, runtime, recipe), recipe, batch_size, runtime, readers):
             if on_error == "raise" and (error := next(filter(None, batch.slots), None)) is not None:
                 raise error
             in_flight.append((batch, runtime.start(batch.pixels)))
@@ -222,10 +228,11 @@ def run_over(  # noqa: PLR0913, PLR0917
 def _fill(runtime: Runtime, recipe: Recipe, pixels: Pixels, numbered: tuple[int, Any]) -> ImageError | None:
     number, item = numbered
     try:
-        is_path = isinstance(item, str | os.PathLike)
-        image = read_image(Path(item), recipe.least) if is_path else to_rgb(item)
+        is_path = isinstance(item, str | os.PathLike | Source)
+        place = open_again(os.fspath(item)) if isinstance(item, str | os.PathLike) else item
+        image = read_image(place, recipe.least) if is_path else to_rgb(item)
         runtime.prepare(image, recipe, pixels)
     except ImageError as error:
-        name = f" ({os.fspath(item)!r})" if is_path else ""
+        name = f" ({str(item)!r})" if is_path else ""
         return ImageError(f"image {number}{name}: {error}")
     return None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.classifiers import LEAST, fit_classifier, held_back, probabilities
-from imgcluster.config import Config, FeaturesConfig, config_from_dict, load_config
+from imgcluster.config import Config, FeaturesConfig, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.features import extract_features
@@ -19,7 +19,8 @@ from imgcluster.images import list_images
 from imgcluster.learned import BACKBONE, Learned, is_file, prepared
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.pipeline import extract_listed
-from imgcluster.runs import listed_path, read_record, read_rows
+from imgcluster.runs import config_of, listed_images, read_record, read_rows
+from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
 from imgcluster.training import FEATURES, Labelled, Taught, Training, checked
 from imgcluster.training.teaching import plan_training, teach
@@ -119,10 +120,11 @@ def _source(source: Path, show: bool, *, stored: bool) -> Source:
     """
     if source.suffix in CONFIGS and not source.is_dir():
         config = load_config(source)
+        use_storage(config.storage)
         return Source(list_images(config.images)[0], config.features, partial(_extracted, config, show))
     record = read_record(source)
-    images = [ImageFile(row["id"], listed_path(row["path"])) for row in read_rows(source)]
-    config = config_from_dict(record["config"])
+    config = config_of(record)
+    images = listed_images(read_rows(source))
     return Source(
         images, config.features, partial(_of_run, source, record) if stored else partial(_extracted, config, show)
     )

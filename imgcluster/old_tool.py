@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgcluster.config import config_from_dict
-from imgcluster.errors import ImageError
+from imgcluster.errors import ConfigError, ImageError
 from imgcluster.exports import FeatureTable, check_out, write_features
 from imgcluster.features import extract_features
+from imgcluster.holders import is_held
 from imgcluster.images import list_images
 from imgcluster.outputs.write import path_text
+from imgcluster.storage import shown
 from imgcluster.tables import Features
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))
@@ -39,7 +41,9 @@ def compute_features(
             "outputs": {"folder": str(out.parent)},
         }
     )
-    images = [image for image in list_images(config.images)[0] if image.path.suffix.lower() in SUFFIXES]
+    if is_held(data_dir):
+        raise ConfigError(f"{shown(data_dir)!r} is no folder of this machine; take `run` and `export-features` for it")
+    images = [image for image in list_images(config.images)[0] if Path(str(image.path)).suffix.lower() in SUFFIXES]
     features = extract_features(images, config.features, show=show)
     if not features.images:
         raise ImageError(f"no image below {data_dir!r} can be read (looked for {', '.join(sorted(SUFFIXES))})")

@@ -165,7 +165,7 @@ def _pairs(first: Path, second: Path) -> dict[str, tuple[Path, Path]]:
         raise ConfigError(f"two images or two folders are compared; found {str(first)!r} and {str(second)!r}")
     if not first.is_dir():
         return {first.name: (first, second)}
-    here, there = ({image.id: image.path for image in walk_images(folder)} for folder in (first, second))
+    here, there = ({image.id: Path(str(image.path)) for image in walk_images(folder)} for folder in (first, second))
     common = {name: (path, there[name]) for name, path in here.items() if name in there}
     if not common:
         raise ConfigError(f"{str(first)!r} and {str(second)!r} have no image of the same name")

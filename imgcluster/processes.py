@@ -24,6 +24,7 @@ from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Advance
 from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.storage import storage_in_use
 from imgcluster.store import PART
 from imgcluster.tables import ImageFile
 from imgcluster.work import Work
@@ -51,9 +52,16 @@ def compute_on(  # noqa: PLR0913, PLR0917
     process fails or dies the others are stopped, and what all of them have done until then is kept.
     Raises what `work.do` raises, Unsupported, and ImgclusterError where a process died.
     """
+    storage = storage_in_use()
     jobs = [
         Job(
-            images, choice, replace(plan, device=device), Path(store.root) / f"{PART}{number}", work.on_error, (number, parts)
+            images,
+            choice,
+            replace(plan, device=device),
+            Path(store.root) / f"{PART}{number}",
+            work.on_error,
+            (number, parts),
+            storage,
         )
         for parts, number, device, images in _ranges(work.todo, devices)
     ]

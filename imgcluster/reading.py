@@ -31,6 +31,7 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from imgcluster.errors import ImageError  # noqa: E402
+from imgcluster.sources import ImagePath, Source  # noqa: E402
 
 RULES = 2  # part of the fingerprint: raise it when one of them changes
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -96,12 +97,21 @@ def decode_image(data: bytes, least: int | None = None) -> np.ndarray:
     return _upright(_to_rgb(to_uint8(stored)), data)
 
 
-def read_image(path: Path, least: int | None = None) -> np.ndarray:
+def bytes_of(path: ImagePath) -> bytes:
+    """Return the bytes of an image, wherever it lies. Raises ImageError, whose text is the reason alone."""
+    if not isinstance(path, Source):
+        return read_bytes(path)[0]
+    if not (data := path.read()):
+        raise ImageError("the file is empty")
+    return data
+
+
+def read_image(path: ImagePath, least: int | None = None) -> np.ndarray:
     """Read one image file into (height, width, 3) RGB uint8; `least` as in `decode_image`.
 
     Raises ImageError, whose text is the reason alone.
     """
-    return decode_image(read_bytes(Path(path))[0], least)
+    return decode_image(bytes_of(path if isinstance(path, Source) else Path(path)), least)
 
 
 def _reduced(data: bytes, least: int) -> int:

@@ -7,13 +7,20 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
+from imgcluster.holders import open_again
+from imgcluster.image_keys import with_stamps
 from imgcluster.outputs.run_folder import RECORD
 from imgcluster.outputs.write import CLUSTERS
+from imgcluster.sources import ImagePath
+from imgcluster.storage import use_storage
+from imgcluster.tables import ImageFile
 
 # What lies in the folder of a run's report, as all who write there and read there call it.
 REPORT, PAGE, REPORT_RECORD, REPORT_LOCK = "report", "index.html", "report.json", ".lock"
@@ -65,11 +72,24 @@ def read_report_record(run_folder: Path) -> dict[str, Any]:
     return {}
 
 
-def listed_path(text: str) -> Path:
-    """Return the path that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
+def config_of(record: dict[str, Any]) -> Config:
+    """Return the config of a run, of what run.json says, and have the file systems behind its URLs ready."""
+    config = config_from_dict(record["config"])
+    use_storage(config.storage)
+    return config
+
+
+def listed_path(text: str) -> ImagePath:
+    """Return the place that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
     if os.path.exists(text):  # noqa: PTH110 (Path.exists raises for a name that is too long)
         return Path(text)
-    return Path(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text))
+    return open_again(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text))
+
+
+def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
+    """Return the images of rows of clusters.csv, with what is known of each without reading it."""
+    places = with_stamps([listed_path(row["path"]) for row in rows])
+    return [ImageFile(row["id"], place) for row, place in zip(rows, places, strict=True)]
 
 
 def _is_row(row: dict[str, str]) -> bool:

@@ -7,10 +7,13 @@ fsspec takes `FSSPEC_S3_KEY` for the option `key` of `s3`, and each file system 
 from __future__ import annotations
 
 import copy
+import os
 import random
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from imgcluster.errors import ConfigError
@@ -24,45 +27,95 @@ FIRST_PAUSE = (
 )
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
+AT_ONCE = 32  # requests: each waits for the network nearly all of its time
+# Of its own, botocore opens ten connections, and the other readers would wait for them.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    protocol: {"config_kwargs": {"max_pool_connections": 2 * AT_ONCE}} for protocol in ("s3", "s3a")
+}
+PASSING = (408, 425, 429)  # of the 4xx, those that are no verdict
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _environment: dict[str, Any] = {}
+_in_use: dict[str, dict[str, Any]] = {}
+_systems: dict[tuple[int, str], AbstractFileSystem] = {}
+_lock = threading.RLock()
 
 
 def is_url(text: str) -> bool:
     """Tell whether a text of a config names something that fsspec reaches, and no path of this machine."""
-    return re.match(r"[a-z][a-z0-9+.-]+://", text) is not None
+    return re.match(r"([a-z][a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", text) is not None
 
 
 def use_storage(options: Mapping[str, Mapping[str, Any]]) -> None:
     """Have all file systems of this process made with these options, by protocol, and with those of the environment."""
     from fsspec.config import conf
 
-    if not _environment:
-        _environment.update(conf=copy.deepcopy(dict(conf)))  # as fsspec has read it
-    conf.clear()
-    conf.update(copy.deepcopy(_environment["conf"]))
-    for protocol, given in options.items():
-        conf[protocol] = {**conf.get(protocol, {}), **given}
+    with _lock:
+        if not _environment:
+            _environment.update(conf=copy.deepcopy(dict(conf)))  # as fsspec has read it
+        elif _in_use == options:
+            return
+        conf.clear()
+        for given in (DEFAULTS, _environment["conf"], copy.deepcopy(dict(options))):
+            for protocol, settings in given.items():
+                conf[protocol] = {**conf.get(protocol, {}), **settings}
+        _systems.clear()
+        _in_use.clear()
+        _in_use.update(copy.deepcopy({protocol: dict(given) for protocol, given in options.items()}))
+
+
+def storage_in_use() -> dict[str, dict[str, Any]]:
+    """Return the options of the last `use_storage`, for another process to use the same."""
+    return copy.deepcopy(_in_use)
 
 
 def file_system(url: str) -> tuple[AbstractFileSystem, str]:
-    """Return the file system of a URL, and the URL's path in it.
+    """Return the file system of a URL, one for all threads, and the URL's path in it.
 
     Raises ConfigError: no such protocol, its package is not installed, an archive in the URL cannot be opened.
     """
+    if "::" in url:  # each archive is a file system of its own
+        return _opened(url)
+    protocol, _, rest = url.partition("://")
+    # fsspec makes one for each thread, and each would open connections of its own.
+    key = os.getpid(), f"{protocol}://{rest.partition('/')[0]}"
+    with _lock:
+        if key not in _systems:
+            _systems[key] = _opened(url)[0]
+        system = _systems[key]
+    return system, str(system._strip_protocol(url))
+
+
+def _opened(url: str) -> tuple[AbstractFileSystem, str]:
     from fsspec.core import url_to_fs
 
+    if not _environment:
+        use_storage({})
     protocol = url.partition("://")[0]
     try:
         system, path = retried(lambda: url_to_fs(url))
     except ImportError:
         package = PACKAGES.get(protocol, "")
-        raise ConfigError(f"{url!r}: {protocol}:// needs the package {package}; pip install {package}") from None
+        raise ConfigError(f"{shown(url)!r}: {protocol}:// needs the package {package}; pip install {package}") from None
     except Exception as error:  # each file system has errors of its own
-        raise ConfigError(f"{url!r}: {in_words(error)}") from None
-    return system, path
+        raise ConfigError(f"{shown(url)!r}: {in_words(error)}") from None
+    return system, str(path)
+
+
+def read_whole(url: str) -> bytes:
+    """Return the bytes of a file. Raises whatever its file system raises, FileNotFoundError and PermissionError."""
+    system, path = file_system(url)
+    return bytes(retried(lambda: system.cat_file(path)))
+
+
+def read_range(url: str, start: int, end: int) -> bytes:
+    """Return a file's bytes from `start` to before `end`, fewer where it ends earlier. Raises as `read_whole`."""
+    system, path = file_system(url)
+    data = bytes(retried(lambda: system.cat_file(path, start=start, end=end)))
+    # A web server that knows of no ranges sends all of it.
+    return data if len(data) <= end - start else data[start:end]
 
 
 def retried(call: Callable[[], Result]) -> Result:
@@ -70,18 +123,57 @@ def retried(call: Callable[[], Result]) -> Result:
     for attempt in range(ATTEMPTS - 1):
         try:
             return call()
-        except (*FINAL, ImportError, ValueError, TypeError, KeyError):  # will be the same the next time
+        except (ImportError, ValueError, TypeError, KeyError):  # will be the same the next time
             raise
-        except Exception:  # of a network: each file system has errors of its own
+        except Exception as error:  # of a network: each file system has errors of its own
+            if _is_final(error):
+                raise
             time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))
     return call()
 
 
+def _is_final(error: BaseException) -> bool:
+    """Tell whether it is a verdict: there is no such file, or nobody may read it."""
+    status = _status(error)
+    if status is not None:
+        return 400 <= status < 500 and status not in PASSING
+    return isinstance(error, FINAL)
+
+
+def _status(error: BaseException) -> int | None:
+    """Return what a web server answered, also where fsspec calls every answer a file that is not there."""
+    for each in (error, error.__cause__):
+        if isinstance(status := getattr(each, "status", None), int):
+            return status
+    return None
+
+
+def is_missing(error: BaseException) -> bool:
+    """Tell whether an error says that there is no such file, and not that it could not be asked for."""
+    return isinstance(error, FileNotFoundError) and (error.__cause__ is None or _status(error) in (404, 410))
+
+
+def at_once(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield what `work` makes of each item, in their order, as many at a time as a network bears."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="imgcluster-asking") as pool:
+        yield from pool.map(work, items)
+
+
 def in_words(error: BaseException) -> str:
     """Say why something cannot be reached, in one line without what a URL may carry after its `?`."""
+    status = _status(error)
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return "no permission to read it"
+    if status is not None and status not in (404, 410):
+        return f"the server answers {status}"
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and cause is not None and status is None and not isinstance(cause, OSError):
+        error = cause
     if isinstance(error, FileNotFoundError):
         return "no such file or bucket"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"\?[^\s'\"]+", "?…", line)
+    return shown((str(error).strip() or type(error).__name__).splitlines()[0])
+
+
+def shown(text: str) -> str:
+    """Return a text with a URL in it as messages have it: without what stands after its `?`, which may be a secret."""
+    return re.sub(r"\?[^\s'\"]+", "?…", text)

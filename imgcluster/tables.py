@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.sources import ImagePath
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -23,7 +25,7 @@ class ImageFile:
     """One image to be clustered: the text that names it in the CSVs, and where it lies."""
 
     id: str
-    path: Path
+    path: ImagePath
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Clusters:
 class Template:
     """The CSV that names the images, as text: every cell of it a str."""
 
-    path: Path
+    path: Path | str
     frame: pd.DataFrame
     id_column: str
 

@@ -6,10 +6,13 @@ import codecs
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar
 
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, ImageError
+from imgcluster.sources import read_object
+from imgcluster.storage import is_url, shown
 from imgcluster.tables import Template
 
 if TYPE_CHECKING:
@@ -48,10 +51,11 @@ def named_source(name: str) -> Source:
 
 
 def read_template(
-    path: Path, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE
+    path: Path | str, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE
 ) -> Template:
     """Read a CSV of ids. Every cell stays the text it is: `0007` keeps its zeros, `NA` is not a missing value.
 
+    path: a text is that of a URL.
     Raises ConfigError naming the file, and the row where one is at fault: unreadable, no such column, an empty or a
     doubled id, no rows.
     """
@@ -60,9 +64,12 @@ def read_template(
     return template
 
 
-def read_rows(path: Path, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE) -> Template:
+def read_rows(
+    path: Path | str, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE
+) -> Template:
     """Read a CSV as `read_template` does, whatever its ids are: empty and doubled ones stay. Raises ConfigError."""
-    frame = _read_csv(path, encoding or _encoding_of(path, source), source)
+    table = _fetched(str(path), source) if is_url(str(path)) else Path(path)
+    frame = _read_csv(table, encoding or _encoding_of(table, source), source, str(path))
     names = [str(name) for name in frame.columns]
     column = names[0] if id_column is None else id_column
     if names.count(column) != 1:
@@ -96,7 +103,7 @@ def read_labels(
 def has_column(path: Path, column: str, key: str) -> bool:
     """Tell whether a CSV has a column of this name. Raises ConfigError where it cannot be read."""
     source = named_source(key)
-    return column in _read_csv(path, _encoding_of(path, source), source).columns
+    return column in _read_csv(path, _encoding_of(path, source), source, str(path)).columns
 
 
 def find_label_column(template: Template, key: str, label_column: str | None = None) -> str:
@@ -138,10 +145,18 @@ def labels_by_id(known: Mapping[str, Label], ids: Sequence[str]) -> dict[str, La
     return {id: known[stem] for id, stem in stems.items() if stem in known and names[stem] == 1}
 
 
-def _read_csv(path: Path, encoding: str, source: Source) -> pd.DataFrame:
+def _fetched(url: str, source: Source) -> BytesIO:
+    """Return a table from behind a URL."""
+    try:
+        return BytesIO(read_object(url))
+    except ImageError as error:
+        raise ConfigError(f"{source.table}: {shown(url)!r}: {error}") from None
+
+
+def _read_csv(path: Path | BytesIO, encoding: str, source: Source, name: str) -> pd.DataFrame:
     import pandas as pd
 
-    table = f"{source.table}: {str(path)!r}"
+    table = f"{source.table}: {shown(name)!r}"
     try:
         # The header is read as a row: pandas would rename a column that has no name, or another's.
         cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding=encoding)
@@ -167,12 +182,18 @@ def _with_header(cells: pd.DataFrame, table: str) -> pd.DataFrame:
     return frame
 
 
-def _encoding_of(path: Path, source: Source) -> str:
+def _encoding_of(path: Path | BytesIO, source: Source) -> str:
+    if isinstance(path, BytesIO):
+        return _by_mark(path.getvalue()[:4])
     try:
         with path.open("rb") as file:
             head = file.read(4)
     except OSError as error:
         raise ConfigError(f"{source.table}: {str(path)!r} cannot be read: {error.strerror}") from None
+    return _by_mark(head)
+
+
+def _by_mark(head: bytes) -> str:
     return next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8")
 
 

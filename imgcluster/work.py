@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,13 +21,15 @@ import numpy as np
 
 from imgcluster.batches import Batch, read_batches
 from imgcluster.errors import ImageError
+from imgcluster.image_keys import known_key, read_with_key
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Advance
-from imgcluster.reading import decode_image, read_bytes
+from imgcluster.reading import decode_image
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
+from imgcluster.sources import in_reading_order, readers_for
 from imgcluster.stopwatch import Stopwatch
-from imgcluster.store import ImageKey, image_key
+from imgcluster.store import ImageKey
 from imgcluster.tables import Failure, ImageFile
 
 SECONDS_BETWEEN_WRITES = 0.5  # so much of the work a kill can cost; each write is a shard, and waits for the disk
@@ -48,11 +49,11 @@ class Work:
         self.failures: dict[ImageFile, Failure] = {}
         self.computed = 0
         self._look_for(images)
-        self.todo = [image for image in images if image not in self.keys]
+        self.todo = in_reading_order([image for image in images if image not in self.keys])
 
     def _look_for(self, images: list[ImageFile]) -> None:
         for image in images:
-            if (key := _stamp(image.path)) is not None and self._store.find(key):
+            if (key := known_key(image.path)) is not None and self._store.find(key):
                 self.keys[image] = key
 
     @property
@@ -70,7 +71,8 @@ class Work:
         fill = partial(self._fill, runtime, recipe)
         with _Writer(self, advance) as writer:
             in_flight: deque[tuple[Batch[_Slot], Callable[[], Blocks]]] = deque()
-            batches = read_batches(self.todo, fill, recipe, batch_size, runtime)
+            readers = readers_for([image.path for image in self.todo])
+            batches = read_batches(self.todo, fill, recipe, batch_size, runtime, readers)
             try:
                 while (batch := self._next(batches)) is not None:
                     in_flight.append((batch, self._start(batch, runtime)))
@@ -89,8 +91,17 @@ class Work:
         reasons: of those that failed, by their place among these.
         """
         self._look_for(images)
-        self.failures.update({images[row]: Failure(images[row], reason) for row, reason in reasons.items()})
         self.computed += computed
+        self.take_failures({images[row]: reason for row, reason in reasons.items()}, seconds)
+
+    def take_keys(self, keys: dict[ImageFile, ImageKey]) -> None:
+        """Put on record that another process has put the vectors of these images into the store."""
+        self.keys.update(keys)
+        self.computed += len(keys)
+
+    def take_failures(self, reasons: dict[ImageFile, str], seconds: dict[str, float]) -> None:
+        """Put on record what another process could not compute, and how long its stages took."""
+        self.failures.update({image: Failure(image, reason) for image, reason in reasons.items()})
         for stage, spent in seconds.items():
             self.stopwatch.add(stage, spent)
 
@@ -98,8 +109,7 @@ class Work:
         """Read an image into its part of a batch. Called by the readers."""
         try:
             with self.stopwatch.timed("reading files"):
-                data, status = read_bytes(image.path)
-                key = image_key(image.path, status, data)
+                data, key = read_with_key(image.path)
             if self._store.find(key):
                 return _Slot(image, key, known=True)
             with self.stopwatch.timed("decoding"):
@@ -163,13 +173,6 @@ class _Slot:
     def is_fresh(self) -> bool:
         """Whether the network has to see it."""
         return self.key is not None and not self.known
-
-
-def _stamp(path: Path) -> ImageKey | None:
-    try:
-        return image_key(path, path.stat())
-    except (OSError, ValueError):
-        return None  # reading it will tell why
 
 
 class _Writer:

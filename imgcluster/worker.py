@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ from imgcluster.errors import ImgclusterError
 from imgcluster.execution import Plan, build_runtime
 from imgcluster.layer_stores import LayerStores
 from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
 from imgcluster.work import Work
 
@@ -32,7 +33,7 @@ GONE = 1
 class Job:
     """The images of one process, what computes them, and the folder of its own stores.
 
-    share: which of how many equal parts of the cores it may use, counted from 0.
+    share: which of how many equal parts of the cores it may use, counted from 0. storage: options of file systems.
     """
 
     images: list[ImageFile]
@@ -41,6 +42,7 @@ class Job:
     root: Path
     on_error: str
     share: tuple[int, int]
+    storage: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -50,6 +52,7 @@ def main() -> None:
     job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     _take_share(*job.share)
+    use_storage(job.storage)
     try:
         tell({"report": _report(job, lambda count: tell({"done": count}))})
     except (ImgclusterError, Unsupported) as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+from tests.servers import KEY, SECRET_KEY, S3Server, WebServer, s3_server, web_server
 
 ROOT = Path(__file__).parent.parent
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
@@ -76,6 +78,29 @@ def config_file(tmp_path: Path, pictures: Path) -> Path:
         f"outputs: {{folder: '{tmp_path / 'out'}', report: false}}\n"
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3 server on loopback; its credentials are in the environment, what a config says of it in `.storage`."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return _s3_server
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[WebServer]:
+    """A web server on loopback, of the folder `web` in tmp_path."""
+    (tmp_path / "web").mkdir()
+    with web_server(tmp_path / "web") as server:
+        yield server
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -18,9 +18,11 @@ from imgcluster.explain.eyes import Eye, shown
 from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_choice, ascent_side, grid_of_channels
 from imgcluster.explain.run_eyes import ExplainedRun
 from imgcluster.explain.targets import class_index
+from imgcluster.holders import open_again
 from imgcluster.picture_types import to_rgb
 from imgcluster.reading import read_image
 from imgcluster.runtimes.hardware import find_devices
+from imgcluster.sources import Source
 
 Picture = Any  # a path, a PIL image, an array (height, width[, 3 or 4]) or a tensor (3, height, width)
 
@@ -132,6 +134,8 @@ def _chosen(backbone: str, layer: str | int, *, device: str, **keys: Any) -> tup
 
 
 def _image(picture: Picture) -> np.ndarray:
+    if isinstance(picture, Source):
+        return read_image(picture)
     if isinstance(picture, str | os.PathLike):
-        return read_image(Path(picture))
+        return read_image(open_again(os.fspath(picture)))
     return to_rgb(picture)

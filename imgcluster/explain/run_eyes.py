@@ -15,14 +15,15 @@ from torch import Tensor
 from imgcluster.backbones import Choice, find_backbone
 from imgcluster.backbones.pooling import join
 from imgcluster.clusterer import Clusterer
-from imgcluster.config import Config, FeaturesConfig, config_from_dict
+from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.eyes import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.preprocess import find_recipe
-from imgcluster.runs import listed_path, read_record, read_rows
+from imgcluster.runs import config_of, listed_path, read_record, read_rows
 from imgcluster.runtimes.hardware import find_devices
+from imgcluster.sources import ImagePath
 from imgcluster.tables import NOISE
 from imgcluster.weights import find_weights
 
@@ -39,7 +40,7 @@ class RunImage:
 
     row: int
     id: str
-    path: Path
+    path: ImagePath
     cluster: int | None
     distance: float
     runner_up: int | None
@@ -62,7 +63,7 @@ class ExplainedRun:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.record = read_record(folder)
-        self.config: Config = config_from_dict(self.record["config"])
+        self.config: Config = config_of(self.record)
         if self.config.features.file is not None:
             raise ConfigError(f"{str(folder)!r} has its features from a file: no network can be asked about them")
         self.images = _read_images(folder)

@@ -16,6 +16,7 @@ import numpy as np
 from imgcluster.config import Config
 from imgcluster.outputs.run_folder import RECORD, RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
+from imgcluster.sources import Source
 from imgcluster.tables import Clusters, ImageFile, Run
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def _table_row(
 
 def path_text(image: ImageFile) -> str:
     """Return the path of an image as the tables have it; bytes of it that are no UTF-8 as `\\udcNN`."""
-    return image.path.as_posix().encode("utf-8", "backslashreplace").decode()
+    path = image.path
+    text = str(path) if isinstance(path, Source) else path.as_posix()
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _csv_writer(frame: pd.DataFrame) -> Writer:

@@ -11,14 +11,14 @@ import numpy as np
 
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.exports import features_of_run
 from imgcluster.likeness import Likeness, find_likeness
 from imgcluster.metrics import InternalScores, internal_scores
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
-from imgcluster.runs import listed_path, read_record, read_rows
+from imgcluster.runs import config_of, listed_path, read_record, read_rows
 from imgcluster.tables import NOISE, ImageFile
 from imgcluster.transforms import apply_transform
 
@@ -86,7 +86,7 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     finished run there; ConfigError: no such map.
     """
     record = read_record(folder)
-    config = config_from_dict(record["config"])
+    config = config_of(record)
     table = _table(read_rows(folder))
     fine = np.flatnonzero(~table["failed"])
     lacking = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from html import escape
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from imgcluster.errors import ImageError
 from imgcluster.reading import read_image
 from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
+from imgcluster.sources import ImagePath
 from imgcluster.tables import NOISE, Run
 
 CLUSTERS = 30
@@ -43,7 +43,7 @@ def _row(run: Run, number: int, size: int) -> str:
     return f"<tr><th>{escape(title)}</th><td>{size:,}</td><td style='text-align:left'>{images}</td></tr>"
 
 
-def _image(path: Path, id: str) -> str:
+def _image(path: ImagePath, id: str) -> str:
     shown = escape(shortened(id), quote=True)
     try:
         data = b64encode(encode_jpeg(shrunk(read_image(path, least=SIDE), SIDE))).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
 from imgcluster.runs import listed_path, read_record, read_rows
+from imgcluster.sources import ImagePath, readers_for
+from imgcluster.storage import at_once
 from imgcluster.tables import NOISE
 
 SHEETS, LIST = "clusters", ".sheets"
@@ -53,7 +55,7 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
     return place
 
 
-def contact_sheet(paths: list[Path]) -> np.ndarray:
+def contact_sheet(paths: Sequence[ImagePath]) -> np.ndarray:
     """Return images side by side, each as large as fits its place: (height, width, 3) RGB uint8.
 
     The place of an image that cannot be read stays empty.
@@ -61,7 +63,7 @@ def contact_sheet(paths: list[Path]) -> np.ndarray:
     columns = min(COLUMNS, max(1, len(paths)))
     rows = max(1, -(-len(paths) // columns))
     sheet = np.full((rows * (SIDE + GAP) + GAP, columns * (SIDE + GAP) + GAP, 3), PAPER, np.uint8)
-    for number, picture in enumerate(in_order(lambda part: _read(paths[part.start]), _each(len(paths)))):
+    for number, picture in enumerate(_all_read(paths)):
         if picture is not None:
             height, width = picture.shape[:2]
             top = GAP + number // columns * (SIDE + GAP) + (SIDE - height) // 2
@@ -78,9 +80,9 @@ def _listed(path: Path) -> set[str]:
         return set()
 
 
-def _groups(rows: Sequence[Mapping[str, str]]) -> dict[int, list[Path]]:
+def _groups(rows: Sequence[Mapping[str, str]]) -> dict[int, list[ImagePath]]:
     """Return the images of each cluster, nearest first; those of noise as they come."""
-    found: dict[int, list[tuple[float, Path]]] = {}
+    found: dict[int, list[tuple[float, ImagePath]]] = {}
     for row in rows:
         if row["status"] == "ok":
             pair = float(row["distance"] or 0), listed_path(row["path"])
@@ -88,16 +90,22 @@ def _groups(rows: Sequence[Mapping[str, str]]) -> dict[int, list[Path]]:
     return {number: [path for _, path in sorted(found[number], key=lambda pair: pair[0])] for number in sorted(found)}
 
 
-def _drawn(paths: list[Path]) -> list[Path]:
+def _drawn(paths: list[ImagePath]) -> list[ImagePath]:
     count = min(len(paths), COLUMNS * ROWS)
     return [paths[place] for place in np.linspace(0, len(paths) - 1, count).round().astype(int).tolist()]
+
+
+def _all_read(paths: Sequence[ImagePath]) -> Iterator[np.ndarray | None]:
+    if readers_for(paths):
+        return at_once(_read, paths)
+    return in_order(lambda part: _read(paths[part.start]), _each(len(paths)))
 
 
 def _each(count: int) -> list[slice]:
     return [slice(number, number + 1) for number in range(count)]
 
 
-def _read(path: Path) -> np.ndarray | None:
+def _read(path: ImagePath) -> np.ndarray | None:
     try:
         return shrunk(read_image(path, least=SIDE), SIDE)
     except ImageError:

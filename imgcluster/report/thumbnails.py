@@ -13,8 +13,11 @@ import numpy as np
 
 from imgcluster.blocks import in_order
 from imgcluster.errors import ImageError
+from imgcluster.image_keys import known_key, read_with_key, with_stamps
 from imgcluster.progress import track
 from imgcluster.reading import read_image
+from imgcluster.sources import ImagePath, Source, readers_for
+from imgcluster.storage import at_once
 
 SIDES = ((2_000, 224), (20_000, 128))  # of up to so many images, the longer side in pixels: the folder stays small
 LEAST_SIDE = 96
@@ -29,13 +32,14 @@ def thumbnail_side(images: int) -> int:
     return next((side for most, side in SIDES if images <= most), LEAST_SIDE)
 
 
-def make_thumbnails(paths: Sequence[Path], folder: Path, *, show: bool = True) -> list[str | None]:
+def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = True) -> list[str | None]:
     """Make the thumbnails of images under a folder, those that are there already excepted, and remove all others.
 
     Returns their names below the folder, without the ending; None for an image that cannot be read. A name tells of
     the image's path, size and time, so that a changed image has another one. Raises OSError where the disk fails.
     """
     side = thumbnail_side(len(paths))
+    paths = with_stamps(paths)
     names: list[str | None] = []
     slices = [slice(start, start + AT_ONCE) for start in range(0, len(paths), AT_ONCE)]
 
@@ -43,7 +47,7 @@ def make_thumbnails(paths: Sequence[Path], folder: Path, *, show: bool = True) -
         return [_make(path, folder, side) for path in paths[part]]
 
     with track("thumbnails", len(paths), "images", show=show) as advance:
-        for made in in_order(make, slices):
+        for made in at_once(make, slices) if readers_for(paths) else in_order(make, slices):
             names += made
             advance(len(made))
     _remove_others(folder, {name for name in names if name is not None})
@@ -71,10 +75,18 @@ def encode_jpeg(image: Picture, quality: int = QUALITY) -> bytes:
     return bytes(data)
 
 
-def _make(path: Path, folder: Path, side: int) -> str | None:
-    try:
+def _known(path: ImagePath) -> str:
+    """Return what tells the picture that there is now of an image from another. Raises OSError, ImageError."""
+    if not isinstance(path, Source):
         status = path.stat()
-        known = f"{side} {os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
+        return f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
+    key = known_key(path) or read_with_key(path)[1]
+    return " ".join(map(str, key.stamp))
+
+
+def _make(path: ImagePath, folder: Path, side: int) -> str | None:
+    try:
+        known = f"{side} {_known(path)}"
         digest = hashlib.blake2b(os.fsencode(known), digest_size=7).hexdigest()
         name = f"{digest[:2]}/{digest[2:]}"
         place = thumbnail_path(folder, name)

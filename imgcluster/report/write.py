@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
+from imgcluster.image_keys import any_there
 from imgcluster.report.gather import Facts, gather
 from imgcluster.report.page import config_text, neighbour_chunks, page_data, render_page
 from imgcluster.report.thumbnails import make_thumbnails
@@ -97,7 +98,7 @@ def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarr
 def _check_there(facts: Facts) -> None:
     """Refuse to put a report without a picture in the place of a good one."""
     paths = [facts.image(int(row)).path for row in facts.fine]
-    if paths and facts.config.features.file is None and not any(path.exists() for path in paths):
+    if paths and facts.config.features.file is None and not any_there(paths):
         raise OutputError(
             f"none of the {len(paths):,} images of the run is there, the first at {str(paths[0])!r}: call it from the "
             "folder where the run was started, with the images where they were"

@@ -17,13 +17,14 @@ from imgcluster.files import replacing
 from imgcluster.preprocess import prepare
 from imgcluster.reading import RULES, read_image
 from imgcluster.recipes import Recipe
+from imgcluster.sources import ImagePath, Source
 from imgcluster.store import digest_bytes, fingerprint_of
 from imgcluster.tables import ImageFile
 
 MOST = 40  # of VGG16 on the stage frames, twice as many change no cluster
 FILES = "calibration-*.npz"
 
-Stamp = list[int]  # size and mtime_ns
+Stamp = list[int]  # size and mtime_ns; of what is no file here also its version
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def find_calibration(images: Sequence[ImageFile], recipe: Recipe, store: Path, s
 
     Raises ImageError where no image can be read.
     """
-    here = {str(image.path.absolute()): image for image in images}
+    here = {_name(image.path): image for image in images}
     made_by = json.dumps([asdict(recipe), RULES])
     kept = _best_kept(store, made_by, here)
     return Calibration(_made(here, recipe, store, made_by) if kept is None else kept, show)
@@ -61,7 +62,7 @@ def _best_kept(store: Path, made_by: str, here: dict[str, ImageFile]) -> np.ndar
         with suppress(Exception), np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             stamps: dict[str, Stamp] = about["pictures"]
-            shared = sum(name in here and _stamp(Path(name)) == stamp for name, stamp in stamps.items())
+            shared = sum(name in here and _stamp(here[name].path) == stamp for name, stamp in stamps.items())
             enough = len(stamps) >= min(MOST, len(here)) and 2 * shared >= len(stamps)
             if about["made_by"] == made_by and enough and shared > most:
                 best, most = file["pixels"], shared
@@ -98,13 +99,20 @@ def _drawn(named: tuple[str, ImageFile]) -> tuple[str, str]:
     return digest_bytes(os.fsencode(named[1].id)), named[0]
 
 
-def _picture(path: Path, recipe: Recipe, number: int) -> np.ndarray:
+def _picture(path: ImagePath, recipe: Recipe, number: int) -> np.ndarray:
     views = np.zeros((recipe.n_views, recipe.side, recipe.side, 3), np.uint8)
     prepare(read_image(path, recipe.least), recipe, views)
     return np.asarray(views[number % recipe.n_views])  # each view from some of the pictures
 
 
-def _stamp(path: Path) -> Any:
+def _name(path: ImagePath) -> str:
+    return str(path if isinstance(path, Source) else path.absolute())
+
+
+def _stamp(path: ImagePath) -> Any:
+    if isinstance(path, Source):
+        stamp = path.stamp
+        return None if stamp is None else [stamp.size, stamp.mtime_ns, stamp.version]
     try:
         status = path.stat()
     except (OSError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,14 +11,18 @@ from imgcluster.errors import ImageError
 from imgcluster.reading import read_image
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Pixels, Runtime
+from imgcluster.sources import ImagePath, readers_for
 from imgcluster.training.augmentation import Augmentation
 
 
 class Pictures:
     """The files of labelled images, read anew each time: as many as there are, they take no memory."""
 
-    def __init__(self, paths: Sequence[Path], recipe: Recipe, runtime: Runtime, augmentation: Augmentation) -> None:
+    def __init__(
+        self, paths: Sequence[ImagePath], recipe: Recipe, runtime: Runtime, augmentation: Augmentation
+    ) -> None:
         self._paths = paths
+        self._readers = readers_for(paths)
         self._recipe = recipe
         self._runtime = runtime
         self._augmentation = augmentation
@@ -29,7 +32,7 @@ class Pictures:
 
         epoch: of which the pictures are varied; None: they are not. Raises ImageError where one cannot be read.
         """
-        for batch in read_batches(rows.tolist(), self._fill, self._recipe, batch_size, self._runtime):
+        for batch in read_batches(rows.tolist(), self._fill, self._recipe, batch_size, self._runtime, self._readers):
             if epoch is not None:
                 self._augmentation.vary(batch.pixels, self._recipe.channels, epoch, batch.slots)
             yield batch.pixels, np.array(batch.slots, np.int64)

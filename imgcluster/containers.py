@@ -1,0 +1,174 @@
+"""Files that hold many images, here or behind a URL: named one by one, by a pattern or by a range, read in parts."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from imgcluster.errors import ConfigError, ImageError
+from imgcluster.image_names import natural_key
+from imgcluster.sources import Stamp, ask, reason_of
+from imgcluster.storage import at_once, file_system, in_words, is_url, read_range, retried, shown
+
+READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
+NO_STAMP = Stamp("", 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A file that holds images: a path of this machine or a URL, and what tells whether it has changed."""
+
+    place: str
+    stamp: Stamp | None
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it lies behind a network."""
+        return is_url(self.place)
+
+    def stamp_of(self, scheme: str, name: str, size: int, at: int) -> Stamp | None:
+        """Return the stamp of a part of it: as good as its own."""
+        if (own := self.stamp) is None:
+            return None
+        return Stamp(f"{scheme}{name}::{own.path}", size, own.mtime_ns, own.version ^ at)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return its bytes from `start` to before `end`. Raises ImageError with the reason alone: not all are there."""
+        try:
+            data = self._read(start, end)
+        except Exception as error:  # each file system has errors of its own
+            raise ImageError(f"{self.place}: {reason_of(error)}") from None
+        if len(data) != end - start:
+            raise ImageError(f"{self.place} is cut off, or has changed")
+        return data
+
+    def _read(self, start: int, end: int) -> bytes:
+        if self.is_far:
+            return read_range(self.place, start, end)
+        with Path(self.place).open("rb", buffering=0) as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def open(self) -> IO[bytes]:
+        """Open it for a pass through it, or for jumps. Raises OSError and whatever its file system raises."""
+        if not self.is_far:
+            return Path(self.place).open("rb")
+        return io.BufferedReader(_Far(self.place), READ_AT_ONCE)
+
+
+class _Far(io.RawIOBase):
+    """A file behind a URL, read in ranges, each of them asked for again where the network fails."""
+
+    def __init__(self, url: str) -> None:
+        system, path = file_system(url)
+        self._url, self._at, self._size = url, 0, int(retried(lambda: system.size(path)) or 0)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next byte comes from."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a byte counted from the beginning, from here or from the end."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill a buffer as far as there are bytes."""
+        end = min(self._at + len(buffer), self._size)
+        if end <= self._at:
+            return 0
+        data = read_range(self._url, self._at, end)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def is_archive(text: str, endings: tuple[str, ...]) -> bool:
+    """Tell whether a text of a config names files that hold images, by their ending, and no folder called so."""
+    return text.lower().endswith(endings) and (is_url(text) or not os.path.isdir(text))  # noqa: PTH112
+
+
+def find_containers(text: str) -> list[Container]:
+    """Return the files that a text names: one, by `*`, or by a range as `{000..009}`; in natural order.
+
+    Raises ConfigError: not there, or not to be reached.
+    """
+    places = sorted({place for each in _braces(text) for place in _named(each)}, key=natural_key)
+    return list(at_once(container, places)) if is_url(text) else [container(place) for place in places]
+
+
+def container(place: str) -> Container:
+    """Return a file that holds images, with its stamp. Raises ConfigError: not there, or not to be reached."""
+    try:
+        if is_url(place):
+            return Container(place, ask(place))
+        status = os.stat(place)  # noqa: PTH116 (the text is kept as it is)
+    except ConfigError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        raise ConfigError(f"images.folder: {shown(place)!r}: {in_words(error)}") from None
+    return Container(place, Stamp(os.path.realpath(place), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+def names_of(containers: list[Container]) -> list[str]:
+    """Return what tells several files apart in ids: their names, with the folders in which they differ, no endings."""
+    if len(containers) == 1:
+        return [""]
+    parts = [each.place.rpartition(".")[0].split("/") for each in containers]
+    common = next(at for at, level in enumerate(zip(*parts, strict=False)) if len(set(level)) > 1)
+    return ["/".join(part[common:]) + "/" for part in parts]
+
+
+def _named(text: str) -> list[str]:
+    try:
+        found = _far_places(text) if is_url(text) else _places(text)
+    except ConfigError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        raise ConfigError(f"images.folder: {shown(text)!r}: {in_words(error)}") from None
+    if not found:
+        raise ConfigError(f"images.folder: there is no file {shown(text)!r}")
+    return found
+
+
+def _places(text: str) -> list[str]:
+    if os.path.lexists(text) or not glob.has_magic(text):
+        return [text] if os.path.exists(text) else []  # noqa: PTH110
+    return glob.glob(text, recursive=True)  # noqa: PTH207 (a Path would not keep the text)
+
+
+def _far_places(text: str) -> list[str]:
+    if "*" not in text:
+        return [text]
+    system, path = file_system(text)
+    protocol, _, rest = text.partition("://")
+    behind = "".join(rest.partition("::")[1:])
+    found: list[str] = retried(lambda: system.glob(path))
+    return [(name if "://" in name else f"{protocol}://{name.lstrip('/')}") + behind for name in found]
+
+
+def _braces(text: str) -> Iterator[str]:
+    """Yield the texts that a shell would make of `{000..009}` and `{a,b}`."""
+    found = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{},]*(?:,[^{},]*)+))\}", text)
+    if found is None:
+        yield text
+        return
+    first, last, words = found.groups()
+    width = len(first) if first and first.startswith("0") else 0
+    parts = words.split(",") if words else [f"{number:0{width}}" for number in range(int(first), int(last) + 1)]
+    for part in parts:
+        yield from _braces(text[: found.start()] + part + text[found.end() :])

@@ -1,0 +1,60 @@
+"""What the store knows an image by, wherever it lies: asked of a file's status, or of a listing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imgcluster.errors import ImageError
+from imgcluster.reading import bytes_of, read_bytes
+from imgcluster.sources import ImagePath, Source, asked_again, number_of
+from imgcluster.storage import at_once
+from imgcluster.store import ImageKey, digest_bytes, image_key
+
+ASKED = 8
+
+
+def known_key(path: ImagePath) -> ImageKey | None:
+    """Return the key of an image without reading it; None where nothing but its bytes tells whether it has changed."""
+    if isinstance(path, Source):
+        return None if path.stamp is None else ImageKey(*path.stamp)
+    try:
+        return image_key(path, path.stat())
+    except (OSError, ValueError):
+        return None  # reading it will tell why
+
+
+def read_with_key(path: ImagePath) -> tuple[bytes, ImageKey]:
+    """Return the bytes of an image, and its key with their digest. Raises ImageError, whose text is the reason alone.
+
+    The key is of what was known before the reading: of an image that changes meanwhile, it will not be the key later.
+    """
+    if not isinstance(path, Source):
+        data, status = read_bytes(path)
+        return data, image_key(path, status, data)
+    data = bytes_of(path)
+    digest = digest_bytes(data)
+    if path.stamp is None:  # the digest stands for all that is not known: other bytes are never taken for these
+        return data, ImageKey(str(path), len(data), 0, number_of(digest), digest)
+    return data, ImageKey(*path.stamp, digest)
+
+
+def any_there(paths: Sequence[ImagePath]) -> bool:
+    """Tell whether any of some images is where it was; of those behind a network, the first few are asked for."""
+    if any(not isinstance(path, Source) and path.exists() for path in paths):
+        return True
+    far = [path for path in paths if isinstance(path, Source)][:ASKED]
+    return any(at_once(_can_be_read, far))
+
+
+def _can_be_read(path: ImagePath) -> bool:
+    try:
+        return bool(bytes_of(path))
+    except ImageError:
+        return False
+
+
+def with_stamps(paths: Sequence[ImagePath]) -> list[ImagePath]:
+    """Return images with their stamps, where only the URL is known, as of a run's table: a request for each."""
+    if not any(isinstance(path, Source) and path.stamp is None for path in paths):
+        return list(paths)
+    return list(at_once(asked_again, paths))

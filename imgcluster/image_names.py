@@ -1,0 +1,28 @@
+"""By their names: which files are taken for images, and in which order they come."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import PurePosixPath
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2")
+)
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key that takes runs of digits as numbers and ignores case; the text itself decides between equals."""
+    parts = re.split(r"([0-9]+)", text.casefold())
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts if part], text
+
+
+def is_image_name(name: str) -> bool:
+    """Tell whether a name below a folder, with slashes, is an image's, and neither it nor a folder above is hidden."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.parts if part != "..")
+
+
+def as_id(name: str) -> str:
+    """Write what is not UTF-8 in a file name as \\xNN, and a backslash as two: ids are text, and stay apart."""
+    return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")

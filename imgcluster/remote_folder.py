@@ -1,0 +1,99 @@
+"""A folder behind a URL: what is in it by one listing, or whether some files are there by asking for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import quote, unquote
+
+from imgcluster.errors import ConfigError, ImageError
+from imgcluster.image_names import is_image_name
+from imgcluster.sources import RemoteFile, Source, stamp_of
+from imgcluster.storage import at_once, file_system, in_words, is_missing, retried, shown
+
+ENOUGH_TO_LIST = 1_000  # ids: a listing brings so many with a request
+WEB = ("http", "https")
+
+
+class RemoteFolder:
+    """The images below a URL. Raises ConfigError where its file system is not there."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._system, self._path = file_system(self.url)
+        self._is_web = self.url.partition("://")[0] in WEB
+        self._end = "/" if self._is_web else ""  # where a web server's pages of a folder are
+
+    def images(self) -> dict[str, Source]:
+        """Return all images below the folder by their names, by one listing. Raises ConfigError."""
+        found = {name: info for name, info in self._listed().items() if is_image_name(name)}
+        if self._is_web:  # whose pages tell neither times nor sizes
+            return self._there(found)
+        return {name: self._file(name, info) for name, info in found.items()}
+
+    def find(self, names: Sequence[str]) -> dict[str, Source]:
+        """Return those of the files that are there, by their names. Raises ConfigError, ImageError."""
+        if len(names) >= ENOUGH_TO_LIST and not self._is_web:
+            wanted = set(names)
+            return {name: self._file(name, info) for name, info in self._listed().items() if name in wanted}
+        found = self._there(names)
+        if names and not found and not self._is_web:
+            self._check_there()
+        return found
+
+    def tried(self, name: str) -> str:
+        """Return where a file was looked for."""
+        return f"{self.url}/{name}"
+
+    def _file(self, name: str, info: Mapping[str, Any] | None) -> RemoteFile:
+        url = f"{self.url}/{quote(name) if self._is_web else name}"
+        return RemoteFile(url, None if info is None else stamp_of(url, info))
+
+    def _listed(self) -> dict[str, Any]:
+        """Return what the file system tells of each file below the folder, by its name."""
+        found = self._told(self._find_all)
+        names = {self._name(path): info for path, info in found.items() if info.get("type") != "directory"}
+        names.pop("", None)  # a marker that the folder is there, or a file in its place
+        if not names:
+            self._check_there()
+        return names
+
+    def _find_all(self) -> dict[str, Any]:
+        self._system.invalidate_cache()
+        path = self._path + self._end
+        if self._is_web:
+            self._system.ls(path, detail=False)  # which says what is the matter; `find` passes over that
+        found: dict[str, Any] = self._system.find(path, detail=True)
+        self._system.invalidate_cache()  # all of it once more, and never looked at again
+        return found
+
+    def _name(self, path: str) -> str:
+        name = path.removeprefix(self._path).lstrip("/")
+        return unquote(name) if self._is_web else name
+
+    def _check_there(self) -> None:
+        if not self._is_web and not self._told(partial(self._system.isdir, self._path)):
+            raise ConfigError(f"images.folder: {shown(self.url)!r} is not a folder, or its bucket is not there")
+
+    def _there(self, names: Iterable[str]) -> dict[str, Source]:
+        names = list(names)
+        asked = zip(names, at_once(self._ask, names), strict=True)
+        return {name: source for name, source in asked if source is not None}
+
+    def _ask(self, name: str) -> RemoteFile | None:
+        blank = self._file(name, None)
+        path = file_system(blank.url)[1]
+        try:
+            info = retried(lambda: self._system.info(path))
+        except Exception as error:  # each file system has errors of its own
+            if is_missing(error):
+                return None
+            raise ImageError(f"images.folder: {shown(blank.url)!r}: {in_words(error)}") from None
+        return self._file(name, info) if info.get("type") != "directory" else None
+
+    def _told(self, call: Any) -> Any:
+        try:
+            return retried(call)
+        except Exception as error:  # each file system has errors of its own
+            raise ConfigError(f"images.folder: {shown(self.url)!r}: {in_words(error)}") from None

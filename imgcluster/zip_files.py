@@ -1,0 +1,87 @@
+"""Images in zip files: found by the directory at the end, read where they stand, unpacked in memory alone."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from imgcluster.containers import Container
+from imgcluster.errors import ImageError
+from imgcluster.image_names import is_image_name
+from imgcluster.sources import Source, Stamp, reason_of
+
+ZIP = "zip://"
+HEADER = 30  # bytes, and after them the name and what is extra (APPNOTE.TXT, 4.3.7)
+SLACK = 256  # bytes by which the extra of a header may be longer than that of the directory
+ENCRYPTED = 1
+INDEXED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember(Source):
+    """A file in a zip: its header at `offset`, `packed` bytes some `ahead` of it, and how they are packed."""
+
+    container: Container
+    name: str
+    offset: int
+    ahead: int
+    packed: int
+    size: int
+    method: int
+    checksum: int
+
+    def __str__(self) -> str:
+        return f"{ZIP}{self.name.replace('::', '%3A%3A')}::{self.container.place}"
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """That of the zip, with the member's own checksum."""
+        return self.container.stamp_of(ZIP, self.name, self.size, self.offset ^ self.checksum)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the zip is."""
+        return self.container.is_far
+
+    def read(self) -> bytes:
+        """Return the member's bytes, by one request where its header is as long as it seemed."""
+        if self.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ImageError("is encrypted, or packed in a way that is read by no reader of single members")
+        most = (self.container.stamp.size if self.container.stamp else 0) or self.offset + self.ahead + self.packed
+        end = min(self.offset + self.ahead + self.packed, most)
+        data = self.container.read(self.offset, end)
+        start = HEADER + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+        if self.offset + start + self.packed > end:
+            data += self.container.read(end, self.offset + start + self.packed)
+        return self._unpacked(data[start : start + self.packed])
+
+    def _unpacked(self, data: bytes) -> bytes:
+        try:
+            found = data if self.method == zipfile.ZIP_STORED else zlib.decompress(data, -zlib.MAX_WBITS, self.size)
+        except zlib.error:
+            raise ImageError(f"is damaged in {self.container.place}") from None
+        if len(found) != self.size or zlib.crc32(found) != self.checksum:
+            raise ImageError(f"is damaged in {self.container.place}")
+        return found
+
+
+@lru_cache(INDEXED)
+def zip_members(container: Container) -> dict[str, ZipMember]:
+    """Return the images in a zip by their names, in its order. Raises ImageError: no zip, damaged, not to be read."""
+    try:
+        with container.open() as file, zipfile.ZipFile(file) as found:
+            members = [member for member in found.infolist() if not member.is_dir() and is_image_name(member.filename)]
+    except (zipfile.BadZipFile, ValueError):
+        raise ImageError(f"{container.place!r} is no zip file, or a damaged one") from None
+    except Exception as error:  # each file system has errors of its own
+        raise ImageError(f"{container.place!r}: {reason_of(error)}") from None
+    return {member.filename: _member(container, member) for member in members}
+
+
+def _member(container: Container, member: zipfile.ZipInfo) -> ZipMember:
+    ahead = HEADER + len(member.filename.encode()) + len(member.extra) + SLACK
+    method = -1 if member.flag_bits & ENCRYPTED else member.compress_type
+    sizes = member.compress_size, member.file_size
+    return ZipMember(container, member.filename, member.header_offset, ahead, *sizes, method, member.CRC)
