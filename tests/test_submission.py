@@ -13,7 +13,7 @@ import imgcluster
 from imgcluster.config import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.outputs.submission import check_outputs, columns_of, make_submission, submission_notes
-from imgcluster.outputs.write import clusters_table, csv_text
+from imgcluster.outputs.write import clusters_rows, csv_text
 from imgcluster.summary import summarize_run
 from imgcluster.tables import Clusters, Failure, Features, ImageFile, Run, Template
 from imgcluster.template import read_template
@@ -196,10 +196,10 @@ def test_what_only_the_clusters_tell_is_told_with_them(tmp_path: Path) -> None:
 def test_noise_has_its_nearest_cluster_and_minus_one_in_the_table() -> None:
     run = a_run(labels=[-1, 2, 2, -1])
     assert [row[1] for row in rows(run)][1:] == ["1", "2", "2", "0", "2"]
-    table = clusters_table(run)
-    assert table["cluster"].tolist() == ["-1", "2", "2", "-1", ""]
-    assert table["distance"].tolist() == ["", "1", "1", "", ""]
-    assert table["runner_up"].tolist() == ["1", "1", "2", "0", ""]
+    table = {name: cells for name, *cells in zip(*clusters_rows(run), strict=True)}
+    assert table["cluster"] == ["-1", "2", "2", "-1", ""]
+    assert table["distance"] == ["", "1", "1", "", ""]
+    assert table["runner_up"] == ["1", "1", "2", "0", ""]
     assert submission_notes(run) == [
         "in submission.csv the 1 failed images have the label of the largest cluster, 2",
         "in submission.csv the 2 images in noise have their nearest cluster, in clusters.csv -1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -41,21 +41,24 @@ def write_outputs(folder: RunFolder, run: Run) -> None:
     """Write submission, clusters, clusterer and record into an open run folder. Raises OutputError."""
     arrays: dict[str, Any] = {**run.clusters.state}
     files: dict[str, Writer] = {
-        CLUSTERS: _csv_writer(clusters_table(run)),
+        CLUSTERS: _csv_writer(clusters_rows(run)),
         CLUSTERER: lambda file: np.savez(file, **arrays),
     }
     if run.config.outputs.submission:
-        files = {run.config.outputs.submission: _csv_writer(make_submission(run)), **files}
+        files = {run.config.outputs.submission: _csv_writer(_rows_of(make_submission(run))), **files}
     folder.write(files, run_record(run))
 
 
-def clusters_table(run: Run) -> pd.DataFrame:
-    """Return clusters.csv: a row for each image, in the order of the list, those that failed with their reason."""
-    import pandas as pd
-
-    row_of = {image: row for row, image in enumerate(run.features.images)}
+def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
+    """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons."""
+    yield ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
-    return pd.DataFrame([_table_row(image, row_of.get(image), reason_of, run.clusters) for image in run.images])
+    readable = iter(enumerate(run.features.images))  # the others, in the order of the list
+    for image in run.images:
+        if image in reason_of:
+            yield (image.id, path_text(image), "", "", "", "", "failed", reason_of[image])
+        else:
+            yield (image.id, path_text(image), *_cells(next(readable)[0], run.clusters), "ok", "")
 
 
 def run_record(run: Run) -> dict[str, Any]:
@@ -81,22 +84,14 @@ def run_record(run: Run) -> dict[str, Any]:
     }
 
 
-def _table_row(
-    image: ImageFile, row: int | None, reason_of: dict[ImageFile, str], clusters: Clusters
-) -> dict[str, Any]:
-    cells: dict[str, Any] = {"id": image.id, "path": path_text(image)}
-    if row is None:
-        blank = dict.fromkeys(("cluster", "distance", "runner_up", "runner_up_distance"), "")
-        return cells | blank | {"status": "failed", "error": reason_of[image]}
-    has_runner_up = clusters.runner_up[row] >= 0
-    return cells | {
-        "cluster": str(clusters.labels[row]),
-        "distance": "" if np.isnan(clusters.distance[row]) else DISTANCE_FORMAT.format(clusters.distance[row]),
-        "runner_up": str(clusters.runner_up[row]) if has_runner_up else "",
-        "runner_up_distance": DISTANCE_FORMAT.format(clusters.runner_up_distance[row]) if has_runner_up else "",
-        "status": "ok",
-        "error": "",
-    }
+def _cells(row: int, clusters: Clusters) -> tuple[str, str, str, str]:
+    distance, has_runner_up = clusters.distance[row], clusters.runner_up[row] >= 0
+    return (
+        str(clusters.labels[row]),
+        "" if np.isnan(distance) else DISTANCE_FORMAT.format(distance),
+        str(clusters.runner_up[row]) if has_runner_up else "",
+        DISTANCE_FORMAT.format(clusters.runner_up_distance[row]) if has_runner_up else "",
+    )
 
 
 def path_text(image: ImageFile) -> str:
@@ -106,8 +101,13 @@ def path_text(image: ImageFile) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _csv_writer(frame: pd.DataFrame) -> Writer:
-    return lambda file: file.write(csv_text(frame).encode())
+def _csv_writer(rows: Iterable[Iterable[Any]]) -> Writer:
+    return lambda file: write_rows(lambda line: file.write(line.encode()), rows)
+
+
+def _rows_of(frame: pd.DataFrame) -> Iterator[Iterable[Any]]:
+    yield frame.columns
+    yield from frame.itertuples(index=False, name=None)
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -116,7 +116,7 @@ def csv_text(frame: pd.DataFrame) -> str:
     Asked for lines that end so, csv and pandas leave a carriage return inside a cell unquoted, and break the row there.
     """
     lines: list[str] = []
-    write_rows(lines.append, [frame.columns, *frame.itertuples(index=False, name=None)])
+    write_rows(lines.append, _rows_of(frame))
     return "".join(lines)
 
 

@@ -28,7 +28,7 @@ from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import number_clusters
 from imgcluster.progress import track
 from imgcluster.stored import StoredVectors
-from imgcluster.streamed.kmeans import CANDIDATES, ROUNDS, StreamedKMeans
+from imgcluster.streamed.kmeans import ROUNDS, StreamedKMeans, drawn
 from imgcluster.streamed.points import StreamedPoints, computing
 from imgcluster.streamed.steps import fit_streamed, streamed_moments
 from imgcluster.sweeps import AUTO, choose_k
@@ -98,9 +98,8 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
 
 def _beside(config: ClustersConfig) -> int:
     """Return the bytes held of each row while seeds are drawn: its distances to the rows drawn before."""
-    if isinstance(config.n_clusters, str):
-        return 8 * ROUNDS * CANDIDATES * max(_numbers(config.n_clusters))
-    return 8 * ROUNDS * CANDIDATES * config.k
+    asked = config.n_clusters
+    return 8 * drawn(max(_numbers(asked)) if isinstance(asked, str) else config.k)
 
 
 def _numbers(asked: str) -> Sequence[int]:
