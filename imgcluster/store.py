@@ -54,6 +54,7 @@ logger = logging.getLogger(__name__)
 
 META = "meta.json"
 PART = ".part-"  # and a number: the stores of a process that computes a part of a run, in the folder of the store
+DRIVEN = ".driven-"  # and what tells one run from another: a file by which workers know the store of the run's driver
 SECONDS_FOR_PARTS = 10
 SHARD_BYTES = 64 * 2**20
 OTHERS_BYTES = 2**20  # what others wrote as one shard stays one from here on: a million images are 2,000 of them
@@ -293,6 +294,8 @@ class FeatureStore:
         """
         if not self.files.one_writer:
             return
+        for driven in self.files.names(f"{DRIVEN}*"):
+            self.files.remove(driven)
         indexed = set(shard_names(self.files))
         for vectors in self.files.names("vectors-*.npy"):
             if vectors.removeprefix("vectors-").removesuffix(".npy") not in indexed:

