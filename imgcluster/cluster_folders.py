@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.folder_checks import LOCK, check_place, check_possible, check_same, locked, none_there, real_path
+from imgcluster.folder_checks import LOCK, check_files, check_place, check_possible, check_same, locked, none_there, real_path
 from imgcluster.folder_plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.folder_steps import (
     BACK,
@@ -79,6 +79,7 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
         raise ConfigError(f"there is no action {action!r}; there are {', '.join(ACTIONS)}")
     root, run_folder = real_path(folder), real_path(run)
     record, rows = read_record(run_folder), read_rows(run_folder)
+    check_files(rows)
     names = _own_names(record)
     folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
     places = [*folders.values(), *({FAILED_FOLDER} if any(row["status"] == "failed" for row in rows) else ())]

@@ -16,6 +16,7 @@ from imgcluster.errors import OutputError
 from imgcluster.folder_plan import crosses
 from imgcluster.folder_steps import PART, check_folder
 from imgcluster.journal import JOURNAL, Entry, Journal
+from imgcluster.runs import listed_path
 
 LOCK = ".imgcluster-lock"
 
@@ -23,6 +24,15 @@ LOCK = ".imgcluster-lock"
 def real_path(folder: str | Path) -> Path:
     """Return where a folder lies, links on the way to it followed."""
     return Path(os.path.realpath(folder))
+
+
+def check_files(rows: list[dict[str, str]]) -> None:
+    """Refuse images that are no files on this machine. Raises OutputError."""
+    if far := next((row["path"] for row in rows if not isinstance(listed_path(row["path"]), Path)), None):
+        raise OutputError(
+            f"the run's images are no files on this machine, the first of these: {far!r}; bring them here, and run the "
+            "config with images.folder set to them"
+        )
 
 
 def check_place(root: Path, folder: str, record: Mapping[str, Any], names: list[str]) -> None:

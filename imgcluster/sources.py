@@ -152,7 +152,9 @@ def _nanoseconds(value: Any) -> int | None:
         value = _parsed(value)
     if isinstance(value, datetime):
         return round(value.timestamp() * 1_000_000) * 1000
-    return int(value * 1_000_000_000) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return round(value * 1_000_000) * 1000  # as a datetime has it, which may be how it is told the next time
 
 
 def _parsed(text: str) -> datetime | None:

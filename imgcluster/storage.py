@@ -28,11 +28,12 @@ FIRST_PAUSE = (
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
 AT_ONCE = 32  # requests: each waits for the network nearly all of its time
-# Of its own, botocore opens ten connections, and the other readers would wait for them.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    protocol: {"config_kwargs": {"max_pool_connections": 2 * AT_ONCE}} for protocol in ("s3", "s3a")
-}
+# Of its own, botocore opens ten connections, and the other readers would wait for them; and it asks five times, each
+# time that `retried` asks: a server that is not there would be told of after a minute.
+_BOTOCORE = {"max_pool_connections": 2 * AT_ONCE, "retries": {"max_attempts": 1}}
+DEFAULTS: dict[str, dict[str, Any]] = {protocol: {"config_kwargs": _BOTOCORE} for protocol in ("s3", "s3a")}
 PASSING = (408, 425, 429)  # of the 4xx, those that are no verdict
+GONE = (404, 410)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,12 +59,21 @@ def use_storage(options: Mapping[str, Mapping[str, Any]]) -> None:
         elif _in_use == options:
             return
         conf.clear()
-        for given in (DEFAULTS, _environment["conf"], copy.deepcopy(dict(options))):
+        for given in (DEFAULTS, _environment["conf"], options):
             for protocol, settings in given.items():
-                conf[protocol] = {**conf.get(protocol, {}), **settings}
+                conf[protocol] = _over(conf.get(protocol, {}), settings)
         _systems.clear()
         _in_use.clear()
         _in_use.update(copy.deepcopy({protocol: dict(given) for protocol, given in options.items()}))
+
+
+def _over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay options over others, those in a mapping of their own one by one."""
+    laid = {
+        name: {**defaults[name], **value} if isinstance(value, dict) and isinstance(defaults.get(name), dict) else value
+        for name, value in given.items()
+    }
+    return copy.deepcopy({**defaults, **laid})
 
 
 def storage_in_use() -> dict[str, dict[str, Any]]:
@@ -141,16 +151,23 @@ def _is_final(error: BaseException) -> bool:
 
 
 def _status(error: BaseException) -> int | None:
-    """Return what a web server answered, also where fsspec calls every answer a file that is not there."""
+    """Return what a server answered by HTTP, also where fsspec calls every answer a file that is not there."""
     for each in (error, error.__cause__):
-        if isinstance(status := getattr(each, "status", None), int):
-            return status
+        answer = getattr(each, "response", None)
+        answer = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
+        for name in ("status", "code"):  # of the web, of gs; that of s3 is in its answer
+            answer = getattr(each, name, None) if answer is None else answer
+        if isinstance(answer, int) and answer >= 400:
+            return answer
     return None
 
 
 def is_missing(error: BaseException) -> bool:
     """Tell whether an error says that there is no such file, and not that it could not be asked for."""
-    return isinstance(error, FileNotFoundError) and (error.__cause__ is None or _status(error) in (404, 410))
+    status = _status(error)
+    if status is not None:
+        return status in GONE
+    return isinstance(error, FileNotFoundError) and (error.__cause__ is None or isinstance(error.__cause__, OSError))
 
 
 def at_once(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -164,16 +181,15 @@ def in_words(error: BaseException) -> str:
     status = _status(error)
     if isinstance(error, PermissionError) or status in (401, 403):
         return "no permission to read it"
-    if status is not None and status not in (404, 410):
-        return f"the server answers {status}"
-    cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and cause is not None and status is None and not isinstance(cause, OSError):
-        error = cause
-    if isinstance(error, FileNotFoundError):
+    if is_missing(error):
         return "no such file or bucket"
+    if status is not None and (status >= 500 or isinstance(error, FileNotFoundError)):
+        return f"the server answers {status}"
+    if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
     return shown((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def shown(text: str) -> str:
     """Return a text with a URL in it as messages have it: without what stands after its `?`, which may be a secret."""
-    return re.sub(r"\?[^\s'\"]+", "?…", text)
+    return re.sub(r"(://[^\s'\"?]*)\?[^\s'\"]+", r"\1?…", text)

@@ -1,0 +1,341 @@
+"""Images in tar and Parquet files, here and behind URLs: the same features as those of the folder they were made of."""
+
+from __future__ import annotations
+
+import io
+import logging
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from imgcluster import load_config, parquet_rows, run
+from imgcluster.assignment import assign
+from imgcluster.config import Config, ImagesConfig
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.exports import features_of_run
+from imgcluster.image_keys import known_key
+from imgcluster.images import list_images
+from imgcluster.in_memory import extract
+from imgcluster.learning import learn
+from imgcluster.report import write_report
+from imgcluster.runs import listed_path, read_rows
+from imgcluster.sources import Source
+from imgcluster.storage import use_storage
+from tests.servers import S3Server, WebServer
+from tests.test_remote import TWELVE, config_of, listed, refused
+
+
+@pytest.fixture(autouse=True)
+def _on_its_own() -> Iterator[None]:
+    use_storage({"of-no-test": {}})
+    yield
+    use_storage({})
+
+
+def tar_of(path: Path, files: dict[str, bytes], **keys: Any) -> Path:
+    with tarfile.open(path, "w", **keys) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def parquet_of(path: Path, columns: dict[str, Any], rows: int = 5) -> Path:
+    parquet.write_table(pa.table(columns), path, row_group_size=rows)
+    return path
+
+
+def contents(folder: str, **keys: Any) -> dict[str, bytes]:
+    images, _ = list_images(ImagesConfig(folder=folder, **keys))
+    return {image.id: image.path.read() for image in images if isinstance(image.path, Source)}
+
+
+def files_of(pictures: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(pictures.iterdir())}
+
+
+def hugging_face(files: dict[str, bytes]) -> dict[str, Any]:
+    structs = [{"bytes": data, "path": name} for name, data in files.items()]
+    return {"image": structs, "label": [0] * len(files)}
+
+
+def as_tar(files: dict[str, bytes], folder: Path, s3: S3Server) -> str:
+    return str(tar_of(folder / "a.tar", {"./deep/er/1.txt": b"x"} | {f"./{name}": data for name, data in files.items()}))
+
+
+def as_tar_on_s3(files: dict[str, bytes], folder: Path, s3: S3Server) -> str:
+    return s3.put("archives/a.tar", tar_of(folder / "a.tar", files).read_bytes())
+
+
+def as_parquet(files: dict[str, bytes], folder: Path, s3: S3Server) -> str:
+    return str(parquet_of(folder / "a.parquet", hugging_face(files)))
+
+
+def as_parquet_on_s3(files: dict[str, bytes], folder: Path, s3: S3Server) -> str:
+    return s3.put("archives/a.parquet", parquet_of(folder / "a.parquet", hugging_face(files)).read_bytes())
+
+
+KINDS = [as_tar, as_tar_on_s3, as_parquet, as_parquet_on_s3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_archive_has_the_features_of_its_folder(
+    kind: Callable[..., str], config_file: Path, pictures: Path, tmp_path: Path, s3: S3Server
+) -> None:
+    here = run(load_config(config_file), show=False)
+    folder = kind(files_of(pictures), tmp_path, s3)
+    archive = {"images": {"folder": folder}, "storage": s3.storage, "outputs": {"folder": str(tmp_path / "there")}}
+    there = run(config_of(config_file, features={"store": str(tmp_path / "store2")}, **archive), show=False)
+    assert there.features.ids == here.features.ids == TWELVE
+    assert np.array_equal(there.features.vectors, here.features.vectors)
+    assert there.features.origins[0].computed == 12
+    submissions = [(done.folder / "submission.csv").read_bytes() for done in (here, there)]
+    assert submissions[0] == submissions[1]
+
+    again = run(config_of(config_file, outputs={"folder": str(tmp_path / "again")}), show=False)
+    assert again.features.origins[0].reused == 12
+    write_report(there.folder, show=False)
+    assert len(list((there.folder / "report/t").glob("??/*.jpg"))) == 12
+    assert np.array_equal(features_of_run(there.folder).vectors, here.features.vectors)
+    assert assign(there.folder, folder, show=False).placed.labels.tolist() == there.clusters.labels.tolist()
+    truth = tmp_path / "truth.csv"
+    truth.write_text("id,label\n" + "".join(f"{id},{int(id) % 3}\n" for id in TWELVE))
+    assert len(learn(there.folder, truth, tmp_path / "model", show=False).classes) == 3
+
+
+def test_a_second_run_on_a_tar_opens_no_member(
+    config_file: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(config_file, images={"folder": str(tar_of(tmp_path / "a.tar", files_of(pictures)))})
+    run(config, show=False)
+    monkeypatch.setattr("imgcluster.tar_files.TarMember.read", None)
+    assert run(config, show=False).features.origins[0].reused == 12
+
+
+def test_shards_by_a_pattern_and_by_a_range(tmp_path: Path, web: WebServer) -> None:
+    for shard in range(11):
+        tar_of(web.root / f"train-{shard:03d}.tar", {"a.jpg": b"%d" % shard, f"{shard}.jpg": b"own %d" % shard})
+    both = {f"train-{shard:03d}/{name}.jpg": data for shard in range(11) for name, data in
+            ((shard, b"own %d" % shard), ("a", b"%d" % shard))}  # fmt: skip
+    for place in (str(web.root), web.url):
+        assert contents(f"{place}/train-{{000..010}}.tar") == both
+        assert list(contents(f"{place}/train-{{002,010}}.tar")) == [
+            "train-002/2.jpg", "train-002/a.jpg", "train-010/10.jpg", "train-010/a.jpg"
+        ]  # fmt: skip
+        assert contents(f"{place}/train-003.tar") == {"3.jpg": b"own 3", "a.jpg": b"3"}
+        assert "train-011.tar" in refused(f"{place}/train-{{009..011}}.tar")
+    assert contents(f"{web.root}/*.tar") == both
+    assert f"there is no file '{web.root}/no*.tar'" in refused(f"{web.root}/no*.tar")
+
+
+def test_ids_are_looked_up_in_all_shards_and_no_name_twice(tmp_path: Path) -> None:
+    tar_of(tmp_path / "1.tar", {"x/a.jpg": b"a", "x/b.jpg": b"b"})
+    tar_of(tmp_path / "2.tar", {"x/b.jpg": b"B", "x/c.jpg": b"c"})
+    ids = tmp_path / "ids.csv"
+    ids.write_text("id\nc\na\n")
+    keys = {"ids": str(ids), "file": "x/{id}.jpg"}
+    assert contents(f"{tmp_path}/?.tar", **keys) == {"c": b"c", "a": b"a"}
+    ids.write_text("id\nc\nz\n")
+    assert f"1 of 2 ids have no file: 'z' (tried 'x/z.jpg in {tmp_path}/?.tar')" in refused(f"{tmp_path}/?.tar", **keys)
+    ids.write_text("id\nc\nb\n")
+    assert "1 names stand in more than one of the files" in refused(f"{tmp_path}/?.tar", **keys)
+
+
+def test_what_is_no_image_in_a_tar_is_passed_over_and_the_last_of_a_name_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, kind, data in (
+            ("a.jpg", tarfile.REGTYPE, b"first"),
+            ("link.jpg", tarfile.SYMTYPE, b""),
+            ("hard.jpg", tarfile.LNKTYPE, b""),
+            ("pipe.jpg", tarfile.FIFOTYPE, b""),
+            ("folder.jpg", tarfile.DIRTYPE, b""),
+            (".hidden.jpg", tarfile.REGTYPE, b"x"),
+            (".dir/x.jpg", tarfile.REGTYPE, b"x"),
+            ("a.cls", tarfile.REGTYPE, b"3"),
+            ("../../out.jpg", tarfile.REGTYPE, b"out"),
+            ("/abs.jpg", tarfile.REGTYPE, b"abs"),
+            ("n" * 150 + "/a::b ä.jpg", tarfile.REGTYPE, b"long"),
+            ("a.jpg", tarfile.REGTYPE, b"second"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.size, member.linkname = kind, len(data), "/etc/passwd"
+            archive.addfile(member, io.BytesIO(data))
+    before = sorted(tmp_path.rglob("*"))
+    found = contents(str(path))
+    assert found == {"../../out.jpg": b"out", "a.jpg": b"second", "abs.jpg": b"abs", "n" * 150 + "/a::b ä.jpg": b"long"}
+    assert sorted(tmp_path.rglob("*")) == before
+    images, _ = list_images(ImagesConfig(folder=str(path)))
+    opened = [listed_path(str(image.path)) for image in images]
+    assert [known_key(each) for each in opened] == [known_key(image.path) for image in images]
+    assert [each.read() for each in opened if isinstance(each, Source)] == list(found.values())
+
+
+@pytest.mark.parametrize("place", ["in a header", "in the data", "zeros for a header", "noise for a header"])
+def test_a_damaged_tar_gives_what_stands_before_the_damage(
+    place: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = bytearray(tar_of(tmp_path / "a.tar", {f"{name}.jpg": name.encode() * 600 for name in "abcd"}).read_bytes())
+    third = 2 * (512 + 1024)  # where the header of c begins
+    if place == "in a header":
+        data = data[: third + 100]
+    elif place == "in the data":
+        data = data[: third + 512 + 100]
+    elif place == "zeros for a header":
+        data[third : third + 512] = bytes(512)
+    else:
+        data[third : third + 512] = b"\xa5" * 512
+    (tmp_path / "a.tar").write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        assert list(contents(str(tmp_path / "a.tar"))) == ["a.jpg", "b.jpg"]
+    told = [record for record in caplog.records if "cut off or damaged" in record.getMessage()]
+    assert len(told) == (place != "zeros for a header")  # which is how a tar ends
+
+
+def test_what_is_no_archive_is_refused_in_a_line(tmp_path: Path, web: WebServer) -> None:
+    for name in ("a.tar", "a.parquet", "a.zip", "a.tar.gz", "a.tgz"):
+        (tmp_path / name).write_bytes(b"no archive at all" * 100)
+        (web.root / name).write_bytes(b"no archive at all" * 100)
+    for place in (tmp_path, web.url):
+        assert "is no tar file" in refused(f"{place}/a.tar")
+        assert "is no Parquet file" in refused(f"{place}/a.parquet")
+        assert "is no zip file" in refused(f"{place}/a.zip")
+        for name in ("a.tar.gz", "a.tgz"):
+            assert "is packed as a whole: no image in it can be read without all before it" in refused(f"{place}/{name}")
+        assert "no such file" in refused(f"{place}/none.tar") or "there is no file" in refused(f"{place}/none.tar")
+    tar_of(tmp_path / "empty.tar", {"a.txt": b"x"})
+    assert f"no image below '{tmp_path}/empty.tar'" in refused(str(tmp_path / "empty.tar"))
+
+
+def test_an_archive_that_changed_has_other_keys_and_one_cut_later_gives_reasons(tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "a.tar", {"a.jpg": b"a" * 3000, "b.jpg": b"b" * 3000})
+    (first, _), _ = list_images(ImagesConfig(folder=str(path)))
+    tar_of(path, {"a.jpg": b"c" * 3000})
+    (second,), _ = list_images(ImagesConfig(folder=str(path)))
+    assert known_key(first.path) != known_key(second.path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ImageError, match="is cut off, or has changed"):
+        second.path.read()  # type: ignore[union-attr]
+    path.unlink()
+    with pytest.raises(ImageError, match="no such file"):
+        second.path.read()  # type: ignore[union-attr]
+    lost = listed_path(str(second.path))
+    with pytest.raises(ImageError, match="no such file"):
+        lost.read()  # type: ignore[union-attr]
+
+
+# Parquet
+
+
+BYTES = [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "ids"),
+    [
+        ({"image": [{"bytes": each, "path": f"p{each.decode()}.png"} for each in BYTES]}, ["p0.png", "p1.png", "p2.png"]),
+        ({"image": [{"bytes": each, "path": None} for each in BYTES], "id": ["b", "a", "c"]}, ["b", "a", "c"]),
+        ({"image": [{"bytes": each, "path": "same.png"} for each in BYTES]}, ["0", "1", "2"]),
+        ({"key": ["k0", "k1", "k2"], "jpg": BYTES, "extra": BYTES}, ["k0", "k1", "k2"]),
+        ({"picture": pa.array(BYTES, pa.large_binary()), "image_id": [7, 8, 9]}, ["7", "8", "9"]),
+        ({"picture": BYTES, "name": ["x", "x", "y"]}, ["0", "1", "2"]),
+    ],
+)
+def test_columns_of_a_parquet_file(columns: dict[str, Any], ids: list[str], tmp_path: Path) -> None:
+    path = parquet_of(tmp_path / "a.parquet", columns, rows=2)
+    found = contents(str(path))
+    assert list(found) == ids  # in the order of the rows
+    assert list(found.values()) == BYTES
+    images, _ = list_images(ImagesConfig(folder=str(path)))
+    assert [str(image.path) for image in images] == [f"{path}#row={row}" for row in range(3)]
+    assert [listed_path(str(image.path)) for image in images] == [image.path for image in images]
+
+
+def test_parquet_without_a_column_of_images_or_with_too_many(tmp_path: Path) -> None:
+    none = parquet_of(tmp_path / "none.parquet", {"label": [1, 2], "text": ["a", "b"]})
+    assert "has no column of image bytes (its columns: label: int64, text: string)" in refused(str(none))
+    two = parquet_of(tmp_path / "two.parquet", {"left": [b"a"], "right": [b"b"]})
+    assert "has more than one column of image bytes (its columns: left: binary, right: binary)" in refused(str(two))
+    own = parquet_of(tmp_path / "own.parquet", {"image": [b"a", b"b"], "code": ["x", "y"], "twice": ["z", "z"]})
+    assert list(contents(str(own), id_column="code")) == ["x", "y"]
+    for column in ("twice", "missing"):
+        assert f"images.id_column: '{own}' has no column '{column}' with an id of its own" in refused(
+            str(own), id_column=column
+        )
+
+
+def test_parquet_shards_and_their_ids(tmp_path: Path) -> None:
+    for shard in range(2):
+        parquet_of(tmp_path / f"{shard}.parquet", {"image": [b"%d" % shard] * 2, "id": [f"{shard}a", f"{shard}b"]})
+    assert list(contents(f"{tmp_path}/*.parquet")) == ["0/0a", "0/0b", "1/1a", "1/1b"]
+    (tmp_path / "ids.csv").write_text("name,label\n1b,0\n0a,0\n")
+    found = contents(f"{tmp_path}/*.parquet", ids=str(tmp_path / "ids.csv"), file="{id}")
+    assert found == {"1b": b"1", "0a": b"0"}
+
+
+def test_a_row_without_bytes_is_a_failure_with_its_reason(tmp_path: Path) -> None:
+    path = parquet_of(tmp_path / "a.parquet", {"image": [{"bytes": b"x", "path": "a"}, {"bytes": None, "path": "b"}]})
+    images, _ = list_images(ImagesConfig(folder=str(path)))
+    with pytest.raises(ImageError, match="its row has no bytes"):
+        images[1].path.read()  # type: ignore[union-attr]
+
+
+def test_neighbours_and_threads_decode_a_row_group_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = parquet_of(tmp_path / "a.parquet", {"image": [b"%d" % row for row in range(40)]}, rows=10)
+    decoded: list[int] = []
+    read = parquet.ParquetFile.read_row_group
+
+    def counted(file: Any, group: int, **keys: Any) -> Any:
+        decoded.append(group)
+        return read(file, group, **keys)
+
+    monkeypatch.setattr(parquet.ParquetFile, "read_row_group", counted)
+    images, _ = list_images(ImagesConfig(folder=str(path)))
+    found: dict[int, bytes] = {}
+
+    def some(first: int) -> None:
+        for row in range(first, 40, 4):
+            found[row] = images[row].path.read()  # type: ignore[union-attr]
+
+    threads = [threading.Thread(target=some, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {row: b"%d" % row for row in range(40)}
+    assert sorted(decoded) == [0, 1, 2, 3]
+
+
+def test_few_row_groups_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_rows, "KEPT_BYTES", 2500)
+    path = parquet_of(tmp_path / "a.parquet", {"image": [b"x" * 1000] * 6}, rows=1)
+    for image in list_images(ImagesConfig(folder=str(path)))[0]:
+        assert len(image.path.read()) == 1000  # type: ignore[union-attr]
+    assert len(parquet_rows._groups._kept) == 2
+
+
+def test_pictures_in_memory_come_from_archives_too(config_file: Path, pictures: Path, tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a.tar", files_of(pictures))
+    there = extract(str(archive), "efficientnet_lite0", batch_size=4)
+    here = extract(pictures, "efficientnet_lite0", batch_size=4)
+    assert np.array_equal(here, there)
+
+
+def test_paths_of_a_run_name_members(config_file: Path, pictures: Path, tmp_path: Path) -> None:
+    path = tar_of(tmp_path / "a.tar", files_of(pictures))
+    config: Config = config_of(config_file, images={"folder": str(path)})
+    rows = read_rows(run(config, show=False).folder)
+    assert [row["path"] for row in rows] == [f"tar://{id}.jpg::{path}" for id in TWELVE]
+    assert listed(str(path)) == [f"{id}.jpg" for id in TWELVE]
+    with pytest.raises(ImgclusterError):
+        listed(str(tmp_path / "b.tar"))
+    with pytest.raises(ConfigError):
+        listed(str(tmp_path / "b.parquet"))
