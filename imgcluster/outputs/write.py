@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +54,12 @@ def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
     """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons."""
     yield ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
-    readable = iter(enumerate(run.features.images))  # the others, in the order of the list
+    rows = count()  # those of the features are in the order of the list
     for image in run.images:
         if image in reason_of:
             yield (image.id, path_text(image), "", "", "", "", "failed", reason_of[image])
         else:
-            yield (image.id, path_text(image), *_cells(next(readable)[0], run.clusters), "ok", "")
+            yield (image.id, path_text(image), *_cells(next(rows), run.clusters), "ok", "")
 
 
 def run_record(run: Run) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def run_record(run: Run) -> dict[str, Any]:
             "images": len(run.images),
             "clustered": len(features.images),
             "failed": len(features.failures),
-            "dim": int(features.vectors.shape[1]),
+            "dim": features.dim,
         },
         "features": [asdict(origin) for origin in features.origins],
         "cluster_sizes": clusters.sizes.tolist(),

@@ -52,8 +52,9 @@ def streamed_moments(points: StreamedPoints) -> tuple[np.ndarray, np.ndarray]:
 def _survey(blocks: Iterator[np.ndarray], state: State) -> tuple[int, Moments]:
     """Return how many rows of a block are not finite, and the moments behind the steps."""
     block = next(blocks)
-    finite = np.isfinite(block).all(axis=1)
-    return int((~finite).sum()), block_moments(apply_transform(block, state))
+    spoilt = ~np.isfinite(block).all(axis=1)
+    block[spoilt] = 0  # they end the run, and the moments of the others are no matter
+    return int(spoilt.sum()), block_moments(apply_transform(block, state))
 
 
 def _fit_nothing(points: StreamedPoints, parameter: Any) -> State:

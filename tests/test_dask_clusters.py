@@ -1,0 +1,411 @@
+"""Clusters of vectors that stay in a store: as those in memory, whatever the shards, the workers and their number."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from sklearn.metrics import adjusted_rand_score
+
+from imgcluster import stored as stored_module
+from imgcluster.clusterer import Clusterer
+from imgcluster.clusters import centroid_distances, cluster_features
+from imgcluster.config import ClustersConfig
+from imgcluster.errors import ClusteringError, ConfigError, StoreError
+from imgcluster.stored import Chunk, StoredVectors
+from imgcluster.streamed import cluster_stored, cuml, should_use_dask
+from imgcluster.streamed import clusters as streamed_clusters
+from imgcluster.streamed import kmeans as streamed_kmeans
+from imgcluster.streamed import points as streamed_points
+from imgcluster.tables import Clusters
+from imgcluster.transforms import apply_transform, fit_steps
+
+ARRAYS = ("labels", "distance", "runner_up", "runner_up_distance", "sizes")
+ROWS, DIM, GROUPS = 3000, 64, 5
+
+
+def blobs(rows: int = ROWS, groups: int = GROUPS, spread: float = 1.0) -> np.ndarray:
+    generator = np.random.default_rng(1)
+    centres = generator.normal(0, 4, (groups, DIM))
+    return (centres[generator.integers(0, groups, rows)] + generator.normal(0, spread, (rows, DIM)) + 1).astype("f4")
+
+
+def a_store(folder: Path, vectors: np.ndarray, shards: int = 7, seed: int = 0) -> StoredVectors:
+    """Shards of rows in any order, with a row at the head of each that is of no image of the run."""
+    folder.mkdir()
+    chunks = []
+    shuffled = np.random.default_rng(seed).permutation(len(vectors))
+    for number, places in enumerate(np.array_split(shuffled, shards)):
+        path = folder / f"vectors-{number:05d}.npy"
+        np.save(path, np.concatenate([np.full((1, vectors.shape[1]), 1e6, np.float32), vectors[places]]))
+        chunks.append(Chunk(str(path), np.arange(1, len(places) + 1), places))
+    return StoredVectors(chunks, vectors.shape[1], len(vectors))
+
+
+def config(n_clusters: int | str = GROUPS, **keys: Any) -> ClustersConfig:
+    return ClustersConfig(method="kmeans", n_clusters=n_clusters, **keys)
+
+
+def streamed(stored: StoredVectors, wanted: ClustersConfig, client: Client | None = None, **keys: Any) -> Clusters:
+    return cluster_stored(stored, None, wanted, client, show=False, **keys)
+
+
+def assert_same_bits(found: Clusters, wanted: Clusters) -> None:
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
+    assert found.state.keys() == wanted.state.keys()
+    for name, value in wanted.state.items():
+        np.testing.assert_array_equal(found.state[name], value, err_msg=name)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(streamed_points, "BLOCK_BYTES", 512 * 1024)
+    return 512 * 1024
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[Client]:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "transform", [(), ("l2",), ("sqrt", "l2"), ("standardize",), ({"pca": 8},), ("l2", {"pca": 0.9}), ({"whiten": 4},)]
+)
+def test_clusters_are_those_found_in_memory(tmp_path: Path, small_blocks: int, transform: tuple[Any, ...]) -> None:
+    vectors = blobs()
+    wanted = cluster_features(vectors, config(transform=transform), show=False)
+    found = streamed(a_store(tmp_path / "s", vectors), config(transform=transform))
+    assert adjusted_rand_score(found.labels, wanted.labels) == 1.0
+    assert sorted(found.sizes) == sorted(wanted.sizes)
+    for number in range(len(transform)):
+        for key in (key for key in wanted.state if key.startswith(f"{number}_")):
+            np.testing.assert_allclose(found.state[key], wanted.state[key], atol=2e-4, err_msg=key)
+
+
+def test_distances_and_the_rule_are_those_of_the_centroids_found(tmp_path: Path, small_blocks: int) -> None:
+    vectors = blobs()
+    found = streamed(a_store(tmp_path / "s", vectors), config(transform=("standardize", {"pca": 16})))
+    distances = centroid_distances(apply_transform(vectors, found.state), found.state["centroids"])
+    rows = np.arange(len(vectors))
+    np.testing.assert_array_equal(found.labels, distances.argmin(axis=1))
+    np.testing.assert_allclose(found.distance, distances[rows, found.labels], rtol=1e-5)
+    distances[rows, found.labels] = np.inf
+    np.testing.assert_array_equal(found.runner_up, distances.argmin(axis=1))
+    np.testing.assert_allclose(found.runner_up_distance, distances.min(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.state["reach"], [found.distance[found.labels == n].max() for n in range(GROUPS)])
+    assert set(found.state) >= {"centroids", "reach", "rule_centres", "rule_labels", "method", "steps"}
+
+
+def test_new_images_are_placed_by_what_is_kept(tmp_path: Path) -> None:
+    vectors = blobs()
+    found = streamed(a_store(tmp_path / "s", vectors), config(transform=("l2",), numbering="size"))
+    np.savez(tmp_path / "clusterer.npz", **found.state)
+    placed = Clusterer.load(tmp_path).place(vectors)
+    np.testing.assert_array_equal(placed.labels, found.labels)
+
+
+def test_shards_and_workers_make_no_difference(tmp_path: Path, small_blocks: int, two_workers: Client) -> None:
+    vectors = blobs(groups=30, spread=4.0)  # no clear clusters: a bit that differs would become another label
+    wanted = config(7, transform=("l2", {"pca": 16}))
+    here = streamed(a_store(tmp_path / "a", vectors, 7), wanted)
+    assert_same_bits(streamed(a_store(tmp_path / "b", vectors, 3, seed=9), wanted), here)
+    assert_same_bits(streamed(a_store(tmp_path / "c", vectors, 5, seed=2), wanted, two_workers), here)
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster, Client(cluster) as one:
+        assert_same_bits(streamed(a_store(tmp_path / "d", vectors, 4, seed=3), wanted, one), here)
+
+
+def test_points_too_large_for_the_workers_are_read_again_each_time(
+    tmp_path: Path, small_blocks: int, two_workers: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = blobs()
+    held = streamed(a_store(tmp_path / "a", vectors), config(), two_workers)
+    monkeypatch.setattr(streamed_kmeans, "HELD_SHARE", 0)
+    monkeypatch.setattr(Client, "persist", lambda *_: pytest.fail("held all the same"))
+    assert_same_bits(streamed(a_store(tmp_path / "b", vectors), config(), two_workers), held)
+
+
+def test_no_more_than_a_block_is_read_at_a_time(
+    tmp_path: Path, small_blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    whole = stored_module.read_block
+    vectors = blobs()
+
+    def counted(parts: Any, count: int, dim: int) -> np.ndarray:
+        read.append(count)
+        return whole(parts, count, dim)
+
+    monkeypatch.setattr(streamed_points, "read_block", counted)
+    streamed(a_store(tmp_path / "s", vectors), config(transform=("standardize", {"pca": 8})))
+    block = streamed_points.StreamedPoints.of(a_store(tmp_path / "t", vectors), streamed_clusters._beside(config()))
+    assert max(read) == block.block_rows <= small_blocks // (4 * DIM)
+    assert block.block_rows < ROWS / 4
+    assert set(read) == {block.block_rows, ROWS % block.block_rows}
+
+
+def test_every_place_is_there_once(tmp_path: Path) -> None:
+    vectors = blobs(100)
+    stored = a_store(tmp_path / "s", vectors)
+    np.testing.assert_array_equal(stored.take(np.arange(100)), vectors)
+    for chunk in stored.chunks:
+        np.testing.assert_array_equal(stored.load(chunk), vectors[chunk.places])
+    with pytest.raises(ValueError, match="each of 101 places once"):
+        StoredVectors(stored.chunks, DIM, 101)
+    with pytest.raises(ValueError, match="each of 100 places once"):
+        StoredVectors([*stored.chunks, stored.chunks[0]], DIM, 100)
+
+
+def test_a_sample_is_drawn_by_its_seed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = blobs(1000)
+    one, other = a_store(tmp_path / "a", vectors), a_store(tmp_path / "b", vectors, 3, seed=5)
+    read: list[int] = []
+    rows = stored_module.read_rows
+    monkeypatch.setattr(stored_module, "read_rows", lambda path, r, dim: (read.append(len(r)), rows(path, r, dim))[1])
+    drawn, places = one.sample(50, 3)
+    assert sum(read) == 50
+    np.testing.assert_array_equal(drawn, vectors[places])
+    np.testing.assert_array_equal(other.sample(50, 3)[1], places)
+    assert (np.diff(places) > 0).all()
+    assert len(one.sample(5000, 3)[1]) == 1000
+
+
+def test_rows_behind_a_url_are_fetched_as_ranges(tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    vectors = np.arange(20_000 * 8, dtype=np.float32).reshape(-1, 8)
+    with memory.open("/shards/vectors.npy", "wb") as file:
+        np.save(file, vectors)
+    rows = np.array([19_999, 3, 4, 7, 3, 12_000])
+    url = "memory://shards/vectors.npy"
+    np.testing.assert_array_equal(stored_module.read_rows(url, rows, 8), vectors[rows])
+    assert stored_module.read_rows(url, rows[:0], 8).shape == (0, 8)
+    with pytest.raises(StoreError, match="damaged"):
+        stored_module.read_rows(url, np.array([20_000]), 8)
+    with pytest.raises(StoreError, match="is gone"):
+        stored_module.read_rows("memory://shards/none.npy", rows, 8)
+
+
+@pytest.mark.parametrize("where", ["here", "workers"])
+@pytest.mark.parametrize("damage", ["gone", "cut off", "other vectors", "no array"])
+def test_a_shard_that_is_lost_is_told_in_a_line(tmp_path: Path, two_workers: Client, damage: str, where: str) -> None:
+    stored = a_store(tmp_path / "s", blobs(300))
+    path = Path(stored.chunks[2].path)
+    if damage == "gone":
+        path.unlink()
+    elif damage == "other vectors":
+        np.save(path, np.zeros((300, 3), np.float32))
+    else:
+        path.write_bytes(path.read_bytes()[: 5000 if damage == "cut off" else 4])
+    with pytest.raises(StoreError, match=r"vectors-00002\.npy' is (gone|damaged)") as told:
+        streamed(stored, config(), two_workers if where == "workers" else None)
+    assert "\n" not in str(told.value)
+
+
+def test_what_cannot_be_clustered_is_told_as_in_memory(tmp_path: Path) -> None:
+    vectors = blobs(40)
+    with pytest.raises(ClusteringError, match="41 clusters need at least as many readable images; there are 40"):
+        streamed(a_store(tmp_path / "a", vectors), config(41))
+    with pytest.raises(ClusteringError, match="pca: 41 is more than 40 images of 64 values allow; at most 40"):
+        streamed(a_store(tmp_path / "b", vectors), config(transform=({"pca": 41},)))
+    with pytest.raises(ClusteringError, match="umap needs all features in memory"):
+        streamed(a_store(tmp_path / "c", vectors), config(transform=({"umap": 2},)))
+    with pytest.raises(ClusteringError, match="dask has K-Means alone"):
+        streamed(a_store(tmp_path / "d", vectors), ClustersConfig(method="birch", n_clusters=3))
+    vectors[3, 0], vectors[7] = np.nan, np.inf
+    with pytest.raises(ClusteringError, match="the features of 2 images are not finite"):
+        streamed(a_store(tmp_path / "e", vectors), config(transform=("l2",)))
+
+
+def test_numbers_and_probabilities_are_as_in_memory(tmp_path: Path, small_blocks: int) -> None:
+    vectors = blobs()
+    (tmp_path / "truth.csv").write_text("id,label\n0,7\n1,3\n")
+    for numbering in ("size", "first_appearance", f"truth:{tmp_path / 'truth.csv'}"):
+        wanted = config(numbering=numbering)
+        ids = [str(row) for row in range(len(vectors))]
+        found = cluster_stored(a_store(tmp_path / numbering[:4], vectors), ids, wanted, None, soft=True, show=False)
+        if numbering.startswith("truth"):
+            assert (found.labels[0], found.labels[1]) == (7, 3)
+            assert len(found.sizes) == 8
+        else:
+            theirs = cluster_features(vectors, wanted, soft=True, show=False)
+            np.testing.assert_array_equal(found.labels, theirs.labels)
+            np.testing.assert_allclose(found.probabilities, theirs.probabilities, atol=1e-4)
+        assert found.probabilities is not None
+        np.testing.assert_array_equal(found.probabilities.argmax(axis=1), found.labels)
+
+
+def test_a_number_left_open_is_found_on_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed_clusters, "SAMPLED_ABOVE", 500)
+    found = streamed(a_store(tmp_path / "s", blobs()), config("2..8"))
+    assert len(found.sizes) == GROUPS
+    assert found.notes[0].startswith(f"{GROUPS} clusters divide the neighbours best")
+    assert found.notes[0].endswith("on 500 of 3,000 images")
+
+
+def test_centroids_without_images_get_those_far_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """dask-ml leaves a centroid that loses its images at the mean of all."""
+    vectors = blobs()
+    stored = a_store(tmp_path / "s", vectors)
+    lost = np.zeros((GROUPS, DIM), np.float32)
+    lost[:] = 1e4
+    lost[0] = 0
+    fits: list[np.ndarray | None] = []
+
+    def fit(array: Any, config: Any, seeds: np.ndarray | None, step: Any, client: Any) -> np.ndarray:
+        fits.append(seeds)
+        return lost if seeds is None else whole(array, config, seeds, step, client)
+
+    whole = streamed_kmeans.fit_by_dask_ml
+    monkeypatch.setattr(streamed_kmeans, "fit_by_dask_ml", fit)
+    found = streamed(stored, config())
+    assert len(fits) > 1
+    assert (found.sizes > 0).all()
+
+
+@pytest.mark.parametrize("distinct", [1, 3])
+def test_fewer_points_than_clusters_end_and_are_told(tmp_path: Path, distinct: int) -> None:
+    vectors = blobs(distinct)[np.arange(60) % distinct]
+    found = streamed(a_store(tmp_path / "s", vectors), config(5))
+    assert (found.sizes > 0).sum() == distinct
+    assert f"{distinct} of 5 clusters have images: no more of them have features of their own" in found.notes
+    assert np.isfinite(found.state["centroids"]).all()
+    np.testing.assert_allclose(found.distance, 0, atol=1e-4)
+    assert (found.sizes[centroid_distances(vectors, found.state["centroids"]).argmin(axis=1)] > 0).all()
+
+
+def test_one_cluster_has_no_runner_up(tmp_path: Path) -> None:
+    found = streamed(a_store(tmp_path / "s", blobs(50)), config(1))
+    assert found.sizes.tolist() == [50]
+    assert (found.runner_up == -1).all()
+    assert np.isinf(found.runner_up_distance).all()
+
+
+def test_the_unit_of_the_features_is_no_matter(tmp_path: Path) -> None:
+    """dask-ml alone would draw no seeds of small values, and iterate without end over large ones."""
+    vectors = blobs()
+    labels = [
+        streamed(a_store(tmp_path / str(unit), (vectors * unit).astype("f4")), config()).labels
+        for unit in (1e-6, 1.0, 1e6)
+    ]
+    assert adjusted_rand_score(labels[0], labels[1]) == adjusted_rand_score(labels[2], labels[1]) == 1.0
+
+
+def test_dask_ml_says_nothing_and_dask_is_left_as_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = dict(dask.config.config)
+    few = blobs(3)[np.arange(60) % 3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = streamed(a_store(tmp_path / "s", few), config(n_init=2))  # it would warn of fewer seeds than clusters
+    assert not caplog.records
+    assert logging.getLogger(streamed_kmeans.LOGGER).propagate
+    assert dict(dask.config.config) == before
+    assert found.notes[0] == (
+        "K-Means of dask-ml, over the store: one start by k-means||, of which clusters.n_init counts the choices of "
+        "5 seeds"
+    )
+
+
+def test_progress_counts_rounds_and_iterations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster_stored(a_store(tmp_path / "s", blobs(200)), None, config(), None, show=True)
+    assert "clustering: 305/305 steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("keys", "bytes_", "engine", "wanted"),
+    [
+        ({}, 1000, True, False),
+        ({}, 2000, True, True),
+        ({}, 2000, False, False),
+        ({"backend": "sklearn"}, 2000, True, False),
+        ({"backend": "dask"}, 10, False, True),
+        ({"parameters": {"tol": 0.1}}, 2000, True, False),
+    ],
+)
+def test_auto_takes_dask_when_memory_does_not_suffice(
+    monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any], bytes_: int, engine: bool, wanted: bool
+) -> None:
+    monkeypatch.setattr(streamed_clusters, "free_memory", lambda: 4000)
+    assert should_use_dask(config(**keys), bytes_, engine) is wanted
+
+
+def test_other_methods_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed_clusters, "free_memory", lambda: 1)
+    assert not should_use_dask(ClustersConfig(method="birch", n_clusters=3), 2000, True)
+    monkeypatch.setattr(streamed_clusters, "free_memory", lambda: None)
+    assert not should_use_dask(config(), 2000, True)
+
+
+@pytest.mark.parametrize(("package", "name"), [("dask", "dask"), ("dask_ml", "dask-ml")])
+def test_a_package_that_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, name: str
+) -> None:
+    for module in [each for each in sys.modules if each.split(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"{name} is not installed; pip install 'imgcluster\[dask\]'"):
+        streamed(a_store(tmp_path / "s", blobs(50)), config())
+
+
+def test_cuml_is_called_as_its_manual_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contract of the call alone, on a stand-in: no GPU has seen it."""
+    calls: list[dict[str, Any]] = []
+
+    class KMeans:
+        def __init__(self, *, client: Any, **keys: Any) -> None:
+            calls.append({"client": client, **keys})
+
+        def fit(self, array: Any) -> None:
+            self.cluster_centers_ = array[: calls[-1]["n_clusters"]].compute()
+
+    modules = {name: types.ModuleType(name) for name in ("cupy", "cuml", "cuml.dask", "cuml.dask.cluster")}
+    modules["cupy"].asarray = modules["cupy"].asnumpy = np.asarray  # type: ignore[attr-defined]
+    modules["cuml.dask.cluster"].KMeans = KMeans  # type: ignore[attr-defined]
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    client, steps = object(), []
+    array = dask.array.from_array(blobs(20), chunks=(10, DIM))
+    centres = cuml.fit_on_gpus(array, config(3, random_state=7), None, lambda: steps.append(1), client)
+    assert calls == [
+        {
+            "client": client,
+            "n_clusters": 3,
+            "init": "scalable-k-means++",
+            "random_state": 7,
+            "max_iter": 300,
+            "tol": 1e-4,
+        }
+    ]
+    np.testing.assert_array_equal(centres, blobs(20)[:3])
+    assert steps == [1]
+    cuml.fit_on_gpus(array, config(3), centres, lambda: None, client)
+    np.testing.assert_array_equal(calls[-1]["init"], centres)
+
+
+def test_gpus_are_used_where_all_workers_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def client(*have: bool) -> Any:
+        return types.SimpleNamespace(run=lambda _: dict(enumerate(have)))
+
+    assert not cuml.have_cuml(client(True))
+    monkeypatch.setattr(cuml, "find_spec", lambda name: object())
+    assert cuml.have_cuml(client(True, True))
+    assert not cuml.have_cuml(client(True, False))
+    assert not cuml.have_cuml(client())
+
+
+def test_steps_in_memory_and_streamed_are_applied_alike(tmp_path: Path, small_blocks: int) -> None:
+    vectors = blobs()
+    steps = ("sqrt", "standardize", {"whiten": 3}, "l2")
+    found = streamed(a_store(tmp_path / "s", vectors), config(transform=steps))
+    points, _ = fit_steps(vectors, steps, 42)
+    np.testing.assert_allclose(np.abs(apply_transform(vectors, found.state)), np.abs(points.array()), atol=1e-3)
