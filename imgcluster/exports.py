@@ -64,7 +64,7 @@ def features_of_run(run_folder: Path) -> FeatureTable:
     config = config_of(record).features
     rows = [row for row in read_rows(run_folder) if row["status"] == "ok"]
     images = listed_images(rows)
-    stores = [Path(folder) for origin in record["features"] for folder in origin["stores"]]
+    stores = [folder for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
         vectors = _from_file(images, Path(config.file), record["features"][0]["weights_sha256"])
     else:
@@ -116,7 +116,7 @@ def _from_file(images: list[ImageFile], path: Path, sha256: str) -> np.ndarray:
     return vectors
 
 
-def _stored(images: list[ImageFile], folders: list[Path], config: FeaturesConfig, run_folder: Path) -> np.ndarray:
+def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig, run_folder: Path) -> np.ndarray:
     """Return the vectors of images from the stores of their layers, joined as they were when they were clustered."""
     again = f"run the config of {str(run_folder)!r} again, and then the export"
     try:

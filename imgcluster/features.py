@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,7 @@ import numpy as np
 
 from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.config import FeaturesConfig
-from imgcluster.config_engine import DaskEngine
-from imgcluster.engines import Cluster, open_cluster
+from imgcluster.engines import Cluster
 from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
 from imgcluster.errors import ConfigError
 from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
@@ -26,6 +25,7 @@ from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.store_files import files_of
+from imgcluster.stored import StoredVectors
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
@@ -37,16 +37,17 @@ def extract_features(  # noqa: PLR0913 (one call says all)
     *,
     on_error: Literal["record", "stop"] = "record",
     missing: Literal["stop", "skip"] = "stop",
-    gather: bool = True,
-    engine: DaskEngine | None = None,
+    gather: bool | Callable[[int], bool] = True,
+    cluster: Cluster | None = None,
     show: bool = True,
 ) -> Features:
     """Return the features of every readable image, in the order given; the others are its failures.
 
     What is computed is kept in `config.store` batch by batch, and never computed again. With `on_error="stop"` the
     first image that cannot be read raises ImageError. Raises ConfigError, WeightsError, StoreError.
-    More than 2 GiB of vectors are a memory map, whose file vanishes with them; with `gather=False` they stay in the
-    store, and those returned are (n, 0). With an `engine`, the workers of a Dask cluster compute them.
+    More than 2 GiB of vectors are a memory map, whose file vanishes with them; with `gather=False`, or where it says so
+    of their bytes, they stay in the store, and those returned are (n, 0): `stored` says where each layer's are.
+    With a `cluster`, the workers of a Dask cluster compute them.
     With `config.file` they are taken from there instead; an image it lacks is a failure with `missing="skip"`, and
     else raises ConfigError.
     """
@@ -55,11 +56,10 @@ def extract_features(  # noqa: PLR0913 (one call says all)
         return features_from_file(images, Path(config.file), missing)
     choices = choose_backbones(config, progress=show)
     _check_weights(config, choices)
+    request = _Request(config, on_error, gather if callable(gather) else lambda _: bool(gather), cluster, show)
     parts: list[_Part] = []
-    with open_cluster(engine, show=show) as cluster:
-        request = _Request(config, on_error, gather, cluster, show)
-        for choice in choices:  # one after the other: two networks at once would want the memory of both
-            parts.append(_extracted(parts[-1].images if parts else images, choice, request))
+    for choice in choices:  # one after the other: two networks at once would want the memory of both
+        parts.append(_extracted(parts[-1].images if parts else images, choice, request))
     return _joined(images, parts, config)
 
 
@@ -84,17 +84,18 @@ class _Request:
 
     config: FeaturesConfig
     on_error: str
-    gather: bool
+    gather: Callable[[int], bool]
     cluster: Cluster | None
     show: bool
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one backbone gave: a block of (len(images), dim) for each of its layers."""
+    """What one backbone gave: a block of (len(images), dim) for each of its layers, or where these are stored."""
 
     images: list[ImageFile]
     blocks: list[np.ndarray]
+    stored: list[StoredVectors]
     failures: dict[ImageFile, Failure]
     origin: Origin
 
@@ -129,11 +130,14 @@ def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, r
         # Built only where there is work to do: with everything in the store, the network is not needed.
         device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
         readable = work.readable
-        blocks = [np.empty((len(readable), 0), np.float32)]
-        if request.gather:
-            with work.stopwatch.timed("gathering"):
-                blocks = store.vectors([work.keys[image] for image in readable])
-        return _Part(readable, blocks, work.failures, _origin(choice, device, plan, store, work))
+        blocks, stored = [np.empty((len(readable), 0), np.float32)], []
+        keys = [work.keys[image] for image in readable]
+        with work.stopwatch.timed("gathering"):
+            if request.gather(4 * len(readable) * store.dim):
+                blocks = store.vectors(keys)
+            else:
+                stored = store.stored(keys)
+        return _Part(readable, blocks, stored, work.failures, _origin(choice, device, plan, store, work))
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
@@ -164,7 +168,8 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
     failed = {image: failure for part in parts for image, failure in part.failures.items()}
     failures = [failed[image] for image in images if image in failed]
     vectors = join_blocks(blocks, config.block_l2, config.block_weights, files_of(config.store).scratch)
-    return Features(readable, vectors, failures, [part.origin for part in parts])
+    stored = [each for part in parts for each in part.stored]
+    return Features(readable, vectors, failures, [part.origin for part in parts], stored=stored)
 
 
 def _check_weights(config: FeaturesConfig, choices: list[Choice]) -> None:

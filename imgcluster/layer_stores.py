@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.store import FeatureStore, ImageKey
+from imgcluster.stored import StoredVectors
 
 
 class LayerStores:
@@ -84,3 +85,7 @@ class LayerStores:
     def vectors(self, keys: list[ImageKey]) -> list[np.ndarray]:
         """Gather the rows of images that `find` knows: a (len(keys), dim) float32 block for each layer."""
         return [self._opened[store.folder].vectors(keys) for store in self._stores]
+
+    def stored(self, keys: list[ImageKey]) -> list[StoredVectors]:
+        """Return where the rows of images that `find` knows lie, for each layer. Reads none of them."""
+        return [self._opened[store.folder].stored(keys) for store in self._stores]

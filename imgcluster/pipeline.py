@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from imgcluster.backbones import check_backbones
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
+from imgcluster.engines import Cluster, open_cluster
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
@@ -26,8 +27,9 @@ from imgcluster.report import discard_report, run_html, write_report, write_shee
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
 from imgcluster.storage import use_storage
+from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 from imgcluster.sweeps import AUTO, Sweep, sweep
-from imgcluster.tables import Features, ImageFile, Run, Template
+from imgcluster.tables import Clusters, Features, ImageFile, Run, Template
 from imgcluster.transforms import check_steps, fit_steps
 from imgcluster.weights import find_weights
 
@@ -43,18 +45,40 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
     seconds: dict[str, float] = {}
     with _timed(seconds, "images"):
         images, template = _listed(config)
-    with RunFolder(config, force=force).open(output_names(config)) as folder:
+    with ExitStack() as opened:
+        folder = opened.enter_context(RunFolder(config, force=force).open(output_names(config)))
+        cluster = opened.enter_context(open_cluster(config.dask, show=show))
         with _timed(seconds, "features"):
-            features = extract_listed(images, config, show)
+            features = extract_listed(images, config, show, gather=_gather(config), cluster=cluster)
         with _timed(seconds, "clusters"):
-            soft = config.outputs.layout == "soft"
-            clusters = cluster_features(features, config.clusters, soft=soft, show=show)
+            clusters = _clustered(features, config, cluster, show)
         with _timed(seconds, "outputs"):
-            finished = Run(config, images, template, features, clusters, seconds, run_html)
+            finished = Run(config, images, template, features, clusters, seconds, run_html, folder.path)
             write_outputs(folder, finished)
         with _timed(seconds, "report"):
             _show_clusters(finished, show)
+        folder.send()
     return finished
+
+
+def _gather(config: Config) -> Callable[[int], bool]:
+    """Return what says, of the bytes of all features, whether they are to be on this machine together."""
+    return lambda size: not (_is_one_block(config) and should_use_dask(config.clusters, size, config.dask is not None))
+
+
+def _is_one_block(config: Config) -> bool:
+    """Say whether a vector is as it lies in the store, and not joined of several or scaled."""
+    features = config.features
+    layers = [layer for name in features.backbones for layer in features.layers_of(name) or (None,)]
+    return len(layers) == 1 and not features.block_l2 and features.block_weights is None and features.file is None
+
+
+def _clustered(features: Features, config: Config, cluster: Cluster | None, show: bool) -> Clusters:
+    soft = config.outputs.layout == "soft"
+    if not features.stored:
+        return cluster_features(features, config.clusters, soft=soft, show=show)
+    client = None if cluster is None else cluster.client
+    return cluster_stored(features.stored[0], features.ids, config.clusters, client, soft=soft, show=show)
 
 
 def _show_clusters(finished: Run, show: bool) -> None:
@@ -62,7 +86,8 @@ def _show_clusters(finished: Run, show: bool) -> None:
     outputs = finished.config.outputs
     try:
         if outputs.report:
-            write_report(finished.folder, vectors=finished.features.vectors, show=show)
+            features = finished.features
+            write_report(finished.folder, vectors=None if features.stored else features.vectors, show=show)
         else:
             discard_report(finished.folder)
         if outputs.contact_sheets:
@@ -124,6 +149,8 @@ def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
 
 def check_method(config: Config, images: int) -> None:
     """Raise ConfigError or ClusteringError, before any work, for what the method or its transform cannot do."""
+    if config.clusters.backend == "dask" and not _is_one_block(config):
+        raise ConfigError("clusters.backend: dask reads the store, of one layer of one backbone as it is")
     if config.clusters.order != SEQUENCE:
         check_parameters(config.clusters)
         check_size(config.clusters, images)
@@ -131,12 +158,28 @@ def check_method(config: Config, images: int) -> None:
     check_numbering(config.clusters.numbering)
 
 
-def extract_listed(images: list[ImageFile], config: Config, show: bool, *, gather: bool = True) -> Features:
-    """Return the features of images as a config says; ImageError where none of them can be read."""
-    on_error, missing = config.images.on_error, config.images.missing
-    features = extract_features(
-        images, config.features, on_error=on_error, missing=missing, gather=gather, engine=config.dask, show=show
-    )
+def extract_listed(
+    images: list[ImageFile],
+    config: Config,
+    show: bool,
+    *,
+    gather: bool | Callable[[int], bool] = True,
+    cluster: Cluster | None = None,
+) -> Features:
+    """Return the features of images as a config says; ImageError where none of them can be read.
+
+    cluster: the one of `config.engine`, where it is open already.
+    """
+    with ExitStack() as opened:
+        features = extract_features(
+            images,
+            config.features,
+            on_error=config.images.on_error,
+            missing=config.images.missing,
+            gather=gather,
+            cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
+            show=show,
+        )
     if not features.images:
         first = features.failures[0]
         raise ImageError(

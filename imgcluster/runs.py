@@ -16,7 +16,7 @@ from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.holders import open_again
 from imgcluster.image_keys import with_stamps
-from imgcluster.outputs.run_folder import RECORD
+from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage

@@ -46,7 +46,9 @@ from imgcluster.shards import (
     vectors_file,
     write_shard,
 )
+from imgcluster.storage import is_url
 from imgcluster.store_files import below, files_of
+from imgcluster.stored import Chunk, StoredVectors
 
 __all__ = ["FeatureStore", "ImageKey", "Location", "digest_bytes", "fingerprint_of", "image_key", "store_name"]
 
@@ -108,7 +110,8 @@ class FeatureStore:
         Takes no lock and changes nothing. Raises StoreError: no store there, damaged, of a newer format.
         """
         store = cls("", {})
-        store.folder, store.files, store._read_only = folder, files_of(folder), True
+        store.folder = folder if is_url(str(folder)) else Path(folder)
+        store.files, store._read_only = files_of(store.folder), True
         meta = store._read_meta()
         store.fingerprint = str(meta.get("fingerprint"))
         store._shaped_by = meta.get("shaped_by", {})
@@ -211,9 +214,15 @@ class FeatureStore:
             places = order[edges[number] : edges[number + 1]]
             yield name, rows[places], places
 
-    def rows_file(self, shard: str) -> Path | str:
-        """Return the path, or the URL, of the file that holds a shard's rows."""
-        return below(self.folder, vectors_file(shard))
+    def stored(self, keys: list[ImageKey]) -> StoredVectors:
+        """Return where the rows of images that `find` knows lie. Reads none of them."""
+        with self._told():
+            self._join_small()  # or they would be elsewhere when the store is closed
+        where = str(self.folder if is_url(str(self.folder)) else Path(self.folder).absolute())
+        chunks = [
+            Chunk(str(below(where, vectors_file(shard))), rows, places) for shard, rows, places in self.located(keys)
+        ]
+        return StoredVectors(chunks, self.dim, len(keys))
 
     def adopt_parts(self) -> None:
         """Take over what the processes of a run have put into stores of their own, also those of a run that was killed.

@@ -7,6 +7,7 @@ import numpy as np
 from imgcluster.assignment import Assigned
 from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
+from imgcluster.store_files import below
 from imgcluster.sweeps import Sweep
 from imgcluster.tables import Features, Origin, Run
 from imgcluster.terminal import bar, printable
@@ -28,7 +29,8 @@ def summarize_run(run: Run) -> str:
     lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
     lines += [f"note: {note}" for note in [*run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
-    lines += [f"written   {path}" for path in (run.folder / name for name in output_names(run.config))]
+    folder = run.config.outputs.folder
+    lines += [f"written   {below(folder, name)}" for name in output_names(run.config)]
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imgcluster.config import Config
+    from imgcluster.stored import StoredVectors
 
 
 NOISE = -1  # the cluster of images that are in none
@@ -66,7 +67,8 @@ class Origin:
 class Features:
     """Features of the readable images, in the order of the list they came from: vectors, (len(images), dim) float32.
 
-    origins: one for each backbone, in the order in which their features stand in a vector.
+    origins: one for each backbone, in the order in which their features stand in a vector. stored: where each layer's
+    are, where they were not gathered; `vectors` is (len(images), 0) then.
     """
 
     images: list[ImageFile]
@@ -74,6 +76,12 @@ class Features:
     failures: list[Failure]
     origins: list[Origin]
     notes: list[str] = field(default_factory=list)
+    stored: list[StoredVectors] = field(default_factory=list)
+
+    @property
+    def dim(self) -> int:
+        """The length of a vector, wherever it is."""
+        return sum(each.dim for each in self.stored) or int(self.vectors.shape[1])
 
     @property
     def ids(self) -> list[str]:
@@ -131,11 +139,12 @@ class Run:
     clusters: Clusters
     seconds: dict[str, float] = field(default_factory=dict)
     to_html: Callable[[Run], str] | None = field(default=None, repr=False, compare=False)
+    made_in: Path | None = None
 
     @property
     def folder(self) -> Path:
-        """The run folder."""
-        return Path(self.config.outputs.folder)
+        """The run folder; of one behind a URL, the folder of this machine in which it was made."""
+        return self.made_in or Path(self.config.outputs.folder)
 
     def _repr_html_(self) -> str | None:
         """What a notebook shows of it: the clusters, where whoever made the run has said how."""

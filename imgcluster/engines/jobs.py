@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster import __version__
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ImgclusterError, StoreError, WeightsError
@@ -31,6 +31,7 @@ from imgcluster.tables import ImageFile
 from imgcluster.weights import find_weights
 from imgcluster.work import Work
 
+RELEASE: str = sys.modules["imgcluster"].__version__  # an import of it would be one of all that lies above this module
 PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
 
 
@@ -50,7 +51,7 @@ class Job:
     on_error: str
     sample: Path | None
     plan: Plan | None = None
-    release: str = __version__
+    release: str = RELEASE
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ _kept = _Kept()
 def greet(job: Job) -> Greeting:
     """Say what this worker is, and how it would execute the network, or why it cannot."""
     versions = {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
-    greeting = Greeting(__version__, versions)
-    if job.release != __version__:
-        return replace(greeting, refusal=f"has imgcluster {__version__}, and {job.release} is needed")
+    greeting = Greeting(RELEASE, versions)
+    if job.release != RELEASE:
+        return replace(greeting, refusal=f"has imgcluster {RELEASE}, and {job.release} is needed")
     try:
         plan = plan_for(_own_choice(job), replace_device(job.config))
         _check_places(job)
@@ -236,8 +237,8 @@ def _runtime(job: Job) -> Runtime:
     """Return the network of a job, built at the first task of it that this worker gets."""
     if _kept.token == job.token and _kept.runtime is not None:
         return _kept.runtime
-    if job.release != __version__:
-        raise _Refusal(f"has imgcluster {__version__}, and {job.release} is needed")
+    if job.release != RELEASE:
+        raise _Refusal(f"has imgcluster {RELEASE}, and {job.release} is needed")
     _kept.token, _kept.runtime = "", None  # two networks at once would want the memory of both
     _take_threads()
     try:

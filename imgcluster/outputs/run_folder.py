@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 from imgcluster.config import SECTIONS, Config
 from imgcluster.errors import OutputError
 from imgcluster.files import remove_temporary, replacing, write_whole
+from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, start_anew
+from imgcluster.storage import is_url
 
-RECORD = "run.json"
 # Keys that change how long a run takes, and what else it leaves, not what it finds.
 IMMATERIAL = {
     ("features", "device"),
@@ -33,7 +34,9 @@ class RunFolder:
     """A run folder, locked while it is open. Refuses one that holds another config's run, unless `force` is set."""
 
     def __init__(self, config: Config, *, force: bool = False) -> None:
-        self.path = Path(config.outputs.folder)
+        folder = config.outputs.folder
+        self._far_away = FarAway(folder) if is_url(folder) else None
+        self.path = kept_at(folder) if is_url(folder) else Path(folder)
         self._config = config.resolved()
         self._force = force
 
@@ -51,11 +54,28 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"outputs.folder: {str(self.path)!r} cannot be used: {error.strerror}") from None
         try:
+            if self._far_away is not None:
+                self._bring_record(self._far_away, names)
             if not self._force:
                 self._check_ours(names)
             yield self
         finally:
             lock.release()
+
+    def send(self) -> None:
+        """Send a finished run to where the config wants it; nothing where that is here. Raises OutputError."""
+        if self._far_away is not None:
+            self._far_away.send(self.path)
+
+    def _bring_record(self, far_away: FarAway, names: list[str]) -> None:
+        """Begin with what is behind the URL: its record, or without one the names of what is in the way."""
+        far_away.check()
+        start_anew(self.path)
+        there = far_away.has(names)
+        if RECORD in there:
+            far_away.fetch(RECORD, self.path)
+        elif there and not self._force:
+            raise self._foreign(there[0])
 
     def write(self, files: Mapping[str, Writer], record: Mapping[str, Any]) -> None:
         """Write all files and the record. Each appears whole; all are complete before the first appears.
@@ -106,17 +126,20 @@ class RunFolder:
         if differences:
             more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
             raise OutputError(
-                f"{str(self.path)!r} holds the run of another config ({differences[0]}{more}); "
+                f"{self._config['outputs']['folder']!r} holds the run of another config ({differences[0]}{more}); "
                 "set outputs.folder elsewhere, or overwrite it with --force"
             )
 
     def _check_nobodys(self, names: list[str]) -> None:
         foreign = [name for name in names if (self.path / name).exists()]
         if foreign:
-            raise OutputError(
-                f"{str(self.path)!r} has a {foreign[0]} that no run of imgcluster left there; "
-                "set outputs.folder elsewhere, or overwrite it with --force"
-            )
+            raise self._foreign(foreign[0])
+
+    def _foreign(self, name: str) -> OutputError:
+        return OutputError(
+            f"{self._config['outputs']['folder']!r} has a {name} that no run of imgcluster left there; "
+            "set outputs.folder elsewhere, or overwrite it with --force"
+        )
 
 
 def _differences(theirs: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> list[str]:

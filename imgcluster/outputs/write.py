@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.config import Config
-from imgcluster.outputs.run_folder import RECORD, RunFolder, Writer
+from imgcluster.outputs.far_away import RECORD
+from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
 from imgcluster.sources import Source
 from imgcluster.tables import Clusters, ImageFile, Run

@@ -1,0 +1,96 @@
+"""A run folder behind a URL: the run is made in a folder of this machine, and sent when it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.files import cache_folder
+from imgcluster.storage import at_once, file_system, in_words, retried, shown
+
+RECORD = "run.json"
+PROBE = ".writable"
+
+
+def kept_at(url: str) -> Path:
+    """Return the folder of this machine in which the run of a URL is made. Raises OutputError: nobody has a home."""
+    name = re.sub(r"[^\w.-]+", "_", url.partition("://")[2])[-80:]
+    try:
+        return cache_folder() / "runs" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+    except RuntimeError as error:
+        raise OutputError(f"outputs.folder: {shown(url)!r} needs a cache on this machine: {error}") from None
+
+
+class FarAway:
+    """The run folder behind a URL. Whatever its file system raises is an OutputError."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def check(self) -> None:
+        """Find out, before any work, whether it can be written to."""
+        with suppress(NotImplementedError):
+            self._asked(lambda system, folder: system.makedirs(folder, exist_ok=True))
+        self._asked(lambda system, folder: system.pipe_file(f"{folder}/{PROBE}", b""))
+        self._asked(lambda system, folder: system.rm_file(f"{folder}/{PROBE}"))
+
+    def has(self, names: Sequence[str]) -> list[str]:
+        """Return those of some files that are there."""
+        there = set(self.names())
+        return [name for name in names if name in there]
+
+    def fetch(self, name: str, into: Path) -> None:
+        """Bring a file that is there here."""
+        (into / name).write_bytes(self._asked(lambda system, folder: system.cat_file(f"{folder}/{name}")))
+
+    def names(self) -> list[str]:
+        """Return the names of all files that are there, with the folders they lie in."""
+        self._asked(lambda system, folder: system.invalidate_cache(folder))  # another process may have written there
+        found = self._asked(lambda system, folder: [path.removeprefix(folder) for path in system.find(folder)])
+        return [str(path).strip("/") for path in found]
+
+    def send(self, home: Path) -> None:
+        """Send all files of a finished run, its record last: whoever sees it sees a whole run."""
+        files = [path for path in home.rglob("*") if path.is_file() and not _is_passing(path)]
+        names = {path.relative_to(home).as_posix(): path for path in files}
+        former = [
+            name for name in self.names() if name not in names and name.partition("/")[0] in ("report", "clusters")
+        ]
+        list(at_once(lambda name: self._put(name, names[name]), [name for name in names if name != RECORD]))
+        self._put(RECORD, names[RECORD])
+        for name in former:  # of the run before: a page's pictures
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        self._asked(lambda system, folder: system.rm_file(f"{folder}/{name}"))
+
+    def _put(self, name: str, path: Path) -> None:
+        self._asked(lambda system, folder: system.put_file(str(path), f"{folder}/{name}"))
+
+    def _asked(self, call: Callable[[Any, str], Any]) -> Any:
+        try:
+            system, folder = file_system(self._url)
+            return retried(lambda: call(system, folder))
+        except (ConfigError, NotImplementedError):
+            raise
+        except Exception as error:  # each file system has errors of its own
+            raise self._failure(error) from None
+
+    def _failure(self, error: BaseException) -> OutputError:
+        return OutputError(f"outputs.folder: {shown(self._url)!r} cannot be used: {in_words(error)}")
+
+
+def _is_passing(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.endswith(".tmp")
+
+
+def start_anew(home: Path) -> None:
+    """Empty the folder in which a run is made: what counts is behind the URL."""
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True, exist_ok=True)
