@@ -148,7 +148,7 @@ def test_no_more_than_a_block_is_read_at_a_time(
 
     monkeypatch.setattr(streamed_points, "read_block", counted)
     streamed(a_store(tmp_path / "s", vectors), config(transform=("standardize", {"pca": 8})))
-    block = streamed_points.StreamedPoints.of(a_store(tmp_path / "t", vectors), streamed_clusters._beside(config()))
+    block = streamed_points.StreamedPoints.of(a_store(tmp_path / "t", vectors), 8 * streamed_kmeans.drawn(GROUPS))
     assert max(read) == block.block_rows <= small_blocks // (4 * DIM)
     assert block.block_rows < ROWS / 4
     assert set(read) == {block.block_rows, ROWS % block.block_rows}

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgcluster.clusters import (
-    Nearest,
     centroid_distances,
     check_enough,
-    nearest_two,
     numbered_clusters,
     shares_by_distance,
     spread,
@@ -20,15 +18,11 @@ from imgcluster.clusters import (
 from imgcluster.config import ClustersConfig
 from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
-from imgcluster.estimators import place
 from imgcluster.grouping import Groups
-from imgcluster.lloyd import MAX_ITERATIONS, Steps
 from imgcluster.memory import free_memory
 from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import number_clusters
-from imgcluster.progress import track
 from imgcluster.stored import StoredVectors
-from imgcluster.streamed.kmeans import ROUNDS, StreamedKMeans, drawn
 from imgcluster.streamed.points import StreamedPoints, computing
 from imgcluster.streamed.steps import fit_streamed, streamed_moments
 from imgcluster.sweeps import AUTO, choose_k
@@ -39,9 +33,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 GATHERED = 2.5  # times the features: they themselves, and what scikit-learn's K-Means takes for them
-RELOCATIONS = 5  # of centroids without images; each is a K-Means of its own
-
-Labelled = tuple[np.ndarray, np.ndarray, Nearest]  # centroids, labels, and what `nearest_two` says
 
 
 def should_use_dask(config: ClustersConfig, features_bytes: int, engine_is_dask: bool) -> bool:
@@ -79,15 +70,18 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
     """
     if config.method != "kmeans" or config.parameters or config.order is not None:
         raise ClusteringError("clusters.backend: dask has K-Means alone, without parameters or an order")
+    from imgcluster.streamed.kmeans import StreamedKMeans, drawn
+    from imgcluster.streamed.settled import settled
+
     check_enough(stored.count, config.n_clusters)
     with computing(client):
-        points = fit_streamed(StreamedPoints.of(stored, _beside(config)), config.transform)
+        points = fit_streamed(StreamedPoints.of(stored, 8 * drawn(_most(config))), config.transform)
         moments = streamed_moments(points)
         config, chosen = _with_k(points, config, show)
         kmeans = StreamedKMeans.of(points, moments, config, client)
-        centroids, labels, nearest = _settled(kmeans, show)
+        centroids, labels, nearest = settled(kmeans, show)
         rule = {"centres": centroids, "labels": np.arange(len(centroids))}
-        found = Groups(labels, centroids, rule, notes=[_note(kmeans)])
+        found = Groups(labels, centroids, rule, notes=[kmeans.note])
         numbered = number_clusters(labels, len(centroids), config.numbering, ids)
         clusters = numbered_clusters(found, numbered, nearest, config, state=points.state)
         shares = _shares(points, centroids, nearest[0]) if soft else None
@@ -96,10 +90,9 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
     return replace(clusters, notes=[*chosen, *clusters.notes], probabilities=shares)
 
 
-def _beside(config: ClustersConfig) -> int:
-    """Return the bytes held of each row while seeds are drawn: its distances to the rows drawn before."""
-    asked = config.n_clusters
-    return 8 * drawn(max(_numbers(asked)) if isinstance(asked, str) else config.k)
+def _most(config: ClustersConfig) -> int:
+    """Return the largest number of clusters that there may be."""
+    return max(_numbers(config.n_clusters)) if isinstance(config.n_clusters, str) else config.k
 
 
 def _numbers(asked: str) -> Sequence[int]:
@@ -117,49 +110,6 @@ def _with_k(points: StreamedPoints, config: ClustersConfig, show: bool) -> tuple
     return config.model_copy(update={"n_clusters": chosen}), [told]
 
 
-def _settled(kmeans: StreamedKMeans, show: bool) -> Labelled:
-    """Run K-Means; as scikit-learn does, give clusters that end without images those farthest from their centroids.
-
-    dask-ml leaves such a centroid where nothing is. It begins again from the others and the images far out.
-    """
-    most = ROUNDS + MAX_ITERATIONS
-    with kmeans.ready() as fit, track("clustering", most, "steps", show=show) as advance:
-        steps = Steps(advance)
-        steps.begin(most)
-        found = _labelled(kmeans.points, fit(None, steps.step))
-        for _ in range(RELOCATIONS):
-            if not len(empty := _empty(found)) or found[2][0].max() <= kmeans.negligible:
-                break
-            farthest = np.argsort(-found[2][0], kind="stable")[: len(empty)]
-            found[0][empty] = kmeans.points.take(farthest)
-            found = _labelled(kmeans.points, fit(found[0], steps.step))
-        steps.end()
-    if len(empty := _empty(found)):  # no place of their own: a new image must not be nearest to them
-        found[0][empty] = found[0][np.bincount(found[1]).argmax()]
-        found = _labelled(kmeans.points, found[0])
-    return found
-
-
-def _empty(found: Labelled) -> np.ndarray:
-    return np.setdiff1d(np.arange(len(found[0])), found[1])
-
-
-def _labelled(points: StreamedPoints, centroids: np.ndarray) -> Labelled:
-    """Find the nearest centroid of each point, and what `nearest_two` says of it, in one reading of the store."""
-    import dask
-
-    labels, *nearest = (
-        np.concatenate(each) for each in zip(*dask.compute(*points.map(_label, centroids)), strict=True)
-    )
-    return centroids, labels, (nearest[0], nearest[1], nearest[2])
-
-
-def _label(blocks: Iterator[np.ndarray], centroids: np.ndarray) -> tuple[np.ndarray, ...]:
-    block = next(blocks)
-    labels = place(block, {"centres": centroids, "labels": np.arange(len(centroids))})
-    return labels, *nearest_two(Points(block), centroids, labels)
-
-
 def _shares(points: StreamedPoints, centroids: np.ndarray, distance: np.ndarray) -> np.ndarray:
     """Return how likely each centroid is, (n, k) float64, as `cluster_features` does."""
     import dask
@@ -170,11 +120,3 @@ def _shares(points: StreamedPoints, centroids: np.ndarray, distance: np.ndarray)
 
 def _share(blocks: Iterator[np.ndarray], centroids: np.ndarray, unit: float) -> np.ndarray:
     return shares_by_distance(np.square(centroid_distances(next(blocks), centroids)), unit)
-
-
-def _note(kmeans: StreamedKMeans) -> str:
-    what = "cuML, on the workers' GPUs" if kmeans.on_gpus else "dask-ml"
-    return (
-        f"K-Means of {what}, over the store: one start by k-means||, of which clusters.n_init counts the choices of "
-        f"{kmeans.config.k} seeds"
-    )

@@ -81,6 +81,15 @@ class StreamedKMeans:
         return SAME * (self.deviation + float(np.abs(self.mean).max(initial=0)))
 
     @property
+    def note(self) -> str:
+        """What a person should know of the way."""
+        what = "cuML, on the workers' GPUs" if self.on_gpus else "dask-ml"
+        return (
+            f"K-Means of {what}, over the store: one start by k-means||, of which clusters.n_init counts the choices "
+            f"of {self.config.k} seeds"
+        )
+
+    @property
     def on_gpus(self) -> bool:
         """Whether the workers have GPUs and cuML."""
         return self.client is not None and have_cuml(self.client)
