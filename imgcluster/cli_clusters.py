@@ -60,7 +60,11 @@ def _add_init(commands: Commands) -> None:
 def _add_assign(commands: Commands) -> None:
     assign = add_command(commands, "assign", _assign, "place new images into the clusters of a run")
     assign.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
-    assign.add_argument("images", metavar="IMAGES", help="a folder of images, or one image")
+    assign.add_argument(
+        "images",
+        metavar="IMAGES",
+        help="a folder of images, or one image; a URL, a tar, a zip or a Parquet file of them",
+    )
     assign.add_argument("--out", required=True, metavar="CSV", help="the table to write")
     assign.add_argument("--force", action="store_true", help="overwrite the table")
     assign.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
@@ -135,7 +139,11 @@ def _stability(options: argparse.Namespace) -> None:
 
 def _init(options: argparse.Namespace) -> None:
     from imgcluster.first_config import start
+    from imgcluster.holders import is_held
+    from imgcluster.storage import shown
 
+    if is_held(options.folder):
+        raise ConfigError(f"{shown(options.folder)!r} is no folder of this machine: write its config by hand")
     folder = Path(options.folder)
     out = Path(options.out or f"{folder.resolve().name}.yaml")
     print("\n".join(start(folder, Path(options.ids) if options.ids else None, out, force=options.force)))

@@ -44,7 +44,11 @@ def _add_learn(commands: Commands) -> None:
 def _add_predict(commands: Commands) -> None:
     predict = add_command(commands, "predict", _predict, "label images by a model that was learned")
     predict.add_argument("model", metavar="MODEL", help="a folder that `learn` wrote")
-    predict.add_argument("images", metavar="IMAGES", help="a folder of images, or one image")
+    predict.add_argument(
+        "images",
+        metavar="IMAGES",
+        help="a folder of images, or one image; a URL, a tar, a zip or a Parquet file of them",
+    )
     predict.add_argument("--out", required=True, metavar="CSV", help="the table to write")
     predict.add_argument("--template", metavar="CSV", help="a sample submission: its rows, with the labels filled in")
     predict.add_argument("--label-column", metavar="NAME", help="the template's column of labels")

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.folder_checks import LOCK, check_files, check_place, check_possible, check_same, locked, none_there, real_path
+from imgcluster.folder_checks import (
+    LOCK,
+    check_files,
+    check_place,
+    check_possible,
+    check_same,
+    locked,
+    none_there,
+    real_path,
+)
 from imgcluster.folder_plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.folder_steps import (
     BACK,

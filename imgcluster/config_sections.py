@@ -44,14 +44,21 @@ class Section(BaseModel):
 class ImagesConfig(Section):
     """Which images, in which order."""
 
-    folder: PathText = Field(description="folder that holds the images", examples=["data/stage/test"])
+    folder: PathText = Field(
+        description="folder that holds the images, here or behind a URL; or a .tar, .zip or .parquet of them, or "
+        "several by * or {000..009}",
+        examples=["data/stage/test", "s3://bucket/frames", "shards/train-{000..009}.tar"],
+    )
     ids: PathText | None = Field(
         default=None,
-        description="CSV whose rows give the images and their order; null: every image under the folder",
+        description="CSV, here or behind a URL, whose rows give the images and their order; null: every image under "
+        "the folder",
         examples=["data/stage/sample_submission.csv"],
     )
     id_column: Text | None = Field(
-        default=None, description="column of `ids` that names the images; null: the first one", examples=["ImageID"]
+        default=None,
+        description="column of `ids` that names the images, without `ids` that of a .parquet; null: the first one",
+        examples=["ImageID"],
     )
     file: FilePattern = Field(
         default="{id}.jpg", description="how an id becomes a file under the folder", examples=["{id}.png"]

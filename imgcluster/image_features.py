@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +14,11 @@ from imgcluster.backbones import choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
+from imgcluster.holders import open_again
+from imgcluster.image_keys import with_stamps
 from imgcluster.in_memory import build_planned, list_pictures, run_over
 from imgcluster.runtimes.runtime import Runtime
+from imgcluster.sources import Source
 from imgcluster.tables import ImageFile
 from imgcluster.transforms import join_blocks
 
@@ -75,7 +77,8 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Return the features of pictures: (len(X), n_features_out_) float32. Raises ImageError."""
         check_is_fitted(self)
         items, config = list_pictures(_column(X)), self._config()
-        paths = [Path(item) for item in items if isinstance(item, str | os.PathLike)]
+        named = [item for item in items if isinstance(item, str | os.PathLike | Source)]
+        paths = with_stamps([item if isinstance(item, Source) else open_again(os.fspath(item)) for item in named])
         if self.store is not None and len(paths) == len(items):
             images = [ImageFile(str(path), path) for path in paths]
             return extract_features(images, config, on_error="stop", show=False).vectors

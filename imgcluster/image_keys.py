@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from imgcluster.errors import ImageError
 from imgcluster.reading import bytes_of, read_bytes
-from imgcluster.sources import ImagePath, Source, asked_again, number_of
+from imgcluster.remote_folder import known_by_listing
+from imgcluster.sources import ImagePath, RemoteFile, Source, asked_again, number_of
 from imgcluster.storage import at_once
 from imgcluster.store import ImageKey, digest_bytes, image_key
 
@@ -54,7 +55,9 @@ def _can_be_read(path: ImagePath) -> bool:
 
 
 def with_stamps(paths: Sequence[ImagePath]) -> list[ImagePath]:
-    """Return images with their stamps, where only the URL is known, as of a run's table: a request for each."""
-    if not any(isinstance(path, Source) and path.stamp is None for path in paths):
+    """Return images with their stamps, where only the URL is known, as of a run's table: by a listing, or by asking."""
+    unknown = [path for path in paths if isinstance(path, RemoteFile) and path.known is None]
+    if not unknown:
         return list(paths)
-    return list(at_once(asked_again, paths))
+    known = known_by_listing(unknown)
+    return list(at_once(asked_again, [known.get(str(path), path) for path in paths]))

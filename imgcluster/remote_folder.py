@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, unquote
 
-from imgcluster.errors import ConfigError, ImageError
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.image_names import is_image_name
 from imgcluster.sources import RemoteFile, Source, stamp_of
 from imgcluster.storage import at_once, file_system, in_words, is_missing, retried, shown
 
 ENOUGH_TO_LIST = 1_000  # ids: a listing brings so many with a request
 WEB = ("http", "https")
+
+
+def known_by_listing(files: Sequence[RemoteFile]) -> dict[str, RemoteFile]:
+    """Return files behind URLs with what a listing of the folder above all of them says, by URL, as far as it does.
+
+    Nothing where they are few enough to be asked for one by one, or on the web, whose pages say nothing.
+    """
+    if len(files) < ENOUGH_TO_LIST or files[0].url.partition("://")[0] in WEB:
+        return {}
+    first, last = (each(file.url for file in files).split("/")[:-1] for each in (min, max))
+    shared = [here for here, there in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
+    try:
+        found = RemoteFolder("/".join(shared)).images() if len(shared) > 2 else {}
+    except ImgclusterError:
+        return {}
+    return {str(file): file for file in found.values() if isinstance(file, RemoteFile)}
 
 
 class RemoteFolder:

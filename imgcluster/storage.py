@@ -27,6 +27,8 @@ FIRST_PAUSE = (
 )
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
+# Where folders are parts of names alone, and to make one would be to make a bucket that somebody has misspelt.
+OF_BUCKETS = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "b2"))
 AT_ONCE = 32  # requests: each waits for the network nearly all of its time
 # Of its own, botocore opens ten connections, and the other readers would wait for them; and it asks five times, each
 # time that `retried` asks: a server that is not there would be told of after a minute.
@@ -114,6 +116,13 @@ def _opened(url: str) -> tuple[AbstractFileSystem, str]:
     return system, str(path)
 
 
+def make_folder(url: str) -> None:
+    """Make the folder of a URL where its file system has folders. Raises whatever that raises, and ConfigError."""
+    system, path = file_system(url)
+    if url.partition("://")[0] not in OF_BUCKETS:
+        retried(lambda: system.makedirs(path, exist_ok=True))
+
+
 def read_whole(url: str) -> bytes:
     """Return the bytes of a file. Raises whatever its file system raises, FileNotFoundError and PermissionError."""
     system, path = file_system(url)
@@ -154,11 +163,12 @@ def _status(error: BaseException) -> int | None:
     """Return what a server answered by HTTP, also where fsspec calls every answer a file that is not there."""
     for each in (error, error.__cause__):
         answer = getattr(each, "response", None)
-        answer = answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
-        for name in ("status", "code"):  # of the web, of gs; that of s3 is in its answer
-            answer = getattr(each, name, None) if answer is None else answer
-        if isinstance(answer, int) and answer >= 400:
-            return answer
+        if isinstance(answer, dict):  # of s3
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        else:  # of the web; or of gs, while others' `code` may be of anything
+            status = getattr(each, "code" if type(each).__module__.startswith("gcsfs") else "status", None)
+        if isinstance(status, int) and status >= 400:
+            return status
     return None
 
 

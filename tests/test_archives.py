@@ -68,7 +68,9 @@ def hugging_face(files: dict[str, bytes]) -> dict[str, Any]:
 
 
 def as_tar(files: dict[str, bytes], folder: Path, s3: S3Server) -> str:
-    return str(tar_of(folder / "a.tar", {"./deep/er/1.txt": b"x"} | {f"./{name}": data for name, data in files.items()}))
+    return str(
+        tar_of(folder / "a.tar", {"./deep/er/1.txt": b"x"} | {f"./{name}": data for name, data in files.items()})
+    )
 
 
 def as_tar_on_s3(files: dict[str, bytes], folder: Path, s3: S3Server) -> str:
@@ -108,7 +110,7 @@ def test_an_archive_has_the_features_of_its_folder(
     assert assign(there.folder, folder, show=False).placed.labels.tolist() == there.clusters.labels.tolist()
     truth = tmp_path / "truth.csv"
     truth.write_text("id,label\n" + "".join(f"{id},{int(id) % 3}\n" for id in TWELVE))
-    assert len(learn(there.folder, truth, tmp_path / "model", show=False).classes) == 3
+    assert len(learn(there.folder, truth, out=tmp_path / "model", show=False).classes) == 3
 
 
 def test_a_second_run_on_a_tar_opens_no_member(
@@ -209,7 +211,9 @@ def test_what_is_no_archive_is_refused_in_a_line(tmp_path: Path, web: WebServer)
         assert "is no Parquet file" in refused(f"{place}/a.parquet")
         assert "is no zip file" in refused(f"{place}/a.zip")
         for name in ("a.tar.gz", "a.tgz"):
-            assert "is packed as a whole: no image in it can be read without all before it" in refused(f"{place}/{name}")
+            assert "is packed as a whole: no image in it can be read without all before it" in refused(
+                f"{place}/{name}"
+            )
         assert "no such file" in refused(f"{place}/none.tar") or "there is no file" in refused(f"{place}/none.tar")
     tar_of(tmp_path / "empty.tar", {"a.txt": b"x"})
     assert f"no image below '{tmp_path}/empty.tar'" in refused(str(tmp_path / "empty.tar"))
@@ -241,7 +245,10 @@ BYTES = [b"0", b"1", b"2"]
 @pytest.mark.parametrize(
     ("columns", "ids"),
     [
-        ({"image": [{"bytes": each, "path": f"p{each.decode()}.png"} for each in BYTES]}, ["p0.png", "p1.png", "p2.png"]),
+        (
+            {"image": [{"bytes": each, "path": f"p{each.decode()}.png"} for each in BYTES]},
+            ["p0.png", "p1.png", "p2.png"],
+        ),
         ({"image": [{"bytes": each, "path": None} for each in BYTES], "id": ["b", "a", "c"]}, ["b", "a", "c"]),
         ({"image": [{"bytes": each, "path": "same.png"} for each in BYTES]}, ["0", "1", "2"]),
         ({"key": ["k0", "k1", "k2"], "jpg": BYTES, "extra": BYTES}, ["k0", "k1", "k2"]),

@@ -133,6 +133,8 @@
   }
 
   const original = (path) => {
+    if (/^https?:\/\//.test(path)) return path;
+    if (/^([a-z][a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+:\/\//.test(path) || /\.parquet#row=\d+$/.test(path)) return null;
     const encoded = path.split("/").map(encodeURIComponent).join("/");
     return path.startsWith("/") ? `file://${encoded}` : `${data.root}/${encoded}`;
   };
@@ -147,7 +149,9 @@
     ];
     const list = make("dl", { class: "pairs" });
     for (const [name, value] of pairs) if (value !== null) list.append(make("dt", {}, name), make("dd", {}, String(value)));
-    const link = make("a", { href: original(data.paths[row]), target: "_blank", rel: "noopener" }, make("bdi", {}, visible(data.paths[row])));
+    const text = make("bdi", {}, visible(data.paths[row]));
+    const href = original(data.paths[row]);  // none where a browser cannot go
+    const link = href === null ? text : make("a", { href, target: "_blank", rel: "noopener" }, text);
     list.append(make("dt", {}, "original"), make("dd", {}, link));
     return list;
   }
