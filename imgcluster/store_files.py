@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.files import remove_temporary, replacing
-from imgcluster.storage import file_system, in_words, is_url, retried
+from imgcluster.storage import file_system, in_words, is_url, make_folder, retried
 
 FEW = 8  # of a far-away file, one row in so many is fetched by itself; of more, the whole file is
 
@@ -136,15 +136,14 @@ class RemoteFiles:
     def take(self, patience: float) -> None:
         """Find out whether files can be written there. Raises StoreError."""
         try:
-            system, folder = self._at
             with suppress(NotImplementedError):
-                retried(lambda: system.makedirs(folder, exist_ok=True))
+                make_folder(self.place)
             self.write("writable", [b""])
             self.remove("writable")
         except (ConfigError, StoreError):
             raise
-        except Exception as error:
-            raise StoreError(f"features.store: {self.place!r} cannot be written: {in_words(error)}") from None
+        except Exception as error:  # each file system has errors of its own
+            raise StoreError(f"features.store: {self.place!r} cannot be used: {in_words(error)}") from None
 
     def let_go(self) -> None:
         """Nothing was taken."""
@@ -188,7 +187,7 @@ class RemoteFiles:
             return retried(call)
         except FileNotFoundError:
             raise
-        except Exception as error:
+        except Exception as error:  # each file system has errors of its own
             raise OSError(None, in_words(error)) from None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import cache_folder
-from imgcluster.storage import at_once, file_system, in_words, retried, shown
+from imgcluster.storage import at_once, file_system, in_words, make_folder, retried, shown
 
 RECORD = "run.json"
 PROBE = ".writable"
@@ -36,7 +36,7 @@ class FarAway:
     def check(self) -> None:
         """Find out, before any work, whether it can be written to."""
         with suppress(NotImplementedError):
-            self._asked(lambda system, folder: system.makedirs(folder, exist_ok=True))
+            self._asked(lambda system, folder: make_folder(self._url))
         self._asked(lambda system, folder: system.pipe_file(f"{folder}/{PROBE}", b""))
         self._asked(lambda system, folder: system.rm_file(f"{folder}/{PROBE}"))
 

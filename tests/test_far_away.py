@@ -1,0 +1,205 @@
+"""The feature store and the run folder behind URLs: what a run writes there, who writes beside it, what is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+import yaml
+
+from imgcluster import load_config, run, storage
+from imgcluster.config import Config
+from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
+from imgcluster.exports import features_of_run
+from imgcluster.storage import file_system, use_storage
+from imgcluster.store import FeatureStore, ImageKey
+from tests.conftest import Command
+from tests.dask_processes import DaskProcesses
+from tests.servers import KEY, SECRET_KEY, S3Server, free_port
+
+SHAPED_BY = {"backbone": "net", "layer": "fc6"}
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_on_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    use_storage({"of-no-test": {}})  # forget the connections of another test
+    yield
+    use_storage({})
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """The name of a bucket of its own."""
+    name = f"bucket-{uuid4().hex[:8]}"
+    s3.client.create_bucket(Bucket=name)
+    use_storage(s3.storage)
+    return name
+
+
+def keys(*numbers: int) -> list[ImageKey]:
+    return [ImageKey(f"/p/{number}", number, 1, 1, f"digest{number}") for number in numbers]
+
+
+def rows(*numbers: int) -> np.ndarray:
+    return np.array([[number, 2, 3, 4] for number in numbers], np.float32)
+
+
+def far_away(config_file: Path, s3: S3Server, bucket: str, **outputs: Any) -> Config:
+    """The config of the twelve pictures with its store and its run folder in a bucket."""
+    data = yaml.safe_load(config_file.read_text())
+    data["features"]["store"] = f"s3://{bucket}/store"
+    data["outputs"] |= {"folder": f"s3://{bucket}/runs/one", **outputs}
+    data["storage"] = s3.storage
+    config_file.write_text(yaml.safe_dump(data))
+    return load_config(config_file)
+
+
+def objects(s3: S3Server, bucket: str, prefix: str) -> dict[str, bytes]:
+    listed = s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    return {
+        each["Key"].removeprefix(prefix): s3.client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()
+        for each in listed
+    }
+
+
+# --- the store ---
+
+
+def test_rows_come_back_from_a_bucket(s3: S3Server, bucket: str) -> None:
+    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+        store.append(keys(1, 2), rows(1, 2))
+        store.append(keys(*range(3, 40)), rows(*range(3, 40)))
+    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as again:
+        assert (len(again), again.dim) == (39, 4)
+        np.testing.assert_array_equal(again.vectors(keys(30, 2, 7)), rows(30, 2, 7))
+        np.testing.assert_array_equal(again.vectors(keys(*range(1, 40))), rows(*range(1, 40)))
+        np.testing.assert_array_equal(again.stored(keys(30, 2, 7)).take(np.array([0, 2])), rows(30, 7))
+        assert again.find(keys(40)[0]) is None
+    reading = FeatureStore.reading(f"s3://{bucket}/store/net-fc6-{again.fingerprint}")
+    np.testing.assert_array_equal(reading.vectors(keys(5, 1)), rows(5, 1))
+
+
+def test_several_write_to_one_store_side_by_side(s3: S3Server, bucket: str) -> None:
+
+    def write(numbers: range) -> None:
+        with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+            for number in numbers:
+                store.append(keys(number), rows(number))
+
+    threads = [threading.Thread(target=write, args=(range(start, start + 8),)) for start in (0, 4, 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(*range(16))), rows(*range(16)))
+
+
+def test_a_damaged_shard_in_a_bucket_is_dropped(s3: S3Server, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
+    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+        store.append(keys(1), rows(1))
+        store.append(keys(2), rows(2))
+    (name,) = [name for name in objects(s3, bucket, "store/") if "vectors-00001" in name]
+    s3.put(f"{bucket}/store/{name}", b"\x93NUMPY")
+    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+        assert store.find(keys(1)[0]) is not None
+        assert store.find(keys(2)[0]) is None
+    assert "is damaged and was removed; its images are done again" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["features.store", "outputs.folder"])
+def test_no_such_bucket_is_told_in_one_line(config_file: Path, s3: S3Server, bucket: str, key: str) -> None:
+    far_away(config_file, s3, bucket)
+    overrides = ["features.store=memory://store", "outputs.folder=memory://out", f"{key}=s3://nowhere/x"]
+    with pytest.raises(ImgclusterError) as caught:
+        run(load_config(config_file, overrides), show=False)
+    assert isinstance(caught.value, StoreError | OutputError)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{key}: 's3://nowhere/x")
+
+
+def test_nobody_there_is_told_in_one_line(config_file: Path, s3: S3Server, bucket: str) -> None:
+    far_away(config_file, s3, bucket)
+    nobody = {"s3": {"endpoint_url": f"http://127.0.0.1:{free_port()}"}}
+    with pytest.raises((OutputError, ConfigError)) as caught:
+        run(load_config(config_file, [f"storage={json.dumps(nobody)}"]), show=False)
+    assert "\n" not in str(caught.value)
+
+
+# --- a run ---
+
+
+def test_a_run_into_a_bucket_is_that_of_a_folder(config_file: Path, s3: S3Server, bucket: str) -> None:
+    here = run(load_config(config_file), show=False)
+    config = far_away(config_file, s3, bucket, report=True)
+    finished = run(config, show=False)
+    there = objects(s3, bucket, "runs/one/")
+    for name in ("submission.csv", "clusters.csv", "clusterer.npz"):
+        assert there[name] == (here.folder / name).read_bytes()
+    assert {"run.json", "report/index.html"} <= there.keys()
+    assert not [name for name in there if name.startswith(".") or name.endswith(".tmp")]
+    record = json.loads(there["run.json"])
+    assert (record["status"], record["config"]["outputs"]["folder"]) == ("done", f"s3://{bucket}/runs/one")
+    assert sum("vectors-" in name for name in objects(s3, bucket, "store/")) >= 1
+    np.testing.assert_array_equal(features_of_run(finished.folder).vectors, here.features.vectors)
+    again = run(config, show=False)
+    assert (again.features.origins[0].computed, again.features.origins[0].reused) == (0, 12)
+
+
+def test_the_run_of_another_config_and_foreign_files_stay(config_file: Path, s3: S3Server, bucket: str) -> None:
+    s3.put(f"{bucket}/runs/one/submission.csv", b"somebody's")
+    far_away(config_file, s3, bucket)
+    with pytest.raises(OutputError, match=r"/runs/one' has a submission.csv that no run of imgcluster left"):
+        run(load_config(config_file), show=False)
+    assert objects(s3, bucket, "runs/one/") == {"submission.csv": b"somebody's"}
+    run(load_config(config_file), show=False, force=True)
+    with pytest.raises(OutputError, match=r"/runs/one' holds the run of another config \(clusters.n_cl"):
+        run(load_config(config_file, ["clusters.n_clusters=2"]), show=False)
+    with_two = run(load_config(config_file, ["clusters.n_clusters=2"]), show=False, force=True)
+    assert objects(s3, bucket, "runs/one/")["clusters.csv"] == (with_two.folder / "clusters.csv").read_bytes()
+
+
+def test_pictures_of_a_former_report_go(config_file: Path, s3: S3Server, bucket: str) -> None:
+    config = far_away(config_file, s3, bucket, report=True)
+    run(config, show=False)
+    s3.put(f"{bucket}/runs/one/report/t/former.jpg", b"of an image that is gone")
+    run(config, show=False)
+    assert "report/t/former.jpg" not in objects(s3, bucket, "runs/one/")
+
+
+def test_two_workers_of_a_cluster_write_to_a_bucket(
+    command: Command, config_file: Path, s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    here = run(load_config(config_file), show=False)
+    far_away(config_file, s3, bucket)
+    (tmp_path / "dask").mkdir()
+    cluster = DaskProcesses(tmp_path / "dask")
+    try:
+        cluster.start_scheduler()
+        cluster.start_worker()
+        cluster.start_worker()
+        engine = json.dumps({"dask": {"address": cluster.address, "images_per_task": 3}})
+        done = command("run", config_file, "--set", f"engine={engine}")
+    finally:
+        cluster.close()
+    assert done.returncode == 0, done.stderr
+    assert objects(s3, bucket, "runs/one/")["clusters.csv"] == (here.folder / "clusters.csv").read_bytes()
+    assert not [name for name in objects(s3, bucket, "store/") if ".driven-" in name]
+    for secret in (KEY, SECRET_KEY):
+        everything = done.stdout + done.stderr + str(objects(s3, bucket, ""))
+        assert secret not in everything
+
+
+def test_in_memory(config_file: Path) -> None:
+    """Gone with the process: for trying things out."""
+    here = run(load_config(config_file), show=False)
+    run(load_config(config_file, ["features.store=memory://store", "outputs.folder=memory://out/run"]), show=False)
+    system, _ = file_system("memory://out")
+    assert system.cat_file("/out/run/submission.csv") == (here.folder / "submission.csv").read_bytes()
