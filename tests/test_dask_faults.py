@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import ROOT, Command, write_pictures
 from tests.dask_processes import DaskProcesses, wait_until
+from tests.servers import S3Server
 
 IMAGES = 600
 HALF_WAY = 4  # shards: by then each worker has done some and has one in hand
@@ -92,6 +93,28 @@ def test_a_worker_killed_half_way(config: Path, expected: bytes, cluster: DaskPr
     victim.kill()
     finished(driver, config, expected)
     assert rows_in_store(config) <= IMAGES + 16  # what was in hand at the most
+
+
+def test_a_thousand_images_in_a_bucket(
+    command: Command, config: Path, cluster: DaskProcesses, s3: S3Server, tmp_path: Path
+) -> None:
+    """A worker is killed half-way; the same bytes as from one machine that reads the same bucket."""
+    write_pictures(tmp_path / "many", range(IMAGES, 1000))
+    s3.client.create_bucket(Bucket="thousand")
+    for path in (tmp_path / "many").iterdir():
+        s3.client.put_object(Bucket="thousand", Key=f"many/{path.name}", Body=path.read_bytes())
+    config.write_text(config.read_text().replace(f"'{tmp_path / 'many'}'", "s3://thousand/many"))
+    config.write_text(f"{config.read_text()}storage: {json.dumps(s3.storage)}\n")
+    done = command("run", config, "--set", f"features.store={tmp_path / 'other'}", "--set", "outputs.folder=expected")
+    assert done.returncode == 0, done.stderr
+    cluster.start_scheduler()
+    victim, _ = cluster.start_worker(), cluster.start_worker()
+    driver = start(config, cluster)
+    wait_until(lambda: shards(config) >= 2 * HALF_WAY)
+    victim.kill()
+    finished(driver, config, (tmp_path / "expected" / "clusters.csv").read_bytes())
+    assert (tmp_path / "out" / "submission.csv").read_bytes() == (tmp_path / "expected" / "submission.csv").read_bytes()
+    assert rows_in_store(config) <= 1000 + 16
 
 
 def test_a_worker_that_stands_still(config: Path, expected: bytes, cluster: DaskProcesses) -> None:
