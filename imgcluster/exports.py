@@ -17,6 +17,7 @@ from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
 from imgcluster.files import replacing
 from imgcluster.image_keys import known_key, read_with_key
+from imgcluster.memory import fits
 from imgcluster.outputs.write import CLUSTERS, write_rows
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
 from imgcluster.sources import ImagePath
@@ -25,14 +26,28 @@ from imgcluster.tables import ImageFile
 from imgcluster.template import read_labels
 from imgcluster.transforms import join_blocks
 
+HELD = 2.5  # times the features: they themselves, as they were clustered, and what is worked out from them
+
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Vectors with their names: vectors (len(ids), dim) float32; ids and paths as clusters.csv has them."""
+    """Vectors with their names: vectors (len(ids), dim) float32; ids and paths as clusters.csv has them.
+
+    drawn: of a sample, which of the `count` images that did not fail it is of, (len(ids),) int64, in order.
+    """
 
     ids: list[str]
     paths: list[str]
     vectors: np.ndarray
+    drawn: np.ndarray | None = None
+    count: int = 0
+
+    @property
+    def note(self) -> str:
+        """What a person should know of a sample; empty where all are there."""
+        if self.drawn is None:
+            return ""
+        return f"{len(self.ids):,} of {self.count:,} images, drawn: the features of all do not fit into memory"
 
 
 @dataclass(frozen=True)
@@ -55,21 +70,29 @@ def export_features(run_folder: Path, format: str, out: Path, *, force: bool = F
     return table
 
 
-def features_of_run(run_folder: Path) -> FeatureTable:
+def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureTable:
     """Gather the features that a finished run clustered, in its order, without torch and without reading an image.
 
+    sampled: how many, drawn by the run's seed, are enough where all of them do not fit into memory; None: all are
+    wanted. Of a sample no others are read.
     Raises OutputError: no finished run there; StoreError: not all of them are kept; ConfigError: `features.file`.
     """
     record = read_record(run_folder)
-    config = config_of(record).features
+    whole = config_of(record)
+    config = whole.features
     rows = [row for row in read_rows(run_folder) if row["status"] == "ok"]
+    count, drawn = len(rows), None
+    if sampled is not None and sampled < count and not fits(HELD * 4 * count * record["counts"]["dim"]):
+        generator = np.random.default_rng(whole.clusters.random_state)
+        drawn = np.sort(generator.choice(count, sampled, replace=False))
+        rows = [rows[place] for place in drawn.tolist()]
     images = listed_images(rows)
     stores = [folder for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
         vectors = _from_file(images, Path(config.file), record["features"][0]["weights_sha256"])
     else:
         vectors = _stored(images, stores, config, run_folder)
-    return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors)
+    return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors, drawn, count)
 
 
 def labels_of_run(run_folder: Path, ids: Sequence[str]) -> np.ndarray:

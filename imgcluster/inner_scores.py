@@ -11,7 +11,7 @@ import numpy as np
 from imgcluster.clusterer import Clusterer
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.files import write_whole
-from imgcluster.metrics import InternalScores, internal_scores
+from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.outputs.write import DISTANCE_FORMAT, csv_text
 from imgcluster.tables import NOISE
 from imgcluster.transforms import apply_transform
@@ -30,11 +30,15 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class InnerScores:
-    """The scores of a run's clusters in the space that they were made in; ids, labels: of its images, in its order."""
+    """The scores of a run's clusters in the space that they were made in; ids, labels: of its images, in its order.
+
+    note: where these are a sample, of how many.
+    """
 
     ids: list[str]
     labels: np.ndarray
     scores: InternalScores
+    note: str = ""
 
     def table(self) -> pd.DataFrame:
         """Return a row for each image, the least sure first: id, cluster, silhouette, sureness; blank for noise."""
@@ -54,6 +58,8 @@ class InnerScores:
         """Return the scores for a person, and the images that are least sure of their cluster."""
         lines = [f"images    {len(self.ids):,} in {len(np.unique(self.labels[self.labels != NOISE]))} clusters", ""]
         lines += [f"{getattr(self.scores, name):>12.5g}  {title}" for name, title in SHOWN.items()]
+        if self.note:
+            lines.append(f"all scores are of {self.note}")
         if self.scores.sampled is not None:
             lines.append(f"the silhouette is of {self.scores.sampled:,} images drawn")
         doubtful = self.table().head(3)
@@ -62,16 +68,17 @@ class InnerScores:
 
 
 def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
-    """Score a finished run without known labels, from the features in its store.
+    """Score a finished run without known labels, from the features in its store; of a sample where memory is short.
 
     With `out`, a folder, images.csv is written there. Raises OutputError: no finished run; StoreError: its features are
     not kept any more; ClusteringError: its transform cannot be done again (umap).
     """
     folder = Path(run)
     state = Clusterer.load(folder).state
-    features = features_of_run(folder)
+    features = features_of_run(folder, sampled=SAMPLED_ABOVE)
     labels = labels_of_run(folder, features.ids)
-    found = InnerScores(features.ids, labels, internal_scores(apply_transform(features.vectors, state), labels))
+    scores = internal_scores(apply_transform(features.vectors, state), labels)
+    found = InnerScores(features.ids, labels, scores, features.note)
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_whole(Path(out) / IMAGES, csv_text(found.table()).encode())

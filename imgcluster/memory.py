@@ -18,3 +18,9 @@ def free_memory() -> int | None:
     with suppress(AttributeError, ValueError, OSError):
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def fits(bytes_: float) -> bool:
+    """Tell whether so much memory is free, or the system does not tell."""
+    free = free_memory()
+    return free is None or bytes_ <= free

@@ -80,6 +80,8 @@ def stability_lines(found: Stability) -> list[str]:
         f"trials    {len(found.scores)}, adjusted Rand index to the run: median {median:.3f}, least {least:.3f}",
         f"restless  {len(rows):,} of {len(found.ids):,} images leave their cluster in more than half of the trials",
     ]
+    if found.note:
+        lines.append(f"of        {found.note}")
     for row in rows[:NAMED]:
         elsewhere = found.elsewhere[row] if found.elsewhere[row] >= 0 else "none"
         lines.append(f"  {printable(found.ids[row])}: cluster {found.labels[row]}, else {elsewhere}")

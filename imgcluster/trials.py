@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.grouping import group
+from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import matched
 from imgcluster.outputs.write import DISTANCE_FORMAT
 from imgcluster.progress import track
@@ -31,7 +32,7 @@ class Stability:
 
     labels: (n,) int64, the run's. stays: (n,) float64, in what share of the trials with it an image was in the cluster
     that matches its own. elsewhere: (n,) int64, the cluster it was in most often otherwise, -1: in none. scores: the
-    adjusted Rand index of each trial to the run.
+    adjusted Rand index of each trial to the run. note: where these images are a sample, of how many.
     """
 
     ids: list[str]
@@ -39,6 +40,7 @@ class Stability:
     stays: np.ndarray
     elsewhere: np.ndarray
     scores: list[float]
+    note: str = ""
 
     def table(self) -> pd.DataFrame:
         """Return a row for each image, those that change sides most first."""
@@ -58,16 +60,18 @@ class Stability:
 def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> Stability:
     """Cluster four fifths of a run's images again and again, each time others and from another seed.
 
-    The features come from the store. Clusters of a trial are matched with the run's so that they share most images.
+    The features come from the store, those of a sample where memory is short. Clusters of a trial are matched with the
+    run's so that they share most images.
     Raises ImgclusterError: no finished run there, features that cannot be made again.
     """
     if trials < 1:
         raise ConfigError(f"--trials: {trials}; allowed: a whole number >= 1")
     folder = Path(run)
     config = config_from_dict(read_record(folder)["config"])
-    features = features_of_run(folder)
+    features = features_of_run(folder, sampled=SAMPLED_ABOVE)
     labels = labels_of_run(folder, features.ids)
-    return _tried(features.ids, features.vectors, labels, config, trials=trials, show=show)
+    found = _tried(features.ids, features.vectors, labels, config, trials=trials, show=show)
+    return replace(found, note=features.note)
 
 
 def _tried(  # noqa: PLR0913

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 import sys
 import types
 import warnings
@@ -16,18 +18,26 @@ import pytest
 from distributed import Client, LocalCluster
 from sklearn.metrics import adjusted_rand_score
 
+import imgcluster
 from imgcluster import stored as stored_module
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, StoreError
+from imgcluster.exports import features_of_run
+from imgcluster.inner_scores import score_run
+from imgcluster.report import write_report
+from imgcluster.report.gather import gather
 from imgcluster.stored import Chunk, StoredVectors
 from imgcluster.streamed import cluster_stored, cuml, should_use_dask
 from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.streamed import kmeans as streamed_kmeans
 from imgcluster.streamed import points as streamed_points
-from imgcluster.tables import Clusters
+from imgcluster.summary import stability_lines
+from imgcluster.tables import Clusters, Run
 from imgcluster.transforms import apply_transform, fit_steps
+from imgcluster.trials import stability
+from tests.conftest import write_pictures
 
 ARRAYS = ("labels", "distance", "runner_up", "runner_up_distance", "sizes")
 ROWS, DIM, GROUPS = 3000, 64, 5
@@ -409,3 +419,90 @@ def test_steps_in_memory_and_streamed_are_applied_alike(tmp_path: Path, small_bl
     found = streamed(a_store(tmp_path / "s", vectors), config(transform=steps))
     points, _ = fit_steps(vectors, steps, 42)
     np.testing.assert_allclose(np.abs(apply_transform(vectors, found.state)), np.abs(points.array()), atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run over 24 pictures and a broken one, clustered out of the store; not to be changed."""
+    home = tmp_path_factory.mktemp("run")
+    write_pictures(home / "pictures", range(24))
+    (home / "pictures" / "0003a.jpg").write_bytes(b"no picture")
+    return imgcluster.run(run_config(home, "dask"), show=False)
+
+
+def run_config(home: Path, backend: str) -> imgcluster.Config:
+    return imgcluster.config_from_dict(
+        {
+            "images": {"folder": str(home / "pictures")},
+            "features": {"backbone": "efficientnet_lite0", "store": str(home / "store")},
+            "clusters": {"method": "kmeans", "n_clusters": 3, "backend": backend, "numbering": "size"},
+            "outputs": {"folder": str(home / backend)},
+        }
+    )
+
+
+def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
+    theirs = imgcluster.run(run_config(finished.folder.parent, "sklearn"), show=False)
+    assert finished.features.vectors.shape == (24, 0)
+    assert adjusted_rand_score(finished.clusters.labels, theirs.clusters.labels) == 1.0
+    record = json.loads((finished.folder / "run.json").read_bytes())
+    assert record["notes"][0].startswith("K-Means of dask-ml, over the store")
+    assert record["counts"]["clustered"] == 24
+    ours, wanted = ((run.folder / "clusters.csv").read_text().splitlines() for run in (finished, theirs))
+    assert [row.split(",")[0::6] for row in ours] == [row.split(",")[0::6] for row in wanted]
+    assert (finished.folder / "submission.csv").read_text().count("\n") == 26
+    facts = gather(finished.folder)
+    assert (len(facts.looked), facts.lacking) == (24, "")
+    assert facts.likeness is not None
+
+
+@pytest.fixture
+def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.memory.free_memory", lambda: 1)
+    for module in ("report.gather", "inner_scores", "trials"):
+        monkeypatch.setattr(f"imgcluster.{module}.SAMPLED_ABOVE", 10)
+
+
+@pytest.mark.usefixtures("short_of_memory")
+def test_a_report_is_of_a_sample_where_memory_is_short(finished: Run, tmp_path: Path) -> None:
+    facts = gather(finished.folder)
+    told = "Map, silhouettes, neighbours and near-duplicates are of 10 of 24 images, drawn: the features of all"
+    assert facts.lacking == f"{told} do not fit into memory."
+    assert (len(facts.looked), len(facts.fine), len(facts.ids)) == (10, 24, 25)
+    assert facts.failed.tolist().index(True) not in facts.looked.tolist()
+    others = np.setdiff1d(np.arange(25), facts.looked)
+    assert facts.places is not None
+    assert np.isfinite(facts.places[facts.looked]).all()
+    assert np.isnan(facts.places[others]).all()
+    assert np.isnan(facts.silhouette[others]).all()
+    assert facts.scores is not None
+    assert facts.scores.sampled == 10
+    some = features_of_run(finished.folder, sampled=10)
+    every = features_of_run(finished.folder)
+    assert some.drawn is not None
+    np.testing.assert_array_equal(some.vectors, every.vectors[some.drawn])
+    assert [facts.ids[row] for row in facts.looked] == some.ids
+    copy = Path(shutil.copytree(finished.folder, tmp_path / "run"))
+    page = write_report(copy, show=False).read_text()
+    assert told in page
+    assert json.loads((copy / "report" / "report.json").read_bytes())["sampled"] == 10
+    near = json.loads((copy / "report" / "near" / "0.js").read_text().partition("=")[2].strip(" ;\n"))
+    assert [row for row, others in enumerate(near) if others] == facts.looked.tolist()
+    assert {other for others in near for other, _ in others} <= set(facts.looked.tolist())
+
+
+@pytest.mark.usefixtures("short_of_memory")
+def test_scores_are_of_a_sample_where_memory_is_short(finished: Run) -> None:
+    note = "10 of 24 images, drawn: the features of all do not fit into memory"
+    found = score_run(finished.folder)
+    assert len(found.ids) == 10
+    assert f"all scores are of {note}" in found.lines()
+    trials = stability(finished.folder, trials=2, show=False)
+    assert len(trials.ids) == 10
+    assert f"of        {note}" in stability_lines(trials)
+
+
+def test_all_are_looked_at_where_memory_suffices(finished: Run) -> None:
+    assert len(score_run(finished.folder).ids) == 24
+    assert not any("drawn" in line for line in score_run(finished.folder).lines())
+    assert features_of_run(finished.folder, sampled=10).drawn is None

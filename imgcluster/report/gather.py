@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.exports import features_of_run
 from imgcluster.likeness import Likeness, find_likeness
-from imgcluster.metrics import InternalScores, internal_scores
+from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
 from imgcluster.runs import config_of, listed_path, read_record, read_rows
@@ -51,7 +51,8 @@ class Facts:
 
     labels: (n,) int64, of failed images and noise -1; failed: (n,) bool; distance, runner_up_distance, silhouette: (n,)
     float64, NaN where there is none; runner_up: (n,) int64, else -1. places: (n, 2) float32, of failed images NaN.
-    likeness: of the images that did not fail, whose rows are `fine`. lacking: why places or likeness are not there.
+    fine: the rows of images that did not fail; looked: of those that likeness is of and the scores, all or a sample.
+    lacking: why places or likeness are not there, or not of all.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Facts:
     runner_up: np.ndarray
     runner_up_distance: np.ndarray
     fine: np.ndarray
+    looked: np.ndarray
     scores: InternalScores | None
     silhouette: np.ndarray
     places: np.ndarray | None
@@ -89,22 +91,23 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     config = config_of(record)
     table = _table(read_rows(folder))
     fine = np.flatnonzero(~table["failed"])
-    lacking = ""
+    looked, lacking = fine, ""
     if vectors is None:
-        vectors, lacking = _kept_vectors(folder)
+        vectors, looked, lacking = _kept_vectors(folder, fine)
     scores = places = likeness = None
-    silhouette = np.full(len(fine), np.nan)
+    silhouette = np.full(len(table["ids"]), np.nan)
     if vectors is not None:
         points, again = _points(vectors, folder)
         if again:
-            scores = internal_scores(points, table["labels"][fine])
-            silhouette = scores.silhouettes
-        places = _for_all(map_images(points, map_kind, config.clusters.random_state), table["failed"])
+            scores = internal_scores(points, table["labels"][looked])
+            scores = scores if looked is fine else replace(scores, sampled=len(looked))
+            silhouette[looked] = scores.silhouettes
+        places = np.full((len(table["ids"]), 2), np.nan, np.float32)
+        places[looked] = map_images(points, map_kind, config.clusters.random_state)
         if len(vectors) <= COMPARED:
             likeness = find_likeness(vectors)
         else:
             lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
-    silhouette = _for_all(silhouette, table["failed"])
     groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
     guesses = guess_names(_typical(groups, table), config.features, record["features"])
     nearest = _nearest_clusters(folder)
@@ -117,6 +120,7 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
         record=record,
         config=config,
         fine=fine,
+        looked=looked,
         scores=scores,
         silhouette=silhouette,
         places=places,
@@ -126,13 +130,6 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
         lacking=lacking,
         **table,
     )
-
-
-def _for_all(values: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """Spread values of the images that did not fail over all rows; those of the others are not numbers."""
-    spread = np.full((len(failed), *values.shape[1:]), np.nan, values.dtype)
-    spread[~failed] = values
-    return spread
 
 
 def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any]) -> dict[int, list[ImageFile]]:
@@ -162,11 +159,15 @@ def _table(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     }
 
 
-def _kept_vectors(folder: Path) -> tuple[np.ndarray | None, str]:
+def _kept_vectors(folder: Path, fine: np.ndarray) -> tuple[np.ndarray | None, np.ndarray, str]:
+    """Return the features of a run, or of a sample where these do not fit into memory; their rows; and what lacks."""
     try:
-        return features_of_run(folder).vectors, ""
+        table = features_of_run(folder, sampled=SAMPLED_ABOVE)
     except (StoreError, ConfigError) as error:
-        return None, f"No map, no neighbours, no near-duplicates: {error}"
+        return None, fine, f"No map, no neighbours, no near-duplicates: {error}"
+    if table.drawn is None:
+        return table.vectors, fine, ""
+    return table.vectors, fine[table.drawn], f"Map, silhouettes, neighbours and near-duplicates are of {table.note}."
 
 
 def _points(vectors: np.ndarray, folder: Path) -> tuple[np.ndarray, bool]:

@@ -77,9 +77,9 @@ def neighbour_chunks(facts: Facts) -> Iterator[list[list[list[float]]]]:
     if facts.likeness is None:
         return
     near: list[list[list[float]]] = [[] for _ in facts.ids]
-    rows = facts.fine[facts.likeness.near].tolist()
+    rows = facts.looked[facts.likeness.near].tolist()
     cosines = np.round(facts.likeness.similarity.astype(float), 3).tolist()
-    for row, others, similar in zip(facts.fine.tolist(), rows, cosines, strict=True):
+    for row, others, similar in zip(facts.looked.tolist(), rows, cosines, strict=True):
         near[row] = [[other, cosine] for other, cosine in zip(others, similar, strict=True)]
     for start in range(0, len(near), CHUNK):
         yield near[start : start + CHUNK]
@@ -165,16 +165,16 @@ def _root(folder: Path) -> str:
 def _groups(facts: Facts) -> list[tuple[list[int], float]]:
     if facts.likeness is None:
         return []
-    return [(facts.fine[each.rows].tolist(), each.similarity) for each in facts.likeness.duplicates[:GROUPS]]
+    return [(facts.looked[each.rows].tolist(), each.similarity) for each in facts.likeness.duplicates[:GROUPS]]
 
 
 def _strangest(facts: Facts) -> list[tuple[int, float]]:
     """Return the strangest images, a quarter of all at most, and how far they are from their neighbours."""
     if facts.likeness is None:
         return []
-    count = min(STRANGEST, len(facts.fine) // 4)
+    count = min(STRANGEST, len(facts.looked) // 4)
     found = facts.likeness.strangest(count)
-    return [(int(facts.fine[row]), float(facts.likeness.strangeness[row])) for row in found]
+    return [(int(facts.looked[row]), float(facts.likeness.strangeness[row])) for row in found]
 
 
 def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, list[tuple[str, list[dict[str, Any]]]]]:

@@ -181,5 +181,6 @@ def _record(facts: Facts, kind: str, truth: Path | None) -> dict[str, Any]:
         "map": kind,
         "truth": None if truth is None else str(truth),
         "silhouette": silhouette,
+        "sampled": len(facts.looked) if len(facts.looked) < len(facts.fine) else None,
         "names": {str(number): {"name": each.name, "share": each.share} for number, each in guesses.items()},
     }
