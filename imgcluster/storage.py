@@ -36,6 +36,7 @@ _BOTOCORE = {"max_pool_connections": 2 * AT_ONCE, "retries": {"max_attempts": 1}
 DEFAULTS: dict[str, dict[str, Any]] = {protocol: {"config_kwargs": _BOTOCORE} for protocol in ("s3", "s3a")}
 PASSING = (408, 425, 429)  # of the 4xx, those that are no verdict
 GONE = (404, 410)
+WHOLE_BYTES = 32 * 2**20  # of a file that is fetched whole to read a part of it
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -133,8 +134,11 @@ def read_range(url: str, start: int, end: int) -> bytes:
     """Return a file's bytes from `start` to before `end`, fewer where it ends earlier. Raises as `read_whole`."""
     system, path = file_system(url)
     data = bytes(retried(lambda: system.cat_file(path, start=start, end=end)))
-    # A web server that knows of no ranges sends all of it.
-    return data if len(data) <= end - start else data[start:end]
+    if len(data) <= end - start:
+        return data
+    if len(data) > WHOLE_BYTES:
+        raise OSError("its server sends no parts of a file, and all of it each time would take too long")
+    return data[start:end]  # a web server that knows of no ranges sends all of it
 
 
 def retried(call: Callable[[], Result]) -> Result:

@@ -1,27 +1,35 @@
 """Images in tar files, as WebDataset writes them: found by one pass over the headers, read where they stand.
 
 Nothing is ever unpacked onto the disk, so that no name in a tar leads anywhere. Of several members of a name the last
-one counts, as for tar itself. Links, devices and sparse files are passed over.
+one counts, as for tar itself. Links, devices and sparse files are passed over. What was found in a tar behind a URL is
+kept in the user's folder of what can be made again: to pass through it means to fetch most of it.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import IO
 
 from imgcluster.containers import Container
 from imgcluster.errors import ImageError
+from imgcluster.files import cache_folder, write_whole
 from imgcluster.image_names import is_image_name
-from imgcluster.sources import Source, Stamp, reason_of
+from imgcluster.sources import Source, Stamp, number_of, reason_of
 
 logger = logging.getLogger(__name__)
 
 TAR = "tar://"
+FORMAT = 1  # of what is kept
 INDEXED = 64  # files whose members are remembered: they are asked for again when a table's images are opened
+
+Row = tuple[str, int, int]  # name, offset and size
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,10 @@ class TarMember(Source):
         """Whether the tar is."""
         return self.container.is_far
 
+    def absolute(self) -> TarMember:
+        """Return it as another process finds it, which works in another folder."""
+        return replace(self, container=self.container.absolute())
+
     def read(self) -> bytes:
         """Return the member's bytes alone."""
         return self.container.read(self.offset, self.offset + self.size)
@@ -57,56 +69,89 @@ def tar_members(container: Container) -> dict[str, TarMember]:
 
     Of one that breaks off, or is damaged further on, those before that place, with a warning.
     """
+    kept = _index_path(container)
+    rows = None if kept is None else _kept(kept)
+    if rows is None:
+        rows, damaged = _passed_through(container)
+        if damaged:
+            logger.warning(
+                "%s is cut off or damaged: the images before that place are taken, the others are not there",
+                container.place,
+            )
+        elif kept is not None:
+            _keep(rows, kept)
     found: dict[str, TarMember] = {}
+    for name, offset, size in rows:
+        found.pop(name, None)
+        found[name] = TarMember(container, name, offset, size)
+    return found
+
+
+def _index_path(container: Container) -> Path | None:
+    """Return where the members of a tar are kept; None for one here, or one that nothing tells from another."""
+    if not container.is_far or container.stamp is None:
+        return None
+    return cache_folder() / "tar" / f"{number_of(repr((FORMAT, *container.stamp))):015x}.json"
+
+
+def _kept(path: Path) -> list[Row] | None:
+    try:
+        return [(str(name), int(offset), int(size)) for name, offset, size in json.loads(path.read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _keep(rows: list[Row], path: Path) -> None:
+    with suppress(OSError):  # without it, the tar is passed through again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(rows).encode())
+
+
+def _passed_through(container: Container) -> tuple[list[Row], bool]:
+    """Return name, offset and size of each image in a tar, and whether it is damaged further on."""
+    rows: list[Row] = []
     try:
         with container.open() as file:
-            for name, offset, size in _members(file, container.place):
-                found.pop(name, None)
-                found[name] = TarMember(container, name, offset, size)
+            for row in _members(file):
+                if row is None:
+                    return rows, True
+                rows.append(row)
     except (tarfile.TarError, EOFError):
         raise ImageError(f"{container.place!r} is no tar file, or damaged from its beginning") from None
     except Exception as error:  # each file system has errors of its own
         raise ImageError(f"{container.place!r}: {reason_of(error)}") from None
-    return found
+    return rows, False
 
 
-def _members(file: IO[bytes], place: str) -> Iterator[tuple[str, int, int]]:
+def _members(file: IO[bytes]) -> Iterator[Row | None]:
+    """Yield the images of a tar; at last None where it is damaged."""
     end = file.seek(0, 2)
     file.seek(0)
     if not end:
         raise tarfile.ReadError
     with tarfile.open(fileobj=file, mode="r:") as tar:
-        while (member := _next(tar, end, place)) is not None:
+        while (member := _next(tar, end)) is not None:
             tar.members = []  # type: ignore[attr-defined]  # or all of them would be kept
             name = member.name.removeprefix("./").lstrip("/")
             if member.isreg() and not member.issparse() and is_image_name(name):
                 yield name, member.offset_data, member.size
-        _check_end(file, tar.offset, end, place)
+        # Where it ends well there is a block of zeros, or nothing.
+        file.seek(tar.offset)
+        if tar.offset > end or file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            yield None
 
 
-def _next(tar: tarfile.TarFile, end: int, place: str) -> tarfile.TarInfo | None:
+def _next(tar: tarfile.TarFile, end: int) -> tarfile.TarInfo | None:
+    """Return the next member, if all of it is there; else None, with the place of the damage in `tar.offset`."""
+    at = tar.offset
     try:
         member = tar.next()
     except tarfile.TarError:
-        if not tar.offset:
+        if not at:
             raise
-        _warn(place)
-        tar.offset = end  # told already
+        tar.offset = end + 1
         return None
     if member is not None and member.isreg() and member.offset_data + member.size > end:
-        _warn(place)
-        tar.offset = end
+        tar.offset = end + 1
         return None
     return member
-
-
-def _check_end(file: IO[bytes], at: int, end: int, place: str) -> None:
-    """Warn where the headers end without the block of zeros that ends a tar: what comes there is damaged."""
-    if at < end:
-        file.seek(at)
-        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            _warn(place)
-
-
-def _warn(place: str) -> None:
-    logger.warning("%s is cut off or damaged: the images before that place are taken, the others are not there", place)

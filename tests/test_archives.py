@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from imgcluster import load_config, parquet_rows, run
+from imgcluster import load_config, parquet_rows, run, storage, tar_files
 from imgcluster.assignment import assign
 from imgcluster.config import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
@@ -120,6 +120,28 @@ def test_a_second_run_on_a_tar_opens_no_member(
     run(config, show=False)
     monkeypatch.setattr("imgcluster.tar_files.TarMember.read", None)
     assert run(config, show=False).features.origins[0].reused == 12
+
+
+def test_a_tar_behind_a_url_is_passed_through_once(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    tar_of(web.root / "a.tar", {"a.jpg": b"a" * 700, "b.jpg": b"b" * 700})
+    found = listed(f"{web.url}/a.tar")
+    tar_files.tar_members.cache_clear()
+    web.requests.clear()
+    assert listed(f"{web.url}/a.tar") == found == ["a.jpg", "b.jpg"]
+    assert dict(web.requests) == {"HEAD /a.tar": 1}
+    tar_of(web.root / "a.tar", {"c.jpg": b"c" * 700})
+    assert contents(f"{web.url}/a.tar") == {"c.jpg": b"c" * 700}
+
+
+def test_a_server_that_sends_no_parts(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    web.ranges = False
+    tar_of(web.root / "a.tar", {"a.jpg": b"a" * 700, "b.jpg": b"b" * 700})
+    assert contents(f"{web.url}/a.tar") == {"a.jpg": b"a" * 700, "b.jpg": b"b" * 700}
+    images, _ = list_images(ImagesConfig(folder=f"{web.url}/a.tar"))
+    monkeypatch.setattr(storage, "WHOLE_BYTES", 5000)
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    with pytest.raises(ImageError, match="its server sends no parts of a file"):
+        images[1].path.read()  # type: ignore[union-attr]
 
 
 def test_shards_by_a_pattern_and_by_a_range(tmp_path: Path, web: WebServer) -> None:

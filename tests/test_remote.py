@@ -20,6 +20,7 @@ from imgcluster import load_config, run, storage
 from imgcluster.cluster_folders import export_folders
 from imgcluster.config import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.explain import cluster_map
 from imgcluster.image_keys import known_key, with_stamps
 from imgcluster.images import list_images, walk_images
 from imgcluster.pipeline import fill_store
@@ -141,6 +142,21 @@ def test_more_ids_than_can_be_asked_one_by_one_are_listed(
     assert known == asked
     assert [known_key(image.path) for image in known] == [known_key(image.path) for image in asked]
     assert [key.size for image in known if (key := known_key(image.path))] == [6, 1, 4]
+
+
+def test_places_of_a_table_are_known_again_by_one_listing(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
+        s3.put(f"table/deep/{name}", name.encode())
+    use_storage(s3.storage)
+    images, _ = list_images(ImagesConfig(folder="s3://table/deep"))
+    texts = [str(image.path) for image in images]
+    asked = with_stamps([listed_path(text) for text in texts])
+    monkeypatch.setattr("imgcluster.remote_folder.ENOUGH_TO_LIST", 2)
+    monkeypatch.setattr("imgcluster.sources.ask", None)  # and no question about a single one
+    known = with_stamps([listed_path(text) for text in texts])
+    expected = [known_key(image.path) for image in images]
+    assert None not in expected
+    assert [known_key(path) for path in known] == [known_key(path) for path in asked] == expected
 
 
 def test_an_object_that_changed_has_another_key(s3: S3Server) -> None:
@@ -340,6 +356,7 @@ def test_reports_and_folders_of_a_run_on_the_web(config_file: Path, served: WebS
     config = config_of(config_file, images={"folder": f"{served.url}/pictures"}, outputs={"contact_sheets": True})
     done = run(config, show=False)
     assert done._repr_html_().count("data:image/jpeg") == 12  # type: ignore[union-attr]
+    assert cluster_map(done.folder, "0000").shape == (40, 48)
     write_report(done.folder, show=False)
     assert len(list((done.folder / "report/t").glob("??/*.jpg"))) == 12
     assert len(list((done.folder / "clusters").glob("*.jpg"))) == 3
