@@ -25,7 +25,7 @@ from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Advance
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.storage import storage_in_use
-from imgcluster.store import PART
+from imgcluster.store import PART, ImageKey
 from imgcluster.tables import ImageFile
 from imgcluster.work import Work
 from imgcluster.worker import Job
@@ -72,6 +72,8 @@ def compute_on(  # noqa: PLR0913, PLR0917
         store.adopt_parts()
     for process in processes:
         report = process.report or {}
+        # Of images that nothing but their bytes tells from others: nobody else knows under what they are in the store.
+        work.keys.update({process.images[row]: ImageKey(*key) for row, *key in report["keys"]})
         work.take_over(process.images, report["computed"], dict(report["failures"]), report["seconds"])
     return " + ".join(str((process.report or {})["device"]) for process in processes)
 

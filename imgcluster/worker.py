@@ -20,6 +20,7 @@ from typing import IO, Any
 from imgcluster.backbones import Choice
 from imgcluster.errors import ImgclusterError
 from imgcluster.execution import Plan, build_runtime
+from imgcluster.image_keys import known_key
 from imgcluster.layer_stores import LayerStores
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.storage import use_storage
@@ -93,6 +94,11 @@ def _report(job: Job, advance: Callable[[int], object]) -> dict[str, Any]:
         work.do(runtime, job.choice.recipe, job.plan.batch_size, advance)
     return {
         "failures": [(job.images.index(image), failure.reason) for image, failure in work.failures.items()],
+        "keys": [
+            (row, *key.stamp, key.digest)
+            for row, image in enumerate(job.images)
+            if (key := work.keys.get(image)) is not None and known_key(image.path) is None
+        ],
         "computed": work.computed,
         "device": runtime.device,
         "seconds": work.stopwatch.seconds,

@@ -241,6 +241,25 @@ def test_images_that_nothing_tells_from_changed_ones_are_read_and_known_by_their
     assert served.count("GET") == 24
 
 
+def test_processes_of_several_devices_reach_it_with_the_same_options(config_file: Path, served: WebServer) -> None:
+    served.etags = False  # so that only they know under what keys the vectors are in the store
+
+    def closed_to_others(handler: Any) -> bool:
+        if handler.headers.get("X-From") != "us":
+            handler.send(403)
+        return bool(handler.headers.get("X-From") != "us")
+
+    served.fault = closed_to_others
+    config = config_of(
+        config_file,
+        images={"folder": f"{served.url}/pictures"},
+        features={"device": ["cpu", "cpu"], "runtime": "torch"},
+        storage={"http": {"client_kwargs": {"headers": {"X-From": "us"}}}},
+    )
+    features = fill_store(config, show=False)
+    assert (len(features.images), features.origins[0].computed, served.count("GET")) == (12, 12, 12)
+
+
 def test_many_images_are_asked_for_at_a_time(config_file: Path, served: WebServer) -> None:
     running, most, lock = 0, 0, threading.Lock()
 
