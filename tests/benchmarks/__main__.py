@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.dask_kmeans import dask_kmeans
 from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
 from tests.benchmarks.gpu import gpu
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "report": report,
     "gpu": gpu,
     "kmeans": kmeans_rows,
+    "dask-kmeans": dask_kmeans,
     "explain": explain,
     "labels": labels,
     "learning": learning,
