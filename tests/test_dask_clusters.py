@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 import types
@@ -28,7 +29,7 @@ from imgcluster.exports import features_of_run
 from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
-from imgcluster.stored import Chunk, StoredVectors
+from imgcluster.stored import Chunk, Part, StoredVectors
 from imgcluster.streamed import cluster_stored, cuml, should_use_dask
 from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.streamed import kmeans as streamed_kmeans
@@ -220,6 +221,36 @@ def test_a_shard_that_is_lost_is_told_in_a_line(tmp_path: Path, two_workers: Cli
     with pytest.raises(StoreError, match=r"vectors-00002\.npy' is (gone|damaged)") as told:
         streamed(stored, config(), two_workers if where == "workers" else None)
     assert "\n" not in str(told.value)
+
+
+class Deadly:
+    """Rows that end the process which looks at them, as a lack of memory would."""
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        os._exit(1)
+
+
+def test_workers_that_end_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = a_store(tmp_path / "s", blobs(60))
+    monkeypatch.setattr(StoredVectors, "parts", lambda self, places: [Part(self.chunks[0].path, Deadly(), places)])
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        ) as cluster,
+        Client(cluster) as client,
+        pytest.raises(ClusteringError, match="most likely for lack of memory"),
+    ):
+        streamed(stored, config(), client)
+
+
+def test_a_cluster_that_is_gone_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = a_store(tmp_path / "s", blobs(60))
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", processes=False) as cluster:
+        with Client(cluster) as client:
+            pass
+        with pytest.raises(ClusteringError, match=r"the connection to the cluster is lost .* run the config again"):
+            streamed(stored, config(), client)
 
 
 def test_what_cannot_be_clustered_is_told_as_in_memory(tmp_path: Path) -> None:

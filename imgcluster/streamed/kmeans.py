@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +90,7 @@ class StreamedKMeans:
             f"of {self.config.k} seeds"
         )
 
-    @property
+    @cached_property
     def on_gpus(self) -> bool:
         """Whether the workers have GPUs and cuML."""
         return self.client is not None and have_cuml(self.client)

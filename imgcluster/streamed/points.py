@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.errors import ClusteringError, ConfigError, ImgclusterError
 from imgcluster.stored import Part, StoredVectors, read_block
 from imgcluster.transforms import State, apply_transform
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 BLOCK_BYTES = 64 * 2**20
+CANCELLED = ("CancelledError", "FutureCancelledError", "FuturesCancelledError", "CommClosedError")
 NO_STEPS: State = {"steps": np.empty(0, np.str_)}
 
 Reading = Callable[[], np.ndarray]
@@ -104,7 +105,8 @@ class StreamedPoints:
 def computing(client: Client | None) -> Iterator[None]:
     """Have all that is lazy worked out by a cluster, or by threads of this machine where there is no client.
 
-    Raises ConfigError: Dask is not installed; ClusteringError: workers end again and again, as they do without memory.
+    Raises ConfigError: Dask is not installed; ClusteringError: workers end again and again, as they do without memory,
+    or the cluster is there no longer.
     """
     with ExitStack() as exits:
         try:
@@ -118,12 +120,22 @@ def computing(client: Client | None) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if type(error).__name__ != "KilledWorker":  # of distributed, which need not be there
+            if isinstance(error, ImgclusterError) or client is None or not (why := _lost(error, client)):
                 raise
-            raise ClusteringError(
-                "clusters.backend: dask: workers ended one after the other, most likely for lack of memory; give each "
-                "more of it (engine.dask.memory), or let there be fewer"
-            ) from None
+            raise ClusteringError(f"clusters.backend: dask: {why}; all features are in the store") from None
+
+
+def _lost(error: Exception, client: Client) -> str:
+    """Say what has become of a cluster that an error tells of; nothing where the cluster is as it was."""
+    kind = type(error).__name__  # of distributed, which need not be there
+    if kind == "KilledWorker":
+        return (
+            "workers ended one after the other, most likely for lack of memory; give each more of it "
+            "(engine.dask.memory, dask worker --memory-limit), or let there be fewer"
+        )
+    if client.status != "running" or kind in CANCELLED:
+        return f"the connection to the cluster is lost ({kind}); run the config again"
+    return ""
 
 
 def _on_blocks(work: Callable[..., Any], readings: Sequence[Reading], state: State, *shared: Any) -> Any:
