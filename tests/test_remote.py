@@ -17,12 +17,14 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run, storage
+from imgcluster.cli import main
 from imgcluster.cluster_folders import export_folders
 from imgcluster.config import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.explain import cluster_map
 from imgcluster.image_keys import known_key, with_stamps
 from imgcluster.images import list_images, walk_images
+from imgcluster.old_tool import compute_features
 from imgcluster.pipeline import fill_store
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, read_rows
@@ -438,3 +440,10 @@ def test_options_of_a_config_reach_the_file_system_and_the_last_ones_count(web: 
     listed(f"{web.url}/p")
     assert set(seen) == {None}
     assert np.all([each is None for each in seen])
+
+
+def test_commands_that_want_a_folder_of_this_machine(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["init", "s3://bucket/a", "--out", str(tmp_path / "a.yaml")]) == 1
+    assert "'s3://bucket/a' is no folder of this machine" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="'s3://bucket/a' is no folder of this machine"):
+        compute_features("s3://bucket/a", "efficientnet_lite0", None, tmp_path / "a.npz")
