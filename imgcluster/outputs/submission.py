@@ -210,8 +210,9 @@ def _shown_numbers(run: Run) -> list[int]:
     largest = _largest(clusters)
     numbers = np.where(clusters.labels == NOISE, clusters.runner_up, clusters.labels)
     numbers = np.where(numbers < 0, largest, numbers)
-    number_of = dict(zip(run.features.images, numbers.tolist(), strict=True))
-    return [number_of.get(image, largest) for image in run.images]
+    failed = {failure.image for failure in run.features.failures}
+    known = iter(numbers.tolist())  # of the others, in the order of the list
+    return [largest if image in failed else next(known) for image in run.images]
 
 
 def _largest(clusters: Clusters) -> int:

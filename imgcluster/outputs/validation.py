@@ -83,7 +83,9 @@ def _id_problems(found: Template, expected: Expected) -> Iterator[str]:
     ids = _texts(found.ids)
     if len(ids) != len(expected.ids):
         yield f"{len(ids):,} rows; needed: {len(expected.ids):,}"
-    first_row = {id: row for row, id in reversed(list(enumerate(ids)))}
+    first_row: dict[str, int] = {}
+    for row, id in enumerate(ids):
+        first_row.setdefault(id, row)
     strange = [*_strange_ids(ids, first_row, set(expected.ids))]
     missing = [
         f"row {row + 1} of the template: id {id!r} is missing"
