@@ -7,7 +7,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +31,10 @@ class Container:
     def is_far(self) -> bool:
         """Whether it lies behind a network."""
         return is_url(self.place)
+
+    def absolute(self) -> Container:
+        """Return it as a process that works in another folder finds it."""
+        return self if self.is_far else replace(self, place=str(Path(self.place).absolute()))
 
     def stamp_of(self, scheme: str, name: str, size: int, at: int) -> Stamp | None:
         """Return the stamp of a part of it: as good as its own."""

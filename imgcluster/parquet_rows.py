@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -49,6 +49,10 @@ class ParquetRow(Source):
     def order(self) -> str:
         """Rows of a group together."""
         return f"{self.container.place} {self.row:012d}"
+
+    def absolute(self) -> ParquetRow:
+        """Return it as another process finds it, which works in another folder."""
+        return replace(self, container=self.container.absolute())
 
     def read(self) -> bytes:
         """Return the bytes of the row's image."""

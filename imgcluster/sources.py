@@ -55,6 +55,10 @@ class Source(ABC):
     def read(self) -> bytes:
         """Return its bytes. Raises ImageError, whose text is the reason alone."""
 
+    def absolute(self) -> Source:
+        """Return it as another process finds it, which works in another folder."""
+        return self
+
 
 ImagePath = Path | Source
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from imgcluster.containers import Container
@@ -44,6 +44,10 @@ class ZipMember(Source):
     def is_far(self) -> bool:
         """Whether the zip is."""
         return self.container.is_far
+
+    def absolute(self) -> ZipMember:
+        """Return it as another process finds it, which works in another folder."""
+        return replace(self, container=self.container.absolute())
 
     def read(self) -> bytes:
         """Return the member's bytes, by one request where its header is as long as it seemed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.conftest import ROOT, Command, write_pictures
 from tests.dask_processes import DaskProcesses, free_port
+from tests.servers import S3Server
 
 LOCAL = ("--set", "engine={dask: {workers: 2, threads: 1}}")
 
@@ -160,6 +162,36 @@ def test_a_worker_that_sees_another_store(
     done = command("run", config_file, "--set", at(cluster.address), "--set", "features.store=memory://store")
     assert done.returncode == 1
     assert "does not see features.store as it is on the machine that drives it" in done.stderr
+
+
+def test_a_worker_without_credentials(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path, s3: S3Server
+) -> None:
+    """As one whose environment lacks them; the bucket is not for everybody."""
+    url = s3.put_folder(tmp_path / "pictures", "private/pictures")
+    config_file.write_text(
+        config_file.read_text().replace(f"'{tmp_path / 'pictures'}'", url) + f"storage: {json.dumps(s3.storage)}\n"
+    )
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}
+    line = refused(command, config_file, cluster, **nothing)
+    assert "does not see the images as the machine that drives it" in line
+    assert "a worker needs the credentials for it in its own environment" in line
+
+
+def test_images_in_a_tar_beside_the_driver(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    """A relative path means the same to a worker, which works in another folder."""
+    with tarfile.open(tmp_path / "pictures.tar", "w") as tar:
+        for path in sorted((tmp_path / "pictures").iterdir()):
+            tar.add(path, path.name)
+    overrides = ("images.folder=pictures.tar", "images.ids=null")
+    assert run(command, config_file, tmp_path / "local", *overrides).returncode == 0
+    cluster.start_scheduler()
+    cluster.start_worker()
+    done = run(command, config_file, tmp_path / "dask", *overrides, at(cluster.address, patience=30))
+    assert done.returncode == 0, done.stderr
+    assert same_outputs(tmp_path / "local", tmp_path / "dask")
 
 
 def test_a_worker_that_comes_later_takes_part(

@@ -107,7 +107,7 @@ class Cluster:
 
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             workers = self.settings.workers or cores
-            self._exits.enter_context(_failures_told_at_once())
+            self._exits.enter_context(_as_we_start_them())
             self._local = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=self.settings.threads or max(1, cores // workers),
@@ -182,9 +182,20 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _failures_told_at_once() -> Iterator[None]:
-    """Have a cluster of our own say at once that a task has ended its worker: what follows is decided by the driver."""
-    import dask
+def _as_we_start_them() -> Iterator[None]:
+    """Have a cluster of our own say at once that a task has ended its worker: what follows is decided by the driver.
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+    On Linux its processes come from one that has imported everything already: to import torch takes seconds, and a
+    worker that has died is quickly replaced.
+    """
+    import dask
+    from distributed.utils import get_mp_context
+
+    settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 0}
+    if sys.platform == "linux":
+        settings["distributed.worker.multiprocessing-method"] = "forkserver"
+    with dask.config.set(settings):
+        context = get_mp_context()  # which sets what Dask itself wants to be imported
+        if sys.platform == "linux":
+            context.set_forkserver_preload(["distributed", "imgcluster.engines.jobs"])
         yield

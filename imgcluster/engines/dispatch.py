@@ -8,13 +8,11 @@ survives is found, and recorded as a failure.
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgcluster import errors
@@ -173,7 +171,8 @@ class Dispatcher:
         self._work.take_failures(failed, outcome.seconds)
         self.devices.add(outcome.device)
         self._pace(part)
-        self._advance(len(part.images), f"{len(self._workers)} workers")
+        so_far = f", {len(self._work.failures):,} failed" if self._work.failures else ""
+        self._advance(len(part.images), f"{len(self._workers)} workers{so_far}")
 
     def _pace(self, part: _Part) -> None:
         spent = (time.monotonic() - part.started) / len(part.images)
@@ -225,7 +224,4 @@ class Dispatcher:
 
 def absolute(images: Sequence[ImageFile]) -> list[ImageFile]:
     """Return images with paths that mean the same in another process's folder."""
-    return [
-        replace(image, path=Path(os.path.abspath(image.path))) if isinstance(image.path, Path) else image  # noqa: PTH100
-        for image in images
-    ]
+    return [replace(image, path=image.path.absolute()) for image in images]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from uuid import uuid4
 
 from imgcluster.backbones import Choice
@@ -13,7 +12,7 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.engines.checks import plan_of_all
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.dispatch import Dispatcher, absolute
-from imgcluster.engines.jobs import Job, seen_in
+from imgcluster.engines.jobs import Job, seen_in, why_not_there
 from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Tell
@@ -22,6 +21,8 @@ from imgcluster.store import DRIVEN
 from imgcluster.store_files import files_of
 from imgcluster.tables import ImageFile
 from imgcluster.work import Work
+
+SAMPLES = 5  # images, of which one that can be read here must be readable by all workers
 
 
 def plan_on(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile]) -> Plan:
@@ -60,7 +61,7 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
 
 
 def _job(choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on_error: str) -> Job:
-    first = next((image.path for image in absolute(images[:1])), None)
+    here = (image.path for image in absolute(images[:SAMPLES]) if why_not_there(image.path) is None)
     return Job(
         token=uuid4().hex[:12],
         choice=choice,
@@ -68,5 +69,5 @@ def _job(choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on
         store=config.store if is_url(config.store) else os.path.abspath(config.store),  # noqa: PTH100 (text stays text)
         storage=storage_in_use(),
         on_error=on_error,
-        sample=first if isinstance(first, Path) and os.path.lexists(first) else None,
+        sample=next(here, None),
     )

@@ -19,11 +19,13 @@ import numpy as np
 
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import ImgclusterError, StoreError, WeightsError
+from imgcluster.errors import ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
+from imgcluster.reading import bytes_of
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.shards import ImageKey, unique_name, write_shard
+from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage
 from imgcluster.store import DRIVEN, fingerprint_of, store_name
 from imgcluster.store_files import below, files_of
@@ -39,8 +41,8 @@ PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
 class Job:
     """What all tasks of an extraction have in common. token: tells it from others, for what a worker keeps of it.
 
-    config: chooses what executes the network on a worker, as it does on one machine. store, images: absolute paths or
-    URLs; a worker has to see `sample`, one of the images, and the store.
+    config: chooses what executes the network on a worker, as it does on one machine. store: an absolute path, or a URL.
+    sample: one of the images, which a worker has to see as the driver does.
     """
 
     token: str
@@ -49,7 +51,7 @@ class Job:
     store: str
     storage: Mapping[str, Mapping[str, Any]]
     on_error: str
-    sample: Path | None
+    sample: ImagePath | None
     plan: Plan | None = None
     release: str = RELEASE
 
@@ -210,8 +212,20 @@ def _check_places(job: Job) -> None:
             f"does not see features.store as it is on the machine that drives it ({job.store!r}); it has to be a "
             "folder that all share, or a URL"
         )
-    if job.sample is not None and not os.path.lexists(job.sample):
-        raise StoreError(f"does not see the images ({str(job.sample)!r}); they have to be where all find them")
+    if job.sample is not None and (why := why_not_there(job.sample)):
+        raise ImageError(
+            f"does not see the images as the machine that drives it ({str(job.sample)!r}: {why}); they have to be where"
+            " all find them, and a worker needs the credentials for it in its own environment"
+        )
+
+
+def why_not_there(path: ImagePath) -> str | None:
+    """Say why an image cannot be reached from here; None: it can."""
+    try:
+        bytes_of(path)
+    except ImageError as error:
+        return str(error)
+    return None
 
 
 def _computed(job: Job, number: int, images: Sequence[ImageFile]) -> Outcome:
