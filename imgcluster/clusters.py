@@ -49,9 +49,8 @@ def cluster_features(
         numbered = number_clusters(found.labels, k, config.numbering, ids)
     else:
         numbered = number_classes(learned.classes, found.rule["labels"], k)
-    clusters = numbered_clusters(
-        found, numbered, nearest_two(points, found.centroids, found.labels), config, state=state
-    )
+    nearest = nearest_two(points, found.centroids, found.labels)
+    clusters = numbered_clusters(found, numbered, nearest, config, state=state)
     return replace(
         clusters,
         notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)])],
