@@ -135,8 +135,9 @@ def test_shipped_config_loads_and_opens_with_its_command(path: Path, monkeypatch
 
 
 def test_what_the_shipped_configs_ask_for() -> None:
-    assert [path.stem for path in SHIPPED] == ["digits", "folder", "stage"]
-    digits, folder, stage = map(load_config, SHIPPED)
+    assert [path.stem for path in SHIPPED] == ["cluster", "digits", "folder", "stage"]
+    cluster, digits, folder, stage = map(load_config, SHIPPED)
+    assert (cluster.dask, cluster.clusters.backend) == (DaskEngine(workers=2), "auto")
     assert (stage.features.backbone, stage.features.layer, stage.features.preprocess) == ("vgg16", "fc6", "stage")
     assert (stage.images.id_column, stage.clusters.n_clusters, stage.clusters.numbering) == ("ImageID", 5, "raw")
     assert (digits.images.file, digits.images.ids) == ("{id}.png", "data/digits/sample_submission.csv")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Command, write_pictures
-from tests.dask_processes import DaskProcesses, free_port
+from tests.dask_processes import DaskProcesses, free_port, wait_until
 from tests.servers import S3Server
 
 LOCAL = ("--set", "engine={dask: {workers: 2, threads: 1}}")
@@ -115,20 +119,26 @@ def refused(command: Command, config: Path, cluster: DaskProcesses, **environmen
     done = command("run", config, "--set", at(cluster.address, patience=30))
     assert done.returncode == 1
     told, line = done.stderr.splitlines()
-    assert told.startswith("dask: 1 workers, 1 threads; dashboard:")
+    assert told.startswith("dask: 1 worker, 1 thread; dashboard:")
     assert line.startswith("imgcluster: engine: the worker tcp://127.0.0.1:")
     return line
 
 
-def test_a_worker_with_another_version(
-    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
-) -> None:
+@pytest.fixture
+def old_version(tmp_path: Path) -> str:
+    """A folder for PYTHONPATH with another version of the package."""
     shutil.copytree(ROOT / "imgcluster", tmp_path / "old" / "imgcluster", ignore=shutil.ignore_patterns("*.pyc"))
     package = tmp_path / "old" / "imgcluster" / "__init__.py"
     text = package.read_text()
     assert "\n__version__ = " in text
     package.write_text(text.replace("\n__version__ = ", '\n__version__ = "0.0.1"\n_ = '))
-    line = refused(command, config_file, cluster, PYTHONPATH=str(tmp_path / "old"))
+    return str(tmp_path / "old")
+
+
+def test_a_worker_with_another_version(
+    command: Command, config_file: Path, cluster: DaskProcesses, old_version: str
+) -> None:
+    line = refused(command, config_file, cluster, PYTHONPATH=old_version)
     assert " has imgcluster 0.0.1, and " in line
     assert line.endswith(" is needed")
 
@@ -194,16 +204,59 @@ def test_images_in_a_tar_beside_the_driver(
     assert same_outputs(tmp_path / "local", tmp_path / "dask")
 
 
-def test_a_worker_that_comes_later_takes_part(
-    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
-) -> None:
-    write_pictures(tmp_path / "pictures", range(400))
+def test_workers_that_come_later(config_file: Path, cluster: DaskProcesses, tmp_path: Path, old_version: str) -> None:
+    """One takes part, and one that cannot is sent away; the run goes on."""
+    write_pictures(tmp_path / "pictures", range(600))
+    config_file.write_text(config_file.read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", ""))
     cluster.start_scheduler()
     cluster.start_worker()
-    config = config_file.read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", "")
-    config_file.write_text(config)
+    driver = start(config_file, at(cluster.address, images_per_task=8, patience=30))
+    wait_until(lambda: any((tmp_path / "store").glob("*/index-*.json")))
+    old = cluster.start_worker(PYTHONPATH=f"{old_version}:{ROOT}")
     late = cluster.start_worker()
-    done = run(command, config_file, tmp_path / "out", at(cluster.address, images_per_task=8, patience=30))
-    assert done.returncode == 0, done.stderr
+    told, errors = driver.communicate(timeout=200)
+    assert driver.returncode == 0, errors
+    assert "600 computed, 0 from the store, 0 failed" in told
+    assert "is left out: has imgcluster 0.0.1, and " in errors
+    assert old.wait(30) == 0
     assert late.poll() is None
-    assert "2 workers: cpu" in done.stdout
+
+
+def test_ctrl_c(config_file: Path, tmp_path: Path) -> None:
+    """One line, no worker left behind, and the same command goes on."""
+    write_pictures(tmp_path / "pictures", range(600))
+    config_file.write_text(config_file.read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", ""))
+    engine = "engine={dask: {workers: 2, threads: 1, images_per_task: 8}}"
+    driver = start(config_file, engine)
+    wait_until(lambda: len(list((tmp_path / "store").glob("*/index-*.json"))) > 2)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
+    _, errors = driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    assert errors.splitlines()[-1].startswith("Interrupted. What was computed is kept: run the same command again")
+    wait_until(lambda: not processes_of(driver.pid))
+    told, errors = start(config_file, engine).communicate(timeout=200)
+    assert "0 failed" in told, errors
+    assert "600 computed" not in told
+
+
+def start(config: Path, engine: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "imgcluster", "run", str(config), "--set", engine],
+        cwd=config.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def processes_of(session: int) -> list[int]:
+    """The processes of a session, from /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, of_session = path.read_text().rpartition(")")[2].split()[:4]
+            if int(of_session) == session and state != "Z":
+                found.append(int(path.parent.name))
+    return found

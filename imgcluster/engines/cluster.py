@@ -108,14 +108,15 @@ class Cluster:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             workers = self.settings.workers or cores
             self._exits.enter_context(_as_we_start_them())
-            self._local = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=self.settings.threads or max(1, cores // workers),
-                memory_limit=self.settings.memory or "auto",
-                host=HOST,
-                dashboard_address=f"{HOST}:0",
-                silence_logs=logging.CRITICAL,
-            )
+            with _without_a_word_at_the_end():
+                self._local = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=self.settings.threads or max(1, cores // workers),
+                    memory_limit=self.settings.memory or "auto",
+                    host=HOST,
+                    dashboard_address=f"{HOST}:0",
+                    silence_logs=logging.CRITICAL,
+                )
             self._exits.callback(self._local.close)
         return self._local
 
@@ -138,18 +139,18 @@ class Cluster:
         if not self._show or self._client is None:
             return
         threads = self._client.nthreads()
-        link = self._client.dashboard_link
-        print(
-            f"dask: {len(threads)} workers, {sum(threads.values())} threads; dashboard: {link}",
-            file=sys.stderr,
-            flush=True,
-        )
+        count = f"dask: {_counted(len(threads), 'worker')}, {_counted(sum(threads.values()), 'thread')}"
+        print(f"{count}; dashboard: {self._client.dashboard_link or 'none'}", file=sys.stderr, flush=True)
 
     def _close_client(self) -> None:
         if self._client is not None:
             with suppress(Exception):  # the other end may be gone
                 self._client.close(timeout=2)
             self._client = None
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}" + ("" if count == 1 else "s")
 
 
 @contextmanager
@@ -179,6 +180,19 @@ def _quiet() -> Iterator[None]:
     finally:
         for each, level in zip(loggers, levels, strict=True):
             each.setLevel(level)
+
+
+@contextmanager
+def _without_a_word_at_the_end() -> Iterator[None]:
+    """Keep the helper process that Python starts here from complaining of what is left when Ctrl-C ends all at once."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONWARNINGS")
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from imgcluster import errors
-from imgcluster.engines.checks import greetings
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.jobs import Job, Outcome, compute, same
 from imgcluster.errors import ImgclusterError
@@ -159,10 +158,10 @@ class Dispatcher:
             raise Unsupported(words) if kind == Unsupported.__name__ else getattr(errors, kind)(words)
         if outcome.refusal is not None:
             self._again.append(part)
-            self._dismiss(outcome.refusal)
+            self._dismiss(outcome.worker, outcome.refusal)
             return
         if outcome.memory:
-            self._blame(part, NO_MEMORY)
+            self._blame(part, NO_MEMORY, 1)
             return
         kept = [image for row, image in enumerate(part.images) if row not in outcome.reasons]
         keys = self._store.admit(outcome.shard) if outcome.shard is not None else []
@@ -179,14 +178,16 @@ class Dispatcher:
         self._seconds_an_image = spent if not self._seconds_an_image else (self._seconds_an_image + spent) / 2
 
     def _settle_error(self, part: _Part, error: BaseException) -> None:
-        if type(error).__name__ != "KilledWorker":
+        from distributed import KilledWorker
+
+        if not isinstance(error, KilledWorker):
             raise error
         self._looked = 0.0
-        self._blame(part, ENDED)
+        self._blame(part, ENDED, 1 + error.allowed_failures)  # so often has the scheduler tried by itself
 
-    def _blame(self, part: _Part, reason: str) -> None:
+    def _blame(self, part: _Part, reason: str, deaths: int) -> None:
         """Hand images out again, smaller each time; one that is alone and ends workers again and again has failed."""
-        part.deaths += 1
+        part.deaths += deaths
         if len(part.images) == 1 and (part.deaths >= DEATHS or reason == NO_MEMORY):
             self._work.take_failures({part.images[0]: reason}, {})
             self._advance(1)
@@ -195,17 +196,14 @@ class Dispatcher:
         else:
             half = len(part.images) // 2
             logger.warning("%d images ended their worker; handed out again in halves", len(part.images))
-            deaths = min(part.deaths, 1)
-            self._again.extend((_Part(part.images[:half], deaths), _Part(part.images[half:], deaths)))
+            self._again.extend((_Part(part.images[:half], 1), _Part(part.images[half:], 1)))
 
-    def _dismiss(self, refusal: str) -> None:
-        """Send workers away that cannot take part. Raises ImgclusterError where none is left."""
-        refused = {at: each.refusal for at, each in greetings(self._cluster, self._job).items() if each.refusal}
-        for at, why in refused.items():
-            logger.warning("the worker %s is left out: %s", at, why)
-        if len(refused) >= len(self._cluster.workers()):
-            raise ImgclusterError(f"engine: no worker can take part: {refusal}")
-        self._cluster.client.retire_workers(list(refused), close_workers=True)
+    def _dismiss(self, worker: str, refusal: str) -> None:
+        """Send a worker away that cannot take part. Raises ImgclusterError where no other is there."""
+        if set(self._cluster.workers()) <= {worker}:
+            raise ImgclusterError(f"engine: the worker {worker} {refusal}")
+        logger.warning("the worker %s is left out: %s", worker, refusal)
+        self._cluster.client.retire_workers([worker], close_workers=True)
         self._looked = 0.0
 
     def _begin_again(self) -> None:

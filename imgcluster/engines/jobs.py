@@ -71,7 +71,7 @@ class Greeting:
 class Outcome:
     """What became of the images of a task. shard: the name of what was put into each layer's store, None: nothing.
 
-    reasons: of the images that failed, by their place. refusal: why this worker cannot take part; memory: the images
+    reasons: of the images that failed, by their place. refusal: why the `worker` cannot take part; memory: the images
     did not fit into it; error: kind and words of what ends the run.
     """
 
@@ -81,6 +81,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = ""
     refusal: str | None = None
+    worker: str = ""
     memory: bool = False
     error: tuple[str, str] | None = None
 
@@ -116,13 +117,15 @@ def compute(job: Job, number: int, images: Sequence[ImageFile]) -> Outcome:
 
     A worker does one such task at a time, with all of its threads.
     """
+    from distributed import get_worker
+
     with _kept.lock:
         try:
             return _computed(job, number, images)
         except MemoryError:
             return Outcome(memory=True)
         except _Refusal as refusal:
-            return Outcome(refusal=str(refusal))
+            return Outcome(refusal=str(refusal), worker=get_worker().address)
         except (ImgclusterError, Unsupported) as error:
             return Outcome(error=(type(error).__name__, str(error)))
 
