@@ -76,7 +76,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, st
 
 def check(folder: Path, done: subprocess.CompletedProcess[str], expected: bytes, workers: int) -> None:
     assert done.returncode == 0, done.stderr
-    assert f"dask: {workers} workers, " in done.stderr
+    assert f"dask: {workers} worker" in done.stderr
     assert (folder / "outputs" / "cluster" / "clusters.csv").read_bytes() == expected
 
 
@@ -120,16 +120,18 @@ def test_several_terminals(tmp_path: Path, environment: dict[str, str], expected
 
 
 def test_by_tls(tmp_path: Path, environment: dict[str, str], expected: bytes) -> None:
-    """The flags and the environment that the README names; who has no certificate is not let in."""
-    write_certificate(clone(tmp_path))
+    """The flags and the environment that the README names; who has another certificate is not let in."""
+    for folder in (clone(tmp_path), tmp_path / "strange"):
+        write_certificate(folder)
     (flags,) = re.findall(r"`(--protocol tls .*?)`", SECTION, flags=re.S)
     with_flags = {f"--host 127.0.0.1 {flag}": f"--host 127.0.0.1 {' '.join(flags.split())} {flag}" for flag in HOSTED}
     replaced = {"tcp://": "tls://", **with_flags, **ports()}
-    stranger = in_terminals(tmp_path, environment, {**replaced, '"}}': '", patience: 5}}'})
-    assert stranger.returncode == 1
-    assert "no Dask scheduler answers at tls://127.0.0.1:" in stranger.stderr
     known = dict(re.findall(r"^export (\w+)=(.*)$", blocks("sh")[1], flags=re.M))
     assert len(known) == 3
+    stranger = {**environment, **{name: f"strange/{file}" for name, file in known.items()}}
+    refused = in_terminals(tmp_path, stranger, {**replaced, '"}}': '", patience: 5}}'})
+    assert refused.returncode == 1
+    assert "no Dask scheduler answers at tls://127.0.0.1:" in refused.stderr
     check(tmp_path, in_terminals(tmp_path, {**environment, **known}, replaced), expected, workers=2)
 
 
@@ -137,6 +139,7 @@ def write_certificate(folder: Path) -> None:
     """One that has signed itself, which serves as the authority too."""
     from distributed.security import Security
 
+    folder.mkdir(exist_ok=True)
     own = Security.temporary()
     (folder / "ca.pem").write_text(own.tls_ca_file)
     (folder / "cert.pem").write_text(own.tls_client_cert)
