@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="imgcluster: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        _call_interruptibly(lambda: options.command(options))
+        _call_interruptibly(lambda: options.command(_with_the_run_here(options)))
     except KeyboardInterrupt:
         _leave_at_once(RESUME_HINT if options.resumable else "")
     except BrokenPipeError:  # `imgcluster … | head`: whoever read has enough
@@ -53,6 +53,19 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"imgcluster: {_in_words(error)}", file=sys.stderr)
         return USER_ERROR
     return OK
+
+
+def _with_the_run_here(options: argparse.Namespace) -> argparse.Namespace:
+    """Bring a run folder that is behind a URL here, for commands that look at it."""
+    from imgcluster.storage import is_url
+
+    run = getattr(options, "run", None)
+    if isinstance(run, str) and is_url(run):
+        from imgcluster.outputs.far_away import fetched
+
+        options.run = str(fetched(run))
+        print(f"{run}: a copy of it is in {options.run}", file=sys.stderr)
+    return options
 
 
 def _in_words(error: Exception) -> str:

@@ -17,6 +17,7 @@ from imgcluster import load_config, run, storage
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
 from imgcluster.exports import features_of_run
+from imgcluster.outputs.far_away import FarAway
 from imgcluster.storage import file_system, use_storage
 from imgcluster.store import FeatureStore, ImageKey
 from tests.conftest import Command
@@ -164,6 +165,36 @@ def test_the_run_of_another_config_and_foreign_files_stay(config_file: Path, s3:
         run(load_config(config_file, ["clusters.n_clusters=2"]), show=False)
     with_two = run(load_config(config_file, ["clusters.n_clusters=2"]), show=False, force=True)
     assert objects(s3, bucket, "runs/one/")["clusters.csv"] == (with_two.folder / "clusters.csv").read_bytes()
+
+
+def test_commands_take_a_run_behind_a_url(
+    command: Command, config_file: Path, s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    run(far_away(config_file, s3, bucket), show=False)
+    s3.put(f"{bucket}/runs/one/../../climbed", b"a name that leads out")
+    done = command("show", f"s3://{bucket}/runs/one", AWS_ENDPOINT_URL=s3.endpoint)
+    assert done.returncode == 0, done.stderr
+    assert "a copy of it is in" in done.stderr
+    assert "images    12 in 3 clusters" in done.stdout
+    assert not list(tmp_path.parent.rglob("climbed"))
+    done = command("show", f"s3://{bucket}/runs/none", AWS_ENDPOINT_URL=s3.endpoint)
+    assert done.returncode == 1
+    assert "is no run folder (run.json: No such file" in done.stderr
+
+
+def test_a_run_that_is_being_sent_says_so(
+    config_file: Path, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FarAway, "_put", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(far_away(config_file, s3, bucket), show=False)
+    assert json.loads(objects(s3, bucket, "runs/one/")["run.json"])["status"] == "writing"
+    run(far_away(config_file, s3, bucket), show=False)
+    assert json.loads(objects(s3, bucket, "runs/one/")["run.json"])["status"] == "done"
 
 
 def test_pictures_of_a_former_report_go(config_file: Path, s3: S3Server, bucket: str) -> None:

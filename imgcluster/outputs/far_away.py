@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from imgcluster.errors import ConfigError, OutputError
@@ -46,7 +47,10 @@ class FarAway:
         return [name for name in names if name in there]
 
     def fetch(self, name: str, into: Path) -> None:
-        """Bring a file that is there here."""
+        """Bring a file that is there here. A name that leads out of the folder is passed over."""
+        if ".." in PurePosixPath(name).parts:
+            return
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
         (into / name).write_bytes(self._asked(lambda system, folder: system.cat_file(f"{folder}/{name}")))
 
     def names(self) -> list[str]:
@@ -62,10 +66,17 @@ class FarAway:
         former = [
             name for name in self.names() if name not in names and name.partition("/")[0] in ("report", "clusters")
         ]
+        self._mark_as_being_written(names[RECORD])
         list(at_once(lambda name: self._put(name, names[name]), [name for name in names if name != RECORD]))
         self._put(RECORD, names[RECORD])
         for name in former:  # of the run before: a page's pictures
             self._remove(name)
+
+    def _mark_as_being_written(self, record: Path) -> None:
+        """Have the folder belong to its config, and say that it is not finished."""
+        config = json.loads(record.read_bytes())["config"]
+        marked = json.dumps({"status": "writing", "config": config}).encode()
+        self._asked(lambda system, folder: system.pipe_file(f"{folder}/{RECORD}", marked))
 
     def _remove(self, name: str) -> None:
         self._asked(lambda system, folder: system.rm_file(f"{folder}/{name}"))
@@ -84,6 +95,15 @@ class FarAway:
 
     def _failure(self, error: BaseException) -> OutputError:
         return OutputError(f"outputs.folder: {shown(self._url)!r} cannot be used: {in_words(error)}")
+
+
+def fetched(url: str) -> Path:
+    """Bring a run folder from behind a URL here, anew each time, and say where. Raises OutputError, ConfigError."""
+    far_away, home = FarAway(url), kept_at(url)
+    names = far_away.names()
+    start_anew(home)
+    list(at_once(lambda name: far_away.fetch(name, home), names))
+    return home
 
 
 def _is_passing(path: Path) -> bool:
