@@ -16,6 +16,7 @@ from tests.benchmarks.learning import learning
 from tests.benchmarks.peers import peers
 from tests.benchmarks.report import report
 from tests.benchmarks.rows import Row, header, line
+from tests.benchmarks.scaling import scaling
 from tests.benchmarks.scores import scores
 from tests.benchmarks.second_run import second_run
 from tests.benchmarks.size import size
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "explain": explain,
     "labels": labels,
     "learning": learning,
+    "scaling": scaling,
 }
 
 
