@@ -23,6 +23,7 @@ from imgcluster.cli_learn import add_learn_commands
 from imgcluster.cli_parts import add_command, add_config_command, load_options
 from imgcluster.cli_report import add_report_commands
 from imgcluster.cli_scores import add_score_commands
+from imgcluster.engines import start_early
 from imgcluster.errors import ConfigError, ImgclusterError
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def _leave_at_once(hint: str) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     config = load_options(options)
+    start_early(config.dask)
     from imgcluster.pipeline import run
     from imgcluster.summary import profile_lines, summarize_run
 
@@ -110,6 +112,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _extract(options: argparse.Namespace) -> None:
     config = load_options(options)
+    start_early(config.dask)
     from imgcluster.pipeline import fill_store
     from imgcluster.summary import profile_lines, summarize_features
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 SECONDS_BETWEEN_LOOKS = 0.5
+# Each worker is one of several on its machine: a task that uses more threads says so.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 GONE = (OSError, TimeoutError, asyncio.TimeoutError)  # what Dask raises where nobody answers
 NO_DASK = "engine: dask needs the packages of its extra; pip install 'imgcluster[dask]'"
 
@@ -108,15 +110,15 @@ class Cluster:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             workers = self.settings.workers or cores
             self._exits.enter_context(_as_we_start_them())
-            with _without_a_word_at_the_end():
-                self._local = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=self.settings.threads or max(1, cores // workers),
-                    memory_limit=self.settings.memory or "auto",
-                    host=HOST,
-                    dashboard_address=f"{HOST}:0",
-                    silence_logs=logging.CRITICAL,
-                )
+            start_early(self.settings)
+            self._local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=self.settings.threads or max(1, cores // workers),
+                memory_limit=self.settings.memory or "auto",
+                host=HOST,
+                dashboard_address=f"{HOST}:0",
+                silence_logs=logging.CRITICAL,
+            )
             self._exits.callback(self._local.close)
         return self._local
 
@@ -182,34 +184,44 @@ def _quiet() -> Iterator[None]:
             each.setLevel(level)
 
 
+def _warnings() -> str:
+    """Keep Python's helper process from complaining of what is left when Ctrl-C ends all at once."""
+    return ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning")))
+
+
 @contextmanager
-def _without_a_word_at_the_end() -> Iterator[None]:
-    """Keep the helper process that Python starts here from complaining of what is left when Ctrl-C ends all at once."""
-    before = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+def _environment(**variables: str) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
     try:
         yield
     finally:
-        os.environ.pop("PYTHONWARNINGS")
-        if before is not None:
-            os.environ["PYTHONWARNINGS"] = before
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def start_early(settings: DaskEngine | None) -> None:
+    """Have what the workers of a cluster of our own need imported while this process is still importing it itself.
+
+    On Linux they come from a process that has done so: to import torch takes seconds, and a worker that has died is
+    quickly replaced. Nothing happens where that process is there already, or somebody has a scheduler that runs.
+    """
+    if settings is None or settings.address is not None or sys.platform != "linux":
+        return
+    from multiprocessing import forkserver
+
+    with _environment(**ONE_THREAD, PYTHONWARNINGS=_warnings()):
+        forkserver.set_forkserver_preload(["distributed", "imgcluster.engines.jobs"])
+        forkserver.ensure_running()
 
 
 @contextmanager
 def _as_we_start_them() -> Iterator[None]:
-    """Have a cluster of our own say at once that a task has ended its worker: what follows is decided by the driver.
-
-    On Linux its processes come from one that has imported everything already: to import torch takes seconds, and a
-    worker that has died is quickly replaced.
-    """
+    """Have a cluster of our own say at once that a task has ended its worker: what follows is decided by the driver."""
     import dask
-    from distributed.utils import get_mp_context
 
     settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 0}
     if sys.platform == "linux":
         settings["distributed.worker.multiprocessing-method"] = "forkserver"
     with dask.config.set(settings):
-        context = get_mp_context()  # which sets what Dask itself wants to be imported
-        if sys.platform == "linux":
-            context.set_forkserver_preload(["distributed", "imgcluster.engines.jobs"])
         yield
