@@ -10,7 +10,6 @@ import fnmatch
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, Protocol
@@ -21,8 +20,7 @@ from filelock import FileLock, Timeout
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.files import remove_temporary, replacing
 from imgcluster.storage import file_system, in_words, is_url, make_folder, retried
-
-FEW = 8  # of a far-away file, one row in so many is fetched by itself; of more, the whole file is
+from imgcluster.stored import far_header, read_rows
 
 
 class StoreFiles(Protocol):
@@ -173,11 +171,7 @@ class RemoteFiles:
 
     def rows(self, name: str) -> np.ndarray:
         """Return the array in a file, of which only the header is read by now."""
-        return RemoteRows(self, name)  # type: ignore[return-value]  # as far as a store asks
-
-    def part(self, name: str, start: int, end: int) -> bytes:
-        """Return some of the bytes of a file."""
-        return bytes(self._told(lambda: self._at[0].cat_file(self._path(name), start=start, end=end)))
+        return RemoteRows(str(below(self.place, name)))  # type: ignore[return-value]  # as far as a store asks
 
     def _path(self, name: str) -> str:
         return f"{self._at[1].rstrip('/')}/{name}"
@@ -192,18 +186,22 @@ class RemoteFiles:
 
 
 class RemoteRows:
-    """An array of numpy's in a far-away file: (n, dim), fetched when rows are taken. ValueError: not such a file."""
+    """An array of numpy's in a far-away file, (n, dim), of which rows are fetched when they are taken.
 
-    def __init__(self, files: RemoteFiles, name: str) -> None:
-        self._files, self._name = files, name
-        header = BytesIO(files.part(name, 0, 128))
-        if np.lib.format.read_magic(header) != (1, 0):
-            raise ValueError("not as the store writes it")
-        shape, in_columns, self.dtype = np.lib.format.read_array_header_1_0(header)
-        if in_columns or len(shape) != 2:
-            raise ValueError("not as the store writes it")
-        self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
-        self._start = header.tell()
+    Raises ValueError: not such a file; OSError: it cannot be reached; StoreError, when rows are taken.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        try:
+            shape, self.dtype, _ = far_header(url)
+        except (ValueError, FileNotFoundError):
+            raise
+        except Exception as error:  # each file system has errors of its own
+            raise OSError(None, in_words(error)) from None
+        if len(shape) != 2:
+            raise ValueError("not the rows of a store")
+        self.shape: tuple[int, int] = (shape[0], shape[1])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -211,18 +209,7 @@ class RemoteRows:
     @property
     def nbytes(self) -> int:
         """The bytes of all rows."""
-        return self.shape[0] * self._row_bytes
-
-    @property
-    def _row_bytes(self) -> int:
-        return self.shape[1] * self.dtype.itemsize
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        if isinstance(rows, slice) or len(rows) * FEW > len(self):
-            return np.asarray(self._fetched(0, len(self))[rows])
-        return np.concatenate([self._fetched(int(row), int(row) + 1) for row in rows] or [self._fetched(0, 0)])
-
-    def _fetched(self, first: int, end: int) -> np.ndarray:
-        start = self._start + first * self._row_bytes
-        data = self._files.part(self._name, start, start + (end - first) * self._row_bytes) if end > first else b""
-        return np.frombuffer(data, self.dtype).reshape(end - first, self.shape[1])
+        return read_rows(self._url, np.arange(len(self))[rows], self.shape[1])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from imgcluster.errors import StoreError
-from imgcluster.storage import file_system, in_words, is_url, retried
+from imgcluster.storage import in_words, is_url, read_range
 
 GAP_BYTES = 256 * 2**10  # between rows of a file behind a URL that are fetched in one request
 HEADER_BYTES = 4096  # of a .npy, and more than its header has
@@ -129,29 +129,34 @@ def _mapped(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
     return np.asarray(vectors[rows])
 
 
+def far_header(url: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Return shape and dtype of a file of numpy's behind a URL, and at which byte the rows begin.
+
+    Raises ValueError: not such a file, or not row by row; and whatever its file system raises.
+    """
+    file = BytesIO(read_range(url, 0, HEADER_BYTES))
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, in_columns, dtype = read(file)
+    if in_columns:
+        raise ValueError("not the rows of a store")
+    return shape, dtype, file.tell()
+
+
 def _fetched(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
     """Fetch runs of rows as ranges of bytes; rows that are nearly neighbours come together."""
-    system, inner = file_system(path)
-    head = BytesIO(retried(partial(system.cat_file, inner, start=0, end=HEADER_BYTES)))
-    shape, fortran, dtype = _header(head)
+    shape, dtype, first = far_header(path)
     _check(shape, dtype, dim)
-    if fortran or (len(rows) and rows.max() >= shape[0]):
+    if len(rows) and rows.max() >= shape[0]:
         raise ValueError("not the rows of a store")
-    width, first, wanted = 4 * dim, head.tell(), np.unique(rows)
+    width, wanted = 4 * dim, np.unique(rows)
     breaks = np.flatnonzero(np.diff(wanted) > 1 + GAP_BYTES // width) + 1
     out = np.empty((len(rows), dim), np.float32)
     for run in np.split(wanted, breaks) if len(wanted) else []:
-        start, end = first + width * int(run[0]), first + width * (int(run[-1]) + 1)
-        data = retried(partial(system.cat_file, inner, start=start, end=end))
+        data = read_range(path, first + width * int(run[0]), first + width * (int(run[-1]) + 1))
         inside = np.flatnonzero((rows >= run[0]) & (rows <= run[-1]))
         out[inside] = np.frombuffer(data, "<f4").reshape(-1, dim)[rows[inside] - run[0]]
     return out
-
-
-def _header(file: BytesIO) -> tuple[tuple[int, ...], bool, Any]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)
 
 
 def _check(shape: tuple[int, ...], dtype: Any, dim: int) -> None:
