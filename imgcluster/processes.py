@@ -24,7 +24,7 @@ from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Advance
 from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.storage import storage_in_use
+from imgcluster.storage import is_url, storage_in_use
 from imgcluster.store import PART, ImageKey
 from imgcluster.tables import ImageFile
 from imgcluster.work import Work
@@ -58,7 +58,7 @@ def compute_on(  # noqa: PLR0913, PLR0917
             images,
             choice,
             replace(plan, device=device),
-            Path(store.root) / f"{PART}{number}",
+            _own_root(store, number),
             work.on_error,
             (number, parts),
             storage,
@@ -76,6 +76,11 @@ def compute_on(  # noqa: PLR0913, PLR0917
         work.keys.update({process.images[row]: ImageKey(*key) for row, *key in report["keys"]})
         work.take_over(process.images, report["computed"], dict(report["failures"]), report["seconds"])
     return " + ".join(str((process.report or {})["device"]) for process in processes)
+
+
+def _own_root(store: LayerStores, number: int) -> Path | str:
+    """Return where a process puts its vectors: beside the store, or, where that has a URL, straight into it."""
+    return store.root if is_url(str(store.root)) else Path(store.root) / f"{PART}{number}"
 
 
 def _ranges(

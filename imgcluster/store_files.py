@@ -7,6 +7,7 @@ there each file has a name that nobody else gives, and what two write side by si
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
@@ -18,7 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.files import remove_temporary, replacing
+from imgcluster.files import cache_folder, remove_temporary, replacing
 from imgcluster.storage import file_system, in_words, is_url, make_folder, retried
 from imgcluster.stored import far_header, read_rows
 
@@ -26,16 +27,18 @@ from imgcluster.stored import far_header, read_rows
 class StoreFiles(Protocol):
     """The files of one store. What goes wrong is an OSError.
 
-    place: for messages. one_writer: whether a lock keeps others from writing. scratch: a folder for what is made of
-    them on the way.
+    one_writer: whether a lock keeps others from writing.
     """
 
     @property
     def place(self) -> Path | str:
         """The path or the URL of the folder."""
 
+    @property
+    def scratch(self) -> Path:
+        """A folder of this machine for what is made of the files on the way."""
+
     one_writer: bool
-    scratch: Path
 
     def take(self, patience: float) -> None:
         """Make the folder, and keep others from writing, as far as can be. Raises StoreError, OSError."""
@@ -125,7 +128,16 @@ class RemoteFiles:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self.scratch = Path(gettempdir())
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder of this machine that is the same one for this store each time."""
+        try:
+            folder = cache_folder() / "stores" / hashlib.sha256(self.place.encode()).hexdigest()[:16]
+            folder.mkdir(parents=True, exist_ok=True)
+        except (RuntimeError, OSError):  # nobody has a home, or may not write there
+            return Path(gettempdir())
+        return folder
 
     @cached_property
     def _at(self) -> tuple[Any, str]:

@@ -40,7 +40,7 @@ class Job:
     images: list[ImageFile]
     choice: Choice
     plan: Plan
-    root: Path
+    root: Path | str
     on_error: str
     share: tuple[int, int]
     storage: dict[str, dict[str, Any]] = field(default_factory=dict)

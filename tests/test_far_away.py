@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run, storage
-from imgcluster.config import Config
+from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
 from imgcluster.exports import features_of_run
 from imgcluster.outputs.far_away import FarAway
@@ -226,6 +226,18 @@ def test_two_workers_of_a_cluster_write_to_a_bucket(
     for secret in (KEY, SECRET_KEY):
         everything = done.stdout + done.stderr + str(objects(s3, bucket, ""))
         assert secret not in everything
+
+
+def test_several_devices_write_to_a_bucket(config_file: Path, s3: S3Server, bucket: str) -> None:
+    here = run(load_config(config_file), show=False)
+    finished = run(load_config_of(far_away(config_file, s3, bucket), device=["cpu", "cpu"]), show=False)
+    np.testing.assert_array_equal(finished.features.vectors, here.features.vectors)
+    assert finished.features.origins[0].computed == 12
+
+
+def load_config_of(config: Config, **features: Any) -> Config:
+    resolved = config.resolved()
+    return config_from_dict({**resolved, "features": {**resolved["features"], **features}})
 
 
 def test_in_memory(config_file: Path) -> None:
