@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.store import FeatureStore, ImageKey
+from imgcluster.store import FeatureStore, ImageKey, Shard
 from imgcluster.stored import StoredVectors
 
 
@@ -64,13 +64,18 @@ class LayerStores:
             if lacking:
                 store.append([keys[row] for row in lacking], block[lacking])
 
-    def admit(self, shard: str) -> list[ImageKey]:
-        """Take notice of a shard that another process has written into each layer's store; returns the keys.
+    def read_shards(self, name: str) -> list[Shard]:
+        """Read the shards that another process has written under a name, one in each layer's store. Any thread may.
 
         Raises StoreError where one is not there, or damaged.
         """
-        of_each = [store.admit(shard) for store in self._opened.values()]
-        return of_each[0]
+        return [store.read_shard(name) for store in self._opened.values()]
+
+    def admit(self, name: str, shards: list[Shard]) -> list[ImageKey]:
+        """Take notice of shards that were read; returns the keys of their rows."""
+        for store, shard in zip(self._opened.values(), shards, strict=True):
+            store.admit(name, shard)
+        return shards[0][0]
 
     @property
     def next_number(self) -> int:

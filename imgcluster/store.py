@@ -50,7 +50,7 @@ from imgcluster.storage import is_url
 from imgcluster.store_files import below, files_of
 from imgcluster.stored import Chunk, StoredVectors
 
-__all__ = ["FeatureStore", "ImageKey", "Location", "digest_bytes", "fingerprint_of", "image_key", "store_name"]
+__all__ = ["FeatureStore", "ImageKey", "Location", "Shard", "digest_bytes", "fingerprint_of", "image_key", "store_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,9 @@ def store_name(shaped_by: dict[str, Any]) -> str:
     """Return the name of the folder of features that are shaped so."""
     name = re.sub(r"[^\w.-]+", "_", f"{shaped_by.get('backbone', 'features')}-{shaped_by.get('layer', 'vectors')}")
     return f"{name}-{fingerprint_of(shaped_by)}"
+
+
+Shard = tuple[list[ImageKey], np.ndarray]  # the keys of its rows, and the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +176,19 @@ class FeatureStore:
             if sum(self._maps[small].nbytes for small in self._small) >= SHARD_BYTES:
                 self._join_small()
 
-    def admit(self, name: str) -> list[ImageKey]:
-        """Take notice of a shard that another process has written here; returns its keys, one a row.
-
-        Raises StoreError where it is not there or damaged.
-        """
+    def read_shard(self, name: str) -> Shard:
+        """Read a shard that another process has written here. Any thread may. Raises StoreError: not there, damaged."""
         with self._told():
             try:
-                keys, rows = self._read_shard(name)
+                return self._read_shard(name)
             except Exception:  # as in `_load`
                 raise StoreError(f"{str(self.folder)!r}: shard {name} is damaged") from None
-            self._admit(name, keys, rows)
+
+    def admit(self, name: str, shard: Shard) -> None:
+        """Take notice of a shard that was read."""
+        self._admit(name, *shard)
         if self._is_small(name):
             self._small.append(name)
-        return keys
 
     def vectors(self, keys: list[ImageKey]) -> np.ndarray:
         """Gather the rows of images that `find` knows, in the order asked for: (len(keys), dim) float32.
@@ -338,7 +340,7 @@ class FeatureStore:
         logger.warning("%s: shard %s is damaged and was removed; its images are done again", self.folder, name)
         self._remove_shard(name)
 
-    def _read_shard(self, name: str) -> tuple[list[ImageKey], np.ndarray]:
+    def _read_shard(self, name: str) -> Shard:
         keys, fingerprint = read_index(self.files, name)
         rows = self.files.rows(vectors_file(name))
         shape = (len(keys), next(iter(self._maps.values()), rows).shape[1])

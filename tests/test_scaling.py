@@ -71,12 +71,19 @@ def test_tasks_become_as_large_as_take_ten_seconds_and_small_at_the_end() -> Non
 
 def test_a_driver_that_cannot_follow_makes_tasks_ever_smaller_where_it_times_them() -> None:
     """It serves 20 tasks a second, and a thousand workers of 10 s a task want 100: the longer it lets them wait."""
-    setting = Setting(workers=1000, seconds_an_image=(0.1,), images_per_task=512, seconds_a_task=0.05, tasks=20_000)
+    setting = Setting(1000, (0.1,), images_per_task=512, seconds_a_task=0.05, tasks=20_000, seconds_wanted=10)
     by_driver, by_worker = (replay(replace(setting, timed_by_worker=timed)) for timed in (False, True))
     assert by_driver.rate < 200
     assert by_worker.rate == pytest.approx(2000, rel=0.02)  # 20 tasks of 100 images a second
     larger = replay(replace(setting, timed_by_worker=True, seconds_wanted=50))
     assert larger.efficiency > 0.9
+
+
+def test_tasks_are_longer_where_there_are_more_workers() -> None:
+    """So that the driver, who serves 20 a second, keeps up with a thousand: of 200 s they want 5 a second."""
+    setting = Setting(1000, (0.1,), seconds_a_task=0.05, tasks=20_000)
+    assert replay(setting).efficiency > 0.98
+    assert replay(replace(setting, seconds_wanted=10)).efficiency == pytest.approx(0.2, rel=0.02)
 
 
 def test_the_same_seed_gives_the_same() -> None:

@@ -98,6 +98,8 @@ class Cluster:
         while (left := ends - time.monotonic()) > 0:
             try:
                 return Client(address, timeout=min(left, 10), set_as_default=False)
+            except TypeError as error:  # tls:// without a certificate
+                raise ConfigError(f"engine.dask.address: {address}: {error}") from None
             except GONE as error:
                 last = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 time.sleep(min(SECONDS_BETWEEN_LOOKS, max(0.0, left)))

@@ -12,16 +12,18 @@ import queue
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from imgcluster import errors
 from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.jobs import Job, Outcome, compute, same
+from imgcluster.engines.jobs import Handful, Job, Outcome, compute, same
 from imgcluster.errors import ImgclusterError
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Tell
 from imgcluster.runtimes.openvino_package import Unsupported
+from imgcluster.store import Shard
 from imgcluster.tables import ImageFile
 from imgcluster.work import Work
 
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
     from distributed import Future
 
 FIRST_TASK = 64  # images, as long as nobody knows how long one takes
-SECONDS_A_TASK = 10.0
+SECONDS_A_TASK = 10.0  # of a worker, so that little is lost with it
+# And of each task so many more for each worker: the driver and the scheduler need milliseconds for a task, and have to
+# keep up with all workers. tests/README.md has the figures.
+SECONDS_FOR_EACH_WORKER = 0.2
+ADMITTING = 16  # shards whose index is read at a time: behind a URL that is to wait
 SECONDS_BETWEEN_LOOKS = 2.0
 DEATHS = 3  # of workers with this image alone, until it is blamed
 ENDED = "the workers that computed it ended: out of memory?"
@@ -48,7 +54,16 @@ class _Part:
 
     images: list[ImageFile]
     deaths: int = 0
-    started: float = 0.0
+
+
+@dataclass
+class _Admitted:
+    """A task that is done, and its shards as they were read from the store, or what went wrong with that."""
+
+    part: _Part
+    outcome: Outcome
+    shards: list[Shard]
+    error: BaseException | None = None
 
 
 @dataclass
@@ -56,7 +71,6 @@ class _Round:
     """What is under way on one connection to the scheduler: what comes late from another one is nobody's."""
 
     futures: dict[str, tuple[_Part, Any]] = field(default_factory=dict)
-    ended: queue.Queue[Any] = field(default_factory=queue.Queue)
     job: Any = None
 
 
@@ -68,17 +82,21 @@ class Dispatcher:
         self._images = deque(work.todo)
         self._again: deque[_Part] = deque()
         self._round = _Round()
+        self._ended: queue.Queue[_Admitted | Future] = queue.Queue()
+        self._admitting = ThreadPoolExecutor(ADMITTING, thread_name_prefix="imgcluster-admitting")
+        self._to_admit = 0
         self._number = store.next_number
         self._workers: dict[str, int] = {}
         self._looked = self._seen = 0.0
         self._seconds_an_image = 0.0
+        self._died = False
         self.devices: set[str] = set()
         self.n_workers = 0
 
     def run(self) -> None:
         """Compute all. Raises what `work.do` raises, Unsupported, and ImgclusterError where no worker is left."""
         try:
-            while self._images or self._again or self._round.futures:
+            while self._images or self._again or self._round.futures or self._to_admit:
                 try:
                     self._look()
                     self._hand_out()
@@ -91,6 +109,7 @@ class Dispatcher:
                     self._begin_again()
         finally:
             self._cancel()
+            self._admitting.shutdown(cancel_futures=True)
 
     def _look(self) -> None:
         """See now and then who is there. Raises OSError where the scheduler is not."""
@@ -108,12 +127,16 @@ class Dispatcher:
             )
 
     def _hand_out(self) -> None:
-        while len(self._round.futures) < len(self._workers) and (self._images or self._again):
+        # One more than there are workers, by which a cluster that adapts sees that it could grow; but not where one has
+        # died, so that nothing is blamed that had only waited for it.
+        most = len(self._workers) + (bool(self._workers) and not self._died)
+        while len(self._round.futures) < most and (self._images or self._again):
             self._submit(self._again.popleft() if self._again else self._next_part())
 
     def _next_part(self) -> _Part:
         most, tasks = self._cluster.settings.images_per_task, max(1, len(self._workers))
-        size = FIRST_TASK if not self._seconds_an_image else int(SECONDS_A_TASK / self._seconds_an_image)
+        wanted = seconds_a_task(tasks)
+        size = FIRST_TASK if not self._seconds_an_image else int(wanted / self._seconds_an_image)
         fair = -(-len(self._images) // tasks)  # so that none waits at the end for one with a large task
         size = max(1, min(size, most, max(fair, min(FIRST_TASK, most))))
         return _Part([self._images.popleft() for _ in range(min(size, len(self._images)))])
@@ -122,24 +145,27 @@ class Dispatcher:
         client, current = self._cluster.client, self._round
         if current.job is None:
             current.job = client.submit(same, self._job, key=f"imgcluster-job-{self._job.token}", pure=False)
-        part.started = time.monotonic()
         future: Future = client.submit(
             compute,
             current.job,
             self._number,
-            absolute(part.images),
+            Handful(absolute(part.images)),
             key=f"imgcluster-{self._job.token}-{self._number}",
             pure=False,
         )
         self._number += 1
         current.futures[future.key] = part, future
-        future.add_done_callback(current.ended.put)
+        future.add_done_callback(self._ended.put)
 
     def _take_one(self) -> None:
         """Take the next task that has ended, or nothing after a while. Raises what ends the run."""
         try:
-            future = self._round.ended.get(timeout=SECONDS_BETWEEN_LOOKS)
+            future = self._ended.get(timeout=SECONDS_BETWEEN_LOOKS)
         except queue.Empty:
+            return
+        if isinstance(future, _Admitted):
+            self._to_admit -= 1
+            self._record(future)
             return
         if future.key not in self._round.futures:
             return
@@ -163,19 +189,34 @@ class Dispatcher:
         if outcome.memory:
             self._blame(part, NO_MEMORY, 1)
             return
+        self._to_admit += 1
+        self._admitting.submit(self._admit, part, outcome)
+
+    def _admit(self, part: _Part, outcome: Outcome) -> None:
+        """Read what a worker has put into the store. Called by several threads."""
+        try:
+            shards = [] if outcome.shard is None else self._store.read_shards(outcome.shard)
+            self._ended.put(_Admitted(part, outcome, shards))
+        except BaseException as error:
+            self._ended.put(_Admitted(part, outcome, [], error))
+
+    def _record(self, admitted: _Admitted) -> None:
+        part, outcome = admitted.part, admitted.outcome
+        if admitted.error is not None:
+            raise admitted.error
         kept = [image for row, image in enumerate(part.images) if row not in outcome.reasons]
-        keys = self._store.admit(outcome.shard) if outcome.shard is not None else []
+        keys = [] if outcome.shard is None else self._store.admit(outcome.shard, admitted.shards)
         self._work.take_keys(dict(zip(kept, keys, strict=True)))
         failed = {part.images[row]: reason for row, reason in outcome.reasons.items()}
         self._work.take_failures(failed, outcome.seconds)
         self.devices.add(outcome.device)
-        self._pace(part)
+        self._pace(outcome.spent / len(part.images))
         so_far = f", {len(self._work.failures):,} failed" if self._work.failures else ""
         self._advance(len(part.images), f"{len(self._workers)} workers{so_far}")
 
-    def _pace(self, part: _Part) -> None:
-        spent = (time.monotonic() - part.started) / len(part.images)
-        self._seconds_an_image = spent if not self._seconds_an_image else (self._seconds_an_image + spent) / 2
+    def _pace(self, spent: float) -> None:
+        """Note what an image has taken on its worker: how long the driver waits for it, it may have kept it waiting."""
+        self._seconds_an_image = (self._seconds_an_image + spent) / 2 if self._seconds_an_image else spent
 
     def _settle_error(self, part: _Part, error: BaseException) -> None:
         from distributed import KilledWorker
@@ -188,6 +229,7 @@ class Dispatcher:
     def _blame(self, part: _Part, reason: str, deaths: int) -> None:
         """Hand images out again, smaller each time; one that is alone and ends workers again and again has failed."""
         part.deaths += deaths
+        self._died = self._died or reason == ENDED
         if len(part.images) == 1 and (part.deaths >= DEATHS or reason == NO_MEMORY):
             self._work.take_failures({part.images[0]: reason}, {})
             self._advance(1)
@@ -218,6 +260,11 @@ class Dispatcher:
         for _, future in self._round.futures.values():
             future.cancel()
         self._round.futures.clear()
+
+
+def seconds_a_task(workers: int) -> float:
+    """Return how long a worker is to be at a task where there are so many of them."""
+    return max(SECONDS_A_TASK, SECONDS_FOR_EACH_WORKER * workers)
 
 
 def absolute(images: Sequence[ImageFile]) -> list[ImageFile]:

@@ -27,7 +27,7 @@ SAMPLES = 5  # images, of which one that can be read here must be readable by al
 
 def plan_on(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile]) -> Plan:
     """Return how the workers of a cluster execute the network of a choice. Raises ImgclusterError as `plan_of_all`."""
-    return plan_of_all(cluster, _job(choice, config, images, "record"))
+    return plan_of_all(cluster, _job(cluster, choice, config, images, "record"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     """
     plan = planned.plan
     as_planned = planned.config.model_copy(update={"runtime": plan.runtime, "precision": plan.precision})
-    job = replace(_job(planned.choice, as_planned, work.todo, work.on_error), plan=plan)
+    job = replace(_job(cluster, planned.choice, as_planned, work.todo, work.on_error), plan=plan)
     files, name = files_of(seen_in(job, plan)), f"{DRIVEN}{job.token}"
     files.write(name, [b""])
     try:
@@ -60,7 +60,7 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     return f"{dispatcher.n_workers} workers: {', '.join(sorted(dispatcher.devices))}"
 
 
-def _job(choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on_error: str) -> Job:
+def _job(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on_error: str) -> Job:
     here = (image.path for image in absolute(images[:SAMPLES]) if why_not_there(image.path) is None)
     return Job(
         token=uuid4().hex[:12],
@@ -70,4 +70,5 @@ def _job(choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on
         storage=storage_in_use(),
         on_error=on_error,
         sample=next(here, None),
+        is_here=cluster.is_here,
     )

@@ -9,7 +9,8 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,7 +43,8 @@ class Job:
     """What all tasks of an extraction have in common. token: tells it from others, for what a worker keeps of it.
 
     config: chooses what executes the network on a worker, as it does on one machine. store: an absolute path, or a URL.
-    sample: one of the images, which a worker has to see as the driver does.
+    sample: one of the images, which a worker has to see as the driver does. is_here: whether the workers are processes
+    that the driver has started, and named by their numbers.
     """
 
     token: str
@@ -52,6 +54,7 @@ class Job:
     storage: Mapping[str, Mapping[str, Any]]
     on_error: str
     sample: ImagePath | None
+    is_here: bool
     plan: Plan | None = None
     release: str = RELEASE
 
@@ -71,14 +74,15 @@ class Greeting:
 class Outcome:
     """What became of the images of a task. shard: the name of what was put into each layer's store, None: nothing.
 
-    reasons: of the images that failed, by their place. refusal: why the `worker` cannot take part; memory: the images
-    did not fit into it; error: kind and words of what ends the run.
+    reasons: of the images that failed, by their place. seconds: of each stage; spent: of all. refusal: why the `worker`
+    cannot take part; memory: the images did not fit into it; error: kind and words of what ends the run.
     """
 
     shard: str | None = None
     rows: int = 0
     reasons: dict[int, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    spent: float = 0.0
     device: str = ""
     refusal: str | None = None
     worker: str = ""
@@ -105,14 +109,21 @@ def greet(job: Job) -> Greeting:
     if job.release != RELEASE:
         return replace(greeting, refusal=f"has imgcluster {RELEASE}, and {job.release} is needed")
     try:
-        plan = plan_for(_own_choice(job), replace_device(job.config))
+        plan = plan_for(_own_choice(job), _with_own_device(job))
         _check_places(job)
     except (ImgclusterError, Unsupported) as error:
         return replace(greeting, refusal=str(error).splitlines()[0])
     return replace(greeting, plan=plan, shapes=plan.shapes(job.choice))
 
 
-def compute(job: Job, number: int, images: Sequence[ImageFile]) -> Outcome:
+class Handful:
+    """Images on their way to a worker, as one thing: Dask would look through a list of them one by one."""
+
+    def __init__(self, images: list[ImageFile]) -> None:
+        self.images = images
+
+
+def compute(job: Job, number: int, handful: Handful) -> Outcome:
     """Put the features of some images into the store, as a shard of its own, and return how many there are.
 
     A worker does one such task at a time, with all of its threads.
@@ -121,7 +132,9 @@ def compute(job: Job, number: int, images: Sequence[ImageFile]) -> Outcome:
 
     with _kept.lock:
         try:
-            return _computed(job, number, images)
+            started = time.monotonic()
+            outcome = _computed(job, number, handful.images)
+            return replace(outcome, spent=time.monotonic() - started)
         except MemoryError:
             return Outcome(memory=True)
         except _Refusal as refusal:
@@ -177,22 +190,19 @@ class _TaskStore:
         return name
 
 
-def replace_device(config: FeaturesConfig) -> FeaturesConfig:
-    """Return a config for this worker alone: of several GPUs that all workers here see, each takes its own."""
+def _with_own_device(job: Job) -> FeaturesConfig:
+    """Return the config for this worker alone: of several GPUs that all workers here see, each takes its own."""
     import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if config.device not in ("auto", "all", "cuda") or not count:
-        return config
-    return config.model_copy(update={"device": f"cuda:{_place() % count}"})
-
-
-def _place() -> int:
-    """Return the number of this worker among those of its machine, as far as its name tells."""
     from distributed import get_worker
 
+    config, count = job.config, torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if config.device not in ("auto", "all", "cuda") or not count:
+        return config
+    if not job.is_here and "CUDA_VISIBLE_DEVICES" in os.environ:
+        return config.model_copy(update={"device": "cuda:0"})  # dask-cuda puts each worker's own first
     name = str(get_worker().name)
-    return int(name) if name.isdecimal() else os.getpid()
+    place = int(name) if name.isdecimal() else os.getpid()
+    return config.model_copy(update={"device": f"cuda:{place % count}"})
 
 
 def _own_choice(job: Job) -> Choice:
@@ -231,17 +241,17 @@ def why_not_there(path: ImagePath) -> str | None:
     return None
 
 
-def _computed(job: Job, number: int, images: Sequence[ImageFile]) -> Outcome:
+def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
     runtime = _runtime(job)
     plan = _plan_of(job)
     store = _TaskStore(job, plan.shapes(job.choice))
-    work = Work(list(images), store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
+    work = Work(images, store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
     work.do(runtime, job.choice.recipe, plan.batch_size, lambda count: None)
     row_of = {image: row for row, image in enumerate(images)}
     reasons = {row_of[image]: failure.reason for image, failure in work.failures.items()}
     with work.stopwatch.timed("writing"):
         shard = store.write(number)
-    return Outcome(shard, work.computed, reasons, work.stopwatch.seconds, runtime.device)
+    return Outcome(shard, work.computed, reasons, work.stopwatch.seconds, device=runtime.device)
 
 
 def _plan_of(job: Job) -> Plan:
@@ -261,7 +271,7 @@ def _runtime(job: Job) -> Runtime:
     try:
         choice = _own_choice(job)
         _check_places(job)
-        own = plan_for(choice, replace_device(job.config))
+        own = plan_for(choice, _with_own_device(job))
     except ImgclusterError as error:
         raise _Refusal(str(error).splitlines()[0]) from None
     if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import queue
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from distributed import Client, LocalCluster
 
 from imgcluster.config import Config, load_config
 from imgcluster.engines.dispatch import Dispatcher
-from imgcluster.engines.jobs import Outcome
+from imgcluster.engines.jobs import Handful, Outcome
 from imgcluster.pipeline import fill_store
 from imgcluster.shards import ImageKey, write_shard
 from imgcluster.store import FeatureStore
@@ -40,7 +39,7 @@ WIDTH = 1280
 
 @dataclass
 class Measured:
-    """Costs of an extraction: seconds, bytes. tasks: of each when it was handed out, its images, its seconds."""
+    """Costs of an extraction: seconds, bytes. tasks: of each when it came back, its images, its seconds."""
 
     tasks: list[tuple[float, int, float]] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
@@ -99,7 +98,7 @@ def _watched(found: Measured) -> Iterator[None]:
     settle = Dispatcher._settle
 
     def noting(self: Dispatcher, part: Any, outcome: Outcome) -> None:
-        found.tasks.append((part.started, len(part.images), monotonic() - part.started))
+        found.tasks.append((monotonic(), len(part.images), outcome.spent))
         settle(self, part, outcome)
         for stage, seconds in outcome.seconds.items():
             found.stages[stage] = found.stages.get(stage, 0.0) + seconds
@@ -113,12 +112,12 @@ def _watched(found: Measured) -> Iterator[None]:
 
 def nothing(images: list[ImageFile]) -> Outcome:
     """What a task sends and returns, without its work."""
-    return Outcome(f"{len(images):05d}-0123abcd", len(images), {}, {"reading files": 1.0, "network": 1.0}, "cpu")
+    return Outcome(f"{len(images):05d}-0123abcd", len(images), {}, {"reading files": 1.0, "network": 1.0}, device="cpu")
 
 
-def nothing_packed(images: bytes) -> Outcome:
-    """The same, of images that Dask has not looked at one by one."""
-    return nothing(pickle.loads(images))  # noqa: S301 (our own)
+def nothing_packed(handful: Handful) -> Outcome:
+    """The same, of images that Dask does not look at one by one."""
+    return nothing(handful.images)
 
 
 @contextmanager
@@ -137,7 +136,7 @@ def _admitting(own: Path, size: int, count: int) -> float:
     with _store(own, size, count) as store:
         start = process_time()
         for number in range(count):
-            store.admit(f"{number:05d}")
+            store.admit(f"{number:05d}", store.read_shard(f"{number:05d}"))
         return (process_time() - start) / count
 
 
@@ -148,7 +147,7 @@ def _kept_bytes(own: Path, size: int, count: int) -> float:
         try:
             images = [ImageFile(f"a/{each:09d}.jpg", Path(f"/images/a/{each:09d}.jpg")) for each in range(size * count)]
             for number in range(count):
-                store.admit(f"{number:05d}")
+                store.admit(f"{number:05d}", store.read_shard(f"{number:05d}"))
             return tracemalloc.get_traced_memory()[0] / len(images)
         finally:
             tracemalloc.stop()
@@ -177,7 +176,7 @@ def _pass_on(client: Client, count: int, size: int, *, packed: bool = False) -> 
     left, under_way, start = count, 0, process_time()
     while left or under_way:
         while left and under_way < IN_FLIGHT:
-            task: tuple[Any, Any] = (nothing_packed, pickle.dumps(images)) if packed else (nothing, images)
+            task: tuple[Any, Any] = (nothing_packed, Handful(images)) if packed else (nothing, images)
             client.submit(*task, pure=False, key=f"{task[0].__name__}-{size}-{left}").add_done_callback(ended.put)
             left, under_way = left - 1, under_way + 1
         ended.get().result()

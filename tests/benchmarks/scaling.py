@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from statistics import median
 
+from imgcluster.engines.dispatch import ADMITTING, SECONDS_A_TASK
 from tests.benchmarks.costs import Measured, measure
 from tests.benchmarks.rows import Row
 from tests.benchmarks.simulation import Replay, Setting, replay
@@ -21,13 +21,12 @@ NETWORK = 1e9 / 8  # assumed: bytes a second of a worker
 REQUESTS, PREFIXES = 5_500.0, 16
 LATENCY = 0.03  # assumed: seconds of a request to a bucket, as the driver waits for it
 ROUND_TRIPS = 2  # of the driver for each task: the index of its shard, the head of its vectors
-AT_ONCE = 16  # tasks whose round trips it could wait for at a time
 # Assumed, and to be looked up: half a c7i.large (2 vCPU) in us-east-1, on demand, 0.08925 a hour, in 2025. S3 Standard
 # there: 0.0004 for 1,000 GET, 0.005 for 1,000 PUT, 0.023 a GB-month; to machines of the same region nothing a byte.
 DOLLARS_AN_HOUR = 0.08925 / 2
 DOLLARS_A_GET, DOLLARS_A_PUT, DOLLARS_A_GB_MONTH = 0.0004 / 1000, 0.005 / 1000, 0.023
 PUTS_A_TASK = 2  # vectors and index
-NOW, PRICED = "bucket", "bucket, 200 s, at once, packed"
+BUCKET = "bucket"
 
 
 def scaling(quick: bool) -> Iterator[Row]:
@@ -55,49 +54,45 @@ def _replayed(found: Measured, tasks: int) -> Iterator[Row]:
         for size in sizes:
             done = replay(replace(setting, **size))  # type: ignore[arg-type]
             yield _scaled(f"{name}, {size['workers']:,} workers: images/s", done)
-    for name in (NOW, PRICED):
-        for size in sizes:
-            yield from _price(name, replace(_settings(found)[name], **size), found)  # type: ignore[arg-type]
+    for size in sizes:
+        yield from _price(BUCKET, replace(_settings(found)[BUCKET], **size))  # type: ignore[arg-type]
     yield from _kept(found)
 
 
 def _settings(found: Measured) -> dict[str, Setting]:
-    """What is compared: where images and store lie, and how large a task is.
+    """What is compared: where images and store lie, and what the driver would be without what keeps it quick.
 
-    By itself: as `Dispatcher` finds it; timed: by what the worker needed, not by how long the driver waited; 200 s: so,
-    and for 200 s instead of ten, of any number of images. At once: the driver asks the bucket for many tasks' shards at
-    a time; packed: it hands Dask the images as bytes.
+    Listed: it hands Dask a list of images, which looks at each; one by one: it waits for the bucket for each task's
+    shard before the next; ten seconds: tasks are as long whatever the number of workers; by waiting: and are sized by
+    how long the driver waited, and not by what the worker needed.
     """
-    shared = Setting(
+    folder = Setting(
         1,
         found.seconds_an_image,
         seconds_a_task=found.a_task,
-        seconds_an_image_served=found.an_image,
+        seconds_an_image_served=found.packed,
         start_up=found.start_up,
         slow=SLOW,
         slowness=SLOWNESS,
     )
     bucket = replace(
-        shared,
-        seconds_a_task=found.a_task + ROUND_TRIPS * LATENCY,
+        folder,
+        seconds_a_task=found.a_task + ROUND_TRIPS * LATENCY / ADMITTING,
         image_bytes=found.image_bytes,
         network_bytes=NETWORK,
         bucket_requests=REQUESTS * PREFIXES,
     )
-    timed = partial(replace, timed_by_worker=True)
-    larger = partial(timed, images_per_task=100_000, seconds_wanted=200.0)
-    best = larger(bucket, seconds_a_task=found.a_task + ROUND_TRIPS * LATENCY / AT_ONCE)
-    packed = replace(best, seconds_an_image_served=found.packed)
+    listed = replace(bucket, seconds_an_image_served=found.an_image)
+    one_by_one = replace(listed, seconds_a_task=found.a_task + ROUND_TRIPS * LATENCY)
+    ten_seconds = replace(one_by_one, seconds_wanted=SECONDS_A_TASK)
     return {
-        "folder": shared,
-        "folder, timed": timed(shared),
-        "folder, 200 s": larger(shared),
-        NOW: bucket,
-        "bucket, timed": timed(bucket),
-        "bucket, 200 s": larger(bucket),
-        "bucket, 200 s, at once": best,
-        PRICED: packed,
-        "the same, 1 prefix": replace(packed, bucket_requests=REQUESTS),
+        "folder": folder,
+        BUCKET: bucket,
+        "bucket of one prefix": replace(bucket, bucket_requests=REQUESTS),
+        "bucket, listed": listed,
+        "bucket, listed, one by one": one_by_one,
+        "bucket, listed, one by one, ten seconds": ten_seconds,
+        "all that, by waiting": replace(ten_seconds, timed_by_worker=False),
     }
 
 
@@ -110,7 +105,7 @@ def _scaled(figure: str, done: Replay) -> Row:
     return Row("scaling", figure, f"{done.rate:,.0f}", f"{ideal:,.0f}", f"{done.efficiency:.2f}", limit)
 
 
-def _price(name: str, setting: Setting, found: Measured) -> Iterator[Row]:
+def _price(name: str, setting: Setting) -> Iterator[Row]:
     million = replay(replace(setting, images=MILLION)).seconds / 3600
     steady = replay(setting)
     hours = BILLION / steady.rate / 3600

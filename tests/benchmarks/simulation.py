@@ -7,7 +7,8 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from imgcluster.engines.dispatch import FIRST_TASK, SECONDS_A_TASK
+from imgcluster.config_engine import DaskEngine
+from imgcluster.engines.dispatch import FIRST_TASK, seconds_a_task
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,18 @@ class Setting:
 
     seconds_an_image: what tasks took, by a worker that waits for nobody; each task draws one. slow: the share of
     workers that need `slowness` times as long. seconds_a_task, seconds_an_image_served: of the driver and the
-    scheduler, who serve one task at a time. adapts: whether tasks have as many images as take `seconds_wanted`,
-    `images_per_task` at most, as those of the program; timed_by_worker: whether by what the worker needed, or by how
-    long the driver waited for it; bytes and requests a second: of each worker's network, and of the bucket for all.
+    scheduler, who serve one task at a time. adapts: whether tasks have as many images as take `seconds_wanted` (None: as
+    long as the program wants), `images_per_task` at most, as those of the program; timed_by_worker: whether by what the
+    worker needed, or by how long the driver waited for it; bytes and requests a second: of each worker's network, and of the bucket for all.
     """
 
     workers: int
     seconds_an_image: tuple[float, ...]
     images: int | None = None
-    images_per_task: int = 512
+    images_per_task: int = DaskEngine().images_per_task
     adapts: bool = True
-    seconds_wanted: float = SECONDS_A_TASK
-    timed_by_worker: bool = False
+    seconds_wanted: float | None = None
+    timed_by_worker: bool = True
     seconds_a_task: float = 0.0
     seconds_an_image_served: float = 0.0
     start_up: float = 0.0
@@ -108,7 +109,8 @@ class _Events:
         """As `Dispatcher` does it."""
         most, size = self._set.images_per_task, self._set.images_per_task
         if self._set.adapts:
-            wanted = int(self._set.seconds_wanted / self._paced) if self._paced else FIRST_TASK
+            seconds = self._set.seconds_wanted or seconds_a_task(self._set.workers)
+            wanted = int(seconds / self._paced) if self._paced else FIRST_TASK
             fair = math.ceil(self._left / self._set.workers) if self._left < math.inf else most
             size = max(1, min(wanted, most, max(fair, min(FIRST_TASK, most))))
         size = int(min(size, self._left))
