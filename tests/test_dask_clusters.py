@@ -10,8 +10,10 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dask
 import numpy as np
@@ -29,6 +31,7 @@ from imgcluster.exports import features_of_run
 from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
+from imgcluster.storage import use_storage
 from imgcluster.stored import Chunk, Part, StoredVectors
 from imgcluster.streamed import cluster_stored, cuml, should_use_dask
 from imgcluster.streamed import clusters as streamed_clusters
@@ -38,7 +41,8 @@ from imgcluster.summary import stability_lines
 from imgcluster.tables import Clusters, Run
 from imgcluster.transforms import apply_transform, fit_steps
 from imgcluster.trials import stability
-from tests.conftest import write_pictures
+from tests.conftest import Command, write_pictures
+from tests.servers import S3Server
 
 ARRAYS = ("labels", "distance", "runner_up", "runner_up_distance", "sizes")
 ROWS, DIM, GROUPS = 3000, 64, 5
@@ -221,6 +225,44 @@ def test_a_shard_that_is_lost_is_told_in_a_line(tmp_path: Path, two_workers: Cli
     with pytest.raises(StoreError, match=r"vectors-00002\.npy' is (gone|damaged)") as told:
         streamed(stored, config(), two_workers if where == "workers" else None)
     assert "\n" not in str(told.value)
+
+
+@pytest.fixture
+def far_away(s3: S3Server, tmp_path: Path) -> Iterator[tuple[StoredVectors, S3Server, str]]:
+    """The store of `blobs(300)` in a bucket, the server, and the bucket's name."""
+    here = a_store(tmp_path / "shards", blobs(300))
+    bucket = f"shards-{uuid4().hex[:8]}"
+    url = s3.put_folder(tmp_path / "shards", bucket)
+    use_storage(s3.storage)
+    chunks = [replace(chunk, path=f"{url}/{Path(chunk.path).name}") for chunk in here.chunks]
+    yield StoredVectors(chunks, DIM, 300), s3, bucket
+    use_storage({})
+
+
+@pytest.fixture
+def new_worker() -> Iterator[Client]:
+    """One that has done nothing yet, with the environment of the test."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
+        yield client
+
+
+def test_workers_reach_the_store_as_the_config_says(
+    tmp_path: Path, far_away: tuple[StoredVectors, S3Server, str], new_worker: Client
+) -> None:
+    here = streamed(a_store(tmp_path / "s", blobs(300)), config(transform=("l2",)))
+    assert_same_bits(streamed(far_away[0], config(transform=("l2",)), new_worker), here)
+    new_worker.restart()
+    assert_same_bits(streamed(far_away[0], config(transform=("l2",)), new_worker), here)
+
+
+def test_a_shard_that_is_lost_far_away_is_told_in_a_line(
+    far_away: tuple[StoredVectors, S3Server, str], new_worker: Client
+) -> None:
+    stored, s3, bucket = far_away
+    s3.client.delete_object(Bucket=bucket, Key="vectors-00002.npy")
+    with pytest.raises(StoreError) as told:
+        streamed(stored, config(), new_worker)
+    assert str(told.value) == f"'s3://{bucket}/vectors-00002.npy' is gone from the store; run the config again"
 
 
 class Deadly:
@@ -537,3 +579,22 @@ def test_all_are_looked_at_where_memory_suffices(finished: Run) -> None:
     assert len(score_run(finished.folder).ids) == 24
     assert not any("drawn" in line for line in score_run(finished.folder).lines())
     assert features_of_run(finished.folder, sampled=10).drawn is None
+
+
+def test_a_run_of_what_is_stored_far_away_is_clustered_by_new_workers(
+    s3: S3Server, config_file: Path, tmp_path: Path, command: Command
+) -> None:
+    bucket = f"run-{uuid4().hex[:8]}"
+    s3.client.create_bucket(Bucket=bucket)
+    sets = [
+        f"features.store=s3://{bucket}/store",
+        f"storage={json.dumps(s3.storage)}",
+        'engine={"dask": {"workers": 2, "threads": 1}}',
+        "clusters.backend=dask",
+    ]
+    options = [part for each in sets for part in ("--set", each)]
+    assert command("extract", config_file, *options[:-4]).returncode == 0  # by this machine alone
+    done = command("run", config_file, *options)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    record = json.loads((tmp_path / "out" / "run.json").read_bytes())
+    assert record["notes"][0].startswith("K-Means of dask-ml, over the store")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.errors import ClusteringError, ConfigError, ImgclusterError
+from imgcluster.storage import storage_in_use, use_storage
 from imgcluster.stored import Part, StoredVectors, read_block
 from imgcluster.transforms import State, apply_transform
 
@@ -70,7 +71,8 @@ class StreamedPoints:
         import dask
 
         readings = [self._reading(rows) for rows in self._slices()]
-        sent = [dask.delayed(value, traverse=False, pure=False) for value in (self.state, *shared)]
+        values = (storage_in_use(), self.state, *shared)
+        sent = [dask.delayed(value, traverse=False, pure=False) for value in values]
         starts = range(0, len(readings), blocks_each)
         return [
             dask.delayed(partial(_on_blocks, work, readings[start : start + blocks_each]), pure=False)(*sent)
@@ -138,8 +140,20 @@ def _lost(error: Exception, client: Client) -> str:
     return ""
 
 
-def _on_blocks(work: Callable[..., Any], readings: Sequence[Reading], state: State, *shared: Any) -> Any:
-    return work((apply_transform(read(), state) for read in readings), *shared)
+def _on_blocks(
+    work: Callable[..., Any],
+    readings: Sequence[Reading],
+    storage: Mapping[str, Mapping[str, Any]],
+    state: State,
+    *shared: Any,
+) -> Any:
+    """Work on blocks, on a worker that may have done nothing else before."""
+    use_storage(storage)
+    try:
+        return work((apply_transform(read(), state) for read in readings), *shared)
+    except ImgclusterError as error:
+        told = type(error)(*error.args)
+    raise told  # without what it came of: an error of botocore's cannot be sent, and all would arrive as its repr
 
 
 def _scaled(blocks: Iterator[np.ndarray], mean: np.ndarray, factor: np.float32) -> np.ndarray:
