@@ -52,6 +52,14 @@ class LayerStores:
         """The length of all layers' vectors together; 0 in empty stores."""
         return sum(store.dim for store in self._stores)
 
+    @property
+    def seconds_between_writes(self) -> float:
+        """So much of the work a kill may cost."""
+        return max(store.files.seconds_between_writes for store in self._stores)
+
+    def __len__(self) -> int:
+        return min(len(store) for store in self._stores)
+
     def find(self, key: ImageKey) -> bool:
         """Tell whether every layer has the vector of an image."""
         return all(store.find(key) is not None for store in self._opened.values())

@@ -22,6 +22,7 @@ import json
 import logging
 import re
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ from imgcluster.shards import (
     vectors_file,
     write_shard,
 )
-from imgcluster.storage import is_url
+from imgcluster.storage import at_once, is_url
 from imgcluster.store_files import below, files_of
 from imgcluster.stored import Chunk, StoredVectors
 
@@ -179,10 +180,9 @@ class FeatureStore:
     def read_shard(self, name: str) -> Shard:
         """Read a shard that another process has written here. Any thread may. Raises StoreError: not there, damaged."""
         with self._told():
-            try:
-                return self._read_shard(name)
-            except Exception:  # as in `_load`
-                raise StoreError(f"{str(self.folder)!r}: shard {name} is damaged") from None
+            if (shard := self._read_or_damaged(name)) is None:
+                raise StoreError(f"{str(self.folder)!r}: shard {name} is gone or damaged")
+        return shard
 
     def admit(self, name: str, shard: Shard) -> None:
         """Take notice of a shard that was read."""
@@ -197,9 +197,27 @@ class FeatureStore:
         """
         with self._told():
             out = new_rows(len(keys), self.dim, self.files.scratch)
-            for shard, rows, places in self.located(keys):
-                out[places] = self._maps[shard][rows]
+            try:
+                self._gather(keys, out)
+            except FileNotFoundError:  # the process that writes has just joined shards
+                if not self._read_only:
+                    raise
+                self._forget()
+                self._load()
+                self._gather(keys, out)
         return out
+
+    def _gather(self, keys: list[ImageKey], out: np.ndarray) -> None:
+        def take(found: tuple[str, np.ndarray, np.ndarray]) -> None:
+            shard, rows, places = found
+            out[places] = self._maps[shard][rows]
+
+        deque((map if self.files.one_writer else at_once)(take, self.located(keys)), maxlen=0)
+
+    def _forget(self) -> None:
+        for each in (self._keys, self._maps, self._by_stamp, self._by_digest):
+            each.clear()
+        self._small.clear()
 
     def located(self, keys: list[ImageKey]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield where the rows of images lie: a shard, (m,) int64 rows in it, (m,) int64 places among the keys."""
@@ -315,20 +333,27 @@ class FeatureStore:
                 self.files.remove(vectors)
 
     def _load(self) -> None:
-        for name in shard_names(self.files):
-            if name in self._keys:
-                continue
-            try:
-                keys, rows = self._read_shard(name)
-            except Exception:  # numpy raises whatever the damaged bytes happen to make it do
-                if self._read_only and not self.files.names(index_file(name)):
-                    self._load()  # the process that writes has just joined it with others
-                    return
+        """Read what is not known yet. OSError where the disk, or the way to it, fails: that is no damage."""
+        names = [name for name in shard_names(self.files) if name not in self._keys]
+        shards = map(self._read_or_damaged, names) if self.files.one_writer else at_once(self._read_or_damaged, names)
+        for name, shard in zip(names, shards, strict=True):
+            if shard is not None:
+                self.admit(name, shard)
+            elif self._read_only and not self.files.names(index_file(name)):
+                self._load()  # the process that writes has just joined it with others
+                return
+            else:
                 self._drop_damaged(name)
-                continue
-            self._admit(name, keys, rows)
-            if self._is_small(name):
-                self._small.append(name)
+
+    def _read_or_damaged(self, name: str) -> Shard | None:
+        try:
+            return self._read_shard(name)
+        except FileNotFoundError:
+            return None
+        except (OSError, MemoryError):
+            raise
+        except Exception:  # numpy raises whatever the damaged bytes happen to make it do
+            return None
 
     def _is_small(self, name: str) -> bool:
         return self._maps[name].nbytes < (OTHERS_BYTES if "-" in name else SHARD_BYTES)

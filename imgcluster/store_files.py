@@ -27,7 +27,8 @@ from imgcluster.stored import far_header, read_rows
 class StoreFiles(Protocol):
     """The files of one store. What goes wrong is an OSError.
 
-    one_writer: whether a lock keeps others from writing.
+    one_writer: whether a lock keeps others from writing. seconds_between_writes: so much of the work a kill may cost;
+    each write is a shard.
     """
 
     @property
@@ -39,6 +40,7 @@ class StoreFiles(Protocol):
         """A folder of this machine for what is made of the files on the way."""
 
     one_writer: bool
+    seconds_between_writes: float
 
     def take(self, patience: float) -> None:
         """Make the folder, and keep others from writing, as far as can be. Raises StoreError, OSError."""
@@ -76,6 +78,7 @@ class LocalFiles:
     """The files of a store in a folder of this machine, or of a disk that several share."""
 
     one_writer = True
+    seconds_between_writes = 0.5
 
     def __init__(self, place: Path) -> None:
         self.place = self.scratch = place
@@ -117,14 +120,15 @@ class LocalFiles:
         (self.place / name).unlink(missing_ok=True)
 
     def rows(self, name: str) -> np.ndarray:
-        """Return the array in a file as a memory map."""
-        return np.asanyarray(np.load(self.place / name, mmap_mode="r", allow_pickle=False))
+        """Return the array in a file, of which only the header is read by now, and which is open only for that."""
+        return LocalRows(self.place / name)  # type: ignore[return-value]  # as far as a store asks
 
 
 class RemoteFiles:
     """The files of a store behind a URL. An object appears when all of it has been sent."""
 
     one_writer = False
+    seconds_between_writes = 10.0  # small shards are never joined here
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -195,6 +199,28 @@ class RemoteFiles:
             raise
         except Exception as error:  # each file system has errors of its own
             raise OSError(None, in_words(error)) from None
+
+
+class LocalRows:
+    """An array of numpy's in a file, (n, dim), mapped when rows are taken.
+
+    A file held open for each shard of a large store would be more than a process may have. Raises OSError, and whatever
+    numpy makes of damaged bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        rows = self._mapped()
+        self.shape, self.dtype, self.nbytes = rows.shape, rows.dtype, rows.nbytes
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return np.array(self._mapped()[rows])
+
+    def _mapped(self) -> np.ndarray:
+        return np.asanyarray(np.load(self._path, mmap_mode="r", allow_pickle=False))
 
 
 class RemoteRows:

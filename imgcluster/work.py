@@ -32,7 +32,6 @@ from imgcluster.stopwatch import Stopwatch
 from imgcluster.store import ImageKey
 from imgcluster.tables import Failure, ImageFile
 
-SECONDS_BETWEEN_WRITES = 0.5  # so much of the work a kill can cost; each write is a shard, and waits for the disk
 QUEUED_BATCHES = 8
 NOT_FINITE = "its features are not finite (NaN or infinity)"
 
@@ -42,7 +41,7 @@ class Work:
 
     def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
         self._images = images
-        self._store = store
+        self.store = store
         self.on_error = on_error
         self.stopwatch = Stopwatch()
         self.keys: dict[ImageFile, ImageKey] = {}
@@ -53,7 +52,7 @@ class Work:
 
     def _look_for(self, images: list[ImageFile]) -> None:
         for image in images:
-            if (key := known_key(image.path)) is not None and self._store.find(key):
+            if (key := known_key(image.path)) is not None and self.store.find(key):
                 self.keys[image] = key
 
     @property
@@ -110,7 +109,7 @@ class Work:
         try:
             with self.stopwatch.timed("reading files"):
                 data, key = read_with_key(image.path)
-            if self._store.find(key):
+            if self.store.find(key):
                 return _Slot(image, key, known=True)
             with self.stopwatch.timed("decoding"):
                 picture = decode_image(data, recipe.least)
@@ -146,11 +145,11 @@ class Work:
             elif not all(np.isfinite(block).all() for block in blocks):
                 self._fail(slot.image, NOT_FINITE)
             elif slot.key is not None:  # without blocks: the bytes of an image that was moved or renamed
-                blocks_of[slot.image] = blocks or [block[0] for block in self._store.vectors([slot.key])]
+                blocks_of[slot.image] = blocks or [block[0] for block in self.store.vectors([slot.key])]
         keys = {slot.image: slot.key for slot in slots if slot.key is not None}
         if blocks_of:
             blocks = [np.stack(parts) for parts in zip(*blocks_of.values(), strict=True)]
-            self._store.append([keys[image] for image in blocks_of], blocks)
+            self.store.append([keys[image] for image in blocks_of], blocks)
         self.keys.update({image: keys[image] for image in blocks_of})
         self.computed += sum(slot.is_fresh and slot.image in blocks_of for slot in slots)
 
@@ -209,15 +208,15 @@ class _Writer:
 
     def _write_all(self) -> None:
         held: list[tuple[list[_Slot], Blocks]] = []
-        written, ended = time.monotonic(), False
+        written, ended, pause = time.monotonic(), False, self._work.store.seconds_between_writes
         while not ended:
             try:
-                batch = self._queue.get(timeout=SECONDS_BETWEEN_WRITES)
+                batch = self._queue.get(timeout=pause)
                 ended = batch is None
                 held += [batch] if batch is not None else []
             except queue.Empty:
                 pass
-            if ended or time.monotonic() - written >= SECONDS_BETWEEN_WRITES:
+            if ended or time.monotonic() - written >= pause:
                 self._write(held)
                 held, written = [], time.monotonic()
 

@@ -32,6 +32,7 @@ from imgcluster.reading import read_image
 from imgcluster.runtimes import hardware
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.torch_runtime import TorchRuntime
+from imgcluster.store_files import LocalFiles
 from imgcluster.tables import Features, ImageFile
 from imgcluster.transforms import unit_length
 from imgcluster.weights import RANDOM_SEED
@@ -274,7 +275,7 @@ def test_a_disk_that_fills_leaves_a_store_that_goes_on(
             fsync(number)
 
         patch.setattr(os, "fsync", full_after_a_while)
-        patch.setattr(work_module, "SECONDS_BETWEEN_WRITES", 0)
+        patch.setattr(LocalFiles, "seconds_between_writes", 0)
         with pytest.raises(StoreError, match=r"features.store: '.*': No space left on device"):
             extracted(pictures, lite0(tmp_path / "s"))
     origin = extracted(pictures, lite0(tmp_path / "s")).origins[0]

@@ -14,7 +14,9 @@ import pytest
 from imgcluster import blocks
 from imgcluster import store as store_module
 from imgcluster.errors import StoreError
+from imgcluster.shards import write_shard
 from imgcluster.store import FeatureStore, ImageKey, digest_bytes, fingerprint_of, image_key
+from imgcluster.store_files import LocalFiles
 from imgcluster.transforms import join_blocks
 
 SHAPED_BY = {"backbone": "net", "layer": "fc6"}
@@ -277,3 +279,51 @@ def test_reading_finds_all_while_another_process_joins_the_shards(
     found = FeatureStore.reading(store.folder)
     np.testing.assert_array_equal(found.vectors(keys(2, 0, 1)), rows(2, 0, 1))
     store.__exit__(None, None, None)
+
+
+def test_more_shards_than_files_may_be_open(tmp_path: Path) -> None:
+    """As the workers of a cluster leave them, large ones that are never joined: none is taken for damaged."""
+    many = 60
+    code = (
+        "import resource, sys; from pathlib import Path; from tests.test_store import *\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
+        f"with FeatureStore(Path({str(tmp_path)!r}), SHAPED_BY) as store:\n"
+        f"    assert store.vectors(keys(*range({many}))).tolist() == rows(*range({many})).tolist()\n"
+    )
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        for number in range(many):
+            write_shard(store.files, f"{number:05d}-0123abcd", store.fingerprint, keys(number), [rows(number)])
+        store._small.clear()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+    assert "damaged" not in done.stderr
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), OSError(None, "503 SlowDown"), MemoryError()])
+def test_a_disk_that_fails_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    store = FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    store.append(keys(1), rows(1))
+    store.append(keys(2), rows(2))
+    store.__exit__(KeyboardInterrupt, None, None)
+    read = LocalFiles.read
+
+    def fail(self: LocalFiles, name: str) -> bytes:
+        if name == "index-00001.json":
+            raise error
+        return read(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "read", fail)
+        with pytest.raises((StoreError, MemoryError)):
+            FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    with FeatureStore(tmp_path, SHAPED_BY) as again:
+        np.testing.assert_array_equal(again.vectors(keys(2, 1)), rows(2, 1))
+
+
+def test_reading_goes_on_after_another_process_has_joined_shards(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    for number in range(3):
+        store.append(keys(number), rows(number))
+    found = FeatureStore.reading(store.folder)
+    store.__exit__(None, None, None)
+    np.testing.assert_array_equal(found.vectors(keys(2, 0, 1)), rows(2, 0, 1))

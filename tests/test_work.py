@@ -22,6 +22,7 @@ from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
 from imgcluster.store import FeatureStore
+from imgcluster.store_files import LocalFiles
 from imgcluster.tables import Features
 
 from .conftest import write_pictures
@@ -164,7 +165,7 @@ def test_a_disk_that_fills_ends_the_run(pictures: Path, tmp_path: Path, monkeypa
         written.append(append(store, keys, vectors))
 
     monkeypatch.setattr(FeatureStore, "append", full)
-    monkeypatch.setattr(work_module, "SECONDS_BETWEEN_WRITES", 0)
+    monkeypatch.setattr(LocalFiles, "seconds_between_writes", 0)
     runtime = MeanColour(1, lambda _: time.sleep(0.05))
     with pytest.raises(StoreError, match="No space left on device"):
         extracted(pictures, tmp_path / "s", runtime, batch_size=1)
@@ -189,7 +190,7 @@ def test_quick_batches_are_written_together(pictures: Path, tmp_path: Path, monk
     monkeypatch.setattr(
         FeatureStore, "append", lambda store, keys, rows: (shards.append(len(keys)), append(store, keys, rows))[1]
     )
-    monkeypatch.setattr(work_module, "SECONDS_BETWEEN_WRITES", 30)
+    monkeypatch.setattr(LocalFiles, "seconds_between_writes", 30)
     extracted(pictures, tmp_path / "s", MeanColour(), batch_size=2)
     assert shards == [23]
 
@@ -223,6 +224,6 @@ def test_progress_that_nobody_reads_ends_the_run(
         yield advance
 
     monkeypatch.setattr(features_module, "track", closed)
-    monkeypatch.setattr(work_module, "SECONDS_BETWEEN_WRITES", 0)
+    monkeypatch.setattr(LocalFiles, "seconds_between_writes", 0)
     with pytest.raises(BrokenPipeError):
         extracted(pictures, tmp_path / "s", MeanColour(), batch_size=batch_size)

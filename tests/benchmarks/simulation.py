@@ -17,9 +17,9 @@ class Setting:
 
     seconds_an_image: what tasks took, by a worker that waits for nobody; each task draws one. slow: the share of
     workers that need `slowness` times as long. seconds_a_task, seconds_an_image_served: of the driver and the
-    scheduler, who serve one task at a time. adapts: whether tasks have as many images as take `seconds_wanted` (None: as
-    long as the program wants), `images_per_task` at most, as those of the program; timed_by_worker: whether by what the
-    worker needed, or by how long the driver waited for it; bytes and requests a second: of each worker's network, and of the bucket for all.
+    scheduler, who serve one task at a time. adapts: whether tasks have as many images as take `seconds_wanted`, or as
+    long as the program wants, and `images_per_task` at most; timed_by_worker: whether by what the worker needed, or by
+    how long the driver waited for it. bytes and requests a second: of each worker's network, and of the bucket for all.
     """
 
     workers: int
