@@ -58,14 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _with_the_run_here(options: argparse.Namespace) -> argparse.Namespace:
     """Bring a run folder that is behind a URL here, for commands that look at it."""
-    from imgcluster.storage import is_url
+    from imgcluster.storage import is_url, shown
 
     run = getattr(options, "run", None)
     if isinstance(run, str) and is_url(run):
         from imgcluster.outputs.far_away import fetched
 
         options.run = str(fetched(run))
-        print(f"{run}: a copy of it is in {options.run}", file=sys.stderr)
+        print(f"{shown(run)}: a copy of it is in {options.run}", file=sys.stderr)
     return options
 
 

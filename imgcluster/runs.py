@@ -16,7 +16,7 @@ from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.holders import open_again
 from imgcluster.image_keys import with_stamps
-from imgcluster.outputs.far_away import RECORD
+from imgcluster.outputs.far_away import RECORD, finished_record
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage
@@ -30,17 +30,10 @@ _COLUMNS = ("id", "path", "cluster", "distance", "status")
 
 def read_record(run_folder: Path) -> dict[str, Any]:
     """Return what run.json of a finished run says. Raises OutputError: none there, damaged, not finished."""
-    path = run_folder / RECORD
     try:
-        record = json.loads(path.read_bytes())
-        finished = record["status"] == "done"
+        return finished_record((run_folder / RECORD).read_bytes(), str(run_folder))
     except OSError as error:
         raise OutputError(f"{str(run_folder)!r} is no run folder ({RECORD}: {error.strerror})") from None
-    except (ValueError, KeyError, TypeError):
-        raise OutputError(f"{str(path)!r} is damaged; run the config again with --force") from None
-    if not finished:
-        raise OutputError(f"the run in {str(run_folder)!r} is not finished; run its config again")
-    return dict(record)
 
 
 def read_rows(run_folder: Path) -> list[dict[str, str]]:

@@ -109,9 +109,10 @@ def _opened(url: str) -> tuple[AbstractFileSystem, str]:
     protocol = url.partition("://")[0]
     try:
         system, path = retried(lambda: url_to_fs(url))
-    except ImportError:
-        package = PACKAGES.get(protocol, "")
-        raise ConfigError(f"{shown(url)!r}: {protocol}:// needs the package {package}; pip install {package}") from None
+    except ImportError as error:
+        package = PACKAGES.get(protocol)
+        needs = f"{protocol}:// needs the package {package}; pip install {package}" if package else in_words(error)
+        raise ConfigError(f"{shown(url)!r}: {needs}") from None
     except Exception as error:  # each file system has errors of its own
         raise ConfigError(f"{shown(url)!r}: {in_words(error)}") from None
     return system, str(path)
@@ -181,7 +182,8 @@ def is_missing(error: BaseException) -> bool:
     status = _status(error)
     if status is not None:
         return status in GONE
-    return isinstance(error, FileNotFoundError) and (error.__cause__ is None or isinstance(error.__cause__, OSError))
+    cause = error.__cause__
+    return isinstance(error, FileNotFoundError) and (cause is None or isinstance(cause, OSError | KeyError))
 
 
 def at_once(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -205,5 +207,6 @@ def in_words(error: BaseException) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a text with a URL in it as messages have it: without what stands after its `?`, which may be a secret."""
+    """Return a text with a URL in it as messages have it: without a password, and without what stands after its `?`."""
+    text = re.sub(r"://[^/\s'\"@]*:[^/\s'\"]*@", "://…@", text)
     return re.sub(r"(://[^\s'\"?]*)\?[^\s'\"]+", r"\1?…", text)

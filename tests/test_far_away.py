@@ -14,10 +14,13 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run, storage
+from imgcluster.cli import main
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
 from imgcluster.exports import features_of_run
-from imgcluster.outputs.far_away import FarAway
+from imgcluster.outputs import far_away as far_away_module
+from imgcluster.outputs.far_away import FarAway, fetched, kept_at, lock_of
+from imgcluster.outputs.run_folder import RunFolder
 from imgcluster.storage import file_system, use_storage
 from imgcluster.store import FeatureStore, ImageKey
 from tests.conftest import Command
@@ -179,7 +182,86 @@ def test_commands_take_a_run_behind_a_url(
     assert not list(tmp_path.parent.rglob("climbed"))
     done = command("show", f"s3://{bucket}/runs/none", AWS_ENDPOINT_URL=s3.endpoint)
     assert done.returncode == 1
-    assert "is no run folder (run.json: No such file" in done.stderr
+    assert done.stderr == f"imgcluster: 's3://{bucket}/runs/none' is no run folder (run.json: no such file or bucket)\n"
+
+
+def in_memory(config_file: Path) -> Config:
+    """The config of the twelve pictures with its run folder in a file system of this process."""
+    return load_config(config_file, [f"outputs.folder=memory://{uuid4().hex}/run"])
+
+
+def test_one_run_at_a_time_is_made_for_a_url(config_file: Path) -> None:
+    config = in_memory(config_file)
+    same = config_from_dict(
+        {**config.resolved(), "outputs": {**config.resolved()["outputs"], "folder": f"{config.outputs.folder}/"}}
+    )
+    with RunFolder(config).open([]):
+        for each in (config, same):
+            with pytest.raises(OutputError, match="is being written by another run"), RunFolder(each).open([]):
+                pass
+
+
+def test_a_run_in_progress_keeps_its_files_when_the_former_one_is_shown(config_file: Path) -> None:
+    config = in_memory(config_file)
+    done = run(config, show=False)
+    with RunFolder(config).open([]) as folder:
+        (folder.path / "in the making").write_bytes(b"x")
+        copy = fetched(config.outputs.folder)
+        assert (folder.path / "in the making").read_bytes() == b"x"
+    assert copy not in (done.folder, folder.path)
+    assert {path.name for path in copy.iterdir()} >= {"run.json", "clusters.csv", "submission.csv"}
+
+
+def test_a_copy_is_replaced_under_a_lock_and_made_anew_for_another_run(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(far_away_module, "PATIENCE", 0.01)
+    config = in_memory(config_file)
+    run(config, show=False)
+    url = config.outputs.folder
+    copy = fetched(url)
+    (copy / "made of it").write_bytes(b"x")
+    with lock_of(copy), pytest.raises(OutputError, match=r"/run' is being fetched by another command; wait for it"):
+        fetched(url)
+    assert fetched(url) == fetched(f"{url}/") == copy
+    assert (copy / "made of it").exists()
+    run(config, show=False)
+    assert fetched(url) == copy
+    assert not (copy / "made of it").exists()
+
+
+def test_what_is_no_finished_run_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"memory://{uuid4().hex}/images"
+    system, folder = file_system(url)
+    monkeypatch.setattr(FarAway, "names", None)
+    monkeypatch.setattr(far_away_module, "start_anew", None)
+    for text, words in (
+        (None, f"'{url}' is no run folder (run.json: no such file or bucket)"),
+        (b"[]", f"'{url}/run.json' is damaged; run the config again with --force"),
+        (b'{"status": "writing"}', f"the run in '{url}' is not finished; run its config again"),
+    ):
+        system.pipe_file(f"{folder}/1.jpg" if text is None else f"{folder}/run.json", text or b"an image")
+        with pytest.raises(OutputError) as caught:
+            fetched(url)
+        assert str(caught.value) == words
+    assert not kept_at(url, "copies").exists()
+
+
+def test_a_run_behind_a_url_with_a_password_is_named_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "hunter2" not in str(kept_at("https://me:hunter2@host/run?X-Amz-Signature=hunter2"))
+    assert main(["show", f"http://me:hunter2@127.0.0.1:{free_port()}/run"]) == 1
+    said = capsys.readouterr().err
+    assert "http://…@127.0.0.1" in said
+    assert "hunter2" not in said
+
+
+def test_the_line_of_a_copy_has_no_password(
+    config_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = run(load_config(config_file), show=False)
+    monkeypatch.setattr(far_away_module, "fetched", lambda url: here.folder)
+    assert main(["show", "https://me:hunter2@host/run?X-Amz-Signature=hunter2"]) == 0
+    assert f"https://…@host/run?…: a copy of it is in {here.folder}" in capsys.readouterr().err
 
 
 def test_a_run_that_is_being_sent_says_so(

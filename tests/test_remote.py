@@ -207,6 +207,10 @@ def test_what_fsspec_does_not_know_or_has_no_package_for(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     assert refused("gs://b/a") == "'gs://b/a': gs:// needs the package gcsfs; pip install gcsfs"
     assert "Protocol not known: nothing" in refused("nothing://b/a")
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    monkeypatch.setitem(sys.modules, "fsspec.implementations.sftp", None)
+    message = refused("sftp://host/a")
+    assert message == "'sftp://host/a': SFTPFileSystem requires \"paramiko\" to be installed"
 
 
 # The web, and what can go wrong there

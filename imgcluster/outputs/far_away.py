@@ -11,21 +11,46 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.files import cache_folder
-from imgcluster.storage import at_once, file_system, in_words, make_folder, retried, shown
+from imgcluster.files import cache_folder, write_whole
+from imgcluster.storage import at_once, file_system, in_words, is_missing, make_folder, retried, shown
 
 RECORD = "run.json"
 PROBE = ".writable"
+PATIENCE = 60.0  # seconds for another command to fetch the same run
 
 
-def kept_at(url: str) -> Path:
-    """Return the folder of this machine in which the run of a URL is made. Raises OutputError: nobody has a home."""
-    name = re.sub(r"[^\w.-]+", "_", url.partition("://")[2])[-80:]
+def kept_at(url: str, kind: str = "runs") -> Path:
+    """Return the folder of this machine in which the run of a URL is made, or as `copies` the one it is fetched into.
+
+    Raises OutputError: nobody has a home.
+    """
+    url = url.rstrip("/")
+    name = re.sub(r"[^\w.-]+", "_", shown(url).partition("://")[2])[-80:]
     try:
-        return cache_folder() / "runs" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+        return cache_folder() / kind / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
     except RuntimeError as error:
         raise OutputError(f"outputs.folder: {shown(url)!r} needs a cache on this machine: {error}") from None
+
+
+def lock_of(home: Path) -> FileLock:
+    """Return the lock of such a folder: beside it, for what is in it is thrown away while the lock is held."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(home.with_name(f"{home.name}.lock"))
+
+
+def finished_record(data: bytes, folder: str) -> dict[str, Any]:
+    """Return what run.json of a finished run says. Raises OutputError: damaged, not finished."""
+    try:
+        record = json.loads(data)
+        finished = record["status"] == "done"
+    except (ValueError, KeyError, TypeError):
+        raise OutputError(f"{f'{folder}/{RECORD}'!r} is damaged; run the config again with --force") from None
+    if not finished:
+        raise OutputError(f"the run in {folder!r} is not finished; run its config again")
+    return dict(record)
 
 
 class FarAway:
@@ -50,8 +75,23 @@ class FarAway:
         """Bring a file that is there here. A name that leads out of the folder is passed over."""
         if ".." in PurePosixPath(name).parts:
             return
+        data = self._asked(lambda system, folder: system.cat_file(f"{folder}/{name}"))
         (into / name).parent.mkdir(parents=True, exist_ok=True)
-        (into / name).write_bytes(self._asked(lambda system, folder: system.cat_file(f"{folder}/{name}")))
+        write_whole(into / name, data)
+
+    def finished(self) -> bytes:
+        """Return the record of the finished run that is there. Raises OutputError: no run, damaged, not finished."""
+        try:
+            system, folder = file_system(self._url)
+            data = bytes(retried(lambda: system.cat_file(f"{folder}/{RECORD}")))
+        except ConfigError:
+            raise
+        except Exception as error:  # each file system has errors of its own
+            if not is_missing(error):
+                raise self._failure(error) from None
+            raise OutputError(f"{shown(self._url)!r} is no run folder ({RECORD}: {in_words(error)})") from None
+        finished_record(data, shown(self._url))
+        return data
 
     def names(self) -> list[str]:
         """Return the names of all files that are there, with the folders they lie in."""
@@ -98,12 +138,30 @@ class FarAway:
 
 
 def fetched(url: str) -> Path:
-    """Bring a run folder from behind a URL here, anew each time, and say where. Raises OutputError, ConfigError."""
-    far_away, home = FarAway(url), kept_at(url)
-    names = far_away.names()
-    start_anew(home)
-    list(at_once(lambda name: far_away.fetch(name, home), names))
+    """Bring the finished run behind a URL here, anew each time, and say where. Raises OutputError, ConfigError.
+
+    All of it is reached as its record was, by the environment: what the record has of `storage` is of whoever wrote it.
+    Each file is replaced whole, and none is gone in between, so that another command may be reading the same copy.
+    """
+    far_away, home = FarAway(url), kept_at(url, "copies")
+    record = far_away.finished()
+    try:
+        with lock_of(home).acquire(timeout=PATIENCE):
+            names = [name for name in far_away.names() if name != RECORD]
+            if not _holds(home, record):
+                start_anew(home)
+            list(at_once(lambda name: far_away.fetch(name, home), names))
+            write_whole(home / RECORD, record)
+    except Timeout:
+        raise OutputError(f"{shown(url)!r} is being fetched by another command; wait for it to end") from None
     return home
+
+
+def _holds(home: Path, record: bytes) -> bool:
+    try:
+        return (home / RECORD).read_bytes() == record
+    except OSError:
+        return False
 
 
 def _is_passing(path: Path) -> bool:

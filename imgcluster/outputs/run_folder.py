@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from imgcluster.config import SECTIONS, Config
 from imgcluster.errors import OutputError
 from imgcluster.files import remove_temporary, replacing, write_whole
-from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, start_anew
+from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, lock_of, start_anew
 from imgcluster.storage import is_url
 
 # Keys that change how long a run takes, and what else it leaves, not what it finds.
@@ -43,9 +43,9 @@ class RunFolder:
     @contextmanager
     def open(self, names: list[str]) -> Iterator[RunFolder]:
         """Take the folder for a run that will write files of these names. Raises OutputError."""
-        lock = FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock") if self._far_away is None else lock_of(self.path)
             lock.acquire(timeout=0)
         except Timeout:
             raise OutputError(
