@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,7 @@ from imgcluster.sources import Stamp, ask, reason_of
 from imgcluster.storage import at_once, file_system, in_words, is_url, read_range, retried, shown
 
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
+MOST_BYTES = 2**31  # of an image in it: the 2**28 pixels that are read of one, with four channels of 16 bits each
 NO_STAMP = Stamp("", 0, 0, 0)
 
 
@@ -41,6 +43,11 @@ class Container:
         if (own := self.stamp) is None:
             return None
         return Stamp(f"{scheme}{name}::{own.path}", size, own.mtime_ns, own.version ^ at)
+
+    def check_size(self, *sizes: int) -> None:
+        """Refuse to read a part of which it says that it is larger than any image. Raises ImageError."""
+        if max(sizes) > MOST_BYTES:
+            raise ImageError(f"is {max(sizes):,} bytes large, by {self.place}; {MOST_BYTES:,} are read at the most")
 
     def read(self, start: int, end: int) -> bytes:
         """Return its bytes from `start` to before `end`. Raises ImageError with the reason alone: not all are there."""
@@ -129,11 +136,23 @@ def container(place: str) -> Container:
 
 
 def names_of(containers: list[Container]) -> list[str]:
-    """Return what tells several files apart in ids: their names, with the folders in which they differ, no endings."""
+    """Return what tells several files apart in ids: their names, with the folders in which they differ.
+
+    Without their endings, unless one of them would begin as another's members do.
+    """
     if len(containers) == 1:
         return [""]
-    parts = [each.place.rpartition(".")[0].split("/") for each in containers]
-    common = next(at for at, level in enumerate(zip(*parts, strict=False)) if len(set(level)) > 1)
+    places = [each.place for each in containers]
+    names = _differing([place.rpartition(".")[0] for place in places])
+    if any(longer.startswith(shorter) for shorter, longer in pairwise(sorted(names))):
+        return _differing(places)  # with endings, or `b/1.jpg` in `a` would be called as `1.jpg` in `a/b`
+    return names
+
+
+def _differing(places: list[str]) -> list[str]:
+    parts = [place.split("/") for place in places]
+    levels = enumerate(zip(*parts, strict=False))
+    common = next((at for at, level in levels if len(set(level)) > 1), min(map(len, parts)) - 1)
     return ["/".join(part[common:]) + "/" for part in parts]
 
 

@@ -60,6 +60,7 @@ class TarMember(Source):
 
     def read(self) -> bytes:
         """Return the member's bytes alone."""
+        self.container.check_size(self.size)
         return self.container.read(self.offset, self.offset + self.size)
 
 

@@ -53,6 +53,7 @@ class ZipMember(Source):
         """Return the member's bytes, by one request where its header is as long as it seemed."""
         if self.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ImageError("is encrypted, or packed in a way that is read by no reader of single members")
+        self.container.check_size(self.size, self.packed)
         most = (self.container.stamp.size if self.container.stamp else 0) or self.offset + self.ahead + self.packed
         end = min(self.offset + self.ahead + self.packed, most)
         data = self.container.read(self.offset, end)
@@ -63,12 +64,16 @@ class ZipMember(Source):
 
     def _unpacked(self, data: bytes) -> bytes:
         try:
-            found = data if self.method == zipfile.ZIP_STORED else zlib.decompress(data, -zlib.MAX_WBITS, self.size)
+            found = data if self.method == zipfile.ZIP_STORED else self._inflated(data)
         except zlib.error:
             raise ImageError(f"is damaged in {self.container.place}") from None
         if len(found) != self.size or zlib.crc32(found) != self.checksum:
             raise ImageError(f"is damaged in {self.container.place}")
         return found
+
+    def _inflated(self, data: bytes) -> bytes:
+        """Return no more than a byte beyond what was declared: what is packed may be any size."""
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
 
 
 @lru_cache(INDEXED)

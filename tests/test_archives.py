@@ -6,16 +6,18 @@ import io
 import logging
 import tarfile
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from imgcluster import load_config, parquet_rows, run, storage, tar_files
+from imgcluster import containers, load_config, parquet_rows, run, storage, tar_files
 from imgcluster.assignment import assign
 from imgcluster.config import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
@@ -222,6 +224,60 @@ def test_a_damaged_tar_gives_what_stands_before_the_damage(
         assert list(contents(str(tmp_path / "a.tar"))) == ["a.jpg", "b.jpg"]
     told = [record for record in caplog.records if "cut off or damaged" in record.getMessage()]
     assert len(told) == (place != "zeros for a header")  # which is how a tar ends
+
+
+def test_a_zip_that_unpacks_to_more_than_it_says_takes_no_memory(tmp_path: Path) -> None:
+    size = 200 * 2**20
+    with ZipFile(tmp_path / "a.zip", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bytes(size))
+        archive.writestr("b.jpg", b"b" * 1000)
+    data = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data.replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    images, _ = list_images(ImagesConfig(folder=str(tmp_path / "a.zip")))
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=r"^is damaged in "):
+        images[0].path.read()  # type: ignore[union-attr]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**20 + len(data)
+    assert images[1].path.read() == b"b" * 1000  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ending", ["tar", "zip"])
+def test_a_member_larger_than_any_image_is_a_failure_with_its_reason(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    files = {"a.jpg": b"a" * 3000, "b.jpg": b"b" * 2000}
+    if ending == "tar":
+        tar_of(path, files)
+    else:
+        with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+    assert contents(str(path)) == files
+    monkeypatch.setattr(containers, "MOST_BYTES", 2000)
+    images, _ = list_images(ImagesConfig(folder=str(path)))
+    with pytest.raises(ImageError) as caught:
+        images[0].path.read()  # type: ignore[union-attr]
+    assert str(caught.value) == f"is 3,000 bytes large, by {path}; 2,000 are read at the most"
+    assert images[1].path.read() == files["b.jpg"]  # type: ignore[union-attr]
+
+
+def test_shards_above_one_another_keep_their_names_apart(tmp_path: Path) -> None:
+    (tmp_path / "t/a").mkdir(parents=True)
+    tar_of(tmp_path / "t/a.tar", {"1.jpg": b"upper", "b/1.jpg": b"middle"})
+    tar_of(tmp_path / "t/a/b.tar", {"1.jpg": b"lower"})
+    three = {"a.tar/1.jpg": b"upper", "a.tar/b/1.jpg": b"middle", "a/b.tar/1.jpg": b"lower"}
+    assert contents(f"{tmp_path}/t/**/*.tar") == three
+    tar_of(tmp_path / "t/c.tar", {"1.jpg": b"beside"})
+    assert contents(f"{tmp_path}/t/**/*.tar") == {**three, "c.tar/1.jpg": b"beside"}
+
+
+def test_shards_that_differ_in_their_endings(tmp_path: Path) -> None:
+    for name in ("a.tar", "a.ova"):
+        tar_of(tmp_path / name, {"1.jpg": name.encode()})
+    assert contents(f"tar://::{tmp_path}/a.*") == {"a.ova/1.jpg": b"a.ova", "a.tar/1.jpg": b"a.tar"}
 
 
 def test_what_is_no_archive_is_refused_in_a_line(tmp_path: Path, web: WebServer) -> None:
