@@ -8,15 +8,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 
-from imgcluster.config_types import Allowed, Count, Text, describe, unfit
+from imgcluster.config_types import Allowed, Count, Text, describe, secret_in_url, unfit
 
 PROTOCOL = r"[a-z][a-z0-9+.-]+"
 SECRET = re.compile(
-    r"pass|secret|credential|connection_?string|access_?key|account_?key|private_?key|api_?key|client_?key"
-    r"|authoriz|^auth$|signature|cookie|token|^key$|^sas$",
+    r"pass|secret|credential|connection[_-]?string|(access|account|private|api|client)[_-]?key|key$"
+    r"|authoriz|(^|[_-])auth$|signature(?![_-]?version)|cookie|token|pwd|(^|[_-])pw$|(^|[_-])sas$",
     re.IGNORECASE,
 )
+# A text that is one, whatever its name: what a header `Authorization` has, a login without its URL.
+SECRET_TEXT = re.compile(r"(bearer|basic|token)\s+\S|[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
 NO_TOKENS = ("anon", "cloud", "google_default", "browser", "cache")  # what gcsfs takes in the place of a token
+
+
+Address = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+:[0-9]+$"), Allowed("tcp://HOST:PORT")]
 
 
 class DaskEngine(BaseModel):
@@ -27,7 +32,7 @@ class DaskEngine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$"), Allowed("tcp://HOST:PORT")] | None = Field(
+    address: Address | None = Field(
         default=None,
         description="of a scheduler that runs; null: a cluster on this machine",
         examples=["tcp://10.0.0.1:8786"],
@@ -82,21 +87,43 @@ def _without_secrets(value: Any) -> Any:
         if not isinstance(options, Mapping):
             raise unfit(f"{protocol}: allowed: a mapping of options of its file system, such as {{anon: true}}")
         if found := _secret_in(options):
+            place, what = found
             raise unfit(
-                f"{protocol}.{found}: a secret does not belong into a config; set it in the environment, as "
-                f"FSSPEC_{protocol.upper()}_{found.split('.')[0].upper()}, or by what {protocol} itself looks for"
+                f"{protocol}.{place}: {what} does not belong into a config; set it in the environment, as "
+                f"FSSPEC_{protocol.upper()}_{place.split('.')[0].upper()}, or by what {protocol} itself looks for"
             )
     return value
 
 
-def _secret_in(options: Mapping[Any, Any]) -> str | None:
+def _secret_in(options: Mapping[Any, Any]) -> tuple[str, str] | None:
+    """Return the place of a secret in options of a file system, and what it is; nothing of its value."""
     for name, value in options.items():
-        if isinstance(value, Mapping):
-            if inner := _secret_in(value):
-                return f"{name}.{inner}"
-        elif SECRET.search(str(name)) and value not in (None, *NO_TOKENS):
-            return str(name)
+        if isinstance(value, Mapping) and (inner := _secret_in(value)):
+            return f"{name}.{inner[0]}", inner[1]
+        if SECRET.search(str(name)) and value not in (None, *NO_TOKENS):
+            return str(name), "a secret"
+        if what := _secret_value(value):
+            return str(name), what
     return None
+
+
+def _secret_value(value: Any) -> str | None:
+    """Say what secret a value has that is no mapping: a text, or a list, as of the names and values of headers."""
+    if isinstance(value, list | tuple):
+        pair = len(value) == 2 and isinstance(value[0], str) and SECRET.search(value[0])
+        return "a secret" if pair else next(filter(None, map(_secret_item, value)), None)
+    if not isinstance(value, str):
+        return None
+    return "a secret" if SECRET_TEXT.match(value) else secret_in_url(value)
+
+
+def _secret_item(item: Any) -> str | None:
+    if isinstance(item, Mapping):
+        named = any(isinstance(value, str) and SECRET.search(value) for value in item.values())
+        return "a secret" if named else (_secret_in(item) or ("", None))[1]
+    if isinstance(item, str) and SECRET.search(item.partition(":")[0]) and ":" in item:  # as a header is written
+        return "a secret"
+    return _secret_value(item)
 
 
 _DASK: TypeAdapter[Any] = TypeAdapter(DaskEngine)

@@ -14,7 +14,7 @@ from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.config import FeaturesConfig
 from imgcluster.engines import Cluster
 from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, StoreError
 from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
 from imgcluster.feature_files import features_from_file
 from imgcluster.layer_stores import LayerStores
@@ -130,6 +130,10 @@ def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, r
         # Built only where there is work to do: with everything in the store, the network is not needed.
         device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
         readable = work.readable
+        if lost := [image for image in images if image not in work.keys and image not in work.failures]:
+            raise StoreError(
+                f"{len(lost):,} images have neither features nor a reason why not; run the same command again"
+            )
         blocks, stored = [np.empty((len(readable), 0), np.float32)], []
         keys = [work.keys[image] for image in readable]
         with work.stopwatch.timed("gathering"):

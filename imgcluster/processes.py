@@ -19,7 +19,7 @@ import torch
 
 from imgcluster import errors
 from imgcluster.backbones import Choice
-from imgcluster.errors import ImgclusterError
+from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Advance
@@ -52,6 +52,10 @@ def compute_on(  # noqa: PLR0913, PLR0917
     process fails or dies the others are stopped, and what all of them have done until then is kept.
     Raises what `work.do` raises, Unsupported, and ImgclusterError where a process died.
     """
+    if str(store.root).startswith("memory:"):
+        raise ConfigError(
+            "features.store: memory:// is each process's own; several devices need a folder, or another URL"
+        )
     storage = storage_in_use()
     jobs = [
         Job(

@@ -93,10 +93,10 @@ class Work:
         self.computed += computed
         self.take_failures({images[row]: reason for row, reason in reasons.items()}, seconds)
 
-    def take_keys(self, keys: dict[ImageFile, ImageKey]) -> None:
+    def take_keys(self, keys: dict[ImageFile, ImageKey], computed: int) -> None:
         """Put on record that another process has put the vectors of these images into the store."""
         self.keys.update(keys)
-        self.computed += len(keys)
+        self.computed += computed
 
     def take_failures(self, reasons: dict[ImageFile, str], seconds: dict[str, float]) -> None:
         """Put on record what another process could not compute, and how long its stages took."""

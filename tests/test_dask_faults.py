@@ -184,7 +184,7 @@ def test_the_driver_killed(config: Path, expected: bytes, cluster: DaskProcesses
     assert computed + reused == IMAGES
     assert reused >= kept
     assert rows_in_store(config) <= IMAGES + 2 * 16  # a worker may have been at one that the first driver handed out
-    assert not list((config.parent / "store").glob("*/.cluster-*"))
+    assert not list((config.parent / "store").glob("*/.driven-*"))
 
 
 def test_an_image_that_no_worker_survives(command: Command, config_file: Path, tmp_path: Path) -> None:

@@ -294,7 +294,8 @@ def test_more_shards_than_files_may_be_open(tmp_path: Path) -> None:
         for number in range(many):
             write_shard(store.files, f"{number:05d}-0123abcd", store.fingerprint, keys(number), [rows(number)])
         store._small.clear()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
     assert done.returncode == 0, done.stderr
     assert "damaged" not in done.stderr
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 HOST = "127.0.0.1"
+PAUSED = "paused"
 SECONDS_BETWEEN_LOOKS = 0.5
 # Each worker is one of several on its machine: a task that uses more threads says so.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -58,11 +59,22 @@ class Cluster:
         return self._client is not None and self._client.status == "running"
 
     def workers(self) -> dict[str, int]:
-        """Return the threads of each worker, by its address. Raises OSError where the scheduler is not there."""
+        """Return the threads of each worker that works, by its address. Raises OSError: the scheduler is not there.
+
+        One whose memory is nearly full is paused by Dask, and takes no task until it is less full.
+        """
+        return {at: each["nthreads"] for at, each in self._all_workers().items() if each.get("status") != PAUSED}
+
+    def paused(self) -> str:
+        """Say, to go behind other words, that workers are there but paused; nothing where none is."""
+        count = sum(each.get("status") == PAUSED for each in self._all_workers().values())
+        return f" ({_counted(count, 'worker')} paused for lack of memory)" if count else ""
+
+    def _all_workers(self) -> dict[str, dict[str, Any]]:
         client = self.client
         if not self.is_reached:
             raise OSError("the connection to the scheduler is lost")
-        return dict(client.nthreads())
+        return dict(_info(client)["workers"])
 
     def ask_all(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """Return what a function returns, or raises, on each worker, by its address."""
@@ -98,7 +110,7 @@ class Cluster:
         while (left := ends - time.monotonic()) > 0:
             try:
                 return Client(address, timeout=min(left, 10), set_as_default=False)
-            except TypeError as error:  # tls:// without a certificate
+            except (TypeError, ValueError) as error:  # tls:// without a certificate, an address that is none
                 raise ConfigError(f"engine.dask.address: {address}: {error}") from None
             except GONE as error:
                 last = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -142,15 +154,24 @@ class Cluster:
     def _tell(self) -> None:
         if not self._show or self._client is None:
             return
-        threads = self._client.nthreads()
+        threads = self.workers()
         count = f"dask: {_counted(len(threads), 'worker')}, {_counted(sum(threads.values()), 'thread')}"
-        print(f"{count}; dashboard: {self._client.dashboard_link or 'none'}", file=sys.stderr, flush=True)
+        has_one = "dashboard" in _info(self._client).get("services", {})
+        print(f"{count}; dashboard: {self._client.dashboard_link if has_one else 'none'}", file=sys.stderr, flush=True)
 
     def _close_client(self) -> None:
         if self._client is not None:
             with suppress(Exception):  # the other end may be gone
                 self._client.close(timeout=2)
             self._client = None
+
+
+def _info(client: Client) -> dict[str, Any]:
+    """Return what the scheduler says of itself, and of all workers: of its own, later versions tell of five alone."""
+    try:
+        return dict(client.scheduler_info(n_workers=-1))
+    except TypeError:
+        return dict(client.scheduler_info())
 
 
 def _counted(count: int, name: str) -> str:
@@ -223,6 +244,8 @@ def _as_we_start_them() -> Iterator[None]:
     import dask
 
     settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 0}
+    # Nothing that a worker holds could be written to the disk: paused, it would be so for ever.
+    settings |= {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
     if sys.platform == "linux":
         settings["distributed.worker.multiprocessing-method"] = "forkserver"
     with dask.config.set(settings):

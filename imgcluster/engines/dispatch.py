@@ -37,6 +37,7 @@ SECONDS_A_TASK = 10.0  # of a worker, so that little is lost with it
 SECONDS_FOR_EACH_WORKER = 0.2
 ADMITTING = 16  # shards whose index is read at a time: behind a URL that is to wait
 SECONDS_BETWEEN_LOOKS = 2.0
+DISMISSALS = 20  # of workers, without any task that was done
 DEATHS = 3  # of workers with this image alone, until it is blamed
 ENDED = "the workers that computed it ended: out of memory?"
 NO_MEMORY = "does not fit into the memory of a worker"
@@ -89,7 +90,7 @@ class Dispatcher:
         self._workers: dict[str, int] = {}
         self._looked = self._seen = 0.0
         self._seconds_an_image = 0.0
-        self._died = False
+        self._died, self._dismissed = False, 0
         self.devices: set[str] = set()
         self.n_workers = 0
 
@@ -121,9 +122,10 @@ class Dispatcher:
         if self._workers:
             self._seen = now
         elif self._seen and now - self._seen > self._cluster.settings.patience:
+            waited = f"{self._cluster.settings.patience:.0f} s{self._cluster.paused()}"
             raise ImgclusterError(
-                f"engine: no worker has been there for {self._cluster.settings.patience:.0f} s; what was done is kept: "
-                "run the same command again and it goes on from there"
+                f"engine: no worker has been there for {waited}; what was done is kept: run the same command again and "
+                "it goes on from there"
             )
 
     def _hand_out(self) -> None:
@@ -171,14 +173,25 @@ class Dispatcher:
             return
         part, _ = self._round.futures.pop(future.key)
         if future.status == "finished":
-            self._settle(part, future.result())
+            self._settle(part, self._result(part, future))
         elif future.status == "error":
             self._settle_error(part, future.exception())
         else:  # the scheduler has forgotten it
             self._again.append(part)
             raise _Lost
 
-    def _settle(self, part: _Part, outcome: Outcome) -> None:
+    def _result(self, part: _Part, future: Future) -> Outcome | None:
+        """Return what a task has returned; None where its worker has died with it, and the images go out again."""
+        try:
+            outcome: Outcome = future.result(timeout=self._cluster.settings.patience)
+        except TimeoutError:
+            self._again.append(part)
+            return None
+        return outcome
+
+    def _settle(self, part: _Part, outcome: Outcome | None) -> None:
+        if outcome is None:
+            return
         if outcome.error is not None:
             kind, words = outcome.error
             raise Unsupported(words) if kind == Unsupported.__name__ else getattr(errors, kind)(words)
@@ -204,12 +217,13 @@ class Dispatcher:
         part, outcome = admitted.part, admitted.outcome
         if admitted.error is not None:
             raise admitted.error
-        kept = [image for row, image in enumerate(part.images) if row not in outcome.reasons]
         keys = [] if outcome.shard is None else self._store.admit(outcome.shard, admitted.shards)
-        self._work.take_keys(dict(zip(kept, keys, strict=True)))
+        rows = zip(part.images, outcome.rows.tolist(), strict=True)
+        self._work.take_keys({image: keys[row] for image, row in rows if row >= 0}, outcome.computed)
         failed = {part.images[row]: reason for row, reason in outcome.reasons.items()}
         self._work.take_failures(failed, outcome.seconds)
         self.devices.add(outcome.device)
+        self._dismissed = 0
         self._pace(outcome.spent / len(part.images))
         so_far = f", {len(self._work.failures):,} failed" if self._work.failures else ""
         self._advance(len(part.images), f"{len(self._workers)} workers{so_far}")
@@ -244,6 +258,9 @@ class Dispatcher:
         """Send a worker away that cannot take part. Raises ImgclusterError where no other is there."""
         if set(self._cluster.workers()) <= {worker}:
             raise ImgclusterError(f"engine: the worker {worker} {refusal}")
+        self._dismissed += 1
+        if self._dismissed > DISMISSALS:
+            raise ImgclusterError(f"engine: one worker after the other cannot take part; the last, {worker}, {refusal}")
         logger.warning("the worker %s is left out: %s", worker, refusal)
         self._cluster.client.retire_workers([worker], close_workers=True)
         self._looked = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from imgcluster.engines.checks import plan_of_all
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.dispatch import Dispatcher, absolute
 from imgcluster.engines.jobs import Job, seen_in, why_not_there
+from imgcluster.errors import StoreError
 from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Tell
@@ -48,15 +50,20 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     """
     plan = planned.plan
     as_planned = planned.config.model_copy(update={"runtime": plan.runtime, "precision": plan.precision})
-    job = replace(_job(cluster, planned.choice, as_planned, work.todo, work.on_error), plan=plan)
+    job = _job(cluster, planned.choice, as_planned, work.todo, work.on_error)
+    job = replace(job, plan=plan, stored=len(store))
     files, name = files_of(seen_in(job, plan)), f"{DRIVEN}{job.token}"
-    files.write(name, [b""])
+    try:
+        files.write(name, [b""])
+    except OSError as error:
+        raise StoreError(f"features.store: {job.store!r}: {error.strerror or error}") from None
     try:
         plan_of_all(cluster, job)
         dispatcher = Dispatcher(cluster, job, work, store, advance)
         dispatcher.run()
     finally:
-        files.remove(name)
+        with suppress(OSError):
+            files.remove(name)
     return f"{dispatcher.n_workers} workers: {', '.join(sorted(dispatcher.devices))}"
 
 
@@ -64,7 +71,7 @@ def _job(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Seque
     here = (image.path for image in absolute(images[:SAMPLES]) if why_not_there(image.path) is None)
     return Job(
         token=uuid4().hex[:12],
-        choice=choice,
+        choice=_with_absolute_weights(choice),
         config=config,
         store=config.store if is_url(config.store) else os.path.abspath(config.store),  # noqa: PTH100 (text stays text)
         storage=storage_in_use(),
@@ -72,3 +79,11 @@ def _job(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Seque
         sample=next(here, None),
         is_here=cluster.is_here,
     )
+
+
+def _with_absolute_weights(choice: Choice) -> Choice:
+    """Return a choice whose weights, where they are a file of one's own, are found from another folder too."""
+    weights = choice.weights
+    if weights.path is None or weights.source == "imagenet":
+        return choice
+    return replace(choice, weights=replace(weights, source=str(weights.path.absolute())))

@@ -10,7 +10,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,13 +28,14 @@ from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.shards import ImageKey, unique_name, write_shard
 from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage
-from imgcluster.store import DRIVEN, fingerprint_of, store_name
+from imgcluster.store import DRIVEN, FeatureStore, fingerprint_of, store_name
 from imgcluster.store_files import below, files_of
 from imgcluster.tables import ImageFile
 from imgcluster.weights import find_weights
 from imgcluster.work import Work
 
 RELEASE: str = sys.modules["imgcluster"].__version__  # an import of it would be one of all that lies above this module
+SEARCHED = 200_000  # rows of a store in which workers look for images by their bytes; the index of more would fill them
 PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
 
 
@@ -44,7 +45,7 @@ class Job:
 
     config: chooses what executes the network on a worker, as it does on one machine. store: an absolute path, or a URL.
     sample: one of the images, which a worker has to see as the driver does. is_here: whether the workers are processes
-    that the driver has started, and named by their numbers.
+    that the driver has started, and named by their numbers. stored: how many rows the store has before.
     """
 
     token: str
@@ -56,6 +57,7 @@ class Job:
     sample: ImagePath | None
     is_here: bool
     plan: Plan | None = None
+    stored: int = 0
     release: str = RELEASE
 
 
@@ -74,12 +76,14 @@ class Greeting:
 class Outcome:
     """What became of the images of a task. shard: the name of what was put into each layer's store, None: nothing.
 
-    reasons: of the images that failed, by their place. seconds: of each stage; spent: of all. refusal: why the `worker`
-    cannot take part; memory: the images did not fit into it; error: kind and words of what ends the run.
+    rows: (n_images,) int32, the row of each image in it, -1 of those that failed. computed: how many the network has
+    seen. reasons: of the images that failed, by their place. seconds: of each stage; spent: of all. refusal: why the
+    `worker` cannot take part; memory: the images did not fit into it; error: kind and words of what ends the run.
     """
 
     shard: str | None = None
-    rows: int = 0
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    computed: int = 0
     reasons: dict[int, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     spent: float = 0.0
@@ -92,10 +96,11 @@ class Outcome:
 
 @dataclass
 class _Kept:
-    """The network of the last job, which the next task most often wants again."""
+    """What a worker keeps of the last job, which the next task most often wants again: the network; what was stored."""
 
     token: str = ""
     runtime: Runtime | None = None
+    known: list[FeatureStore] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -153,16 +158,21 @@ class _Refusal(Exception):
 
 
 class _TaskStore:
-    """The stores of a task's layers, as `Work` wants them: vectors are held, and then written as one shard."""
+    """The stores of a task's layers, as `Work` wants them: vectors are held, and then written as one shard.
 
-    def __init__(self, job: Job, shapes: list[dict[str, Any]]) -> None:
-        self._job, self._shapes = job, shapes
+    known: the stores as they were before, in which images are found by their bytes.
+    """
+
+    seconds_between_writes = 0.5
+
+    def __init__(self, job: Job, shapes: list[dict[str, Any]], known: Sequence[FeatureStore]) -> None:
+        self._job, self._shapes, self._known = job, shapes, known
         self._keys: list[ImageKey] = []
         self._blocks: list[list[np.ndarray]] = [[] for _ in shapes]
 
     def find(self, key: ImageKey) -> bool:
-        """No vector is known: whoever handed out the images has looked."""
-        return False
+        """Tell whether the stores had the vector of these bytes before; of the rest, whoever hands out has asked."""
+        return bool(key.digest and self._known) and all(store.find(key) is not None for store in self._known)
 
     def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
         """Hold rows: a (len(keys), dim) float32 block for each layer."""
@@ -171,8 +181,13 @@ class _TaskStore:
             held.append(block)
 
     def vectors(self, keys: list[ImageKey]) -> Blocks:
-        """Nothing is known."""
-        raise KeyError(f"{len(keys)} images have no features here")
+        """Return the rows of images that `find` knows."""
+        return [store.vectors(keys) for store in self._known]
+
+    def rows_of(self, keys: Sequence[ImageKey | None]) -> np.ndarray:
+        """Return at which row of what is held each key is, (len(keys),) int32; -1 where it is not."""
+        rows = {key: row for row, key in enumerate(self._keys)}
+        return np.array([-1 if key is None else rows[key] for key in keys], np.int32)
 
     def write(self, number: int) -> str | None:
         """Write what is held into each layer's store, under one name, which is returned. Raises StoreError."""
@@ -196,13 +211,14 @@ def _with_own_device(job: Job) -> FeaturesConfig:
     from distributed import get_worker
 
     config, count = job.config, torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if config.device not in ("auto", "all", "cuda") or not count:
+    names = config.device if isinstance(config.device, tuple) else [f"cuda:{number}" for number in range(count)]
+    if not (isinstance(config.device, tuple) or config.device in ("auto", "all", "cuda")) or not names:
         return config
     if not job.is_here and "CUDA_VISIBLE_DEVICES" in os.environ:
         return config.model_copy(update={"device": "cuda:0"})  # dask-cuda puts each worker's own first
     name = str(get_worker().name)
     place = int(name) if name.isdecimal() else os.getpid()
-    return config.model_copy(update={"device": f"cuda:{place % count}"})
+    return config.model_copy(update={"device": names[place % len(names)]})
 
 
 def _own_choice(job: Job) -> Choice:
@@ -220,7 +236,11 @@ def seen_in(job: Job, plan: Plan) -> Path | str:
 
 def _check_places(job: Job) -> None:
     use_storage(job.storage)
-    if job.plan is not None and not files_of(seen_in(job, job.plan)).names(f"{DRIVEN}{job.token}"):
+    try:
+        seen = job.plan is None or files_of(seen_in(job, job.plan)).names(f"{DRIVEN}{job.token}")
+    except OSError as error:
+        raise StoreError(f"does not reach features.store {job.store!r}: {error.strerror or error}") from None
+    if not seen:
         raise StoreError(
             f"does not see features.store as it is on the machine that drives it ({job.store!r}); it has to be a "
             "folder that all share, or a URL"
@@ -244,14 +264,15 @@ def why_not_there(path: ImagePath) -> str | None:
 def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
     runtime = _runtime(job)
     plan = _plan_of(job)
-    store = _TaskStore(job, plan.shapes(job.choice))
+    store = _TaskStore(job, plan.shapes(job.choice), _kept.known)
     work = Work(images, store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
     work.do(runtime, job.choice.recipe, plan.batch_size, lambda count: None)
-    row_of = {image: row for row, image in enumerate(images)}
-    reasons = {row_of[image]: failure.reason for image, failure in work.failures.items()}
+    place_of = {image: place for place, image in enumerate(images)}
+    reasons = {place_of[image]: failure.reason for image, failure in work.failures.items()}
     with work.stopwatch.timed("writing"):
         shard = store.write(number)
-    return Outcome(shard, work.computed, reasons, work.stopwatch.seconds, device=runtime.device)
+    rows = store.rows_of([work.keys.get(image) for image in images])
+    return Outcome(shard, rows, work.computed, reasons, work.stopwatch.seconds, device=runtime.device)
 
 
 def _plan_of(job: Job) -> Plan:
@@ -266,7 +287,7 @@ def _runtime(job: Job) -> Runtime:
         return _kept.runtime
     if job.release != RELEASE:
         raise _Refusal(f"has imgcluster {RELEASE}, and {job.release} is needed")
-    _kept.token, _kept.runtime = "", None  # two networks at once would want the memory of both
+    _kept.token, _kept.runtime, _kept.known = "", None, []  # two networks at once would want the memory of both
     _take_threads()
     try:
         choice = _own_choice(job)
@@ -277,8 +298,15 @@ def _runtime(job: Job) -> Runtime:
     if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):
         raise _Refusal("computes in another way than the other workers do")
     _kept.runtime = build_runtime(choice, replace(_plan_of(job), device=own.device))
+    _kept.known = _stores_before(job) if 0 < job.stored <= SEARCHED else []
     _kept.token = job.token
     return _kept.runtime
+
+
+def _stores_before(job: Job) -> list[FeatureStore]:
+    """Open the stores of the layers as they are, one for each layer that is asked for."""
+    shapes = _plan_of(job).shapes(job.choice)
+    return [FeatureStore.reading(below(job.store, store_name(shaped_by))) for shaped_by in shapes]
 
 
 def _without_calibration(plan: Plan) -> Plan:

@@ -112,7 +112,8 @@ def _watched(found: Measured) -> Iterator[None]:
 
 def nothing(images: list[ImageFile]) -> Outcome:
     """What a task sends and returns, without its work."""
-    return Outcome(f"{len(images):05d}-0123abcd", len(images), {}, {"reading files": 1.0, "network": 1.0}, device="cpu")
+    rows = np.arange(len(images), dtype=np.int32)
+    return Outcome("00000-0123abcd", rows, len(images), {}, {"reading files": 1.0, "network": 1.0}, device="cpu")
 
 
 def nothing_packed(handful: Handful) -> Outcome:
