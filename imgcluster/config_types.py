@@ -126,11 +126,18 @@ def _from_path(value: Any) -> Any:
     if not isinstance(value, PurePath | str):
         return value
     text = str(value)
-    if re.search(r"://[^/?#@:]*:[^/?#@]+@", text):
-        raise unfit(f"a URL with a password in it does not belong into a config; {IN_THE_ENVIRONMENT}")
-    if re.search(r"://.*[?&][^=&]*(sig|token|secret|key|password|credential|auth)[^=&]*=", text, re.IGNORECASE):
-        raise unfit(f"a URL with a signature or a key behind its ? does not belong into a config; {IN_THE_ENVIRONMENT}")
+    if found := secret_in_url(text):
+        raise unfit(f"{found} does not belong into a config; {IN_THE_ENVIRONMENT}")
     return os.path.expanduser(text.removeprefix("file://"))  # noqa: PTH111 (text stays as it is)
+
+
+def secret_in_url(text: str) -> str | None:
+    """Say what secret a URL in a text has, without it; None where it has none that is known by its place."""
+    if re.search(r"://[^/?#@:]*:[^/?#@]+@", text):
+        return "a URL with a password in it"
+    if re.search(r"://.*[?&][^=&]*(sig|token|secret|key|password|credential|auth)[^=&]*=", text, re.IGNORECASE):
+        return "a URL with a signature or a key behind its ?"
+    return None
 
 
 def _known_encoding(name: str) -> str:

@@ -620,7 +620,12 @@ def test_engine_that_is_refused(text: str, words: str) -> None:
 
 
 def test_storage_takes_what_file_systems_take() -> None:
-    options = {"s3": {"endpoint_url": "http://127.0.0.1:5000", "anon": True}, "gs": {"token": "anon"}}
+    options = {
+        "s3": {"endpoint_url": "http://127.0.0.1:5000", "anon": True, "config_kwargs": {"signature_version": "s3v4"}},
+        "gs": {"token": "anon", "cache_timeout": 5},
+        "http": {"headers": {"X-From": "us"}, "client_kwargs": {"proxy": "http://host:3128/a@b", "codes": [500, 503]}},
+        "sftp": {"username": "me", "key_filename": "~/.ssh/id"},
+    }
     assert read(SMALLEST + yaml.safe_dump({"storage": options})).storage == options
 
 
@@ -634,6 +639,19 @@ def test_storage_takes_what_file_systems_take() -> None:
         ("abfs", {"connection_string": "hunter2"}, "abfs.connection_string"),
         ("sftp", {"password": "hunter2"}, "sftp.password"),
         ("http", {"headers": {"Authorization": "hunter2"}}, "http.headers.Authorization"),
+        ("http", {"headers": {"X-Api-Key": "hunter2"}}, "http.headers.X-Api-Key"),
+        ("http", {"headers": {"Ocp-Apim-Subscription-Key": "hunter2"}}, "http.headers.Ocp-Apim-Subscription-Key"),
+        ("http", {"headers": {"X-From": "Bearer hunter2"}}, "http.headers.X-From"),
+        ("http", {"headers": [["Authorization", "hunter2"]]}, "http.headers"),
+        ("http", {"headers": [["X-From", "us"], ["hunter2-token", "hunter2"]]}, "http.headers"),
+        ("http", {"headers": ["Authorization: hunter2"]}, "http.headers"),
+        ("http", {"headers": [{"name": "X-Api-Key", "value": "hunter2"}]}, "http.headers"),
+        ("http", {"headers": [{"X-Api-Key": "hunter2"}]}, "http.headers"),
+        ("http", {"client_kwargs": {"headers": [[["x-api-key", "hunter2"]]]}}, "http.client_kwargs.headers"),
+        ("http", {"client_kwargs": {"proxy": "me:hunter2@host:3128"}}, "http.client_kwargs.proxy"),
+        ("gs", {"token": {"id": "hunter2"}}, "gs.token"),
+        ("sftp", {"pwd": "hunter2"}, "sftp.pwd"),
+        ("ftp", {"pw": "hunter2"}, "ftp.pw"),
     ],
 )  # fmt: skip
 def test_secrets_are_refused_and_never_shown(protocol: str, options: dict[str, Any], name: str) -> None:
@@ -643,6 +661,24 @@ def test_secrets_are_refused_and_never_shown(protocol: str, options: dict[str, A
     )
     assert "hunter2" not in message
     assert f"FSSPEC_{protocol.upper()}_{name.split('.')[1].upper()}" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "what"),
+    [
+        ({"endpoint_url": "https://me:hunter2@host"}, "endpoint_url", "a password in it"),
+        ({"client_kwargs": {"endpoint_url": "https://host/?a=1&X-Amz-Signature=hunter2"}}, "client_kwargs.endpoint_url",
+         "a signature or a key behind its ?"),
+        ({"config_kwargs": {"proxies": {"https": "http://me:hunter2@host"}}}, "config_kwargs.proxies.https",
+         "a password in it"),
+        ({"proxy": "http://me:hunter2@host"}, "proxy", "a password in it"),
+        ({"hosts": ["http://a", ["http://me:hunter2@host"]]}, "hosts", "a password in it"),
+    ],
+)  # fmt: skip
+def test_urls_with_secrets_in_options_of_a_file_system(options: dict[str, Any], place: str, what: str) -> None:
+    message = refusal(SMALLEST + yaml.safe_dump({"storage": {"s3": options}}))
+    assert message.startswith(f"c.yaml: storage (line 4): s3.{place}: a URL with {what} does not belong into a config;")
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(("text", "words"), [("storage: 5", "found 5 (a number), allowed: a mapping of protocols"),
