@@ -21,6 +21,9 @@ SECRET_TEXT = re.compile(r"(bearer|basic|token)\s+\S|[^/\s:@]+:[^/\s@]+@", re.IG
 NO_TOKENS = ("anon", "cloud", "google_default", "browser", "cache")  # what gcsfs takes in the place of a token
 
 
+Address = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+:[0-9]+$"), Allowed("tcp://HOST:PORT")]
+
+
 class DaskEngine(BaseModel):
     """A Dask cluster: the one at an address, or one on this machine, which is gone when the run ends.
 
@@ -29,7 +32,7 @@ class DaskEngine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$"), Allowed("tcp://HOST:PORT")] | None = Field(
+    address: Address | None = Field(
         default=None,
         description="of a scheduler that runs; null: a cluster on this machine",
         examples=["tcp://10.0.0.1:8786"],
