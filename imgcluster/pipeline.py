@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from imgcluster.backbones import check_backbones
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
 from imgcluster.engines import Cluster, open_cluster
+from imgcluster.engines.cluster import NO_DASK
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
@@ -41,6 +43,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
 
     Another config's run in the same folder is overwritten only with `force`. Raises ImgclusterError.
     """
+    _check_packages(config)
     use_storage(config.storage)
     seconds: dict[str, float] = {}
     with _timed(seconds, "images"):
@@ -101,6 +104,7 @@ def fill_store(config: Config, *, show: bool = True) -> Features:
 
     The vectors returned are (n, 0). Raises ImgclusterError.
     """
+    _check_engine(config)
     use_storage(config.storage)
     images, _ = list_images(config.images)
     return extract_listed(images, config, show, gather=False)
@@ -111,6 +115,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     method = config.clusters.method
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
         raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
+    _check_engine(config)
     use_storage(config.storage)
     images, _ = list_images(config.images)
     check_method(config, len(images))
@@ -126,17 +131,33 @@ def check(config: Config) -> list[ImageFile]:
 
     Raises ImgclusterError for the first thing that would stop a run.
     """
+    _check_packages(config)
     use_storage(config.storage)
     images, _ = _listed(config)
     if config.features.file is not None:
         features_from_file(images, Path(config.features.file), config.images.missing)
         return images
-    device = find_devices(config.features.device)[0]
-    check_int8(config.features.precision, config.features.runtime, device)
+    if config.dask is None or config.dask.address is None:  # elsewhere, the workers have the devices
+        device = find_devices(config.features.device)[0]
+        check_int8(config.features.precision, config.features.runtime, device)
     for wanted in check_backbones(config.features):
         if config.features.weights != "imagenet":
             find_weights(wanted.backbone, config.features.weights, progress=False)
     return images
+
+
+def _check_packages(config: Config) -> None:
+    """Raise ConfigError, before any work, where the engine or the K-Means of a run needs what is not installed."""
+    _check_engine(config)
+    if config.clusters.backend == "dask":
+        for module, package in (("dask", "dask"), ("dask_ml", "dask-ml")):
+            if find_spec(module) is None:
+                raise ConfigError(f"clusters.backend: {package} is not installed; pip install 'imgcluster[dask]'")
+
+
+def _check_engine(config: Config) -> None:
+    if config.dask is not None and find_spec("distributed") is None:
+        raise ConfigError(NO_DASK)
 
 
 def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
@@ -170,6 +191,7 @@ def extract_listed(
 
     cluster: the one of `config.engine`, where it is open already.
     """
+    _check_engine(config)
     with ExitStack() as opened:
         features = extract_features(
             images,

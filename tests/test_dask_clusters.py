@@ -22,12 +22,14 @@ from distributed import Client, LocalCluster
 from sklearn.metrics import adjusted_rand_score
 
 import imgcluster
+from imgcluster import pipeline
 from imgcluster import stored as stored_module
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, StoreError
 from imgcluster.exports import features_of_run
+from imgcluster.images import list_images
 from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
@@ -42,7 +44,7 @@ from imgcluster.tables import Clusters, Run
 from imgcluster.transforms import apply_transform, fit_steps
 from imgcluster.trials import stability
 from tests.conftest import Command, write_pictures
-from tests.servers import S3Server
+from tests.servers import S3Server, WebServer
 
 ARRAYS = ("labels", "distance", "runner_up", "runner_up_distance", "sizes")
 ROWS, DIM, GROUPS = 3000, 64, 5
@@ -265,6 +267,16 @@ def test_a_shard_that_is_lost_far_away_is_told_in_a_line(
     assert str(told.value) == f"'s3://{bucket}/vectors-00002.npy' is gone from the store; run the config again"
 
 
+def test_a_store_that_refuses_is_told_in_a_line(tmp_path: Path, web: WebServer, new_worker: Client) -> None:
+    """What aiohttp raises of an answer cannot be sent; together with it, ours would arrive as an Exception of a repr."""
+    web.fault = lambda handler: handler.send(403) or True
+    here = a_store(tmp_path / "s", blobs(300))
+    stored = StoredVectors([replace(each, path=f"{web.url}/vectors.npy") for each in here.chunks], DIM, 300)
+    with pytest.raises(StoreError) as told:
+        streamed(stored, config(), new_worker)
+    assert str(told.value) == f"'{web.url}/vectors.npy' cannot be read: no permission to read it"
+
+
 class Deadly:
     """Rows that end the process which looks at them, as a lack of memory would."""
 
@@ -438,6 +450,47 @@ def test_a_package_that_lacks_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError, match=rf"{name} is not installed; pip install 'imgcluster\[dask\]'"):
         streamed(a_store(tmp_path / "s", blobs(50)), config())
+
+
+OF_THE_ENGINE = ("run", "check", "fill_store", "sweep_clusters")
+LACKING = {
+    "distributed": ("engine=dask", OF_THE_ENGINE, "engine: dask needs the packages of its extra"),
+    "dask": ("clusters.backend=dask", ("run", "check"), "clusters.backend: dask is not installed"),
+    "dask_ml": ("clusters.backend=dask", ("run", "check"), "clusters.backend: dask-ml is not installed"),
+}
+
+
+@pytest.mark.parametrize("package", LACKING)
+def test_a_package_that_lacks_is_named_before_any_work(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    override, calls, told = LACKING[package]
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(pipeline, "list_images", lambda _: pytest.fail("listed the images first"))
+    for name in calls:
+        with pytest.raises(ConfigError) as error:
+            getattr(pipeline, name)(imgcluster.load_config(config_file, [override]))
+        assert str(error.value) == f"{told}; pip install 'imgcluster[dask]'"
+
+
+def test_nothing_is_listed_or_stored_for_an_engine_that_lacks(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`extract_listed` is what commands other than `run` call."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    wanted = imgcluster.load_config(config_file, ["engine=dask"])
+    with pytest.raises(ConfigError, match="engine: dask needs"):
+        pipeline.extract_listed(list_images(wanted.images)[0], wanted, show=False)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_gpu_is_asked_for_where_the_work_is_done(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    far_away = 'engine={"dask": {"address": "tcp://127.0.0.1:9"}}'
+    assert len(imgcluster.check(imgcluster.load_config(config_file, ["features.device=cuda", far_away]))) == 12
+    for engine in ("engine=local", "engine=dask"):
+        with pytest.raises(ConfigError, match=r"features\.device"):
+            imgcluster.check(imgcluster.load_config(config_file, ["features.device=cuda", engine]))
 
 
 def test_cuml_is_called_as_its_manual_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ def _on_blocks(
         return work((apply_transform(read(), state) for read in readings), *shared)
     except ImgclusterError as error:
         told = type(error)(*error.args)
-    raise told  # without what it came of: an error of botocore's cannot be sent, and all would arrive as its repr
+    raise told  # without what it came of: an error of aiohttp's cannot be sent, and ours would arrive as its repr
 
 
 def _scaled(blocks: Iterator[np.ndarray], mean: np.ndarray, factor: np.float32) -> np.ndarray:
