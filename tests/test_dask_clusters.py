@@ -268,7 +268,7 @@ def test_a_shard_that_is_lost_far_away_is_told_in_a_line(
 
 
 def test_a_store_that_refuses_is_told_in_a_line(tmp_path: Path, web: WebServer, new_worker: Client) -> None:
-    """What aiohttp raises of an answer cannot be sent; together with it, ours would arrive as an Exception of a repr."""
+    """What aiohttp raises of an answer cannot be sent; together with it, ours would arrive as the repr of itself."""
     web.fault = lambda handler: handler.send(403) or True
     here = a_store(tmp_path / "s", blobs(300))
     stored = StoredVectors([replace(each, path=f"{web.url}/vectors.npy") for each in here.chunks], DIM, 300)

@@ -144,6 +144,17 @@ def test_another_configs_run_is_kept_unless_forced(tmp_path: Path, config_file: 
     assert {row["label"] for row in rows(tmp_path / "out" / "submission.csv")} == {"0", "1"}
 
 
+def test_k_means_of_dask_is_another_config(config_file: Path) -> None:
+    pytest.importorskip("dask_ml")
+    run(config_file, "clusters.backend=auto")
+    run(config_file, "clusters.backend=sklearn")
+    with pytest.raises(OutputError, match=r"another config \(clusters.backend: sklearn there, dask here\).*--force"):
+        run(config_file, "clusters.backend=dask")
+    run(config_file, "clusters.backend=dask", force=True)
+    with pytest.raises(OutputError, match=r"another config \(clusters.backend: dask there, auto here\).*--force"):
+        run(config_file)
+
+
 def test_files_of_somebody_else_are_kept_unless_forced(tmp_path: Path, config_file: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "submission.csv").write_text("precious")

@@ -22,10 +22,12 @@ IMMATERIAL = {
     ("features", "device"),
     ("features", "batch_size"),
     ("features", "store"),
-    ("clusters", "backend"),
     ("outputs", "report"),
     ("outputs", "contact_sheets"),
 }
+
+# By key, values that find the same, unlike its others; None: of a record that is older than the key.
+ALIKE = {("clusters", "backend"): ("auto", "sklearn", None)}
 
 Writer = Callable[[IO[bytes]], object]
 
@@ -143,9 +145,14 @@ class RunFolder:
 
 
 def _differences(theirs: dict[str, dict[str, Any]], ours: dict[str, dict[str, Any]]) -> list[str]:
-    keys = [(section, key) for section in SECTIONS for key in {**ours[section], **theirs[section]}]
-    return [
-        f"{section}.{key}: {theirs[section].get(key)} there, {ours[section].get(key)} here"
-        for section, key in keys
-        if (section, key) not in IMMATERIAL and theirs[section].get(key) != ours[section].get(key)
+    values = [
+        ((section, key), theirs[section].get(key), ours[section].get(key))
+        for section in SECTIONS
+        for key in {**ours[section], **theirs[section]}
     ]
+    return [f"{'.'.join(key)}: {there} there, {here} here" for key, there, here in values if _differ(key, there, here)]
+
+
+def _differ(key: tuple[str, str], there: Any, here: Any) -> bool:
+    alike = ALIKE.get(key, ())
+    return key not in IMMATERIAL and there != here and not (there in alike and here in alike)
