@@ -13,7 +13,7 @@ from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import extract_features
-from imgcluster.holders import is_held, open_again
+from imgcluster.holders import is_held, open_all_again
 from imgcluster.image_keys import with_stamps
 from imgcluster.images import images_at, walk_images
 from imgcluster.outputs.write import DISTANCE_FORMAT, path_text
@@ -92,7 +92,7 @@ def _config(record: dict[str, Any], folder: Path) -> Config:
 def listed_images(images: str | Path | Sequence[str | Path]) -> list[ImageFile]:
     """Return the images of a folder, a URL or an archive; one image; or those of a list, whose ids are their paths."""
     if not isinstance(images, str | Path):
-        places = with_stamps([open_again(str(path)) for path in images])
+        places = with_stamps(open_all_again([str(path) for path in images]))
         return [ImageFile(str(path), place) for path, place in zip(images, places, strict=True)]
     if is_held(str(images)):
         return images_at(str(images))

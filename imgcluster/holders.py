@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +16,7 @@ from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.parquet_rows import ROW, ParquetRow, image_column, parquet_rows
 from imgcluster.remote_folder import RemoteFolder
 from imgcluster.sources import ImagePath, RemoteFile, Source, Stamp
-from imgcluster.storage import AT_ONCE, is_url, shown
+from imgcluster.storage import AT_ONCE, at_once, is_url, shown
 from imgcluster.tar_files import TAR, tar_members
 from imgcluster.zip_files import ZIP, zip_members
 
@@ -24,6 +24,7 @@ SHARDS = (".tar", ".zip", ".parquet")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
 Index = Callable[[Container], Mapping[str, Source]]
+Part = Callable[[Container], Source]
 
 
 class Holder(Protocol):
@@ -88,13 +89,20 @@ class _Archives:
     def find(self, names: Sequence[str]) -> Mapping[str, Source]:
         """Return the members of these names, in whichever file they are. Raises ImageError: in more than one."""
         wanted = {self._inside + name: name for name in names}
-        counts = Counter(name for members in self._shards.values() for name in wanted if name in members)
-        if doubled := [name for name, count in counts.items() if count > 1]:
+        found: dict[str, Source] = {}
+        doubled: dict[str, None] = {}
+        for members in self._shards.values():
+            for name, source in members.items():
+                if name in found:
+                    doubled[name] = None
+                elif name in wanted:
+                    found[name] = source
+        if doubled:
             raise ImageError(
                 f"images.folder: {len(doubled):,} names stand in more than one of the files of {shown(self._text)!r}, "
-                f"the first: {doubled[0]!r}: leave images.ids out, or take the files one by one"
+                f"the first: {next(iter(doubled))!r}: leave images.ids out, or take the files one by one"
             )
-        return {wanted[name]: members[name] for members in self._shards.values() for name in wanted if name in members}
+        return {wanted[name]: source for name, source in found.items()}
 
     def tried(self, name: str) -> str:
         """Return the member and the files."""
@@ -132,21 +140,55 @@ def open_again(text: str) -> ImagePath:
 
     Raises nothing: of one that is not there any more, reading it tells why.
     """
+    return open_all_again([text])[0]
+
+
+def open_all_again(texts: Sequence[str]) -> list[ImagePath]:
+    """Return the images that a table has under these texts, as `open_again`; a file that holds many is asked once."""
+    opened: dict[int, ImagePath] = {}
+    held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
+    for at, text in enumerate(texts):
+        if (inside := _inside(text)) is None:
+            opened[at] = RemoteFile(text) if is_url(text) else Path(text)
+        else:
+            held[inside[0]].append((at, inside[1]))
+
+    def open_one(place: str) -> dict[int, ImagePath]:
+        return {at: _again(texts[at], found, part) for found in [_found(place)] for at, part in held[place]}
+
+    for parts in at_once(open_one, held) if held else ():
+        opened.update(parts)
+    return [opened[at] for at in range(len(texts))]
+
+
+def _inside(text: str) -> tuple[str, Part] | None:
+    """Return the file in which the image of a text is, and what opens it there; None where it is a file itself."""
     inner, _, rest = text.partition("::")
     for scheme, index in _INDICES.items():
         if inner.startswith(scheme) and rest:
-            return _again(text, rest, partial(_member, index, inner.removeprefix(scheme)))
+            return rest, partial(_member, index, inner.removeprefix(scheme))
     place, _, row = text.rpartition(ROW)
     if place.lower().endswith(".parquet") and re.fullmatch("[0-9]+", row):
-        return _again(text, place, lambda found: ParquetRow(found, image_column(found), int(row)))
-    return RemoteFile(text) if is_url(text) else Path(text)
+        return place, partial(_row, int(row))
+    return None
 
 
-def _again(text: str, place: str, opened: Callable[[Container], Source]) -> Source:
+def _found(place: str) -> Container | str:
     try:
-        return opened(container(place))
+        return container(place)
+    except ImgclusterError as error:
+        return str(error)
+
+
+def _again(text: str, found: Container | str, part: Part) -> Source:
+    try:
+        return Lost(text, found) if isinstance(found, str) else part(found)
     except ImgclusterError as error:
         return Lost(text, str(error))
+
+
+def _row(row: int, found: Container) -> Source:
+    return ParquetRow(found, image_column(found), row)
 
 
 def _member(index: Index, name: str, found: Container) -> Source:

@@ -14,9 +14,8 @@ from imgcluster.backbones import choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
-from imgcluster.holders import open_again
 from imgcluster.image_keys import with_stamps
-from imgcluster.in_memory import build_planned, list_pictures, run_over
+from imgcluster.in_memory import build_planned, list_pictures, opened, run_over
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.sources import Source
 from imgcluster.tables import ImageFile
@@ -77,9 +76,8 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Return the features of pictures: (len(X), n_features_out_) float32. Raises ImageError."""
         check_is_fitted(self)
         items, config = list_pictures(_column(X)), self._config()
-        named = [item for item in items if isinstance(item, str | os.PathLike | Source)]
-        paths = with_stamps([item if isinstance(item, Source) else open_again(os.fspath(item)) for item in named])
-        if self.store is not None and len(paths) == len(items):
+        if self.store is not None and all(isinstance(item, str | os.PathLike | Source) for item in items):
+            paths = with_stamps(opened(items))
             images = [ImageFile(str(path), path) for path in paths]
             return extract_features(images, config, on_error="stop", show=False).vectors
         blocks = run_over(items, self._network, self._recipe, self._batch_size)

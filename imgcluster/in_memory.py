@@ -23,7 +23,7 @@ from imgcluster.batches import Batch, read_batches
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.execution import build_runtime, on_torch, plan_for
-from imgcluster.holders import is_held, open_again
+from imgcluster.holders import is_held, open_all_again
 from imgcluster.images import images_at, walk_images
 from imgcluster.picture_types import to_rgb
 from imgcluster.progress import track
@@ -183,6 +183,13 @@ def _own_recipe(model: nn.Module, config: FeaturesConfig) -> Recipe:
     return recipe
 
 
+def opened(items: Sequence[Any]) -> list[Any]:
+    """Return pictures with the places of those that are texts or paths, an archive of several of them asked once."""
+    named = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
+    places = iter(open_all_again(named))
+    return [next(places) if isinstance(item, str | os.PathLike) else item for item in items]
+
+
 def run_over(  # noqa: PLR0913, PLR0917
     items: Sequence[Any],
     runtime: Runtime,
@@ -192,6 +199,7 @@ def run_over(  # noqa: PLR0913, PLR0917
     show: bool = False,
 ) -> list[np.ndarray]:
     """Return a block for each layer, (len(items), …) float32; `extract` says what the items may be."""
+    items = opened(items)
     numbered = list(enumerate(items))
     blocks: list[np.ndarray] = []
     in_flight: deque[tuple[Batch[ImageError | None], Callable[[], Blocks]]] = deque()
@@ -228,9 +236,8 @@ def run_over(  # noqa: PLR0913, PLR0917
 def _fill(runtime: Runtime, recipe: Recipe, pixels: Pixels, numbered: tuple[int, Any]) -> ImageError | None:
     number, item = numbered
     try:
-        is_path = isinstance(item, str | os.PathLike | Source)
-        place = open_again(os.fspath(item)) if isinstance(item, str | os.PathLike) else item
-        image = read_image(place, recipe.least) if is_path else to_rgb(item)
+        is_path = isinstance(item, Path | Source)
+        image = read_image(item, recipe.least) if is_path else to_rgb(item)
         runtime.prepare(image, recipe, pixels)
     except ImageError as error:
         name = f" ({str(item)!r})" if is_path else ""

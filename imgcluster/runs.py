@@ -14,8 +14,7 @@ from typing import Any
 
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
-from imgcluster.holders import open_again
-from imgcluster.image_keys import with_stamps
+from imgcluster.holders import open_all_again
 from imgcluster.outputs.far_away import RECORD, finished_record
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.sources import ImagePath
@@ -74,14 +73,25 @@ def config_of(record: dict[str, Any]) -> Config:
 
 def listed_path(text: str) -> ImagePath:
     """Return the place that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
-    if os.path.exists(text):  # noqa: PTH110 (Path.exists raises for a name that is too long)
-        return Path(text)
-    return open_again(re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text))
+    return listed_paths([text])[0]
+
+
+def listed_paths(texts: Sequence[str]) -> list[ImagePath]:
+    """Return the places that clusters.csv writes so; an archive that holds several of them is asked once."""
+    there = [os.path.exists(text) for text in texts]  # noqa: PTH110 (Path.exists raises for a name that is too long)
+    others = iter(open_all_again([_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]))
+    return [Path(text) if here else next(others) for text, here in zip(texts, there, strict=True)]
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text)
 
 
 def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
     """Return the images of rows of clusters.csv, with what is known of each without reading it."""
-    places = with_stamps([listed_path(row["path"]) for row in rows])
+    from imgcluster.image_keys import with_stamps  # which needs OpenCV
+
+    places = with_stamps(listed_paths([row["path"] for row in rows]))
     return [ImageFile(row["id"], place) for row, place in zip(rows, places, strict=True)]
 
 

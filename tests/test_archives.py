@@ -17,8 +17,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from imgcluster import containers, load_config, parquet_rows, run, storage, tar_files
-from imgcluster.assignment import assign
+from imgcluster import containers, holders, load_config, parquet_rows, run, storage, tar_files
+from imgcluster.assignment import assign, listed_images
 from imgcluster.config import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.exports import features_of_run
@@ -27,7 +27,7 @@ from imgcluster.images import list_images
 from imgcluster.in_memory import extract
 from imgcluster.learning import learn
 from imgcluster.report import write_report
-from imgcluster.runs import listed_path, read_rows
+from imgcluster.runs import listed_path, listed_paths, read_rows
 from imgcluster.sources import Source
 from imgcluster.storage import use_storage
 from tests.servers import S3Server, WebServer
@@ -133,6 +133,77 @@ def test_a_tar_behind_a_url_is_passed_through_once(web: WebServer, monkeypatch: 
     assert dict(web.requests) == {"HEAD /a.tar": 1}
     tar_of(web.root / "a.tar", {"c.jpg": b"c" * 700})
     assert contents(f"{web.url}/a.tar") == {"c.jpg": b"c" * 700}
+
+
+@pytest.mark.parametrize("ending", ["tar", "zip", "parquet"])
+def test_an_archive_behind_a_url_is_asked_once_for_a_table(
+    ending: str, config_file: Path, pictures: Path, web: WebServer
+) -> None:
+    if ending == "tar":
+        tar_of(web.root / "a.tar", files_of(pictures))
+    elif ending == "zip":
+        with ZipFile(web.root / "a.zip", "w", ZIP_DEFLATED) as archive:
+            for name, data in files_of(pictures).items():
+                archive.writestr(name, data)
+    else:
+        parquet_of(web.root / "a.parquet", hugging_face(files_of(pictures)))
+    finished = run(config_of(config_file, images={"folder": f"{web.url}/a.{ending}"}), show=False)
+    place = f"HEAD /a.{ending}"
+    web.requests.clear()
+    assert len(features_of_run(finished.folder).ids) == 12
+    assert web.requests[place] == 1
+    texts = [row["path"] for row in read_rows(finished.folder)]
+    web.requests.clear()
+    assert len(listed_images(texts)) == 12
+    assert web.requests[place] == 1
+    web.requests.clear()
+    assert extract(texts, "efficientnet_lite0", batch_size=4).shape[0] == 12
+    assert web.requests[place] == 1
+
+
+def test_more_shards_than_are_remembered_are_indexed_once_for_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = tar_files.INDEXED + 2
+    for shard in range(shards):
+        tar_of(tmp_path / f"{shard:03d}.tar", {"a.jpg": b"a%d" % shard, "b.jpg": b"b%d" % shard})
+    texts = [f"tar://{name}.jpg::{tmp_path}/{shard:03d}.tar" for name in "ab" for shard in range(shards)]
+    texts += [f"tar://c.jpg::{tmp_path}/000.tar", f"tar://c.jpg::{tmp_path}/none.tar", f"{tmp_path}/000.tar"]
+    passed: list[str] = []
+    real = tar_files._passed_through
+
+    def counted(found: containers.Container) -> Any:
+        passed.append(found.place)
+        return real(found)
+
+    monkeypatch.setattr(tar_files, "_passed_through", counted)
+    *members, gone, lost, itself = listed_paths(texts)
+    assert len(passed) == len(set(passed)) == shards
+    assert [each.read() for each in members if isinstance(each, Source)] == [
+        f"{name}{shard}".encode() for name in "ab" for shard in range(shards)
+    ]
+    assert itself == tmp_path / "000.tar"
+    for each, words in ((gone, "no such file in"), (lost, "no such file or bucket")):
+        with pytest.raises(ImageError, match=words):
+            each.read()  # type: ignore[union-attr]
+
+
+def test_ids_are_looked_up_once_however_many_shards_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+
+    class Counted(dict[str, Any]):
+        def __contains__(self, name: object) -> bool:
+            looked.append(name)
+            return super().__contains__(name)
+
+    for shard in range(10):
+        tar_of(tmp_path / f"{shard}.tar", {f"{shard}.jpg": b"%d" % shard})
+    monkeypatch.setitem(holders._INDICES, "tar://", lambda found: Counted(tar_files.tar_members(found)))
+    holder = holders.open_holder(ImagesConfig(folder=f"{tmp_path}/*.tar"))
+    assert holder is not None
+    names = [f"{number}.jpg" for number in range(50)]
+    assert sorted(holder.find(names)) == names[:10]
+    assert len(looked) <= 50
 
 
 def test_a_server_that_sends_no_parts(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,8 +253,8 @@ def test_names_are_guesses_of_the_networks_own_head(hostile: Path) -> None:
     assert names.class_names()[386] == "African elephant"
     for card in facts.cards:
         assert card.guess is not None
-        images = [facts.image(row) for row in card.typical[:9]]
-        found = imgcluster.extract([each.path for each in images], backbone="efficientnet_lite0", layers=["logits"])
+        images = [facts.paths[row] for row in card.typical[:9]]
+        found = imgcluster.extract(images, backbone="efficientnet_lite0", layers=["logits"])
         logits = np.asarray(found["logits"], np.float64)
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         mean = (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0)
@@ -385,7 +385,7 @@ def test_contact_sheets_show_each_cluster_from_its_middle_outwards(copied: Path)
     facts = gather(copied)
     for card in facts.cards:
         sheet = cv2.imread(str(copied / "clusters" / f"{card.number:02d}.jpg"))[..., ::-1]
-        first = cv2.imread(str(facts.image(card.typical[0]).path))[..., ::-1]
+        first = cv2.imread(facts.paths[card.typical[0]])[..., ::-1]
         height, width = first.shape[:2]
         top, left = 8 + (160 - height) // 2, 8 + (160 - width) // 2
         shown = sheet[top : top + height, left : left + width].astype(int)

@@ -21,7 +21,7 @@ from imgcluster.explain.eyes import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.preprocess import find_recipe
-from imgcluster.runs import config_of, listed_path, read_record, read_rows
+from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.sources import ImagePath
 from imgcluster.tables import NOISE
@@ -163,16 +163,18 @@ def _choice(origin: dict[str, Any], config: FeaturesConfig) -> Choice:
 
 def _read_images(folder: Path) -> list[RunImage]:
     try:
-        return [_image(number, row) for number, row in enumerate(read_rows(folder))]
+        rows = read_rows(folder)
+        places = listed_paths([row["path"] for row in rows])
+        return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):
         raise OutputError(f"{str(folder / CLUSTERS)!r} is damaged; run its config again with --force") from None
 
 
-def _image(number: int, row: dict[str, str]) -> RunImage:
+def _image(number: int, row: dict[str, str], place: ImagePath) -> RunImage:
     return RunImage(
         row=number,
         id=row["id"],
-        path=listed_path(row["path"]),
+        path=place,
         cluster=int(row["cluster"]) if row["cluster"] else None,
         distance=float(row["distance"] or "nan"),
         runner_up=int(row["runner_up"]) if row["runner_up"] else None,

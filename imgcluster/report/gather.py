@@ -18,7 +18,7 @@ from imgcluster.likeness import Likeness, find_likeness
 from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
-from imgcluster.runs import config_of, listed_path, read_record, read_rows
+from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.tables import NOISE, ImageFile
 from imgcluster.transforms import apply_transform
 
@@ -76,10 +76,6 @@ class Facts:
     cards: list[Card]
     lacking: str = ""
 
-    def image(self, row: int) -> ImageFile:
-        """Return the image of a row."""
-        return ImageFile(self.ids[row], listed_path(self.paths[row]))
-
 
 def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "pca") -> Facts:
     """Work out what the report of a finished run shows; `vectors`: its features, where they are at hand.
@@ -135,8 +131,10 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
 def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any]) -> dict[int, list[ImageFile]]:
     """Return the most typical images of each cluster, the largest first."""
     largest = sorted((number for number in groups if number != NOISE), key=lambda number: -len(groups[number]))
+    wanted = [row for number in largest for row in groups[number][:TYPICAL].tolist()]
+    places = dict(zip(wanted, listed_paths([table["paths"][row] for row in wanted]), strict=True))
     return {
-        number: [ImageFile(table["ids"][row], listed_path(table["paths"][row])) for row in groups[number][:TYPICAL]]
+        number: [ImageFile(table["ids"][row], places[row]) for row in groups[number][:TYPICAL].tolist()]
         for number in largest
     }
 

@@ -13,7 +13,7 @@ from imgcluster.files import write_whole
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
-from imgcluster.runs import listed_path, read_record, read_rows
+from imgcluster.runs import listed_paths, read_record, read_rows
 from imgcluster.sources import ImagePath, readers_for
 from imgcluster.storage import at_once
 from imgcluster.tables import NOISE
@@ -83,10 +83,9 @@ def _listed(path: Path) -> set[str]:
 def _groups(rows: Sequence[Mapping[str, str]]) -> dict[int, list[ImagePath]]:
     """Return the images of each cluster, nearest first; those of noise as they come."""
     found: dict[int, list[tuple[float, ImagePath]]] = {}
-    for row in rows:
-        if row["status"] == "ok":
-            pair = float(row["distance"] or 0), listed_path(row["path"])
-            found.setdefault(int(row["cluster"]), []).append(pair)
+    fine = [row for row in rows if row["status"] == "ok"]
+    for row, path in zip(fine, listed_paths([row["path"] for row in fine]), strict=True):
+        found.setdefault(int(row["cluster"]), []).append((float(row["distance"] or 0), path))
     return {number: [path for _, path in sorted(found[number], key=lambda pair: pair[0])] for number in sorted(found)}
 
 

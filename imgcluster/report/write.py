@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -27,10 +28,12 @@ from imgcluster.runs import (
     REPORT_LOCK,
     REPORT_RECORD,
     clusters_digest,
+    listed_paths,
     read_record,
     read_report_record,
 )
 from imgcluster.scoring import Scores, score_labels
+from imgcluster.sources import ImagePath
 
 ASSETS = ("report.css", "report.js")
 PLOTLY = "plotly.min.js"
@@ -81,12 +84,13 @@ def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarr
     former = read_report_record(folder)
     kind = kind or str(former.get("map", "pca"))
     facts = gather(folder, vectors=vectors, map_kind=kind)
-    _check_there(facts)
+    paths = listed_paths(facts.paths)
+    _check_there(facts, paths)
     scores, truth = _scores(folder, truth, former.get("truth"))
     # From here on the page would be of other data than it was written for.
     (home / PAGE).unlink(missing_ok=True)
     (home / REPORT_RECORD).unlink(missing_ok=True)
-    thumbnails = make_thumbnails([facts.image(row).path for row in range(len(facts.ids))], home / "t", show=show)
+    thumbnails = make_thumbnails(paths, home / "t", show=show)
     explained = _explained(folder)
     _write_parts(home, facts, thumbnails, explained)
     charts = _charts(home, scores is not None)
@@ -95,12 +99,12 @@ def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarr
     write_whole(home / REPORT_RECORD, record.encode())
 
 
-def _check_there(facts: Facts) -> None:
+def _check_there(facts: Facts, paths: Sequence[ImagePath]) -> None:
     """Refuse to put a report without a picture in the place of a good one."""
-    paths = [facts.image(int(row)).path for row in facts.fine]
-    if paths and facts.config.features.file is None and not any_there(paths):
+    fine = [paths[row] for row in facts.fine]
+    if fine and facts.config.features.file is None and not any_there(fine):
         raise OutputError(
-            f"none of the {len(paths):,} images of the run is there, the first at {str(paths[0])!r}: call it from the "
+            f"none of the {len(fine):,} images of the run is there, the first at {str(fine[0])!r}: call it from the "
             "folder where the run was started, with the images where they were"
         )
 
