@@ -13,8 +13,12 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
+from imgcluster.config_engine import DaskEngine
+from imgcluster.engines import open_cluster
 from tests.conftest import ROOT, Command, write_pictures
 from tests.dask_processes import DaskProcesses, free_port, wait_until
 from tests.servers import S3Server
@@ -186,6 +190,80 @@ def test_a_worker_without_credentials(
     line = refused(command, config_file, cluster, **nothing)
     assert "does not see the images as the machine that drives it" in line
     assert "a worker needs the credentials for it in its own environment" in line
+
+
+def test_rows_are_of_the_images_that_they_are_of(command: Command, config_file: Path, tmp_path: Path) -> None:
+    """A worker reads rows of Parquet files in another order than they are handed out, and then by another name."""
+    for folder, numbers in (("a", range(6)), ("b", range(6, 12))):
+        (tmp_path / folder).mkdir()
+        data = [(tmp_path / "pictures" / f"{number:04d}.jpg").read_bytes() for number in numbers]
+        ids = [f"{folder}{number}" for number in numbers]
+        parquet.write_table(pyarrow.table({"id": ids, "image": data}), tmp_path / folder / "x.parquet")
+    overrides = (f"images.folder={json.dumps('{./b,a}/x.parquet')}", "images.ids=null")
+    assert run(command, config_file, tmp_path / "local", *overrides).returncode == 0
+    done = run(command, config_file, tmp_path / "dask", *overrides, LOCAL[1])
+    assert done.returncode == 0, done.stderr
+    assert same_outputs(tmp_path / "local", tmp_path / "dask")
+
+
+def test_what_the_store_knows_by_its_bytes_is_not_computed_again(
+    command: Command, config_file: Path, tmp_path: Path
+) -> None:
+    first = run(command, config_file, tmp_path / "out")
+    assert "12 computed" in first.stdout
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    write_pictures(tmp_path / "moved", range(12, 14))
+    moved = (f"images.folder={tmp_path / 'moved'}", "images.ids=null", f"outputs.folder={tmp_path / 'other'}")
+    done = run(command, config_file, tmp_path / "out", *moved, LOCAL[1])
+    assert done.returncode == 0, done.stderr
+    assert "images    14: 2 computed, 12 from the store, 0 failed" in done.stdout
+    assert run(command, config_file, tmp_path / "local", *moved[:2]).returncode == 0
+    assert same_outputs(tmp_path / "local", tmp_path / "other")
+
+
+def test_weights_of_ones_own_beside_the_driver(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    from imgcluster.backbones.networks import empty_network
+    from imgcluster.catalog import BACKBONES
+
+    network = empty_network(BACKBONES["shufflenet_v2_x0_5"]).to_empty(device="cpu")
+    save_file({name: value.fill_(0.01) for name, value in network.state_dict().items()}, tmp_path / "mine.safetensors")
+    own = ("features.backbone=shufflenet_v2_x0_5", "features.weights=mine.safetensors", "features.fallback=null")
+    cluster.start_scheduler()
+    cluster.start_worker()
+    done = run(command, config_file, tmp_path / "out", *own, at(cluster.address, patience=30))
+    assert done.returncode == 0, done.stderr
+
+
+def test_workers_without_the_memory_for_anything(command: Command, config_file: Path, tmp_path: Path) -> None:
+    """It is not the images that are at fault, and none is recorded as failed."""
+    engine = "engine={dask: {workers: 1, memory: 300MB, images_per_task: 2, patience: 8}}"
+    done = run(command, config_file, tmp_path / "out", engine)
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("imgcluster: engine: ")
+    assert "out of memory?" in told  # in greeting, or in the first task: as large as the libraries happen to be
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_workers_of_our_own_are_never_paused() -> None:
+    """Dask pauses one at 80 % of its memory, which would be for ever: nothing in it could be written to the disk."""
+    with open_cluster(DaskEngine(workers=1), show=False) as cluster:
+        assert cluster is not None
+        asked = cluster.client.run(lambda dask_worker: dask_worker.memory_manager.memory_pause_fraction)
+    assert list(asked.values()) == [False]
+
+
+def test_addresses_that_are_none(command: Command, config_file: Path) -> None:
+    done = command("run", config_file, "--set", at("tls://127.0.0.1:1", patience=1))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("imgcluster: engine.dask.address: tls://127.0.0.1:1: ")
+    done = command("run", config_file, "--set", at("tcp://127.0.0.1"))
+    assert "dask.address: found 'tcp://127.0.0.1', allowed: tcp://HOST:PORT" in done.stderr
 
 
 def test_images_in_a_tar_beside_the_driver(

@@ -13,6 +13,7 @@ from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
 
 NOT_HERE = "has no imgcluster, or another version of it, where its Python looks ({error})"
+ENDED = "ended, or was lost, when it was asked what it is: out of memory?"
 NAMED = 3
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ def plan_of_all(cluster: Cluster, job: Job) -> Plan:
 def _as_greeting(answer: Any) -> Greeting:
     if isinstance(answer, Greeting):
         return answer
+    if isinstance(answer, OSError):  # of the connection to it
+        return Greeting("", {}, ENDED)
     line = (str(answer).strip() or type(answer).__name__).splitlines()[0]
     return Greeting("", {}, NOT_HERE.format(error=line))
 

@@ -65,10 +65,12 @@ class Cluster:
         """
         return {at: each["nthreads"] for at, each in self._all_workers().items() if each.get("status") != PAUSED}
 
-    def paused(self) -> str:
-        """Say, to go behind other words, that workers are there but paused; nothing where none is."""
+    def absence(self) -> str:
+        """Say, to go behind other words, why no worker may be there; nothing where that is not known."""
         count = sum(each.get("status") == PAUSED for each in self._all_workers().values())
-        return f" ({_counted(count, 'worker')} paused for lack of memory)" if count else ""
+        if count:
+            return f" ({_counted(count, 'worker')} paused for lack of memory)"
+        return " (they end as soon as they start: out of memory?)" if self.is_here else ""
 
     def _all_workers(self) -> dict[str, dict[str, Any]]:
         client = self.client
@@ -105,13 +107,12 @@ class Cluster:
         if not self._is_quiet:
             self._exits.enter_context(_quiet())
             self._is_quiet = True
+        _check_certificate(self.settings.address or "")
         address = self.settings.address or self._start_here()
         last, ends = "", time.monotonic() + self.settings.patience
         while (left := ends - time.monotonic()) > 0:
             try:
                 return Client(address, timeout=min(left, 10), set_as_default=False)
-            except (TypeError, ValueError) as error:  # tls:// without a certificate, an address that is none
-                raise ConfigError(f"engine.dask.address: {address}: {error}") from None
             except GONE as error:
                 last = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 time.sleep(min(SECONDS_BETWEEN_LOOKS, max(0.0, left)))
@@ -164,6 +165,17 @@ class Cluster:
             with suppress(Exception):  # the other end may be gone
                 self._client.close(timeout=2)
             self._client = None
+
+
+def _check_certificate(address: str) -> None:
+    """Raise ConfigError where an address asks for TLS and Dask's configuration names no certificate."""
+    from distributed.security import Security
+
+    if address.startswith("tls://") and Security().get_connection_args("client").get("ssl_context") is None:
+        raise ConfigError(
+            f"engine.dask.address: {address}: Dask is told of no certificate; set DASK_DISTRIBUTED__COMM__TLS__CA_FILE,"
+            " ..__TLS__CLIENT__CERT and ..__TLS__CLIENT__KEY"
+        )
 
 
 def _info(client: Client) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Dispatcher:
         if self._workers:
             self._seen = now
         elif self._seen and now - self._seen > self._cluster.settings.patience:
-            waited = f"{self._cluster.settings.patience:.0f} s{self._cluster.paused()}"
+            waited = f"{self._cluster.settings.patience:.0f} s{self._cluster.absence()}"
             raise ImgclusterError(
                 f"engine: no worker has been there for {waited}; what was done is kept: run the same command again and "
                 "it goes on from there"
@@ -245,6 +245,11 @@ class Dispatcher:
         part.deaths += deaths
         self._died = self._died or reason == ENDED
         if len(part.images) == 1 and (part.deaths >= DEATHS or reason == NO_MEMORY):
+            if not self.devices:  # then it is not this image that is at fault
+                raise ImgclusterError(
+                    f"engine: no worker has done a single image: {reason}; give each of them more memory "
+                    "(engine.dask.memory, or --memory-limit of `dask worker`), or start fewer"
+                )
             self._work.take_failures({part.images[0]: reason}, {})
             self._advance(1)
         elif len(part.images) == 1 or (part.deaths == 1 and reason == ENDED):  # it may have been anything
