@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.cluster import cluster
 from tests.benchmarks.dask_kmeans import dask_kmeans
 from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "explain": explain,
     "labels": labels,
     "learning": learning,
+    "cluster": cluster,
     "scaling": scaling,
 }
 
