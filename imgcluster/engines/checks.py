@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.jobs import PACKAGES, Greeting, Job, greet
+from imgcluster.engines.jobs import PACKAGES, greet
+from imgcluster.engines.messages import Greeting, Job
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
 

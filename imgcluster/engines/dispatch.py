@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster import errors
 from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.jobs import Handful, Job, Outcome, compute, same
+from imgcluster.engines.jobs import compute, same
+from imgcluster.engines.messages import Handful, Job, Outcome
 from imgcluster.errors import ImgclusterError
 from imgcluster.layer_stores import LayerStores
 from imgcluster.progress import Tell

@@ -13,7 +13,8 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.engines.checks import plan_of_all
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.dispatch import Dispatcher, absolute
-from imgcluster.engines.jobs import Job, seen_in, why_not_there
+from imgcluster.engines.jobs import seen_in, why_not_there
+from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
 from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores

@@ -7,91 +7,31 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
+from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome
+from imgcluster.engines.task_store import TaskStore
 from imgcluster.errors import ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
 from imgcluster.reading import bytes_of
 from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.runtimes.runtime import Blocks, Runtime
-from imgcluster.shards import ImageKey, unique_name, write_shard
+from imgcluster.runtimes.runtime import Runtime
 from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage
-from imgcluster.store import DRIVEN, FeatureStore, fingerprint_of, store_name
+from imgcluster.store import DRIVEN, FeatureStore, store_name
 from imgcluster.store_files import below, files_of
 from imgcluster.tables import ImageFile
 from imgcluster.weights import find_weights
 from imgcluster.work import Work
 
-RELEASE: str = sys.modules["imgcluster"].__version__  # an import of it would be one of all that lies above this module
 SEARCHED = 200_000  # rows of a store in which workers look for images by their bytes; the index of more would fill them
 PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all tasks of an extraction have in common. token: tells it from others, for what a worker keeps of it.
-
-    config: chooses what executes the network on a worker, as it does on one machine. store: an absolute path, or a URL.
-    sample: one of the images, which a worker has to see as the driver does. is_here: whether the workers are processes
-    that the driver has started, and named by their numbers. stored: how many rows the store has before.
-    """
-
-    token: str
-    choice: Choice
-    config: FeaturesConfig
-    store: str
-    storage: Mapping[str, Mapping[str, Any]]
-    on_error: str
-    sample: ImagePath | None
-    is_here: bool
-    plan: Plan | None = None
-    stored: int = 0
-    release: str = RELEASE
-
-
-@dataclass(frozen=True)
-class Greeting:
-    """What a worker is. refusal: why it cannot take part."""
-
-    release: str
-    versions: dict[str, str]
-    refusal: str | None = None
-    plan: Plan | None = None
-    shapes: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of the images of a task. shard: the name of what was put into each layer's store, None: nothing.
-
-    rows: (n_images,) int32, the row of each image in it, -1 of those that failed. computed: how many the network has
-    seen. reasons: of the images that failed, by their place. seconds: of each stage; spent: of all. refusal: why the
-    `worker` cannot take part; memory: the images did not fit into it; error: kind and words of what ends the run.
-    """
-
-    shard: str | None = None
-    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
-    computed: int = 0
-    reasons: dict[int, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    spent: float = 0.0
-    device: str = ""
-    refusal: str | None = None
-    worker: str = ""
-    memory: bool = False
-    error: tuple[str, str] | None = None
 
 
 @dataclass
@@ -121,13 +61,6 @@ def greet(job: Job) -> Greeting:
     return replace(greeting, plan=plan, shapes=plan.shapes(job.choice))
 
 
-class Handful:
-    """Images on their way to a worker, as one thing: Dask would look through a list of them one by one."""
-
-    def __init__(self, images: list[ImageFile]) -> None:
-        self.images = images
-
-
 def compute(job: Job, number: int, handful: Handful) -> Outcome:
     """Put the features of some images into the store, as a shard of its own, and return how many there are.
 
@@ -155,54 +88,6 @@ def same(job: Job) -> Job:
 
 class _Refusal(Exception):
     """This worker cannot take part."""
-
-
-class _TaskStore:
-    """The stores of a task's layers, as `Work` wants them: vectors are held, and then written as one shard.
-
-    known: the stores as they were before, in which images are found by their bytes.
-    """
-
-    seconds_between_writes = 0.5
-
-    def __init__(self, job: Job, shapes: list[dict[str, Any]], known: Sequence[FeatureStore]) -> None:
-        self._job, self._shapes, self._known = job, shapes, known
-        self._keys: list[ImageKey] = []
-        self._blocks: list[list[np.ndarray]] = [[] for _ in shapes]
-
-    def find(self, key: ImageKey) -> bool:
-        """Tell whether the stores had the vector of these bytes before; of the rest, whoever hands out has asked."""
-        return bool(key.digest and self._known) and all(store.find(key) is not None for store in self._known)
-
-    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
-        """Hold rows: a (len(keys), dim) float32 block for each layer."""
-        self._keys += keys
-        for held, block in zip(self._blocks, blocks, strict=True):
-            held.append(block)
-
-    def vectors(self, keys: list[ImageKey]) -> Blocks:
-        """Return the rows of images that `find` knows."""
-        return [store.vectors(keys) for store in self._known]
-
-    def rows_of(self, keys: Sequence[ImageKey | None]) -> np.ndarray:
-        """Return at which row of what is held each key is, (len(keys),) int32; -1 where it is not."""
-        rows = {key: row for row, key in enumerate(self._keys)}
-        return np.array([-1 if key is None else rows[key] for key in keys], np.int32)
-
-    def write(self, number: int) -> str | None:
-        """Write what is held into each layer's store, under one name, which is returned. Raises StoreError."""
-        if not self._keys:
-            return None
-        name = unique_name(number)
-        for folder, (shaped_by, held) in {
-            str(below(self._job.store, store_name(shaped_by))): (shaped_by, held)
-            for shaped_by, held in zip(self._shapes, self._blocks, strict=True)
-        }.items():
-            try:
-                write_shard(files_of(folder), name, fingerprint_of(shaped_by), self._keys, held)
-            except OSError as error:
-                raise StoreError(f"features.store: {folder!r}: {error.strerror or error}") from None
-        return name
 
 
 def _with_own_device(job: Job) -> FeaturesConfig:
@@ -264,7 +149,7 @@ def why_not_there(path: ImagePath) -> str | None:
 def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
     runtime = _runtime(job)
     plan = _plan_of(job)
-    store = _TaskStore(job, plan.shapes(job.choice), _kept.known)
+    store = TaskStore(job, plan.shapes(job.choice), _kept.known)
     work = Work(images, store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
     work.do(runtime, job.choice.recipe, plan.batch_size, lambda count: None)
     place_of = {image: place for place, image in enumerate(images)}

@@ -20,7 +20,7 @@ from distributed import Client, LocalCluster
 
 from imgcluster.config import Config, load_config
 from imgcluster.engines.dispatch import Dispatcher
-from imgcluster.engines.jobs import Handful, Outcome
+from imgcluster.engines.messages import Handful, Outcome
 from imgcluster.pipeline import fill_store
 from imgcluster.shards import ImageKey, write_shard
 from imgcluster.store import FeatureStore
