@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.jobs import PACKAGES, greet
-from imgcluster.engines.messages import Greeting, Job
+from imgcluster.engines.messages import Greeting, Job, installed
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
 
@@ -64,17 +63,10 @@ def _way(plan: Plan) -> str:
 def _tell_of_versions(found: dict[str, Greeting]) -> None:
     """Say where a worker has another version of what decides the last bits of a vector."""
     for package in PACKAGES:
-        here = _version(package)
+        here = installed(package)
         others = [f"{at}: {each.versions[package]}" for at, each in found.items() if each.versions[package] != here]
         if others:
             named = ", ".join(others[:NAMED]) + (", …" if len(others) > NAMED else "")
             logger.warning(
                 "%s is %s here, and not the same on all workers (%s): vectors may differ", package, here, named
             )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

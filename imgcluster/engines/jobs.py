@@ -10,12 +10,11 @@ import platform
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
-from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome
+from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome, installed
 from imgcluster.engines.task_store import TaskStore
 from imgcluster.errors import ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
@@ -49,7 +48,7 @@ _kept = _Kept()
 
 def greet(job: Job) -> Greeting:
     """Say what this worker is, and how it would execute the network, or why it cannot."""
-    versions = {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}}
+    versions = {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
     greeting = Greeting(RELEASE, versions)
     if job.release != RELEASE:
         return replace(greeting, refusal=f"has imgcluster {RELEASE}, and {job.release} is needed")
@@ -204,10 +203,3 @@ def _take_threads() -> None:
     from distributed import get_worker
 
     torch.set_num_threads(get_worker().state.nthreads)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
