@@ -23,7 +23,6 @@ from imgcluster.cli_learn import add_learn_commands
 from imgcluster.cli_parts import add_command, add_config_command, load_options
 from imgcluster.cli_report import add_report_commands
 from imgcluster.cli_scores import add_score_commands
-from imgcluster.engines import start_early
 from imgcluster.errors import ConfigError, ImgclusterError
 
 if TYPE_CHECKING:
@@ -100,9 +99,17 @@ def _leave_at_once(hint: str) -> None:
     os._exit(INTERRUPTED)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _load_and_start(options: argparse.Namespace) -> Config:
+    """Return the config, having its cluster import what it needs while this process does."""
     config = load_options(options)
+    from imgcluster.engines import start_early
+
     start_early(config.dask)
+    return config
+
+
+def _run(options: argparse.Namespace) -> None:
+    config = _load_and_start(options)
     from imgcluster.pipeline import run
     from imgcluster.summary import profile_lines, summarize_run
 
@@ -111,8 +118,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _extract(options: argparse.Namespace) -> None:
-    config = load_options(options)
-    start_early(config.dask)
+    config = _load_and_start(options)
     from imgcluster.pipeline import fill_store
     from imgcluster.summary import profile_lines, summarize_features
 
