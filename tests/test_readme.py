@@ -83,10 +83,13 @@ def test_every_block_of_python_is_run() -> None:
 
 
 def test_the_config_by_example_is_one(tmp_path: Path) -> None:
-    (example,) = blocks("yaml")
+    example, elsewhere = blocks("yaml")
     (tmp_path / "example.yaml").write_text(example)
     config = imgcluster.load_config(tmp_path / "example.yaml")
     assert config.clusters.transform == ("l2", {"pca": 64})
+    (tmp_path / "elsewhere.yaml").write_text(f"{elsewhere}clusters: {{n_clusters: 5}}\n")
+    config = imgcluster.load_config(tmp_path / "elsewhere.yaml")
+    assert config.outputs.folder == "s3://bucket/runs/one"
 
 
 def test_the_table_of_commands_is_complete() -> None:
@@ -98,7 +101,7 @@ def test_the_table_of_commands_is_complete() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+    for target in re.findall(r"\]\((?!https://)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
 
 
