@@ -47,7 +47,7 @@ def in_order(work: Callable[[slice], Result], slices: list[slice]) -> Iterator[R
 
     The results do not depend on the number of cores: each slice has one thread, inside matrix products too.
     """
-    threads = max(1, min(_cores(), len(slices)))
+    threads = max(1, min(cores(), len(slices)))
     pending: deque[Future[Result]] = deque()
     with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         for part in slices:
@@ -74,7 +74,8 @@ def squared_lengths(rows: np.ndarray) -> np.ndarray:
     return np.concatenate(list(in_order(of_block, row_slices(*rows.shape))))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.dask_processes import DaskProcesses
 from tests.servers import KEY, SECRET_KEY, S3Server, WebServer, s3_server, web_server
 
 ROOT = Path(__file__).parent.parent
@@ -123,3 +124,13 @@ def command(tmp_path: Path) -> Command:
         )
 
     return call
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[DaskProcesses]:
+    """A Dask cluster on loopback, whose processes the test starts."""
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    processes = DaskProcesses(folder)
+    yield processes
+    processes.close()

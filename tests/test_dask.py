@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
@@ -24,15 +23,6 @@ from tests.dask_processes import DaskProcesses, free_port, wait_until
 from tests.servers import S3Server
 
 LOCAL = ("--set", "engine={dask: {workers: 2, threads: 1}}")
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[DaskProcesses]:
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    processes = DaskProcesses(folder)
-    yield processes
-    processes.close()
 
 
 def run(command: Command, config: Path, out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,15 +21,6 @@ from tests.servers import S3Server
 IMAGES = 600
 HALF_WAY = 4  # shards: by then each worker has done some and has one in hand
 HUGE = 16_000  # pixels a side: 768 MB of RGB from a file of a few hundred KB
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[DaskProcesses]:
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    processes = DaskProcesses(folder)
-    yield processes
-    processes.close()
 
 
 @pytest.fixture

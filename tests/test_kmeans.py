@@ -171,7 +171,7 @@ def test_streaming_gives_the_same_bits_from_a_file_from_memory_and_on_any_number
 ) -> None:
     wanted = clustered(noise(), transform=["l2"])
     for cores in (1, 3):
-        monkeypatch.setattr(blocks, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(blocks, "cores", lambda cores=cores: cores)
         assert_same_bits(clustered(memory_map(noise()), transform=["l2"]), wanted)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from imgcluster.blocks import cores
 from imgcluster.config_engine import DaskEngine
 from imgcluster.errors import ConfigError, ImgclusterError
 
@@ -122,13 +123,12 @@ class Cluster:
         if self._local is None:
             from distributed import LocalCluster
 
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            workers = self.settings.workers or cores
+            workers = self.settings.workers or cores()
             self._exits.enter_context(_as_we_start_them())
             start_early(self.settings)
             self._local = LocalCluster(
                 n_workers=workers,
-                threads_per_worker=self.settings.threads or max(1, cores // workers),
+                threads_per_worker=self.settings.threads or max(1, cores() // workers),
                 memory_limit=self.settings.memory or "auto",
                 host=HOST,
                 dashboard_address=f"{HOST}:0",
