@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without these letters is no reason to fail
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="imgcluster: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    # What libraries leave behind in their event loops is told when it is swept up, after our own last words.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         _call_interruptibly(lambda: options.command(_with_the_run_here(options)))
     except KeyboardInterrupt:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from tests.dask_processes import DaskProcesses
 from tests.servers import KEY, SECRET_KEY, S3Server, WebServer, s3_server, web_server
+from tests.warm import Nursery, Program, Running
 
 ROOT = Path(__file__).parent.parent
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
@@ -105,32 +104,44 @@ def web(tmp_path: Path) -> Iterator[WebServer]:
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., Running]
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """What forks the processes of the tests, with the libraries imported."""
+    one = Nursery()
+    yield one
+    one.close()
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
+def command(tmp_path: Path, nursery: Nursery) -> Command:
     """`python -m imgcluster …` in a process of its own."""
 
     def call(*arguments: str | Path, cwd: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "imgcluster", *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=300,
-            check=False,
-        )
+        running = Running(Program("imgcluster", arguments, cwd, environment), nursery)
+        out, err = running.communicate()
+        return subprocess.CompletedProcess([*map(str, arguments)], running.wait(), out, err)
 
     return call
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[DaskProcesses]:
+def start(tmp_path: Path, nursery: Nursery) -> Start:
+    """The same, without waiting for its end."""
+
+    def call(*arguments: str | Path, cwd: Path = tmp_path, own_session: bool = False) -> Running:
+        return Running(Program("imgcluster", arguments, cwd, own_session=own_session), nursery)
+
+    return call
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, nursery: Nursery) -> Iterator[DaskProcesses]:
     """A Dask cluster on loopback, whose processes the test starts."""
     folder = tmp_path / "dask"
     folder.mkdir()
-    processes = DaskProcesses(folder)
+    processes = DaskProcesses(folder, nursery)
     yield processes
     processes.close()

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.warm import Nursery, Program, Running
+
 SECONDS = 60.0
 
 
 class DaskProcesses:
-    """A scheduler and its workers; all of them end with `close`."""
+    """A scheduler and its workers, forks of a nursery or processes from nothing; all of them end with `close`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nursery: Nursery | None = None) -> None:
         self._folder = folder
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._nursery = nursery
+        self._all: list[Running] = []
         self.port = free_port()
-        self.scheduler: subprocess.Popen[bytes] | None = None
+        self.scheduler: Running | None = None
 
     @property
     def address(self) -> str:
@@ -33,7 +33,7 @@ class DaskProcesses:
         self.scheduler = self._start("dask_scheduler", *flags, **environment)
         wait_until(lambda: listens(self.port))
 
-    def start_worker(self, *flags: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, *flags: str, **environment: str) -> Running:
         own = ("--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard")
         return self._start(
             "dask_worker", self.address, *own, "--local-directory", str(self._folder), *flags, **environment
@@ -43,20 +43,13 @@ class DaskProcesses:
         for process in self._all:
             with_children_ended(process)
 
-    def _start(self, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
-        log = (self._folder / f"{module}-{len(self._all)}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{module}", *arguments],
-            cwd=self._folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            stdout=log,
-            stderr=log,
-        )
+    def _start(self, module: str, *arguments: str, **environment: str) -> Running:
+        process = Running(Program(f"distributed.cli.{module}", arguments, self._folder, environment), self._nursery)
         self._all.append(process)
         return process
 
 
-def with_children_ended(process: subprocess.Popen[bytes]) -> None:
+def with_children_ended(process: Running | subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)
         process.kill()

@@ -18,7 +18,8 @@ import pytest
 
 from imgcluster.cli import main
 
-from .conftest import ROOT, Command, write_pictures, write_template
+from .conftest import ROOT, Command, Start, write_pictures, write_template
+from .warm import Running
 
 HEAVY = {"torch", "torchvision", "sklearn", "pandas", "cv2", "numpy"}
 
@@ -222,7 +223,7 @@ def test_without_a_fallback_the_run_stops(tmp_path: Path, config_file: Path, com
     assert not (tmp_path / "out" / "submission.csv").exists()
 
 
-def slow_config(tmp_path: Path, count: int = 120) -> Path:
+def slow_config(tmp_path: Path, count: int = 60) -> Path:
     write_pictures(tmp_path / "many", range(count))
     write_template(tmp_path / "many.csv", range(count))
     path = tmp_path / "many.yaml"
@@ -234,19 +235,6 @@ def slow_config(tmp_path: Path, count: int = 120) -> Path:
     return path
 
 
-def start(config: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "imgcluster", "run", str(config), *arguments],
-        cwd=config.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Tests that were started in the background of a shell ignore Ctrl-C, and what they start inherits it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no thread runs yet)
-    )
-
-
 def stored(folder: Path) -> int:
     """Images with a row in a shard that counts; a kill in the middle of joining shards leaves some twice."""
     return len({row[0] for path in folder.glob("*/index-*.json") for row in json.loads(path.read_text())["images"]})
@@ -256,14 +244,14 @@ def shards(store: Path) -> int:
     return len(list(store.glob("*/index-*.json")))
 
 
-def wait_for_shards(process: subprocess.Popen[str], store: Path, least: int) -> None:
+def wait_for_shards(process: Running, store: Path, least: int) -> None:
     deadline = time.monotonic() + 120
     while process.poll() is None and shards(store) < least:
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-def test_killed_runs_go_on_to_the_undisturbed_bytes(tmp_path: Path, command: Command) -> None:
+def test_killed_runs_go_on_to_the_undisturbed_bytes(tmp_path: Path, command: Command, start: Start) -> None:
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
     assert command("run", slow_config(undisturbed), cwd=undisturbed).returncode == 0
@@ -272,13 +260,13 @@ def test_killed_runs_go_on_to_the_undisturbed_bytes(tmp_path: Path, command: Com
     ends = []
     for attempt in range(10):
         before = stored(tmp_path / "store")
-        process = start(config)
-        # Four in the middle of extraction; the others anywhere from the start of Python to the writing of the outputs.
+        process = start("run", config)
+        # Four in the middle of extraction; the others anywhere from the start to the writing of the outputs.
         if attempt < 4:
             wait_for_shards(process, tmp_path / "store", shards(tmp_path / "store") + 1)
             time.sleep(generator.random() * 0.05)
         else:
-            time.sleep(generator.random() * 8)
+            time.sleep(generator.random() * 4)
         process.kill()
         ends.append(process.wait())
         assert stored(tmp_path / "store") >= before, f"attempt {attempt} lost finished rows"
@@ -286,7 +274,7 @@ def test_killed_runs_go_on_to_the_undisturbed_bytes(tmp_path: Path, command: Com
     kept = stored(tmp_path / "store")
     result = command("run", config)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[0] == f"images    120: {120 - kept} computed, {kept} from the store, 0 failed"
+    assert result.stdout.splitlines()[0] == f"images    60: {60 - kept} computed, {kept} from the store, 0 failed"
     assert kept >= 4
     for name in ("submission.csv", "clusters.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (undisturbed / "out" / name).read_bytes()
@@ -294,9 +282,9 @@ def test_killed_runs_go_on_to_the_undisturbed_bytes(tmp_path: Path, command: Com
     assert left == []
 
 
-def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path, command: Command) -> None:
+def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path, command: Command, start: Start) -> None:
     config = slow_config(tmp_path)
-    process = start(config)
+    process = start("run", config)
     wait_for_shards(process, tmp_path / "store", 1)
     process.send_signal(signal.SIGINT)
     sent = time.monotonic()

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pyarrow import parquet
 
 from imgcluster.config_engine import DaskEngine
 from imgcluster.engines import open_cluster
-from tests.conftest import ROOT, Command, write_pictures
+from tests.conftest import ROOT, Command, Start, write_pictures
 from tests.dask_processes import DaskProcesses, free_port, wait_until
 from tests.servers import S3Server
 
@@ -272,13 +271,15 @@ def test_images_in_a_tar_beside_the_driver(
     assert same_outputs(tmp_path / "local", tmp_path / "dask")
 
 
-def test_workers_that_come_later(config_file: Path, cluster: DaskProcesses, tmp_path: Path, old_version: str) -> None:
+def test_workers_that_come_later(
+    config_file: Path, cluster: DaskProcesses, tmp_path: Path, old_version: str, start: Start
+) -> None:
     """One takes part, and one that cannot is sent away; the run goes on."""
     write_pictures(tmp_path / "pictures", range(600))
     config_file.write_text(config_file.read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", ""))
     cluster.start_scheduler()
     cluster.start_worker()
-    driver = start(config_file, at(cluster.address, images_per_task=8, patience=30))
+    driver = start("run", config_file, "--set", at(cluster.address, images_per_task=8, patience=30))
     wait_until(lambda: any((tmp_path / "store").glob("*/index-*.json")))
     old = cluster.start_worker(PYTHONPATH=f"{old_version}:{ROOT}")
     late = cluster.start_worker()
@@ -290,33 +291,21 @@ def test_workers_that_come_later(config_file: Path, cluster: DaskProcesses, tmp_
     assert late.poll() is None
 
 
-def test_ctrl_c(config_file: Path, tmp_path: Path) -> None:
+def test_ctrl_c(config_file: Path, tmp_path: Path, start: Start) -> None:
     """One line, no worker left behind, and the same command goes on."""
     write_pictures(tmp_path / "pictures", range(600))
     config_file.write_text(config_file.read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", ""))
     engine = "engine={dask: {workers: 2, threads: 1, images_per_task: 8}}"
-    driver = start(config_file, engine)
+    driver = start("run", config_file, "--set", engine, own_session=True)
     wait_until(lambda: len(list((tmp_path / "store").glob("*/index-*.json"))) > 2)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
     _, errors = driver.communicate(timeout=30)
     assert driver.returncode == 130
     assert errors.splitlines()[-1].startswith("Interrupted. What was computed is kept: run the same command again")
     wait_until(lambda: not processes_of(driver.pid))
-    told, errors = start(config_file, engine).communicate(timeout=200)
+    told, errors = start("run", config_file, "--set", engine).communicate(timeout=200)
     assert "0 failed" in told, errors
     assert "600 computed" not in told
-
-
-def start(config: Path, engine: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "imgcluster", "run", str(config), "--set", engine],
-        cwd=config.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def processes_of(session: int) -> list[int]:

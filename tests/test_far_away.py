@@ -288,20 +288,15 @@ def test_pictures_of_a_former_report_go(config_file: Path, s3: S3Server, bucket:
 
 
 def test_two_workers_of_a_cluster_write_to_a_bucket(
-    command: Command, config_file: Path, s3: S3Server, bucket: str, tmp_path: Path
+    command: Command, config_file: Path, s3: S3Server, bucket: str, cluster: DaskProcesses
 ) -> None:
     here = run(load_config(config_file), show=False)
     far_away(config_file, s3, bucket)
-    (tmp_path / "dask").mkdir()
-    cluster = DaskProcesses(tmp_path / "dask")
-    try:
-        cluster.start_scheduler()
-        cluster.start_worker()
-        cluster.start_worker()
-        engine = json.dumps({"dask": {"address": cluster.address, "images_per_task": 3}})
-        done = command("run", config_file, "--set", f"engine={engine}")
-    finally:
-        cluster.close()
+    cluster.start_scheduler()
+    cluster.start_worker()
+    cluster.start_worker()
+    engine = json.dumps({"dask": {"address": cluster.address, "images_per_task": 3}})
+    done = command("run", config_file, "--set", f"engine={engine}")
     assert done.returncode == 0, done.stderr
     assert objects(s3, bucket, "runs/one/")["clusters.csv"] == (here.folder / "clusters.csv").read_bytes()
     assert not [name for name in objects(s3, bucket, "store/") if ".driven-" in name]

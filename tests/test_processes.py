@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ from imgcluster.images import walk_images
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.tables import Features
 
-from .conftest import ROOT, Command, write_pictures
+from .conftest import Command, Start, write_pictures
 
 TWO = ("cpu", "cpu")
 SECONDS = 60
@@ -98,7 +95,7 @@ def test_a_process_that_is_killed_ends_the_run_and_the_next_one_goes_on(
     assert len(extracted(pictures, tmp_path / "s").images) == 11
 
 
-def test_what_the_processes_of_a_killed_run_had_done_is_taken(tmp_path: Path) -> None:
+def test_what_the_processes_of_a_killed_run_had_done_is_taken(tmp_path: Path, start: Start) -> None:
     write_pictures(tmp_path / "pictures", range(600))
     config = tmp_path / "config.yaml"
     config.write_text(
@@ -106,9 +103,7 @@ def test_what_the_processes_of_a_killed_run_had_done_is_taken(tmp_path: Path) ->
         f"features: {{backbone: efficientnet_lite0, store: '{tmp_path / 's'}', device: [cpu, cpu]}}\n"
         f"clusters: {{n_clusters: 2}}\noutputs: {{folder: '{tmp_path / 'out'}'}}\n"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-m", "imgcluster", "extract", str(config)], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    run = start("extract", config)
     until = time.monotonic() + SECONDS
     while len(list((tmp_path / "s").glob(".part-*/*/index-*.json"))) < 2 and time.monotonic() < until:
         time.sleep(0.02)

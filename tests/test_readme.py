@@ -6,14 +6,13 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import imgcluster
-
-from .conftest import ROOT
+from tests.conftest import ROOT
+from tests.warm import Nursery, Program, Running
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -26,7 +25,7 @@ COMMANDS = [line for block in blocks("sh")[1:] for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Path:
     """The parts of the repository that the README's commands use, with nothing that an earlier run left."""
     folder = tmp_path_factory.mktemp("clone")
     shutil.copytree(ROOT / "configs", folder / "configs")
@@ -34,15 +33,17 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data" / "stage").symlink_to(ROOT / "data" / "stage")
     (folder / "data" / "aicrowd").symlink_to(ROOT / "data" / "stage")  # where the reader unpacked the download
     _, run = blocks("sh")[0].splitlines()[0].split(" && ")
-    done = call(folder, run)  # of the first block; what follows goes on from its outputs
+    done = call(nursery, folder, run)  # of the first block; what follows goes on from its outputs
     assert done.returncode == 0, done.stderr
     return folder
 
 
-def call(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
-    program, *arguments = shlex.split(line)
-    assert program == "python"
-    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+def call(nursery: Nursery, folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    program, option, module, *arguments = shlex.split(line)
+    assert (program, option) == ("python", "-m")
+    running = Running(Program(module, tuple(arguments), folder), nursery)
+    out, err = running.communicate()
+    return subprocess.CompletedProcess(line, running.wait(), out, err)
 
 
 def test_the_first_block_is_the_two_commands_that_ci_types() -> None:
@@ -53,8 +54,8 @@ def test_the_first_block_is_the_two_commands_that_ci_types() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_command(clone: Path, line: str) -> None:
-    result = call(clone, line)
+def test_command(clone: Path, nursery: Nursery, line: str) -> None:
+    result = call(nursery, clone, line)
     assert result.returncode == 0, result.stderr
 
 

@@ -6,10 +6,7 @@ import csv
 import hashlib
 import itertools
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +34,7 @@ from imgcluster.training.head import Head, prepared_tensor
 from imgcluster.training.loop import ALL, HELD_BACK, Lesson, train
 from imgcluster.training.unfreezing import TOP_BLOCKS, top_block, unfreeze
 from imgcluster.weights import find_weights
-from tests.conftest import ROOT, Command, write_picture, write_pictures
+from tests.conftest import Command, Start, write_picture, write_pictures
 
 NAMES = ("red, dark", "green", "007")
 QUICK = Training(epochs=2, augment=("flip", "crop"))
@@ -452,8 +449,7 @@ class _Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("images", [12, 18])
-@pytest.mark.parametrize("mode", ["augment", "finetune"])
+@pytest.mark.parametrize(("mode", "images"), [("augment", 18), ("finetune", 12)])
 def test_broken_off_anywhere_the_weights_are_the_same(
     small: Path, mode: str, images: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,17 +487,11 @@ def test_broken_off_anywhere_the_weights_are_the_same(
 
 
 @pytest.mark.parametrize("mode", ["augment", "finetune"])
-def test_killed_it_goes_on_from_its_checkpoint(small: Path, mode: str, command: Command) -> None:
+def test_killed_it_goes_on_from_its_checkpoint(small: Path, mode: str, command: Command, start: Start) -> None:
     root = small.parent
     arguments = ["learn", str(small), "labels.csv", "--mode", mode, "--epochs", "6", "--patience", "6"]
     arguments += ["--unfreeze", BLOCK] if mode == "finetune" else []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "imgcluster", *arguments, "--out", "killed"],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start(*arguments, "--out", "killed", cwd=root)
     deadline = time.monotonic() + 120
     while not (root / "killed" / "checkpoint.safetensors").exists():
         assert process.poll() is None, "it ended before there was a checkpoint"

@@ -206,7 +206,8 @@ def open_cluster(settings: DaskEngine | None, *, show: bool) -> Iterator[Cluster
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep what Dask says of its connections out of the way: what a person has to know is told in words of our own."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application", "asyncio", "bokeh")]
+    names = ("distributed", "distributed.client", "tornado.application", "asyncio", "bokeh")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [each.level for each in loggers]
     for each in loggers:
         each.setLevel(logging.CRITICAL)
@@ -246,7 +247,7 @@ def start_early(settings: DaskEngine | None) -> None:
     from multiprocessing import forkserver
 
     with _environment(**ONE_THREAD, PYTHONWARNINGS=_warnings()):
-        forkserver.set_forkserver_preload(["distributed", "imgcluster.engines.jobs"])
+        forkserver.set_forkserver_preload(["imgcluster.engines.early"])
         forkserver.ensure_running()
 
 

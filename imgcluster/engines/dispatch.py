@@ -140,8 +140,7 @@ class Dispatcher:
         most, tasks = self._cluster.settings.images_per_task, max(1, len(self._workers))
         wanted = seconds_a_task(tasks)
         size = FIRST_TASK if not self._seconds_an_image else int(wanted / self._seconds_an_image)
-        fair = -(-len(self._images) // tasks)  # so that none waits at the end for one with a large task
-        size = max(1, min(size, most, max(fair, min(FIRST_TASK, most))))
+        size = max(1, min(size, most, max(share_of(len(self._images), tasks), min(FIRST_TASK, most))))
         return _Part([self._images.popleft() for _ in range(min(size, len(self._images)))])
 
     def _submit(self, part: _Part) -> None:
@@ -283,6 +282,11 @@ class Dispatcher:
         for _, future in self._round.futures.values():
             future.cancel()
         self._round.futures.clear()
+
+
+def share_of(images: int, workers: int) -> int:
+    """Return how many of the images that are left one task may have: ever fewer, so that all end at about one time."""
+    return -(-images // (2 * workers))
 
 
 def seconds_a_task(workers: int) -> float:

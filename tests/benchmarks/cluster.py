@@ -20,6 +20,7 @@ from tests.benchmarks.inputs import ROOT, STAGE
 from tests.benchmarks.rows import Row
 from tests.dask_processes import DaskProcesses
 from tests.servers import web_server
+from tests.warm import Running
 
 IMAGES = {False: 5000, True: 300}  # by --quick
 ROUNDS = {False: 3, True: 1}
@@ -127,7 +128,7 @@ def _on_workers(own: Path, url: str, count: int) -> float:
 
 
 @contextmanager
-def _running(folder: Path, count: int) -> Iterator[tuple[DaskProcesses, list[subprocess.Popen[bytes]]]]:
+def _running(folder: Path, count: int) -> Iterator[tuple[DaskProcesses, list[Running]]]:
     folder.mkdir()
     processes = DaskProcesses(folder)
     try:

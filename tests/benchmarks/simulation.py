@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from imgcluster.config_engine import DaskEngine
-from imgcluster.engines.dispatch import FIRST_TASK, seconds_a_task
+from imgcluster.engines.dispatch import FIRST_TASK, seconds_a_task, share_of
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Events:
         if self._set.adapts:
             seconds = self._set.seconds_wanted or seconds_a_task(self._set.workers)
             wanted = int(seconds / self._paced) if self._paced else FIRST_TASK
-            fair = math.ceil(self._left / self._set.workers) if self._left < math.inf else most
+            fair = share_of(int(self._left), self._set.workers) if self._left < math.inf else most
             size = max(1, min(wanted, most, max(fair, min(FIRST_TASK, most))))
         size = int(min(size, self._left))
         self._left -= size

@@ -1,0 +1,12 @@
+"""What the process imports first of which the workers of a cluster of our own are forks, and then nothing else."""
+
+import gc
+
+gc.disable()  # hundreds of thousands of objects are made here, and all of them stay
+
+import distributed  # noqa: E402, F401
+
+import imgcluster.engines.jobs  # noqa: E402, F401
+
+gc.freeze()  # so that no worker looks through them, and makes copies of their pages by that
+gc.enable()
