@@ -261,7 +261,8 @@ def _run(asked: dict[str, Any]) -> NoReturn:
         resource.setrlimit(number, (most, most))
     os.chdir(asked["folder"])
     if not asked["is_fork"]:
-        os.execve(sys.executable, [sys.executable, "-m", asked["module"], *asked["arguments"]], asked["environment"])
+        command = [sys.executable, "-m", asked["module"], *asked["arguments"]]
+        os.execve(sys.executable, command, asked["environment"])  # noqa: S606 (no shell is wanted)
     sys.path[0] = asked["folder"]
     os.environ.clear()
     os.environ.update(asked["environment"])

@@ -91,10 +91,15 @@ EXTRACT = r"""
 import json, re, sys, time
 from pathlib import Path
 from imgcluster.config import load_config
-from imgcluster.pipeline import fill_store
-config, *overrides = sys.argv[1:]
+from imgcluster.images import list_images
+from imgcluster.pipeline import extract_listed
+from imgcluster.storage import use_storage
+file, *overrides = sys.argv[1:]
+config = load_config(file, overrides)
+use_storage(config.storage)
+images, _ = list_images(config.images)  # what it takes is the driver's alone, by whatever engine
 start = time.perf_counter()
-count = len(fill_store(load_config(config, overrides), show=False).images)
+count = len(extract_listed(images, config, show=False, gather=False).images)
 seconds = time.perf_counter() - start
 peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)
 print(json.dumps({"count": count, "seconds": seconds, "peak": int(peak) / 1024}))
@@ -118,7 +123,7 @@ def _extract(folder: Path, store: Path, *overrides: str) -> float:
 
 
 def _on_workers(own: Path, url: str, count: int) -> float:
-    """Return the seconds of an extraction on so many workers, which have imported everything before."""
+    """Return the seconds from the list of images to the last row, on so many workers that have imported everything."""
     own.mkdir()
     with _running(own / "dask", count) as (processes, _):
         engine = json.dumps({"dask": {"address": processes.address}})
