@@ -183,6 +183,15 @@ def _models(options: argparse.Namespace) -> None:
         raise ConfigError(f"no backbone is called {options.pattern!r}; `imgcluster models` lists all but timm's")
 
 
+def _doctor(options: argparse.Namespace) -> None:
+    from imgcluster.doctor import as_json, as_text, examine, has_problems
+
+    findings = examine()
+    print(as_json(findings) if options.json else as_text(findings))
+    if has_problems(findings):
+        raise ImgclusterError("this machine is not fit for all of it; what to do is said above")
+
+
 def _export(options: argparse.Namespace) -> None:
     from imgcluster.exports import export_features, loader
 
@@ -229,6 +238,8 @@ def _parser() -> argparse.ArgumentParser:
     models = add_command(commands, "models", _models, "list the backbones that can be chosen")
     models.add_argument("pattern", metavar="PATTERN", nargs="?", default="", help="part of a name, such as timm:vit_")
     models.add_argument("--json", action="store_true", help="as JSON")
+    doctor = add_command(commands, "doctor", _doctor, "look at this machine, and say what to do about each problem")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
     export = add_command(commands, "export", _export, "write the features of a run into one file")
     export.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
     export.add_argument("out", metavar="OUT", help="the file, with the format's ending")

@@ -26,11 +26,16 @@ def find_pretrained(backbone: Backbone, progress: bool) -> Path:
 
 def are_here(backbone: Backbone) -> bool:
     """Whether the pretrained weights are on this machine, by their size: the digest is checked when they are used."""
-    path = _PLACES[backbone.source](backbone)
+    path = place_of(backbone)
     if path is None or not path.is_file():
         return False
     # To a tenth of a megabyte, as the table has it: what broke off on the way is not here.
     return backbone.megabytes is None or abs(path.stat().st_size / 2**20 - backbone.megabytes) < 0.1
+
+
+def place_of(backbone: Backbone) -> Path | None:
+    """Return where the pretrained weights are, or will be; None where only a download tells."""
+    return _PLACES[backbone.source](backbone)
 
 
 def sha256_of(path: Path) -> str:

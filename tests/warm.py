@@ -7,6 +7,7 @@ that imports them: it begins from nothing where the environment asks for that.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -14,10 +15,12 @@ import os
 import resource
 import runpy
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -56,6 +59,8 @@ class Program:
     environment: what differs from that of the tests.
     own_session: as in a terminal of its own.
     limits: by the numbers of `resource`, as of `ulimit`.
+    shell: how a shell is told to run it, where that is more than its line: `{} >&-`.
+    ordinary: without what root may do beyond others, so that the permissions of files hold for it too.
     """
 
     module: str
@@ -64,6 +69,13 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     own_session: bool = False
     limits: Mapping[int, int] = field(default_factory=dict)
+    shell: str = "{}"
+    ordinary: bool = False
+
+    @property
+    def command(self) -> list[str]:
+        own = [sys.executable, "-m", self.module, *self.words]
+        return own if self.shell == "{}" else ["/bin/sh", "-c", self.shell.format(shlex.join(own))]
 
     @property
     def words(self) -> list[str]:
@@ -132,6 +144,8 @@ class Nursery:
 
     def _is_served_by_a_fork(self, program: Program) -> bool:
         """Whether all in which its environment differs from that of the imports is read later."""
+        if program.shell != "{}":
+            return False
         wanted = program.whole_environment
         names = {*wanted, *self.environment}
         differs = [name for name in names if wanted.get(name) != self.environment.get(name)]
@@ -143,10 +157,12 @@ class Nursery:
         asked = {
             "module": program.module,
             "arguments": program.words,
+            "command": program.command,
             "folder": str(program.folder),
             "environment": program.whole_environment,
             "own_session": program.own_session,
             "limits": list(program.limits.items()),
+            "ordinary": program.ordinary,
             "is_fork": self._is_served_by_a_fork(program),
         }
         with self._lock:
@@ -202,7 +218,7 @@ class Running:
 
 def _from_nothing(program: Program, streams: list[int]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", program.module, *program.words],
+        program.command,
         cwd=program.folder,
         env=program.whole_environment,
         stdout=streams[0],
@@ -260,15 +276,26 @@ def _run(asked: dict[str, Any]) -> NoReturn:
     for number, most in asked["limits"]:
         resource.setrlimit(number, (most, most))
     os.chdir(asked["folder"])
+    if asked["ordinary"] and os.geteuid() == 0:
+        _become_ordinary()
     if not asked["is_fork"]:
-        command = [sys.executable, "-m", asked["module"], *asked["arguments"]]
-        os.execve(sys.executable, command, asked["environment"])  # noqa: S606 (no shell is wanted)
+        os.execve(asked["command"][0], asked["command"], asked["environment"])  # noqa: S606
     sys.path[0] = asked["folder"]
     os.environ.clear()
     os.environ.update(asked["environment"])
+    tempfile.tempdir = None  # which was found out with another environment
     sys.argv = [asked["module"], *asked["arguments"]]
     runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
     sys.exit(0)
+
+
+def _become_ordinary() -> None:
+    """Give up all capabilities, of this process and of what it will start: capabilities(7)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    version_of_this_process, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    set_securebits, no_root = 28, 0b11
+    if libc.prctl(set_securebits, no_root, 0, 0, 0) or libc.capset(version_of_this_process, none):
+        raise OSError(ctypes.get_errno(), "root's capabilities cannot be given up")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from typing import Any
 
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.jobs import PACKAGES, greet
-from imgcluster.engines.messages import Greeting, Job, installed
+from imgcluster.engines.messages import Greeting, Job
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
+from imgcluster.packages import installed
 
 NOT_HERE = "has no imgcluster, or another version of it, where its Python looks ({error})"
 ENDED = "ended, or was lost, when it was asked what it is: out of memory?"

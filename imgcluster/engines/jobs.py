@@ -14,10 +14,11 @@ from pathlib import Path
 
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
-from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome, installed
+from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome
 from imgcluster.engines.task_store import TaskStore
 from imgcluster.errors import ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
+from imgcluster.packages import installed
 from imgcluster.reading import bytes_of
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime

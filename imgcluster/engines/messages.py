@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -79,11 +78,3 @@ class Handful:
 
     def __init__(self, images: list[ImageFile]) -> None:
         self.images = images
-
-
-def installed(package: str) -> str:
-    """Return the version of a package, for a person."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from imgcluster.config import Config
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
+from imgcluster.packages import installed
 from imgcluster.sources import Source
 from imgcluster.tables import Clusters, ImageFile, Run
 
@@ -82,7 +82,7 @@ def run_record(run: Run) -> dict[str, Any]:
             {"id": failure.image.id, "path": path_text(failure.image), "reason": failure.reason}
             for failure in features.failures
         ],
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}},
     }
 
 
@@ -125,14 +125,3 @@ def csv_text(frame: pd.DataFrame) -> str:
 def write_rows(write: Callable[[str], object], rows: Iterable[Iterable[Any]]) -> None:
     """Hand rows as CSV to `write`, line by line; as `csv_text` otherwise."""
     csv.writer(SimpleNamespace(write=lambda line: write(line.removesuffix("\r\n") + "\n"))).writerows(rows)
-
-
-def _versions() -> dict[str, str]:
-    return {package: _version(package) for package in PACKAGES}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
