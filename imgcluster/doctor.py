@@ -105,10 +105,8 @@ _Answer = TypeVar("_Answer")
 
 def _packages() -> _Found:
     release = sys.modules["imgcluster"].__version__
-    yield (
-        "imgcluster",
-        f"{release}, on Python {platform.python_version()}, {platform.system()} {platform.release()} {platform.machine()}",
-    )
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield "imgcluster", f"{release}, on Python {platform.python_version()}, {system}"
     for requirement in asked_for():
         yield _package(requirement)
     for name in OTHER_OPENCVS:
