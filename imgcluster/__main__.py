@@ -19,6 +19,7 @@ OBJECTS_UNTIL_A_LOOK = 50_000
 def entry() -> NoReturn:
     """Run the command line as a program, and end with its exit code."""
     gc.set_threshold(OBJECTS_UNTIL_A_LOOK)
+    _open_closed_streams()
     ended: list[int] = []
     atexit.register(_leave, ended)  # first in, so that whatever is registered later comes before it
     try:
@@ -26,6 +27,13 @@ def entry() -> NoReturn:
     except SystemExit as error:  # argparse: help, or a wrong command line
         ended.append(error.code if isinstance(error.code, int) else 0)
     sys.exit(ended[0])
+
+
+def _open_closed_streams() -> None:
+    """Have what a shell closed (`>&-`) lead nowhere; else the next file to be opened would get what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (for as long as we run)
 
 
 def _leave(ended: list[int]) -> None:

@@ -11,7 +11,7 @@ from imgcluster.clusters import RULE, centroid_distances, nearest_two
 from imgcluster.errors import ClusteringError, OutputError
 from imgcluster.estimators import place
 from imgcluster.tables import NOISE
-from imgcluster.transforms import Points, State, apply_transform
+from imgcluster.transforms import STEPS, Points, State, apply_transform
 
 CLUSTERER = "clusterer.npz"
 
@@ -50,6 +50,8 @@ class Clusterer:
             raise OutputError(f"{str(path)!r} is damaged ({error}); run its config again") from None
         if not {"centroids", "reach", "method", "steps"} <= state.keys():
             raise OutputError(f"{str(path)!r} comes from an older imgcluster; run its config again")
+        if problem := _problem(state):
+            raise OutputError(f"{str(path)!r} is damaged: {problem}; run its config again")
         return cls(state)
 
     def check(self) -> None:
@@ -66,7 +68,7 @@ class Clusterer:
     def place(self, vectors: np.ndarray) -> Placed:
         """Place new vectors, (m, dim), into the clusters of the run. Raises ClusteringError as `check`."""
         self.check()
-        points = apply_transform(np.asarray(vectors, np.float32), self.state)
+        points = self._points(vectors)
         rule = {name.removeprefix(RULE): value for name, value in self.state.items() if name.startswith(RULE)}
         labels = place(points, rule)
         numbers = np.flatnonzero(np.isfinite(self.state["centroids"]).all(axis=1))  # some are nobody's
@@ -84,3 +86,24 @@ class Clusterer:
             runner_up_distance=farther,
             new=strange | (distance > self.state["reach"][labels]),
         )
+
+    def _points(self, vectors: np.ndarray) -> np.ndarray:
+        try:
+            points = apply_transform(np.asarray(vectors, np.float32), self.state)
+        except (KeyError, ValueError):  # what a step has learned is not there, or of features of another length
+            points = None
+        dim = self.state["centroids"].shape[1]
+        if points is None or points.shape[1] != dim:
+            raise ClusteringError(f"{CLUSTERER} is damaged: it does not know features of {vectors.shape[1]:,} values")
+        return points
+
+
+def _problem(state: State) -> str | None:
+    """Say what in a clusterer cannot be; None where all of it can."""
+    centroids, reach = state["centroids"], state["reach"]
+    unknown = [str(step) for step in state["steps"].ravel() if str(step) not in STEPS]
+    if centroids.ndim != 2 or centroids.dtype.kind != "f" or not np.isfinite(centroids).all(axis=1).any():
+        return "its centroids are no numbers"
+    if reach.shape != centroids.shape[:1] or reach.dtype.kind != "f":
+        return "a reach for each centroid is missing"
+    return f"there is no step {unknown[0]!r}" if unknown else None

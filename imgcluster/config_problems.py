@@ -6,7 +6,7 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -72,7 +72,8 @@ def _of_a_key(path: KeyPath, words: str, fields: Fields) -> tuple[KeyPath, str]:
 def _keys(fields: Fields, name: Any) -> Fields:
     """Return the keys of a section; none of what is no section."""
     annotation: Any = fields[name].annotation if name in fields else None
-    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
+    is_class = isinstance(annotation, type) and get_origin(annotation) is None  # to Python 3.10, dict[str, Any] is one
+    return annotation.model_fields if is_class and issubclass(annotation, BaseModel) else {}
 
 
 def _unknown_key(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:

@@ -220,17 +220,21 @@ def _whole_range(text: str) -> str:
 
 UNFIT = "unfit"
 IN_THE_ENVIRONMENT = "set it in the environment, as FSSPEC_S3_SECRET, FSSPEC_SFTP_PASSWORD, ..."
+MOST_PIXELS = 2**14  # of a side: as many pixels in all as are read of a picture
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
 STEP_WORDS = (
-    f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels}}, "
+    f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels, {MOST_PIXELS} at the most}}, "
     f"{{normalize: {' | '.join((*NORMALIZATIONS, 'backbone'))} | {{mean: [r, g, b], std: [r, g, b]}}}}"
 )
 
 Text = Annotated[str, Field(pattern=TEXT_PATTERN), Allowed(TEXT)]
 PathText = Annotated[Text, BeforeValidator(_from_path)]
 Count = Annotated[int, Field(ge=1)]
-BlockWeights = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)]  # YAML's list becomes a tuple
+Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+BlockWeights = Annotated[tuple[Factor, ...], Field(strict=False)]  # YAML's list becomes a tuple
 Share = Annotated[float, Field(gt=0, lt=1)]
 Encoding = Annotated[
     str,
@@ -251,8 +255,8 @@ Layers = Annotated[
     LayerNames | dict[str, LayerNames] | None,
     Allowed("a layer's name, a number below 0, a list of these, {BACKBONE: any of these}, or null"),
 ]
-Three = Annotated[tuple[float, float, float], Field(strict=False)]
-Positive = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=3, max_length=3)]
+Three = Annotated[tuple[Finite, Finite, Finite], Field(strict=False)]
+Positive = Annotated[tuple[Factor, ...], Field(strict=False, min_length=3, max_length=3)]
 Normalization = Literal["imagenet", "inception", "clip", "backbone"]
 
 
@@ -267,7 +271,7 @@ class MeanStd(TypedDict):
 
 PreprocessStep = (
     Literal["rgb", "bgr", "bilinear", "bicubic"]
-    | Annotated[dict[Literal["resize", "squash", "letterbox", "center_crop"], Count], Field(**ONE)]
+    | Annotated[dict[Literal["resize", "squash", "letterbox", "center_crop"], Side], Field(**ONE)]
     | Annotated[dict[Literal["normalize"], Normalization | MeanStd], Field(**ONE)]
 )
 Preprocess = Annotated[
@@ -330,7 +334,7 @@ Step = (
     | Annotated[dict[Literal["pca", "whiten"], Count | Share], Field(**ONE)]
     | Annotated[dict[Literal["umap"], Count], Field(**ONE)]
 )
-Order = Literal["sequence"] | Annotated[dict[Literal["smooth"], Annotated[float, Field(gt=0)]], Field(**ONE)]
+Order = Literal["sequence"] | Annotated[dict[Literal["smooth"], Factor], Field(**ONE)]
 Numbering = Annotated[
     str,
     Field(pattern=r"^(raw|size|first_appearance|(match|truth):[^\x00]*[^\s\x00][^\x00]*)$"),

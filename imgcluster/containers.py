@@ -18,7 +18,7 @@ from imgcluster.sources import Stamp, ask, reason_of
 from imgcluster.storage import at_once, file_system, in_words, is_url, read_range, retried, shown
 
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
-MOST_BYTES = 2**31  # of an image in it: the 2**28 pixels that are read of one, with four channels of 16 bits each
+MOST_BYTES = 2**30  # of an image in it, as of one in a file
 NO_STAMP = Stamp("", 0, 0, 0)
 
 

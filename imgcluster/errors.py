@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+
 
 class ImgclusterError(Exception):
     """Base of the family. The message says what went wrong, where, and what to do next."""
@@ -41,3 +43,10 @@ class SubmissionError(ImgclusterError):
 
 class OutputError(ImgclusterError):
     """A run folder or a file in it cannot be written."""
+
+
+def quoted(text: str, most: int = 100) -> str:
+    """Return a text in quotes, on one line; one of more characters cut in its middle."""
+    cut = reprlib.Repr()
+    cut.maxstring = most
+    return cut.repr(text)

@@ -13,6 +13,7 @@ import torch
 from imgcluster.backbones import Choice, build_extractor
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
+from imgcluster.memory import ran_out
 from imgcluster.reading import RULES
 from imgcluster.runtimes import openvino_package, openvino_runtime
 from imgcluster.runtimes.calibration import Calibration
@@ -73,8 +74,19 @@ def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
 
 
 def build_runtime(choice: Choice, plan: Plan) -> Runtime:
-    """Build the network, ready to be run. Raises Unsupported where the plan's runtime cannot execute it."""
-    return RUNTIMES[plan.runtime](choice, plan)
+    """Build the network, ready to be run. Raises Unsupported where the plan's runtime cannot execute it.
+
+    Raises ConfigError where the memory does not hold what it makes of one picture.
+    """
+    try:
+        return RUNTIMES[plan.runtime](choice, plan)
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+        pixels = f"{choice.recipe.side} x {choice.recipe.side}"
+        raise ConfigError(
+            f"features.preprocess: pictures of {pixels} do not fit into memory in {choice.backbone.name}"
+        ) from None
 
 
 def on_torch(choice: Choice, plan: Plan, config: FeaturesConfig, error: Unsupported) -> Plan:

@@ -9,6 +9,10 @@ from pathlib import PurePosixPath
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2")
 )
+# Pictures of formats that are not read: what telephones, cameras and drawing programs leave between the others.
+OTHER_PICTURES = frozenset(
+    (".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".ai", ".tga", ".exr", ".dcm", ".dng", ".cr2", ".cr3", ".nef")
+) | {".arw", ".raf", ".orf", ".rw2"}
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -105,22 +105,27 @@ class Learned:
     @classmethod
     def load(cls, folder: Path) -> Learned:
         """Read a model. Raises ConfigError: none there, damaged, of a newer format."""
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
-        path = folder / RECORD
         try:
-            record = json.loads(path.read_bytes())
+            record, arrays = json.loads((folder / RECORD).read_bytes()), (folder / ARRAYS).read_bytes()
             if record.pop("format") != FORMAT:
                 raise ConfigError(f"{str(folder)!r} is of another version of imgcluster; learn it again")
             if record["features"]["weights"] == BACKBONE:
                 record["features"]["weights"] = str(folder / BACKBONE)
-            return cls(**record, arrays=load_file(folder / ARRAYS))
-        except FileNotFoundError:
+            learned = cls(**record, arrays=load(arrays))
+            if learned.probabilities(np.ones((1, learned.dim), np.float32)).shape[1] != len(learned.classes):
+                raise ValueError("its classes are not those of its classifier")
+            return learned
+        except FileNotFoundError as error:
+            missing = Path(error.filename).name
             raise ConfigError(
-                f"{str(folder)!r} is no model: it has no {RECORD}; `imgcluster learn` makes one"
+                f"{str(folder)!r} is no model: it has no {missing}; `imgcluster learn` makes one"
             ) from None
         except ConfigError:
             raise
+        except OSError as error:
+            raise ConfigError(f"{error.filename!r}: {error.strerror}") from None
         except Exception as error:  # safetensors and json raise whatever the damaged bytes make them do
             raise ConfigError(f"{str(folder)!r} is damaged ({error}); learn it again") from None
 

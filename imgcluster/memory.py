@@ -20,6 +20,13 @@ def free_memory() -> int | None:
     return None
 
 
+def ran_out(error: BaseException) -> bool:
+    """Tell memory that ran out from other errors: of the CPU torch has only words for it, of a GPU a class."""
+    words = ("not enough memory", "can't allocate memory")
+    told = isinstance(error, RuntimeError) and any(each in str(error) for each in words)
+    return told or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
 def fits(bytes_: float) -> bool:
     """Tell whether so much memory is free, or the system does not tell."""
     free = free_memory()

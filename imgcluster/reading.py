@@ -7,7 +7,7 @@ The rules, whatever the format (data/README.md has them as a table for users):
 - Grey becomes three equal channels, CMYK becomes RGB.
 - 16-bit values are divided by 257; 32-bit and float pictures are stretched from their own minimum..maximum to 0..255.
 - Of an animation, or of several pages, the first picture counts.
-- A file that breaks off is an error, as is one of more than 2**28 pixels.
+- A file that breaks off is an error, as is one of more than 2**28 pixels or 2**30 bytes, in the file or as pixels.
 - A JPEG of which only a much smaller picture is wanted is decoded at a half, a quarter or an eighth of its size.
 """
 
@@ -15,39 +15,47 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 # OpenCV reads this once, when it is loaded. Its own bound, 2**30 pixels, would let one file take 3 GB.
 MAX_PIXELS = 2**28
+MAX_BYTES = 2**30  # of a file, and of the values of its pixels: of 16 bits and four channels, fewer pixels fit
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 # What is wrong with a file stands in our own reasons; OpenCV would write over the progress, once a file.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+warnings.filterwarnings("ignore", module=r"PIL\.")  # as would Pillow
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from imgcluster.errors import ImageError  # noqa: E402
+from imgcluster.picture_headers import TIFF_MAGICS, declared_size, is_whole_png, jpeg_size  # noqa: E402
 from imgcluster.sources import ImagePath, Source  # noqa: E402
 
 RULES = 2  # part of the fingerprint: raise it when one of them changes
 JPEG_MAGIC = b"\xff\xd8\xff"
-TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-PNG_MAGIC, PNG_END = b"\x89PNG", b"IEND"
+PNG_MAGIC = b"\x89PNG"
 EXIF_MARKERS = (b"eXIf", b"EXIF")  # the chunk names of PNG and of WebP
 ORIENTATION_TAG = 0x0112
 WHITE = 255
 
 # OpenCV's flags of JPEG decoding at a fraction of the size: the inverse cosine transform gives fewer pixels a block.
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-MARKER = 0xFF
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those are tables
 
 DAMAGED = "not an image OpenCV can decode, or a damaged one"
 TOO_LARGE = f"has more than {MAX_PIXELS:,} pixels"
+TOO_DEEP = f"has pixels of more than {MAX_BYTES:,} bytes"
+
+LARGE_BYTES = 2**28  # of pixels: with more, one picture at a time is enough for the memory
+ROW_BYTES = 2**24  # of a picture whose values are converted, at a time
+_large_one = threading.Lock()
 
 # What has to be done to a stored picture to see it upright, by the value of the orientation tag (EXIF 2.32, page 34).
 UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -70,6 +78,8 @@ def read_bytes(path: Path) -> tuple[bytes, os.stat_result]:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(f"has more than {MAX_BYTES:,} bytes")
         data = path.read_bytes()
     except FileNotFoundError:
         raise ImageError("broken link" if path.is_symlink() else "no such file") from None
@@ -87,6 +97,7 @@ def decode_image(data: bytes, least: int | None = None) -> np.ndarray:
 
     least: so many pixels of the shorter side are enough; a JPEG may come smaller than it is stored, down to that.
     """
+    _check_size(data)
     if data.startswith(JPEG_MAGIC):  # never transparent or deep, and OpenCV itself turns it upright
         if flags := _reduced(data, least) if least else 0:
             return np.asarray(cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB))
@@ -95,6 +106,24 @@ def decode_image(data: bytes, least: int | None = None) -> np.ndarray:
     if stored.ndim == 3 and stored.shape[2] == 4 and data.startswith(TIFF_MAGICS):
         stored = _four_channel_tiff(stored, data)
     return _upright(_to_rgb(to_uint8(stored)), data)
+
+
+@contextmanager
+def room_for(data: bytes) -> Iterator[None]:
+    """Have a large picture wait, before it is decoded, until no other thread has one in its hands."""
+    size = declared_size(data)
+    with _large_one if (size.bytes if size else len(data)) > LARGE_BYTES else nullcontext():
+        yield
+
+
+def _check_size(data: bytes) -> None:
+    """Refuse what would take too much memory before it takes any."""
+    if (size := declared_size(data)) is None:
+        return
+    if size.pixels > MAX_PIXELS:
+        raise ImageError(TOO_LARGE)
+    if size.bytes > MAX_BYTES:
+        raise ImageError(TOO_DEEP)
 
 
 def bytes_of(path: ImagePath) -> bytes:
@@ -116,28 +145,12 @@ def read_image(path: ImagePath, least: int | None = None) -> np.ndarray:
 
 def _reduced(data: bytes, least: int) -> int:
     """Return the flag by which the decoder leaves out the detail that a smaller picture would not show; 0: none."""
-    height, width = _jpeg_size(data)
-    if height * width > MAX_PIXELS:  # OpenCV would count those that are left
-        raise ImageError(TOO_LARGE)
-    short = min(height, width)
+    short = min(jpeg_size(data))
     return next((flag for factor, flag in REDUCED.items() if short // factor >= least), 0)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Return height and width from the header of the first frame (ITU-T T.81, B.2.2); (0, 0) where it has none."""
-    at = 2
-    while at + 9 <= len(data) and data[at] == MARKER:
-        if data[at + 1] == MARKER:  # filled up
-            at += 1
-        elif data[at + 1] in FRAMES:
-            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 0, 0
-
-
 def _decode(data: bytes, flags: int) -> np.ndarray:
-    if data.startswith(PNG_MAGIC) and PNG_END not in data:  # libpng would complain of it on stderr
+    if data.startswith(PNG_MAGIC) and not is_whole_png(data):  # libpng would complain of it on stderr
         raise ImageError(DAMAGED)
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -155,13 +168,21 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
     if image.dtype == np.uint8:
         return image
     if image.dtype == np.uint16:
-        return np.asarray((image.astype(np.uint32) + 128) // 257, dtype=np.uint8)
-    wide = image.astype(np.float64)
-    if not np.isfinite(wide).all():
+        return _by_rows(lambda rows: (rows.astype(np.uint32) + 128) // 257, image)
+    low, high = float(image.min()), float(image.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise ImageError("holds values that are not finite")
-    low = wide.min()
-    spread = (wide.max() - low) or 1.0
-    return np.asarray(((wide - low) * (255.0 / spread)).round(), dtype=np.uint8)
+    share = 255.0 / ((high - low) or 1.0)
+    return _by_rows(lambda rows: ((rows.astype(np.float64) - low) * share).round(), image)
+
+
+def _by_rows(convert: Callable[[np.ndarray], np.ndarray], image: np.ndarray, channels: int | None = None) -> np.ndarray:
+    """Convert values to uint8, some rows at a time: what is computed with takes several times the picture's memory."""
+    out = np.empty(image.shape if channels is None else (*image.shape[:2], channels), np.uint8)
+    step = max(1, ROW_BYTES // max(1, image[:1].nbytes))
+    for start in range(0, len(image), step):
+        out[start : start + step] = convert(image[start : start + step])
+    return out
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:
@@ -174,7 +195,7 @@ def _to_rgb(image: np.ndarray) -> np.ndarray:
     if channels == 3:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     if channels == 4:
-        return over_white(image[..., 2::-1], image[..., 3:])
+        return _by_rows(lambda rows: over_white(rows[..., 2::-1], rows[..., 3:]), image, channels=3)
     raise ImageError(f"has {channels} channels; 1 to 4 can be read")
 
 

@@ -25,6 +25,8 @@ from imgcluster.tables import ImageFile
 REPORT, PAGE, REPORT_RECORD, REPORT_LOCK = "report", "index.html", "report.json", ".lock"
 EXPLANATIONS, EXPLAINED = "explain", "explain.json"
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
+_CLUSTER = re.compile("-?[0-9]{1,9}")
+_DISTANCE = re.compile(r"([0-9][0-9.e+-]*)?")
 
 
 def read_record(run_folder: Path) -> dict[str, Any]:
@@ -45,7 +47,8 @@ def read_rows(run_folder: Path) -> list[dict[str, str]]:
         raise OutputError(f"{str(path)!r}: {error.strerror}; run the config again with --force") from None
     except (ValueError, csv.Error):
         raise _damaged_table(path) from None
-    if not all(_is_row(row) for row in rows):
+    wanted = read_record(run_folder).get("counts", {}).get("images", len(rows))
+    if len(rows) != wanted or not all(_is_row(row) for row in rows):
         raise _damaged_table(path)
     return rows
 
@@ -98,7 +101,9 @@ def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
 def _is_row(row: dict[str, str]) -> bool:
     if any(row.get(column) is None for column in _COLUMNS):
         return False
-    return row["status"] == "failed" or row["cluster"].removeprefix("-").isdecimal()
+    return row["status"] == "failed" or bool(
+        _CLUSTER.fullmatch(row["cluster"]) and _DISTANCE.fullmatch(row["distance"])
+    )
 
 
 def _damaged_table(path: Path) -> OutputError:

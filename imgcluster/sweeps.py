@@ -202,10 +202,11 @@ def choose_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show:
 
 def _tried(points: Points, config: ClustersConfig, ks: Sequence[int], show: bool) -> Iterator[tuple[int, np.ndarray]]:
     """Group points into each number of clusters that they allow; what all of them share is worked out once."""
-    possible = [k for k in ks if 2 <= k < len(points)]
+    near = ks[: len(points)] if isinstance(ks, range) else ks  # which may go to a billion, one by one
+    possible = [k for k in near if 2 <= k < len(points)]
     if not possible:
         raise ClusteringError(
-            f"clusters.n_clusters: no number of clusters from {min(ks)} to {max(ks)} suits {len(points)} images"
+            f"clusters.n_clusters: no number of clusters from {ks[0]} to {ks[-1]} suits {len(points)} images"
         )
     walk = None
     if METHODS[config.method] is METHODS[DIFFUSION] and config.order is None and not config.parameters:

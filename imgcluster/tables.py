@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ class Template:
     frame: pd.DataFrame
     id_column: str
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         """The image ids, in the order of the rows."""
         return list(self.frame[self.id_column])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar
 
-from imgcluster.errors import ConfigError, ImageError
+from imgcluster.csv_files import read_cells
+from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.sources import read_object
 from imgcluster.storage import is_url, shown
 from imgcluster.tables import Template
@@ -22,14 +22,6 @@ Label = TypeVar("Label")
 
 CLUSTER = "cluster"
 LABEL_COLUMNS = (CLUSTER, "label")
-OTHER_SEPARATORS = ((";", "semicolons"), ("\t", "tabs"))
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is the beginning of this one
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,7 @@ def read_rows(
 ) -> Template:
     """Read a CSV as `read_template` does, whatever its ids are: empty and doubled ones stay. Raises ConfigError."""
     table = _fetched(str(path), source) if is_url(str(path)) else Path(path)
-    frame = _read_csv(table, encoding or _encoding_of(table, source), source, str(path))
+    frame = _read_csv(table, encoding, source, str(path))
     names = [str(name) for name in frame.columns]
     column = names[0] if id_column is None else id_column
     if names.count(column) != 1:
@@ -103,7 +95,7 @@ def read_labels(
 def has_column(path: Path, column: str, key: str) -> bool:
     """Tell whether a CSV has a column of this name. Raises ConfigError where it cannot be read."""
     source = named_source(key)
-    return column in _read_csv(path, _encoding_of(path, source), source, str(path)).columns
+    return column in _read_csv(path, None, source, str(path)).columns
 
 
 def find_label_column(template: Template, key: str, label_column: str | None = None) -> str:
@@ -153,48 +145,21 @@ def _fetched(url: str, source: Source) -> BytesIO:
         raise ConfigError(f"{source.table}: {shown(url)!r}: {error}") from None
 
 
-def _read_csv(path: Path | BytesIO, encoding: str, source: Source, name: str) -> pd.DataFrame:
+def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: str) -> pd.DataFrame:
     import pandas as pd
 
     table = f"{source.table}: {shown(name)!r}"
     try:
-        # The header is read as a row: pandas would rename a column that has no name, or another's.
-        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding=encoding)
-    except UnicodeError:
-        raise ConfigError(f"{table} is not {encoding.upper()}; {source.encoding}") from None
-    except pd.errors.EmptyDataError:
-        raise ConfigError(f"{table} is empty") from None
-    except pd.errors.ParserError as error:
-        raise ConfigError(f"{table} is no valid CSV: {str(error).strip()}") from None
+        header, *rows = read_cells(file, encoding) or [[]]
+    except UnicodeError as error:
+        raise ConfigError(f"{table} {error}; {source.encoding}") from None
+    except ValueError as error:
+        raise ConfigError(f"{table} {error}") from None
     except OSError as error:
         raise ConfigError(f"{table} cannot be read: {error.strerror}") from None
-    return _with_header(cells, table)
-
-
-def _with_header(cells: pd.DataFrame, table: str) -> pd.DataFrame:
-    header = [str(cell) for cell in cells.iloc[0]]
-    if len(header) == 1 and (found := next((name for mark, name in OTHER_SEPARATORS if mark in header[0]), None)):
-        raise ConfigError(f"{table} separates its columns by {found}; commas are needed")
-    if len(cells) == 1:
-        raise ConfigError(f"{table} has a header and no rows")
-    frame = cells.iloc[1:].reset_index(drop=True)
-    frame.columns = header
-    return frame
-
-
-def _encoding_of(path: Path | BytesIO, source: Source) -> str:
-    if isinstance(path, BytesIO):
-        return _by_mark(path.getvalue()[:4])
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-    except OSError as error:
-        raise ConfigError(f"{source.table}: {str(path)!r} cannot be read: {error.strerror}") from None
-    return _by_mark(head)
-
-
-def _by_mark(head: bytes) -> str:
-    return next((name for mark, name in BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8")
+    if not rows:
+        raise ConfigError(f"{table} has a header and no rows" if header else f"{table} is empty")
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _check_ids(template: Template, source: Source) -> None:
@@ -202,6 +167,11 @@ def _check_ids(template: Template, source: Source) -> None:
     for row, id in enumerate(template.ids):
         if not isinstance(id, str) or not id.strip():
             raise ConfigError(f"{source.row}{template.place(row)}: the id in column {template.id_column!r} is empty")
+        if "\0" in id:
+            place = f"{source.row}{template.place(row)}"
+            raise ConfigError(f"{place}: the id in column {template.id_column!r} has a NUL in it; is the file damaged?")
         if id in first_row:
-            raise ConfigError(f"{source.row}{template.place(row)}: id {id!r} stands already in row {first_row[id] + 1}")
+            raise ConfigError(
+                f"{source.row}{template.place(row)}: id {quoted(id)} stands already in row {first_row[id] + 1}"
+            )
         first_row[id] = row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -61,6 +62,8 @@ def _own_file(spec: str) -> Path:
     path = Path(spec).expanduser()
     if path.is_dir():
         raise WeightsError(f"weights {spec}: a folder, not a file")
+    if os.path.lexists(path) and not path.is_file():
+        raise WeightsError(f"weights {spec}: no file, nor a link to one")
     if not path.is_file():
         near = difflib.get_close_matches(path.name, ["imagenet", "random", *_names_beside(path)], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -106,6 +109,8 @@ def _read_torch(path: Path) -> Any:
     import torch
 
     is_zip = _check_head(path)
+    if is_zip:
+        _check_zip(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they advise whoever calls torch.load; ours are the errors below
@@ -113,7 +118,7 @@ def _read_torch(path: Path) -> Any:
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"weights {path}: holds more than tensors; nothing was executed; convert it to .safetensors"
+            f"weights {path}: holds more than tensors, or is damaged; nothing was executed; convert it to .safetensors"
         ) from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
         raise WeightsError(f"weights {path}: {_damage(error)}") from error
@@ -133,9 +138,29 @@ def _check_head(path: Path) -> bool:
     return head.startswith(b"PK")
 
 
+def _check_zip(path: Path) -> None:
+    """Raise WeightsError for a zip that torch has not saved so: it maps what lies there, and looks at no checksum."""
+    from zipfile import ZIP_STORED, ZipFile
+
+    try:
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+            names = {member.filename.rpartition("/")[2] for member in members}
+            is_stored = all(member.compress_type == ZIP_STORED for member in members)
+            broken = archive.testzip() if is_stored else None
+    except Exception as error:  # zipfile raises whatever the damaged bytes happen to make it do
+        raise WeightsError(f"weights {path}: {_damage(error)}") from error
+    problems = {
+        "a zip archive, but not one that torch has saved": "data.pkl" not in names,
+        "a TorchScript program, not a state dict": "constants.pkl" in names,
+        "compressed by another program than torch; unpack it, and save its state dict again": not is_stored,
+        f"damaged: the checksum of {broken} in it is wrong": broken is not None,
+    }
+    if wrong := [problem for problem, holds in problems.items() if holds]:
+        raise WeightsError(f"weights {path}: {wrong[0]}")
+
+
 def _damage(error: Exception) -> str:
-    if "TorchScript" in str(error):
-        return "a TorchScript program, not a state dict"
     text = " ".join(str(error).split()) or type(error).__name__
     return f"damaged or incomplete ({text[:100]})"
 
@@ -151,6 +176,8 @@ def _state_dict_in(found: Any, path: Path) -> dict[str, torch.Tensor]:
     for key, value in found.items():
         if not (isinstance(key, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided):
             raise WeightsError(f"weights {path}: not a state dict: {key!r} is {type(value).__name__}, no plain tensor")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise WeightsError(f"weights {path}: {key} has {value.numel():,} values, more than the file holds of it")
     prefix = "module." if all(key.startswith("module.") for key in found) else ""
     return {key.removeprefix(prefix): value.detach() for key, value in found.items()}
 
@@ -223,8 +250,17 @@ def _misfits(found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) ->
             for key, value in needed.items()
             if key in found and found[key].shape != value.shape
         ],
+        "of another type": [
+            f"{key} found {_type(found[key])} needed {_type(value)}"
+            for key, value in needed.items()
+            if key in found and value.is_floating_point() and not found[key].is_floating_point()
+        ],
     }
     return [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds.items() if names]
+
+
+def _type(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _first(names: list[str]) -> str:

@@ -23,8 +23,9 @@ from imgcluster.batches import Batch, read_batches
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_key, read_with_key
 from imgcluster.layer_stores import LayerStores
+from imgcluster.memory import ran_out
 from imgcluster.progress import Advance
-from imgcluster.reading import decode_image
+from imgcluster.reading import decode_image, room_for
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
 from imgcluster.sources import in_reading_order, readers_for
@@ -111,15 +112,21 @@ class Work:
                 data, key = read_with_key(image.path)
             if self.store.find(key):
                 return _Slot(image, key, known=True)
-            with self.stopwatch.timed("decoding"):
-                picture = decode_image(data, recipe.least)
-            with self.stopwatch.timed("cropping and resizing"):
-                runtime.prepare(picture, recipe, pixels)
+            with room_for(data):
+                self._fill_from(data, runtime, recipe, pixels)
         except ImageError as error:
             return _Slot(image, reason=str(error))
-        except MemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
             return _Slot(image, reason="does not fit into memory")
         return _Slot(image, key)
+
+    def _fill_from(self, data: bytes, runtime: Runtime, recipe: Recipe, pixels: Pixels) -> None:
+        with self.stopwatch.timed("decoding"):
+            picture = decode_image(data, recipe.least)
+        with self.stopwatch.timed("cropping and resizing"):
+            runtime.prepare(picture, recipe, pixels)
 
     def _next(self, batches: Any) -> Batch[_Slot] | None:
         with self.stopwatch.timed("waiting for images"):

@@ -163,6 +163,7 @@ _HINTS = {
     r"'\t'": "; indent with spaces, not tabs",
     "cannot start": "; text that begins with it goes in quotes",
     "but found '<scalar>'": "; text that begins with { or [ goes in quotes",
+    "but got '<scalar>'": "; text that begins with { or [ goes in quotes",
     "an alias": "; text that begins with * goes in quotes",
     "mapping values": "; is a ':' missing above, or is text with ': ' not in quotes?",
 }

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -114,16 +115,12 @@ def read_damaged(first: int, count: int) -> None:
     for number in range(first, first + count):
         print(number, flush=True)
         signal.alarm(SECONDS_AN_IMAGE)
-        try:
+        with suppress(ImageError):
             picture = decode_image(damaged(images, number), random.Random(number).choice((None, 16)))
-        except ImageError:
-            continue
-        assert picture.dtype == np.uint8
-        assert picture.ndim == 3
-        assert picture.shape[2] == 3
-        assert picture.size
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    assert most < MOST_BYTES, f"{most / 2**20:.0f} MB"
+            assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.uint8, 3, 3)
+            assert picture.size
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        assert most < MOST_BYTES, f"{most / 2**20:.0f} MB"
 
 
 def batch(first: int, count: int = BATCH, **environment: str) -> str | None:

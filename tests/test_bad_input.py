@@ -13,7 +13,7 @@ CASES = all_cases()
 TABLE = (Path(__file__).parent / "BAD_INPUT.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("case", CASES, ids=[each.name for each in CASES])
+@pytest.mark.parametrize("case", CASES, ids=[f"{each.group}: {each.name}" for each in CASES])
 def test_it(case: Case, tmp_path: Path, nursery: Nursery) -> None:
     if reason := case.skip():
         pytest.skip(reason)

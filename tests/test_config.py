@@ -245,7 +245,7 @@ PREPROCESS = (
     "[{resize: 256}, {center_crop: 224}, rgb, {normalize: imagenet}]"
 )
 STEPS = (
-    "rgb, bgr, bilinear, bicubic, {resize | squash | letterbox | center_crop: pixels}, "
+    "rgb, bgr, bilinear, bicubic, {resize | squash | letterbox | center_crop: pixels, 16384 at the most}, "
     "{normalize: imagenet | inception | clip | backbone | {mean: [r, g, b], std: [r, g, b]}}"
 )
 K = "a whole number >= 1, auto (2..20), a range such as 2..40, or null"

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torchvision import transforms
 
 from imgcluster import execution
+from imgcluster import execution as execution_module
 from imgcluster import features as features_module
 from imgcluster import work as work_module
 from imgcluster.backbones import build_extractor, choose_backbones
@@ -242,14 +243,18 @@ def test_a_layer_that_is_not_there_is_told_before_any_download(tmp_path: Path, p
         extracted(pictures, lite0(tmp_path / "s", layer="size"))
 
 
+OUT_OF_MEMORY = (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 3"))
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["of Python", "of torch"])
 def test_an_image_that_memory_cannot_hold_is_a_failure(
-    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     decode = work_module.decode_image
 
     def short_of_memory(data: bytes, least: int | None) -> np.ndarray:
         if data == (pictures / "0002.jpg").read_bytes():
-            raise MemoryError
+            raise error
         return decode(data, least)
 
     monkeypatch.setattr(work_module, "decode_image", short_of_memory)
@@ -257,9 +262,23 @@ def test_an_image_that_memory_cannot_hold_is_a_failure(
     assert (failure.image.id, failure.reason) == ("0002.jpg", "does not fit into memory")
 
 
-def test_a_batch_that_memory_cannot_hold_is_told(tmp_path: Path, pictures: Path) -> None:
-    with pytest.raises(ConfigError, match=r"features.batch_size: 10,000,000,000 images do not fit into memory"):
-        extracted(pictures, lite0(tmp_path / "s", batch_size=10**10))
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+@pytest.mark.parametrize("size", [10**10, 10**30])
+def test_a_batch_that_memory_cannot_hold_is_told(tmp_path: Path, pictures: Path, size: int, runtime: str) -> None:
+    with pytest.raises(ConfigError, match=rf"features.batch_size: {size:,} images do not fit into memory"):
+        extracted(pictures, lite0(tmp_path / "s", batch_size=size, runtime=runtime))
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["of Python", "of torch"])
+def test_a_network_that_memory_cannot_hold_is_told(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def short_of_memory(*_: object) -> None:
+        raise error
+
+    monkeypatch.setitem(execution_module.RUNTIMES, "torch", short_of_memory)
+    with pytest.raises(ConfigError, match="pictures of 224 x 224 do not fit into memory in efficientnet_lite0"):
+        extracted(pictures, lite0(tmp_path / "s", runtime="torch"))
 
 
 def test_a_disk_that_fills_leaves_a_store_that_goes_on(

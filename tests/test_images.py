@@ -200,3 +200,10 @@ def test_ten_thousand_ids_are_listed_in_order(tmp_path: Path) -> None:
     assert [image.id for image in images] == [f"{number:04d}" for number in range(9999, -1, -1)]
     assert template is not None
     assert list(template.frame.columns) == ["ImageID", "label", "note"]
+
+
+def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "1.jpg", "2.HEIC", "3.heic", "4.nef", "notes.txt", ".5.heic")
+    assert ids_of(tmp_path) == ["1.jpg"]
+    assert "3 pictures below" in caplog.text
+    assert "(.heic, .nef): convert them" in caplog.text

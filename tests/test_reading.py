@@ -17,8 +17,9 @@ from PIL import Image
 
 from imgcluster import reading
 from imgcluster.errors import ImageError
+from imgcluster.picture_headers import declared_size
 from imgcluster.preprocess import prepare
-from imgcluster.reading import decode_image, read_image
+from imgcluster.reading import decode_image, read_image, room_for
 from imgcluster.recipes import STAGE, Recipe, named_recipe
 
 # A picture in which every corner differs, so that no turn and no swap of channels goes unnoticed.
@@ -294,3 +295,67 @@ def test_the_bound_on_pixels_is_that_of_the_stored_picture() -> None:
     for least in (None, 100):
         with pytest.raises(ImageError, match="has more than 268,435,456 pixels"):
             decode_image(bytes(huge), least)
+
+
+# --- what a header declares ---
+
+
+@pytest.mark.parametrize(
+    ("format", "mode", "depth", "options"),
+    [
+        ("JPEG", "RGB", 3, {}),
+        ("PNG", "L", 1, {}),
+        ("PNG", "RGB", 3, {}),
+        ("PNG", "RGBA", 4, {}),
+        ("PNG", "P", 4, {}),
+        ("GIF", "P", 4, {}),
+        ("WEBP", "RGB", 3, {}),
+        ("WEBP", "RGB", 4, {"lossless": True}),
+        ("WEBP", "RGBA", 4, {}),
+        ("JPEG2000", "RGB", 3, {}),
+        ("TIFF", "1", 1, {}),
+        ("TIFF", "CMYK", 4, {}),
+        ("TIFF", "F", 4, {}),
+        ("TIFF", "RGB", 3, {"big_tiff": True}),
+    ],
+)
+def test_the_size_is_known_from_the_header(format: str, mode: str, depth: int, options: dict[str, object]) -> None:
+    assert declared_size(encoded(format, Image.new(mode, (48, 32)), **options)) == (32, 48, depth)
+
+
+def test_the_depth_of_a_header_is_that_of_deep_pictures() -> None:
+    for ending, kind, depth in ((".png", np.uint16, 6), (".tif", np.uint16, 6), (".tif", np.float64, 24)):
+        data = cv2.imencode(ending, np.zeros((32, 48, 3), kind))[1].tobytes()
+        assert declared_size(data) == (32, 48, depth), (ending, kind)
+
+
+def test_a_header_that_is_damaged_or_not_known_declares_nothing() -> None:
+    for format in ("PNG", "GIF", "WEBP", "JPEG2000", "TIFF"):
+        assert declared_size(encoded(format, RGB)[:9]) is None, format
+    assert declared_size(encoded("BMP", RGB)) is None
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_values_are_converted_alike_in_parts(kind: type, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 65_536, (37, 11, channels)).astype(kind)
+    data = cv2.imencode(".tif" if kind is np.float32 else ".png", values)[1].tobytes()
+    whole = decode_image(data)
+    monkeypatch.setattr(reading, "ROW_BYTES", 100)
+    np.testing.assert_array_equal(decode_image(data), whole)
+
+
+def test_large_pictures_are_in_hand_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = encoded("PNG", RGB), encoded("PNG", np.zeros((99, 99, 3), np.uint8))
+    monkeypatch.setattr(reading, "LARGE_BYTES", RGB.size)
+    with room_for(large):
+        assert reading._large_one.locked()
+    with room_for(small), room_for(small):
+        assert not reading._large_one.locked()
+
+
+def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.jpg").open("wb") as file:
+        file.truncate(2**30 + 1)
+    with pytest.raises(ImageError, match=r"^has more than 1,073,741,824 bytes$"):
+        read_image(tmp_path / "sparse.jpg")

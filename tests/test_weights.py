@@ -350,7 +350,7 @@ def test_pickle_bomb_does_not_go_off(tmp_path: Path, form: str) -> None:
     payload = {**state(), "bomb": bomb}
     data = pickle.dumps(payload) if form == "pickle" else saved(payload, zipped=form == "zip")
     said = load_error(weights_at(tmp_path / "w.pth", data))
-    assert said == "holds more than tensors; nothing was executed; convert it to .safetensors"
+    assert said == "holds more than tensors, or is damaged; nothing was executed; convert it to .safetensors"
     assert not marker.exists()
 
 

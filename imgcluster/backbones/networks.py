@@ -55,7 +55,8 @@ def _torchvision(backbone: Backbone) -> nn.Module:
 def _efficientnet_lite(backbone: Backbone) -> nn.Module:
     from efficientnet_lite_pytorch import EfficientNet
 
-    return EfficientNet.from_name(backbone.name.replace("_", "-"))  # type: ignore[no-any-return]
+    # Blocks that are left out at random are of its training; with them, torch 2.6 cannot trace it.
+    return EfficientNet.from_name(backbone.name.replace("_", "-"), drop_connect_rate=0.0)  # type: ignore[no-any-return]
 
 
 def _timm(backbone: Backbone) -> nn.Module:

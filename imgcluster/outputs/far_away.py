@@ -19,6 +19,10 @@ from imgcluster.storage import at_once, file_system, in_words, is_missing, make_
 
 RECORD = "run.json"
 PROBE = ".writable"
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("config", "counts", "seconds", "versions"), dict),
+    **dict.fromkeys(("features", "cluster_sizes", "notes", "failures"), list),
+}
 PATIENCE = 60.0  # seconds for another command to fetch the same run
 
 
@@ -46,7 +50,11 @@ def finished_record(data: bytes, folder: str) -> dict[str, Any]:
     try:
         record = json.loads(data)
         finished = record["status"] == "done"
-    except (ValueError, KeyError, TypeError):
+        if finished and not all(isinstance(record.get(key, kind()), kind) for key, kind in _KINDS.items()):
+            raise ValueError("another kind of value")
+        if finished and "config" not in record:
+            raise ValueError("nothing to know the run by")
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise OutputError(f"{f'{folder}/{RECORD}'!r} is damaged; run the config again with --force") from None
     if not finished:
         raise OutputError(f"the run in {folder!r} is not finished; run its config again")

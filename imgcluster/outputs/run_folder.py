@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from glob import escape
@@ -49,6 +51,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock") if self._far_away is None else lock_of(self.path)
             lock.acquire(timeout=0)
+            if not os.access(self.path, os.W_OK):  # its lock may be there from before
+                lock.release()
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except Timeout:
             raise OutputError(
                 f"{str(self.path)!r} is being written by another run; wait for it to end, or set outputs.folder"

@@ -29,7 +29,17 @@ CLUSTERER = "clusterer.npz"
 REPORT_PAGE = "report/index.html"
 # More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
 DISTANCE_FORMAT = "{:.6g}"
-PACKAGES = ("imgcluster", "torch", "torchvision", "opencv-python", "pillow", "numpy", "scikit-learn", "pandas")
+PACKAGES = (
+    "imgcluster",
+    "torch",
+    "torchvision",
+    "openvino",
+    "opencv-python",
+    "pillow",
+    "numpy",
+    "scikit-learn",
+    "pandas",
+)
 
 
 def output_names(config: Config) -> list[str]:

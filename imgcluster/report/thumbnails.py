@@ -15,7 +15,7 @@ from imgcluster.blocks import in_order
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_key, read_with_key, with_stamps
 from imgcluster.progress import track
-from imgcluster.reading import read_image
+from imgcluster.reading import bytes_of, decode_image, room_for
 from imgcluster.sources import ImagePath, Source, readers_for
 from imgcluster.storage import at_once
 
@@ -92,8 +92,10 @@ def _make(path: ImagePath, folder: Path, side: int) -> str | None:
         place = thumbnail_path(folder, name)
         if place.exists() and place.stat().st_size:  # after a power cut, a file may be there with nothing in it
             return name
-        data = encode_jpeg(shrunk(read_image(path, least=side), side))
-    except (ImageError, OSError, ValueError):
+        original = bytes_of(path)
+        with room_for(original):
+            data = encode_jpeg(shrunk(decode_image(original, least=side), side))
+    except (ImageError, OSError, ValueError, MemoryError):
         return None
     place.parent.mkdir(parents=True, exist_ok=True)
     # Not flushed to the disk one by one, as results are: a thumbnail that is lost is made again.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
+from imgcluster.errors import ConfigError
 from imgcluster.runtimes.openvino_package import import_openvino
 
 MODEL = "model.xml"
@@ -19,14 +20,21 @@ def keep_exact(model: Any, convolutions: int) -> Any:
 
     Rounding in the first layers is what moves features most: BatchNorm behind each of them makes it larger.
     OpenVINO heeds the mark when it reads it from a file, and offers no other way to set it. All steps are marked, not
-    the convolutions alone: it cannot compile a convolution fused with a sum of another precision.
+    the convolutions alone: it cannot compile a convolution fused with a sum of another precision. Raises ConfigError
+    where there is no space for the file.
     """
     if not convolutions:
         return model
     ov = import_openvino()
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / MODEL
-        ov.save_model(model, path, compress_to_fp16=False)
+        try:
+            ov.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError:  # of C++, which has no words for a full disk
+            place = gettempdir()
+            raise ConfigError(
+                f"{place!r} does not take a copy of the network: no space? Set TMPDIR elsewhere"
+            ) from None
         tree = ET.parse(path)  # noqa: S314 (written the line before)
         for layer in _first_part(tree, convolutions):
             marks = layer.find("rt_info")

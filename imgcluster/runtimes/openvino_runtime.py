@@ -45,7 +45,7 @@ class OpenVinoRuntime:
         """Return an array of uint8 for batches."""
         try:
             return np.zeros(shape, np.uint8)
-        except MemoryError:
+        except (MemoryError, ValueError):  # the other where the number is none that it can count to
             raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
 
     prepare = staticmethod(prepare)

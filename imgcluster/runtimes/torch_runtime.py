@@ -11,6 +11,7 @@ from torch import nn
 
 from imgcluster import preprocess
 from imgcluster.errors import ConfigError
+from imgcluster.memory import ran_out
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
 from imgcluster.runtimes.on_device import Preparer
@@ -86,7 +87,7 @@ class TorchRuntime:
         on_gpu = self.torch_device.type == "cuda"
         try:
             pixels = torch.zeros(shape, dtype=torch.uint8, device=self.torch_device if on_gpu else "cpu")
-        except RuntimeError:
+        except (RuntimeError, TypeError):  # the other where the number is none that it can count to
             raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
         if not on_gpu:
             return pixels.numpy()
@@ -122,8 +123,8 @@ class TorchRuntime:
             chunk = self._chunk or len(pixels)
             try:
                 return [self._run(pixels[start : start + chunk]) for start in range(0, len(pixels), chunk)]
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if chunk == 1 or not _is_out_of_memory(error):
+            except (MemoryError, RuntimeError) as error:
+                if chunk == 1 or not ran_out(error):
                     raise
             self._chunk = chunk // 2
             if self.torch_device.type == "cuda":
@@ -175,9 +176,3 @@ def scaled(
     mean, std = mean_and_std or normalization(recipe, pixels.device)
     values = pixels.permute(0, 3, 1, 2).float()  # a view: channels last in memory already
     return values.div_(recipe.scale).sub_(mean).div_(std)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell memory that ran out from other errors: on the CPU, torch has only words for it."""
-    told = any(words in str(error) for words in ("not enough memory", "can't allocate memory"))
-    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)

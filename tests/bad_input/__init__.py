@@ -11,6 +11,7 @@ import importlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,10 @@ SECONDS = 120.0  # on two busy cores; the slowest case takes a few
 MOST_MB = 2048
 RUN = ("run", "config.yaml")
 # What is printed on the way, and is no complaint.
-ON_THE_WAY = re.compile(r"\r|^(features|clustering|thumbnails|report|scores|explained): .*$", re.MULTILINE)
+PROGRESS = "features|clustering|numbers of clusters|thumbnails|report|scores|explained"
+ON_THE_WAY = re.compile(rf"\r|^({PROGRESS}): .*$", re.MULTILINE)
+# What differs with versions and processors: what libraries say of damaged bytes, and fingerprints.
+VARYING = re.compile(r"(?<=damaged) \([^;]*\)|(?<=incomplete) \([^;]*\)|(?<=file) \(Error[^;]*\)|-[0-9a-f]{16}\b")
 CONFIG = """\
 images: {folder: pictures}
 features: {backbone: efficientnet_lite0, batch_size: 4, store: store}
@@ -42,6 +46,8 @@ class Case:
     error; else all that it tells, and the reasons of the failures.
     failures: how many images it could not take. Every other one has to have a cluster.
     limits: of the process, by `resource`'s numbers, as from `ulimit`.
+    shell: how it is typed, such as `{} >&-`. ended: takes away what would outlive the folder, such as a mount.
+    also: what else has to hold of the folder then; it raises AssertionError where it does not.
     """
 
     name: str
@@ -53,6 +59,9 @@ class Case:
     commands: tuple[tuple[str, ...], ...] = (RUN,)
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[int, int] = field(default_factory=dict)
+    shell: str = "{}"
+    ended: Callable[[Path], object] = lambda folder: None
+    also: Callable[[Path], object] = lambda folder: None
     skip: Callable[[], str | None] = lambda: None  # a reason why it cannot be had here
 
 
@@ -75,7 +84,7 @@ def case(name: str, group: str, says: str, **others: object) -> Callable[[Callab
     """Put a function that spoils a folder into the catalogue."""
 
     def add(spoil: Callable[[Path], object]) -> None:
-        assert name not in [each.name for each in CASES], name
+        assert (group, name) not in [(each.group, each.name) for each in CASES], name
         CASES.append(Case(name, group, spoil, says, **others))  # type: ignore[arg-type]
 
     return add
@@ -92,10 +101,16 @@ def prepared(folder: Path) -> Path:
 
 def outcome_of(case: Case, folder: Path, nursery: Nursery) -> Outcome:
     """Do a case in an empty folder. Raises AssertionError where the program breaks what it promises of any input."""
-    prepared(folder)
-    case.spoil(folder)
+    with ExitStack() as at_the_end:
+        at_the_end.callback(case.ended, folder)
+        prepared(folder)
+        case.spoil(folder)
+        return _done(case, folder, nursery)
+
+
+def _done(case: Case, folder: Path, nursery: Nursery) -> Outcome:
     for arguments in case.commands:
-        program = Program("imgcluster", arguments, folder, case.environment, limits=case.limits)
+        program = Program("imgcluster", arguments, folder, case.environment, False, case.limits, case.shell, True)
         running = Running(program, nursery)
         stdout, stderr = running.communicate(SECONDS)
         code = running.wait()
@@ -103,6 +118,7 @@ def outcome_of(case: Case, folder: Path, nursery: Nursery) -> Outcome:
     words = _in_short(code, stderr, reasons, folder)
     outcome = Outcome(code, words, stdout, stderr, reasons, running.megabytes)
     _check(outcome)
+    case.also(folder)
     return outcome
 
 
@@ -122,7 +138,7 @@ def _check(outcome: Outcome) -> None:
     assert "Traceback" not in outcome.stderr, told
     assert outcome.megabytes <= MOST_MB, f"{outcome.megabytes:.0f} MB"
     if outcome.exit_code == 1:
-        *_, last = outcome.stderr.strip().splitlines()
+        *_, last = (line for line in outcome.stderr.strip().splitlines() if not line.startswith("  "))
         assert last.startswith("imgcluster: "), told
 
 
@@ -139,7 +155,8 @@ def _accounted(folder: Path) -> tuple[str, ...]:
 
 
 def _in_short(code: int, stderr: str, reasons: Sequence[str], folder: Path) -> str:
-    told = [line for line in ON_THE_WAY.sub("", stderr).splitlines() if line.strip()]
+    one_each = ON_THE_WAY.sub("", stderr).replace("\n  ", "; ")  # of several problems each has a line
+    told = [line for line in one_each.splitlines() if line.strip()]
     if code:
         return _anywhere(told[-1] if told else "", folder)
     if reasons:
@@ -151,7 +168,7 @@ def _anywhere(text: str, folder: Path) -> str:
     """Take out of a text what is of this machine alone."""
     for root in {str(folder), str(folder.resolve())}:
         text = text.replace(f"{root}/", "").replace(root, ".")
-    return text.removeprefix("imgcluster: ")
+    return VARYING.sub("", text).removeprefix("imgcluster: ")
 
 
 def table(outcomes: Sequence[tuple[Case, Outcome]]) -> str:

@@ -1,0 +1,124 @@
+"""What an image's header says of its size, before anything is decoded: a file of 35 bytes may ask for gigabytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from io import BytesIO
+from typing import NamedTuple
+
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+BIG_TIFF = b"+"
+WIDTH, HEIGHT, BITS, SAMPLES = 256, 257, 258, 277  # tags of TIFF 6.0
+PNG_CHANNELS = {0: 1, 2: 3}  # by the colour type; the others may become four
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+MARKER = 0xFF
+DAMAGE = (struct.error, OSError, ValueError, TypeError, KeyError, SyntaxError, OverflowError)
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those are tables
+
+
+class Size(NamedTuple):
+    """In pixels; depth: bytes that each takes once it is decoded."""
+
+    height: int
+    width: int
+    depth: int
+
+    @property
+    def pixels(self) -> int:
+        """How many there are."""
+        return self.height * self.width
+
+    @property
+    def bytes(self) -> int:
+        """What all of them take, as they are decoded or then as RGB."""
+        return self.pixels * max(3, self.depth)
+
+
+def declared_size(data: bytes) -> Size | None:
+    """Return the size that an image's header declares; None where it has no header that is known here.
+
+    Of the formats that are missing here a file is about as large as what it becomes.
+    """
+    read = next((read for magic, read in HEADERS.items() if data.startswith(magic)), None)
+    try:
+        return read(data) if read else None
+    except DAMAGE:  # decoding will tell
+        return None
+
+
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return height and width from the header of the first frame (ITU-T T.81, B.2.2); (0, 0) where it has none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == MARKER:
+        if data[at + 1] == MARKER:  # filled up
+            at += 1
+        elif data[at + 1] in JPEG_FRAMES:
+            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0, 0
+
+
+def is_whole_png(data: bytes) -> bool:
+    """Tell whether all chunks are there, up to the last (PNG 1.2, 3.2); OpenCV takes the memory that each asks for."""
+    at = len(PNG_MAGIC)
+    while at + 12 <= len(data):
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return False
+
+
+def _jpeg(data: bytes) -> Size:
+    return Size(*jpeg_size(data), 3)
+
+
+def _png(data: bytes) -> Size:
+    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+    return Size(height, width, PNG_CHANNELS.get(colour, 4) * (2 if bits == 16 else 1))
+
+
+def _gif(data: bytes) -> Size:
+    width, height = struct.unpack_from("<HH", data, 6)
+    return Size(height, width, 4)
+
+
+def _webp(data: bytes) -> Size:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        return Size(height, width, 4)
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return Size(1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF), 4)
+    width, height = struct.unpack_from("<HH", data, 26)
+    return Size(height & 0x3FFF, width & 0x3FFF, 3)
+
+
+def _jp2(data: bytes) -> Size:
+    at = data.index(b"ihdr") + 4
+    height, width, channels, bits = struct.unpack_from(">IIHB", data, at)
+    return Size(height, width, channels * (1 if bits < 8 else 2))
+
+
+def _tiff(data: bytes) -> Size:
+    file = BytesIO(data)
+    directory = ImageFileDirectory_v2(file.read(16 if BIG_TIFF in data[:4] else 8))
+    file.seek(directory.next)
+    directory.load(file)
+    bits = directory.get(BITS, (1,))
+    depth = max(1, -(-max(bits) // 8)) * directory.get(SAMPLES, 1)
+    return Size(int(directory[HEIGHT]), int(directory[WIDTH]), int(depth))  # damaged, they are of any type
+
+
+HEADERS: dict[bytes, Callable[[bytes], Size]] = {
+    b"\xff\xd8\xff": _jpeg,
+    PNG_MAGIC: _png,
+    b"GIF8": _gif,
+    b"RIFF": _webp,
+    b"\0\0\0\x0cjP  ": _jp2,
+    **dict.fromkeys(TIFF_MAGICS, _tiff),
+}
