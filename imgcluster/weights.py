@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RANDOM_SEED = 0
 SUFFIXES = (".safetensors", ".pth", ".pt")
+MOST_SPREAD = 2**30  # bytes: a tensor may have more values than its file, as `expand` makes them, up to this
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the state dict
 _NAMED = 3  # so many names of a kind in a message
@@ -176,7 +177,7 @@ def _state_dict_in(found: Any, path: Path) -> dict[str, torch.Tensor]:
     for key, value in found.items():
         if not (isinstance(key, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided):
             raise WeightsError(f"weights {path}: not a state dict: {key!r} is {type(value).__name__}, no plain tensor")
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        if value.numel() * value.element_size() > max(value.untyped_storage().nbytes(), MOST_SPREAD):
             raise WeightsError(f"weights {path}: {key} has {value.numel():,} values, more than the file holds of it")
     prefix = "module." if all(key.startswith("module.") for key in found) else ""
     return {key.removeprefix(prefix): value.detach() for key, value in found.items()}

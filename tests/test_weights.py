@@ -336,6 +336,14 @@ def test_torch_files_of_both_formats_and_their_wrappings(tmp_path: Path, zipped:
     assert_same(load_state_dict(weights_at(tmp_path / "w.pth", saved(wrappings[wrapped], zipped=zipped))), state())
 
 
+def test_tensors_that_share_their_values(tmp_path: Path) -> None:
+    """More values than bytes, as `expand` makes them, are no damage."""
+    torch.save({"a": torch.ones(1).expand(50), "b": torch.arange(6.0)[2:].view(2, 2).T}, tmp_path / "w.pth")
+    found = load_state_dict(Weights("w.pth", tmp_path / "w.pth", ""))
+    assert found["a"].shape == (50,)
+    assert found["b"].tolist() == [[2, 4], [3, 5]]
+
+
 def test_safetensors(tmp_path: Path) -> None:
     save_file(state(), tmp_path / "w.safetensors")
     assert_same(load_state_dict(Weights("w", tmp_path / "w.safetensors", "")), state())

@@ -295,6 +295,13 @@ def _(own: Path) -> None:
     add(own, {"text.png": encoded(picture(own), "PNG", pnginfo=text)})
 
 
+@case("a PNG in which one chunk says that it has 4 GB", GROUP, DAMAGED, failures=1)
+def _(own: Path) -> None:
+    whole = png(4, 4, zlib.compress(bytes(4 * 13)))
+    at = whole.index(b"IDAT") - 4
+    (own / "pictures" / "0005.jpg").write_bytes(whole[:at] + b"\xff\xff\xff\xf0" + whole[at + 4 :])
+
+
 @case("four PNGs of 11,000 x 11,000 black pixels, grey and RGB", GROUP, "", also=count(IMAGES + 4))
 def _(own: Path) -> None:
     grey, colours = black_png(11_000), black_png(11_000, depth=8, channels=3)
