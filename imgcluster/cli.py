@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         _call_interruptibly(lambda: options.command(_with_the_run_here(options)))
+        sys.stdout.flush()  # here, where a full disk is told
     except KeyboardInterrupt:
         _leave_at_once(RESUME_HINT if options.resumable else "")
     except BrokenPipeError:  # `imgcluster … | head`: whoever read has enough

@@ -102,7 +102,8 @@ def _problem(state: State) -> str | None:
     """Say what in a clusterer cannot be; None where all of it can."""
     centroids, reach = state["centroids"], state["reach"]
     unknown = [str(step) for step in state["steps"].ravel() if str(step) not in STEPS]
-    if centroids.ndim != 2 or centroids.dtype.kind != "f" or not np.isfinite(centroids).all(axis=1).any():
+    is_matrix = centroids.ndim == 2 and centroids.dtype.kind == "f"
+    if not is_matrix or (len(centroids) and not np.isfinite(centroids).all(axis=1).any()):  # where all is noise: none
         return "its centroids are no numbers"
     if reach.shape != centroids.shape[:1] or reach.dtype.kind != "f":
         return "a reach for each centroid is missing"

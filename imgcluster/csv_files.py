@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
+MARK = "\ufeff"  # of the byte order
 HEAD = 64  # bytes that tell what a file is
 LARGEST_CELL = 2**30  # characters; Python's csv would stop at 131,072
 SEPARATORS = ((";", "semicolons"), ("\t", "tabs"))
@@ -56,6 +57,8 @@ def read_cells(file: Path | BytesIO, encoding: str | None = None) -> Rows:
         named = encoding or _encoding_of(head)
         try:
             with io.TextIOWrapper(raw, named, newline="") as lines:
+                if lines.read(1) != MARK:  # there in spite of an encoding that was named
+                    lines.seek(0)
                 return _rows(lines)
         except UnicodeError:
             if named == "utf-8" and b"\0" in head:

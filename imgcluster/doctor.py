@@ -39,6 +39,7 @@ IMPORTED = {
 OTHER_OPENCVS = ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 TWO_OPENCVS = "it and opencv-python overwrite each other: pip uninstall {0} opencv-python; pip install opencv-python"
 DRIVER = Path("/proc/driver/nvidia/version")  # there where Linux has NVIDIA's driver
+ELSEWHERE = "start it in a folder that is there, and set TMPDIR to one that is yours"
 GIB = 2**30
 LITTLE = 2 * GIB  # bytes of memory, or of a disk
 NAMED = 8  # backbones
@@ -67,7 +68,7 @@ def examine() -> list[Finding]:
         "weights": _weights,
         "places": _places,
     }
-    return [Finding(section, *found) for section, look in looks.items() for found in look()]
+    return [finding for section, look in looks.items() for finding in _findings(section, look)]
 
 
 def has_problems(findings: Sequence[Finding]) -> bool:
@@ -96,6 +97,13 @@ def as_text(findings: Sequence[Finding]) -> str:
     return "\n".join([*lines[1:], "", last])
 
 
+def _findings(section: str, look: Callable[[], _Found]) -> Iterator[Finding]:
+    try:
+        yield from (Finding(section, *found) for found in look())
+    except OSError as error:  # a folder that is gone, or that one may not look into
+        yield Finding(section, section, f"cannot be looked at: {error.strerror or error}", PROBLEM, ELSEWHERE)
+
+
 _Found = Iterator[tuple[str, ...]]  # the fields of findings, but for the section
 _Answer = TypeVar("_Answer")
 
@@ -107,6 +115,9 @@ def _packages() -> _Found:
     release = sys.modules["imgcluster"].__version__
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     yield "imgcluster", f"{release}, on Python {platform.python_version()}, {system}"
+    if not asked_for():
+        yield "installation", "a folder of sources alone", PROBLEM, "pip install -e . there: what it needs is not known"
+        return
     for requirement in asked_for():
         yield _package(requirement)
     for name in OTHER_OPENCVS:
@@ -242,7 +253,7 @@ def _places() -> _Found:
 
 
 def _place(name: str, folder: Path, advice: str) -> tuple[str, ...]:
-    there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    there = next((each for each in (folder, *folder.parents) if os.path.exists(each)), Path("/"))  # noqa: PTH110 (exists raises)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return name, f"{folder}: cannot be written to", PROBLEM, advice
     free = shutil.disk_usage(there).free

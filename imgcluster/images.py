@@ -22,8 +22,10 @@ from imgcluster.template import read_template
 logger = logging.getLogger(__name__)
 
 NAMED_IN_MESSAGES = 3
-# By these files the folder of a run is known, in which these folders hold pictures of images, and no images.
-RUN_FILES, OF_A_RUN = frozenset(("run.json", "clusters.csv")), frozenset(("report", "clusters"))
+# By these files the folder of a run is known, in which these folders, with a file that tells them from others of the
+# same name, hold pictures of images, and no images.
+RUN_FILES = frozenset(("run.json", "clusters.csv"))
+OF_A_RUN = {"report": "index.html", "clusters": ".sheets"}
 AROUND_IDS = " \t\r\n\ufeff='\"“”"  # what comes to stand around one by accident
 MOST_DIGITS = 12
 ENDINGS = tuple(dict.fromkeys(each for suffix in ("", *sorted(SUFFIXES)) for each in (suffix, suffix.upper())))
@@ -42,7 +44,7 @@ def list_images(config: ImagesConfig) -> tuple[list[ImageFile], Template | None]
     if config.ids is None:
         return walk_images(folder), None
     template = _template(config)
-    if config.id_column is None and os.path.lexists(folder / config.file.replace("{id}", template.id_column)):
+    if config.id_column is None and _is_image_there(folder, config.file.replace("{id}", template.id_column)):
         raise _no_header(template)
     paths = _paths_of(template, folder, config.file)
     images = [ImageFile(id, path) for id, path in zip(template.ids, paths, strict=True)]
@@ -142,8 +144,12 @@ def _listed(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
     if (status.st_dev, status.st_ino) in seen:
         return []
     seen.add((status.st_dev, status.st_ino))
-    passed = OF_A_RUN if RUN_FILES.issubset(names) else ()
+    passed = _of_a_run(folder) if RUN_FILES.issubset(names) else ()
     return [folder / name for name in sorted(names) if name not in passed]
+
+
+def _of_a_run(folder: Path) -> list[str]:
+    return [name for name, mark in OF_A_RUN.items() if os.path.isfile(folder / name / mark)]  # noqa: PTH113
 
 
 def _paths_of(template: Template, folder: Path, pattern: str) -> Iterator[Path]:
@@ -168,6 +174,10 @@ def _check_all_there(images: list[ImageFile], config: ImagesConfig, template: Te
         return [name for name in names if os.path.isfile(folder / name)]  # noqa: PTH113 (as above)
 
     raise _missing(missing, template, str(images[missing[0]].path), _hint(template.ids[missing[0]], config.file, find))
+
+
+def _is_image_there(folder: Path, name: str) -> bool:
+    return is_image_name(name) and os.path.isfile(folder / name)  # noqa: PTH113 (of any name, also of 300 letters)
 
 
 def _no_header(template: Template) -> ConfigError:

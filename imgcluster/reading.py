@@ -128,6 +128,8 @@ def _check_size(data: bytes) -> None:
 
 def bytes_of(path: ImagePath) -> bytes:
     """Return the bytes of an image, wherever it lies. Raises ImageError, whose text is the reason alone."""
+    if isinstance(path, Source) and path.stamp is not None and path.stamp.size > MAX_BYTES:
+        raise ImageError(f"has more than {MAX_BYTES:,} bytes")
     if not isinstance(path, Source):
         return read_bytes(path)[0]
     if not (data := path.read()):

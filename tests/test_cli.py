@@ -298,6 +298,17 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path, command: Comm
     assert ", 0 from the store" not in result.stdout.splitlines()[0]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_a_full_disk_does_not_take_is_told() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "imgcluster", "models", "vgg16_bn"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
+    assert (done.returncode, done.stderr) == (1, "imgcluster: No space left on device\n")
+
+
 def test_output_cut_off_by_a_reader_is_no_error() -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "imgcluster", "schema"],

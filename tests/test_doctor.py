@@ -173,3 +173,17 @@ def test_without_torch_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     assert found("torch").state == PROBLEM
     assert found("memory").state == GOOD
     assert "efficientnet_lite0" in found("here").value
+
+
+def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert found("places").state == PROBLEM
+    assert found("torch").state == GOOD
+
+
+def test_sources_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "asked_for", lambda: [])
+    assert found("installation").state == PROBLEM
+    assert "extras" not in [each.name for each in examine()]

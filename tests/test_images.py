@@ -11,7 +11,7 @@ from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.images import list_images, walk_images
 
-from .conftest import write_template
+from .conftest import write_pictures, write_template
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -207,3 +207,43 @@ def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, caplog: 
     assert ids_of(tmp_path) == ["1.jpg"]
     assert "3 pictures below" in caplog.text
     assert "(.heic, .nef): convert them" in caplog.text
+
+
+def test_a_header_is_missing_only_where_its_first_cell_is_an_image(tmp_path: Path) -> None:
+    """And not where an index without a name, or a folder of that name, stands there."""
+    write_pictures(tmp_path / "pics", range(2))
+    (tmp_path / "pics" / "image.jpg").mkdir()
+    for header in (",label", "image.jpg,label"):
+        (tmp_path / "ids.csv").write_text(f"{header}\n0000.jpg,1\n0001.jpg,2\n")
+        config = ImagesConfig(folder=str(tmp_path / "pics"), ids=str(tmp_path / "ids.csv"), file="{id}")
+        assert [image.id for image in list_images(config)[0]] == ["0000.jpg", "0001.jpg"]
+    (tmp_path / "ids.csv").write_text("0000.jpg,1\n0001.jpg,2\n")
+    with pytest.raises(ConfigError, match="has no header"):
+        list_images(config)
+
+
+def test_only_what_a_run_has_written_is_passed_over(tmp_path: Path) -> None:
+    """Folders that are called so, and are somebody's own, are taken before a run and after it."""
+    for name in ("report", "clusters"):
+        (tmp_path / name).mkdir()
+        write_pictures(tmp_path / name, range(1))
+    before = [image.id for image in walk_images(tmp_path)]
+    (tmp_path / "run.json").touch()
+    (tmp_path / "clusters.csv").touch()
+    assert [image.id for image in walk_images(tmp_path)] == before
+    assert len(before) == 2
+    (tmp_path / "report" / "index.html").touch()
+    (tmp_path / "clusters" / ".sheets").touch()
+    with pytest.raises(ImageError):
+        walk_images(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", [None, "utf-8", "utf-16-le"])
+def test_a_byte_order_mark_is_no_letter_of_the_first_name(tmp_path: Path, encoding: str | None) -> None:
+    write_pictures(tmp_path, range(1))
+    text = '\ufeff"id",label\n0000.jpg,1\n'
+    (tmp_path / "ids.csv").write_bytes(text.encode(encoding or "utf-8"))
+    config = ImagesConfig(
+        folder=str(tmp_path), ids=str(tmp_path / "ids.csv"), file="{id}", id_column="id", encoding=encoding
+    )
+    assert [image.id for image in list_images(config)[0]] == ["0000.jpg"]

@@ -60,7 +60,7 @@ def test_the_second_on_a_store_is_refused_and_the_first_goes_on(config: Path, co
 def test_the_second_in_a_run_folder_is_refused(config: Path, command: Command, start: Start) -> None:
     first = under_way(start, config)
     assert first.poll() is None
-    refused(command("run", config, "--set", "features.store=elsewhere"), "is in use by another run")
+    refused(command("run", config, "--set", "features.store=elsewhere"), "is being written by another run")
     assert first.wait(200) == 0
     assert (config.parent / "out" / "run.json").exists()
 

@@ -16,8 +16,9 @@ from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
 from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome
 from imgcluster.engines.task_store import TaskStore
-from imgcluster.errors import ImageError, ImgclusterError, StoreError, WeightsError
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
+from imgcluster.memory import ran_out
 from imgcluster.packages import installed
 from imgcluster.reading import bytes_of
 from imgcluster.runtimes.openvino_package import Unsupported
@@ -182,7 +183,12 @@ def _runtime(job: Job) -> Runtime:
         raise _Refusal(str(error).splitlines()[0]) from None
     if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):
         raise _Refusal("computes in another way than the other workers do")
-    _kept.runtime = build_runtime(choice, replace(_plan_of(job), device=own.device))
+    try:
+        _kept.runtime = build_runtime(choice, replace(_plan_of(job), device=own.device))
+    except ConfigError as error:
+        if error.__context__ is None or not ran_out(error.__context__):
+            raise
+        raise MemoryError from None  # of this worker: others may have more
     _kept.known = _stores_before(job) if 0 < job.stored <= SEARCHED else []
     _kept.token = job.token
     return _kept.runtime
