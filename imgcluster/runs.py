@@ -26,7 +26,7 @@ REPORT, PAGE, REPORT_RECORD, REPORT_LOCK = "report", "index.html", "report.json"
 EXPLANATIONS, EXPLAINED = "explain", "explain.json"
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
 _CLUSTER = re.compile("-?[0-9]{1,9}")
-_DISTANCE = re.compile(r"([0-9][0-9.e+-]*)?")
+_DISTANCE = re.compile(r"(-?[0-9][0-9.e+-]*)?")
 
 
 def read_record(run_folder: Path) -> dict[str, Any]:

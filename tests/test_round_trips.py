@@ -30,6 +30,7 @@ PROFILE = settings(deadline=None, max_examples=50)
 SIGNS = ",;\t\"'\r\n =+-@#|\\/.{}%*?:~0a\ufeff\u2028\x85\x0b\x1a\u200be\u0301"
 letters = st.sampled_from(SIGNS) | st.characters(codec="utf-8", exclude_characters="\0")
 cells = st.text(letters, max_size=12)
+words = st.text("abc019é", min_size=1, max_size=8)
 HEADER = ["ImageID", "label", "x", ' y,"', "label "]
 
 
@@ -137,7 +138,7 @@ def test_a_csv_is_read_as_it_was_written(rows: list[list[str]], encoding: str, q
 
 
 @PROFILE
-@given(st.lists(st.lists(cells.filter(str.isalnum), min_size=3, max_size=3), min_size=3, max_size=6), st.data())
+@given(st.lists(st.lists(words, min_size=3, max_size=3), min_size=3, max_size=6), st.data())
 def test_a_quote_too_many_is_never_read_as_other_rows(rows: list[list[str]], data: st.DataObject) -> None:
     """A quote that a slip of the keyboard takes away is seen, or leaves the rows as they are."""
     text = _written([["id", "label", "x"], *rows], quoting=csv.QUOTE_ALL, lineterminator="\n")

@@ -48,6 +48,8 @@ IMPORTED = (
 )
 # Read when they are asked for, and no earlier. HF_* are of a library that is not imported here.
 READ_LATE = ("IMGCLUSTER_", "AWS_", "HF_", "TORCH_HOME", "PYTEST_", "COLUMNS", "HOME", "NO_COLOR", "XDG_", "TMPDIR")
+# What torch sets in the process of the tests as it compiles, and no shell would have.
+SET_BY_LIBRARIES = ("TORCHINDUCTOR_", "TRITON_", "KMP_", "PYTORCH_", "CUDA_MODULE_")
 MOST_BYTES = 1 << 20
 SECONDS = 300.0
 
@@ -83,7 +85,8 @@ class Program:
 
     @property
     def whole_environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(ROOT), **self.environment}
+        own = {name: value for name, value in os.environ.items() if not name.startswith(SET_BY_LIBRARIES)}
+        return {**own, "PYTHONPATH": str(ROOT), **self.environment}
 
 
 class Fork:
@@ -135,7 +138,7 @@ class Nursery:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_BYTES)
         self._socket = ours
         self._lock = threading.Lock()
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.environment = Program("", (), ROOT).whole_environment
         command = [sys.executable, "-m", "tests.warm", str(theirs.fileno())]
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL
