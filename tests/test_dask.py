@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow
 import pytest
+from distributed import Client
 from pyarrow import parquet
 
 from imgcluster.config_engine import DaskEngine
@@ -269,6 +270,25 @@ def test_images_in_a_tar_beside_the_driver(
     done = run(command, config_file, tmp_path / "dask", *overrides, at(cluster.address, patience=30))
     assert done.returncode == 0, done.stderr
     assert same_outputs(tmp_path / "local", tmp_path / "dask")
+
+
+def test_each_task_has_a_worker_of_its_own(
+    command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
+) -> None:
+    """Nothing waits behind another task while a worker is idle, though Dask would move neither."""
+    cluster.start_scheduler(DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING="False")
+    cluster.start_worker(), cluster.start_worker()
+    with Client(cluster.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        done = run(command, config_file, tmp_path / "out", at(cluster.address, images_per_task=4, patience=30))
+        assert done.returncode == 0, done.stderr
+        assert list(client.run(_has_computed).values()) == [True, True]
+
+
+def _has_computed() -> bool:
+    from imgcluster.engines.jobs import _kept
+
+    return _kept.runtime is not None
 
 
 def test_workers_that_come_later(

@@ -11,7 +11,7 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -69,11 +69,25 @@ class _Admitted:
 
 
 @dataclass
+class _Sent:
+    """A task under way. worker: the one that it was meant for; None where the scheduler was to choose."""
+
+    part: _Part
+    future: Future
+    worker: str | None
+
+
+@dataclass
 class _Round:
     """What is under way on one connection to the scheduler: what comes late from another one is nobody's."""
 
-    futures: dict[str, tuple[_Part, Any]] = field(default_factory=dict)
+    sent: dict[str, _Sent] = field(default_factory=dict)
     job: Any = None
+
+    def idle(self, workers: Iterable[str]) -> str | None:
+        """Return a worker for which there is no task under way."""
+        busy = {sent.worker for sent in self.sent.values()}
+        return next((worker for worker in workers if worker not in busy), None)
 
 
 class Dispatcher:
@@ -98,7 +112,7 @@ class Dispatcher:
     def run(self) -> None:
         """Compute all. Raises what `work.do` raises, Unsupported, and ImgclusterError where no worker is left."""
         try:
-            while self._images or self._again or self._round.futures or self._to_admit:
+            while self._images or self._again or self._round.sent or self._to_admit:
                 try:
                     self._look()
                     self._hand_out()
@@ -133,7 +147,7 @@ class Dispatcher:
         # One more than there are workers, by which a cluster that adapts sees that it could grow; but not where one has
         # died, so that nothing is blamed that had only waited for it.
         most = len(self._workers) + (bool(self._workers) and not self._died)
-        while len(self._round.futures) < most and (self._images or self._again):
+        while len(self._round.sent) < most and (self._images or self._again):
             self._submit(self._again.popleft() if self._again else self._next_part())
 
     def _next_part(self) -> _Part:
@@ -144,9 +158,14 @@ class Dispatcher:
         return _Part([self._images.popleft() for _ in range(min(size, len(self._images)))])
 
     def _submit(self, part: _Part) -> None:
+        """Send a task to a worker that has none: left to the scheduler, it would wait where the job itself lies.
+
+        What waits at a worker that dies would be blamed for that.
+        """
         client, current = self._cluster.client, self._round
         if current.job is None:
             current.job = client.submit(same, self._job, key=f"imgcluster-job-{self._job.token}", pure=False)
+        worker = current.idle(self._workers)
         future: Future = client.submit(
             compute,
             current.job,
@@ -154,9 +173,11 @@ class Dispatcher:
             Handful(absolute(part.images)),
             key=f"imgcluster-{self._job.token}-{self._number}",
             pure=False,
+            workers=worker,
+            allow_other_workers=worker is not None,  # that one may be gone by now
         )
         self._number += 1
-        current.futures[future.key] = part, future
+        current.sent[future.key] = _Sent(part, future, worker)
         future.add_done_callback(self._ended.put)
 
     def _take_one(self) -> None:
@@ -169,9 +190,9 @@ class Dispatcher:
             self._to_admit -= 1
             self._record(future)
             return
-        if future.key not in self._round.futures:
+        if future.key not in self._round.sent:
             return
-        part, _ = self._round.futures.pop(future.key)
+        part = self._round.sent.pop(future.key).part
         if future.status == "finished":
             self._settle(part, self._result(part, future))
         elif future.status == "error":
@@ -272,16 +293,16 @@ class Dispatcher:
 
     def _begin_again(self) -> None:
         """Go on over a new connection: what was under way is handed out again."""
-        lost = [part for part, _ in self._round.futures.values()]
+        lost = [sent.part for sent in self._round.sent.values()]
         self._round = _Round()
         self._again.extend(lost)
         self._cluster.reconnect()
         self._looked, self._seen, self._workers = 0.0, time.monotonic(), {}
 
     def _cancel(self) -> None:
-        for _, future in self._round.futures.values():
-            future.cancel()
-        self._round.futures.clear()
+        for sent in self._round.sent.values():
+            sent.future.cancel()
+        self._round.sent.clear()
 
 
 def share_of(images: int, workers: int) -> int:
