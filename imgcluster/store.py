@@ -25,7 +25,6 @@ import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,7 +39,6 @@ from imgcluster.shards import (
     digest_bytes,
     image_key,
     index_file,
-    number_of,
     read_index,
     shard_names,
     unique_name,
@@ -49,6 +47,7 @@ from imgcluster.shards import (
 )
 from imgcluster.storage import at_once, is_url
 from imgcluster.store_files import below, files_of
+from imgcluster.store_index import Location, Shard, StoreIndex
 from imgcluster.stored import Chunk, StoredVectors
 
 __all__ = ["FeatureStore", "ImageKey", "Location", "Shard", "digest_bytes", "fingerprint_of", "image_key", "store_name"]
@@ -76,17 +75,6 @@ def store_name(shaped_by: dict[str, Any]) -> str:
     return f"{name}-{fingerprint_of(shaped_by)}"
 
 
-Shard = tuple[list[ImageKey], np.ndarray]  # the keys of its rows, and the rows
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a vector lies: the name of its shard, and its row there."""
-
-    shard: str
-    row: int
-
-
 class FeatureStore:
     """The vectors of one fingerprint. Opened for writing by one process at a time; behind a URL by any number.
 
@@ -99,10 +87,7 @@ class FeatureStore:
         self.folder = below(root, store_name(shaped_by))
         self.files = files_of(self.folder)
         self._shaped_by = shaped_by
-        self._by_stamp: dict[tuple[str, int, int, int], Location] = {}
-        self._by_digest: dict[str, Location] = {}
-        self._keys: dict[str, list[ImageKey]] = {}
-        self._maps: dict[str, np.ndarray] = {}
+        self._index = StoreIndex()
         self._small: list[str] = []
         self._read_only = False
         self._patience = 0
@@ -149,32 +134,31 @@ class FeatureStore:
                 with self._told():
                     self._join_small()
         finally:
-            self._maps.clear()
+            self._index.rows.clear()
             self.files.let_go()
 
     def __len__(self) -> int:
-        return sum(len(keys) for keys in self._keys.values())
+        return len(self._index)
 
     @property
     def dim(self) -> int:
         """The length of its vectors; 0 as long as there are none."""
-        return int(next(iter(self._maps.values())).shape[1]) if self._maps else 0
+        return self._index.dim
 
     @property
     def next_number(self) -> int:
         """The number that no shard has yet, nor any after it."""
-        return max(map(number_of, self._keys), default=-1) + 1
+        return self._index.next_number
 
     def find(self, key: ImageKey) -> Location | None:
         """Return where the vector of an image lies: by its path and times, or by its bytes if its digest is known."""
-        found = self._by_stamp.get(key.stamp)
-        return found if found is not None or not key.digest else self._by_digest.get(key.digest)
+        return self._index.find(key)
 
     def append(self, keys: list[ImageKey], vectors: np.ndarray) -> None:
         """Add rows for good: (len(keys), dim) float32. When this returns, a kill does not lose them."""
         with self._told():
             self._small.append(self._write_shard(keys, [vectors]))
-            if sum(self._maps[small].nbytes for small in self._small) >= SHARD_BYTES:
+            if sum(self._index.rows[small].nbytes for small in self._small) >= SHARD_BYTES:
                 self._join_small()
 
     def read_shard(self, name: str) -> Shard:
@@ -186,7 +170,7 @@ class FeatureStore:
 
     def admit(self, name: str, shard: Shard) -> None:
         """Take notice of a shard that was read."""
-        self._admit(name, *shard)
+        self._index.add(name, *shard)
         if self._is_small(name):
             self._small.append(name)
 
@@ -202,7 +186,8 @@ class FeatureStore:
             except FileNotFoundError:  # the process that writes has just joined shards
                 if not self._read_only:
                     raise
-                self._forget()
+                self._index.clear()
+                self._small.clear()
                 self._load()
                 self._gather(keys, out)
         return out
@@ -210,29 +195,16 @@ class FeatureStore:
     def _gather(self, keys: list[ImageKey], out: np.ndarray) -> None:
         def take(found: tuple[str, np.ndarray, np.ndarray]) -> None:
             shard, rows, places = found
-            out[places] = self._maps[shard][rows]
+            out[places] = self._index.rows[shard][rows]
 
         deque((map if self.files.one_writer else at_once)(take, self.located(keys)), maxlen=0)
 
-    def _forget(self) -> None:
-        for each in (self._keys, self._maps, self._by_stamp, self._by_digest):
-            each.clear()
-        self._small.clear()
-
     def located(self, keys: list[ImageKey]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield where the rows of images lie: a shard, (m,) int64 rows in it, (m,) int64 places among the keys."""
-        found = [place for key in keys if (place := self.find(key)) is not None]
-        if len(found) < len(keys):
-            raise KeyError(f"{len(keys) - len(found)} images have no features in {str(self.folder)!r}")
-        names = sorted({place.shard for place in found})
-        number_of = {name: number for number, name in enumerate(names)}
-        shards = np.array([number_of[place.shard] for place in found], dtype=np.int64)
-        rows = np.array([place.row for place in found], dtype=np.int64)
-        order = np.argsort(shards, kind="stable")
-        edges = np.searchsorted(shards[order], np.arange(len(names) + 1))
-        for number, name in enumerate(names):
-            places = order[edges[number] : edges[number + 1]]
-            yield name, rows[places], places
+        try:
+            yield from self._index.located(keys)
+        except KeyError as error:
+            raise KeyError(f"{error} images have no features in {str(self.folder)!r}") from None
 
     def stored(self, keys: list[ImageKey]) -> StoredVectors:
         """Return where the rows of images that `find` knows lie. Reads none of them."""
@@ -257,7 +229,7 @@ class FeatureStore:
             self.folder.parent.glob(f"{PART}*/{self.folder.name}"), key=lambda path: _number_of(path.parent.name)
         ):
             with self._told(), FeatureStore._part(folder, self._shaped_by) as part:
-                for name in sorted(part._keys):
+                for name in part._index.names:
                     self._adopt(part, name)
             shutil.rmtree(folder, ignore_errors=True)
         for empty in self.folder.parent.glob(f"{PART}*"):  # also of a process that got no further than to make it
@@ -273,10 +245,10 @@ class FeatureStore:
         return part
 
     def _adopt(self, part: FeatureStore, name: str) -> None:
-        keys, rows = part._found_here(name)
-        if lacking := [row for row, key in enumerate(keys) if key.stamp not in self._by_stamp]:
+        keys, rows = part._index.of_its_own(name)
+        if lacking := [row for row, key in enumerate(keys) if self.find(ImageKey(*key.stamp)) is None]:
             self._small.append(self._write_shard([keys[row] for row in lacking], [rows[lacking]]))
-        del part._maps[name], part._keys[name]
+        part._index.remove(name)
         part._small = [small for small in part._small if small != name]  # or it would be joined with others
         part._remove_shard(name)
 
@@ -334,7 +306,7 @@ class FeatureStore:
 
     def _load(self) -> None:
         """Read what is not known yet. OSError where the disk, or the way to it, fails: that is no damage."""
-        names = [name for name in shard_names(self.files) if name not in self._keys]
+        names = [name for name in shard_names(self.files) if name not in self._index]
         shards = map(self._read_or_damaged, names) if self.files.one_writer else at_once(self._read_or_damaged, names)
         for name, shard in zip(names, shards, strict=True):
             if shard is not None:
@@ -356,7 +328,7 @@ class FeatureStore:
             return None
 
     def _is_small(self, name: str) -> bool:
-        return self._maps[name].nbytes < (OTHERS_BYTES if "-" in name else SHARD_BYTES)
+        return self._index.rows[name].nbytes < (OTHERS_BYTES if "-" in name else SHARD_BYTES)
 
     def _drop_damaged(self, name: str) -> None:
         if self._read_only:
@@ -368,40 +340,28 @@ class FeatureStore:
     def _read_shard(self, name: str) -> Shard:
         keys, fingerprint = read_index(self.files, name)
         rows = self.files.rows(vectors_file(name))
-        shape = (len(keys), next(iter(self._maps.values()), rows).shape[1])
+        shape = (len(keys), self._index.dim or rows.shape[1])
         if fingerprint != self.fingerprint or rows.dtype != np.float32 or rows.shape != shape:
             raise ValueError("index and vectors do not belong together")
         return keys, rows
 
-    def _admit(self, name: str, keys: list[ImageKey], rows: np.ndarray) -> None:
-        self._keys[name] = keys
-        self._maps[name] = rows
-        for row, key in enumerate(keys):
-            self._by_stamp[key.stamp] = self._by_digest[key.digest] = Location(name, row)
-
     def _write_shard(self, keys: list[ImageKey], parts: Iterable[np.ndarray]) -> str:
         name = f"{self.next_number:05d}" if self.files.one_writer else unique_name(self.next_number)
         write_shard(self.files, name, self.fingerprint, keys, parts)
-        self._admit(name, keys, self.files.rows(vectors_file(name)))
+        self._index.add(name, keys, self.files.rows(vectors_file(name)))
         return name
 
     def _join_small(self) -> None:
         if len(self._small) < 2 or not self.files.one_writer:
             return  # behind a URL another process may be reading them
         joined, self._small = self._small, []
-        keys = [key for name in joined for key in self._found_here(name)[0]]
-        joint = self._write_shard(keys, (self._found_here(name)[1] for name in joined))
+        keys = [key for name in joined for key in self._index.of_its_own(name)[0]]
+        joint = self._write_shard(keys, (self._index.of_its_own(name)[1] for name in joined))
         if self._is_small(joint):
             self._small.append(joint)
         for old in joined:
-            del self._keys[old], self._maps[old]
+            self._index.remove(old)
             self._remove_shard(old)
-
-    def _found_here(self, name: str) -> tuple[list[ImageKey], np.ndarray]:
-        """Return a shard without the rows that stand in another too, as after a kill in the middle of joining."""
-        keys = self._keys[name]
-        rows = [row for row, key in enumerate(keys) if self._by_stamp[key.stamp] == Location(name, row)]
-        return [keys[row] for row in rows], np.asarray(self._maps[name][np.array(rows, np.int64)])
 
     def _remove_shard(self, name: str) -> None:
         self.files.remove(index_file(name))  # first, so that no index is ever without its vectors

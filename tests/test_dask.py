@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pyarrow
 import pytest
-from distributed import Client
+from distributed import Client, Future
+from distributed.comm import CommClosedError
 from pyarrow import parquet
 
+from imgcluster.cli import main
 from imgcluster.config_engine import DaskEngine
 from imgcluster.engines import open_cluster
 from tests.conftest import ROOT, Command, Start, write_pictures
@@ -270,6 +272,26 @@ def test_images_in_a_tar_beside_the_driver(
     done = run(command, config_file, tmp_path / "dask", *overrides, at(cluster.address, patience=30))
     assert done.returncode == 0, done.stderr
     assert same_outputs(tmp_path / "local", tmp_path / "dask")
+
+
+def test_a_connection_that_breaks_before_the_client_has_noticed(
+    config_file: Path, cluster: DaskProcesses, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a task has returned is lost on its way: a new connection is made, and the images go out again."""
+    result, broken = Future.result, []
+
+    def once(future: Future, timeout: float | None = None) -> object:
+        if not broken:
+            broken.append(future.key)
+            raise CommClosedError("reset")
+        return result(future, timeout)
+
+    monkeypatch.setattr(Future, "result", once)
+    cluster.start_scheduler()
+    cluster.start_worker()
+    assert main(["run", str(config_file), "--set", at(cluster.address, patience=30)]) == 0
+    assert broken
+    assert "images    12: 12 computed, 0 from the store, 0 failed" in capsys.readouterr().out
 
 
 def test_each_task_has_a_worker_of_its_own(

@@ -47,9 +47,21 @@ IMPORTED = (
     "torchvision",
 )
 # Read when they are asked for, and no earlier. HF_* are of a library that is not imported here.
-READ_LATE = ("IMGCLUSTER_", "AWS_", "HF_", "TORCH_HOME", "PYTEST_", "COLUMNS", "HOME", "NO_COLOR", "XDG_", "TMPDIR")
-# What torch sets in the process of the tests as it compiles, and no shell would have.
-SET_BY_LIBRARIES = ("TORCHINDUCTOR_", "TRITON_", "KMP_", "PYTORCH_", "CUDA_MODULE_")
+READ_LATE = (
+    "AWS_",
+    "COLUMNS",
+    "HF_",
+    "HOME",
+    "IMGCLUSTER_",
+    "NO_COLOR",
+    "PYTEST_",
+    "TMPDIR",
+    "TORCH_HOME",
+    "XDG_",
+    "no_proxy",
+)
+# What libraries set in the process of the tests later on, as torch does when it compiles, is in no shell.
+AT_THE_START = dict(os.environ)
 MOST_BYTES = 1 << 20
 SECONDS = 300.0
 
@@ -85,8 +97,9 @@ class Program:
 
     @property
     def whole_environment(self) -> dict[str, str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith(SET_BY_LIBRARIES)}
-        return {**own, "PYTHONPATH": str(ROOT), **self.environment}
+        shell = {name: value for name, value in AT_THE_START.items() if not name.startswith(READ_LATE)}
+        set_by_tests = {name: value for name, value in os.environ.items() if name.startswith(READ_LATE)}
+        return {**shell, **set_by_tests, "PYTHONPATH": str(ROOT), **self.environment}
 
 
 class Fork:

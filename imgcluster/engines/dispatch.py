@@ -7,6 +7,7 @@ survives is found, and recorded as a failure.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import time
@@ -111,6 +112,8 @@ class Dispatcher:
 
     def run(self) -> None:
         """Compute all. Raises what `work.do` raises, Unsupported, and ImgclusterError where no worker is left."""
+        from distributed.comm import CommClosedError
+
         try:
             while self._images or self._again or self._round.sent or self._to_admit:
                 try:
@@ -119,8 +122,10 @@ class Dispatcher:
                     self._take_one()
                 except (ImgclusterError, Unsupported):
                     raise
-                except Exception as error:  # of a connection: Dask has many
-                    if self._cluster.is_reached and not isinstance(error, _Lost):
+                except (_Lost, CommClosedError):  # the latter before the client itself has noticed
+                    self._begin_again()
+                except Exception:  # of a connection: Dask has many
+                    if self._cluster.is_reached:
                         raise
                     self._begin_again()
         finally:
@@ -202,12 +207,18 @@ class Dispatcher:
             raise _Lost
 
     def _result(self, part: _Part, future: Future) -> Outcome | None:
-        """Return what a task has returned; None where its worker has died with it, and the images go out again."""
+        """Return what a task has returned; None where its worker has died with it, and the images go out again.
+
+        Raises what Dask raises where the connection is lost; the images go out again then too.
+        """
         try:
             outcome: Outcome = future.result(timeout=self._cluster.settings.patience)
-        except TimeoutError:
+        except (TimeoutError, asyncio.TimeoutError):  # to Python 3.10 two
             self._again.append(part)
             return None
+        except Exception:
+            self._again.append(part)
+            raise
         return outcome
 
     def _settle(self, part: _Part, outcome: Outcome | None) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 
 from tests.bad_input import IMAGES, RUN, case
+from tests.conftest import write_pictures
 
 GROUP = "images"
 DAMAGED = "not an image OpenCV can decode, or a damaged one"
@@ -604,6 +605,24 @@ def _(own: Path) -> None:
 
 
 # --- what is no file ---
+
+
+ONCE_A_SHARD_IS_THERE = "{} & until ls store/*/index-*.json > /dev/null 2>&1; do sleep 0.05; done; "
+
+
+@case(
+    "among 400 images one that vanishes and one that changes while others are read",
+    GROUP,
+    "no such file",
+    failures=1,
+    commands=((*RUN, "--set", "features.batch_size=2"),),
+    shell=ONCE_A_SHARD_IS_THERE + f"rm pictures/vanishing.jpg; cp pictures/{RED} pictures/changing.jpg; wait $!",
+    also=all_with(RED),
+)
+def _(own: Path) -> None:
+    write_pictures(own / "pictures", range(IMAGES, 400))
+    blue = (own / "pictures" / BLUE).read_bytes()
+    add(own, {"changing.jpg": blue, "vanishing.jpg": blue})
 
 
 @case("a FIFO", GROUP, "is not a regular file", failures=1)

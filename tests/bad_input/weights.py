@@ -177,7 +177,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "a disk's zeros within the weights": (
         "w.pth",
         lambda: overwritten(saved(good())),
-        "damaged: the checksum of archive/data/[0-9]+ in it is wrong",
+        "damaged, or saved without checksums: that of archive/data/[0-9]+ in it is wrong; save it again",
     ),
     "an empty file of weights": ("w.pth", lambda: b"", "the file is empty"),
     "a file of zeros": ("w.pth", lambda: bytes(5_000_000), "not a PyTorch file"),
