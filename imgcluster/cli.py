@@ -9,8 +9,10 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from imgcluster.cli_parts import add_command, add_config_command, load_options
 from imgcluster.cli_report import add_report_commands
 from imgcluster.cli_scores import add_score_commands
 from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.memory import ran_out
 
 if TYPE_CHECKING:
     from imgcluster.config import Config, FeaturesConfig
@@ -55,6 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"imgcluster: {_in_words(error)}", file=sys.stderr)
         return USER_ERROR
+    except Exception as error:
+        if options.debug or not (reason := _reason_of_the_machine(error)):
+            raise
+        print(f"imgcluster: {reason}", file=sys.stderr)
+        return USER_ERROR
     return OK
 
 
@@ -76,6 +84,18 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename!r}: {error.strerror}" if error.filename else error.strerror
     return str(error)
+
+
+def _reason_of_the_machine(error: Exception) -> str:
+    """Say what this machine lacks, a library of the system or memory; nothing where the error is a bug of ours."""
+    words = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if ran_out(error):
+        return f"the memory does not suffice ({words}); what was computed is kept"
+    own, frames = str(Path(__file__).parent), list(traceback.walk_tb(error.__traceback__))
+    behind_ours = takewhile(lambda each: not each[0].f_code.co_filename.startswith(own), reversed(frames))
+    if isinstance(error, ImportError) or any(frame.f_code.co_name == "<module>" for frame, _ in behind_ours):
+        return f"a package cannot be loaded: {words}; `python -m imgcluster doctor` says which, and what helps"
+    return ""
 
 
 def _call_interruptibly(work: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -336,3 +337,34 @@ def test_the_shipped_stage_config_runs_offline(tmp_path: Path, command: Command)
     submission = (tmp_path / "stage" / "submission.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in submission] == [line.split(",")[0] for line in template]
     assert {line.split(",")[1] for line in submission[1:]} == set("01234")
+
+
+def raises(error: Exception) -> Callable[[object], None]:
+    def command(_: object) -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError("Unable to allocate 9 GiB"), "the memory does not suffice (Unable to allocate 9 GiB)"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "the memory does not suffice (Default"),
+        (ImportError("libGL.so.1: cannot open shared object file\nmore"), "a package cannot be loaded: libGL.so.1: "),
+    ],
+)
+def test_what_a_machine_lacks_is_a_line(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("imgcluster.cli._doctor", raises(error))
+    assert main(["doctor"]) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"imgcluster: {line}")
+
+
+def test_a_mistake_of_ours_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends in a traceback, which whoever mends it needs."""
+    monkeypatch.setattr("imgcluster.cli._doctor", raises(ValueError("oh")))
+    with pytest.raises(ValueError, match="oh"):
+        main(["doctor"])

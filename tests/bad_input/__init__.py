@@ -27,7 +27,10 @@ RUN = ("run", "config.yaml")
 PROGRESS = "features|clustering|numbers of clusters|thumbnails|report|scores|explained"
 ON_THE_WAY = re.compile(rf"\r|^({PROGRESS}): .*$", re.MULTILINE)
 # What differs with versions and processors: what libraries say of damaged bytes, and fingerprints.
-VARYING = re.compile(r"(?<=damaged) \([^;]*\)|(?<=incomplete) \([^;]*\)|(?<=file) \(Error[^;]*\)|-[0-9a-f]{16}\b")
+VARYING = re.compile(
+    r"(?<=damaged) \([^;]*\)|(?<=incomplete) \([^;]*\)|(?<=file) \(Error[^;]*\)|-[0-9a-f]{16}\b"
+    r"|(?<=loaded): [^;]*failed to map[^;]*"
+)
 CONFIG = """\
 images: {folder: pictures}
 features: {backbone: efficientnet_lite0, batch_size: 4, store: store}

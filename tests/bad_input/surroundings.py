@@ -81,9 +81,33 @@ SHELLS: dict[str, tuple[str, str, int]] = {
     "umask 777": ("umask 777; exec {}", "Permission denied", 1),
     "a current folder that is deleted": ("mkdir gone; cd gone; rmdir ../gone; exec {}", "config.yaml", 1),
     "a current folder that one may not enter": ("mkdir shut; cd shut; chmod 0 .; exec {}", "config.yaml", 1),
+    "ulimit -v, of 1 GB": ("ulimit -v 1000000; exec {}", "a package cannot be loaded; .*doctor` says which", 1),
 }
 for _name, (_shell, _says, _code) in SHELLS.items():
     case(_name, GROUP, _says, exit_code=_code, shell=_shell)(unconverted if "CACHE" in _shell else nothing)
+
+BROKEN = {
+    "cv2": "ImportError: libGL.so.1: cannot open shared object file",
+    "torchvision": "RuntimeError: operator torchvision::nms does not exist",
+    "sklearn": "ValueError: numpy.dtype size changed, may indicate binary incompatibility",
+}
+
+
+def _with_broken(package: str) -> Callable[[Path], None]:
+    def spoil(own: Path) -> None:
+        kind, _, words = BROKEN[package].partition(": ")
+        unconverted(own)  # of a network that is converted, OpenVINO alone is wanted
+        (own / "broken").mkdir()
+        (own / "broken" / f"{package}.py").write_text(f"raise {kind}({words!r})\n")
+
+    return spoil
+
+
+BROKEN_FIRST = "PYTHONPATH=broken:$PYTHONPATH exec {}"
+for _package, _says in BROKEN.items():
+    _kind, _, _words = _says.partition(": ")
+    _name, _says = f"a package that breaks as it is imported: {_package}, {_kind}", f"cannot be loaded: {_words}"
+    case(_name, GROUP, _says, exit_code=1, shell=BROKEN_FIRST)(_with_broken(_package))
 
 LIMITS: dict[str, tuple[int, int, str, int]] = {
     "ulimit -n 100": (resource.RLIMIT_NOFILE, 100, DONE, 0),
