@@ -37,9 +37,13 @@ PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
 
 @dataclass
 class _Kept:
-    """What a worker keeps of the last job, which the next task most often wants again: the network; what was stored."""
+    """What a worker keeps of the last job, which the next task most often wants again: the network; what was stored.
+
+    reached: the job whose sample could be read; whoever has greeted need not read it once more at the first task.
+    """
 
     token: str = ""
+    reached: str = ""
     runtime: Runtime | None = None
     known: list[FeatureStore] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -131,11 +135,14 @@ def _check_places(job: Job) -> None:
             f"does not see features.store as it is on the machine that drives it ({job.store!r}); it has to be a "
             "folder that all share, or a URL"
         )
-    if job.sample is not None and (why := why_not_there(job.sample)):
+    if job.sample is None or job.token == _kept.reached:
+        return
+    if why := why_not_there(job.sample):
         raise ImageError(
             f"does not see the images as the machine that drives it ({str(job.sample)!r}: {why}); they have to be where"
             " all find them, and a worker needs the credentials for it in its own environment"
         )
+    _kept.reached = job.token
 
 
 def why_not_there(path: ImagePath) -> str | None:
