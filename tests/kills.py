@@ -32,13 +32,15 @@ class Killed:
     """A command that is killed.
 
     before: what was done in the folder until then. makes: files, or folders of some, that show whether it was made
-    good; after: what makes these of what the command itself leaves.
+    good; after: what makes these of what the command itself leaves. whole: what a command that does nothing twice says
+    where it was killed so late that nothing is left to be done.
     """
 
     command: tuple[str, ...]
     before: tuple[tuple[str, ...], ...]
     makes: tuple[str, ...]
     after: tuple[tuple[str, ...], ...] = ()
+    whole: str = ""
 
 
 RUN = ("run", "config.yaml", "--quiet")
@@ -49,7 +51,12 @@ COMMANDS = {
     "extract": Killed(("extract", "config.yaml"), (), ("out/clusters.csv",), (RUN,)),
     "sweep": Killed(("sweep", "config.yaml", "--k", "2..6"), (RUN,), ("out/sweep/sweep.csv",)),
     "explain": Killed(("explain", "out"), (RUN,), ("out/report/",)),
-    "learn": Killed((*LEARN, "--mode", "augment", "--epochs", "2"), (RUN,), ("model/model.safetensors",)),
+    "learn": Killed(
+        (*LEARN, "--mode", "augment", "--epochs", "2"),
+        (RUN,),
+        ("model/model.safetensors",),
+        whole="'model' holds a model; overwrite it with --force",
+    ),
     "export-folders": Killed(FOLDERS, (RUN,), ("sorted/00/",)),
 }
 TRACES = ("*.tmp", ".making-*", ".part-*", ".driven-*", ".imgcluster-part")
@@ -107,9 +114,11 @@ class Trials:
         return found, seconds
 
     def _made_good(self, own: Path) -> str:
-        told = self._finished(own, self._killed.command)
+        running = self._start(own, self._killed.command)
+        out, err = running.communicate()
+        assert running.wait() == 0 or (self._killed.whole and self._killed.whole in err), err
         self._make_whole(own)
-        return told
+        return out
 
     def _make_whole(self, own: Path) -> None:
         for command in self._killed.after:

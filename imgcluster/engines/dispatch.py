@@ -71,11 +71,11 @@ class _Admitted:
 
 @dataclass
 class _Sent:
-    """A task under way. worker: the one that it was meant for; None where the scheduler was to choose."""
+    """A task under way. worker: the one that it was meant for."""
 
     part: _Part
     future: Future
-    worker: str | None
+    worker: str
 
 
 @dataclass
@@ -85,10 +85,10 @@ class _Round:
     sent: dict[str, _Sent] = field(default_factory=dict)
     job: Any = None
 
-    def idle(self, workers: Iterable[str]) -> str | None:
-        """Return a worker for which there is no task under way."""
+    def idle(self, workers: Iterable[str]) -> str:
+        """Return a worker for which there is no task under way; there are fewer of these than workers."""
         busy = {sent.worker for sent in self.sent.values()}
-        return next((worker for worker in workers if worker not in busy), None)
+        return next(worker for worker in workers if worker not in busy)
 
 
 class Dispatcher:
@@ -106,7 +106,7 @@ class Dispatcher:
         self._workers: dict[str, int] = {}
         self._looked = self._seen = 0.0
         self._seconds_an_image = 0.0
-        self._died, self._dismissed = False, 0
+        self._dismissed = 0
         self.devices: set[str] = set()
         self.n_workers = 0
 
@@ -149,10 +149,8 @@ class Dispatcher:
             )
 
     def _hand_out(self) -> None:
-        # One more than there are workers, by which a cluster that adapts sees that it could grow; but not where one has
-        # died, so that nothing is blamed that had only waited for it.
-        most = len(self._workers) + (bool(self._workers) and not self._died)
-        while len(self._round.sent) < most and (self._images or self._again):
+        # One each: what waits at a worker would be blamed where that dies, and done twice where the scheduler does.
+        while len(self._round.sent) < len(self._workers) and (self._images or self._again):
             self._submit(self._again.popleft() if self._again else self._next_part())
 
     def _next_part(self) -> _Part:
@@ -163,10 +161,7 @@ class Dispatcher:
         return _Part([self._images.popleft() for _ in range(min(size, len(self._images)))])
 
     def _submit(self, part: _Part) -> None:
-        """Send a task to a worker that has none: left to the scheduler, it would wait where the job itself lies.
-
-        What waits at a worker that dies would be blamed for that.
-        """
+        """Send a task to a worker that has none: left to the scheduler, it would wait where the job itself lies."""
         client, current = self._cluster.client, self._round
         if current.job is None:
             current.job = client.submit(same, self._job, key=f"imgcluster-job-{self._job.token}", pure=False)
@@ -179,7 +174,7 @@ class Dispatcher:
             key=f"imgcluster-{self._job.token}-{self._number}",
             pure=False,
             workers=worker,
-            allow_other_workers=worker is not None,  # that one may be gone by now
+            allow_other_workers=True,  # that one may be gone by now
         )
         self._number += 1
         current.sent[future.key] = _Sent(part, future, worker)
@@ -275,7 +270,6 @@ class Dispatcher:
     def _blame(self, part: _Part, reason: str, deaths: int) -> None:
         """Hand images out again, smaller each time; one that is alone and ends workers again and again has failed."""
         part.deaths += deaths
-        self._died = self._died or reason == ENDED
         if len(part.images) == 1 and (part.deaths >= DEATHS or reason == NO_MEMORY):
             if not self.devices:  # then it is not this image that is at fault
                 raise ImgclusterError(
