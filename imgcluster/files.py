@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +27,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one piece, replacing what is there."""
+    """Write a file in one piece, replacing what is there; what killed processes were about to write there goes."""
+    remove_left(path)
     with replacing(path) as file:
         file.write(data)
 
@@ -38,6 +41,26 @@ def remove_temporary(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         for path in folder.glob(f"{name}.[0-9]*.tmp"):
             path.unlink(missing_ok=True)
+
+
+def remove_left(path: Path) -> None:
+    """Remove what processes of this machine were about to write as `path` when they were killed."""
+    for left in path.parent.glob(f"{escape(path.name)}.[0-9]*.tmp"):
+        process = left.name.removeprefix(f"{path.name}.").removesuffix(".tmp")
+        if process.isdecimal() and not _is_there(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _is_there(process: int) -> bool:
+    if sys.platform == "win32":  # there, to ask so would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another's, or no number of a process
+        return True
+    return True
 
 
 def cache_folder() -> Path:

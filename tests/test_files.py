@@ -1,0 +1,35 @@
+"""Files that are whole or not there, and what killed processes leave beside them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from imgcluster.files import write_whole
+
+
+def dead_process() -> int:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_what_a_killed_process_was_about_to_write_goes(tmp_path: Path) -> None:
+    left = tmp_path / f"a [1].svg.{dead_process()}.tmp"
+    living = tmp_path / f"a [1].svg.{os.getppid()}.tmp"
+    others = [tmp_path / f"b.svg.{dead_process()}.tmp", tmp_path / "a [1].svg.notes.tmp", tmp_path / "a [1].svg.1x.tmp"]
+    for path in (left, living, *others):
+        path.write_bytes(b"half")
+    write_whole(tmp_path / "a [1].svg", b"whole")
+    assert (tmp_path / "a [1].svg").read_bytes() == b"whole"
+    assert not left.exists()
+    assert all(path.exists() for path in (living, *others))
+
+
+def test_the_number_of_no_process_is_left_alone(tmp_path: Path) -> None:
+    strange = tmp_path / f"a.{10**30}.tmp"
+    strange.write_bytes(b"")
+    write_whole(tmp_path / "a", b"whole")
+    assert strange.exists()
