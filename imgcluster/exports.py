@@ -15,7 +15,7 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
-from imgcluster.files import remove_left, replacing
+from imgcluster.files import replacing
 from imgcluster.image_keys import known_key, read_with_key
 from imgcluster.memory import fits
 from imgcluster.outputs.write import CLUSTERS, write_rows
@@ -109,7 +109,6 @@ def write_features(table: FeatureTable, format: str, out: Path, *, force: bool =
     if ids := _ids_beside(format, out):
         writers[ids] = _write_ids
     for path, write in writers.items():
-        remove_left(path)
         with replacing(path) as file:
             write(table, file)
 

@@ -13,7 +13,18 @@ from typing import IO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    """Open a file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    What processes of this machine were about to write there when they were killed goes.
+    """
+    remove_left(path)
+    with one_of_many(path) as file:
+        yield file
+
+
+@contextmanager
+def one_of_many(path: Path) -> Iterator[IO[bytes]]:
+    """Do the same in a folder of so many files that its owner looks through it once, by `remove_temporary`."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -27,8 +38,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one piece, replacing what is there; what killed processes were about to write there goes."""
-    remove_left(path)
+    """Write a file in one piece, replacing what is there, as `replacing` does."""
     with replacing(path) as file:
         file.write(data)
 

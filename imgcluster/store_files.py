@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.files import cache_folder, remove_temporary, replacing
+from imgcluster.files import cache_folder, one_of_many, remove_temporary
 from imgcluster.storage import file_system, in_words, is_url, make_folder, retried
 from imgcluster.stored import far_header, read_rows
 
@@ -111,7 +111,7 @@ class LocalFiles:
 
     def write(self, name: str, parts: Iterable[Any]) -> None:
         """Write a file beside its place, flush it to the disk, and rename it."""
-        with replacing(self.place / name) as file:
+        with one_of_many(self.place / name) as file:
             for part in parts:
                 file.write(part)
 

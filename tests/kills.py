@@ -59,6 +59,7 @@ COMMANDS = {
     ),
     "export-folders": Killed(FOLDERS, (RUN,), ("sorted/00/",)),
 }
+JOURNAL = ".imgcluster-journal.jsonl"  # of each attempt
 TRACES = ("*.tmp", ".making-*", ".part-*", ".driven-*", ".imgcluster-part")
 
 
@@ -146,8 +147,9 @@ def rows_in(store: Path) -> int:
 
 
 def contents(own: Path) -> dict[str, bytes]:
-    """All files but those of the store, whose shards are as large as the time between two disturbances."""
-    files = (path for path in own.rglob("*") if path.is_file() and "store" not in path.relative_to(own).parts)
+    """All files but the journal, and those of the store, whose shards are as large as the time between disturbances."""
+    left_out = {"store", JOURNAL}
+    files = (path for path in own.rglob("*") if path.is_file() and not left_out & {*path.relative_to(own).parts})
     return {path.relative_to(own).as_posix(): path.read_bytes() for path in files}
 
 
