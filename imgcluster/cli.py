@@ -93,7 +93,8 @@ def _reason_of_the_machine(error: Exception) -> str:
         return f"the memory does not suffice ({words}); what was computed is kept"
     own, frames = str(Path(__file__).parent), list(traceback.walk_tb(error.__traceback__))
     behind_ours = takewhile(lambda each: not each[0].f_code.co_filename.startswith(own), reversed(frames))
-    if isinstance(error, ImportError) or any(frame.f_code.co_name == "<module>" for frame, _ in behind_ours):
+    is_missing = isinstance(error, ImportError) and (error.name or "").partition(".")[0] != "imgcluster"
+    if is_missing or any(frame.f_code.co_name == "<module>" for frame, _ in behind_ours):
         return f"a package cannot be loaded: {words}; `python -m imgcluster doctor` says which, and what helps"
     return ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from typing import IO
@@ -54,11 +54,12 @@ def remove_temporary(folder: Path, names: Iterable[str]) -> None:
 
 
 def remove_left(path: Path) -> None:
-    """Remove what processes of this machine were about to write as `path` when they were killed."""
+    """Remove what processes of this machine were about to write as `path` when they were killed; not on Windows."""
     for left in path.parent.glob(f"{escape(path.name)}.[0-9]*.tmp"):
         process = left.name.removeprefix(f"{path.name}.").removesuffix(".tmp")
         if process.isdecimal() and not _is_there(int(process)):
-            left.unlink(missing_ok=True)
+            with suppress(OSError):  # another's, in a folder in which each removes their own
+                left.unlink()
 
 
 def _is_there(process: int) -> bool:

@@ -88,11 +88,8 @@ def load_state_dict(weights: Weights) -> dict[str, torch.Tensor]:
     """The tensors of the file, all finite, by the names the network has for them. Nothing in the file is executed."""
     if weights.path is None:
         raise ValueError("random weights have no file to load")
-    if weights.path.suffix.lower() == ".safetensors":
-        found = _read_safetensors(weights.path)
-    else:
-        found = _read_torch(weights.path, is_verified=weights.source == "imagenet")
-    state = _state_dict_in(found, weights.path)
+    read = _read_safetensors if weights.path.suffix.lower() == ".safetensors" else _read_torch
+    state = _state_dict_in(read(weights.path), weights.path)
     _check_finite(state, weights.path)
     return state
 
@@ -107,14 +104,13 @@ def _read_safetensors(path: Path) -> Any:
         raise WeightsError(f"weights {path}: damaged, incomplete, or no safetensors file ({error})") from error
 
 
-def _read_torch(path: Path, *, is_verified: bool) -> Any:
-    """Read what torch has saved. is_verified: its bytes are known to be those that were published."""
+def _read_torch(path: Path) -> Any:
     import pickle
 
     import torch
 
     is_zip = _check_head(path)
-    if is_zip and not is_verified:
+    if is_zip:
         _check_zip(path)
     try:
         with warnings.catch_warnings():

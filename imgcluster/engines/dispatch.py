@@ -12,14 +12,14 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from imgcluster import errors
 from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.jobs import compute, same
+from imgcluster.engines.jobs import compute
 from imgcluster.engines.messages import Handful, Job, Outcome
 from imgcluster.errors import ImgclusterError
 from imgcluster.layer_stores import LayerStores
@@ -70,25 +70,10 @@ class _Admitted:
 
 
 @dataclass
-class _Sent:
-    """A task under way. worker: the one that it was meant for."""
-
-    part: _Part
-    future: Future
-    worker: str
-
-
-@dataclass
 class _Round:
     """What is under way on one connection to the scheduler: what comes late from another one is nobody's."""
 
-    sent: dict[str, _Sent] = field(default_factory=dict)
-    job: Any = None
-
-    def idle(self, workers: Iterable[str]) -> str:
-        """Return a worker for which there is no task under way; there are fewer of these than workers."""
-        busy = {sent.worker for sent in self.sent.values()}
-        return next(worker for worker in workers if worker not in busy)
+    futures: dict[str, tuple[_Part, Any]] = field(default_factory=dict)
 
 
 class Dispatcher:
@@ -115,14 +100,14 @@ class Dispatcher:
         from distributed.comm import CommClosedError
 
         try:
-            while self._images or self._again or self._round.sent or self._to_admit:
+            while self._images or self._again or self._round.futures or self._to_admit:
                 try:
                     self._look()
                     self._hand_out()
                     self._take_one()
                 except (ImgclusterError, Unsupported):
                     raise
-                except (_Lost, CommClosedError):  # the latter before the client itself has noticed
+                except (_Lost, CommClosedError, CancelledError):  # also before, or after, the client has noticed
                     self._begin_again()
                 except Exception:  # of a connection: Dask has many
                     if self._cluster.is_reached:
@@ -150,7 +135,7 @@ class Dispatcher:
 
     def _hand_out(self) -> None:
         # One each: what waits at a worker would be blamed where that dies, and done twice where the scheduler does.
-        while len(self._round.sent) < len(self._workers) and (self._images or self._again):
+        while len(self._round.futures) < len(self._workers) and (self._images or self._again):
             self._submit(self._again.popleft() if self._again else self._next_part())
 
     def _next_part(self) -> _Part:
@@ -161,23 +146,17 @@ class Dispatcher:
         return _Part([self._images.popleft() for _ in range(min(size, len(self._images)))])
 
     def _submit(self, part: _Part) -> None:
-        """Send a task to a worker that has none: left to the scheduler, it would wait where the job itself lies."""
-        client, current = self._cluster.client, self._round
-        if current.job is None:
-            current.job = client.submit(same, self._job, key=f"imgcluster-job-{self._job.token}", pure=False)
-        worker = current.idle(self._workers)
-        future: Future = client.submit(
+        # The job goes along with each task: as a result of its own, it would have them wait at the worker that has it.
+        future: Future = self._cluster.client.submit(
             compute,
-            current.job,
+            self._job,
             self._number,
             Handful(absolute(part.images)),
             key=f"imgcluster-{self._job.token}-{self._number}",
             pure=False,
-            workers=worker,
-            allow_other_workers=True,  # that one may be gone by now
         )
         self._number += 1
-        current.sent[future.key] = _Sent(part, future, worker)
+        self._round.futures[future.key] = part, future
         future.add_done_callback(self._ended.put)
 
     def _take_one(self) -> None:
@@ -190,9 +169,9 @@ class Dispatcher:
             self._to_admit -= 1
             self._record(future)
             return
-        if future.key not in self._round.sent:
+        if future.key not in self._round.futures:
             return
-        part = self._round.sent.pop(future.key).part
+        part, _ = self._round.futures.pop(future.key)
         if future.status == "finished":
             self._settle(part, self._result(part, future))
         elif future.status == "error":
@@ -206,8 +185,13 @@ class Dispatcher:
 
         Raises what Dask raises where the connection is lost; the images go out again then too.
         """
+        from distributed import KilledWorker
+
         try:
             outcome: Outcome = future.result(timeout=self._cluster.settings.patience)
+        except KilledWorker as error:  # what was there was lost, and so was who made it again
+            self._settle_error(part, error)
+            return None
         except (TimeoutError, asyncio.TimeoutError):  # to Python 3.10 two
             self._again.append(part)
             return None
@@ -259,11 +243,12 @@ class Dispatcher:
         """Note what an image has taken on its worker: how long the driver waits for it, it may have kept it waiting."""
         self._seconds_an_image = (self._seconds_an_image + spent) / 2 if self._seconds_an_image else spent
 
-    def _settle_error(self, part: _Part, error: BaseException) -> None:
+    def _settle_error(self, part: _Part, error: BaseException | None) -> None:
         from distributed import KilledWorker
 
         if not isinstance(error, KilledWorker):
-            raise error
+            self._again.append(part)
+            raise error or _Lost
         self._looked = 0.0
         self._blame(part, ENDED, 1 + error.allowed_failures)  # so often has the scheduler tried by itself
 
@@ -298,16 +283,16 @@ class Dispatcher:
 
     def _begin_again(self) -> None:
         """Go on over a new connection: what was under way is handed out again."""
-        lost = [sent.part for sent in self._round.sent.values()]
+        lost = [part for part, _ in self._round.futures.values()]
         self._round = _Round()
         self._again.extend(lost)
         self._cluster.reconnect()
         self._looked, self._seen, self._workers = 0.0, time.monotonic(), {}
 
     def _cancel(self) -> None:
-        for sent in self._round.sent.values():
-            sent.future.cancel()
-        self._round.sent.clear()
+        for _, future in self._round.futures.values():
+            future.cancel()
+        self._round.futures.clear()
 
 
 def share_of(images: int, workers: int) -> int:

@@ -86,11 +86,6 @@ def compute(job: Job, number: int, handful: Handful) -> Outcome:
             return Outcome(error=(type(error).__name__, str(error)))
 
 
-def same(job: Job) -> Job:
-    """Return the job: as a result of its own, it is sent to each worker once, and made again where it is lost."""
-    return job
-
-
 class _Refusal(Exception):
     """This worker cannot take part."""
 

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from imgcluster.config import SECTIONS, Config
 from imgcluster.errors import OutputError
-from imgcluster.files import replacing, write_whole
+from imgcluster.files import remove_temporary, replacing, write_whole
 from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, lock_of, start_anew
 from imgcluster.storage import is_url
 
@@ -90,6 +91,7 @@ class RunFolder:
         still belongs to its config, and says that it is not finished.
         """
         try:
+            remove_temporary(self.path, map(escape, [*files, RECORD]))
             with ExitStack() as renamed_at_the_end:
                 for name, writer in files.items():
                     file = renamed_at_the_end.enter_context(replacing(self.path / name))

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from imgcluster.errors import OutputError
-from imgcluster.files import write_whole
+from imgcluster.files import remove_temporary, write_whole
 from imgcluster.learned import CHECKPOINT
 
 logger = logging.getLogger(__name__)
@@ -101,6 +101,7 @@ class Checkpoint:
             tensors[SCORES] = torch.from_numpy(progress.best_scores)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            remove_temporary(self._path.parent, [CHECKPOINT])
             write_whole(self._path, save(tensors, {KEY: text}))
         except OSError as error:
             raise OutputError(f"{str(self._path)!r} cannot be written: {error.strerror or error}") from None

@@ -18,7 +18,7 @@ from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, soft
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import runtime_for
-from imgcluster.files import write_whole
+from imgcluster.files import remove_temporary, write_whole
 from imgcluster.learned import BACKBONE, RECORD, prepared
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.training.augmentation import Augmentation
@@ -157,6 +157,7 @@ def _written(network: Network, choice: Choice, features: FeaturesConfig, folder:
     from safetensors.torch import save
 
     path = folder / BACKBONE
+    remove_temporary(folder, [BACKBONE])
     state = {name: value.detach().cpu().contiguous() for name, value in network.model.state_dict().items()}
     (folder / RECORD).unlink(missing_ok=True)  # of a model that was here, and was on another network
     write_whole(path, save(state))

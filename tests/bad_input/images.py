@@ -607,7 +607,8 @@ def _(own: Path) -> None:
 # --- what is no file ---
 
 
-ONCE_A_SHARD_IS_THERE = "{} & until ls store/*/index-*.json > /dev/null 2>&1; do sleep 0.05; done; "
+A_SHARD_IS_THERE = "ls store/*/index-*.json > /dev/null 2>&1"
+ONCE_A_SHARD_IS_THERE = f"{{}} & while kill -0 $! && ! {A_SHARD_IS_THERE}; do sleep 0.05; done; "
 
 
 @case(
