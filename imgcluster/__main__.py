@@ -26,9 +26,8 @@ def entry() -> NoReturn:
         ended.append(main())
     except SystemExit as error:  # argparse: help, or a wrong command line
         ended.append(error.code if isinstance(error.code, int) else 0)
-    sys.unraisablehook = lambda _: (
-        None
-    )  # what libraries fail at as they end comes after the last word, and helps nobody
+    # What libraries fail at as they end comes after the last word, and helps nobody.
+    sys.unraisablehook = lambda _: None
     sys.exit(ended[0])
 
 
