@@ -31,8 +31,8 @@ PROLOG = rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
 # In order: the first one that fits counts, so that what is general (text) stands behind what is not.
 SIGNATURES = (
     _exact("JPEG", b"\xff\xd8\xff"),
-    _exact("PNG", b"\x89PNG\r\n\x1a\n"),
-    _exact("PNG changed by a transfer in text mode", b"\x89PNG"),
+    _signature("PNG", rb"\x89PNG(?:\r\n\x1a\n|\r?\n?\x1a?\Z)"),
+    _exact("PNG changed by a transfer in text mode", b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n"),
     _exact("GIF", b"GIF87a", b"GIF89a"),
     _signature("WebP", rb"RIFF....WEBP"),
     _exact("TIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),

@@ -29,6 +29,7 @@ RGB = cv2.resize(
     interpolation=cv2.INTER_NEAREST,
 )
 ORIENTATION = 0x0112
+NAMES = {"WEBP": "WebP", "PPM": "PNM", "JPEG2000": "JPEG 2000"}  # in reasons, of Pillow's
 
 
 def encoded(format: str, picture: Image.Image | np.ndarray, **options: object) -> bytes:
@@ -144,7 +145,7 @@ def test_a_file_that_breaks_off_is_an_error(format: str, tenths: int) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     data = encoded(format, noise)
     assert decode_image(data).shape == (60, 80, 3)
-    with pytest.raises(ImageError, match=r"^not an image OpenCV can decode, or a damaged one$"):
+    with pytest.raises(ImageError, match=rf"^truncated {NAMES.get(format, format)}$"):
         decode_image(data[: len(data) * tenths // 10])
 
 
@@ -160,7 +161,7 @@ def declaring(width: int, height: int) -> bytes:
     ("side", "reason"),
     [
         (17_000, "has more than 268,435,456 pixels"),  # OpenCV's own bound is four times ours
-        (2_000, "not an image OpenCV can decode, or a damaged one"),
+        (2_000, "damaged PNG"),
     ],
 )
 def test_declared_size_is_bounded(tmp_path: Path, side: int, reason: str) -> None:
@@ -188,7 +189,7 @@ def test_reasons_name_what_is_wrong(tmp_path: Path) -> None:
     reasons = {
         "folder.jpg": "is a folder",
         "empty.jpg": "the file is empty",
-        "text.jpg": "not an image OpenCV can decode, or a damaged one",
+        "text.jpg": "a text file, not an image",
         "link.jpg": "broken link",
         "pipe.jpg": "is not a regular file",
         "absent.jpg": "no such file",
@@ -278,13 +279,13 @@ def test_a_reduced_jpeg_is_turned_upright_and_a_broken_one_is_damaged(tmp_path: 
     turned = io.BytesIO()
     picture.save(turned, "JPEG", exif=exif)
     assert decode_image(turned.getvalue(), 100).shape == (150, 200, 3)
-    with pytest.raises(ImageError, match="damaged"):
+    with pytest.raises(ImageError, match="^truncated JPEG$"):
         decode_image(photograph(800, 600)[:20_000], 100)
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\xff\xd8\xff\xff\xff\xff" * 9])
 def test_a_header_that_breaks_off_is_damaged(data: bytes) -> None:
-    with pytest.raises(ImageError, match="damaged"):
+    with pytest.raises(ImageError, match="^truncated JPEG$"):
         decode_image(data, 100)
 
 
