@@ -3,7 +3,7 @@
 The rules, whatever the format (data/README.md has them as a table for users):
 
 - EXIF orientation is applied.
-- Transparency is laid over white, and over a dark grey where what is opaque is nearly white itself.
+- Transparency is laid over white, and over grey where what is opaque is nearly white itself.
 - Grey becomes three equal channels, CMYK becomes RGB.
 - 16-bit values are divided by 257; 32-bit and float pictures are stretched from their own minimum..maximum to 0..255.
 - Of an animation, or of several pages, the first picture counts.
@@ -76,7 +76,7 @@ class Marks(IntFlag):
 
     READ = 1
     ONE_COLOUR = 2
-    DARK_GROUND = 4  # it is transparent, and was laid over DARK: earlier versions laid it over white
+    ON_GREY = 4  # laid over GREY, as earlier versions laid nothing
 
 
 class Picture(NamedTuple):
@@ -123,7 +123,7 @@ def decode_picture(data: bytes, least: int | None = None) -> Picture:
     marks = Marks.READ
     if is_one_colour(pixels):
         marks |= Marks.ONE_COLOUR
-    return Picture(pixels, marks if ground == WHITE else marks | Marks.DARK_GROUND)
+    return Picture(pixels, marks if ground == WHITE else marks | Marks.ON_GREY)
 
 
 def is_one_colour(pixels: np.ndarray) -> bool:

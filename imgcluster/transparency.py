@@ -1,4 +1,4 @@
-"""What transparent pictures are laid over: white, or a dark grey where what is opaque is nearly white itself."""
+"""What transparent pictures are laid over: white, or grey where what is opaque is nearly white itself."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import math
 import numpy as np
 
 WHITE = 255
-DARK = 64  # the ground of white drawings; see data/README.md for what was measured
+GREY = 128  # of white drawings: over black they are told apart little better, and from black ones far worse
 NEARLY_WHITE = 240  # from here on, in its darkest channel, a colour does not stand out against white
 FEW = 0.02  # less than this share of what is opaque may be darker
 LOOKED_AT = 2**16  # pixels, evenly spread: enough to know a share
 
 
 def ground_of(colour: np.ndarray, alpha: np.ndarray) -> int:
-    """Return the grey, WHITE or DARK, that a picture is laid over so that what is opaque can be seen.
+    """Return the grey, WHITE or GREY, that a picture is laid over so that what is opaque can be seen.
 
     colour: (height, width, channels) uint8; alpha: (height, width) uint8, the opacity. White drawings would be blank
     over white; what is drawn in any other colour stays over white.
     """
     if not _stands_out(colour, alpha) and alpha.min() < 255:
-        return DARK
+        return GREY
     return WHITE
 
 

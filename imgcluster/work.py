@@ -124,7 +124,7 @@ class Work:
             with room_for(data):
                 read = self._fill_from(data, runtime, recipe, pixels)
             # The vector of an earlier version is kept where that has seen the same pixels.
-            return _Slot(image, replace(key, marks=read), known=marks == 0 and Marks.DARK_GROUND not in read)
+            return _Slot(image, replace(key, marks=read), known=marks == 0 and Marks.ON_GREY not in read)
         except ImageError as error:
             return _Slot(image, reason=str(error))
         except (MemoryError, RuntimeError) as error:
