@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from imgcluster.backbones import Choice, build_extractor
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.memory import ran_out
+from imgcluster.pixel_check import differences
 from imgcluster.reading import RULES
 from imgcluster.runtimes import openvino_package, openvino_runtime
 from imgcluster.runtimes.calibration import Calibration
@@ -35,7 +36,8 @@ class Plan:
     """How the network of a choice is executed.
 
     exact: so many of its first convolutions, and what lies between them, are computed in fp32 whatever the precision.
-    calibration: the pictures that int8 needs.
+    calibration: the pictures that int8 needs. pixels: where reading and resizing give other pixels than the reference
+    does, as `pixel_check.differences` has it.
     """
 
     device: torch.device
@@ -44,10 +46,13 @@ class Plan:
     batch_size: int
     exact: int = 0
     calibration: Calibration | None = None
+    pixels: dict[str, str] = field(default_factory=dict)
 
     def shapes(self, choice: Choice) -> list[dict[str, Any]]:
         """Return all that shapes the features, one for each layer, for the fingerprint."""
         numerics: dict[str, Any] = {"precision": self.precision, "runtime": self.runtime, "reading": RULES}
+        if self.pixels:
+            numerics["pixels"] = self.pixels
         if self.exact:
             numerics["exact"] = self.exact
         if self.calibration is not None:  # what other layers are asked for may change where values are rounded
@@ -67,10 +72,11 @@ def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
     bears_bf16 = bf16_from == 0 or (bf16_from is not None and runtime == "openvino")
     precision = find_precision(config.precision, device, bears_bf16)
     exact = (bf16_from or 0) if (precision, runtime) == ("bf16", "openvino") else 0
+    plan = Plan(device, runtime, precision, 1, exact, pixels=differences(choice.recipe))
     if config.batch_size != "auto":
-        return Plan(device, runtime, precision, config.batch_size, exact)
+        return replace(plan, batch_size=config.batch_size)
     auto = openvino_runtime.auto_batch_size(choice.recipe) if runtime == "openvino" else None
-    return Plan(device, runtime, precision, auto or auto_batch_size(device, choice.recipe, precision), exact)
+    return replace(plan, batch_size=auto or auto_batch_size(device, choice.recipe, precision))
 
 
 def build_runtime(choice: Choice, plan: Plan) -> Runtime:

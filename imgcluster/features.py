@@ -30,6 +30,8 @@ from imgcluster.tables import Failure, Features, ImageFile, Origin
 from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
 
+ONE_COLOUR = "of one colour as read"
+
 
 def extract_features(  # noqa: PLR0913 (one call says all)
     images: Iterable[ImageFile],
@@ -98,6 +100,7 @@ class _Part:
     stored: list[StoredVectors]
     failures: dict[ImageFile, Failure]
     origin: Origin
+    one_colour: set[ImageFile]
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
@@ -141,7 +144,8 @@ def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, r
                 blocks = store.vectors(keys)
             else:
                 stored = store.stored(keys)
-        return _Part(readable, blocks, stored, work.failures, _origin(choice, device, plan, store, work))
+        origin = _origin(choice, device, plan, store, work)
+        return _Part(readable, blocks, stored, work.failures, origin, work.one_colour)
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
@@ -173,7 +177,22 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
     failures = [failed[image] for image in images if image in failed]
     vectors = join_blocks(blocks, config.block_l2, config.block_weights, files_of(config.store).scratch)
     stored = [each for part in parts for each in part.stored]
-    return Features(readable, vectors, failures, [part.origin for part in parts], stored=stored)
+    one_colour = set[ImageFile]().union(*(part.one_colour for part in parts))
+    return Features(
+        readable,
+        vectors,
+        failures,
+        [part.origin for part in parts],
+        _notes(readable, one_colour),
+        stored,
+        {image: ONE_COLOUR for image in readable if image in one_colour},
+    )
+
+
+def _notes(images: list[ImageFile], one_colour: set[ImageFile]) -> list[str]:
+    if not one_colour:
+        return []
+    return [f"{len(one_colour):,} of {len(images):,} images are {ONE_COLOUR}: nothing in them tells them apart"]
 
 
 def _check_weights(config: FeaturesConfig, choices: list[Choice]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgcluster.errors import ImageError
+from imgcluster.picture_headers import is_opaque
 from imgcluster.reading import bytes_of, read_bytes
 from imgcluster.remote_folder import known_by_listing
 from imgcluster.sources import ImagePath, RemoteFile, Source, asked_again, number_of
@@ -12,6 +13,8 @@ from imgcluster.storage import at_once
 from imgcluster.store import ImageKey, digest_bytes, image_key
 
 ASKED = 8
+HEAD = 4096
+JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe")
 
 
 def known_key(path: ImagePath) -> ImageKey | None:
@@ -37,6 +40,17 @@ def read_with_key(path: ImagePath) -> tuple[bytes, ImageKey]:
     if path.stamp is None:  # the digest stands for all that is not known: other bytes are never taken for these
         return data, ImageKey(str(path), len(data), 0, number_of(digest), digest)
     return data, ImageKey(*path.stamp, digest)
+
+
+def known_as_opaque(path: ImagePath) -> bool:
+    """Tell whether an image has no transparency, by its first bytes; of one that is no file here, by its name."""
+    if isinstance(path, Source):
+        return str(path).lower().endswith(JPEG_ENDINGS)
+    try:
+        with path.open("rb") as file:
+            return is_opaque(file.read(HEAD))
+    except (OSError, ValueError):
+        return False
 
 
 def any_there(paths: Sequence[ImagePath]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,13 @@ import numpy as np
 
 from imgcluster.store import FeatureStore, ImageKey, Shard
 from imgcluster.stored import StoredVectors
+
+
+def least_marks(stores: Iterable[FeatureStore], key: ImageKey) -> int | None:
+    """Return the marks of an image in several stores, those of the one that knows least; None where one lacks it."""
+    found = [store.marks(key) for store in stores]
+    known = [marks for marks in found if marks is not None]
+    return min(known) if len(known) == len(found) else None
 
 
 class LayerStores:
@@ -60,15 +67,18 @@ class LayerStores:
     def __len__(self) -> int:
         return min(len(store) for store in self._stores)
 
-    def find(self, key: ImageKey) -> bool:
-        """Tell whether every layer has the vector of an image."""
-        return all(store.find(key) is not None for store in self._opened.values())
+    def marks(self, key: ImageKey) -> int | None:
+        """Return what was noted of an image when its vectors were made; None where a layer lacks its vector.
+
+        0: of a layer's vector an earlier version noted nothing.
+        """
+        return least_marks(self._opened.values(), key)
 
     def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
         """Add rows for good, to each layer those it lacks: a (len(keys), dim) float32 block for each layer."""
         for folder, store in self._opened.items():
             block = blocks[self.folders.index(folder)]
-            lacking = [row for row, key in enumerate(keys) if store.find(ImageKey(*key.stamp)) is None]
+            lacking = [row for row, key in enumerate(keys) if store.lacks(key)]
             if lacking:
                 store.append([keys[row] for row in lacking], block[lacking])
 

@@ -13,6 +13,9 @@ TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 BIG_TIFF = b"+"
 WIDTH, HEIGHT, BITS, SAMPLES = 256, 257, 258, 277  # tags of TIFF 6.0
 PNG_CHANNELS = {0: 1, 2: 3}  # by the colour type; the others may become four
+OPAQUE_PNGS = (b"\0", b"\2", b"\3")  # colour types without an alpha channel
+JPEG_MAGIC = b"\xff\xd8\xff"
+PNM_MAGICS = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 MARKER = 0xFF
 DAMAGE = (struct.error, OSError, ValueError, TypeError, KeyError, SyntaxError, OverflowError)
@@ -62,6 +65,15 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
+def tiff_tags(data: bytes) -> ImageFileDirectory_v2:
+    """Return the tags of the first page of a TIFF. Raises one of DAMAGE."""
+    file = BytesIO(data)
+    directory = ImageFileDirectory_v2(file.read(16 if BIG_TIFF in data[:4] else 8))
+    file.seek(directory.next)
+    directory.load(file)
+    return directory
+
+
 def is_whole_png(data: bytes) -> bool:
     """Tell whether all chunks are there, up to the last (PNG 1.2, 3.2); OpenCV takes the memory that each asks for."""
     at = len(PNG_MAGIC)
@@ -69,6 +81,21 @@ def is_whole_png(data: bytes) -> bool:
         if data[at + 4 : at + 8] == b"IEND":
             return True
         at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return False
+
+
+def is_opaque(beginning: bytes) -> bool:
+    """Tell whether the beginning of a file says that no pixel of it is transparent: of JPEG, PNM and some PNGs."""
+    if beginning.startswith((JPEG_MAGIC, *PNM_MAGICS)):
+        return True
+    if not beginning.startswith(PNG_MAGIC) or beginning[25:26] not in OPAQUE_PNGS:
+        return False
+    at = len(PNG_MAGIC)
+    while at + 8 <= len(beginning):
+        name = beginning[at + 4 : at + 8]
+        if name in (b"tRNS", b"IDAT"):  # a transparent colour is named before the pixels (PNG 1.2, 4.3)
+            return name == b"IDAT"
+        at += 12 + int.from_bytes(beginning[at : at + 4], "big")
     return False
 
 
@@ -105,17 +132,14 @@ def _jp2(data: bytes) -> Size:
 
 
 def _tiff(data: bytes) -> Size:
-    file = BytesIO(data)
-    directory = ImageFileDirectory_v2(file.read(16 if BIG_TIFF in data[:4] else 8))
-    file.seek(directory.next)
-    directory.load(file)
+    directory = tiff_tags(data)
     bits = directory.get(BITS, (1,))
     depth = max(1, -(-max(bits) // 8)) * directory.get(SAMPLES, 1)
     return Size(int(directory[HEIGHT]), int(directory[WIDTH]), int(depth))  # damaged, they are of any type
 
 
 HEADERS: dict[bytes, Callable[[bytes], Size]] = {
-    b"\xff\xd8\xff": _jpeg,
+    JPEG_MAGIC: _jpeg,
     PNG_MAGIC: _png,
     b"GIF8": _gif,
     b"RIFF": _webp,

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from imgcluster.errors import ImageError
-from imgcluster.reading import over_white, to_uint8
+from imgcluster.reading import to_uint8
+from imgcluster.transparency import ground_of, laid_over
 
 CHANNELS = (1, 3, 4)
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # one channel of more than eight bits
@@ -70,5 +71,5 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
 
 def _three(values: np.ndarray) -> np.ndarray:
     if values.shape[-1] == 4:
-        return over_white(values[..., :3], values[..., 3:])
+        return laid_over(values[..., :3], values[..., 3:], ground_of(values[..., :3], values[..., 3]))
     return np.repeat(values, 3, axis=2) if values.shape[-1] == 1 else values

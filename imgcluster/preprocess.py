@@ -92,7 +92,7 @@ def resize_and_crop(
     """Resize the shorter side to `resize`, then cut out (crop, crop) as `crop_at` does.
 
     Of a very long picture, only the pixels that are kept are computed: one of 20,000 x 20 costs no more than another.
-    Pillow may then resize first the one way, then the other, in another order, and round in between to other values.
+    Those may differ by 1 of 255 from what resizing the whole picture gives, which rounds after another pass first.
     """
     height, width = image.shape[:2]
     short, long = sorted((height, width))
@@ -103,7 +103,7 @@ def resize_and_crop(
     top, left = crop_start(new_height, window[0], place[0]), crop_start(new_width, window[1], place[1])
     down, across = height / new_height, width / new_width
     box = (left * across, top * down, min(width, (left + window[1]) * across), min(height, (top + window[0]) * down))
-    return crop_at(_by_pillow(image, (window[1], window[0]), recipe.interpolation, box), crop, place)
+    return crop_at(_part_by_pillow(image, window, recipe.interpolation, box), crop, place)
 
 
 def shorter_side_to(side: int, height: int, width: int) -> tuple[int, int]:
@@ -175,6 +175,21 @@ def _by_pillow(
 ) -> np.ndarray:
     picture = Image.fromarray(np.ascontiguousarray(image))
     return np.asarray(picture.resize(size, PILLOWS[interpolation], box=box))
+
+
+def _part_by_pillow(
+    image: np.ndarray, window: tuple[int, int], interpolation: str, box: tuple[float, float, float, float]
+) -> np.ndarray:
+    """Resize a box of a picture, (left, top, right, bottom), to a window, (height, width): its longer side first.
+
+    In two calls: with which side one call begins, and so what it rounds in between, depends on Pillow's version.
+    """
+    (height, width), (rows, columns), (left, top, right, bottom) = window, image.shape[:2], box
+    if rows > columns:
+        tall = _by_pillow(image, (columns, height), interpolation, (0.0, top, columns, bottom))
+        return _by_pillow(tall, (width, height), interpolation, (left, 0.0, right, height))
+    wide = _by_pillow(image, (width, rows), interpolation, (left, 0.0, right, rows))
+    return _by_pillow(wide, (width, height), interpolation, (0.0, top, width, bottom))
 
 
 RESAMPLINGS: dict[str, Callable[[np.ndarray, tuple[int, int], str], np.ndarray]] = {

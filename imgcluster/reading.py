@@ -3,7 +3,7 @@
 The rules, whatever the format (data/README.md has them as a table for users):
 
 - EXIF orientation is applied.
-- Transparency is laid over white.
+- Transparency is laid over white, and over grey where what is opaque is nearly white itself.
 - Grey becomes three equal channels, CMYK becomes RGB.
 - 16-bit values are divided by 257; 32-bit and float pictures are stretched from their own minimum..maximum to 0..255.
 - Of an animation, or of several pages, the first picture counts.
@@ -19,9 +19,10 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from enum import IntFlag
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 # OpenCV reads this once, when it is loaded. Its own bound, 2**30 pixels, would let one file take 3 GB.
 MAX_PIXELS = 2**28
@@ -36,20 +37,21 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from imgcluster.errors import ImageError  # noqa: E402
-from imgcluster.picture_headers import TIFF_MAGICS, declared_size, is_whole_png, jpeg_size  # noqa: E402
+from imgcluster.picture_damage import why_undecodable  # noqa: E402
+from imgcluster.picture_headers import JPEG_MAGIC, TIFF_MAGICS, declared_size, is_whole_png, jpeg_size  # noqa: E402
 from imgcluster.sources import ImagePath, Source  # noqa: E402
+from imgcluster.transparency import WHITE, divided, ground_of, laid_over  # noqa: E402
 
 RULES = 2  # part of the fingerprint: raise it when one of them changes
-JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG"
 EXIF_MARKERS = (b"eXIf", b"EXIF")  # the chunk names of PNG and of WebP
 ORIENTATION_TAG = 0x0112
-WHITE = 255
+ALIKE = 2  # so far apart may the values of a channel be in a picture of one colour: a JPEG of white is not all 255
+EVERY = 16  # of the pixels, in both directions, tell of nearly every picture that it has several colours
 
 # OpenCV's flags of JPEG decoding at a fraction of the size: the inverse cosine transform gives fewer pixels a block.
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 
-DAMAGED = "not an image OpenCV can decode, or a damaged one"
 TOO_LARGE = f"has more than {MAX_PIXELS:,} pixels"
 TOO_DEEP = f"has pixels of more than {MAX_BYTES:,} bytes"
 
@@ -67,6 +69,21 @@ UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
+
+
+class Marks(IntFlag):
+    """What was noted of a picture as it was read; kept with its vectors. 0: an earlier version, which noted nothing."""
+
+    READ = 1
+    ONE_COLOUR = 2
+    ON_GREY = 4  # laid over GREY, as earlier versions laid nothing
+
+
+class Picture(NamedTuple):
+    """pixels: (height, width, 3) RGB uint8."""
+
+    pixels: np.ndarray
+    marks: Marks
 
 
 def read_bytes(path: Path) -> tuple[bytes, os.stat_result]:
@@ -97,15 +114,36 @@ def decode_image(data: bytes, least: int | None = None) -> np.ndarray:
 
     least: so many pixels of the shorter side are enough; a JPEG may come smaller than it is stored, down to that.
     """
+    return _decoded(data, least)[0]
+
+
+def decode_picture(data: bytes, least: int | None = None) -> Picture:
+    """Decode as `decode_image` does, and note what is remarkable. Raises ImageError."""
+    pixels, ground = _decoded(data, least)
+    marks = Marks.READ
+    if is_one_colour(pixels):
+        marks |= Marks.ONE_COLOUR
+    return Picture(pixels, marks if ground == WHITE else marks | Marks.ON_GREY)
+
+
+def is_one_colour(pixels: np.ndarray) -> bool:
+    """Tell whether all pixels of (height, width, 3) uint8 have one colour, but for what JPEG makes of it."""
+    return all(int(np.ptp(part, axis=(0, 1)).max()) <= ALIKE for part in (pixels[::EVERY, ::EVERY], pixels))
+
+
+def _decoded(data: bytes, least: int | None) -> tuple[np.ndarray, int]:
+    """Return a picture, and the grey that it is laid over where it is transparent."""
     _check_size(data)
     if data.startswith(JPEG_MAGIC):  # never transparent or deep, and OpenCV itself turns it upright
         if flags := _reduced(data, least) if least else 0:
-            return np.asarray(cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB))
-        return _decode(data, cv2.IMREAD_COLOR_RGB)
+            return np.asarray(cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB)), WHITE
+        return _decode(data, cv2.IMREAD_COLOR_RGB), WHITE
     stored = _decode(data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4 and data.startswith(TIFF_MAGICS):
-        stored = _four_channel_tiff(stored, data)
-    return _upright(_to_rgb(to_uint8(stored)), data)
+        pixels, ground = _four_channel_tiff(stored, data)
+    else:
+        pixels, ground = _to_rgb(to_uint8(stored))
+    return _upright(pixels, data), ground
 
 
 @contextmanager
@@ -153,13 +191,13 @@ def _reduced(data: bytes, least: int) -> int:
 
 def _decode(data: bytes, flags: int) -> np.ndarray:
     if data.startswith(PNG_MAGIC) and not is_whole_png(data):  # libpng would complain of it on stderr
-        raise ImageError(DAMAGED)
+        raise ImageError(why_undecodable(data))
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError(TOO_LARGE if "MAX_IMAGE" in str(error) else DAMAGED) from None
+        raise ImageError(TOO_LARGE if "MAX_IMAGE" in str(error) else why_undecodable(data)) from None
     if decoded is None or not decoded.size:
-        raise ImageError(DAMAGED)
+        raise ImageError(why_undecodable(data))
     if decoded.shape[0] * decoded.shape[1] > MAX_PIXELS:  # where OpenCV was loaded before this module, by a notebook
         raise ImageError(TOO_LARGE)
     return np.asarray(decoded)
@@ -187,24 +225,18 @@ def _by_rows(convert: Callable[[np.ndarray], np.ndarray], image: np.ndarray, cha
     return out
 
 
-def _to_rgb(image: np.ndarray) -> np.ndarray:
+def _to_rgb(image: np.ndarray) -> tuple[np.ndarray, int]:
     channels = 1 if image.ndim == 2 else image.shape[2]
     if channels == 1:
-        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    if channels == 2:
-        grey, alpha = image[..., :1], image[..., 1:]
-        return np.repeat(over_white(grey, alpha), 3, axis=2)
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), WHITE
     if channels == 3:
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if channels == 4:
-        return _by_rows(lambda rows: over_white(rows[..., 2::-1], rows[..., 3:]), image, channels=3)
-    raise ImageError(f"has {channels} channels; 1 to 4 can be read")
-
-
-def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Lay (height, width, channels) over white, by (height, width, 1) of opacity, all uint8."""
-    weight = alpha.astype(np.uint16)
-    return ((colour * weight + WHITE * (255 - weight) + 127) // 255).astype(np.uint8)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), WHITE
+    if channels not in (2, 4):
+        raise ImageError(f"has {channels} channels; 1 to 4 can be read")
+    ground = ground_of(image[..., :-1], image[..., -1])
+    if channels == 2:
+        return np.repeat(laid_over(image[..., :1], image[..., 1:], ground), 3, axis=2), ground
+    return _by_rows(lambda rows: laid_over(rows[..., 2::-1], rows[..., 3:], ground), image, channels=3), ground
 
 
 def _upright(image: np.ndarray, data: bytes) -> np.ndarray:
@@ -215,13 +247,17 @@ def _upright(image: np.ndarray, data: bytes) -> np.ndarray:
     return image if turn is None else np.ascontiguousarray(turn(image))
 
 
-def _four_channel_tiff(stored: np.ndarray, data: bytes) -> np.ndarray:
+def _four_channel_tiff(stored: np.ndarray, data: bytes) -> tuple[np.ndarray, int]:
     """Mend what OpenCV hands out alike: four inks, and colours that libtiff has multiplied with their alpha (8-bit)."""
     if _ask_pillow(data, lambda header: header.mode) == "CMYK":
-        return _decode(data, cv2.IMREAD_COLOR)
+        return _to_rgb(to_uint8(_decode(data, cv2.IMREAD_COLOR)))
     if stored.dtype != np.uint8:
-        return stored
-    return np.asarray(stored[..., :3] + (WHITE - stored[..., 3:]))  # over white: colour * alpha + white * (1 - alpha)
+        return _to_rgb(to_uint8(stored))
+    colour, alpha = stored[..., 2::-1], stored[..., 3:]
+    ground = ground_of(divided(colour, alpha[..., 0]), alpha[..., 0])
+    if ground == WHITE:
+        return np.ascontiguousarray(colour + (WHITE - alpha)), ground  # colour * alpha + white * (1 - alpha)
+    return np.ascontiguousarray(colour + laid_over(np.zeros_like(alpha), alpha, ground)), ground
 
 
 def _ask_pillow(data: bytes, question: Callable[[Image.Image], Any]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Three = tuple[float, float, float]
+Steps = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Recipe:
     views: what of a picture is seen, of which the features are averaged: one of VIEWS.
     """
 
-    steps: tuple[tuple[str, int], ...]
+    steps: Steps
     channels: str = "rgb"
     scale: float = 255.0
     mean: Three = (0.0, 0.0, 0.0)
@@ -61,6 +62,7 @@ PLENTY = 2
 STEPS = ("resize", "squash", "letterbox", "center_crop")
 CHANNELS = ("rgb", "bgr")
 INTERPOLATIONS = ("bilinear", "bicubic")
+RESAMPLINGS = ("torch", "pillow")
 
 # Of the last center_crop: the middle; it and its mirror image; the corners and the middle; these and their mirrors
 # (Krizhevsky, Sutskever & Hinton 2012, "ImageNet Classification with Deep CNNs", section 4.1).

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,18 @@ NAME = r"\d+(-[0-9a-f]+)?"  # what stands between `vectors-` and `.npy`
 
 @dataclass(frozen=True, slots=True)
 class ImageKey:
-    """What tells that a file is the one its vector was made from. `digest` is of its bytes; "" when not yet read."""
+    """What tells that a file is the one its vector was made from. `digest` is of its bytes; "" when not yet read.
+
+    marks: what was noted of the image as it was read, a digit; 0: by an earlier version, which noted nothing. It does
+    not tell one image from another.
+    """
 
     path: str
     size: int
     mtime_ns: int
     ctime_ns: int
     digest: str = ""
+    marks: int = field(default=0, compare=False)
 
     @property
     def stamp(self) -> tuple[str, int, int, int]:
@@ -54,7 +59,8 @@ def write_shard(
     """Write the rows of a shard, which come in parts so that they need not be in memory all at once. Raises OSError."""
     files.write(vectors_file(name), _npy_of(len(keys), parts))
     images = [(*key.stamp, key.digest) for key in keys]
-    index = {"format": FORMAT, "fingerprint": fingerprint, "images": images}
+    marks = "".join(str(int(key.marks)) for key in keys)
+    index = {"format": FORMAT, "fingerprint": fingerprint, "images": images, "marks": marks}
     files.write(index_file(name), [json.dumps(index).encode()])
 
 
@@ -77,7 +83,12 @@ def _npy_of(count: int, parts: Iterable[np.ndarray]) -> Iterator[Any]:
 def read_index(files: StoreFiles, name: str) -> tuple[list[ImageKey], str]:
     """Return the keys of a shard's rows, and the fingerprint. Raises OSError, and whatever damaged bytes lead to."""
     index = json.loads(files.read(index_file(name)))
-    keys = [ImageKey(*row) for row in index["images"]]
+    images = index["images"]
+    marks = index.get("marks", "0" * len(images))
+    keys = [
+        ImageKey(path, size, mtime_ns, ctime_ns, digest, int(mark))
+        for (path, size, mtime_ns, ctime_ns, digest), mark in zip(images, marks, strict=True)
+    ]
     hash(tuple(keys))  # a list in the place of a number or a text
     return keys, index["fingerprint"]
 

@@ -154,6 +154,15 @@ class FeatureStore:
         """Return where the vector of an image lies: by its path and times, or by its bytes if its digest is known."""
         return self._index.find(key)
 
+    def marks(self, key: ImageKey) -> int | None:
+        """Return what was noted of an image when its vector was made, 0 for nothing; None where it has no vector."""
+        return self._index.marks(key)
+
+    def lacks(self, key: ImageKey) -> bool:
+        """Tell whether a vector of this key is one more, or takes the place of one of which nothing was noted."""
+        found = self.marks(ImageKey(*key.stamp))
+        return found is None or found == 0 < key.marks
+
     def append(self, keys: list[ImageKey], vectors: np.ndarray) -> None:
         """Add rows for good: (len(keys), dim) float32. When this returns, a kill does not lose them."""
         with self._told():
@@ -246,7 +255,7 @@ class FeatureStore:
 
     def _adopt(self, part: FeatureStore, name: str) -> None:
         keys, rows = part._index.of_its_own(name)
-        if lacking := [row for row, key in enumerate(keys) if self.find(ImageKey(*key.stamp)) is None]:
+        if lacking := [row for row, key in enumerate(keys) if self.lacks(key)]:
             self._small.append(self._write_shard([keys[row] for row in lacking], [rows[lacking]]))
         part._index.remove(name)
         part._small = [small for small in part._small if small != name]  # or it would be joined with others

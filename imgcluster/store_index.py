@@ -59,6 +59,11 @@ class StoreIndex:
         found = self._by_stamp.get(key.stamp)
         return found if found is not None or not key.digest else self._by_digest.get(key.digest)
 
+    def marks(self, key: ImageKey) -> int | None:
+        """Return what was noted of an image when its vector was made; None where it has none."""
+        found = self.find(key)
+        return None if found is None else self._keys[found.shard][found.row].marks
+
     def located(self, keys: list[ImageKey]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield where the rows of images lie: a shard, (m,) int64 rows in it, (m,) int64 places among the keys.
 

@@ -9,12 +9,13 @@ from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
 from imgcluster.store_files import below
 from imgcluster.sweeps import Sweep
-from imgcluster.tables import Features, Origin, Run
+from imgcluster.tables import Failure, Features, Origin, Run, by_reason
 from imgcluster.terminal import bar, printable
 from imgcluster.trials import Stability
 
 BAR = 30
 NAMED = 3
+REASONS = 5
 HALF = 0.5
 # What the thread that feeds the network has spent its time on, and what would shorten it.
 ADVICE = {
@@ -130,10 +131,18 @@ def _weights_text(origin: Origin) -> str:
 
 
 def _failure_lines(features: Features) -> list[str]:
-    lines = [f"  failed  {printable(failure.image.id)}: {failure.reason}" for failure in features.failures[:NAMED]]
-    if len(features.failures) > NAMED:
-        lines.append(f"  failed  and {len(features.failures) - NAMED:,} more: see clusters.csv")
+    reasons = by_reason(features.failures)
+    lines = [f"  failed  {_named(group)}: {reason}" for reason, group in [*reasons.items()][:REASONS]]
+    if len(reasons) > REASONS:
+        left = sum(map(len, [*reasons.values()][REASONS:]))
+        lines.append(f"  failed  {left:,} more for {len(reasons) - REASONS} other reasons: see clusters.csv")
     return lines
+
+
+def _named(group: list[Failure]) -> str:
+    """Return the ids of images that failed for one reason: the first few, and how many there are."""
+    names = ", ".join(printable(failure.image.id) for failure in group[:NAMED])
+    return names if len(group) <= NAMED else f"{len(group):,} images ({names}, ...)"
 
 
 def _cluster_lines(run: Run) -> list[str]:

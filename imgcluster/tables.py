@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,14 @@ class Failure:
     reason: str
 
 
+def by_reason(failures: Iterable[Failure]) -> dict[str, list[Failure]]:
+    """Return failures by their reasons, the commonest reason first."""
+    found: dict[str, list[Failure]] = {}
+    for failure in failures:
+        found.setdefault(failure.reason, []).append(failure)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
 @dataclass(frozen=True)
 class Origin:
     """How one backbone's features were made, and from where they came. `computed` and `reused` count vectors.
@@ -69,7 +77,8 @@ class Features:
     """Features of the readable images, in the order of the list they came from: vectors, (len(images), dim) float32.
 
     origins: one for each backbone, in the order in which their features stand in a vector. stored: where each layer's
-    are, where they were not gathered; `vectors` is (len(images), 0) then.
+    are, where they were not gathered; `vectors` is (len(images), 0) then. remarks: of readable images, what a person
+    should know about them.
     """
 
     images: list[ImageFile]
@@ -78,6 +87,7 @@ class Features:
     origins: list[Origin]
     notes: list[str] = field(default_factory=list)
     stored: list[StoredVectors] = field(default_factory=list)
+    remarks: dict[ImageFile, str] = field(default_factory=dict)
 
     @property
     def dim(self) -> int:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -21,11 +21,11 @@ import numpy as np
 
 from imgcluster.batches import Batch, read_batches
 from imgcluster.errors import ImageError
-from imgcluster.image_keys import known_key, read_with_key
+from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
 from imgcluster.layer_stores import LayerStores
 from imgcluster.memory import ran_out
 from imgcluster.progress import Advance
-from imgcluster.reading import decode_image, room_for
+from imgcluster.reading import Marks, decode_picture, room_for
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
 from imgcluster.sources import in_reading_order, readers_for
@@ -53,7 +53,9 @@ class Work:
 
     def _look_for(self, images: list[ImageFile]) -> None:
         for image in images:
-            if (key := known_key(image.path)) is not None and self.store.find(key):
+            if (key := known_key(image.path)) is None or (marks := self.store.marks(key)) is None:
+                continue
+            if marks or known_as_opaque(image.path):
                 self.keys[image] = key
 
     @property
@@ -65,6 +67,12 @@ class Work:
     def readable(self) -> list[ImageFile]:
         """The images that have vectors in the store, in their order."""
         return [image for image in self._images if image in self.keys]
+
+    @property
+    def one_colour(self) -> set[ImageFile]:
+        """The images with vectors that are of one colour as read; of those by an earlier version, it is not known."""
+        marks = {image: self.store.marks(self.keys[image]) or 0 for image in self.readable}
+        return {image for image, noted in marks.items() if noted & Marks.ONE_COLOUR}
 
     def do(self, runtime: Runtime, recipe: Recipe, batch_size: int, advance: Advance) -> None:
         """Compute what is to do. Raises ImageError with `on_error="stop"`, and what the store or the network raise."""
@@ -110,23 +118,26 @@ class Work:
         try:
             with self.stopwatch.timed("reading files"):
                 data, key = read_with_key(image.path)
-            if self.store.find(key):
-                return _Slot(image, key, known=True)
+            marks = self.store.marks(key)
+            if marks:
+                return _Slot(image, replace(key, marks=marks), known=True)
             with room_for(data):
-                self._fill_from(data, runtime, recipe, pixels)
+                read = self._fill_from(data, runtime, recipe, pixels)
+            # The vector of an earlier version is kept where that has seen the same pixels.
+            return _Slot(image, replace(key, marks=read), known=marks == 0 and Marks.ON_GREY not in read)
         except ImageError as error:
             return _Slot(image, reason=str(error))
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
             return _Slot(image, reason="does not fit into memory")
-        return _Slot(image, key)
 
-    def _fill_from(self, data: bytes, runtime: Runtime, recipe: Recipe, pixels: Pixels) -> None:
+    def _fill_from(self, data: bytes, runtime: Runtime, recipe: Recipe, pixels: Pixels) -> Marks:
         with self.stopwatch.timed("decoding"):
-            picture = decode_image(data, recipe.least)
+            picture, marks = decode_picture(data, recipe.least)
         with self.stopwatch.timed("cropping and resizing"):
             runtime.prepare(picture, recipe, pixels)
+        return marks
 
     def _next(self, batches: Any) -> Batch[_Slot] | None:
         with self.stopwatch.timed("waiting for images"):

@@ -250,14 +250,14 @@ OUT_OF_MEMORY = (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocat
 def test_an_image_that_memory_cannot_hold_is_a_failure(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    decode = work_module.decode_image
+    decode = work_module.decode_picture
 
     def short_of_memory(data: bytes, least: int | None) -> np.ndarray:
         if data == (pictures / "0002.jpg").read_bytes():
             raise error
         return decode(data, least)
 
-    monkeypatch.setattr(work_module, "decode_image", short_of_memory)
+    monkeypatch.setattr(work_module, "decode_picture", short_of_memory)
     (failure,) = extracted(pictures, lite0(tmp_path / "s")).failures
     assert (failure.image.id, failure.reason) == ("0002.jpg", "does not fit into memory")
 

@@ -199,3 +199,22 @@ def test_a_crop_larger_than_the_resized_picture_is_padded_however_long_the_pictu
     strip = prepared(np.full((20, 9_000, 3), 9, np.uint8), recipe)
     assert strip[8:24].min() == 9
     assert strip[:8].max() == strip[24:].max() == 0
+
+
+@pytest.mark.parametrize("size", [(2000, 300), (300, 2000), (97, 14), (14, 97)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_a_very_long_picture_is_resized_in_an_order_of_our_own(size: tuple[int, int], interpolation: str) -> None:
+    """One side in each call, the longer one first: Pillow 13 begins with the other side than 12 where both are left."""
+    image, recipe = picture(*size), replace(PILLOWS, interpolation=interpolation)
+    height, width = size
+    short, side, filter = min(size), 256, Image.Resampling[interpolation.upper()]
+    new_height, new_width = (side if edge == short else int(side * edge / short) for edge in size)
+    top, left = (round((edge - 224) * 0.5) for edge in (new_height, new_width))
+    down = (0, top * height / new_height, width, (top + 224) * height / new_height)
+    across = (left * width / new_width, 0, (left + 224) * width / new_width, height)
+    whole = Image.fromarray(image)
+    if height > width:
+        wanted = whole.resize((width, 224), filter, down).resize((224, 224), filter, (across[0], 0, across[2], 224))
+    else:
+        wanted = whole.resize((224, height), filter, across).resize((224, 224), filter, (0, down[1], 224, down[3]))
+    np.testing.assert_array_equal(prepared(image, recipe), np.asarray(wanted))

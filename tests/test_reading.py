@@ -17,10 +17,13 @@ from PIL import Image
 
 from imgcluster import reading
 from imgcluster.errors import ImageError
-from imgcluster.picture_headers import declared_size
+from imgcluster.picture_headers import declared_size, is_opaque
+from imgcluster.picture_types import to_rgb
 from imgcluster.preprocess import prepare
-from imgcluster.reading import decode_image, read_image, room_for
+from imgcluster.reading import Marks, decode_image, decode_picture, read_image, room_for
 from imgcluster.recipes import STAGE, Recipe, named_recipe
+from imgcluster.transparency import GREY, NEARLY_WHITE
+from tests.bad_input.images import NO_IMAGES, tiff
 
 # A picture in which every corner differs, so that no turn and no swap of channels goes unnoticed.
 RGB = cv2.resize(
@@ -29,6 +32,7 @@ RGB = cv2.resize(
     interpolation=cv2.INTER_NEAREST,
 )
 ORIENTATION = 0x0112
+NAMES = {"WEBP": "WebP", "PPM": "PNM", "JPEG2000": "JPEG 2000"}  # in reasons, of Pillow's
 
 
 def encoded(format: str, picture: Image.Image | np.ndarray, **options: object) -> bytes:
@@ -82,6 +86,97 @@ def test_transparency_is_laid_over_white(format: str) -> None:
     assert found[0, 0].tolist() == [100, 100, 100]
     assert found[1, 0].tolist() == [224, 224, 224]  # 100 * 0.2 + 255 * 0.8
     assert found[2, 0].tolist() == [255, 255, 255]
+
+
+def drawing(colour: int, height: int = 40, width: int = 60) -> Image.Image:
+    """A cross of one grey, soft at its edges, on transparency."""
+    opacity = np.zeros((height, width), np.uint8)
+    opacity[height // 2 - 4 : height // 2 + 4], opacity[:, width // 2 - 4 : width // 2 + 4] = 255, 255
+    opacity[height // 2 + 4] = 128
+    return Image.merge("LA", (Image.new("L", (width, height), colour), Image.fromarray(opacity)))
+
+
+@pytest.mark.parametrize(
+    ("format", "mode"), [("PNG", "RGBA"), ("PNG", "LA"), ("WEBP", "RGBA"), ("TIFF", "RGBA"), ("JPEG2000", "RGBA")]
+)
+def test_a_white_drawing_on_transparency_stays_visible(format: str, mode: str) -> None:
+    options = {"lossless": True} if format == "WEBP" else {}
+    found = decode_image(encoded(format, drawing(255).convert(mode), **options))
+    assert found[20, 30].tolist() == [255, 255, 255]
+    assert found[0, 0].tolist() == [GREY] * 3
+    assert abs(int(found[24, 0, 0]) - 192) <= 1
+
+
+@pytest.mark.parametrize("colour", [0, 128, NEARLY_WHITE - 1])
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_drawings_of_other_colours_stay_over_white(format: str, colour: int) -> None:
+    found = decode_image(encoded(format, drawing(colour).convert("RGBA")))
+    assert (found[20, 30].tolist(), found[0, 0].tolist()) == ([colour] * 3, [255] * 3)
+
+
+def test_a_white_drawing_stays_visible_in_a_palette_and_with_16_bits() -> None:
+    palette = Image.new("P", (20, 20), 0)
+    palette.putpalette([255, 255, 255, 254, 254, 254])
+    palette.paste(1, (5, 5, 15, 15))
+    deep = np.full((20, 20, 4), 65_535, np.uint16)
+    deep[:5, :, 3] = 0
+    for data in (encoded("GIF", palette, transparency=0), cv2.imencode(".png", deep)[1].tobytes()):
+        found = decode_image(data)
+        assert (found[0, 0].tolist(), int(found[10, 10, 0])) == ([GREY] * 3, 254 if data[:3] == b"GIF" else 255)
+
+
+def test_strokes_thinner_than_what_is_looked_at_count_too() -> None:
+    picture = np.zeros((2001, 2001, 4), np.uint8)
+    picture[3::40] = 255  # every step-th row of these is transparent
+    assert decode_image(encoded("PNG", picture))[0, 0].tolist() == [GREY] * 3
+
+
+@pytest.mark.parametrize("seen", [{"opaque": 255}, {"opaque": 0}])
+def test_white_that_is_opaque_or_not_to_be_seen_stays_white(seen: dict[str, int]) -> None:
+    picture = np.full((9, 9, 4), 255, np.uint8)
+    picture[..., 3] = seen["opaque"]
+    assert decode_image(encoded("PNG", picture)).min() == 255
+
+
+def test_a_white_drawing_with_a_dark_outline_stays_over_white() -> None:
+    picture = np.zeros((40, 40, 4), np.uint8)
+    picture[9:31, 9:31] = (0, 0, 0, 255)
+    picture[10:30, 10:30] = 255
+    assert decode_image(encoded("PNG", picture))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_arrays_and_pillow_images_are_laid_over_the_same() -> None:
+    white = drawing(255).convert("RGBA")
+    wanted = decode_image(encoded("PNG", white))
+    np.testing.assert_array_equal(to_rgb(white), wanted)
+    np.testing.assert_array_equal(to_rgb(np.asarray(white)), wanted)
+
+
+# --- what is noted of a picture ---
+
+
+def marks_of(picture: Image.Image | np.ndarray, format: str = "PNG") -> Marks:
+    return decode_picture(encoded(format, picture)).marks
+
+
+def test_what_is_noted_of_a_picture() -> None:
+    assert marks_of(RGB) == Marks.READ
+    assert marks_of(drawing(0)) == Marks.READ
+    assert marks_of(drawing(255)) == Marks.READ | Marks.ON_GREY
+    assert marks_of(np.full((9, 9, 3), 77, np.uint8)) == Marks.READ | Marks.ONE_COLOUR
+    assert marks_of(np.zeros((9, 9, 4), np.uint8)) == Marks.READ | Marks.ONE_COLOUR  # all of it is transparent
+
+
+@pytest.mark.parametrize("quality", [10, 50, 95])
+def test_one_colour_is_known_through_jpeg(quality: int) -> None:
+    data = encoded("JPEG", np.full((50, 70, 3), (200, 130, 7), np.uint8), quality=quality)
+    assert decode_picture(data).marks & Marks.ONE_COLOUR
+
+
+def test_a_small_spot_is_no_single_colour() -> None:
+    picture = np.full((200, 200, 3), 200, np.uint8)
+    picture[101:104, 51:54] = 190
+    assert marks_of(picture) == Marks.READ
 
 
 def test_transparent_colour_of_a_palette_is_white() -> None:
@@ -144,7 +239,7 @@ def test_a_file_that_breaks_off_is_an_error(format: str, tenths: int) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     data = encoded(format, noise)
     assert decode_image(data).shape == (60, 80, 3)
-    with pytest.raises(ImageError, match=r"^not an image OpenCV can decode, or a damaged one$"):
+    with pytest.raises(ImageError, match=rf"^truncated {NAMES.get(format, format)}$"):
         decode_image(data[: len(data) * tenths // 10])
 
 
@@ -160,7 +255,7 @@ def declaring(width: int, height: int) -> bytes:
     ("side", "reason"),
     [
         (17_000, "has more than 268,435,456 pixels"),  # OpenCV's own bound is four times ours
-        (2_000, "not an image OpenCV can decode, or a damaged one"),
+        (2_000, "damaged PNG"),
     ],
 )
 def test_declared_size_is_bounded(tmp_path: Path, side: int, reason: str) -> None:
@@ -188,7 +283,7 @@ def test_reasons_name_what_is_wrong(tmp_path: Path) -> None:
     reasons = {
         "folder.jpg": "is a folder",
         "empty.jpg": "the file is empty",
-        "text.jpg": "not an image OpenCV can decode, or a damaged one",
+        "text.jpg": "a text file, not an image",
         "link.jpg": "broken link",
         "pipe.jpg": "is not a regular file",
         "absent.jpg": "no such file",
@@ -278,13 +373,13 @@ def test_a_reduced_jpeg_is_turned_upright_and_a_broken_one_is_damaged(tmp_path: 
     turned = io.BytesIO()
     picture.save(turned, "JPEG", exif=exif)
     assert decode_image(turned.getvalue(), 100).shape == (150, 200, 3)
-    with pytest.raises(ImageError, match="damaged"):
+    with pytest.raises(ImageError, match=r"^truncated JPEG$"):
         decode_image(photograph(800, 600)[:20_000], 100)
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\xff\xd8\xff\xff\xff\xff" * 9])
 def test_a_header_that_breaks_off_is_damaged(data: bytes) -> None:
-    with pytest.raises(ImageError, match="damaged"):
+    with pytest.raises(ImageError, match=r"^truncated JPEG$"):
         decode_image(data, 100)
 
 
@@ -359,3 +454,58 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
         file.truncate(2**30 + 1)
     with pytest.raises(ImageError, match=r"^has more than 1,073,741,824 bytes$"):
         read_image(tmp_path / "sparse.jpg")
+
+
+# --- why a file cannot be decoded ---
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (NO_IMAGES["a pointer of Git LFS"], "a Git LFS pointer, not the image itself: run git lfs pull"),
+        (NO_IMAGES["an HTML page"], "an HTML page, not an image: the download failed"),
+        (NO_IMAGES["HEIC"], "HEIC, whatever its ending says: convert it to .jpg or .png"),
+        (bytes(900), "all zeros: the file was never written"),
+        (tiff(bytes(5), t277=5), "TIFF with 5 samples per pixel: not read; 1 to 4 are"),
+        (tiff(bytes(3), t256=0), "damaged TIFF"),
+        (
+            encoded("PNG", RGB).replace(b"\r\n", b"\n"),
+            "PNG changed by a transfer in text mode: transfer it again, in binary mode",
+        ),
+        (b"\x01\x02\x03\x04" * 9, "cannot be decoded: damaged, or not an image"),
+        (b"\xff", "cannot be decoded: damaged, or not an image"),
+        (b"GIF89a", "truncated GIF"),
+    ],
+)
+def test_what_cannot_be_decoded_is_named(data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError) as raised:
+        decode_image(data)
+    assert str(raised.value) == reason
+
+
+def test_damage_in_the_middle_is_not_called_truncated() -> None:
+    data = bytearray(encoded("PNG", RGB))
+    data[len(data) // 2 : len(data) // 2 + 20] = bytes(20)
+    with pytest.raises(ImageError, match=r"^damaged PNG$"):
+        decode_image(bytes(data))
+
+
+# --- what the beginning of a file says of transparency ---
+
+
+@pytest.mark.parametrize(
+    ("data", "opaque"),
+    [
+        (encoded("JPEG", RGB), True),
+        (encoded("PPM", RGB), True),
+        (encoded("PNG", RGB), True),
+        (encoded("PNG", drawing(0)), False),
+        (encoded("PNG", Image.fromarray(RGB), transparency=(250, 20, 30)), False),
+        (encoded("GIF", RGB), False),
+        (encoded("TIFF", RGB), False),
+        (encoded("PNG", RGB)[:30], False),
+        (b"", False),
+    ],
+)
+def test_opaque_is_only_what_surely_is(data: bytes, opaque: bool) -> None:
+    assert is_opaque(data) is opaque

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,53 @@ def test_an_image_is_known_by_its_stamp_or_by_its_bytes(tmp_path: Path) -> None:
         for changed in (ImageKey("/p/1", 2, 1, 1), ImageKey("/p/1", 1, 2, 1), ImageKey("/p/1", 1, 1, 2)):
             assert store.find(changed) is None
         assert store.find(ImageKey("/elsewhere", 1, 9, 9)) is None
+
+
+def forget_marks(folder: Path) -> None:
+    """Make a store as versions wrote it that noted nothing of images."""
+    for path in folder.glob("index-*.json"):
+        index = json.loads(path.read_text())
+        del index["marks"]
+        path.write_text(json.dumps(index))
+
+
+def marked(marks: int, *numbers: int) -> list[ImageKey]:
+    return [replace(key, marks=marks) for key in keys(*numbers)]
+
+
+def test_what_was_noted_of_an_image_is_kept_with_its_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "SHARD_BYTES", 32)
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        for number in range(6):
+            store.append(marked(number % 3 + 1, number), rows(number))
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert [store.marks(key) for key in keys(*range(7))] == [1, 2, 3, 1, 2, 3, None]
+        assert store.marks(ImageKey("/elsewhere", 1, 9, 9, "digest1")) == 2
+
+
+def test_a_vector_of_which_nothing_was_noted_is_superseded_once(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(marked(1, 1, 2), rows(1, 2))
+    forget_marks(store.folder)
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert [store.marks(key) for key in keys(1, 2)] == [0, 0]
+        assert [store.lacks(key) for key in marked(1, 1, 3)] == [True, True]
+        assert not store.lacks(keys(1)[0])
+        store.append(marked(1, 1), rows(9))
+        assert not store.lacks(marked(3, 1)[0])
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert [store.marks(key) for key in keys(1, 2)] == [1, 0]
+        np.testing.assert_array_equal(store.vectors(keys(1, 2)), rows(9, 2))
+        assert len(store) == 2
+
+
+def test_marks_that_do_not_fit_their_rows_are_damage(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(marked(1, 1, 2), rows(1, 2))
+    (path,) = store.folder.glob("index-*.json")
+    path.write_text(path.read_text().replace('"marks": "11"', '"marks": "1"'))
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert len(store) == 0
 
 
 def test_small_shards_are_joined_and_stay_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

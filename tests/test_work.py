@@ -110,13 +110,13 @@ def test_rows_come_out_as_they_went_in_while_readers_are_slow(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = extracted(pictures, tmp_path / "a", MeanColour()).vectors
-    decode, random = work_module.decode_image, np.random.default_rng(0)
+    decode, random = work_module.decode_picture, np.random.default_rng(0)
 
     def slowly(*arguments: Any) -> np.ndarray:
         time.sleep(random.uniform(0, 0.02))
         return decode(*arguments)
 
-    monkeypatch.setattr(work_module, "decode_image", slowly)
+    monkeypatch.setattr(work_module, "decode_picture", slowly)
     np.testing.assert_array_equal(extracted(pictures, tmp_path / "b", MeanColour(3)).vectors, wanted)
 
 
@@ -141,14 +141,14 @@ def test_a_network_that_fails_ends_the_run_and_keeps_what_was_done(pictures: Pat
 def test_a_reader_that_raises_what_nobody_foresaw(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = work_module.decode_image
+    decode = work_module.decode_picture
 
     def broken(*arguments: Any) -> np.ndarray:
         if threading.current_thread().name.endswith("0"):
             raise ZeroDivisionError("a reader broke")
         return decode(*arguments)
 
-    monkeypatch.setattr(work_module, "decode_image", broken)
+    monkeypatch.setattr(work_module, "decode_picture", broken)
     with pytest.raises(ZeroDivisionError, match="a reader broke"):
         extracted(pictures, tmp_path / "s", MeanColour())
     monkeypatch.undo()

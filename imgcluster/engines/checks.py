@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.jobs import PACKAGES, greet
+from imgcluster.engines.jobs import PACKAGES, READERS, greet
 from imgcluster.engines.messages import Greeting, Job
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
@@ -39,6 +39,11 @@ def plan_of_all(cluster: Cluster, job: Job) -> Plan:
     _tell_of_versions(found)
     (first, plan), *others = [(at, each.plan) for at, each in found.items() if each.plan is not None]
     for at, other in others:
+        if other.pixels != plan.pixels:
+            raise ConfigError(
+                f"engine: the workers read or resize images into different pixels: {first} has "
+                f"{_readers(found[first])}, {at} {_readers(found[at])}; install the same versions on all of them"
+            )
         if found[at].shapes != found[first].shapes:
             raise ConfigError(
                 f"engine: the workers compute in several ways: {first} {_way(plan)}, {at} {_way(other)}; "
@@ -59,6 +64,10 @@ def _as_greeting(answer: Any) -> Greeting:
 
 def _way(plan: Plan) -> str:
     return f"by {plan.runtime} in {plan.precision} on {plan.device.type}"
+
+
+def _readers(greeting: Greeting) -> str:
+    return ", ".join(f"{package} {greeting.versions[package]}" for package in READERS)
 
 
 def _tell_of_versions(found: dict[str, Greeting]) -> None:

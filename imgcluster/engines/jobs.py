@@ -32,7 +32,8 @@ from imgcluster.weights import find_weights
 from imgcluster.work import Work
 
 SEARCHED = 200_000  # rows of a store in which workers look for images by their bytes; the index of more would fill them
-PACKAGES = ("torch", "torchvision", "openvino", "opencv-python", "numpy")
+READERS = ("opencv-python", "pillow", "torch")  # what makes pixels of a file
+PACKAGES = (*READERS, "torchvision", "openvino", "numpy")
 
 
 @dataclass
@@ -184,7 +185,7 @@ def _runtime(job: Job) -> Runtime:
     except ImgclusterError as error:
         raise _Refusal(str(error).splitlines()[0]) from None
     if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):
-        raise _Refusal("computes in another way than the other workers do")
+        raise _Refusal("computes in another way than the other workers do, or reads images into other pixels")
     try:
         _kept.runtime = build_runtime(choice, replace(_plan_of(job), device=own.device))
     except ConfigError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
+from imgcluster.layer_stores import least_marks
 from imgcluster.runtimes.runtime import Blocks
 from imgcluster.shards import ImageKey, unique_name, write_shard
 from imgcluster.store import FeatureStore, fingerprint_of, store_name
@@ -28,9 +29,9 @@ class TaskStore:
         self._keys: list[ImageKey] = []
         self._blocks: list[list[np.ndarray]] = [[] for _ in shapes]
 
-    def find(self, key: ImageKey) -> bool:
-        """Tell whether the stores had the vector of these bytes before; of the rest, whoever hands out has asked."""
-        return bool(key.digest and self._known) and all(store.find(key) is not None for store in self._known)
+    def marks(self, key: ImageKey) -> int | None:
+        """Return the marks of these bytes if the stores had them before; of the rest, whoever hands out has asked."""
+        return least_marks(self._known, key) if key.digest and self._known else None
 
     def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
         """Hold rows: a (len(keys), dim) float32 block for each layer."""
@@ -39,7 +40,7 @@ class TaskStore:
             held.append(block)
 
     def vectors(self, keys: list[ImageKey]) -> Blocks:
-        """Return the rows of images that `find` knows."""
+        """Return the rows of images of which `marks` are known."""
         return [store.vectors(keys) for store in self._known]
 
     def rows_of(self, keys: Sequence[ImageKey | None]) -> np.ndarray:

@@ -19,12 +19,13 @@ from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
 from imgcluster.packages import installed
 from imgcluster.sources import Source
-from imgcluster.tables import Clusters, ImageFile, Run
+from imgcluster.tables import Clusters, ImageFile, Run, by_reason
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CLUSTERS = "clusters.csv"
+COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
 CLUSTERER = "clusterer.npz"
 REPORT_PAGE = "report/index.html"
 # More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
@@ -62,8 +63,18 @@ def write_outputs(folder: RunFolder, run: Run) -> None:
 
 
 def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
-    """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons."""
-    yield ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
+    """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons.
+
+    A column `note` stands behind the others where an image has one. Not in `error`: whoever takes a text there for a
+    failure is right so far. Not in every table: whoever counts eight columns can go on to.
+    """
+    remarks = run.features.remarks
+    yield (*COLUMNS, "note") if remarks else COLUMNS
+    for image, row in zip(run.images, _rows_of_images(run), strict=True):
+        yield (*row, remarks.get(image, "")) if remarks else row
+
+
+def _rows_of_images(run: Run) -> Iterator[tuple[str, ...]]:
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
     rows = count()  # those of the features are in the order of the list
     for image in run.images:
@@ -92,6 +103,7 @@ def run_record(run: Run) -> dict[str, Any]:
             {"id": failure.image.id, "path": path_text(failure.image), "reason": failure.reason}
             for failure in features.failures
         ],
+        "failed_by_reason": {reason: len(group) for reason, group in by_reason(features.failures).items()},
         "versions": {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}},
     }
 

@@ -1,0 +1,124 @@
+"""Why the bytes of a file could not be decoded: what it is instead of an image, or what is wrong with the image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from imgcluster.file_kinds import kind_of, why_no_image
+from imgcluster.picture_headers import DAMAGE, SAMPLES, is_whole_png, tiff_tags
+
+UNKNOWN = "cannot be decoded: damaged, or not an image"
+MOST_SAMPLES = 4
+PARTS = ((273, 279), (324, 325))  # tags of TIFF 6.0: the offsets and lengths of strips, and of tiles
+RESTARTS = range(0xD0, 0xD8)
+SCAN, END = 0xDA, 0xD9
+COMMENT = rb"(?:\s|#[^\n]*\n)+"
+PNM_HEADER = re.compile(rb"P([56])" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)\s")
+
+
+def why_undecodable(data: bytes) -> str:
+    """Return in one line what is wrong with bytes that the decoder has refused: all of a file, one byte or more."""
+    if reason := why_no_image(data):
+        return reason
+    kind = kind_of(data)
+    if kind is None:
+        return UNKNOWN
+    if kind == "TIFF" and (samples := _samples(data)) > MOST_SAMPLES:
+        return f"TIFF with {samples} samples per pixel: not read; 1 to {MOST_SAMPLES} are"
+    return f"{'truncated' if _breaks_off(kind, data) else 'damaged'} {kind}"
+
+
+def _breaks_off(kind: str, data: bytes) -> bool:
+    try:
+        return kind in ENDS and ENDS[kind](data) > len(data)
+    except DAMAGE:
+        return False
+    except IndexError:  # it ends where it says what comes next
+        return True
+
+
+def _samples(data: bytes) -> int:
+    try:
+        return int(tiff_tags(data).get(SAMPLES, 1))
+    except DAMAGE:
+        return 0
+
+
+# Where a file of a format ends, by what it says of itself; one byte behind what there is where it does not say.
+
+
+def _jpeg(data: bytes) -> int:
+    at = 2
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0:
+            return len(data) + 1
+        marker = data[at + 1]
+        if marker == END:
+            return at + 2
+        if marker in (0, 1, 0xFF) or marker in RESTARTS:
+            at += 1 if marker == 0xFF else 2
+        else:  # of a scan the header; what comes then is looked through for the next marker
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+def _png(data: bytes) -> int:
+    return 0 if is_whole_png(data) else len(data) + 1
+
+
+def _gif(data: bytes) -> int:
+    at = 13 + _palette(data[10])
+    while data[at] != 0x3B:
+        if data[at] == 0x2C:
+            at += 10 + _palette(data[at + 9]) + 1
+        else:
+            at += 2
+        while length := data[at]:
+            at += 1 + length
+        at += 1
+    return at + 1
+
+
+def _palette(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _riff(data: bytes) -> int:
+    return 8 + int.from_bytes(data[4:8], "little")
+
+
+def _bmp(data: bytes) -> int:
+    return int.from_bytes(data[2:6], "little")
+
+
+def _pnm(data: bytes) -> int:
+    header = PNM_HEADER.match(data)
+    if header is None:
+        return 0
+    kind, width, height, most = map(int, header.groups())
+    return header.end() + width * height * (3 if kind == 6 else 1) * (2 if most > 255 else 1)
+
+
+def _tiff(data: bytes) -> int:
+    if int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") >= len(data):
+        return len(data) + 1
+    directory = tiff_tags(data)
+    at, size = next((pair for pair in PARTS if pair[0] in directory), PARTS[0])
+    return max(int(offset) + int(length) for offset, length in zip(directory[at], directory[size], strict=True))
+
+
+def _jp2(data: bytes) -> int:
+    return 0 if data.endswith(b"\xff\xd9") else len(data) + 1
+
+
+ENDS: dict[str, Callable[[bytes], int]] = {
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "GIF": _gif,
+    "WebP": _riff,
+    "BMP": _bmp,
+    "PNM": _pnm,
+    "TIFF": _tiff,
+    "JPEG 2000": _jp2,
+}
