@@ -60,8 +60,8 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
         if not asked.columns:
             raise ConfigError(f"{where} has no column for labels; name one with --label-column. {ALONE.capitalize()}")
         raise ConfigError(
-            f"{where}: which column takes the labels, {listed(asked.columns)}? Name it with --label-column. Masks, boxes "
-            f"and measured values are no labels; {ALONE}"
+            f"{where}: which column takes the labels, {listed(asked.columns)}? Name it with --label-column; "
+            f"masks, boxes and measured values are none: {ALONE}"
         )
     if asked.kind in NO_LABELS:
         example = f" ({asked.values[0]!r})" if asked.values else ""
@@ -136,10 +136,8 @@ def _blank(asked: Asked, rows: int) -> Plan:
 
 
 def _share(asked: Asked, rows: int) -> Plan:
-    found = [
-        f"{asked.columns[0]!r} is a probability ({asked.values[0]}) of one class: 0 and 1 are written for 2 clusters"
-    ]
-    return Plan(found, {"label_column": asked.columns[0], "label_offset": 0}, 2)
+    found = f"{asked.columns[0]!r} is a probability ({asked.values[0]}) of one class: 2 clusters are written as 0 and 1"
+    return Plan([found], {"label_column": asked.columns[0], "label_offset": 0}, 2)
 
 
 def _words(asked: Asked, rows: int) -> Plan:
