@@ -160,8 +160,10 @@ def test_columns_take_the_place_of_the_label(tmp_path: Path, header: str, cells:
         ({"layout": "one_hot", "names": {0: "x", 1: "y", 2: "x"}}, "two columns would be called 'x'"),
         ({"layout": "one_hot", "names": {0: "x", 1: "y", 2: "ImageID"}}, "two columns would be called 'ImageID'"),
         ({"layout": "one_hot", "names": {0: "a", 1: "b"}}, "outputs.names: cluster 2 has no name \\(named: 0, 1\\)"),
-        ({"layout": "names", "label_column": "a", "names": {1: "x", 2: "y"}}, "cluster 0 has no name"),
-        ({"layout": "names", "label_column": "a"}, "names needs outputs.names, such as"),
+        (
+            {"layout": "names", "label_column": "a"},
+            "names would fill 'a' alone, but .* has 2 columns of labels, 'a', 'b'",
+        ),
         ({"layout": "labels"}, "has no column 'label'"),
     ],
 )
@@ -170,6 +172,25 @@ def test_what_cannot_be_is_told_before_any_work(tmp_path: Path, outputs: dict[st
     with pytest.raises(ConfigError, match=message):
         check_outputs(template, a_config(**outputs))
     check_outputs(template, a_config(**outputs, submission=None))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"layout": "names", "names": {1: "x", 2: "y"}}, "cluster 0 has no name"),
+        ({"layout": "names"}, "names needs outputs.names, such as .*, or .* clusters.numbering: truth:CSV or "),
+        (
+            {},
+            r"layout: labels writes numbers, but 'label' of .* holds words \('cat'\); set outputs.layout: names",
+        ),
+    ],
+)
+def test_words_need_names(tmp_path: Path, outputs: dict[str, Any], message: str) -> None:
+    template = a_template(tmp_path, "ImageID,label", "cat")
+    with pytest.raises(ConfigError, match=message):
+        check_outputs(template, a_config(**outputs))
+    check_outputs(template, a_config(layout="names", names=NAMES))
+    check_outputs(a_template(tmp_path, "ImageID,label", ""), a_config())  # blank: not known yet
 
 
 def test_names_are_not_mistaken_for_a_templates_columns(tmp_path: Path) -> None:
@@ -181,7 +202,7 @@ def test_names_are_not_mistaken_for_a_templates_columns(tmp_path: Path) -> None:
 
 def test_what_only_the_clusters_tell_is_told_with_them(tmp_path: Path) -> None:
     by_truth = {"clusters": {"numbering": "truth:t.csv"}}
-    template = a_template(tmp_path, "ImageID,a,b", "0", "0")
+    template = a_template(tmp_path, "ImageID,a,b", "0", "x")
     config = a_config(layout="names", label_column="a", **by_truth)
     check_outputs(template, config)
     check_outputs(template, a_config(layout="one_hot", **by_truth))

@@ -116,19 +116,20 @@ def test_the_templates_own_gaps_may_stay(tmp_path: Path) -> None:
 
 
 WIDE = "id,a,b,c\n01,0,0,0\n02,0,0,0\n"
+ONE_ALONE = "only column 'c' is filled in; columns 'a', 'b' still as in the template"
 
 
 @pytest.mark.parametrize(
     ("layout", "row", "expected"),
     [
         ("one_hot", "0,1,0", []),
-        ("one_hot", "0,0,0", ["row 1: the cells add up to 0, not to 1"]),
+        ("one_hot", "0,0,0", [ONE_ALONE, "row 1: the cells add up to 0, not to 1"]),
         ("one_hot", "1,1,0", ["row 1: the cells add up to 2, not to 1"]),
         ("one_hot", "0,1.0,0", ["row 1, column 'b': '1.0' is neither 0 nor 1"]),
         ("soft", "0.333,0.333,0.333", []),
         ("soft", "0.33333,0.33333,0.33333", []),
         ("soft", "0.333,0.333,0.3301", ["row 1: the cells add up to 0.9961, not to 1"]),
-        ("soft", "0,0,0", ["row 1: the cells add up to 0, not to 1"]),
+        ("soft", "0,0,0", [ONE_ALONE, "row 1: the cells add up to 0, not to 1"]),
         ("soft", "1e-7,0.9999999,0", []),
         (
             "soft",
@@ -138,7 +139,7 @@ WIDE = "id,a,b,c\n01,0,0,0\n02,0,0,0\n"
         ("soft", "nan,1,0", ["row 1, column 'a': 'nan' is no number from 0 to 1"]),
         ("labels", "x,1,0", ["row 1, column 'a': 'x' is no whole number"]),
         ("names", "x,,0", ["row 1, column 'b': empty"]),
-        (None, "0.5,1,0", ["row 1, column 'a': '0.5' is no whole number"]),
+        (None, "0.5,1,x", ["row 1, column 'c': 'x' is no number"]),  # zeros do not say that shares are wrong
     ],
 )
 def test_layouts(tmp_path: Path, layout: str | None, row: str, expected: list[str]) -> None:

@@ -12,14 +12,19 @@ from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.tables import Template
 from imgcluster.template import named_source, read_rows, read_template
 from imgcluster.template_cells import (
+    DECIMAL,
+    MEASURED,
     NUMBER,
     ONE_HOT,
+    SHARE,
     SOFT,
+    WHOLE,
     WHOLE_NUMBER,
     ZERO_OR_ONE,
     Asked,
     adds_up,
     cells_of,
+    kind_of,
     read_asked,
 )
 
@@ -95,7 +100,7 @@ def validated(
 def _expected(wanted: Template, asked: Asked, layout: str | None) -> Expected:
     names = [str(name) for name in wanted.frame.columns]
     filled = [place for place, name in enumerate(names) if name != wanted.id_column]
-    kinds = {place: _kind(cells_of(wanted, place)) for place in filled}
+    kinds = {place: OF_CELLS.get(kind_of(cells_of(wanted, place)), "text") for place in filled}
     wide = [place for place in filled if asked.is_wide and names[place] in asked.columns]
     if asked.kind == ZERO_OR_ONE:  # zeros alone do not say that shares would be wrong
         kinds |= dict.fromkeys(wide, "number")
@@ -241,18 +246,13 @@ KINDS: dict[str, Callable[[str], str | None]] = {
     "share": _share,
     "text": lambda cell: None,
 }
+OF_CELLS = {WHOLE: "whole", DECIMAL: "number", SHARE: "number", MEASURED: "number"}
 LAYOUT_KINDS = {"labels": "whole", "one_hot": "zero_or_one", "soft": "share", "names": "text"}
 
 
 def _sum_problem(cells: Sequence[str]) -> str | None:
     """Tell of a row that does not add up to 1, but for what rounding to its number of decimals can make of it."""
     return None if adds_up(cells) else f"the cells add up to {sum(map(Decimal, cells))}, not to 1"
-
-
-def _kind(cells: Sequence[str]) -> str:
-    said = [cell for cell in cells if cell.strip()]
-    kinds = [kind for kind in ("whole", "number") if said and not any(map(KINDS[kind], said))]
-    return kinds[0] if kinds else "text"
 
 
 def _blank(template: Template, places: Sequence[int]) -> frozenset[tuple[str, int]]:
