@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from imgcluster.errors import ConfigError
-from imgcluster.outputs.template_check import NO_LABELS, THREE_WAYS, WIDE, listed
+from imgcluster.outputs.template_check import NO_LABELS, WIDE, listed
 from imgcluster.tables import Template
 from imgcluster.template import read_rows
 from imgcluster.template_cells import (
@@ -31,6 +31,12 @@ from imgcluster.template_cells import (
 ALONE = "to cluster the images without a submission, leave out --ids"
 MOST_OTHERWISE = 0.1  # of the ids, that are not an image with something added
 LEFT_TO_SAY = "say in the config which cluster is which word"
+WAYS = (
+    "Which cluster is which word, in one of three ways:",
+    "names: {0: entry, 1: descent}  # after a look at the clusters of a run with submission: null",
+    "clusters.numbering: truth:some.csv  # a few images that you have labelled",
+    "clusters.method: learned  # a model that `imgcluster learn` has made of more of them",
+)
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,7 @@ def _words(asked: Asked, rows: int) -> Plan:
         {"layout": "names", "label_column": asked.columns[0]},
         count,
         LEFT_TO_SAY,
-        [f"To do: {THREE_WAYS}."],
+        list(WAYS),
     )
 
 

@@ -185,7 +185,7 @@ def _reading_notes(run: Run, template: Template) -> list[str]:
 
 def _check_named(numbers: Sequence[int], names: dict[int, str]) -> None:
     if not names:
-        raise ConfigError(f"outputs.layout: names needs outputs.names, such as {{0: entry, 1: descent}}: {THREE_WAYS}")
+        raise ConfigError(f"outputs.layout: names needs {THREE_WAYS}")
     if lacking := [number for number in numbers if number not in names]:
         raise ConfigError(f"outputs.names: cluster {lacking[0]} has no name (named: {', '.join(map(str, names))})")
 

@@ -40,7 +40,7 @@ NO_LABELS = {
     MEASURED: "measured values",
 }
 THREE_WAYS = (
-    "name the clusters in outputs.names, or take the names of labels you know by clusters.numbering: truth:CSV or "
+    "outputs.names, such as {0: entry, 1: descent}, or labels you know, by clusters.numbering: truth:CSV or "
     "clusters.method: learned"
 )
 
@@ -69,7 +69,7 @@ def check_template(template: Template, config: Config) -> None:
     if kind == WORDS and outputs.layout == "labels":
         raise ConfigError(
             f"outputs.layout: labels writes numbers, but {outputs.label_column!r} of {where} holds words "
-            f"({example!r}); set outputs.layout: names, and {THREE_WAYS}"
+            f"({example!r}); set outputs.layout: names, with {THREE_WAYS}"
         )
 
 
