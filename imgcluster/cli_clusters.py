@@ -53,6 +53,7 @@ def _add_init(commands: Commands) -> None:
     init = add_command(commands, "init", _init, "look at a folder of images and write a config for it")
     init.add_argument("folder", metavar="FOLDER", help="a folder of images")
     init.add_argument("--ids", metavar="CSV", help="a sample submission, or any CSV of ids")
+    init.add_argument("--label-column", metavar="NAME", help="its column of labels, where that is not clear")
     init.add_argument("--out", metavar="CONFIG", help="the config; FOLDER's name with .yaml")
     init.add_argument("--force", action="store_true", help="overwrite the config")
 
@@ -146,7 +147,8 @@ def _init(options: argparse.Namespace) -> None:
         raise ConfigError(f"{shown(options.folder)!r} is no folder of this machine: write its config by hand")
     folder = Path(options.folder)
     out = Path(options.out or f"{folder.resolve().name}.yaml")
-    print("\n".join(start(folder, Path(options.ids) if options.ids else None, out, force=options.force)))
+    ids = Path(options.ids) if options.ids else None
+    print("\n".join(start(folder, ids, out, label_column=options.label_column, force=options.force)))
 
 
 def _assign(options: argparse.Namespace) -> None:

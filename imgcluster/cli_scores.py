@@ -53,7 +53,9 @@ def _score_inside(options: argparse.Namespace) -> None:
 
 
 def _validate(options: argparse.Namespace) -> None:
-    from imgcluster.outputs.validation import validate_submission
+    from imgcluster.outputs.validation import validated
 
-    rows = validate_submission(options.file, options.template, id_column=options.id_column, layout=options.layout)
-    print(f"{options.file}: {rows:,} rows in the shape of {options.template}: nothing wrong")
+    found = validated(options.file, options.template, id_column=options.id_column, layout=options.layout)
+    verdict = "nothing wrong" if not found.notes else "see the note"
+    lines = [f"note: {note}" for note in found.notes]
+    print("\n".join([*lines, f"{options.file}: {found.rows:,} rows in the shape of {options.template}: {verdict}"]))

@@ -26,13 +26,19 @@ ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, aga
 
 
 def cluster_features(
-    features: Features | np.ndarray, config: ClustersConfig, *, soft: bool = False, show: bool = True
+    features: Features | np.ndarray,
+    config: ClustersConfig,
+    *,
+    soft: bool = False,
+    first_label: int = 0,
+    show: bool = True,
 ) -> Clusters:
     """Cluster features, or an (n, dim) float32 array, as a config says. Same input, same bits.
 
     The array may be a memory map, is only read, and is never copied whole by K-Means when it is larger than 2 GiB. Up
     to there K-Means is one call of scikit-learn's, and beyond it, or on a GPU, what `kmeans.find_clusters` says; the
-    notes tell. With `soft`, each row gets its probabilities too.
+    notes tell. With `soft`, each row gets its probabilities too. first_label: where labels begin, for clusters that no
+    known label names.
     Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform or a method that cannot
     be done, too little memory for it; ConfigError where a numbering names what is not there, or a model is for others.
     """
@@ -46,7 +52,7 @@ def cluster_features(
     k = len(found.centroids)
     if learned is None:
         ids = features.ids if isinstance(features, Features) else None
-        numbered = number_clusters(found.labels, k, config.numbering, ids)
+        numbered = number_clusters(found.labels, k, config.numbering, ids, first_label)
     else:
         numbered = number_classes(learned.classes, found.rule["labels"], k)
     nearest = nearest_two(points, found.centroids, found.labels)
@@ -71,8 +77,9 @@ def numbered_clusters(
         runner_up_distance=runner_up_distance,
         sizes=spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0, numbered.width),
         state={**state, **_kept(found, numbered, distance), "method": np.array(method_of(config))},
-        notes=found.notes + _notes(found, config),
+        notes=found.notes + _notes(found, config) + numbered.notes,
         names=numbered.names,
+        are_labels=numbered.are_labels,
     )
 
 

@@ -14,12 +14,13 @@ from imgcluster.config import config_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.files import write_whole
 from imgcluster.images import list_images, walk_images
+from imgcluster.outputs.submission import check_outputs
 from imgcluster.tables import ImageFile, Template
 from imgcluster.template import read_template
+from imgcluster.template_plan import Plan, plan_for, why_not_by_image
 from imgcluster.yaml_files import parse_yaml
 
 LOOKED_AT = 200  # images whose headers are read
-LABELS = ("label", "labels", "class", "cluster", "category", "target")
 
 
 @dataclass(frozen=True)
@@ -30,47 +31,51 @@ class Found:
     template: Template | None
     file: str | None
     sizes: list[tuple[int, int]]
-    label_column: str | None
-    label_offset: int
-    n_clusters: int | str
+    plan: Plan
 
 
-def start(folder: Path, ids: Path | None, out: Path, *, force: bool = False) -> list[str]:
+def start(
+    folder: Path, ids: Path | None, out: Path, *, label_column: str | None = None, force: bool = False
+) -> list[str]:
     """Look at a folder of images, and a CSV of ids where there is one, and write a commented config for them.
 
     Returns what was found, in words, line by line. The config has been loaded, and its images listed, before it is
-    written. Raises ConfigError: `out` exists and no `force`, no such column, ids without files.
+    written. label_column: the template's column of labels, where it cannot be told.
+    Raises ConfigError: `out` exists and no `force`, no such column, ids without files, a template that clusters cannot
+    fill.
     """
     if out.exists() and not force:
         raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
-    found = _look(folder, ids)
+    try:
+        found = _look(folder, ids, label_column)
+    except ConfigError:
+        if ids is not None and (reason := why_not_by_image(ids, [image.path for image in walk_images(folder)])):
+            raise ConfigError(reason) from None
+        raise
     text = _config_text(found, folder, ids, out)
-    list_images(config_from_dict(parse_yaml(text).value).images)
+    config = config_from_dict(parse_yaml(text).value)
+    _, template = list_images(config.images)
+    if not found.plan.to_do:
+        check_outputs(template, config)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, text.encode())
-    return [f"{_words(found)}", f"written   {out}", f"next      python -m imgcluster run {out}"]
+    then = f"{found.plan.to_do}, then " if found.plan.to_do else ""
+    return [
+        f"{_words(found)}",
+        *(f"labels    {line}" for line in found.plan.found),
+        f"written   {out}",
+        f"next      {then}python -m imgcluster run {out}",
+    ]
 
 
-def _look(folder: Path, ids: Path | None) -> Found:
+def _look(folder: Path, ids: Path | None, label_column: str | None) -> Found:
     if ids is None:
         images = walk_images(folder)
-        return Found(images, None, None, _sizes(images), None, 0, "auto")
+        return Found(images, None, None, _sizes(images), Plan())
     template = read_template(ids, None, None)
     file = _pattern(folder, template)
     images = [ImageFile(id, folder / file.replace("{id}", id)) for id in template.ids]
-    column = _label_column(template)
-    labels = [] if column is None else [str(cell) for cell in template.frame[column]]
-    numbers = {int(label) for label in labels if label.isdecimal()}
-    several = len(set(labels)) > 1
-    return Found(
-        images=images,
-        template=template,
-        file=file,
-        sizes=_sizes(images),
-        label_column=column,
-        label_offset=1 if several and len(numbers) == len(set(labels)) and min(numbers) == 1 else 0,
-        n_clusters=len(set(labels)) if several and len(set(labels)) <= len(labels) // 2 else "auto",
-    )
+    return Found(images, template, file, _sizes(images), plan_for(template, label_column))
 
 
 def _pattern(folder: Path, template: Template) -> str:
@@ -91,11 +96,6 @@ def _pattern(folder: Path, template: Template) -> str:
 def _between(name: str, id: str) -> str:
     start = name.rindex(id)
     return name[:start] + "{id}" + name[start + len(id) :]
-
-
-def _label_column(template: Template) -> str | None:
-    others = [str(name) for name in template.frame.columns if str(name) != template.id_column]
-    return next((name for name in others if name.lower() in LABELS), others[0] if others else None)
 
 
 def _sizes(images: Sequence[ImageFile]) -> list[tuple[int, int]]:
@@ -139,16 +139,16 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
         "  views: whole  # the middle and the whole picture; center is twice as quick",
         "clusters:",
         "  method: auto  # the best over many kinds of images; kmeans, hdbscan, ...: others",
-        f"  n_clusters: {found.n_clusters}  # a number; auto: chosen, and the summary says why",
+        f"  n_clusters: {found.plan.n_clusters}  # a number; auto: chosen, and the summary says why",
         "  numbering: size  # 0 is the largest",
         "outputs:",
         f"  folder: {_text(Path('outputs') / out.stem)}",
     ]
     if template is None:
         return "\n".join([*lines, "  submission: null  # no CSV asks for one", ""])
-    lines.append(f"  label_column: {_text(found.label_column or 'label')}")
-    lines.append(f"  label_offset: {found.label_offset}  # added to each cluster's number")
-    return "\n".join([*lines, ""])
+    lines += [f"  # {line}" for line in found.plan.found]
+    lines += [f"  {key}: {_text(value) if isinstance(value, str) else value}" for key, value in found.plan.keys.items()]
+    return "\n".join([*lines, *(f"  # {line}" for line in found.plan.ways), ""])
 
 
 def _text(value: Any) -> str:

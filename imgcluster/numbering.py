@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from imgcluster.template import labels_by_id, read_labels
 
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
 MATCH, TRUTH = "match:", "truth:"
+ARE_LABELS = "numbers_are_labels"  # of run.json
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,14 @@ class Numbers:
     """numbers: (k,) int64, the number of each cluster; names: of numbers, where the labels known were words.
 
     others: (m,) int64, the numbers of clusters that are known and have no images, in the order of the rule's.
+    are_labels: whether the numbers are labels known before, and not counted. notes: for the summary.
     """
 
     numbers: np.ndarray
     names: dict[int, str] = field(default_factory=dict)
     others: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    are_labels: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def width(self) -> int:
@@ -33,13 +39,14 @@ class Numbers:
         return int(np.append(self.numbers, self.others).max(initial=-1)) + 1
 
 
-def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[str] | None) -> Numbers:
+def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[str] | None, first: int = 0) -> Numbers:
     """Number the clusters of labels, (n,) int64 from 0 to k - 1, noise -1. `ids` names the rows.
 
     `match:RUN` gives each cluster the number of the cluster of that run with which it shares most images, all together
     as many as can be (Kuhn, The Hungarian method for the assignment problem, 1955); one that is new takes a number that
     was not used. `truth:CSV` does the same with labels known of some images; where they are words, the numbers
-    are those of the words in order.
+    are those of the words in order. Where the numbers are labels, a cluster that matches none takes a known one that is
+    left, or the smallest free number from `first` on, where labels begin.
     Raises ConfigError: no such run or file, or none of its images among these.
     """
     if numbering in PLAIN:
@@ -55,8 +62,13 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
         raise ConfigError(f"clusters.numbering: {path!r} has none of these images")
     numbers = matched(rows, k)
     # The number of a cluster that is gone stays free; a label that no cluster matches is as good as any for one left.
-    taken = set(numbers_of.values()) if kind == MATCH else set(numbers.tolist())
-    return Numbers(_all_numbered(numbers, taken), names)
+    theirs, given = set(numbers_of.values()), set(numbers.tolist())
+    are_labels = _are_labels(kind, path, names)
+    free_from = max(0, first) if are_labels else 0
+    if kind == MATCH:
+        return Numbers(_all_numbered(numbers, theirs, [], free_from), names, are_labels=are_labels)
+    found = _all_numbered(numbers, given, sorted(theirs - given), free_from)
+    return Numbers(found, names, are_labels=are_labels, notes=_guess_notes(found[numbers < 0], k, path))
 
 
 def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Numbers:
@@ -68,13 +80,21 @@ def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Number
     numbers = [int(name) for name in classes] if own else range(len(classes))
     by_place = np.empty(len(classes), np.int64)
     by_place[places] = numbers
-    return Numbers(by_place[:k], dict(zip(numbers, classes, strict=True)), by_place[k:])
+    return Numbers(by_place[:k], dict(zip(numbers, classes, strict=True)), by_place[k:], are_labels=own)
 
 
-def check_numbering(numbering: str) -> None:
-    """Raise ConfigError where a numbering names a run or a file that cannot be read."""
-    if numbering not in PLAIN:
-        _known(numbering)
+def check_numbering(numbering: str, first: int = 0) -> None:
+    """Raise ConfigError where a numbering names what cannot be read, or known labels below `first`, the first one."""
+    if numbering in PLAIN:
+        return
+    kind, path, known = _known(numbering)
+    numbers_of, names = _as_numbers(known)
+    least = min(numbers_of.values(), default=first)
+    if kind == TRUTH and not names and least < first:
+        raise ConfigError(
+            f"clusters.numbering: {path!r} has the label {least}, but by outputs.label_offset labels begin at {first}; "
+            "known labels are written as they are: set outputs.label_offset: 0, or correct them"
+        )
 
 
 def _known(numbering: str) -> tuple[str, str, dict[str, str]]:
@@ -119,9 +139,30 @@ def matched(rows: Sequence[tuple[int, int]], k: int) -> np.ndarray:
     return numbers
 
 
-def _all_numbered(numbers: np.ndarray, taken: set[int]) -> np.ndarray:
-    """Give clusters without a number the smallest ones that are not taken."""
-    free = (number for number in range(len(taken) + len(numbers)) if number not in taken)
+def _are_labels(kind: str, path: str, names: dict[int, str]) -> bool:
+    """Say whether numbers are labels: those of a truth that has no words, or of a run whose own are."""
+    if kind == TRUTH:
+        return not names
+    run = Path(path)
+    try:
+        record = json.loads(((run if run.is_dir() else run.parent) / "run.json").read_bytes())
+        if ARE_LABELS in record:
+            return bool(record[ARE_LABELS])
+        return str(record["config"]["clusters"]["numbering"]).startswith(TRUTH)  # of a run before there was the key
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _guess_notes(numbers: np.ndarray, k: int, path: str) -> list[str]:
+    if not len(numbers):
+        return []
+    listed = ", ".join(map(str, sorted(numbers.tolist())))
+    return [f"{len(numbers)} of {k} clusters match no label of {path}; their numbers are guesses: {listed}"]
+
+
+def _all_numbered(numbers: np.ndarray, taken: set[int], left: Sequence[int], first: int) -> np.ndarray:
+    """Give clusters without a number those that are left, then the smallest ones from `first` on that are not taken."""
+    free = chain(left, (number for number in count(first) if number not in taken and number not in left))
     return np.array([number if number >= 0 else next(free) for number in numbers.tolist()], np.int64)
 
 

@@ -77,11 +77,13 @@ def _is_one_block(config: Config) -> bool:
 
 
 def _clustered(features: Features, config: Config, cluster: Cluster | None, show: bool) -> Clusters:
-    soft = config.outputs.layout == "soft"
+    soft, first = config.outputs.layout == "soft", config.outputs.label_offset
     if not features.stored:
-        return cluster_features(features, config.clusters, soft=soft, show=show)
+        return cluster_features(features, config.clusters, soft=soft, first_label=first, show=show)
     client = None if cluster is None else cluster.client
-    return cluster_stored(features.stored[0], features.ids, config.clusters, client, soft=soft, show=show)
+    return cluster_stored(
+        features.stored[0], features.ids, config.clusters, client, soft=soft, first_label=first, show=show
+    )
 
 
 def _show_clusters(finished: Run, show: bool) -> None:
@@ -176,7 +178,7 @@ def check_method(config: Config, images: int) -> None:
         check_parameters(config.clusters)
         check_size(config.clusters, images)
     check_steps(config.clusters.transform, images)
-    check_numbering(config.clusters.numbering)
+    check_numbering(config.clusters.numbering, config.outputs.label_offset)
 
 
 def extract_listed(

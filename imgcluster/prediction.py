@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import extract_features
 from imgcluster.learned import Learned
 from imgcluster.outputs.write import path_text
-from imgcluster.tables import Features, ImageFile
+from imgcluster.tables import Features, ImageFile, Template
 from imgcluster.template import labels_by_id, read_template
+from imgcluster.template_cells import WHOLE, WORDS, kind_of, read_asked
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 UNSURE = 0.5
 PROBABILITY = "{:.4g}"
@@ -79,6 +83,7 @@ class Predicted:
         column = label_column or (others[0] if len(others) == 1 else "label")
         if column not in others:
             raise ConfigError(f"{str(template)!r} has no column {column!r}; name the one of the labels")
+        self._check_cells(shape, column)
         by_id = dict(zip(self.features.ids, self.labels, strict=True))
         found = {id: by_id[id] for id in shape.ids if id in by_id} or _by_stem(by_id, shape.ids)
         if not found:
@@ -86,6 +91,21 @@ class Predicted:
         frame = shape.frame.copy()
         frame[column] = [found.get(id, self.commonest) for id in shape.ids]
         return frame
+
+    def _check_cells(self, template: Template, column: str) -> None:
+        """Raise ConfigError where the labels are not what a template's column holds."""
+        asked, where = read_asked(template), f"{str(template.path)!r}"
+        if asked.is_wide and column in asked.columns:
+            raise ConfigError(
+                f"{where} has {len(asked.columns)} columns of labels; `predict` fills one; to fill all, `run` with "
+                "clusters.method: learned and outputs.layout: soft"
+            )
+        wanted = read_asked(template, column)
+        if wanted.kind in (WHOLE, WORDS) and kind_of(self.classes) != wanted.kind:
+            logger.warning(
+                "%s: the column %r holds %s, such as %r; the model's labels are others, such as %r",
+                *(where, column, wanted.kind, wanted.values[0], self.classes[0]),
+            )
 
     def lines(self) -> list[str]:
         """Return for a person how many images got which label, and how many are unsure."""

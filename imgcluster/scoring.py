@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
 from imgcluster.metrics import Agreement, agreement
+from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.write import CLUSTERS, csv_text
 from imgcluster.tables import NOISE
 from imgcluster.template import has_column, labels_by_id, read_labels
@@ -43,6 +45,8 @@ class Scores:
 
     scores: by name, as `metrics.agreement` says, which the matrix in `agreement` comes from too. images: how many were
     compared; noise: how many of them were in no cluster. missing, extra: ids without a label, or without a true one.
+    accuracy_as_is: the share of images whose label is the true one as it stands, without matching clusters to classes;
+    None where no label is a true one. as_is_in: the file that these labels were read from.
     """
 
     scores: dict[str, float]
@@ -51,6 +55,8 @@ class Scores:
     missing: list[str]
     extra: list[str]
     agreement: Agreement
+    accuracy_as_is: float | None = None
+    as_is_in: str = ""
 
 
 def score_labels(
@@ -86,6 +92,7 @@ def score_labels(
     called = {id if id in true else PurePath(id).stem for id in known}
     missing, extra = [id for id in true if id not in called], [id for id in given if id not in known]
     scores = Scores({name: found.scores[name] for name in TITLES}, len(known), noise, missing, extra, found)
+    scores = replace(scores, **_as_is(Path(labels), given, known))
     if out is not None:
         _write(scores, Path(out))
     return scores
@@ -102,6 +109,9 @@ def scores_text(scores: Scores) -> str:
     if scores.noise:
         lines.append(f"noise     {scores.noise:,}: one cluster of its own, and wrong to accuracy and F1")
     lines += ["", *(f"{scores.scores[name]:8.4f}  {title}" for name, title in TITLES.items()), ""]
+    if scores.accuracy_as_is is not None:
+        what = f"accuracy of the labels in {scores.as_is_in} as they stand, no cluster matched with a class"
+        lines += [f"{scores.accuracy_as_is:8.4f}  {what}", ""]
     if max(counts.shape) > SHOWN:
         return "\n".join([*lines, f"a confusion matrix of {counts.shape[0]} x {counts.shape[1]} is shown by --out"])
     return "\n".join([*lines, *_matrix_lines(scores.agreement)])
@@ -123,6 +133,7 @@ def scores_json(scores: Scores) -> str:
         "missing": scores.missing,
         "extra": scores.extra,
         "scores": scores.scores,
+        "accuracy_as_is": scores.accuracy_as_is,
         "confusion": confusion,
     }
     return json.dumps(record, indent=2, ensure_ascii=False)
@@ -145,6 +156,38 @@ def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str
         neither = " nor ".join(repr(str(path)) for path in files.values())
         raise ConfigError(f"{kind} column: neither {neither} has {asked!r}")
     return {name: asked if has else None for name, has in having.items()}
+
+
+def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
+    """Compare labels with true ones as a scorer that knows no clusters does: of a run those of its submission."""
+    written, name = _submitted(source), CLUSTERS if source.is_dir() else source.name
+    if written is not None:
+        given, name = written
+    pairs = [(_plain(given[id]), _plain(label)) for id, label in known.items() if id in given]
+    labels, true = {label for label, _ in pairs}, {label for _, label in pairs}
+    if not labels & true:
+        return {}
+    return {"accuracy_as_is": sum(label == own for label, own in pairs) / len(pairs), "as_is_in": name}
+
+
+def _submitted(run: Path) -> tuple[dict[str, str], str] | None:
+    """Return the labels in the submission of a run, by id, and its name; None where it has none in one column."""
+    if not run.is_dir():
+        return None
+    try:
+        config = json.loads((run / RECORD).read_bytes())["config"]
+        outputs, id_column = config["outputs"], config["images"]["id_column"]
+        if outputs["submission"] is None or outputs["layout"] not in ("labels", "names"):
+            return None
+        path, column = run / outputs["submission"], outputs["label_column"]
+        return read_labels(path, "labels", id_column=id_column, label_column=column), path.name
+    except (OSError, ValueError, KeyError, TypeError, ConfigError):
+        return None  # a record that is damaged or older; the clusters are scored all the same
+
+
+def _plain(label: str) -> str:
+    """Return a label as a scorer that reads numbers compares it: 1.0 is 1."""
+    return label.removesuffix(".0") if WHOLE.fullmatch(label.removesuffix(".0")) else label
 
 
 def _sortable(labels: list[str]) -> np.ndarray:

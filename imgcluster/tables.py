@@ -108,6 +108,7 @@ class Clusters:
     With a single cluster there is no runner-up: -1 and infinity. Of noise the label is -1, the distance not a number,
     and the runner-up its nearest cluster. sizes: (k,) int, by number; a number that no cluster has gets 0.
     names: of numbers, where labels known before were words. probabilities: (n, k) float64, where they were asked for.
+    are_labels: whether the numbers are labels known before, to be written as they are.
     """
 
     labels: np.ndarray
@@ -119,6 +120,7 @@ class Clusters:
     notes: list[str] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     probabilities: np.ndarray | None = None
+    are_labels: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
-from imgcluster.numbering import number_clusters
+from imgcluster.numbering import check_numbering, number_classes, number_clusters
 from imgcluster.tables import Features, ImageFile
 
 LABELS = np.array([2, 2, 0, 0, 0, 1])
@@ -87,6 +87,65 @@ def test_a_known_label_that_no_cluster_matches_is_taken_by_one_that_is_left(tmp_
     truth = tmp_path / "some.csv"
     truth.write_text("id,label\na,2\nb,2\nc,0\nd,1\n")
     assert numbered(LABELS, f"truth:{truth}") == [2, 2, 0, 0, 0, 1]
+
+
+def test_clusters_that_match_no_known_label_take_what_is_left_and_then_labels_that_there_can_be(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na,2\nc,1\n")
+    found = number_clusters(LABELS, 3, f"truth:{truth}", IDS, first=1)
+    assert [int(found.numbers[label]) for label in LABELS] == [2, 2, 1, 1, 1, 3]  # from 0 on it would be 0
+    assert found.are_labels
+    assert found.notes == [f"1 of 3 clusters match no label of {truth}; their numbers are guesses: 3"]
+    truth.write_text("id,label\na,20\nc,10\nd,30\n")
+    found = number_clusters(LABELS, 3, f"truth:{truth}", IDS)
+    assert [int(found.numbers[label]) for label in LABELS] == [20, 20, 10, 10, 10, 30]  # a label that is left
+    truth.write_text("id,label\na,20\nc,10\nf,30\n")
+    assert number_clusters(LABELS, 3, f"truth:{truth}", IDS).notes == []
+
+
+def test_known_labels_begin_where_the_config_says(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na,0\nc,1\n")
+    check_numbering(f"truth:{truth}")
+    with pytest.raises(
+        ConfigError, match=r"^clusters.numbering: .* has the label 0, but by outputs.label_offset .* at 1"
+    ):
+        check_numbering(f"truth:{truth}", 1)
+    truth.write_text("id,label\na,cat\nc,dog\n")
+    check_numbering(f"truth:{truth}", 1)  # words are counted
+    run = write_run(tmp_path / "run", [("a", "0")])
+    check_numbering(f"match:{run}", 1)
+
+
+@pytest.mark.parametrize(
+    ("record", "are_labels"),
+    [
+        ('{"numbers_are_labels": true, "config": {}}', True),
+        ('{"numbers_are_labels": false, "config": {"clusters": {"numbering": "truth:x"}}}', False),
+        ('{"config": {"clusters": {"numbering": "truth:x"}}}', True),  # of a run before the key was there
+        ('{"config": {"clusters": {"numbering": "size"}}}', False),
+        ("[]", False),
+        ("{", False),
+        (None, False),
+    ],
+)
+def test_the_numbers_of_a_run_are_labels_where_its_own_are(
+    tmp_path: Path, record: str | None, are_labels: bool
+) -> None:
+    run = write_run(tmp_path / "run", [("a", "1"), ("c", "2")])
+    if record is not None:
+        (run / "run.json").write_text(record)
+    for path in (run, run / "clusters.csv"):
+        found = number_clusters(LABELS, 3, f"match:{path}", IDS, first=1)
+        assert found.are_labels == are_labels
+        assert [int(found.numbers[label]) for label in LABELS] == [1, 1, 2, 2, 2, 3 if are_labels else 0]
+        assert found.notes == []
+
+
+def test_classes_that_are_numbers_are_labels() -> None:
+    assert number_classes(["1", "3"], np.array([0, 1]), 2).are_labels
+    assert not number_classes(["one", "3"], np.array([0, 1]), 2).are_labels
+    assert not number_clusters(LABELS, 3, "size", IDS).are_labels
 
 
 @pytest.mark.parametrize("label", ["100000000", "99999999999999999999"])

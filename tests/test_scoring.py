@@ -88,6 +88,42 @@ def test_what_only_one_file_has_is_left_out_loudly(tmp_path: Path, truth: Path) 
     ]
 
 
+def test_accuracy_without_matching(tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth.write_text("id,c\n1,1\n2,2\n3,3\n4,3\n")
+    labels = written(tmp_path / "l.csv", "id,label\n1,2\n2,3\n3,4\n4,3\n")
+    found = score_labels(labels, truth)
+    assert (found.scores["accuracy"], found.accuracy_as_is) == (0.75, 0.25)
+    line = "  0.2500  accuracy of the labels in l.csv as they stand, no cluster matched with a class"
+    assert line in scores_text(found).splitlines()
+    assert main(["score", str(labels), str(truth), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy_as_is"] == 0.25
+    truth.write_text("id,c\n1,2.0\n2,3.0\n3,4.0\n4,3.0\n")
+    assert score_labels(labels, truth).accuracy_as_is == 1
+    truth.write_text("id,c\n1,cat\n2,dog\n3,cat\n4,dog\n")
+    assert score_labels(labels, truth).accuracy_as_is is None
+    assert "as they stand" not in scores_text(score_labels(labels, truth))
+
+
+def test_of_a_run_the_submission_stands(tmp_path: Path, config_file: Path) -> None:
+    known = "".join(f"{number:04d},{number % 3 + 1}\n" for number in range(12))
+    truth = written(tmp_path / "t.csv", f"id,c\n{known}")
+    by_truth = [f"clusters.numbering=truth:{truth}", "outputs.label_offset=1"]
+    imgcluster.run(imgcluster.load_config(config_file, by_truth), show=False)
+    found = score_labels(tmp_path / "out", truth)
+    assert (found.accuracy_as_is, found.as_is_in) == (1, "submission.csv")
+    counted = ["clusters.numbering=first_appearance", "outputs.label_offset=1"]
+    imgcluster.run(imgcluster.load_config(config_file, counted), force=True, show=False)
+    assert score_labels(tmp_path / "out", truth).accuracy_as_is == 1  # its clusters are 0, 1, 2
+    imgcluster.run(imgcluster.load_config(config_file, [counted[0]]), force=True, show=False)
+    assert score_labels(tmp_path / "out", truth).accuracy_as_is == 0
+    again = [f"clusters.numbering=match:{tmp_path / 'known'}", "outputs.label_offset=1"]
+    imgcluster.run(imgcluster.load_config(config_file, [*by_truth, f"outputs.folder={tmp_path / 'known'}"]), show=False)
+    imgcluster.run(imgcluster.load_config(config_file, again), force=True, show=False)
+    assert score_labels(tmp_path / "out", truth).accuracy_as_is == 1
+    (tmp_path / "out" / "run.json").write_text("{")
+    assert score_labels(tmp_path / "out", truth).as_is_in == "clusters.csv"
+
+
 def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
     found = score_labels(written(tmp_path / "l.csv", "id,label\n007,-1\n7,-1\n8,0\n9,0\n"), truth)
     assert found.noise == 2

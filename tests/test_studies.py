@@ -564,7 +564,7 @@ def test_init_finds_how_ids_become_files(tmp_path: Path, names: list[str], ids: 
         ("Target,note", ["0,x", "1,x", "0,x", "1,x"], ("Target", 0, 2)),
         ("kind", ["2", "3", "2", "3"], ("kind", 0, 2)),
         ("label", ["sea", "1", "sea", "1"], ("label", 0, 2)),
-        ("label", ["1", "1", "1", "1"], ("label", 0, "auto")),  # says nothing of the labels
+        ("label", ["1", "1", "1", "1"], ("label", 1, "auto")),  # labels begin there
         ("label", ["1", "2", "3", "1"], ("label", 1, "auto")),  # too few rows to show all of them
     ],
 )

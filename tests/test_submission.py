@@ -34,6 +34,7 @@ def a_run(
     labels: list[int] | None = None,
     probabilities: np.ndarray | None = None,
     found_names: dict[int, str] | None = None,
+    are_labels: bool = False,
     **outputs: Any,
 ) -> Run:
     images = [ImageFile(id, Path(f"{id}.jpg")) for id in IDS]
@@ -46,6 +47,7 @@ def a_run(
         sizes=np.bincount(given[given >= 0], minlength=3),
         names=found_names or {},
         probabilities=probabilities,
+        are_labels=are_labels,
     )
     features = Features(images[:4], np.zeros((4, 2), np.float32), [Failure(images[4], "empty")], [])
     return Run(a_config(**outputs), images, template, features, clusters)
@@ -123,6 +125,83 @@ def test_numbers_of_known_labels_have_columns_where_they_have_images() -> None:
     assert rows(run)[0] == ["id", "0", "1", "2"]
 
 
+BY_TRUTH: dict[str, Any] = {"clusters": {"numbering": "truth:t.csv"}, "are_labels": True}
+
+
+def test_labels_known_before_are_written_as_they_are() -> None:
+    run = a_run(labels=[1, 3, 2, 3], label_offset=1, **BY_TRUTH)
+    assert [row[1] for row in rows(run)] == ["label", "1", "3", "2", "3", "3"]
+    one_hot = a_run(labels=[1, 3, 2, 3], layout="one_hot", label_offset=1, **BY_TRUTH)
+    assert rows(one_hot)[:2] == [["id", "1", "2", "3"], ["01", "1", "0", "0"]]
+    counted = a_run(labels=[1, 3, 2, 3], label_offset=1, clusters={"numbering": "truth:t.csv"}, found_names={1: "a"})
+    assert rows(counted)[1] == ["01", "2"]  # words in order, which begin where labels do
+
+
+def test_labels_go_into_the_columns_that_end_in_them(tmp_path: Path) -> None:
+    template = a_template(tmp_path, "id,class_3,class_1,class_2", "0", "0", "0")
+    known = a_run(template, labels=[1, 3, 1, 3], layout="one_hot", label_offset=1, **BY_TRUTH)
+    assert rows(known)[:3] == [
+        ["id", "class_3", "class_1", "class_2"], ["01", "0", "1", "0"], ["02", "1", "0", "0"],
+    ]  # fmt: skip
+    soft = np.array([[0, 0.5, 0, 0.5]] * 4)
+    known = a_run(template, labels=[1, 3, 1, 3], probabilities=soft, layout="soft", label_offset=1, **BY_TRUTH)
+    assert rows(known)[1] == ["01", "0.500000", "0.500000", "0.000000"]
+    counted = a_run(template, layout="one_hot", label_offset=1)
+    assert rows(counted)[1:3] == [["01", "0", "1", "0"], ["02", "1", "0", "0"]]
+    with pytest.raises(
+        ConfigError, match=r"of the 3 clusters, '0', '1', '2'; '.*' has 'class_3', 'class_1', 'class_2'"
+    ):
+        make_submission(a_run(template, layout="one_hot", **BY_TRUTH))
+
+
+def test_columns_beside_those_of_the_labels_stay(tmp_path: Path) -> None:
+    template = a_template(tmp_path, "id,a,b,c,Usage", "0.4", "0.3", "0.3", "Public")
+    assert rows(a_run(template, layout="one_hot"))[:2] == [
+        ["id", "a", "b", "c", "Usage"],
+        ["01", "1", "0", "0", "Public"],
+    ]
+
+
+def notes_of(run: Run) -> str:
+    return "\n".join(submission_notes(run))
+
+
+def test_what_a_scorer_may_take_for_something_else_is_said(tmp_path: Path) -> None:
+    arbitrary = "in submission.csv it is arbitrary which cluster has which"
+    label = a_template(tmp_path, "id,label", "0")
+    assert f"{arbitrary} label; where a score compares classes" in notes_of(a_run(label))
+    assert arbitrary not in notes_of(a_run(label, labels=[1, 2, 2, 1], **BY_TRUTH))
+    assert "has names where the template's 'label' has whole numbers" in notes_of(
+        a_run(label, layout="names", names=NAMES)
+    )
+    replaced = "submission.csv has '0', '1', '2' in the place of the template's 'label'"
+    assert replaced in notes_of(a_run(label, layout="one_hot"))
+    words = a_run(label, clusters={"numbering": "truth:t.csv"}, found_names=NAMES, label_offset=1)
+    assert "numbers stand for words ('1: entry', '2: descent', '3: landing')" in notes_of(words)
+    wide = a_template(tmp_path, "id,a,b,c", "1", "0", "0")
+    soft = a_run(wide, layout="soft", probabilities=PROBABILITIES)
+    assert f"{arbitrary} column ('a', 'b', 'c')" in notes_of(soft)
+    assert "has shares where the template has 0 and 1; outputs.layout: one_hot" in notes_of(soft)
+    named = {0: "a", 1: "b", 2: "c"}
+    assert arbitrary not in notes_of(a_run(wide, layout="one_hot", names=named))
+    beside = a_template(tmp_path, "id,proba,label", "0.0", "0")
+    assert "keeps the template's cells in 'proba'; are they scored?" in notes_of(a_run(beside))
+
+
+def test_a_probability_takes_two_clusters(tmp_path: Path) -> None:
+    template = a_template(tmp_path, "id,label", "0.5")
+    check_outputs(template, a_config(clusters={"n_clusters": 2}))
+    for clusters, offset in (({"n_clusters": 3}, 0), ({"n_clusters": "auto"}, 0), ({"n_clusters": 2}, 1)):
+        with pytest.raises(
+            ConfigError, match=r"'label' of .* holds a probability \('0.5'\), .* clusters.n_clusters: 2"
+        ):
+            check_outputs(template, a_config(clusters=clusters, label_offset=offset))
+    by_truth = {"clusters": {"n_clusters": None, "method": "hdbscan", "numbering": "truth:t.csv"}}
+    check_outputs(template, a_config(**by_truth))
+    with pytest.raises(ConfigError, match="for which only the labels 0 and 1 can stand, not '0', '1', '2'"):
+        make_submission(a_run(template))
+
+
 def test_a_templates_columns_are_filled_in_its_order(tmp_path: Path) -> None:
     template = a_template(tmp_path, "ImageID,c,a,b", "0", "0", "0")
     assert rows(a_run(template, layout="one_hot"))[:3] == [
@@ -160,8 +239,10 @@ def test_columns_take_the_place_of_the_label(tmp_path: Path, header: str, cells:
         ({"layout": "one_hot", "names": {0: "x", 1: "y", 2: "x"}}, "two columns would be called 'x'"),
         ({"layout": "one_hot", "names": {0: "x", 1: "y", 2: "ImageID"}}, "two columns would be called 'ImageID'"),
         ({"layout": "one_hot", "names": {0: "a", 1: "b"}}, "outputs.names: cluster 2 has no name \\(named: 0, 1\\)"),
-        ({"layout": "names", "label_column": "a", "names": {1: "x", 2: "y"}}, "cluster 0 has no name"),
-        ({"layout": "names", "label_column": "a"}, "names needs outputs.names, such as"),
+        (
+            {"layout": "names", "label_column": "a"},
+            "names would fill 'a' alone, but .* has 2 columns of labels, 'a', 'b'",
+        ),
         ({"layout": "labels"}, "has no column 'label'"),
     ],
 )
@@ -170,6 +251,25 @@ def test_what_cannot_be_is_told_before_any_work(tmp_path: Path, outputs: dict[st
     with pytest.raises(ConfigError, match=message):
         check_outputs(template, a_config(**outputs))
     check_outputs(template, a_config(**outputs, submission=None))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"layout": "names", "names": {1: "x", 2: "y"}}, "cluster 0 has no name"),
+        ({"layout": "names"}, "names needs outputs.names, such as .*, or .* clusters.numbering: truth:CSV or "),
+        (
+            {},
+            r"layout: labels writes numbers, but 'label' of .* holds words \('cat'\); set outputs.layout: names",
+        ),
+    ],
+)
+def test_words_need_names(tmp_path: Path, outputs: dict[str, Any], message: str) -> None:
+    template = a_template(tmp_path, "ImageID,label", "cat")
+    with pytest.raises(ConfigError, match=message):
+        check_outputs(template, a_config(**outputs))
+    check_outputs(template, a_config(layout="names", names=NAMES))
+    check_outputs(a_template(tmp_path, "ImageID,label", ""), a_config())  # blank: not known yet
 
 
 def test_names_are_not_mistaken_for_a_templates_columns(tmp_path: Path) -> None:
@@ -181,7 +281,7 @@ def test_names_are_not_mistaken_for_a_templates_columns(tmp_path: Path) -> None:
 
 def test_what_only_the_clusters_tell_is_told_with_them(tmp_path: Path) -> None:
     by_truth = {"clusters": {"numbering": "truth:t.csv"}}
-    template = a_template(tmp_path, "ImageID,a,b", "0", "0")
+    template = a_template(tmp_path, "ImageID,a,b", "0", "x")
     config = a_config(layout="names", label_column="a", **by_truth)
     check_outputs(template, config)
     check_outputs(template, a_config(layout="one_hot", **by_truth))

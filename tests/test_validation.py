@@ -9,7 +9,7 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, SubmissionError
-from imgcluster.outputs.validation import Expected, check_submission, validate_submission
+from imgcluster.outputs.validation import Expected, check_submission, validate_submission, validated
 from imgcluster.template import read_template
 
 TEMPLATE = "id,label\n01,0\n02,0\n03,0\n"
@@ -116,19 +116,20 @@ def test_the_templates_own_gaps_may_stay(tmp_path: Path) -> None:
 
 
 WIDE = "id,a,b,c\n01,0,0,0\n02,0,0,0\n"
+ONE_ALONE = "only column 'c' is filled in; columns 'a', 'b' still as in the template"
 
 
 @pytest.mark.parametrize(
     ("layout", "row", "expected"),
     [
         ("one_hot", "0,1,0", []),
-        ("one_hot", "0,0,0", ["row 1: the cells add up to 0, not to 1"]),
+        ("one_hot", "0,0,0", [ONE_ALONE, "row 1: the cells add up to 0, not to 1"]),
         ("one_hot", "1,1,0", ["row 1: the cells add up to 2, not to 1"]),
         ("one_hot", "0,1.0,0", ["row 1, column 'b': '1.0' is neither 0 nor 1"]),
         ("soft", "0.333,0.333,0.333", []),
         ("soft", "0.33333,0.33333,0.33333", []),
         ("soft", "0.333,0.333,0.3301", ["row 1: the cells add up to 0.9961, not to 1"]),
-        ("soft", "0,0,0", ["row 1: the cells add up to 0, not to 1"]),
+        ("soft", "0,0,0", [ONE_ALONE, "row 1: the cells add up to 0, not to 1"]),
         ("soft", "1e-7,0.9999999,0", []),
         (
             "soft",
@@ -138,11 +139,60 @@ WIDE = "id,a,b,c\n01,0,0,0\n02,0,0,0\n"
         ("soft", "nan,1,0", ["row 1, column 'a': 'nan' is no number from 0 to 1"]),
         ("labels", "x,1,0", ["row 1, column 'a': 'x' is no whole number"]),
         ("names", "x,,0", ["row 1, column 'b': empty"]),
-        (None, "0.5,1,0", ["row 1, column 'a': '0.5' is no whole number"]),
+        (None, "0.5,1,x", ["row 1, column 'c': 'x' is no number"]),  # zeros do not say that shares are wrong
     ],
 )
 def test_layouts(tmp_path: Path, layout: str | None, row: str, expected: list[str]) -> None:
     assert problems(tmp_path, f"id,a,b,c\n01,{row}\n02,0,0,1\n", WIDE, layout) == expected
+
+
+SHARES = "id,c0,c1,c2\n01,0.333,0.333,0.334\n02,0.333,0.333,0.334\n"
+
+
+def test_what_a_template_asks_for_is_asked_for(tmp_path: Path) -> None:
+    alone = "only column 'c0' is filled in; columns 'c1', 'c2' still as in the template"
+    labels = "id,c0,c1,c2\n01,2,0.333,0.334\n02,0,0.333,0.334\n"
+    no_share = "row 1, column 'c0': '2' is no number from 0 to 1"
+    assert problems(tmp_path, labels, SHARES) == [alone, no_share, "row 2: the cells add up to 0.667, not to 1"]
+    assert problems(tmp_path, "id,c0,c1,c2\n01,1,0,0\n02,0.2,0.3,0.5\n", SHARES) == []
+    off = "id,c0,c1,c2\n01,0.9,0.9,0.9\n02,0.2,0.3,0.5\n"
+    assert problems(tmp_path, off, SHARES) == ["row 1: the cells add up to 2.7, not to 1"]
+    one_hot = "id,a,b\n01,1,0\n02,0,1\n"
+    assert problems(tmp_path, "id,a,b\n01,0,0\n02,1,0\n", one_hot) == ["row 1: the cells add up to 0, not to 1"]
+    assert problems(tmp_path, "id,a,b\n01,1,1\n02,1,0\n", one_hot) == ["row 1: the cells add up to 2, not to 1"]
+    assert problems(tmp_path, "id,a,b\n01,0.5,0.5\n02,1,0\n", one_hot)[0].endswith("'0.5' is neither 0 nor 1")
+    zeros = "id,a,b,c\n01,0.0,0.0,0.0\n02,0.0,0.0,0.0\n"
+    filled = "id,a,b,c\n01,1,0.0,0.0\n02,2,0.0,0.0\n"
+    assert problems(tmp_path, filled, zeros) == [
+        "only column 'a' is filled in; columns 'b', 'c' still as in the template"
+    ]
+    assert problems(tmp_path, "id,a,b,c\n01,1,0.0,0.0\n02,1,0.0,0.0\n", zeros) == []  # all in one class
+    assert problems(tmp_path, "id,a,b,c\n01,1,1,0.0\n02,1,0.0,0.0\n", zeros) == []  # several labels, maybe
+    usage = "id,a,b,Usage\n01,0.5,0.5,Public\n02,0.5,0.5,Private\n"
+    assert problems(tmp_path, "id,a,b,Usage\n01,0.9,0.1,Public\n02,0.2,0.8,Private\n", usage) == []
+
+
+def test_what_stays_as_in_the_template_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    submission, template = tmp_path / "s.csv", tmp_path / "t.csv"
+    template.write_text("id,proba,label\n01,0.5,0\n02,0.5,0\n")
+    submission.write_text("id,proba,label\n01,0.5,1\n02,0.5,0\n")
+    assert validated(submission, template).notes == ["column 'proba' still as in the template: are they scored?"]
+    assert main(["validate", str(submission), str(template)]) == 0
+    said = f"note: column 'proba' still as in the template: are they scored?\n{submission}: 2 rows in the shape of"
+    assert capsys.readouterr().out == f"{said} {template}: see the note\n"
+    submission.write_text("id,proba,label\n01,0.9,1\n02,0.5,0\n")
+    assert validated(submission, template).notes == []
+    assert validated(template, template).notes == ["every label is still the template's, in column 'label'"]
+    template.write_text("id,label\n01,\n02,\n")
+    submission.write_text("id,label\n01,0\n02,0\n")
+    assert validated(submission, template).notes == []
+
+
+def test_zeros_never_add_up(tmp_path: Path) -> None:
+    """Twenty numbers below 0.05 are twenty times 0.0, when rounded; and yet nobody means that."""
+    header, zeros = ",".join(f"c{number}" for number in range(20)), ",".join(["0.0"] * 20)
+    wide = f"id,{header}\n01,{zeros}\n"
+    assert problems(tmp_path, wide, wide, "soft") == ["row 1: the cells add up to 0.0, not to 1"]
 
 
 def test_labels_of_clusters_that_there_are_not(tmp_path: Path) -> None:

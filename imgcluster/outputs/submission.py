@@ -10,8 +10,10 @@ import numpy as np
 from imgcluster.config import ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
 from imgcluster.methods import LEARNED
+from imgcluster.outputs.template_check import THREE_WAYS, check_labels, check_template, listed, template_notes
 from imgcluster.outputs.validation import Expected, check_submission
 from imgcluster.tables import Clusters, Run, Template
+from imgcluster.template_cells import number_at_end, read_asked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +29,15 @@ PROBABILITY_FORMAT = "{:.6f}"
 def check_outputs(template: Template | None, config: Config) -> None:
     """Refuse, before any work, what the submission of a config cannot be made of: the columns, or names that lack.
 
-    Raises ConfigError.
+    And what would not be what the cells of the template are. Raises ConfigError.
     """
     outputs, clusters = config.outputs, config.clusters
     if not outputs.submission:
         return
     if outputs.layout not in IN_COLUMNS:
         _check_label_column(template, outputs.label_column)
+    if template is not None:
+        check_template(template, config)
     if not _is_counted(clusters):  # the numbers, and the names, are known with the clusters
         return
     numbers = range(clusters.n_clusters) if isinstance(clusters.n_clusters, int) else None
@@ -41,6 +45,9 @@ def check_outputs(template: Template | None, config: Config) -> None:
         _check_named(numbers or (), outputs.names or {})
     elif outputs.layout in IN_COLUMNS and numbers is not None:
         _columns(template, outputs, numbers, outputs.names or {})
+    elif template is not None and clusters.n_clusters is not None:
+        labels = [str(number + outputs.label_offset) for number in numbers or ()]
+        check_labels(template, outputs.label_column, labels or [str(clusters.n_clusters)])
 
 
 def _is_counted(clusters: ClustersConfig) -> bool:
@@ -62,6 +69,8 @@ def make_submission(run: Run) -> pd.DataFrame:
         allowed = None
     else:
         label_of = _labels_of(run)
+        if run.template is not None:
+            check_labels(run.template, outputs.label_column, sorted(set(label_of.values())))
         frame, filled = _rows(run), [outputs.label_column]
         frame[outputs.label_column] = [label_of[number] for number in _shown_numbers(run)]
         allowed = frozenset(label_of.values())
@@ -79,15 +88,15 @@ def columns_of(run: Run) -> dict[int, str]:
     clusters, outputs = run.clusters, run.config.outputs
     numbers = range(_count(clusters))
     used = numbers if _is_counted(run.config.clusters) else np.flatnonzero(clusters.sizes).tolist() or [0]
-    return _columns(run.template, outputs, used, outputs.names or clusters.names)
+    return _columns(run.template, outputs, used, outputs.names or clusters.names, are_labels=clusters.are_labels)
 
 
 def submission_notes(run: Run) -> list[str]:
-    """Return what a person should know of the images that no cluster was found for."""
+    """Return what a person should know of a submission: images without a cluster, and how a scorer may read it."""
     name, clusters = run.config.outputs.submission, run.clusters
     if not name:
         return []
-    notes = []
+    notes = [] if run.template is None else _reading_notes(run, run.template)
     if failed := len(run.features.failures):
         soft = run.config.outputs.layout == "soft"
         get = "the shares of all clusters" if soft else f"the label of the largest cluster, {_largest(clusters)}"
@@ -114,32 +123,69 @@ def _check_label_column(template: Template | None, label_column: str) -> None:
 
 
 def _columns(
-    template: Template | None, outputs: OutputsConfig, numbers: Sequence[int], names: dict[int, str]
+    template: Template | None,
+    outputs: OutputsConfig,
+    numbers: Sequence[int],
+    names: dict[int, str],
+    *,
+    are_labels: bool = False,
 ) -> dict[int, str]:
     if names:
         _check_named(numbers, names)
-    wanted = dict(sorted(names.items())) or {number: str(number + outputs.label_offset) for number in numbers}
+    labels = {number: number if are_labels else number + outputs.label_offset for number in numbers}
+    wanted = dict(sorted(names.items())) or {number: str(label) for number, label in labels.items()}
     id_column = NEW_ID_COLUMN if template is None else template.id_column
-    others = [] if template is None else [str(name) for name in template.frame.columns if name != id_column]
+    others = [] if template is None else _columns_to_fill(template)
     for columns in (others, list(wanted.values())):
         if twins := [name for name in columns if columns.count(name) > 1 or name == id_column]:
             raise ConfigError(f"outputs.layout: {outputs.layout}: two columns would be called {twins[0]!r}")
     if sorted(others) == sorted(wanted.values()) or others in ([], [outputs.label_column]):
         return wanted
+    ends = {} if names else number_at_end(others)
+    if ends and (set(ends) >= set(labels.values()) if are_labels else set(ends) == set(labels.values())):
+        shift = 0 if are_labels else outputs.label_offset
+        return {label - shift: ends[label] for label in sorted(ends)}
     # A number left out, of a known label without a cluster, would move all that follow into another label's column.
     gaps = len(wanted) != max(wanted) - min(wanted) + 1
-    if len(others) == len(wanted) and not names and not gaps:
+    if len(others) == len(wanted) and not names and not gaps and not (are_labels and ends):
         return dict(zip(wanted, others, strict=True))
-    what = f"{len(wanted)} clusters" + (f", {', '.join(map(repr, wanted.values()))}" if names or gaps else "")
+    named = names or gaps or are_labels
+    what = f"{len(wanted)} clusters" + (f", {', '.join(map(repr, wanted.values()))}" if named else "")
     raise ConfigError(
         f"outputs.layout: {outputs.layout} needs a column for each of the {what}; "
         f"{str(template.path) if template else ''!r} has {', '.join(map(repr, others))}"
     )
 
 
+def _columns_to_fill(template: Template) -> list[str]:
+    """Return the columns of labels, one for each class; else all beside the ids."""
+    asked = read_asked(template)
+    names = [str(name) for name in template.frame.columns]
+    return list(asked.columns) if asked.is_wide else [name for name in names if name != template.id_column]
+
+
+def _reading_notes(run: Run, template: Template) -> list[str]:
+    """Return how a scorer may read what is written as something else than is meant."""
+    outputs, clusters = run.config.outputs, run.clusters
+    columns = columns_of(run) if outputs.layout in IN_COLUMNS else {}
+    notes = template_notes(template, run.config, list(columns.values()) or [outputs.label_column])
+    if _is_counted(run.config.clusters) and not (outputs.names and outputs.layout != "labels"):
+        which = f"column ({listed([*columns.values()])})" if columns else "label"
+        notes.append(
+            f"in {outputs.submission} it is arbitrary which cluster has which {which}; where a score compares classes "
+            "(accuracy, F1, log loss), set clusters.numbering: truth:CSV"
+        )
+    if outputs.layout == "labels" and clusters.names and not clusters.are_labels:
+        said = [f"{number + outputs.label_offset}: {name}" for number, name in sorted(clusters.names.items())]
+        notes.append(
+            f"in {outputs.submission} numbers stand for words ({listed(said)}); outputs.layout: names writes these"
+        )
+    return notes
+
+
 def _check_named(numbers: Sequence[int], names: dict[int, str]) -> None:
     if not names:
-        raise ConfigError("outputs.layout: names needs outputs.names, such as {0: entry, 1: descent}")
+        raise ConfigError(f"outputs.layout: names needs {THREE_WAYS}")
     if lacking := [number for number in numbers if number not in names]:
         raise ConfigError(f"outputs.names: cluster {lacking[0]} has no name (named: {', '.join(map(str, names))})")
 
@@ -148,7 +194,8 @@ def _labels_of(run: Run) -> dict[int, str]:
     """Return the label of each cluster that has one: its number, or its name."""
     outputs, clusters = run.config.outputs, run.clusters
     if outputs.layout == "labels":
-        return {number: str(number + outputs.label_offset) for number in range(_count(clusters))}
+        offset = 0 if clusters.are_labels else outputs.label_offset
+        return {number: str(number + offset) for number in range(_count(clusters))}
     names = outputs.names or clusters.names
     _check_named(sorted(set(_shown_numbers(run))), names)
     return names
@@ -160,9 +207,10 @@ def _in_columns(run: Run, columns: dict[int, str]) -> pd.DataFrame:
     frame = _rows(run)
     id_column = frame.columns[0] if run.template is None else run.template.id_column
     cells = (_soft_cells if run.config.outputs.layout == "soft" else _one_hot_cells)(run, list(columns))
-    cells_of = {id_column: frame[id_column], **dict(zip(columns.values(), cells.T, strict=True))}
-    names = list(frame.columns) if set(frame.columns) == set(cells_of) else list(cells_of)
-    return pd.DataFrame({name: cells_of[name] for name in names})
+    filled = dict(zip(columns.values(), cells.T, strict=True))
+    if set(filled) <= set(frame.columns):
+        return frame.assign(**filled)
+    return pd.DataFrame({id_column: frame[id_column], **filled})
 
 
 def _one_hot_cells(run: Run, numbers: list[int]) -> np.ndarray:

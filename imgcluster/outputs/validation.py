@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.tables import Template
 from imgcluster.template import named_source, read_rows, read_template
+from imgcluster.template_cells import (
+    DECIMAL,
+    MEASURED,
+    NUMBER,
+    ONE_HOT,
+    SHARE,
+    SOFT,
+    WHOLE,
+    WHOLE_NUMBER,
+    ZERO_OR_ONE,
+    Asked,
+    adds_up,
+    cells_of,
+    kind_of,
+    read_asked,
+)
+
+logger = logging.getLogger(__name__)
 
 LAYOUTS = ("labels", "one_hot", "soft", "names")
+NAMED = 3
 TOLD = 100  # problems; a file with more of them has one cause
-WHOLE = re.compile(r"[+-]?[0-9]+")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-ROUNDED = Decimal("0.5")  # of the last digit
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,9 @@ class Expected:
     """What a submission has to be: its ids, and its columns, by name, in order.
 
     filled: the columns that say something of each image. layout: as `outputs.layout`; None: their cells are as
-    `kinds` says of each. allowed: the labels there can be. blank: (id, place of the column) of cells that may be empty.
+    `kinds` says of each. summed: the columns whose cells add up to 1 in each row; with the layouts that have one for
+    each cluster all that are filled. allowed: the labels there can be. blank: (id, place of the column) of cells that
+    may be empty.
     """
 
     ids: Sequence[str]
@@ -35,35 +52,103 @@ class Expected:
     kinds: dict[int, str] = field(default_factory=dict)
     allowed: frozenset[str] | None = None
     blank: frozenset[tuple[str, int]] = frozenset()
+    summed: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A submission that has the shape of its template: its number of rows, and what is odd about it all the same."""
+
+    rows: int
+    notes: list[str]
 
 
 def validate_submission(
     file: str | Path, template: str | Path, *, id_column: str | None = None, layout: str | None = None
 ) -> int:
-    """Check a submission against a template, both CSVs, and return its number of rows.
+    """Check a submission against a template as `validated` does, and return its number of rows; notes are logged."""
+    found = validated(file, template, id_column=id_column, layout=layout)
+    for note in found.notes:
+        logger.warning("%s", note)
+    return found.rows
+
+
+def validated(
+    file: str | Path, template: str | Path, *, id_column: str | None = None, layout: str | None = None
+) -> Validated:
+    """Check a submission against a template, both CSVs.
 
     It needs the template's columns and ids, in the template's order, and no empty cell but where the template has
     one in a column that is filled elsewhere. Where a column of the template holds whole numbers, or numbers, alone,
-    the submission's has to as well; with `layout` (labels, one_hot, soft or names) the cells are what that writes,
-    rows that add up to 1 among them. The ids are in the template's first column, or in `id_column`.
+    the submission's has to as well. Where the template has a column for each class, and shares or a single 1 in each
+    row, so does the submission; of such columns more than one has to be filled. With `layout` (labels, one_hot, soft
+    or names) the cells are what that writes. The ids are in the template's first column, or in `id_column`.
     Raises SubmissionError with every problem; ConfigError where a file is no CSV or has no such column of ids.
     """
     if layout not in (None, *LAYOUTS):
         raise ConfigError(f"layout: found {layout!r}, allowed: {', '.join(LAYOUTS)}")
     wanted = read_template(Path(template), id_column, source=named_source("template"))
-    names = [str(name) for name in wanted.frame.columns]
     found = read_rows(Path(file), None, source=named_source("submission"))
     if wanted.id_column in found.frame.columns:
         found = read_rows(Path(file), wanted.id_column, source=named_source("submission"))
+    asked = read_asked(wanted)
+    one, notes = _left_alone(found, wanted, asked)
+    check_submission(found, _expected(wanted, asked, layout), one)
+    return Validated(len(found.frame), notes)
+
+
+def _expected(wanted: Template, asked: Asked, layout: str | None) -> Expected:
+    names = [str(name) for name in wanted.frame.columns]
     filled = [place for place, name in enumerate(names) if name != wanted.id_column]
-    kinds = {place: _kind(_cells(wanted, place)) for place in filled}
-    check_submission(found, Expected(wanted.ids, names, filled, layout, kinds, blank=_blank(wanted, filled)))
-    return len(found.frame)
+    kinds = {place: OF_CELLS.get(kind_of(cells_of(wanted, place)), "text") for place in filled}
+    wide = [place for place in filled if asked.is_wide and names[place] in asked.columns]
+    if asked.kind == ZERO_OR_ONE:  # zeros alone do not say that shares would be wrong
+        kinds |= dict.fromkeys(wide, "number")
+    summed: list[int] = []
+    rule = layout or asked.kind
+    if wide and rule in (ONE_HOT, SOFT):
+        kinds |= dict.fromkeys(wide, LAYOUT_KINDS[rule])
+        layout, summed = None, wide
+    return Expected(wanted.ids, names, filled, layout, kinds, blank=_blank(wanted, filled), summed=summed)
 
 
-def check_submission(found: Template, expected: Expected) -> None:
-    """Raise SubmissionError with every problem of a submission, each with its row."""
-    problems = [*_column_problems(found, expected), *_id_problems(found, expected)]
+def _left_alone(found: Template, wanted: Template, asked: Asked) -> tuple[list[str], list[str]]:
+    """Look for columns that are still the template's: return what is wrong about it, and what may be right."""
+    names = [str(name) for name in wanted.frame.columns]
+    if [str(name) for name in found.frame.columns] != names or set(found.ids) != set(wanted.ids):
+        return [], []
+    place_of = {name: place for place, name in enumerate(names)}
+
+    def is_left(name: str) -> bool:
+        place = place_of[name]
+        return dict(zip(found.ids, cells_of(found, place), strict=True)) == dict(
+            zip(wanted.ids, cells_of(wanted, place), strict=True)
+        )
+
+    left = [name for name in (*asked.columns, *asked.beside) if is_left(name)]
+    changed = [name for name in asked.columns if name not in left]
+    if left and not changed and any(any(cells_of(wanted, place_of[name])) for name in asked.columns):
+        return [], [f"every label is still the template's, in {_listed(asked.columns)}"]
+    if asked.is_wide and len(changed) == 1 and not _add_up(found, [place_of[name] for name in asked.columns]):
+        return [f"only column {changed[0]!r} is filled in; {_listed(left)} still as in the template"], []
+    if left and not asked.is_wide:
+        return [], [f"{_listed(left)} still as in the template: are they scored?"]
+    return [], []
+
+
+def _add_up(found: Template, places: Sequence[int]) -> bool:
+    rows = set(zip(*(cells_of(found, place) for place in places), strict=True))
+    return all(all(map(NUMBER.fullmatch, row)) and adds_up(row) for row in rows)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:NAMED])) + (f", ... ({len(names):,} columns)" if len(names) > NAMED else "")
+    return f"{'columns' if len(names) > 1 else 'column'} {shown}"
+
+
+def check_submission(found: Template, expected: Expected, known: Sequence[str] = ()) -> None:
+    """Raise SubmissionError with every problem of a submission, each with its row; `known` are others found before."""
+    problems = [*_column_problems(found, expected), *_id_problems(found, expected), *known]
     if [str(name) for name in found.frame.columns] == list(expected.columns):
         problems += _cell_problems(found, expected)
     if not problems:
@@ -80,7 +165,7 @@ def _column_problems(found: Template, expected: Expected) -> Iterator[str]:
 
 
 def _id_problems(found: Template, expected: Expected) -> Iterator[str]:
-    ids = _texts(found.ids)
+    ids = [id if isinstance(id, str) else "" for id in found.ids]
     if len(ids) != len(expected.ids):
         yield f"{len(ids):,} rows; needed: {len(expected.ids):,}"
     first_row: dict[str, int] = {}
@@ -111,8 +196,8 @@ def _strange_ids(ids: Sequence[str], first_row: Mapping[str, int], wanted: set[s
 
 def _cell_problems(found: Template, expected: Expected) -> Iterator[str]:
     problem_of = _problem_of_cell(expected)
-    columns = {place: _cells(found, place) for place in expected.filled}
-    in_one = expected.layout in ("one_hot", "soft")
+    columns = {place: cells_of(found, place) for place in expected.filled}
+    summed = expected.filled if expected.layout in (ONE_HOT, SOFT) else expected.summed
     for row, id in enumerate(found.ids):
         cells = [columns[place][row] for place in expected.filled]
         problems = [
@@ -121,7 +206,7 @@ def _cell_problems(found: Template, expected: Expected) -> Iterator[str]:
             if (words := problem_of(cell, place)) and not (cell == "" and (id, place) in expected.blank)
         ]
         yield from problems
-        if in_one and not problems and (words := _sum_problem(cells)):
+        if summed and not problems and (words := _sum_problem([columns[place][row] for place in summed])):
             yield f"row {row + 1}: {words}"
 
 
@@ -139,7 +224,7 @@ def _problem_of_cell(expected: Expected) -> Callable[[str, int], str | None]:
 
 
 def _whole(cell: str) -> str | None:
-    return None if WHOLE.fullmatch(cell) else f"{cell!r} is no whole number"
+    return None if WHOLE_NUMBER.fullmatch(cell) else f"{cell!r} is no whole number"
 
 
 def _number(cell: str) -> str | None:
@@ -161,27 +246,18 @@ KINDS: dict[str, Callable[[str], str | None]] = {
     "share": _share,
     "text": lambda cell: None,
 }
+OF_CELLS = {WHOLE: "whole", DECIMAL: "number", SHARE: "number", MEASURED: "number"}
 LAYOUT_KINDS = {"labels": "whole", "one_hot": "zero_or_one", "soft": "share", "names": "text"}
 
 
 def _sum_problem(cells: Sequence[str]) -> str | None:
     """Tell of a row that does not add up to 1, but for what rounding to its number of decimals can make of it."""
-    values = [Decimal(cell) for cell in cells]
-    decimals = max(-int(value.as_tuple().exponent) for value in values)
-    slack = len(values) * ROUNDED.scaleb(-decimals) if decimals > 0 else Decimal(0)
-    total = sum(values, Decimal(0))
-    return None if abs(total - 1) <= slack else f"the cells add up to {total}, not to 1"
-
-
-def _kind(cells: Sequence[str]) -> str:
-    said = [cell for cell in cells if cell.strip()]
-    kinds = [kind for kind in ("whole", "number") if said and not any(map(KINDS[kind], said))]
-    return kinds[0] if kinds else "text"
+    return None if adds_up(cells) else f"the cells add up to {sum(map(Decimal, cells))}, not to 1"
 
 
 def _blank(template: Template, places: Sequence[int]) -> frozenset[tuple[str, int]]:
     """Return the cells that are empty in a column that is not: the template's own gaps, not what is to be filled."""
-    columns = {place: _cells(template, place) for place in places}
+    columns = {place: cells_of(template, place) for place in places}
     return frozenset(
         (id, place)
         for place, cells in columns.items()
@@ -189,12 +265,3 @@ def _blank(template: Template, places: Sequence[int]) -> frozenset[tuple[str, in
         for id, cell in zip(template.ids, cells, strict=True)
         if cell == ""
     )
-
-
-def _cells(table: Template, place: int) -> list[str]:
-    return _texts(table.frame.iloc[:, place])
-
-
-def _texts(cells: Iterable[Any]) -> list[str]:
-    """Return cells as texts; one that a short row lacks is an empty one."""
-    return [cell if isinstance(cell, str) else "" for cell in cells]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.config import Config
+from imgcluster.numbering import ARE_LABELS
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
@@ -97,6 +98,7 @@ def run_record(run: Run) -> dict[str, Any]:
         },
         "features": [asdict(origin) for origin in features.origins],
         "cluster_sizes": clusters.sizes.tolist(),
+        ARE_LABELS: clusters.are_labels,
         "notes": [*features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
         "failures": [

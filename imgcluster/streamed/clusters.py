@@ -56,6 +56,7 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
     client: Client | None,
     *,
     soft: bool = False,
+    first_label: int = 0,
     show: bool = True,
 ) -> Clusters:
     """Cluster the vectors of a store as a config says, by K-Means of dask-ml; `ids` names the rows.
@@ -82,7 +83,7 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
         centroids, labels, nearest = settled(kmeans, show)
         rule = {"centres": centroids, "labels": np.arange(len(centroids))}
         found = Groups(labels, centroids, rule, notes=[kmeans.note])
-        numbered = number_clusters(labels, len(centroids), config.numbering, ids)
+        numbered = number_clusters(labels, len(centroids), config.numbering, ids, first_label)
         clusters = numbered_clusters(found, numbered, nearest, config, state=points.state)
         shares = _shares(points, centroids, nearest[0]) if soft else None
     if shares is not None:

@@ -1,0 +1,173 @@
+"""What a template asks for: which of its columns take the labels, and what their cells are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from imgcluster.tables import Template
+
+LOOKED_AT = 1000  # rows of a wide template that tell what its cells are
+WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+PADDED = re.compile(r"0[0-9]+")  # 007 is a name that a number would not write
+LIST = re.compile(rf"[\[({{].*[\])}}]|(\S+[ ,;|]+)?{NUMBER.pattern}([ ,;|]+{NUMBER.pattern})+", re.DOTALL)
+UNSAID = frozenset(("", "-", "?", "na", "nan", "n/a", "none", "null"))  # in small letters
+
+LABEL_NAMES = ("label", "labels", "class", "cluster", "category", "target", "prediction", "predicted")
+LIKE_LABEL_NAMES = re.compile(rf"(.*[_ -])?({'|'.join(LABEL_NAMES)})([_ -]?id)?", re.IGNORECASE)
+# Columns that stand beside the labels and are none, by their names.
+BESIDE = re.compile(
+    r"|unnamed: ?[0-9]+|index|usage|split|fold|(file_?|image_?)?(path|name|url|width|height|size)", re.IGNORECASE
+)
+# Columns that take masks, boxes or points, by their names.
+SHAPES = re.compile(r".*(encoded_?pixels|rle|mask|bbox|boxes|polygon|keypoints|segmentation|predictionstring).*", re.I)
+
+# Kinds of cells: of one column,
+BLANK, WHOLE, DECIMAL, SHARE, MEASURED, LISTS, WORDS = (
+    "blank", "whole", "decimal", "share", "measured", "lists", "words",
+)  # fmt: skip
+# of several columns, one for each class, where the last two cannot be told from one another,
+ONE_HOT, SOFT, SEVERAL, ZERO_OR_ONE, SHARES = "one_hot", "soft", "several", "zero_or_one", "shares"
+# and where no column, or no one column, is the labels'.
+NONE, UNCLEAR = "none", "unclear"
+
+MOST_OFF = Decimal("0.05")  # of a sum of shares, however few decimals they have
+HALF = Decimal("0.5")  # of the last digit, which rounding may have moved
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which columns of a template take labels, and of what kind their cells are.
+
+    columns: their names; with UNCLEAR those that it could be. values: of one column, its different cells as they first
+    appear, blank ones left out. beside: other columns that hold numbers or nothing, as answers would.
+    """
+
+    kind: str
+    columns: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there is a column for each class."""
+        return self.kind in (ONE_HOT, SOFT, SEVERAL, ZERO_OR_ONE, SHARES)
+
+
+def read_asked(template: Template, label_column: str | None = None) -> Asked:
+    """Say what a template asks for; `label_column` is the one of the labels, where that is known.
+
+    Of several columns without such a name, those with numbers from 0 to 1 are one for each class; else the labels are
+    in the only column that holds whole numbers, or in the only one that is blank.
+    """
+    columns = {place: str(name) for place, name in enumerate(template.frame.columns)}
+    others = {place: name for place, name in columns.items() if name != template.id_column}
+    named = [place for place, name in others.items() if name == label_column] or _named(others)
+    usable = {place: name for place, name in others.items() if place in named or not BESIDE.fullmatch(name)}
+    if not others:
+        return Asked(NONE)
+    if named or len(usable) == 1:
+        return _in_one(template, named[0] if named else next(iter(usable)), usable)
+    wide = {place: rows for place in usable if all(map(_is_share, rows := _looked_at(template, place)))}
+    if len(wide) > 1 and len({usable[place] for place in wide}) == len(wide):
+        return Asked(_kind_of_rows([*zip(*wide.values(), strict=True)]), tuple(usable[place] for place in wide))
+    for kind in (WHOLE, BLANK):
+        found = [place for place in usable if kind_of(cells_of(template, place)) == kind]
+        if len(found) == 1:
+            return _in_one(template, found[0], usable)
+    return Asked(UNCLEAR, tuple(usable.values()))
+
+
+def kind_of(cells: Iterable[str], name: str = "") -> str:
+    """Say of what kind the cells of one column are, blank ones left out; `name`: what the column is called."""
+    said = [cell.strip() for cell in dict.fromkeys(cells) if is_said(cell)]
+    if not said:
+        return LISTS if SHAPES.fullmatch(name) else BLANK
+    return next((kind for kind, fits in KINDS.items() if all(map(fits, said))), WORDS)
+
+
+def is_said(cell: str) -> bool:
+    """Say whether a cell holds anything, or what stands for nothing."""
+    return cell.strip().lower() not in UNSAID
+
+
+def cells_of(table: Template, place: int) -> list[str]:
+    """Return the cells of a column, by its place, as texts; one that a short row lacks is an empty one."""
+    return [cell if isinstance(cell, str) else "" for cell in table.frame.iloc[:, place]]
+
+
+def adds_up(cells: Sequence[str], most: Decimal | None = None) -> bool:
+    """Say whether numbers add up to 1, but for what rounding to their number of decimals can make of it.
+
+    most: what the sum may be off, however few decimals there are. Zeros alone never add up to 1.
+    """
+    values = [Decimal(cell) for cell in cells]
+    decimals = max(-int(value.as_tuple().exponent) for value in values)
+    slack = len(values) * HALF.scaleb(-decimals) if decimals > 0 else Decimal(0)
+    total = sum(values, Decimal(0))
+    return bool(total) and abs(total - 1) <= (slack if most is None else min(slack, most))
+
+
+def number_at_end(names: Sequence[str]) -> dict[int, str]:
+    """Return names by the whole numbers that they end in: {0: "c0", 1: "c1"}; nothing unless each has its own."""
+    ends = [re.search(r"(?<![0-9.])(0|[1-9][0-9]{0,8})$", name) for name in names]
+    found = {int(end[0]): name for end, name in zip(ends, names, strict=True) if end}
+    return found if len(found) == len(names) else {}
+
+
+def _in_one(template: Template, place: int, usable: dict[int, str]) -> Asked:
+    cells = cells_of(template, place)
+    kind = kind_of(cells, usable[place])
+    numbers = (BLANK, WHOLE, DECIMAL, SHARE, MEASURED)
+    beside = tuple(
+        name for other, name in usable.items() if other != place and kind_of(cells_of(template, other)) in numbers
+    )
+    return Asked(kind, (usable[place],), tuple(dict.fromkeys(filter(is_said, cells))), beside)
+
+
+def _named(columns: dict[int, str]) -> list[int]:
+    """Return the places of the columns that are called as labels are; of names that are only like it, none of two."""
+    like = [place for place, name in columns.items() if LIKE_LABEL_NAMES.fullmatch(name)]
+    return [place for place in like if columns[place].lower() in LABEL_NAMES] or (like if len(like) == 1 else [])
+
+
+def _looked_at(template: Template, place: int) -> list[str]:
+    step = max(1, len(template.frame) // LOOKED_AT)
+    return [cell.strip() for cell in cells_of(template, place)[::step]]
+
+
+def _kind_of_rows(rows: Sequence[Sequence[str]]) -> str:
+    whole = all(cell in ("0", "1") for row in rows for cell in row)
+    if all(adds_up(row, MOST_OFF) for row in set(rows)):
+        return ONE_HOT if whole else SOFT
+    if whole and len(set(rows)) > 1:
+        return SEVERAL
+    return ZERO_OR_ONE if whole else SHARES
+
+
+def _is_number(cell: str) -> bool:
+    return NUMBER.fullmatch(cell) is not None
+
+
+def _is_share(cell: str) -> bool:
+    return _is_number(cell) and 0 <= Decimal(cell) <= 1
+
+
+def _is_whole(cell: str) -> bool:
+    return WHOLE_NUMBER.fullmatch(cell) is not None and not PADDED.fullmatch(cell)
+
+
+def _is_decimal(cell: str) -> bool:
+    return _is_number(cell) and not PADDED.fullmatch(cell) and Decimal(cell) == Decimal(cell).to_integral_value()
+
+
+KINDS: dict[str, Callable[[str], bool]] = {  # the first that fits all cells
+    WHOLE: _is_whole,
+    DECIMAL: _is_decimal,
+    SHARE: _is_share,
+    MEASURED: lambda cell: _is_number(cell) and not PADDED.fullmatch(cell),
+    LISTS: lambda cell: LIST.fullmatch(cell) is not None,
+}
