@@ -12,9 +12,10 @@ from pathlib import Path
 from imgcluster.backbones import check_backbones
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
+from imgcluster.config_types import BUNDLED
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.engines.cluster import NO_DASK
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError, WeightsUnavailable
 from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
@@ -192,7 +193,7 @@ def extract_listed(
     cluster: the one of `config.engine`, where it is open already.
     """
     _check_engine(config)
-    with ExitStack() as opened:
+    with ExitStack() as opened, _hinting_at_a_fallback(config):
         features = extract_features(
             images,
             config.features,
@@ -208,6 +209,17 @@ def extract_listed(
             f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
         )
     return features
+
+
+@contextmanager
+def _hinting_at_a_fallback(config: Config) -> Iterator[None]:
+    """Where weights cannot be had and nothing is to be used instead, say by which key something is."""
+    try:
+        yield
+    except WeightsUnavailable as error:
+        if set(config.features.backbones) <= set(BUNDLED):
+            raise
+        raise WeightsUnavailable(f"{error}; or use {BUNDLED[0]} instead: features.fallback: {BUNDLED[0]}") from error
 
 
 @contextmanager
