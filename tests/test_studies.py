@@ -414,7 +414,7 @@ def test_compare_goes_on_without_the_networks_that_cannot_be_had(config_file: Pa
     for note, name in zip(found.notes, ("alexnet", "vgg16"), strict=True):
         assert note.startswith(f"no ImageNet weights for {name}: ")
         assert note.endswith("features.fallback: efficientnet_lite0")
-    with pytest.raises(ConfigError, match="no ImageNet weights for alexnet: .*; no ImageNet weights for vgg16: "):
+    with pytest.raises(ConfigError, match=r"no ImageNet weights for alexnet: .*; no ImageNet weights for vgg16: "):
         compare(config, Grid(backbones=["alexnet", "vgg16"]), show=False)
 
 
@@ -499,7 +499,7 @@ def test_another_version_tries_again_in_the_same_row(
     assert sorted(each.number for each in found.candidates) == [1, 2]
     keys = {each.number: each.key for each in found.candidates}
     assert keys[1] != keys[2]
-    assert keys[2] == [each for each in compare(config, Grid(ks=[3]), show=False).candidates][0].key
+    assert keys[2] == compare(config, Grid(ks=[3]), show=False).candidates[0].key
 
 
 @pytest.mark.parametrize(
