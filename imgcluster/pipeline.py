@@ -21,6 +21,7 @@ from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
+from imgcluster.kept_clusters import KeptClusters
 from imgcluster.methods import METHODS
 from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
@@ -80,7 +81,8 @@ def _is_one_block(config: Config) -> bool:
 def _clustered(features: Features, config: Config, cluster: Cluster | None, show: bool) -> Clusters:
     soft = config.outputs.layout == "soft"
     if not features.stored:
-        return cluster_features(features, config.clusters, soft=soft, show=show)
+        kept = KeptClusters(features.vectors)
+        return cluster_features(features, config.clusters, soft=soft, show=show, kept=kept)
     client = None if cluster is None else cluster.client
     return cluster_stored(features.stored[0], features.ids, config.clusters, client, soft=soft, show=show)
 
