@@ -22,13 +22,14 @@ from imgcluster.config import ClustersConfig
 from imgcluster.files import cache_folder, write_whole
 from imgcluster.grouping import Groups
 from imgcluster.packages import installed
+from imgcluster.stored import StoredVectors
 from imgcluster.transforms import State
 
 FORMAT = 1  # of what is kept: raise it when clusters are found in another way
 MOST = 2**30  # bytes of all that is kept
 MOST_OF_ONE = 2**28
 A_DAY = 24 * 3600
-PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch")
+PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
 ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
 GROUPS, STATE, NEAREST = "groups", "state", "nearest"
 
@@ -50,10 +51,11 @@ class Fitted:
 
 
 class KeptClusters:
-    """The clusters of some vectors, (n, dim), by all that they depend on: the vectors, the config, and versions."""
+    """The clusters of some vectors, by all that they depend on: the vectors, the config, and versions."""
 
-    def __init__(self, vectors: np.ndarray) -> None:
+    def __init__(self, vectors: np.ndarray | StoredVectors) -> None:
         self._vectors = vectors
+        self._count = vectors.count if isinstance(vectors, StoredVectors) else len(vectors)
 
     def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], Choice]) -> Choice:
         """Return the number of clusters that was chosen of a range, or choose it and keep that."""
@@ -66,6 +68,8 @@ class KeptClusters:
         return _kept(path, make, self._fitted_of, _packed)
 
     def _path(self, config: ClustersConfig, n_clusters: Any, ending: str) -> Path | None:
+        if isinstance(self._vectors, StoredVectors) and not self._vectors.content:
+            return None
         settings = {**config.model_dump(mode="json"), "n_clusters": n_clusters, "numbering": None}
         versions = {package: installed(package) for package in PACKAGES}
         key = json.dumps([FORMAT, self._digest, settings, versions], sort_keys=True)
@@ -76,6 +80,8 @@ class KeptClusters:
     @cached_property
     def _digest(self) -> str:
         vectors = self._vectors
+        if isinstance(vectors, StoredVectors):
+            return f"stored {vectors.content}"
         digest = hashlib.blake2b(f"{vectors.shape} {vectors.dtype}".encode(), digest_size=32)
         for part in row_slices(*vectors.shape):
             digest.update(np.ascontiguousarray(vectors[part]).data)
@@ -95,7 +101,7 @@ class KeptClusters:
                 parts[part][path[0]][path[1]] = array
         groups = Groups(**parts[GROUPS], **told["others"])
         distance, runner_up, runner_up_distance = parts[NEAREST].values()
-        if not len(groups.labels) == len(distance) == len(runner_up) == len(self._vectors):
+        if not len(groups.labels) == len(distance) == len(runner_up) == self._count:
             raise ValueError("not of these vectors")
         return Fitted(groups, parts[STATE], (distance, runner_up, runner_up_distance))
 

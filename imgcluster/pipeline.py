@@ -80,11 +80,11 @@ def _is_one_block(config: Config) -> bool:
 
 def _clustered(features: Features, config: Config, cluster: Cluster | None, show: bool) -> Clusters:
     soft = config.outputs.layout == "soft"
+    kept = KeptClusters(features.stored[0] if features.stored else features.vectors)
     if not features.stored:
-        kept = KeptClusters(features.vectors)
         return cluster_features(features, config.clusters, soft=soft, show=show, kept=kept)
     client = None if cluster is None else cluster.client
-    return cluster_stored(features.stored[0], features.ids, config.clusters, client, soft=soft, show=show)
+    return cluster_stored(features.stored[0], features.ids, config.clusters, client, soft=soft, show=show, kept=kept)
 
 
 def _show_clusters(finished: Run, show: bool) -> None:

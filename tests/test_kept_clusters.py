@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from imgcluster.config import ClustersConfig
 from imgcluster.files import cache_folder
 from imgcluster.grouping import Groups
 from imgcluster.kept_clusters import KeptClusters
+from imgcluster.stored import Chunk, StoredVectors
+from imgcluster.streamed import cluster_stored
+from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.tables import Clusters
 
 ALGORITHM = ("choose_k", "fit_steps", "group", "nearest_two")
@@ -250,3 +254,48 @@ def test_what_is_no_plain_array_is_not_kept(monkeypatch: pytest.MonkeyPatch, cal
     for _ in range(2):
         cluster_features(points, ClustersConfig(method="kmeans", n_clusters=1), show=False, kept=KeptClusters(points))
     assert calls() == ["fit_steps", "nearest_two"] * 2
+
+
+# --- vectors that stay in the store ---
+
+
+def test_of_vectors_in_a_store_it_is_the_same(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: Path
+) -> None:
+    called: list[str] = []
+    for name in ("fit_streamed", "streamed_moments", "choose_k"):
+        real = getattr(streamed_clusters, name)
+
+        def call(*given: Any, _real: Callable[..., Any] = real, _name: str = name, **keys: Any) -> Any:
+            called.append(_name)
+            return _real(*given, **keys)
+
+        monkeypatch.setattr(streamed_clusters, name, call)
+    asked = ("clusters.backend=dask", "clusters.n_clusters=2..4")
+    anew = (*asked, "clusters.numbering=size", "outputs.label_offset=1")
+    run(config_file, *asked)
+    assert called == ["fit_streamed", "choose_k", "streamed_moments"]
+    run(config_file, *anew)
+    assert len(called) == 3
+    before = outputs(tmp_path / "out")
+    shutil.rmtree(tmp_path / "store")  # other shards of the same images
+    run(config_file, *anew, "features.batch_size=1")
+    assert len(called) == 3
+    with monkeypatch.context() as patch:
+        patch.setenv("IMGCLUSTER_CACHE", str(tmp_path / "another"))
+        run(config_file, *anew)
+    assert len(called) == 6
+    assert outputs(tmp_path / "out") == before
+    (pictures / "0003.jpg").write_bytes((pictures / "0004.jpg").read_bytes())
+    run(config_file, *anew)
+    assert len(called) == 9
+
+
+def test_of_vectors_that_nobody_knows_nothing_is_kept(tmp_path: Path) -> None:
+    points = vectors()
+    np.save(tmp_path / "vectors.npy", points)
+    stored = StoredVectors([Chunk(str(tmp_path / "vectors.npy"), np.arange(60), np.arange(60))], 40, 60)
+    config = ClustersConfig(method="kmeans", n_clusters="2..4", backend="dask")
+    clusters = cluster_stored(stored, None, config, None, show=False, kept=KeptClusters(stored))
+    assert len(clusters.sizes) == 4
+    assert not (cache_folder() / "clusters").exists()
