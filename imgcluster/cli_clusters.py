@@ -37,8 +37,9 @@ def _add_compare(commands: Commands) -> None:
     compare.add_argument("--k", metavar="K", help="numbers of clusters: 5,8 or 2..10")
     compare.add_argument("--truth", metavar="CSV", help="labels known; otherwise by silhouette and agreement")
     compare.add_argument(
-        "--out", metavar="DIR", help="folder of the table and the best config; compare in the run folder"
+        "--out", metavar="DIR", help="folder of the table and the configs of its rows; compare in the run folder"
     )
+    compare.add_argument("--force", action="store_true", help="begin the table anew instead of adding rows to it")
 
 
 def _add_stability(commands: Commands) -> None:
@@ -98,6 +99,7 @@ def _range(text: str, option: str) -> range:
 def _compare(options: argparse.Namespace) -> None:
     config = load_options(options)
     from imgcluster.comparison import Grid, compare
+    from imgcluster.tried import BEST, TABLE
     from imgcluster.yaml_files import parse_yaml
 
     grid = Grid(
@@ -109,10 +111,11 @@ def _compare(options: argparse.Namespace) -> None:
     )
     out = Path(options.out or Path(config.outputs.folder) / "compare")
     truth = Path(options.truth) if options.truth else None
-    found = compare(config, grid, truth=truth, out=out, show=not options.quiet)
+    found = compare(config, grid, truth=truth, out=out, force=options.force, show=not options.quiet)
     print(found.table().to_string(index=False))
-    print("\n".join([*(f"note: {note}" for note in found.notes), f"written   {out / 'compare.csv'}"]))
-    print(f"the best  python -m imgcluster run {out / 'best.yaml'}")
+    print("\n".join([*(f"note: {note}" for note in found.notes), f"written   {out / TABLE}"]))
+    print(f"the best  python -m imgcluster run {out / BEST}")
+    print(f"any row   python -m imgcluster run {out}/CONFIG, with the config of its row")
 
 
 def _listed(text: str | None) -> list[str]:

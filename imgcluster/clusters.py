@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from imgcluster.config import ClustersConfig
 from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import Groups, group, method_of
+from imgcluster.kept_clusters import Fitted, KeptClusters, Nearest, NothingKept
 from imgcluster.learned import Learned
 from imgcluster.methods import LEARNED, MODEL
 from imgcluster.numbering import Numbers, number_classes, number_clusters
@@ -21,7 +23,6 @@ from imgcluster.transforms import Points, State, fit_steps
 
 NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
-Nearest = tuple[np.ndarray, np.ndarray, np.ndarray]  # distances, runners-up and theirs, as of `nearest_two`
 ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
 
@@ -32,13 +33,14 @@ def cluster_features(
     soft: bool = False,
     first_label: int = 0,
     show: bool = True,
+    kept: KeptClusters | None = None,
 ) -> Clusters:
     """Cluster features, or an (n, dim) float32 array, as a config says. Same input, same bits.
 
     The array may be a memory map, is only read, and is never copied whole by K-Means when it is larger than 2 GiB. Up
     to there K-Means is one call of scikit-learn's, and beyond it, or on a GPU, what `kmeans.find_clusters` says; the
     notes tell. With `soft`, each row gets its probabilities too. first_label: where labels begin, for clusters that no
-    known label names.
+    known label names. What `kept` has of these vectors and this config, whatever its numbering, is not worked out again.
     Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform or a method that cannot
     be done, too little memory for it; ConfigError where a numbering names what is not there, or a model is for others.
     """
@@ -46,22 +48,49 @@ def cluster_features(
     check_enough(len(vectors), config.n_clusters)
     _check_finite(vectors)
     learned = _model_for(features, config)
-    points, state = fit_steps(vectors, config.steps(*vectors.shape), config.random_state)
-    config, chosen = _with_k(points, config, show)
-    found = group(points, config, show=show)
+    kept = NothingKept() if kept is None or learned is not None else kept
+    space = _Space(vectors, config)
+    config, chosen = _with_k(space, config, kept, show)
+    fitted = kept.fitted(config, lambda: _fitted(space, config, show))
+    found = fitted.groups
     k = len(found.centroids)
     if learned is None:
         ids = features.ids if isinstance(features, Features) else None
         numbered = number_clusters(found.labels, k, config.numbering, ids, first_label)
     else:
         numbered = number_classes(learned.classes, found.rule["labels"], k)
-    nearest = nearest_two(points, found.centroids, found.labels)
-    clusters = numbered_clusters(found, numbered, nearest, config, state=state)
+    clusters = numbered_clusters(found, numbered, fitted.nearest, config, state=fitted.state)
     return replace(
         clusters,
         notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)])],
-        probabilities=_probabilities(points, found, numbered, learned) if soft else None,
+        probabilities=_probabilities(space.points, found, numbered, learned) if soft else None,
     )
+
+
+class _Space:
+    """Vectors, and the points that they are after the steps of a config: fitted when they are first asked for."""
+
+    def __init__(self, vectors: np.ndarray, config: ClustersConfig) -> None:
+        self._vectors, self._config = vectors, config
+
+    @property
+    def points(self) -> Points:
+        """The points that are clustered."""
+        return self._steps[0]
+
+    @property
+    def state(self) -> State:
+        """The fitted steps."""
+        return self._steps[1]
+
+    @cached_property
+    def _steps(self) -> tuple[Points, State]:
+        return fit_steps(self._vectors, self._config.steps(*self._vectors.shape), self._config.random_state)
+
+
+def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
+    found = group(space.points, config, show=show)
+    return Fitted(found, space.state, nearest_two(space.points, found.centroids, found.labels))
 
 
 def numbered_clusters(
@@ -156,12 +185,12 @@ def shares_by_distance(squared: np.ndarray, unit: float) -> np.ndarray:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
-def _with_k(points: Points, config: ClustersConfig, show: bool) -> tuple[ClustersConfig, list[str]]:
+def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool) -> tuple[ClustersConfig, list[str]]:
     """Put a number in the place of a range, and say why this one."""
     if not isinstance(config.n_clusters, str):
         return config, []
     ks = AUTO if config.n_clusters == "auto" else parse_range(config.n_clusters)
-    chosen, reason = choose_k(points, config, ks, show=show)
+    chosen, reason = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show))
     return config.model_copy(update={"n_clusters": chosen}), [reason]
 
 

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
+from imgcluster.as_used import config_as_used
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 from imgcluster.clusters import cluster_features
 from imgcluster.config import Config, config_from_dict
-from imgcluster.errors import ClusteringError, ConfigError
-from imgcluster.files import write_whole
+from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
 from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
-from imgcluster.outputs.write import csv_text
 from imgcluster.pipeline import extract_listed
 from imgcluster.storage import use_storage
-from imgcluster.tables import ImageFile
+from imgcluster.tables import Features, ImageFile
 from imgcluster.template import labels_by_id, read_labels
 from imgcluster.transforms import fit_transform
+from imgcluster.tried import DEFAULT, Candidate, Tried, config_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE, BEST = "compare.csv", "best.yaml"
-DEFAULT = "default"
 SAMPLE = 3000  # rows for what looks at pairs of images
-FIRST_LINE = "# python -m imgcluster run {path}\n"
 
 
 @dataclass(frozen=True)
@@ -52,64 +48,70 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One combination: its config, the clusters by image id, and its scores by name."""
-
-    config: Config
-    labels: dict[str, int]
-    scores: dict[str, float] = field(default_factory=dict)
-
-    def row(self) -> dict[str, Any]:
-        """Return its row of the table."""
-        features, clusters = self.config.features, self.config.clusters
-        return {
-            "backbone": _joined(features.backbone),
-            "layer": DEFAULT if features.layer is None else _joined(features.layer),
-            "transform": _joined([_step(step) for step in clusters.transform]) or "none",
-            "method": clusters.method,
-            "clusters": len(set(self.labels.values()) - {-1}),
-            **{name: round(score, 4) for name, score in self.scores.items()},
-        }
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """candidates: the best first; notes: what could not be tried, and why."""
+    """candidates: all of the table, the best first; notes: what could not be tried, and why.
+
+    folder: where the table and the configs of its rows are, if anywhere.
+    """
 
     candidates: list[Candidate]
     notes: list[str]
+    folder: Path | None = None
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each candidate, in their order."""
+        """Return a row for each candidate, in their order, with the name of its config where there is one."""
         import pandas as pd
 
-        return pd.DataFrame([candidate.row() for candidate in self.candidates])
+        named = [{} if self.folder is None else {"config": config_name(each)} for each in self.candidates]
+        return pd.DataFrame([{**each.row(), **name} for each, name in zip(self.candidates, named, strict=True)])
 
 
-def compare(
-    config: Config, grid: Grid, *, truth: Path | None = None, out: Path | None = None, show: bool = True
+def compare(  # noqa: PLR0913 (one call says all)
+    config: Config,
+    grid: Grid,
+    *,
+    truth: Path | None = None,
+    out: Path | None = None,
+    force: bool = False,
+    show: bool = True,
 ) -> Comparison:
     """Cluster the images of a config in every combination of a grid; features come from one store, and go there.
 
     With truth, a CSV of labels, the best has the highest adjusted Rand index. Without, the best mean rank of silhouette
-    and agreement: the mean adjusted Rand index to the other candidates. With `out`, compare.csv and best.yaml are
-    written there. Raises ImgclusterError.
+    and agreement: the mean adjusted Rand index to the other candidates. A network that is used in place of others is
+    tried once, under its own name.
+    With `out`, compare.csv, best.yaml and a config for each row are written there. What was tried there before, of the
+    same images, is not tried again: its rows stay, and all are scored alike. `force` begins the table anew.
+    Raises ImgclusterError; OutputError where `out` has something that is not to be overwritten.
     """
     use_storage(config.storage)
     images, _ = list_images(config.images)
     known = None if truth is None else _known(truth, images)
     notes: list[str] = []
     parts = [(part, _variants(part, grid)) for part in _parts(config, grid, notes)]  # all, before any work
-    candidates = [each for part, variants in parts for each in _clustered(images, part, variants, notes, show)]
-    if not candidates:
-        raise ConfigError("; ".join(notes) or "nothing to compare")
-    found = Comparison(_by_agreement(candidates) if known is None else _by_truth(candidates, known), notes)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / TABLE, csv_text(found.table()).encode())
-        best_config = _changed(found.candidates[0].config, "outputs", {"folder": str(out / "best")})
-        best = yaml.safe_dump(best_config.resolved(), sort_keys=False, allow_unicode=True)
-        write_whole(out / BEST, (FIRST_LINE.format(path=out / BEST) + best).encode())
+    with Tried(out, images).open(force=force) as tried:
+        stand_ins: dict[str, list[str]] = {}
+        for part, variants in parts:
+            try:
+                features = extract_listed(images, part, show)
+            except WeightsUnavailable as error:
+                notes.append(str(error))
+                continue
+            for taken in filter(None, (origin.fallback for origin in features.origins)):
+                stand_ins.setdefault(taken["taken"], []).append(taken["wanted"])
+            _try(features, variants, tried, notes)
+            tried.save()
+        if not tried.candidates:
+            raise ConfigError("; ".join(notes) or "nothing to compare")
+        notes += [
+            f"used {taken} instead of {', '.join(dict.fromkeys(wanted))} (weights not available)"
+            for taken, wanted in stand_ins.items()
+        ]
+        if known is None and tried.before:
+            notes.append(f"agreement is with all {len(tried.candidates)} rows, {tried.before} of them tried before")
+        ranked = _by_agreement(tried.candidates) if known is None else _by_truth(tried.candidates, known)
+        found = Comparison(ranked, notes, out)
+        tried.write(found.table(), ranked[0])
     return found
 
 
@@ -133,7 +135,10 @@ def _parts(config: Config, grid: Grid, notes: list[str]) -> Iterator[Config]:
             except ConfigError as error:
                 notes.append(f"{name}: {error}")
                 continue
-            yield _changed(config, "features", {"backbone": name, "layer": None if layer == DEFAULT else layer})
+            keys = {"backbone": name, "layer": None if layer == DEFAULT else layer}
+            if grid.backbones and "fallback" not in config.features.model_fields_set:
+                keys["fallback"] = None  # as for any backbone that is asked for by name
+            yield _changed(config, "features", keys)
 
 
 def _variants(config: Config, grid: Grid) -> list[Config]:
@@ -152,26 +157,23 @@ def _variants(config: Config, grid: Grid) -> list[Config]:
     return list({str(each.resolved()): each for each in found}.values())  # a method without K once
 
 
-def _clustered(
-    images: list[ImageFile], config: Config, variants: list[Config], notes: list[str], show: bool
-) -> Iterator[Candidate]:
-    """Cluster by each of the variants; one that is not possible for these images is a note."""
-    features = extract_listed(images, config, show)
-    stand_ins = [origin.fallback for origin in features.origins if origin.fallback is not None]
-    notes += [
-        f"{each['wanted']}: its weights are not here, these are features of {each['taken']}" for each in stand_ins
-    ]
-    seed = config.clusters.random_state
+def _try(features: Features, variants: list[Config], tried: Tried, notes: list[str]) -> None:
+    """Cluster by each of the variants that was not tried yet; one that is not possible for these images is a note."""
+    origins = [asdict(origin) for origin in features.origins]
+    fingerprints = [origin.fingerprint for origin in features.origins]
+    seed = variants[0].clusters.random_state
     rows = np.sort(np.random.default_rng(seed).permutation(len(features.images))[:SAMPLE])
     spaces: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for variant in variants:
-        clusters = variant.clusters
+    for variant in (config_as_used(each, origins) for each in variants):
+        clusters, key = variant.clusters, tried.key_of(variant, fingerprints)
+        if tried.has(key):
+            continue
         try:
-            key = str(clusters.transform)
-            if key not in spaces:
+            space = str(clusters.transform)
+            if space not in spaces:
                 vectors, _ = fit_transform(features.vectors, clusters.transform, seed)
-                spaces = {key: (vectors, _distances(vectors[rows]))}  # the one before is not needed any more
-            vectors, distances = spaces[key]
+                spaces = {space: (vectors, _distances(vectors[rows]))}  # the one before is not needed any more
+            vectors, distances = spaces[space]
             own = DIFFUSION if clusters.method == AUTO and clusters.transform else clusters.method
             done = clusters.model_copy(update={"transform": (), "method": own})  # the transform is
             found = cluster_features(replace(features, vectors=vectors), done, show=False)
@@ -179,7 +181,7 @@ def _clustered(
             notes.append(str(error))
             continue
         labels = dict(zip(features.ids, found.labels.tolist(), strict=True))
-        yield Candidate(variant, labels, {"silhouette": silhouette_of(distances, found.labels[rows])})
+        tried.add(Candidate(variant, labels, {"silhouette": silhouette_of(distances, found.labels[rows])}, key))
 
 
 def _distances(vectors: np.ndarray) -> np.ndarray:
@@ -196,7 +198,7 @@ def _by_truth(candidates: list[Candidate], known: dict[str, str]) -> list[Candid
         ids = [id for id in each.labels if id in known]
         truth, labels = [known[id] for id in ids], [each.labels[id] for id in ids]
         scores = {"ari": adjusted_rand_score(truth, labels), "nmi": normalized_mutual_info_score(truth, labels)}
-        scored.append(replace(each, scores={**scores, **each.scores}))
+        scored.append(replace(each, scores={**scores, "silhouette": each.scores["silhouette"]}))
     return sorted(scored, key=lambda each: -each.scores["ari"])
 
 
@@ -209,7 +211,7 @@ def _by_agreement(candidates: list[Candidate]) -> list[Candidate]:
     others = max(1, len(candidates) - 1)
     agreement = (between.sum(axis=1) - 1) / others
     scored = [
-        replace(each, scores={**each.scores, "agreement": float(share)})
+        replace(each, scores={"silhouette": each.scores["silhouette"], "agreement": float(share)})
         for each, share in zip(candidates, agreement, strict=True)
     ]
     ranks = sum(ranks_of(np.array([each.scores[name] for each in scored])) for name in ("silhouette", "agreement"))
@@ -219,11 +221,3 @@ def _by_agreement(candidates: list[Candidate]) -> list[Candidate]:
 def _changed(config: Config, section: str, keys: dict[str, Any]) -> Config:
     whole = config.resolved()
     return config_from_dict({**whole, section: {**whole[section], **keys}})
-
-
-def _step(step: Any) -> str:
-    return step if isinstance(step, str) else " ".join(f"{name} {value}" for name, value in step.items())
-
-
-def _joined(names: Any) -> str:
-    return names if isinstance(names, str) else "+".join(map(str, names))

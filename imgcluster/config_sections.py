@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -104,7 +105,8 @@ class FeaturesConfig(Section):
     )
     fallback: Annotated[str, OneOf(BUNDLED)] | None = Field(
         default="efficientnet_lite0",
-        description="backbone taken, loudly, where the weights cannot be had; null: stop instead",
+        description="backbone taken, loudly, where the weights cannot be had; null: stop instead, as it does where "
+        "`backbone` is set and this key is not",
     )
     preprocess: Preprocess = Field(
         default="backbone",
@@ -138,6 +140,14 @@ class FeaturesConfig(Section):
         description="file of features made elsewhere, matched by id; no other key of this section matters then",
         examples=["features.npz"],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stops_for_a_backbone_asked_for(cls, given: Any) -> Any:
+        """The default backbone has a fallback; one asked for by name has one only where that is asked for too."""
+        if isinstance(given, Mapping) and "backbone" in given and "fallback" not in given:
+            return {**given, "fallback": None}
+        return given
 
     @model_validator(mode="after")
     def _fits_several_backbones(self) -> FeaturesConfig:

@@ -18,6 +18,7 @@ from imgcluster.pixel_check import differences
 from imgcluster.reading import RULES
 from imgcluster.runtimes import openvino_package, openvino_runtime
 from imgcluster.runtimes.calibration import Calibration
+from imgcluster.runtimes.check_pictures import Pictures, no_pictures
 from imgcluster.runtimes.converted import converted, has_failed
 from imgcluster.runtimes.hardware import find_devices, find_precision
 from imgcluster.runtimes.int8 import check_int8, numerics_of_int8, quantised
@@ -79,13 +80,15 @@ def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
     return replace(plan, batch_size=auto or auto_batch_size(device, choice.recipe, precision))
 
 
-def build_runtime(choice: Choice, plan: Plan) -> Runtime:
+def build_runtime(choice: Choice, plan: Plan, pictures: Pictures = no_pictures) -> Runtime:
     """Build the network, ready to be run. Raises Unsupported where the plan's runtime cannot execute it.
+
+    pictures: some that it will see, by which a runtime that converts the network checks what came of it.
 
     Raises ConfigError where the memory does not hold what it makes of one picture.
     """
     try:
-        return RUNTIMES[plan.runtime](choice, plan)
+        return RUNTIMES[plan.runtime](choice, plan, pictures)
     except (MemoryError, RuntimeError) as error:
         if not ran_out(error):
             raise
@@ -121,19 +124,19 @@ def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:
     return "openvino" if here and not has_failed(_network_of(choice)) else "torch"
 
 
-def _torch(choice: Choice, plan: Plan) -> Runtime:
+def _torch(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
     return TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
 
 
-def _torch_compile(choice: Choice, plan: Plan) -> Runtime:
+def _torch_compile(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
     runtime = TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
     runtime.compile()
     return runtime
 
 
-def _openvino(choice: Choice, plan: Plan) -> Runtime:
+def _openvino(choice: Choice, plan: Plan, pictures: Pictures) -> Runtime:
     network = _network_of(choice)
-    convert = partial(converted, partial(build_extractor, choice), network, choice.recipe)
+    convert = partial(converted, partial(build_extractor, choice), network, choice.recipe, pictures)
     is_int8 = plan.precision == "int8"
     model = quantised(convert, network, plan.calibration) if is_int8 else keep_exact(convert(), plan.exact)
     return OpenVinoRuntime(model, choice.recipe, plan.precision, plan.batch_size)
@@ -146,7 +149,7 @@ def _network_of(choice: Choice) -> list[dict[str, Any]]:
     return [{**shaped_by, "preprocess": values} for shaped_by in choice.shaped_by()]
 
 
-RUNTIMES: dict[str, Callable[[Choice, Plan], Runtime]] = {
+RUNTIMES: dict[str, Callable[[Choice, Plan, Pictures], Runtime]] = {
     "torch": _torch,
     "torch_compile": _torch_compile,
     "openvino": _openvino,

@@ -21,6 +21,7 @@ from imgcluster.layer_stores import LayerStores
 from imgcluster.processes import compute_on
 from imgcluster.progress import track
 from imgcluster.runtimes.calibration import find_calibration
+from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
@@ -74,7 +75,7 @@ def runtime_for(
     """
     plan = _calibrated(plan_for(choice, config), choice, images, config, show)
     try:
-        return build_runtime(choice, plan), plan.batch_size
+        return build_runtime(choice, plan, some_of(images, choice.recipe)), plan.batch_size
     except Unsupported as error:
         plan = on_torch(choice, plan, config, error)
         return build_runtime(choice, plan), plan.batch_size
@@ -159,7 +160,7 @@ def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request
         with progress() as advance:
             return compute_on(devices, work, store, choice, plan, advance)
     with work.stopwatch.timed("building the network"):
-        runtime = build_runtime(choice, plan)
+        runtime = build_runtime(choice, plan, some_of(work.todo, choice.recipe))
     with progress() as advance:
         work.do(runtime, choice.recipe, plan.batch_size, advance)
     return runtime.device

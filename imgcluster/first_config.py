@@ -136,6 +136,7 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
     lines += [
         "features:",
         "  backbone: vgg16  # `imgcluster models` lists the others; efficientnet_lite0 is the quick one",
+        "  fallback: efficientnet_lite0  # used, loudly, where the weights cannot be had; null: stop instead",
         "  views: whole  # the middle and the whole picture; center is twice as quick",
         "clusters:",
         "  method: auto  # the best over many kinds of images; kmeans, hdbscan, ...: others",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from imgcluster.picture_types import to_rgb
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_of
+from imgcluster.runtimes.check_pictures import TRIED, Pictures, no_pictures, usable
 from imgcluster.runtimes.hardware import DTYPES
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
@@ -99,8 +100,8 @@ def extract(  # noqa: PLR0913 (one call says all)
         size = auto_batch_size(own.torch_device, recipe, own.precision) if most == "auto" else most
     else:
         choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
-        runtime, size = build_planned(choice, config)
         recipe = choice.recipe
+        runtime, size = build_planned(choice, config, partial(_looked_at, items, recipe))
     blocks = run_over(items, runtime, recipe, size, on_error, show)
     found = blocks if output == "numpy" else [torch.from_numpy(block) for block in blocks]
     return found[0] if layers is None or isinstance(layers, str | int) else dict(zip(asked, found, strict=True))
@@ -139,14 +140,21 @@ def _listed(images: Images) -> list[Any]:
     raise ImageError(f"{type(images).__name__} is no images; give a list, a folder, an array or a tensor")
 
 
-def build_planned(choice: Choice, config: FeaturesConfig) -> tuple[Runtime, int]:
-    """Build the network of a choice as a config says; returns it, and the number of images it takes at a time."""
+def build_planned(choice: Choice, config: FeaturesConfig, pictures: Pictures = no_pictures) -> tuple[Runtime, int]:
+    """Build the network of a choice as a config says; returns it, and the number of images it takes at a time.
+
+    pictures: as `execution.build_runtime` takes them.
+    """
     plan = plan_for(choice, config)
     try:
-        return build_runtime(choice, plan), plan.batch_size
+        return build_runtime(choice, plan, pictures), plan.batch_size
     except Unsupported as error:
         plan = on_torch(choice, plan, config, error)
         return build_runtime(choice, plan), plan.batch_size
+
+
+def _looked_at(items: Sequence[Any], recipe: Recipe) -> Iterator[np.ndarray]:
+    return usable(partial(_picture_of, item, recipe) for item in opened(items[:TRIED]))
 
 
 def _own_runtime(
@@ -236,10 +244,12 @@ def run_over(  # noqa: PLR0913, PLR0917
 def _fill(runtime: Runtime, recipe: Recipe, pixels: Pixels, numbered: tuple[int, Any]) -> ImageError | None:
     number, item = numbered
     try:
-        is_path = isinstance(item, Path | Source)
-        image = read_image(item, recipe.least) if is_path else to_rgb(item)
-        runtime.prepare(image, recipe, pixels)
+        runtime.prepare(_picture_of(item, recipe), recipe, pixels)
     except ImageError as error:
-        name = f" ({str(item)!r})" if is_path else ""
+        name = f" ({str(item)!r})" if isinstance(item, Path | Source) else ""
         return ImageError(f"image {number}{name}: {error}")
     return None
+
+
+def _picture_of(item: Any, recipe: Recipe) -> np.ndarray:
+    return read_image(item, recipe.least) if isinstance(item, Path | Source) else to_rgb(item)

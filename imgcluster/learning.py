@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from imgcluster.as_used import features_as_used
 from imgcluster.classifiers import LEAST, fit_classifier, held_back, probabilities
 from imgcluster.config import Config, FeaturesConfig, load_config
 from imgcluster.errors import ConfigError
@@ -40,11 +41,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Vectors:
-    """Features of the readable ones of some images: vectors (len(ids), dim), and the fingerprint of each layer."""
+    """Features of the readable ones of some images: vectors (len(ids), dim), and the fingerprint of each layer.
+
+    used: the keys of the section `features` in which what made them differs from what the config asks for.
+    """
 
     ids: Sequence[str]
     vectors: np.ndarray
     fingerprints: list[str]
+    used: dict[str, Any] = field(default_factory=dict)
 
 
 def learn(  # noqa: PLR0913 (one call says all)
@@ -93,15 +98,15 @@ def learn(  # noqa: PLR0913 (one call says all)
             taught.notes.append(
                 f"{mode}: no epoch was better for the images held back: this is the model of {FEATURES}"
             )
-    fingerprints = vectors.fingerprints
+    fingerprints, used = vectors.fingerprints, vectors.used
     if taught.features != known.features:  # the network has learned, and its features are of its own
         made = extract_features(labelled.images, taught.features, show=show)
-        fingerprints = [origin.fingerprint for origin in made.origins]
+        fingerprints, used = [origin.fingerprint for origin in made.origins], {}
     model = Learned(
         mode=mode,
         classifier=classifier,
         classes=classes,
-        features=taught.features.model_dump(mode="json"),
+        features={**taught.features.model_dump(mode="json"), **used},
         fingerprints=fingerprints,
         dim=int(labelled.points.shape[1]),
         arrays=taught.arrays,
@@ -132,7 +137,8 @@ def _source(source: Path, show: bool, *, stored: bool) -> Source:
 
 def _extracted(config: Config, show: bool, images: list[ImageFile]) -> Vectors:
     features = extract_listed(images, config, show)
-    return Vectors(features.ids, features.vectors, [origin.fingerprint for origin in features.origins])
+    used = features_as_used(config.features, [asdict(origin) for origin in features.origins])
+    return Vectors(features.ids, features.vectors, [origin.fingerprint for origin in features.origins], used)
 
 
 def _of_run(folder: Path, record: dict[str, Any], images: list[ImageFile]) -> Vectors:

@@ -12,14 +12,16 @@ from pathlib import Path
 from imgcluster.backbones import check_backbones
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
+from imgcluster.config_types import BUNDLED
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.engines.cluster import NO_DASK
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError, WeightsUnavailable
 from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
+from imgcluster.kept_clusters import KeptClusters
 from imgcluster.methods import METHODS
 from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
@@ -78,11 +80,12 @@ def _is_one_block(config: Config) -> bool:
 
 def _clustered(features: Features, config: Config, cluster: Cluster | None, show: bool) -> Clusters:
     soft, first = config.outputs.layout == "soft", config.outputs.label_offset
+    kept = KeptClusters(features.stored[0] if features.stored else features.vectors)
     if not features.stored:
-        return cluster_features(features, config.clusters, soft=soft, first_label=first, show=show)
+        return cluster_features(features, config.clusters, soft=soft, first_label=first, show=show, kept=kept)
     client = None if cluster is None else cluster.client
     return cluster_stored(
-        features.stored[0], features.ids, config.clusters, client, soft=soft, first_label=first, show=show
+        features.stored[0], features.ids, config.clusters, client, soft=soft, first_label=first, show=show, kept=kept
     )
 
 
@@ -194,7 +197,7 @@ def extract_listed(
     cluster: the one of `config.engine`, where it is open already.
     """
     _check_engine(config)
-    with ExitStack() as opened:
+    with ExitStack() as opened, _hinting_at_a_fallback(config):
         features = extract_features(
             images,
             config.features,
@@ -210,6 +213,17 @@ def extract_listed(
             f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
         )
     return features
+
+
+@contextmanager
+def _hinting_at_a_fallback(config: Config) -> Iterator[None]:
+    """Where weights cannot be had and nothing is to be used instead, say by which key something is."""
+    try:
+        yield
+    except WeightsUnavailable as error:
+        if set(config.features.backbones) <= set(BUNDLED):
+            raise
+        raise WeightsUnavailable(f"{error}; or use {BUNDLED[0]} instead: features.fallback: {BUNDLED[0]}") from error
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from imgcluster.as_used import config_as_used
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.holders import open_all_again
@@ -68,8 +69,11 @@ def read_report_record(run_folder: Path) -> dict[str, Any]:
 
 
 def config_of(record: dict[str, Any]) -> Config:
-    """Return the config of a run, of what run.json says, and have the file systems behind its URLs ready."""
-    config = config_from_dict(record["config"])
+    """Return the config that gives a run again, of what run.json says, and have the file systems behind its URLs ready.
+
+    After a fallback it names the network that was used, not the one that was asked for.
+    """
+    config = config_as_used(config_from_dict(record["config"]), record.get("features", []))
     use_storage(config.storage)
     return config
 

@@ -223,7 +223,8 @@ class FeatureStore:
         chunks = [
             Chunk(str(below(where, vectors_file(shard))), rows, places) for shard, rows, places in self.located(keys)
         ]
-        return StoredVectors(chunks, self.dim, len(keys))
+        content = f"{self.fingerprint} {self._index.digest_of(keys)}"
+        return StoredVectors(chunks, self.dim, len(keys), content)
 
     def adopt_parts(self) -> None:
         """Take over what the processes of a run have put into stores of their own, also those of a run that was killed.

@@ -45,12 +45,14 @@ class Part:
 class StoredVectors:
     """The vectors of `count` images, `dim` float32 values each, wherever their shards are.
 
+    content: what tells them from others, wherever they lie; empty where that is not known.
     The chunks have every place from 0 to count - 1 exactly once, in any order; else ValueError.
     """
 
     chunks: list[Chunk]
     dim: int
     count: int
+    content: str = ""
 
     def __post_init__(self) -> None:
         places = np.concatenate([chunk.places for chunk in self.chunks]) if self.chunks else np.empty(0, np.int64)

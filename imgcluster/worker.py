@@ -22,6 +22,7 @@ from imgcluster.errors import ImgclusterError
 from imgcluster.execution import Plan, build_runtime
 from imgcluster.image_keys import known_key
 from imgcluster.layer_stores import LayerStores
+from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
@@ -90,7 +91,7 @@ def _report(job: Job, advance: Callable[[int], object]) -> dict[str, Any]:
     with LayerStores(job.root, job.plan.shapes(job.choice)) as store:
         work = Work(job.images, store, job.on_error)
         with work.stopwatch.timed("building the network"):
-            runtime = build_runtime(job.choice, job.plan)
+            runtime = build_runtime(job.choice, job.plan, some_of(work.todo, job.choice.recipe))
         work.do(runtime, job.choice.recipe, job.plan.batch_size, advance)
     return {
         "failures": [(job.images.index(image), failure.reason) for image, failure in work.failures.items()],

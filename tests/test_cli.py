@@ -209,7 +209,8 @@ def test_a_hostile_folder_is_clustered_with_every_file_accounted_for(
 
 
 def test_the_fallback_cannot_be_overlooked(tmp_path: Path, config_file: Path, command: Command) -> None:
-    result = command("run", config_file, "--quiet", "--set", "features.backbone=vgg16")
+    named = ("--set", "features.backbone=vgg16", "--set", "features.fallback=efficientnet_lite0")
+    result = command("run", config_file, "--quiet", *named)
     assert result.returncode == 0
     assert "FALLBACK: these are NOT features of vgg16, but of efficientnet_lite0" in result.stderr
     assert "FALLBACK  efficientnet_lite0 stood in for vgg16" in result.stdout
@@ -221,6 +222,25 @@ def test_without_a_fallback_the_run_stops(tmp_path: Path, config_file: Path, com
     assert (result.returncode, result.stdout) == (1, "")
     assert "vgg16-397923af.pth" in result.stderr.splitlines()[-1]
     assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+@pytest.mark.parametrize("backbone", ["vgg16", "resnet50", "[efficientnet_lite0, resnet50]"])
+def test_a_backbone_asked_for_by_name_has_no_fallback(
+    tmp_path: Path, config_file: Path, command: Command, backbone: str
+) -> None:
+    for name in ("run", "extract", "sweep"):
+        result = command(name, config_file, "--quiet", "--set", f"features.backbone={backbone}")
+        assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+        assert "no ImageNet weights for " in result.stderr
+        assert result.stderr.endswith("; or use efficientnet_lite0 instead: features.fallback: efficientnet_lite0\n")
+    assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+def test_the_default_backbone_has_a_fallback(config_file: Path, command: Command) -> None:
+    config_file.write_text(config_file.read_text().replace("backbone: efficientnet_lite0, ", ""))
+    result = command("run", config_file, "--quiet")
+    assert result.returncode == 0, result.stderr
+    assert "FALLBACK  efficientnet_lite0 stood in for vgg16" in result.stdout
 
 
 def slow_config(tmp_path: Path, count: int = 60) -> Path:

@@ -678,7 +678,7 @@ def test_noise_is_pulled_nowhere(run: Path) -> None:
 
 
 def test_after_a_fallback_it_is_the_network_that_was_taken(make_run: MakeRun) -> None:
-    run = make_run("features.backbone=vgg16", "features.preprocess=stage")
+    run = make_run("features.backbone=vgg16", "features.fallback=efficientnet_lite0", "features.preprocess=stage")
     done = imgcluster.explain_run(run, images=["0001.png"], show=False)
     assert done.networks == ["efficientnet_lite0 _swish_1, 7 x 7 places"]
 

@@ -334,7 +334,7 @@ def test_on_error_stop_names_the_image(tmp_path: Path, pictures: Path) -> None:
 def test_without_weights_the_fallback_is_taken_loudly(
     tmp_path: Path, pictures: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = FeaturesConfig(backbone="vgg16", layer="fc7", preprocess="stage", store=tmp_path / "s")
+    config = FeaturesConfig(layer="fc7", preprocess="stage", store=tmp_path / "s")
     found = extracted(pictures, config)
     assert found.origins[0].backbone == "efficientnet_lite0"
     assert found.origins[0].fallback["wanted"] == "vgg16"
@@ -515,7 +515,8 @@ def test_a_fallback_is_taken_once(
     tmp_path: Path, pictures: Path, caplog: pytest.LogCaptureFixture, names: tuple[str, str]
 ) -> None:
     layer = {"efficientnet_lite0": "logits"} if "efficientnet_lite0" in names else None
-    found = extracted(pictures, FeaturesConfig(backbone=names, layer=layer, batch_size=4, store=tmp_path / "s"))
+    keys = {"layer": layer, "fallback": "efficientnet_lite0", "batch_size": 4, "store": tmp_path / "s"}
+    found = extracted(pictures, FeaturesConfig(backbone=names, **keys))
     (origin,) = found.origins
     assert (origin.backbone, origin.layer) == ("efficientnet_lite0", "logits" if layer else "avgpool")
     assert origin.fallback["taken"] == "efficientnet_lite0"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,23 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models import efficientnet_b1
 
-from imgcluster import execution
+from imgcluster import execution, extract, worker
 from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.config import FeaturesConfig
+from imgcluster.engines import jobs
+from imgcluster.engines.messages import Job
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.runtimes import converted, openvino_package, openvino_runtime
+from imgcluster.recipes import Recipe
+from imgcluster.runtimes import check_pictures, converted, openvino_package, openvino_runtime
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.runtimes.torch_runtime import TorchRuntime
+from imgcluster.runtimes.torch_runtime import TorchRuntime, scaled
 from imgcluster.samples import photos, write_sample
 from imgcluster.tables import Features
 
@@ -190,6 +196,145 @@ def test_results_that_differ_are_noticed() -> None:
     recipe = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0"))[0].recipe
     with pytest.raises(Unsupported, match="its results are others than torch's"):
         converted.converted(Branching, "branching", recipe)
+
+
+# --- what the results are compared on ---
+
+
+def calibrated(pixels: np.ndarray, path: Path) -> None:
+    """Write random weights of EfficientNet-B1 whose BatchNorm has the statistics of pictures, as after a training."""
+    torch.manual_seed(0)
+    network = efficientnet_b1(weights=None)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the plain average
+            module.reset_running_stats()
+            module.train()
+        else:
+            module.training = False
+    recipe = choose_backbones(FeaturesConfig(backbone="efficientnet_b1", weights="random"))[0].recipe
+    with torch.no_grad():
+        network(scaled(torch.from_numpy(pixels), recipe))
+    torch.save(network.state_dict(), path)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_network_that_makes_much_of_noise_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "COPIES", 2)
+    write_sample("photos", tmp_path / "photos")
+    images = walk_images(tmp_path / "photos" / "test")
+    keys = {"backbone": "efficientnet_b1", "weights": str(tmp_path / "b1.pth"), "device": "cpu", "precision": "fp32"}
+    recipe = choose_backbones(FeaturesConfig(backbone="efficientnet_b1", weights="random"))[0].recipe
+    monkeypatch.setattr(check_pictures, "COUNT", 16)
+    calibrated(check_pictures.check_pixels(check_pictures.some_of(images, recipe), recipe), tmp_path / "b1.pth")
+    monkeypatch.undo()
+    monkeypatch.setenv("IMGCLUSTER_CACHE", str(tmp_path / "cache"))
+    config = FeaturesConfig(**keys, runtime="openvino", store=str(tmp_path / "s"))
+    found = extract_features(images[:6], config, show=False)
+    assert found.origins[0].runtime == "openvino"
+    torchs = extract_features(images[:6], config.model_copy(update={"runtime": "torch"}), show=False)
+    np.testing.assert_allclose(found.vectors, torchs.vectors, atol=1e-4 * np.abs(torchs.vectors).max())
+    # Without pictures it is no other; by noise, it would be refused.
+    choice = choose_backbones(config)[0]
+    converted.converted(lambda: build_extractor(choice), "smooth", recipe)
+    noise = np.random.default_rng(0).integers(0, 256, (2, recipe.side, recipe.side, 3), dtype=np.uint8)
+    monkeypatch.setattr(converted, "check_pixels", lambda *_: noise)
+    with pytest.raises(Unsupported, match="others than torch's"):
+        converted.converted(lambda: build_extractor(choice), "noise", recipe)
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """The pixels that each conversion is checked on."""
+    seen: list[np.ndarray] = []
+
+    def check(ov: Any, model: Any, network: nn.Module, recipe: Recipe, pixels: np.ndarray) -> None:
+        seen.append(pixels)
+
+    monkeypatch.setattr(converted, "_check", check)
+    return seen
+
+
+def own_pixels(paths: list[Path]) -> np.ndarray:
+    recipe = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0"))[0].recipe
+    return check_pictures.check_pixels(lambda: [read_image(path, recipe.least) for path in paths], recipe)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("spoilt", [0, 4, 7])
+def test_it_is_checked_on_the_images_of_the_run(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: int
+) -> None:
+    seen = looked_at(monkeypatch)
+    paths = sorted(pictures.iterdir())
+    for path in paths[:spoilt]:
+        path.write_bytes(b"no image")
+    extracted(pictures, tmp_path / "s", device="cpu")
+    (pixels,) = seen
+    np.testing.assert_array_equal(pixels, own_pixels(paths[spoilt:][:4]))
+    assert np.abs(np.diff(pixels.astype(int), axis=1)).mean() < 15  # of noise it is 85
+
+
+@pytest.mark.usefixtures("cache")
+def test_it_is_checked_on_pictures_in_memory(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = looked_at(monkeypatch)
+    paths = sorted(pictures.iterdir())
+    items = [paths[0], read_image(paths[1]), np.full((50, 60, 3), 7, np.uint8), paths[2]]  # of one colour
+    extract(items, backbone="efficientnet_lite0", device="cpu", precision="fp32", show=False)
+    np.testing.assert_array_equal(seen[0], own_pixels(paths[:3]))
+
+
+def test_processes_and_workers_of_a_cluster_check_it_on_their_images(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = walk_images(pictures)
+    choice = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0"))[0]
+    config = FeaturesConfig(backbone="efficientnet_lite0", device="cpu", store=str(tmp_path / "s"))
+    plan = execution.plan_for(choice, config)
+    seen: list[list[np.ndarray]] = []
+
+    def build(choice: Any, plan: Any, pictures: check_pictures.Pictures) -> None:
+        seen.append(list(pictures()))
+        raise Unsupported("seen")
+
+    for module in (worker, jobs):
+        monkeypatch.setattr(module, "build_runtime", build)
+    monkeypatch.setattr(jobs, "_take_threads", lambda: None)
+    monkeypatch.setattr(jobs, "_check_places", lambda job: None)
+    monkeypatch.setattr(jobs, "_with_own_device", lambda job: job.config)
+    job = worker.Job(images, choice, plan, str(tmp_path / "s"), "record", (0, 1))
+    with pytest.raises(Unsupported, match="seen"):
+        worker._report(job, lambda count: None)
+    sent = Job("token", choice, config, str(tmp_path / "s"), {}, "record", None, is_here=True, plan=plan)
+    with pytest.raises(Unsupported, match="seen"):
+        jobs._runtime(sent, images)
+    for found in seen:
+        assert len(found) == len(images)
+        np.testing.assert_array_equal(found[0], read_image(images[0].path))
+
+
+def test_a_refusal_holds_for_the_same_packages_and_the_same_check_alone(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0"))[0].recipe
+    with pytest.raises(Unsupported):
+        converted.converted(Branching, "branching", recipe)
+    (verdict,) = cache.glob("*.failed")
+    told = json.loads(verdict.read_text())
+    assert (told["reason"], told["checked_on"]) == ("its results are others than torch's", "pictures")
+    assert told["versions"]["torch"] == version("torch")
+    assert converted.has_failed("branching")
+    for other in (
+        "its results are others than torch's",  # as it was kept by older versions, after a look at noise
+        json.dumps({**told, "checked_on": "noise"}),
+        json.dumps({**told, "versions": {**told["versions"], "torch": "1.0"}}),
+        "[]",
+        "",
+    ):
+        verdict.write_text(other)
+        assert not converted.has_failed("branching")
+    verdict.write_text(json.dumps(told))
+    monkeypatch.setattr(converted, "PACKAGES", ("torch",))
+    assert not converted.has_failed("branching")
 
 
 # --- the cache ---

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 import imgcluster
+from imgcluster.as_used import caveat, config_as_used
 from imgcluster.clusters import centroid_distances
 from imgcluster.config import load_config
 from imgcluster.errors import ConfigError, ImageError, OutputError
 from imgcluster.outputs import run_folder
 from imgcluster.outputs.write import csv_text
+from imgcluster.runs import config_of, read_record
 from imgcluster.transforms import apply_transform
 
 FILES = ["clusterer.npz", "clusters.csv", "run.json", "submission.csv"]
@@ -262,3 +264,93 @@ def test_nothing_readable_is_one_clear_error(tmp_path: Path, config_file: Path, 
         ImageError, match=r"none of the 12 images can be read; the first: .*0000.jpg: the file is empty"
     ):
         run(config_file)
+
+
+# --- the config that gives a result again ---
+
+
+FALLBACK = {"wanted": "vgg16", "taken": "efficientnet_lite0", "reason": "no internet"}
+
+
+def used(name: str, *, stand_in: bool = False, layers: int = 1) -> dict[str, object]:
+    return {"backbone": name, "fallback": FALLBACK if stand_in else None, "stores": ["store"] * layers}
+
+
+@pytest.mark.parametrize(
+    ("asked", "origins", "wanted"),
+    [
+        (["layer=fc7", "preprocess=stage"], [used("efficientnet_lite0", stand_in=True)], {}),
+        (
+            ["backbone=vgg16", "pooling=max", "views=flip"],
+            [used("efficientnet_lite0", stand_in=True)],
+            {"views": "flip"},
+        ),
+        (["block_weights=[1, 2]"], [used("efficientnet_lite0", stand_in=True)], {}),
+        (
+            ["backbone=[resnet18, vgg16]", "layer={resnet18: layer3, vgg16: fc6}", "block_weights=[1, 0.5]"],
+            [used("resnet18"), used("efficientnet_lite0", stand_in=True)],
+            {
+                "backbone": ["resnet18", "efficientnet_lite0"],
+                "layer": {"resnet18": ["layer3"]},
+                "block_weights": [1, 0.5],
+            },
+        ),
+        (  # the stand-in is one of the backbones anyway, and keeps what was asked of it
+            ["backbone=[vgg16, efficientnet_lite0]", "layer={efficientnet_lite0: logits}", "preprocess=stage"],
+            [used("efficientnet_lite0", stand_in=True)],
+            {"layer": {"efficientnet_lite0": ["logits"]}, "preprocess": "stage"},
+        ),
+        (
+            ["backbone=[resnet_v1_50, vgg16]"],
+            [used("resnet50"), used("efficientnet_lite0", stand_in=True)],
+            {"backbone": ["resnet_v1_50", "efficientnet_lite0"]},
+        ),
+    ],
+)
+def test_after_a_fallback_the_config_names_what_was_used(
+    config_file: Path, asked: list[str], origins: list[dict[str, object]], wanted: dict[str, object]
+) -> None:
+    base = load_config(config_file, ["features.batch_size=4"]).resolved()
+    overrides = [f"features.{item}" for item in ("fallback=efficientnet_lite0", "backbone=vgg16", *asked)]
+    found = config_as_used(load_config(config_file, overrides), origins).resolved()
+    assert found == {**base, "features": {**base["features"], **wanted}}
+    assert not caveat(imgcluster.config_from_dict(found), origins)
+
+
+def test_a_config_that_no_other_can_say_stays_and_is_told(config_file: Path) -> None:
+    keys = ["backbone=[resnet18, vgg16]", "fallback=efficientnet_lite0", "preprocess=stage"]
+    config = load_config(config_file, [f"features.{key}" for key in keys])
+    origins = [used("resnet18"), used("efficientnet_lite0", stand_in=True)]
+    assert config_as_used(config, origins) == config
+    wanted = "# Gives the same result only while the weights of vgg16 cannot be had: efficientnet_lite0 was used.\n"
+    assert caveat(config, origins) == wanted
+
+
+def test_without_a_fallback_the_config_is_the_one_that_was_run(config_file: Path) -> None:
+    config = load_config(config_file)
+    assert config_as_used(config, [used("efficientnet_lite0")]) is config
+
+
+def test_the_config_in_the_report_gives_the_same_run(tmp_path: Path, config_file: Path) -> None:
+    asked = ["features.backbone=vgg16", "features.layer=fc7", "features.preprocess=stage", "outputs.report=true"]
+    first = run(config_file, *asked, "features.fallback=efficientnet_lite0")
+    assert first.features.origins[0].fallback is not None
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in ("clusters.csv", "submission.csv")}
+    again = tmp_path / "out" / "report" / "config.yaml"
+    config = load_config(again)
+    assert (config.features.backbone, config.features.layer) == ("efficientnet_lite0", None)
+    assert (config.features.preprocess, config.features.fallback) == ("backbone", None)
+    assert config_of(read_record(tmp_path / "out")) == config
+    second = run(again)  # into the same folder, without --force
+    assert second.features.origins[0].fallback is None
+    assert second.features.origins[0].computed == 0
+    assert before == {name: (tmp_path / "out" / name).read_bytes() for name in before}
+
+
+def test_a_run_folder_of_an_older_version_is_still_its_configs(tmp_path: Path, config_file: Path) -> None:
+    run(config_file)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["config"]["features"]["fallback"] is None
+    record["config"]["features"]["fallback"] = "efficientnet_lite0"  # as it stood for every backbone
+    (tmp_path / "out" / "run.json").write_text(json.dumps(record))
+    run(config_file)

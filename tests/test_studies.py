@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from filelock import FileLock
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
-from imgcluster import load_config, run
+from imgcluster import load_config, run, tried
 from imgcluster.assignment import assign
 from imgcluster.charts import draw_sweep
 from imgcluster.clusterer import Clusterer
@@ -343,11 +344,18 @@ def test_compare_with_truth(command: Command, config_file: Path, tmp_path: Path)
     assert len(table) == 2 * 2 * (2 * 2 + 1)  # layers x transforms x (methods with K, and one without)
     assert (table["ari"].is_monotonic_decreasing, table["ari"][0], table["clusters"][0]) == (True, 1, 3)
     assert "note: efficientnet_lite0: features.layer: " in done.stdout
+    assert sorted(table["config"]) == [f"configs/{number:02d}.yaml" for number in range(1, len(table) + 1)]
     best = tmp_path / "out/compare/best.yaml"
     assert f"python -m imgcluster run {best}" in done.stdout
     assert load_config(best).clusters.n_clusters == table["clusters"][0]
     assert command("run", best, "--quiet").returncode == 0
-    assert (tmp_path / "out/compare/best/submission.csv").is_file()
+    number = Path(table["config"][0]).stem
+    assert (tmp_path / "out/compare/runs" / number / "submission.csv").is_file()
+    third = tmp_path / "out/compare" / table["config"][2]
+    assert f"# python -m imgcluster run {third}\n" in third.read_text()
+    assert command("run", third, "--quiet").returncode == 0
+    labels = pd.read_csv(tmp_path / "out/compare/runs" / third.stem / "submission.csv")["label"]
+    assert adjusted_rand_score(pd.read_csv(truth)["label"], labels) == pytest.approx(table["ari"][2], abs=1e-4)
 
 
 def test_compare_without_truth(config_file: Path) -> None:
@@ -398,12 +406,162 @@ def test_numbering_is_checked_before_any_work(command: Command, config_file: Pat
         assert (done.returncode, "clusters.numbering: " in done.stderr) == (1, True)
 
 
-def test_compare_says_which_networks_were_not_there(config_file: Path) -> None:
+def test_compare_goes_on_without_the_networks_that_cannot_be_had(config_file: Path) -> None:
     config = load_config(config_file)
-    found = compare(config, Grid(backbones=["alexnet", "efficientnet_lite0"]), show=False)
-    assert found.notes == ["alexnet: its weights are not here, these are features of efficientnet_lite0"]
-    labels = [candidate.labels for candidate in found.candidates]
-    assert labels[0] == labels[1]
+    found = compare(config, Grid(backbones=["alexnet", "efficientnet_lite0", "vgg16"]), show=False)
+    assert [candidate.row()["backbone"] for candidate in found.candidates] == ["efficientnet_lite0"]
+    assert len(found.notes) == 2
+    for note, name in zip(found.notes, ("alexnet", "vgg16"), strict=True):
+        assert note.startswith(f"no ImageNet weights for {name}: ")
+        assert note.endswith("features.fallback: efficientnet_lite0")
+    with pytest.raises(ConfigError, match=r"no ImageNet weights for alexnet: .*; no ImageNet weights for vgg16: "):
+        compare(config, Grid(backbones=["alexnet", "vgg16"]), show=False)
+
+
+@pytest.mark.parametrize("also", [[], ["efficientnet_lite0"]])
+def test_a_network_used_in_place_of_others_is_one_row_under_its_own_name(
+    config_file: Path, tmp_path: Path, also: list[str]
+) -> None:
+    config = load_config(config_file, ["features.fallback=efficientnet_lite0", "features.preprocess=stage"])
+    grid = Grid(backbones=["resnet50", "vgg16", *also], layers=["default"], ks=[2, 3])
+    found = compare(config, grid, out=tmp_path / "all", show=False)
+    rows = [(each.row()["backbone"], each.row()["layer"], each.config.clusters.n_clusters) for each in found.candidates]
+    # Asked for itself, it sees pictures as the config says; in place of others, as its weights were trained to.
+    assert sorted(rows) == sorted([("efficientnet_lite0", "default", k) for k in (2, 3)] * (1 + len(also)))
+    assert found.notes == ["used efficientnet_lite0 instead of resnet50, vgg16 (weights not available)"]
+    config = load_config(tmp_path / "all" / "configs" / "01.yaml")
+    assert (config.features.backbone, config.features.fallback) == ("efficientnet_lite0", None)
+    assert config.features.preprocess == "backbone"
+    done = run(config, show=False)
+    first = next(each for each in found.candidates if each.number == 1)
+    assert done.features.origins[0].fallback is None
+    assert done.clusters.labels.tolist() == list(first.labels.values())
+
+
+def test_the_default_network_has_its_stand_in_in_a_comparison(config_file: Path) -> None:
+    config_file.write_text(config_file.read_text().replace("backbone: efficientnet_lite0, ", ""))
+    config = load_config(config_file)
+    assert len(compare(config, Grid(ks=[2, 3]), show=False).candidates) == 2
+    with pytest.raises(ConfigError, match="no ImageNet weights for vgg16: "):
+        compare(config, Grid(backbones=["vgg16"]), show=False)
+
+
+# --- a table that grows ---
+
+
+def test_a_later_comparison_adds_rows_and_tries_nothing_twice(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = load_config(config_file), tmp_path / "all"
+    first = compare(config, Grid(methods=["kmeans", "birch"], ks=[2, 3]), out=out, show=False)
+    before = {path.name: path.read_bytes() for path in (out / "configs").iterdir()}
+    tried: list[tuple[str, int]] = []
+
+    def cluster(features: Any, clusters: ClustersConfig, **keys: Any) -> Any:
+        tried.append((clusters.method, clusters.k))
+        return cluster_features(features, clusters, **keys)
+
+    monkeypatch.setattr("imgcluster.comparison.cluster_features", cluster)
+    found = compare(config, Grid(methods=["kmeans", "agglomerative"], ks=[3, 4]), out=out, show=False)
+    assert sorted(tried) == [("agglomerative", 3), ("agglomerative", 4), ("kmeans", 4)]
+    assert len(found.candidates) == 7
+    kept = {each.number: each for each in found.candidates}
+    for each in first.candidates:
+        assert kept[each.number].config == each.config
+        assert kept[each.number].labels == each.labels
+        assert kept[each.number].scores["silhouette"] == each.scores["silhouette"]
+    # All rows are scored by the same measure: whoever compared all at once has the same table.
+    grid = Grid(methods=["kmeans", "birch", "agglomerative"], ks=[2, 3, 4])
+    whole = {(each.config.clusters.method, each.config.clusters.k): each for each in compare(config, grid).candidates}
+    labels = [list(each.labels.values()) for each in found.candidates]
+    for place, each in enumerate(found.candidates):
+        assert each.labels == whole[each.config.clusters.method, each.config.clusters.k].labels
+        others = [adjusted_rand_score(labels[place], other) for at, other in enumerate(labels) if at != place]
+        assert each.scores["agreement"] == pytest.approx(np.mean(others))
+    assert found.notes[-1] == "agreement is with all 7 rows, 4 of them tried before"
+    table = pd.read_csv(out / "compare.csv")
+    assert table["config"].tolist() == [f"configs/{each.number:02d}.yaml" for each in found.candidates]
+    assert {name: (out / "configs" / name).read_bytes() for name in before} == before
+    truth = tmp_path / "truth.csv"
+    truth.write_text("id,label\n" + "".join(f"{number:04d},{number % 3}\n" for number in range(12)))
+    scored = compare(config, Grid(ks=[3]), truth=truth, out=out, show=False)
+    assert (len(scored.candidates), list(scored.candidates[0].scores)) == (7, ["ari", "nmi", "silhouette"])
+    assert len(tried) == 3 + 9  # of the comparison of all at once
+
+
+def test_another_version_tries_again_in_the_same_row(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = load_config(config_file), tmp_path / "all"
+    compare(config, Grid(ks=[2, 3]), out=out, show=False)
+    monkeypatch.setattr("imgcluster.tried.installed", lambda package: "9.9")
+    found = compare(config, Grid(ks=[3]), out=out, show=False)
+    assert sorted(each.number for each in found.candidates) == [1, 2]
+    keys = {each.number: each.key for each in found.candidates}
+    assert keys[1] != keys[2]
+    assert keys[2] == compare(config, Grid(ks=[3]), show=False).candidates[0].key
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda out: (out / "tried.npz").unlink(), "compare.csv' would be overwritten: it is not known what was tried"),
+        (lambda out: (out / "tried.npz").write_bytes(b"PK"), "tried.npz' would be overwritten: it is damaged"),
+        (lambda out: (out / "compare.csv").write_text("mine"), "compare.csv' .*: it was changed since it was written"),
+        (lambda out: (out / "best.yaml").write_text("mine"), "best.yaml' .*: it was changed since it was written"),
+        (
+            lambda out: write_picture(out.parent / "pictures" / "0003.jpg", np.zeros((9, 9, 3), np.uint8)),
+            "other images",
+        ),
+    ],
+)
+def test_no_table_is_overwritten_unasked(config_file: Path, tmp_path: Path, spoil: Any, why: str) -> None:
+    config, out = load_config(config_file), tmp_path / "all"
+    compare(config, Grid(ks=[2, 3, 4]), out=out, show=False)
+    spoil(out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(OutputError, match=f"{why}.*begin anew with --force$"):
+        compare(config, Grid(ks=[2]), out=out, show=False)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    found = compare(config, Grid(ks=[5]), out=out, force=True, show=False)
+    assert len(found.candidates) == len(pd.read_csv(out / "compare.csv")) == 1
+    assert [path.name for path in (out / "configs").iterdir()] == ["01.yaml"]
+    assert load_config(out / "best.yaml") == load_config(out / "configs" / "01.yaml") == found.candidates[0].config
+
+
+def test_a_killed_comparison_has_kept_what_it_tried(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = load_config(config_file), tmp_path / "all"
+    grid = Grid(layers=["avgpool", "logits"], ks=[2, 3])
+    whole = compare(config, grid, out=tmp_path / "whole", show=False)
+    for name in ("imgcluster.comparison._by_agreement", "imgcluster.tried.csv_text"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                compare(config, grid, out=out, show=False)
+        assert not (out / "compare.csv").exists()
+    real = tried.write_whole
+
+    def killed(path: Path, data: bytes) -> None:
+        if path.name == "best.yaml":
+            raise KeyboardInterrupt
+        real(path, data)
+
+    with monkeypatch.context() as patch:  # between the table and the best config
+        patch.setattr("imgcluster.tried.write_whole", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compare(config, grid, out=out, show=False)
+    monkeypatch.setattr("imgcluster.comparison.cluster_features", lambda *_, **__: pytest.fail("tried again"))
+    found = compare(config, grid, out=out, show=False)
+    assert found.table().equals(whole.table())
+
+
+def test_two_comparisons_do_not_write_one_table(config_file: Path, tmp_path: Path) -> None:
+    config, out = load_config(config_file), tmp_path / "all"
+    out.mkdir()
+    with FileLock(out / ".lock"), pytest.raises(OutputError, match="is being written by another comparison"):
+        compare(config, Grid(ks=[2]), out=out, show=False)
 
 
 def test_compare_computes_each_vector_once(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

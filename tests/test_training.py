@@ -340,7 +340,8 @@ def test_the_network_that_features_are_made_with_is_not_overwritten(small: Path)
 def test_a_fallback_keeps_what_was_asked_of_its_own(small: Path) -> None:
     """The stand-in is among the backbones: its own pooling and recipe stay, and factors for more layers go."""
     text = small.read_text().replace(
-        "backbone: efficientnet_lite0", "backbone: [efficientnet_lite0, vgg16], pooling: max"
+        "backbone: efficientnet_lite0",
+        "backbone: [efficientnet_lite0, vgg16], fallback: efficientnet_lite0, pooling: max",
     )
     small.write_text(text.replace("batch_size: 4, ", "block_weights: [1, 0.5], "))
     label(small, 12)
@@ -433,7 +434,8 @@ def test_an_unreadable_image_is_left_out_and_one_that_goes_ends_the_training(
 
 
 def test_a_fallback_is_what_learns(small: Path) -> None:
-    text = small.read_text().replace("backbone: efficientnet_lite0", "backbone: vgg16, layer: relu5_3")
+    named = "backbone: vgg16, fallback: efficientnet_lite0, layer: relu5_3"
+    text = small.read_text().replace("backbone: efficientnet_lite0", named)
     small.write_text(text.replace("batch_size: 4, ", ""))
     label(small, 12)
     model = taught(small, "finetune", epochs=1)

@@ -21,6 +21,7 @@ from imgcluster.execution import Plan, build_runtime, plan_for
 from imgcluster.memory import ran_out
 from imgcluster.packages import installed
 from imgcluster.reading import bytes_of
+from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.sources import ImagePath
@@ -151,7 +152,7 @@ def why_not_there(path: ImagePath) -> str | None:
 
 
 def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
-    runtime = _runtime(job)
+    runtime = _runtime(job, images)
     plan = _plan_of(job)
     store = TaskStore(job, plan.shapes(job.choice), _kept.known)
     work = Work(images, store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
@@ -170,8 +171,8 @@ def _plan_of(job: Job) -> Plan:
     return job.plan
 
 
-def _runtime(job: Job) -> Runtime:
-    """Return the network of a job, built at the first task of it that this worker gets."""
+def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
+    """Return the network of a job, built at the first task of it that this worker gets, which has these images."""
     if _kept.token == job.token and _kept.runtime is not None:
         return _kept.runtime
     if job.release != RELEASE:
@@ -187,7 +188,8 @@ def _runtime(job: Job) -> Runtime:
     if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):
         raise _Refusal("computes in another way than the other workers do, or reads images into other pixels")
     try:
-        _kept.runtime = build_runtime(choice, replace(_plan_of(job), device=own.device))
+        plan = replace(_plan_of(job), device=own.device)
+        _kept.runtime = build_runtime(choice, plan, some_of(images, choice.recipe))
     except ConfigError as error:
         if error.__context__ is None or not ran_out(error.__context__):
             raise

@@ -151,14 +151,14 @@ class ExplainedRun:
 
 def _choice(origin: dict[str, Any], config: FeaturesConfig) -> Choice:
     backbone = find_backbone(origin["backbone"])
-    fallback = origin["fallback"]
+    fallback = origin["fallback"] if backbone.name not in config.backbones else None
     spec = "imagenet" if fallback else str(origin["weights"])
     weights = find_weights(backbone, spec, progress=False)
     if weights.sha256 != origin["weights_sha256"]:
         raise ConfigError(f"the weights of {backbone.name} are not those of the run any more: run its config again")
     asked = () if fallback else config.layers_of(backbone.name)
     recipe = find_recipe("backbone" if fallback else config.preprocess, backbone, config.views)
-    return Choice(backbone, asked or (backbone.default_layer,), origin["pooling"], recipe, weights, fallback)
+    return Choice(backbone, asked or (backbone.default_layer,), origin["pooling"], recipe, weights, origin["fallback"])
 
 
 def _read_images(folder: Path) -> list[RunImage]:

@@ -13,14 +13,17 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from imgcluster.config import SECTIONS, Config
-from imgcluster.errors import OutputError
+from imgcluster.as_used import features_as_used
+from imgcluster.config import SECTIONS, Config, features_from_dict
+from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import remove_temporary, replacing, write_whole
 from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, lock_of, start_anew
 from imgcluster.storage import is_url
 
-# Keys that change how long a run takes, and what else it leaves, not what it finds.
+# Keys that change how long a run takes, and what else it leaves, not what it finds. What a fallback finds is for want
+# of what was asked for, and older versions record one for every backbone.
 IMMATERIAL = {
+    ("features", "fallback"),
     ("features", "device"),
     ("features", "batch_size"),
     ("features", "store"),
@@ -122,13 +125,22 @@ class RunFolder:
             raise TypeError("no config in the record")
         return config
 
+    def _recorded_as_used(self) -> dict[str, dict[str, Any]]:
+        """Return the config that gives the same as the run that is there, after a fallback another than its own."""
+        config, origins = self._recorded(), json.loads((self.path / RECORD).read_bytes()).get("features", [])
+        if not any(origin.get("fallback") for origin in origins):
+            return config
+        keys = features_as_used(features_from_dict(config["features"]), origins)
+        return {**config, "features": {**config["features"], **keys}}
+
     def _check_ours(self, names: list[str]) -> None:
         if not (self.path / RECORD).exists():
             self._check_nobodys(names)
             return
         try:
-            differences = _differences(self._recorded(), self._config)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            theirs = (self._recorded(), self._recorded_as_used())
+            differences = min((_differences(each, self._config) for each in theirs), key=len)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
             raise OutputError(f"{str(self.path / RECORD)!r} is damaged; overwrite the run with --force") from None
         if differences:
             more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""

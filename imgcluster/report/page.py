@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from imgcluster.as_used import caveat
 from imgcluster.report.gather import STRANGEST, Card, Facts
 from imgcluster.report.names import ASKED
 from imgcluster.runs import REPORT
@@ -191,10 +192,11 @@ def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, li
 
 
 def config_text(facts: Facts) -> str:
-    """Return the resolved config of a run as YAML."""
+    """Return the resolved config of a run as YAML; after a fallback, with the network that was used."""
     import yaml
 
-    return yaml.safe_dump(facts.config.resolved(), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(facts.config.resolved(), sort_keys=False, allow_unicode=True)
+    return f"{caveat(facts.config, facts.record['features'])}{text}"
 
 
 def _plain(value: float) -> str:

@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from imgcluster.files import cache_folder
+from imgcluster.files import cache_folder, write_whole
+from imgcluster.packages import installed
 from imgcluster.recipes import Recipe
+from imgcluster.runtimes.check_pictures import Pictures, check_pixels, no_pictures
 from imgcluster.runtimes.openvino_package import TELEMETRY, Unsupported, import_openvino, not_installed, told
 from imgcluster.runtimes.torch_runtime import scaled
 
@@ -28,14 +30,17 @@ FORMAT = 1  # of what is kept: raise it when models are converted in another way
 MOST = 4 * 2**30  # bytes of converted models kept: eight of VGG16
 A_DAY = 24 * 3600
 MODEL, FAILED = "model.xml", ".failed"
+CHECKED_ON = "pictures"  # change it when a conversion is checked in another way: older refusals are not believed then
+PACKAGES = ("imgcluster", "openvino", "torch", "torchvision", "timm", "numpy")
 TOLERANCE = 1e-3  # of the largest value: another order of sums in float32 makes less than a hundredth of it
 
 
-def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe) -> Any:
+def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe, pictures: Pictures = no_pictures) -> Any:
     """Return a network as a model of OpenVINO: from the cache, or converted, and put there.
 
     build: makes the network, (n, 3, side, side) -> a list of (n, dim); called only where it was not converted before.
     shaped_by: what tells it from other networks, as plain data: the key under which the converted one is kept.
+    pictures: some that it will see, to compare its results with torch's; without any, smooth ones are made up.
 
     Half a file is never found there. Raises Unsupported where the network cannot be converted.
     """
@@ -46,12 +51,12 @@ def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe) ->
     network = build().eval()
     try:
         model = _convert(ov, network, recipe)
-        _check(ov, model, network, recipe)
+        _check(ov, model, network, recipe, check_pixels(pictures, recipe))
     except Unsupported as error:
         if isinstance(error.__cause__, MemoryError):
             raise  # another time there may be enough
-        reason = str(error)
-        _write_cache(folder.parent, lambda: folder.with_suffix(FAILED).write_text(reason))
+        verdict = json.dumps({"reason": str(error), **_judged_by()}, indent=2)
+        _write_cache(folder.parent, lambda: write_whole(folder.with_suffix(FAILED), verdict.encode()))
         raise
     into_cache(model, shaped_by)
     return model
@@ -73,8 +78,17 @@ def into_cache(model: Any, shaped_by: Any) -> None:
 
 
 def has_failed(shaped_by: Any) -> bool:
-    """Tell whether this network could not be converted before."""
-    return _folder_of(shaped_by).with_suffix(FAILED).exists()
+    """Tell whether this network could not be converted before, by the same packages and the same check."""
+    try:
+        verdict = json.loads(_folder_of(shaped_by).with_suffix(FAILED).read_bytes())
+        return bool(verdict == {"reason": verdict["reason"], **_judged_by()})
+    except (OSError, ValueError, TypeError, KeyError):  # none, damaged, or of an older version, by another check
+        return False
+
+
+def _judged_by() -> dict[str, Any]:
+    """Return all that a refusal may depend on: with another version of it, the network is converted once more."""
+    return {"versions": {package: installed(package) for package in PACKAGES}, "checked_on": CHECKED_ON}
 
 
 def _folder_of(shaped_by: Any) -> Path:
@@ -112,10 +126,11 @@ def _write_cache(folder: Path, write: Callable[[], object]) -> None:
         write()
 
 
-def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe) -> None:
-    """Compare what was converted with the network itself: a branch that depends on values is converted silently."""
-    shape = (2, recipe.side, recipe.side, 3)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe, pixels: np.ndarray) -> None:
+    """Compare what was converted with the network itself: a branch that depends on values is converted silently.
+
+    pixels: (n, side, side, 3) uint8, n more than one: the example it was traced with is one picture.
+    """
     with told():
         compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         found = [np.array(block) for block in compiled(pixels).values()]

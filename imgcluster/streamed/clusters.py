@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from imgcluster.config import ClustersConfig
 from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import Groups
+from imgcluster.kept_clusters import Fitted, KeptClusters, NothingKept
 from imgcluster.memory import free_memory
 from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import number_clusters
@@ -58,12 +60,14 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
     soft: bool = False,
     first_label: int = 0,
     show: bool = True,
+    kept: KeptClusters | None = None,
 ) -> Clusters:
     """Cluster the vectors of a store as a config says, by K-Means of dask-ml; `ids` names the rows.
 
     All that `clusters.cluster_features` returns, and new images are placed the same way. Vectors are read by the
     workers of `client`, or by threads of this machine where it is None, a block of `points.BLOCK_BYTES` at a time; only
     (n,) arrays come back, and with `soft` (n, k). The same vectors give the same bits whatever the workers and shards.
+    What `kept` has is not worked out again.
     A number of clusters that is left open is chosen on a sample of `metrics.SAMPLED_ABOVE` vectors, as the notes say.
     Raises ClusteringError: a method other than K-Means, umap, fewer vectors than clusters, values that are not
     finite; StoreError: a shard is gone or damaged; ConfigError: Dask is not installed, a numbering names what is not
@@ -71,24 +75,44 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
     """
     if config.method != "kmeans" or config.parameters or config.order is not None:
         raise ClusteringError("clusters.backend: dask has K-Means alone, without parameters or an order")
-    from imgcluster.streamed.kmeans import StreamedKMeans, drawn
-    from imgcluster.streamed.settled import settled
-
     check_enough(stored.count, config.n_clusters)
+    kept = NothingKept() if kept is None else kept
     with computing(client):
-        points = fit_streamed(StreamedPoints.of(stored, 8 * drawn(_most(config))), config.transform)
-        moments = streamed_moments(points)
-        config, chosen = _with_k(points, config, show)
-        kmeans = StreamedKMeans.of(points, moments, config, client)
-        centroids, labels, nearest = settled(kmeans, show)
-        rule = {"centres": centroids, "labels": np.arange(len(centroids))}
-        found = Groups(labels, centroids, rule, notes=[kmeans.note])
-        numbered = number_clusters(labels, len(centroids), config.numbering, ids, first_label)
-        clusters = numbered_clusters(found, numbered, nearest, config, state=points.state)
-        shares = _shares(points, centroids, nearest[0]) if soft else None
+        space, asked = _Space(stored, config), config
+        config, chosen = _with_k(space, config, kept, show)
+        # The blocks, and with them the last bits, depend on what was asked for, and not on the number that was chosen.
+        fitted = kept.fitted(asked, lambda: _fitted(space, config, client, show))
+        found, nearest = fitted.groups, fitted.nearest
+        numbered = number_clusters(found.labels, len(found.centroids), config.numbering, ids, first_label)
+        clusters = numbered_clusters(found, numbered, nearest, config, state=fitted.state)
+        shares = _shares(space.points, found.centroids, nearest[0]) if soft else None
     if shares is not None:
         shares = spread(shares.T, numbered.numbers, 0).T
     return replace(clusters, notes=[*chosen, *clusters.notes], probabilities=shares)
+
+
+class _Space:
+    """The vectors of a store after the steps of a config, which are fitted when they are first asked for."""
+
+    def __init__(self, stored: StoredVectors, config: ClustersConfig) -> None:
+        self._stored, self._config = stored, config
+
+    @cached_property
+    def points(self) -> StreamedPoints:
+        """The points that are clustered."""
+        from imgcluster.streamed.kmeans import drawn
+
+        return fit_streamed(StreamedPoints.of(self._stored, 8 * drawn(_most(self._config))), self._config.transform)
+
+
+def _fitted(space: _Space, config: ClustersConfig, client: Client | None, show: bool) -> Fitted:
+    from imgcluster.streamed.kmeans import StreamedKMeans
+    from imgcluster.streamed.settled import settled
+
+    kmeans = StreamedKMeans.of(space.points, streamed_moments(space.points), config, client)
+    centroids, labels, nearest = settled(kmeans, show)
+    rule = {"centres": centroids, "labels": np.arange(len(centroids))}
+    return Fitted(Groups(labels, centroids, rule, notes=[kmeans.note]), space.points.state, nearest)
 
 
 def _most(config: ClustersConfig) -> int:
@@ -100,14 +124,21 @@ def _numbers(asked: str) -> Sequence[int]:
     return AUTO if asked == "auto" else parse_range(asked)
 
 
-def _with_k(points: StreamedPoints, config: ClustersConfig, show: bool) -> tuple[ClustersConfig, list[str]]:
+def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool) -> tuple[ClustersConfig, list[str]]:
     """Put a number in the place of a range, found on a sample, and say why this one."""
     if not isinstance(config.n_clusters, str):
         return config, []
-    vectors, places = points.stored.sample(SAMPLED_ABOVE, config.random_state)
-    sample = Points(apply_transform(vectors, points.state))
-    chosen, reason = choose_k(sample, config, _numbers(config.n_clusters), show=show)
-    told = reason if len(places) == len(points) else f"{reason}; on {len(places):,} of {len(points):,} images"
+    ks = _numbers(config.n_clusters)
+
+    def choose() -> tuple[int, str]:
+        points = space.points
+        vectors, places = points.stored.sample(SAMPLED_ABOVE, config.random_state)
+        sample = Points(apply_transform(vectors, points.state))
+        chosen, reason = choose_k(sample, config, ks, show=show)
+        told = reason if len(places) == len(points) else f"{reason}; on {len(places):,} of {len(points):,} images"
+        return chosen, told
+
+    chosen, told = kept.choice(config, ks, choose)
     return config.model_copy(update={"n_clusters": chosen}), [told]
 
 

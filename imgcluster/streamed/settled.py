@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imgcluster.clusters import Nearest, nearest_two
+from imgcluster.clusters import nearest_two
 from imgcluster.estimators import place
+from imgcluster.kept_clusters import Nearest
 from imgcluster.lloyd import MAX_ITERATIONS, Steps
 from imgcluster.progress import track
 from imgcluster.streamed.kmeans import ROUNDS, StreamedKMeans
