@@ -26,7 +26,7 @@ RULE = "rule_"  # before the names of the arrays of a method's own rule
 ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
 
-def cluster_features(
+def cluster_features(  # noqa: PLR0913 (options by keyword alone)
     features: Features | np.ndarray,
     config: ClustersConfig,
     *,
@@ -40,7 +40,7 @@ def cluster_features(
     The array may be a memory map, is only read, and is never copied whole by K-Means when it is larger than 2 GiB. Up
     to there K-Means is one call of scikit-learn's, and beyond it, or on a GPU, what `kmeans.find_clusters` says; the
     notes tell. With `soft`, each row gets its probabilities too. first_label: where labels begin, for clusters that no
-    known label names. What `kept` has of these vectors and this config, whatever its numbering, is not worked out again.
+    known label names. What `kept` has of these vectors and this config, whatever its numbering, is not computed again.
     Raises ClusteringError: fewer vectors than clusters, values that are not finite, a transform or a method that cannot
     be done, too little memory for it; ConfigError where a numbering names what is not there, or a model is for others.
     """
