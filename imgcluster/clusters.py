@@ -71,7 +71,7 @@ def numbered_clusters(
         runner_up_distance=runner_up_distance,
         sizes=spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0, numbered.width),
         state={**state, **_kept(found, numbered, distance), "method": np.array(method_of(config))},
-        notes=found.notes + _notes(found, config),
+        notes=found.notes + _notes(found, config) + numbered.notes,
         names=numbered.names,
     )
 

@@ -19,13 +19,13 @@ from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.files import write_whole
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
+from imgcluster.known_labels import read_known
 from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.outputs.write import csv_text
 from imgcluster.pipeline import extract_listed
 from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
-from imgcluster.template import labels_by_id, read_labels
 from imgcluster.transforms import fit_transform
 
 if TYPE_CHECKING:
@@ -91,19 +91,20 @@ def compare(
 ) -> Comparison:
     """Cluster the images of a config in every combination of a grid; features come from one store, and go there.
 
-    With truth, a CSV of labels, the best has the highest adjusted Rand index. Without, the best mean rank of silhouette
-    and agreement: the mean adjusted Rand index to the other candidates. With `out`, compare.csv and best.yaml are
-    written there. Raises ImgclusterError.
+    With truth, a CSV of labels or a folder with a subfolder for each label, the best has the highest adjusted Rand
+    index. Without, the best mean rank of silhouette and agreement: the mean adjusted Rand index to the other
+    candidates. With `out`, compare.csv and best.yaml are written there. Raises ImgclusterError.
     """
     use_storage(config.storage)
     images, _ = list_images(config.images)
-    known = None if truth is None else _known(truth, images)
     notes: list[str] = []
+    known, matched = (None, []) if truth is None else _known(truth, images)
     parts = [(part, _variants(part, grid)) for part in _parts(config, grid, notes)]  # all, before any work
     candidates = [each for part, variants in parts for each in _clustered(images, part, variants, notes, show)]
     if not candidates:
         raise ConfigError("; ".join(notes) or "nothing to compare")
-    found = Comparison(_by_agreement(candidates) if known is None else _by_truth(candidates, known), notes)
+    best_first = _by_agreement(candidates) if known is None else _by_truth(candidates, known)
+    found = Comparison(best_first, [*matched, *notes])
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / TABLE, csv_text(found.table()).encode())
@@ -113,11 +114,13 @@ def compare(
     return found
 
 
-def _known(truth: Path, images: list[ImageFile]) -> dict[str, str]:
-    known = labels_by_id(read_labels(truth, "--truth"), [image.id for image in images])
-    if not known:
-        raise ConfigError(f"--truth: {str(truth)!r} has none of these images")
-    return known
+def _known(truth: Path, images: list[ImageFile]) -> tuple[dict[str, str], list[str]]:
+    """Return the true labels by id, and what is to be said of how they were matched."""
+    known = read_known(truth, "--truth")
+    matching = known.match([image.id for image in images])
+    if not matching.names:
+        raise ConfigError(f"--truth: {str(truth)!r} has none of these images{matching.none_because}")
+    return matching.values(known.labels), matching.notes("true labels", left=True)
 
 
 def _parts(config: Config, grid: Grid, notes: list[str]) -> Iterator[Config]:

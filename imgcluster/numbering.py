@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ConfigError
+from imgcluster.known_labels import KnownLabels, read_known
 from imgcluster.tables import NOISE
-from imgcluster.template import labels_by_id, read_labels
+from imgcluster.template import read_labels
 
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
 MATCH, TRUTH = "match:", "truth:"
@@ -20,12 +21,14 @@ MATCH, TRUTH = "match:", "truth:"
 class Numbers:
     """numbers: (k,) int64, the number of each cluster; names: of numbers, where the labels known were words.
 
-    others: (m,) int64, the numbers of clusters that are known and have no images, in the order of the rule's.
+    others: (m,) int64, the numbers of clusters that are known and have no images, in the order of the rule's. notes:
+    how the names of labels were matched that are not equal to ids, and which were not.
     """
 
     numbers: np.ndarray
     names: dict[int, str] = field(default_factory=dict)
     others: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    notes: list[str] = field(default_factory=list)
 
     @property
     def width(self) -> int:
@@ -38,8 +41,8 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
 
     `match:RUN` gives each cluster the number of the cluster of that run with which it shares most images, all together
     as many as can be (Kuhn, The Hungarian method for the assignment problem, 1955); one that is new takes a number that
-    was not used. `truth:CSV` does the same with labels known of some images; where they are words, the numbers
-    are those of the words in order.
+    was not used. `truth:CSV` does the same with labels known of some images, which may also come from a folder with a
+    subfolder for each label; where they are words, the numbers are those of the words in order.
     Raises ConfigError: no such run or file, or none of its images among these.
     """
     if numbering in PLAIN:
@@ -47,16 +50,18 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     if ids is None:
         raise ConfigError(f"clusters.numbering: {numbering!r} needs the ids of the images, not vectors alone")
     kind, path, known = _known(numbering)
-    numbers_of, names = _as_numbers(known)
-    numbers_here = labels_by_id(numbers_of, ids)
+    numbers_of, names = _as_numbers(known.labels)
+    matching = known.match(ids)
+    numbers_here = matching.values(numbers_of)
     clustered = ((label, id) for label, id in zip(labels.tolist(), ids, strict=True) if label != NOISE)
     rows = [(label, numbers_here[id]) for label, id in clustered if id in numbers_here]
     if numbers_of and not numbers_here:
-        raise ConfigError(f"clusters.numbering: {path!r} has none of these images")
+        raise ConfigError(f"clusters.numbering: {path!r} has none of these images{matching.none_because}")
     numbers = matched(rows, k)
     # The number of a cluster that is gone stays free; a label that no cluster matches is as good as any for one left.
     taken = set(numbers_of.values()) if kind == MATCH else set(numbers.tolist())
-    return Numbers(_all_numbered(numbers, taken), names)
+    notes = matching.notes("known labels", left=kind == TRUTH)
+    return Numbers(_all_numbered(numbers, taken), names, notes=notes)
 
 
 def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Numbers:
@@ -77,17 +82,17 @@ def check_numbering(numbering: str) -> None:
         _known(numbering)
 
 
-def _known(numbering: str) -> tuple[str, str, dict[str, str]]:
+def _known(numbering: str) -> tuple[str, str, KnownLabels]:
     """Return the kind of a numbering, the path that it names, and the labels known there."""
     kind = MATCH if numbering.startswith(MATCH) else TRUTH
     path = numbering[len(kind) :]
-    return kind, path, _labels_of_run(Path(path)) if kind == MATCH else read_labels(Path(path), "clusters.numbering")
+    return kind, path, _labels_of_run(Path(path)) if kind == MATCH else read_known(Path(path), "clusters.numbering")
 
 
-def _labels_of_run(folder: Path) -> dict[str, str]:
+def _labels_of_run(folder: Path) -> KnownLabels:
     path = folder / "clusters.csv" if folder.is_dir() else folder
     known = read_labels(path, "clusters.numbering", label_column="cluster")
-    return {id: label for id, label in known.items() if label not in ("", "-1")}
+    return KnownLabels({id: label for id, label in known.items() if label not in ("", "-1")})
 
 
 def _as_numbers(known: dict[str, str]) -> tuple[dict[str, int], dict[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import extract_features
 from imgcluster.learned import Learned
+from imgcluster.matching import match_names
 from imgcluster.outputs.write import path_text
 from imgcluster.tables import Features, ImageFile
-from imgcluster.template import labels_by_id, read_template
+from imgcluster.template import read_template
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 UNSURE = 0.5
 PROBABILITY = "{:.4g}"
@@ -80,9 +84,20 @@ class Predicted:
         if column not in others:
             raise ConfigError(f"{str(template)!r} has no column {column!r}; name the one of the labels")
         by_id = dict(zip(self.features.ids, self.labels, strict=True))
-        found = {id: by_id[id] for id in shape.ids if id in by_id} or _by_stem(by_id, shape.ids)
+        matching = match_names(by_id, shape.ids)
+        found = matching.values(by_id)
         if not found:
-            raise ConfigError(f"none of the ids of {str(template)!r} is among the images ({shape.ids[0]!r} there)")
+            raise ConfigError(
+                f"none of the ids of {str(template)!r} is among the images ({shape.ids[0]!r} there)"
+                f"{matching.none_because}"
+            )
+        for note in matching.notes("labels"):
+            logger.warning("%s: %s", template, note)
+        if lacking := matching.unnamed:
+            logger.warning(
+                "%s: %d of %d rows have no image that could be read, the first %r; they get the commonest label, %r",
+                *(template, len(lacking), len(shape.ids), lacking[0], self.commonest),
+            )
         frame = shape.frame.copy()
         frame[column] = [found.get(id, self.commonest) for id in shape.ids]
         return frame
@@ -120,9 +135,3 @@ def predict(
     commonest = max(learned.counts, key=lambda label: learned.counts[label])
     found = learned.probabilities(features.vectors)
     return Predicted(listed, features, learned.classes, found, unsure, commonest)
-
-
-def _by_stem(by_id: dict[str, str], wanted: list[str]) -> dict[str, str]:
-    """Match a folder's `a/0001.jpg` with the template's `0001`."""
-    stems = labels_by_id(dict(zip(wanted, wanted, strict=True)), list(by_id))
-    return {stem: by_id[id] for id, stem in stems.items()}
