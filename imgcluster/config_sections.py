@@ -61,6 +61,12 @@ class ImagesConfig(Section):
         description="column of `ids` that names the images, without `ids` that of a .parquet; null: the first one",
         examples=["ImageID"],
     )
+    column: Text | None = Field(
+        default=None,
+        description="column of a .parquet that has the images, with [0] behind it the first of each row's list; null: "
+        "the only one, or the one called image, img, jpg, jpeg, png or bytes",
+        examples=["image_0", "images[0]"],
+    )
     file: FilePattern = Field(
         default="{id}.jpg", description="how an id becomes a file under the folder", examples=["{id}.png"]
     )

@@ -40,6 +40,7 @@ class _Vectors:
     name: str
     words: str
     places: list[int]
+    gaps: bool = False
 
 
 def find_id_column(names: Sequence[str], kinds: Sequence[Kind], *, typed: bool) -> int:
@@ -60,9 +61,10 @@ def find_id_column(names: Sequence[str], kinds: Sequence[Kind], *, typed: bool) 
 
 
 def choose_columns(names: Sequence[str], kinds: Sequence[Kind], id_column: int, asked: Sequence[str] | None) -> Columns:
-    """Choose the columns that hold the vectors: one of lists, or those that a common beginning and numbers join.
+    """Choose the columns that hold the vectors: one of lists, or several with a common beginning and numbers behind it.
 
-    Where there are none of either, all columns of numbers. asked: names of columns, or what numbered ones begin with.
+    Numbers without gaps go before others; where none are numbered, all columns of numbers are taken. asked: names of
+    columns, or what numbered ones begin with.
     Raises Unfit: several could be meant, or none, or what is asked for is not there.
     """
     others = [place for place, name in enumerate(names) if place != id_column and name != PATH_COLUMN]
@@ -70,15 +72,19 @@ def choose_columns(names: Sequence[str], kinds: Sequence[Kind], id_column: int, 
         taken = sorted({place for text in asked for place in _asked(text, names, others)})
         return Columns(taken, _left_out(names, others, taken))
     plain = [place for place in others if not ROW_INDEX.fullmatch(names[place])]
+    numbered = _numbered(names, [place for place in plain if kinds[place] == "number"])
     found = [_Vectors(names[at], f"{names[at]!r} (lists)", [at]) for at in plain if kinds[at] == "list"]
-    found += _numbered(names, [place for place in plain if kinds[place] == "number"])
+    found += [each for each in numbered if not each.gaps]
+    found = found or numbered
     if len(found) > 1:
         raise Unfit(
             f"its vectors may be {' or '.join(each.words for each in found)}: choose by features.file_columns: "
             f"{found[0].name or repr('')} (or a list, to join several)"
         )
     if found:
-        return Columns(sorted(found[0].places), _left_out(names, others, found[0].places))
+        taken = sorted(found[0].places)
+        gaps = f"took {found[0].words}, whose numbers have gaps" if found[0].gaps else ""
+        return Columns(taken, _joined(gaps, _left_out(names, others, taken)))
     return _all_numbers(names, kinds, plain, others)
 
 
@@ -95,7 +101,7 @@ def _asked(text: str, names: Sequence[str], places: Sequence[int]) -> list[int]:
 
 
 def _numbered(names: Sequence[str], places: Sequence[int]) -> list[_Vectors]:
-    """Return the columns that have a beginning in common and numbers without a gap behind it, two at least."""
+    """Return the columns that have a beginning in common and numbers behind it, two at least."""
     groups: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for place in places:
         if match := NUMBERED.fullmatch(names[place]):
@@ -103,10 +109,11 @@ def _numbered(names: Sequence[str], places: Sequence[int]) -> list[_Vectors]:
     found = []
     for beginning, numbered in groups.items():
         ordered = sorted(numbered)
-        if len(ordered) > 1 and all(after - before == 1 for (before, _), (after, _) in pairwise(ordered)):
-            first, last = (names[place] for _, place in (ordered[0], ordered[-1]))
+        if len(ordered) > 1:
+            gaps = any(after - before != 1 for (before, _), (after, _) in pairwise(ordered))
             places_of = [place for _, place in ordered]
-            found.append(_Vectors(beginning, f"{first!r} to {last!r} ({len(ordered)} columns)", places_of))
+            words = f"{names[places_of[0]]!r} to {names[places_of[-1]]!r} ({len(ordered)} columns)"
+            found.append(_Vectors(beginning, words, places_of, gaps))
     return found
 
 
@@ -118,8 +125,11 @@ def _all_numbers(names: Sequence[str], kinds: Sequence[Kind], plain: list[int], 
             "features.file_columns names the column of the vectors"
         )
     note = f"took as vectors the columns {_some([names[place] for place in taken])}" if taken else ""
-    left = _left_out(names, others, taken)
-    return Columns(taken, f"{note}; {left}" if left else note)
+    return Columns(taken, _joined(note, _left_out(names, others, taken)))
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _left_out(names: Sequence[str], others: Sequence[int], taken: Sequence[int]) -> str:

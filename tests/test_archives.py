@@ -419,7 +419,7 @@ def test_parquet_without_a_column_of_images_or_with_too_many(tmp_path: Path) -> 
     none = parquet_of(tmp_path / "none.parquet", {"label": [1, 2], "text": ["a", "b"]})
     assert "has no column of image bytes (its columns: label: int64, text: string)" in refused(str(none))
     two = parquet_of(tmp_path / "two.parquet", {"left": [b"a"], "right": [b"b"]})
-    assert "has more than one column of image bytes (its columns: left: binary, right: binary)" in refused(str(two))
+    assert "has 2 columns of images: left, right; set images.column: left" in refused(str(two))
     own = parquet_of(tmp_path / "own.parquet", {"image": [b"a", b"b"], "code": ["x", "y"], "twice": ["z", "z"]})
     assert list(contents(str(own), id_column="code")) == ["x", "y"]
     for column in ("twice", "missing"):
