@@ -14,12 +14,14 @@ import numpy as np
 from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError
 from imgcluster.feature_columns import ID_COLUMN, Kind, Unfit, choose_columns, find_id_column
+from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.matching import match_names
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 
 NAMED = 3  # ids in a message
 FINGERPRINT_LENGTH = 16
 VECTORS = "vectors"  # the array of an npz, and the tensor of a safetensors
+LFS_POINTER = "a Git LFS pointer"
 NOT_IN_NUMPY = ("BF16", "F8_E4M3", "F8_E5M2")
 
 Asked = Sequence[str] | None
@@ -54,11 +56,22 @@ def _read(path: Path, columns: str | Sequence[str] | None) -> tuple[list[str], n
         raw = reader(path, (columns,) if isinstance(columns, str) else columns)
         return *_checked(raw.ids, raw.vectors), [f"{path.name}: {raw.note}"] if raw.note else []
     except (Unfit, ConfigError) as error:
-        raise _stop(path, str(error)) from None
+        raise _stop(path, _another_kind(path) or str(error)) from None
     except OSError as error:
-        raise _stop(path, f"cannot be read: {error.strerror or error}") from None
+        why = f"cannot be read: {error.strerror or error}"
+        raise _stop(path, "is a folder; name a file" if path.is_dir() else why) from None
     except Exception as error:  # each library has its own for damaged bytes, and passes on others'
-        raise _stop(path, f"damaged, or no {path.suffix} of numbers and text ({_first_line(error)})") from None
+        damaged = f"damaged, or no {path.suffix} of numbers and text ({_first_line(error)})"
+        raise _stop(path, _another_kind(path) or damaged) from None
+
+
+def _another_kind(path: Path) -> str:
+    """Say what a file is where its first bytes tell that it is not what its ending says; empty where they do not."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(ENOUGH))
+    if kind is None or kind in KINDS[path.suffix]:
+        return ""
+    return f"is {kind}, not {KINDS[path.suffix][0]}{'; run git lfs pull' if kind == LFS_POINTER else ''}"
 
 
 def features_from_file(
@@ -256,6 +269,15 @@ READERS: dict[str, Callable[[Path, Asked], Raw]] = {
     ".parquet": _read_parquet,
     ".csv": _read_csv,
     ".safetensors": _read_safetensors,
+}
+
+# What `kind_of` says of each, the first of them as messages have it; a header may begin with ID3 or P1.
+KINDS = {
+    ".npz": ("an .npz", "a ZIP archive"),
+    ".npy": ("an .npy", "a NumPy array"),
+    ".parquet": ("a Parquet file", "Parquet"),
+    ".csv": ("a CSV", "a text file", "a sound file", "PNM"),
+    ".safetensors": ("a safetensors file", "safetensors"),
 }
 
 

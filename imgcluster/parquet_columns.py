@@ -8,6 +8,7 @@ from typing import Any
 
 from imgcluster.containers import Container
 from imgcluster.errors import ConfigError
+from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.sources import reason_of
 
 USUAL = ("image", "img", "jpg", "jpeg", "png", "bytes")  # what columns of images are called
@@ -27,7 +28,18 @@ def opened(container: Container) -> Any:
     try:
         return parquet.ParquetFile(container.open(), pre_buffer=False)
     except Exception as error:  # pyarrow has an error for each thing that may be damaged
-        raise ConfigError(f"images.folder: {container.place!r} is no Parquet file: {reason_of(error)}") from None
+        why = f", but {kind}" if (kind := _kind_of(container)) else f": {reason_of(error)}"
+        raise ConfigError(f"images.folder: {container.place!r} is no Parquet file{why}") from None
+
+
+def _kind_of(container: Container) -> str | None:
+    """Return what the first bytes of a file tell; None where nothing, or that it is a Parquet file."""
+    try:
+        with container.open() as file:
+            kind = kind_of(file.read(ENOUGH))
+    except Exception:  # what could not be opened has been told
+        return None
+    return None if kind == "Parquet" else kind
 
 
 @lru_cache(INDEXED)

@@ -140,6 +140,8 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
         raise ConfigError(f"{table} {error}; {source.encoding}") from None
     except ValueError as error:
         raise ConfigError(f"{table} {error}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{table} is a folder; name a CSV") from None
     except OSError as error:
         raise ConfigError(f"{table} cannot be read: {error.strerror}") from None
     if not rows:

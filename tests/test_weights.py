@@ -366,7 +366,8 @@ def test_pickle_bomb_does_not_go_off(tmp_path: Path, form: str) -> None:
     ("name", "data", "said"),
     [
         ("w.pth", b"", "the file is empty"),
-        ("w.pth", b"<!DOCTYPE html><title>Log in</title>", "not a PyTorch file, it begins with b'<!DOCTYPE html>"),
+        ("w.pth", b"<!DOCTYPE html><title>Log in</title>", "an HTML page, not a PyTorch file; its download failed"),
+        ("w.pth", b"\1\2\3", "not a PyTorch file, it begins with b'\\x01\\x02\\x03'"),
         ("w.pth", saved(state())[:-200], "damaged or incomplete ("),
         ("w.pth", saved(state(), zipped=False)[:-5], "damaged or incomplete ("),
         ("w.pth", saved(state(), zipped=False)[:30], "damaged or incomplete ("),
@@ -374,9 +375,9 @@ def test_pickle_bomb_does_not_go_off(tmp_path: Path, form: str) -> None:
         ("w.pth", saved({}), "no state dict in it, but dict"),
         ("w.pth", saved({"epoch": 3}), "not a state dict: 'epoch' is int, no plain tensor"),
         ("w.safetensors", b"", "damaged, incomplete, or no safetensors file ("),
-        ("w.safetensors", saved(state()), "damaged, incomplete, or no safetensors file ("),
+        ("w.safetensors", saved(state()), "a ZIP archive, not a safetensors file"),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_file_that_is_no_state_dict(tmp_path: Path, name: str, data: bytes, said: str) -> None:
     assert load_error(weights_at(tmp_path / name, data)).startswith(said)
