@@ -98,7 +98,7 @@ def features_from_file(
     rows = vectors[[row_of[matching.names[image.id]] for image in found]]
     failures = [Failure(image, f"no features in {path.name}") for image in images if image.id not in matching.names]
     notes += [f"{path.name}: {note}" for note in matching.notes("vectors")]
-    if extra := len(ids) - len(found):
+    if matching.example is None and (extra := len(ids) - len(found)):
         notes.append(f"{extra:,} of the {len(ids):,} vectors in {path.name} belong to no image of this run")
     return Features(found, rows, failures, [_origin(path, rows)], notes)
 

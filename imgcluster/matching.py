@@ -87,7 +87,8 @@ class Matching:
         """Say which names fit more than one image; empty where none does."""
         if not self.ambiguous:
             return ""
-        return f"{len(self.ambiguous):,} names fit more than one image: {_some(self.ambiguous)}"
+        many = len(self.ambiguous)
+        return f"{many:,} {'name fits' if many == 1 else 'names fit'} more than one image: {_some(self.ambiguous)}"
 
 
 def match_names(known: Iterable[str], ids: Sequence[str], *, label_folders: bool = False) -> Matching:

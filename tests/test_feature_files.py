@@ -281,7 +281,7 @@ def test_a_key_chooses_the_array(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_features(tmp_path / "a.safetensors", "clip")[1], VECTORS)
     with pytest.raises(ConfigError, match=r"arrays ids, clip, dino; `ids` and `vectors` are needed \(features.file_c"):
         read_features(tmp_path / "a.npz")
-    with pytest.raises(ConfigError, match="has the arrays ids, clip, dino; `ids` and `blip` are needed$"):
+    with pytest.raises(ConfigError, match=r"has the arrays ids, clip, dino; `ids` and `blip` are needed$"):
         read_features(tmp_path / "a.npz", "blip")
     (tmp_path / "a.csv").write_text("id,f0,f1\na,1,2\n")
     with pytest.raises(ConfigError, match=r"no column 'g', and none called g0, g1, ... \(features.file_columns; its"):
@@ -324,7 +324,7 @@ def test_a_vector_that_fits_two_images_is_nobodys(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "pictures" / name).mkdir()
         (tmp_path / "pictures" / name / "1.jpg").write_bytes(b"")
-    with pytest.raises(ConfigError, match="lacks 2 of 2 images.*; 1 names fit more than one image: '1'; add them"):
+    with pytest.raises(ConfigError, match=r"lacks 2 of 2 images.*; 1 name fits more than one image: '1'; add them"):
         imgcluster.check(wanted)
 
 
