@@ -118,10 +118,12 @@ def _predict(options: argparse.Namespace) -> None:
     from imgcluster.summary import summarize_features
 
     found = predict(options.model, options.images, unsure=options.unsure, show=not options.quiet)
-    template = Path(options.template) if options.template else None
-    table = found.table() if template is None else found.in_template(template, options.label_column)
+    table, notes = found.table(), list[str]()
+    if options.template:
+        table, notes = found.fill_template(Path(options.template), options.label_column)
     write_table(out, table)
-    print("\n".join([*summarize_features(found.features), *found.lines(), f"written   {out}"]))
+    said = [f"note: {note}" for note in notes]
+    print("\n".join([*summarize_features(found.features), *found.lines(), *said, f"written   {out}"]))
 
 
 def _distance(options: argparse.Namespace) -> None:

@@ -51,7 +51,7 @@ def folder_labels(folder: Path, key: str) -> dict[str, str]:
 
     Raises ConfigError where there is none.
     """
-    names = sorted(_images_below(folder), key=natural_key)
+    names = sorted(_images_below(folder, key), key=natural_key)
     labels = {as_id(name): as_id(name.partition("/")[0]) for name in names if "/" in name}
     if not labels:
         found = f"{len(names):,} images, all outside of subfolders" if names else "no image below it"
@@ -62,15 +62,22 @@ def folder_labels(folder: Path, key: str) -> dict[str, str]:
     return labels
 
 
-def _images_below(folder: Path) -> Iterator[str]:
-    """Yield the images below a folder, as paths with slashes; links to folders are followed, each folder once."""
-    seen: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(place)  # noqa: PTH116 (os.walk gives texts)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
+def _images_below(folder: Path, key: str) -> Iterator[str]:
+    """Yield the images below a folder, as paths with slashes; links to folders are followed, but not in circles."""
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while waiting:
+        inside, above = waiting.pop()
+        try:
+            status = (folder / inside).stat()
+            entries = [(entry.name, entry.is_dir()) for entry in os.scandir(folder / inside)]
+        except OSError as error:
+            raise ConfigError(f"{key}: {str(folder / inside)!r} cannot be listed: {error.strerror}") from None
+        own = (status.st_dev, status.st_ino)
+        if own in above:
             continue
-        seen.add((status.st_dev, status.st_ino))
-        inside = os.path.relpath(place, folder)
-        names = files if inside == os.curdir else [f"{inside}/{name}" for name in files]
-        yield from (name.replace(os.sep, "/") for name in names if is_image_name(name.replace(os.sep, "/")))
+        for name, is_folder in entries:
+            path = f"{inside}/{name}" if inside else name
+            if is_folder and not name.startswith("."):
+                waiting.append((path, above | {own}))
+            elif not is_folder and is_image_name(path):
+                yield path

@@ -94,7 +94,10 @@ def _bytes_in(name: str, kind: Any) -> str | None:
 
     if kinds.is_struct(kind):
         inner = {child.name: child.type for child in kind}
-        return f"{name}{BYTES}" if "bytes" in inner and _is_binary(inner["bytes"]) else None
+        own = inner.get("bytes")
+        # Where no row has any, whoever wrote the file may not have known of what type bytes would be.
+        is_bytes = own is not None and (_is_binary(own) or (kinds.is_null(own) and "path" in inner))
+        return f"{name}{BYTES}" if is_bytes else None
     return name if _is_binary(kind) else None
 
 

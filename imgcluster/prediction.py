@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +22,6 @@ from imgcluster.template import read_template
 
 if TYPE_CHECKING:
     import pandas as pd
-
-logger = logging.getLogger(__name__)
 
 UNSURE = 0.5
 PROBABILITY = "{:.4g}"
@@ -73,10 +70,14 @@ class Predicted:
         return pd.DataFrame(rows)
 
     def in_template(self, template: Path, label_column: str | None = None) -> pd.DataFrame:
-        """Return a template's rows with the labels filled in; where an image has none, the commonest of the learning.
+        """Return a template's rows with the labels filled in, as `fill_template`."""
+        return self.fill_template(template, label_column)[0]
 
-        The column is the only one beside the ids, or the one that is named. Raises ConfigError: no such column, none of
-        the template's ids among the images.
+    def fill_template(self, template: Path, label_column: str | None = None) -> tuple[pd.DataFrame, list[str]]:
+        """Return a template's rows with the labels filled in, and what there is to say of how ids were matched.
+
+        Where an image has no label, its row gets the commonest of the learning. The column is the only one beside the
+        ids, or the one that is named. Raises ConfigError: no such column, none of the template's ids among the images.
         """
         shape = read_template(template, None)
         others = [str(name) for name in shape.frame.columns if str(name) != shape.id_column]
@@ -91,16 +92,15 @@ class Predicted:
                 f"none of the ids of {str(template)!r} is among the images ({shape.ids[0]!r} there)"
                 f"{matching.none_because}"
             )
-        for note in matching.notes("labels"):
-            logger.warning("%s: %s", template, note)
+        notes = matching.notes("labels")
         if lacking := matching.unnamed:
-            logger.warning(
-                "%s: %d of %d rows have no image that could be read, the first %r; they get the commonest label, %r",
-                *(template, len(lacking), len(shape.ids), lacking[0], self.commonest),
+            notes.append(
+                f"{len(lacking):,} of {len(shape.ids):,} rows have no image that could be read, the first "
+                f"{lacking[0]!r}; they get the commonest label, {self.commonest!r}"
             )
         frame = shape.frame.copy()
         frame[column] = [found.get(id, self.commonest) for id in shape.ids]
-        return frame
+        return frame, notes
 
     def lines(self) -> list[str]:
         """Return for a person how many images got which label, and how many are unsure."""

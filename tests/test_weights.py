@@ -444,6 +444,15 @@ def test_fit_keeps_the_precision_of_the_model(tmp_path: Path) -> None:
     assert_same(dict(model.state_dict()), {key: value.float() for key, value in halves.items()})
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_safetensors_of_half_precision_fit_and_become_single(tmp_path: Path, dtype: torch.dtype) -> None:
+    values = {key: value.to(dtype) for key, value in network().state_dict().items()}
+    save_file(values, tmp_path / "w.safetensors")
+    model = network()
+    fit(model, weights_at(tmp_path / "w.safetensors", (tmp_path / "w.safetensors").read_bytes()))
+    assert all(torch.equal(value, values[key].float()) for key, value in model.state_dict().items())
+
+
 def test_fit_does_without_the_counters_of_batch_norm(tmp_path: Path) -> None:
     values = with_norm().state_dict()
     del values["1.num_batches_tracked"]
