@@ -35,7 +35,9 @@ def _add_compare(commands: Commands) -> None:
     compare.add_argument("--methods", metavar="M,N", help="methods; otherwise the config's")
     compare.add_argument("--transform", action="append", default=[], metavar="STEPS", help="such as '[l2, {pca: 64}]'")
     compare.add_argument("--k", metavar="K", help="numbers of clusters: 5,8 or 2..10")
-    compare.add_argument("--truth", metavar="CSV", help="labels known; otherwise by silhouette and agreement")
+    compare.add_argument(
+        "--truth", metavar="CSV", help="labels known, a CSV or a folder for each; otherwise by silhouette and agreement"
+    )
     compare.add_argument(
         "--out", metavar="DIR", help="folder of the table and the configs of its rows; compare in the run folder"
     )

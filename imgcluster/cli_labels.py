@@ -15,11 +15,15 @@ def add_label_commands(commands: Commands) -> None:
     """Add them to the others."""
     spread = add_command(commands, "spread", _spread, "give all images of a run labels, from those of a few")
     spread.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
-    spread.add_argument("labels", metavar="LABELS", help="a CSV of ids and labels; blank: not known yet")
+    spread.add_argument(
+        "labels",
+        metavar="LABELS",
+        help="a CSV of ids and labels, blank: not known yet; or a folder with a subfolder for each label",
+    )
     suggest = add_command(commands, "suggest", _suggest, "name the images of a run whose labels would help most")
     suggest.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
     suggest.add_argument("-n", type=int, default=20, metavar="N", help="how many; 20")
-    suggest.add_argument("--labels", metavar="CSV", help="labels known already; blank: not known yet")
+    suggest.add_argument("--labels", metavar="CSV", help="labels known already, as for spread")
     for command in (spread, suggest):
         command.add_argument("--out", required=True, metavar="CSV", help="the table to write")
         command.add_argument("--force", action="store_true", help="overwrite the table")

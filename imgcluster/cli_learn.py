@@ -24,7 +24,11 @@ def add_learn_commands(commands: Commands) -> None:
 def _add_learn(commands: Commands) -> None:
     learn = add_command(commands, "learn", _learn, "learn a classifier from a few labelled images")
     learn.add_argument("source", metavar="CONFIG|RUN", help="a YAML file, or a run folder, whose features are taken")
-    learn.add_argument("labels", metavar="LABELS", help="a CSV of ids and labels; a blank one is none yet")
+    learn.add_argument(
+        "labels",
+        metavar="LABELS",
+        help="a CSV of ids and labels, blank: none yet; or a folder with a subfolder for each label",
+    )
     learn.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
     learn.add_argument("--classifier", default="logistic", metavar="C", help="logistic, svm, knn or mlp")
     learn.add_argument("--mode", default="features", metavar="M", help="features, augment or finetune")
@@ -118,10 +122,12 @@ def _predict(options: argparse.Namespace) -> None:
     from imgcluster.summary import summarize_features
 
     found = predict(options.model, options.images, unsure=options.unsure, show=not options.quiet)
-    template = Path(options.template) if options.template else None
-    table = found.table() if template is None else found.in_template(template, options.label_column)
+    table, notes = found.table(), list[str]()
+    if options.template:
+        table, notes = found.fill_template(Path(options.template), options.label_column)
     write_table(out, table)
-    print("\n".join([*summarize_features(found.features), *found.lines(), f"written   {out}"]))
+    said = [f"note: {note}" for note in notes]
+    print("\n".join([*summarize_features(found.features), *found.lines(), *said, f"written   {out}"]))
 
 
 def _distance(options: argparse.Namespace) -> None:

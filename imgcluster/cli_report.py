@@ -16,7 +16,9 @@ def add_report_commands(commands: Commands) -> None:
     report = add_command(commands, "report", _report, "make the report of a run anew")
     report.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
     report.add_argument("--map", metavar="KIND", help="pca, tsne or umap; as the last time, at first pca")
-    report.add_argument("--truth", metavar="CSV", help="known labels, for scores and the confusion matrix")
+    report.add_argument(
+        "--truth", metavar="CSV", help="known labels, a CSV or a folder for each, for scores and the confusion matrix"
+    )
     report.add_argument("--sheets", action="store_true", help="also a contact sheet of each cluster: clusters/NN.jpg")
     report.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
 

@@ -17,7 +17,12 @@ def add_score_commands(commands: Commands) -> None:
     """Add them to the others."""
     score = add_command(commands, "score", _score, "score clusters against labels that are known")
     score.add_argument("labels", metavar="LABELS", help="a run folder, or a CSV with ids and labels")
-    score.add_argument("truth", metavar="TRUTH", nargs="?", help="a CSV of true labels; without, a run by its shape")
+    score.add_argument(
+        "truth",
+        metavar="TRUTH",
+        nargs="?",
+        help="true labels: a CSV, or a folder with a subfolder for each; without, a run by its shape",
+    )
     score.add_argument("--label-column", metavar="NAME", help="column of labels, in the files that have it")
     score.add_argument("--out", metavar="DIR", help="folder for the scores of images, or the confusion matrix")
     score.add_argument("--json", action="store_true", help="as JSON")

@@ -18,12 +18,12 @@ from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
+from imgcluster.known_labels import read_known
 from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.pipeline import extract_listed
 from imgcluster.storage import use_storage
 from imgcluster.tables import Features, ImageFile
-from imgcluster.template import labels_by_id, read_labels
 from imgcluster.transforms import fit_transform
 from imgcluster.tried import DEFAULT, Candidate, Tried, config_name
 
@@ -77,17 +77,17 @@ def compare(  # noqa: PLR0913 (one call says all)
 ) -> Comparison:
     """Cluster the images of a config in every combination of a grid; features come from one store, and go there.
 
-    With truth, a CSV of labels, the best has the highest adjusted Rand index. Without, the best mean rank of silhouette
-    and agreement: the mean adjusted Rand index to the other candidates. A network that is used in place of others is
-    tried once, under its own name.
+    With truth, a CSV of labels or a folder with a subfolder for each label, the best has the highest adjusted Rand
+    index. Without, the best mean rank of silhouette and agreement: the mean adjusted Rand index to the other
+    candidates. A network that is used in place of others is tried once, under its own name.
     With `out`, compare.csv, best.yaml and a config for each row are written there. What was tried there before, of the
     same images, is not tried again: its rows stay, and all are scored alike. `force` begins the table anew.
     Raises ImgclusterError; OutputError where `out` has something that is not to be overwritten.
     """
     use_storage(config.storage)
     images, _ = list_images(config.images)
-    known = None if truth is None else _known(truth, images)
     notes: list[str] = []
+    known, matched = (None, []) if truth is None else _known(truth, images)
     parts = [(part, _variants(part, grid)) for part in _parts(config, grid, notes)]  # all, before any work
     with Tried(out, images).open(force=force) as tried:
         stand_ins: dict[str, list[str]] = {}
@@ -110,16 +110,18 @@ def compare(  # noqa: PLR0913 (one call says all)
         if known is None and tried.before:
             notes.append(f"agreement is with all {len(tried.candidates)} rows, {tried.before} of them tried before")
         ranked = _by_agreement(tried.candidates) if known is None else _by_truth(tried.candidates, known)
-        found = Comparison(ranked, notes, out)
+        found = Comparison(ranked, [*matched, *notes], out)
         tried.write(found.table(), ranked[0])
     return found
 
 
-def _known(truth: Path, images: list[ImageFile]) -> dict[str, str]:
-    known = labels_by_id(read_labels(truth, "--truth"), [image.id for image in images])
-    if not known:
-        raise ConfigError(f"--truth: {str(truth)!r} has none of these images")
-    return known
+def _known(truth: Path, images: list[ImageFile]) -> tuple[dict[str, str], list[str]]:
+    """Return the true labels by id, and what is to be said of how they were matched."""
+    known = read_known(truth, "--truth")
+    matching = known.match([image.id for image in images])
+    if not matching.names:
+        raise ConfigError(f"--truth: {str(truth)!r} has none of these images{matching.none_because}")
+    return matching.values(known.labels), matching.notes("true labels", left=True)
 
 
 def _parts(config: Config, grid: Grid, notes: list[str]) -> Iterator[Config]:

@@ -17,6 +17,7 @@ from imgcluster.config_types import (
     Device,
     Encoding,
     FeaturesFile,
+    FileColumns,
     FilePattern,
     KRange,
     Layers,
@@ -60,6 +61,12 @@ class ImagesConfig(Section):
         default=None,
         description="column of `ids` that names the images, without `ids` that of a .parquet; null: the first one",
         examples=["ImageID"],
+    )
+    column: Text | None = Field(
+        default=None,
+        description="column of a .parquet that has the images, with [0] behind it the first of each row's list; null: "
+        "the only one, or the one called image, img, jpg, jpeg, png or bytes",
+        examples=["image_0", "images[0]"],
     )
     file: FilePattern = Field(
         default="{id}.jpg", description="how an id becomes a file under the folder", examples=["{id}.png"]
@@ -137,8 +144,15 @@ class FeaturesConfig(Section):
     store: PathText = Field(default="outputs/features", description="folder of features kept between runs")
     file: FeaturesFile | None = Field(
         default=None,
-        description="file of features made elsewhere, matched by id; no other key of this section matters then",
+        description="file of features made elsewhere, matched by id; no other key of this section but `file_columns` "
+        "matters then",
         examples=["features.npz"],
+    )
+    file_columns: FileColumns | None = Field(
+        default=None,
+        description="which columns or arrays of `file` hold the vectors: a name, or what the names of numbered columns "
+        "begin with; null: the one column of lists, or the columns that are numbered",
+        examples=["vector", "feat_", ["resnet_", "vgg_"]],
     )
 
     @model_validator(mode="before")
@@ -217,7 +231,7 @@ class ClustersConfig(Section):
     numbering: Numbering = Field(
         default="raw",
         description="how clusters are numbered; size: 0 is the largest; match: as in another run; truth: as in the "
-        "labels known of some images",
+        "labels known of some images, in a CSV or in a folder with a subfolder for each label",
         examples=["match:outputs/stage", "truth:some.csv"],
     )
 

@@ -300,6 +300,11 @@ FeaturesFile = Annotated[
     Allowed("a path ending in .npz, .npy, .parquet, .csv or .safetensors (no pickle: it can run code; save it as npz)"),
     BeforeValidator(_from_path),
 ]
+ColumnText = Annotated[str, Field(pattern=r"^[^\x00]*$"), Allowed("text")]
+FileColumns = Annotated[
+    ColumnText | Annotated[tuple[ColumnText, ...], Field(strict=False, min_length=1)],
+    Allowed("the name of a column or array, what the names of numbered columns begin with, or a list of these"),
+]
 # `cpu` is no near name: `gpu` is one letter away from it, and means the opposite.
 OneDevice = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
 Device = Annotated[

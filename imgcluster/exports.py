@@ -89,7 +89,7 @@ def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureT
     images = listed_images(rows)
     stores = [folder for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
-        vectors = _from_file(images, Path(config.file), record["features"][0]["weights_sha256"])
+        vectors = _from_file(images, config, record["features"][0]["weights_sha256"])
     else:
         vectors = _stored(images, stores, config, run_folder)
     return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors, drawn, count)
@@ -132,8 +132,9 @@ def check_out(format: str, out: Path, force: bool) -> None:
 # Where the vectors are.
 
 
-def _from_file(images: list[ImageFile], path: Path, sha256: str) -> np.ndarray:
-    vectors = features_from_file(images, path, "stop").vectors
+def _from_file(images: list[ImageFile], config: FeaturesConfig, sha256: str) -> np.ndarray:
+    path = Path(str(config.file))
+    vectors = features_from_file(images, path, "stop", config.file_columns).vectors
     if file_sha256(path) != sha256:
         raise ConfigError(f"features.file: {str(path)!r} has changed since the run; run its config again")
     return vectors

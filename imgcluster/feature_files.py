@@ -7,63 +7,99 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError
+from imgcluster.feature_columns import ID_COLUMN, Kind, Unfit, choose_columns, find_id_column
+from imgcluster.file_kinds import ENOUGH, kind_of
+from imgcluster.matching import match_names
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 
 NAMED = 3  # ids in a message
 FINGERPRINT_LENGTH = 16
-ID_COLUMN, PATH_COLUMN = "id", "path"
+VECTORS = "vectors"  # the array of an npz, and the tensor of a safetensors
+LFS_POINTER = "a Git LFS pointer"
+NOT_IN_NUMPY = ("BF16", "F8_E4M3", "F8_E5M2")
 
-Raw = tuple[Sequence[Any], np.ndarray]
-
-
-class _Unfit(Exception):
-    """A file that can be read and holds no features; the words go behind its name."""
+Asked = Sequence[str] | None
 
 
-def read_features(path: Path) -> tuple[list[str], np.ndarray]:
+class Raw(NamedTuple):
+    """ids and vectors as they stand in a file; note: what to say of its columns, empty where there is nothing."""
+
+    ids: Sequence[Any]
+    vectors: np.ndarray
+    note: str = ""
+
+
+def read_features(path: Path, columns: str | Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
     """Read a file of features: its ids, and their vectors, (len(ids), dim) float32.
 
+    columns: which columns or arrays of it hold the vectors, as `features.file_columns`.
     Nothing in the file is executed. Raises ConfigError: no such file, not of the kind its ending says, vectors of
-    different lengths, ids that are no text or stand twice, cells that are no numbers, NaN or infinity.
+    different lengths, ids that are no text or stand twice, cells that are no numbers, NaN or infinity, several columns
+    that may be the vectors.
     """
+    ids, vectors, _ = _read(path, columns)
+    return ids, vectors
+
+
+def _read(path: Path, columns: str | Sequence[str] | None) -> tuple[list[str], np.ndarray, list[str]]:
+    """Read as `read_features`; returns also what there is to say."""
     reader = READERS.get(path.suffix)
     if reader is None:
         raise _stop(path, f"its ending is none of {', '.join(READERS)} (no pickle: it can run code; save it as npz)")
     try:
-        return _checked(*reader(path))
-    except (_Unfit, ConfigError) as error:
-        raise _stop(path, str(error)) from None
+        raw = reader(path, (columns,) if isinstance(columns, str) else columns)
+        return *_checked(raw.ids, raw.vectors), [f"{path.name}: {raw.note}"] if raw.note else []
+    except (Unfit, ConfigError) as error:
+        raise _stop(path, _another_kind(path) or str(error)) from None
     except OSError as error:
-        raise _stop(path, f"cannot be read: {error.strerror or error}") from None
+        why = f"cannot be read: {error.strerror or error}"
+        raise _stop(path, "is a folder; name a file" if path.is_dir() else why) from None
     except Exception as error:  # each library has its own for damaged bytes, and passes on others'
-        raise _stop(path, f"damaged, or no {path.suffix} of numbers and text ({_first_line(error)})") from None
+        damaged = f"damaged, or no {path.suffix} of numbers and text ({_first_line(error)})"
+        raise _stop(path, _another_kind(path) or damaged) from None
 
 
-def features_from_file(images: list[ImageFile], path: Path, missing: Literal["stop", "skip"]) -> Features:
+def _another_kind(path: Path) -> str:
+    """Say what a file is where its first bytes tell that it is not what its ending says; empty where they do not."""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(ENOUGH))
+    if kind is None or kind in KINDS[path.suffix]:
+        return ""
+    return f"is {kind}, not {KINDS[path.suffix][0]}{'; run git lfs pull' if kind == LFS_POINTER else ''}"
+
+
+def features_from_file(
+    images: list[ImageFile],
+    path: Path,
+    missing: Literal["stop", "skip"],
+    columns: str | Sequence[str] | None = None,
+) -> Features:
     """Return the features that a file has for these images, in their order; no image is read.
 
+    Ids that are not equal are matched as `match_names` does. columns: as of `read_features`.
     An image that it lacks is a failure with `missing="skip"`, and else raises ConfigError, as `read_features` does.
     """
-    ids, vectors = read_features(path)
-    row_of = {id: row for row, id in enumerate(ids)}
-    found = [image for image in images if image.id in row_of]
-    lacking = [image for image in images if image.id not in row_of]
-    if lacking and missing == "stop":
+    ids, vectors, notes = _read(path, columns)
+    matching = match_names(ids, [image.id for image in images])
+    if matching.unnamed and missing == "stop":
         raise _stop(
             path,
-            f"lacks {len(lacking):,} of {len(images):,} images: {_some([image.id for image in lacking])} "
-            f"(its own ids: {_some(ids)}); add them, or set images.missing: skip",
+            f"lacks {len(matching.unnamed):,} of {len(images):,} images: {_some(matching.unnamed)} "
+            f"(its own ids: {_some(ids)}){matching.none_because}; add them, or set images.missing: skip",
         )
-    rows = vectors[[row_of[image.id] for image in found]]
-    failures = [Failure(image, f"no features in {path.name}") for image in lacking]
-    extra = len(ids) - len(found)
-    notes = [f"{extra:,} of the {len(ids):,} vectors in {path.name} belong to no image of this run"] if extra else []
+    row_of = {id: row for row, id in enumerate(ids)}
+    found = [image for image in images if image.id in matching.names]
+    rows = vectors[[row_of[matching.names[image.id]] for image in found]]
+    failures = [Failure(image, f"no features in {path.name}") for image in images if image.id not in matching.names]
+    notes += [f"{path.name}: {note}" for note in matching.notes("vectors")]
+    if matching.example is None and (extra := len(ids) - len(found)):
+        notes.append(f"{extra:,} of the {len(ids):,} vectors in {path.name} belong to no image of this run")
     return Features(found, rows, failures, [_origin(path, rows)], notes)
 
 
@@ -79,31 +115,60 @@ def import_parquet() -> Any:
 # The formats: each reader gives the ids and the vectors as they stand in the file.
 
 
-def _read_npz(path: Path) -> Raw:
+def _read_npz(path: Path, asked: Asked) -> Raw:
     with np.load(path, allow_pickle=False) as arrays:
-        if not {"ids", "vectors"} <= set(arrays):
-            raise _Unfit(f"has the arrays {', '.join(arrays) or 'of nothing'}; `ids` and `vectors` are needed")
-        return arrays["ids"].tolist(), arrays["vectors"]
+        wanted = asked or (VECTORS,)
+        if not {"ids", *wanted} <= set(arrays):
+            raise Unfit(f"has the arrays {', '.join(arrays) or 'of nothing'}; {_needed(('ids', *wanted), asked)}")
+        return Raw(arrays["ids"].tolist(), _side_by_side([arrays[name] for name in wanted]))
 
 
-def _read_npy(path: Path) -> Raw:
+def _needed(names: Sequence[str], asked: Asked) -> str:
+    key = "" if asked else " (features.file_columns names another than `vectors`)"
+    return f"{' and '.join(f'`{name}`' for name in names)} are needed{key}"
+
+
+def _side_by_side(arrays: list[np.ndarray]) -> np.ndarray:
+    if len(arrays) > 1 and any(array.ndim != 2 or len(array) != len(arrays[0]) for array in arrays):
+        raise Unfit(f"arrays of the shapes {', '.join(str(array.shape) for array in arrays)} cannot be joined")
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)
+
+
+def _read_npy(path: Path, asked: Asked) -> Raw:
+    if asked:
+        raise Unfit("an .npy is one array, and has no columns with names; take out features.file_columns")
     beside = path.with_suffix(".csv")
     if not beside.is_file():
-        raise _Unfit(f"an .npy has no ids: put them beside it, in {str(beside)!r}, in a column `{ID_COLUMN}`")
+        raise Unfit(f"an .npy has no ids: put them beside it, in {str(beside)!r}, in a column `{ID_COLUMN}`")
     header, rows = _csv_rows(beside)
-    column = _id_column(header)
+    column = find_id_column(header, _csv_kinds(header, rows), typed=False)
     vectors = np.load(path, allow_pickle=False)
     if not isinstance(vectors, np.ndarray):
-        raise _Unfit("an .npz under the name of an .npy")
-    return [cells[column] for _, cells in rows], vectors
+        raise Unfit("an .npz under the name of an .npy")
+    return Raw([cells[column] for _, cells in rows], vectors)
 
 
-def _read_csv(path: Path) -> Raw:
+def _read_csv(path: Path, asked: Asked) -> Raw:
     header, rows = _csv_rows(path)
-    id_column = _id_column(header)
-    columns = _value_columns(header, id_column)
-    vectors = [_numbers([cells[column] for column in columns], f"line {line}") for line, cells in rows]
-    return [cells[id_column] for _, cells in rows], np.array(vectors, np.float32)
+    kinds = _csv_kinds(header, rows)
+    id_column = find_id_column(header, kinds, typed=False)
+    columns = choose_columns(header, kinds, id_column, asked)
+    vectors = [_numbers([cells[column] for column in columns.taken], f"line {line}") for line, cells in rows]
+    return Raw([cells[id_column] for _, cells in rows], np.array(vectors, np.float32), columns.note)
+
+
+def _csv_kinds(header: list[str], rows: list[tuple[int, list[str]]]) -> list[Kind]:
+    """Tell by the first cell of each column that is not empty whether it holds numbers."""
+    firsts = (next((cells[column] for _, cells in rows if cells[column].strip()), "0") for column in range(len(header)))
+    return ["number" if _is_number(cell) else "other" for cell in firsts]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -114,37 +179,44 @@ def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         rows = [(reader.line_num, cells) for cells in reader if cells]
     for line, cells in rows:
         if len(cells) != len(header):
-            raise _Unfit(f"{path.name} line {line} has {len(cells)} cells, and the header {len(header)}")
+            raise Unfit(f"{path.name} line {line} has {len(cells)} cells, and the header {len(header)}")
     return header, rows
-
-
-def _id_column(names: list[str]) -> int:
-    """Return where the ids stand: in the column `id`, or the first."""
-    if not names:
-        raise _Unfit("no columns in it")
-    return names.index(ID_COLUMN) if ID_COLUMN in names else 0
-
-
-def _value_columns(names: list[str], id_column: int) -> list[int]:
-    return [column for column, name in enumerate(names) if column != id_column and name != PATH_COLUMN]
 
 
 def _numbers(cells: list[str], place: str) -> np.ndarray:
     try:
         return np.array(cells, np.float32)
     except ValueError as error:
-        raise _Unfit(f"{place}: {error}") from None
+        raise Unfit(f"{place}: {error}") from None
 
 
-def _read_parquet(path: Path) -> Raw:
+def _read_parquet(path: Path, asked: Asked) -> Raw:
     # No partitioning: it would make a column of a folder that is called `key=value`.
     table = import_parquet().read_table(path, partitioning=None)
     names = table.column_names
-    id_column = _id_column(names)
-    columns = _value_columns(names, id_column)
+    kinds = [_arrow_kind(column.type) for column in table.columns]
+    id_column = find_id_column(names, kinds, typed=True)
+    columns = choose_columns(names, kinds, id_column, asked)
     ids = table.column(id_column).to_pylist()
-    blocks = [_arrow_block(table.column(column), names[column]) for column in columns]
-    return ids, np.concatenate(blocks, axis=1) if blocks else np.empty((len(ids), 0), np.float32)
+    blocks = [_arrow_block(table.column(column), names[column]) for column in columns.taken]
+    vectors = np.concatenate(blocks, axis=1) if blocks else np.empty((len(ids), 0), np.float32)
+    return Raw(ids, vectors, columns.note)
+
+
+def _arrow_kind(type: Any) -> Kind:
+    import pyarrow as pa
+
+    is_list = _is_list(type)
+    value = type.value_type if is_list else type
+    if not (pa.types.is_floating(value) or pa.types.is_integer(value)):
+        return "other"
+    return "list" if is_list else "number"
+
+
+def _is_list(type: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type))
 
 
 def _arrow_block(column: Any, name: str) -> np.ndarray:
@@ -153,32 +225,59 @@ def _arrow_block(column: Any, name: str) -> np.ndarray:
     import pyarrow.compute as pc
 
     length = 1
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type):
+    if _is_list(column.type):
         lengths = pc.unique(pc.list_value_length(column)).to_pylist()
         if len(lengths) != 1 or lengths[0] is None:
-            raise _Unfit(f"the vectors in column {name!r} have different lengths")
+            raise Unfit(f"the vectors in column {name!r} have different lengths")
         length, column = lengths[0], pc.list_flatten(column)
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
-        raise _Unfit(f"column {name!r} holds {column.type}, not numbers")
+        raise Unfit(f"column {name!r} holds {column.type}, not numbers")
     return np.asarray(column.to_numpy()).reshape(-1, length)
 
 
-def _read_safetensors(path: Path) -> Raw:
+def _read_safetensors(path: Path, asked: Asked) -> Raw:
     from safetensors import safe_open
 
+    wanted = asked or (VECTORS,)
     with safe_open(path, framework="numpy") as file:
         ids = (file.metadata() or {}).get("ids")
-        if ids is None or "vectors" not in file.keys():  # noqa: SIM118 (it cannot be iterated)
-            raise _Unfit("needs a tensor `vectors`, and `ids` in its metadata as a JSON list")
-        return json.loads(ids), file.get_tensor("vectors")
+        names = list(file.keys())
+        if ids is None or not set(wanted) <= set(names):
+            raise Unfit(
+                f"needs {'a tensor' if len(wanted) == 1 else 'tensors'} {', '.join(f'`{name}`' for name in wanted)}, "
+                f"and `ids` in its metadata as a JSON list (its tensors: {_some(names)}; metadata: "
+                f"{_some(list(file.metadata() or {})) or 'none'})"
+            )
+        types = {name: file.get_slice(name).get_dtype() for name in wanted}
+        tensors = [file.get_tensor(name) for name in wanted if types[name] not in NOT_IN_NUMPY]
+    if len(tensors) < len(wanted):
+        tensors = _by_torch(path, wanted)
+    return Raw(json.loads(ids), _side_by_side(tensors))
 
 
-READERS: dict[str, Callable[[Path], Raw]] = {
+def _by_torch(path: Path, names: Sequence[str]) -> list[np.ndarray]:
+    """Return tensors as float32 by torch, which has types that NumPy lacks."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return [file.get_tensor(name).float().numpy() for name in names]
+
+
+READERS: dict[str, Callable[[Path, Asked], Raw]] = {
     ".npz": _read_npz,
     ".npy": _read_npy,
     ".parquet": _read_parquet,
     ".csv": _read_csv,
     ".safetensors": _read_safetensors,
+}
+
+# What `kind_of` says of each, the first of them as messages have it; a header may begin with ID3 or P1.
+KINDS = {
+    ".npz": ("an .npz", "a ZIP archive"),
+    ".npy": ("an .npy", "a NumPy array"),
+    ".parquet": ("a Parquet file", "Parquet"),
+    ".csv": ("a CSV", "a text file", "a sound file", "PNM"),
+    ".safetensors": ("a safetensors file", "safetensors"),
 }
 
 
@@ -187,19 +286,19 @@ READERS: dict[str, Callable[[Path], Raw]] = {
 
 def _checked(ids: Sequence[Any], vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
     if not all(isinstance(id, str) for id in ids):
-        raise _Unfit(f"its ids are not text: {_some([id for id in ids if not isinstance(id, str)])}")
+        raise Unfit(f"its ids are not text: {_some([id for id in ids if not isinstance(id, str)])}")
     if vectors.dtype.kind not in "fiu":
-        raise _Unfit(f"its vectors are {vectors.dtype}, not numbers")
+        raise Unfit(f"its vectors are {vectors.dtype}, not numbers")
     if not len(ids) or not vectors.size:
-        raise _Unfit("no vectors in it")
+        raise Unfit("no vectors in it")
     if vectors.ndim != 2 or len(vectors) != len(ids):
-        raise _Unfit(f"{len(ids)} ids, and vectors of the shape {vectors.shape}; ({len(ids)}, length) is needed")
+        raise Unfit(f"{len(ids)} ids, and vectors of the shape {vectors.shape}; ({len(ids)}, length) is needed")
     if repeated := [id for id, count in Counter(ids).items() if count > 1]:
-        raise _Unfit(f"{len(repeated):,} ids stand in it more than once: {_some(repeated)}")
+        raise Unfit(f"{len(repeated):,} ids stand in it more than once: {_some(repeated)}")
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity, and is told below
         vectors = np.ascontiguousarray(vectors, np.float32)
     if bad := [ids[row] for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()]:
-        raise _Unfit(f"{len(bad):,} vectors are not finite (NaN or infinity): {_some(bad)}")
+        raise Unfit(f"{len(bad):,} vectors are not finite (NaN or infinity): {_some(bad)}")
     return list(ids), vectors
 
 

@@ -56,7 +56,7 @@ def extract_features(  # noqa: PLR0913 (one call says all)
     """
     images = list(images)
     if config.file is not None:
-        return features_from_file(images, Path(config.file), missing)
+        return features_from_file(images, Path(config.file), missing, config.file_columns)
     choices = choose_backbones(config, progress=show)
     _check_weights(config, choices)
     request = _Request(config, on_error, gather if callable(gather) else lambda _: bool(gather), cluster, show)

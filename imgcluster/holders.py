@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from typing import Protocol
 from imgcluster.config import ImagesConfig
 from imgcluster.containers import Container, container, find_containers, is_archive, names_of
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.parquet_rows import ROW, ParquetRow, image_column, parquet_rows
+from imgcluster.parquet_rows import parquet_rows, place_of_row, row_again
 from imgcluster.remote_folder import RemoteFolder
 from imgcluster.sources import ImagePath, RemoteFile, Source, Stamp
 from imgcluster.storage import AT_ONCE, at_once, is_url, shown
@@ -59,7 +58,7 @@ def open_holder(config: ImagesConfig) -> Holder | None:
 
 def _index_of(text: str, config: ImagesConfig) -> Index:
     if text.lower().endswith(".parquet"):
-        return partial(parquet_rows, id_column=config.id_column if config.ids is None else None)
+        return partial(parquet_rows, id_column=config.id_column if config.ids is None else None, column=config.column)
     return _INDICES[TAR if text.lower().endswith(".tar") else ZIP]
 
 
@@ -167,9 +166,9 @@ def _inside(text: str) -> tuple[str, Part] | None:
     for scheme, index in _INDICES.items():
         if inner.startswith(scheme) and rest:
             return rest, partial(_member, index, inner.removeprefix(scheme))
-    place, _, row = text.rpartition(ROW)
-    if place.lower().endswith(".parquet") and re.fullmatch("[0-9]+", row):
-        return place, partial(_row, int(row))
+    if found := place_of_row(text):
+        place, row, column = found
+        return place, partial(row_again, row=row, column=column)
     return None
 
 
@@ -185,10 +184,6 @@ def _again(text: str, found: Container | str, part: Part) -> Source:
         return Lost(text, found) if isinstance(found, str) else part(found)
     except ImgclusterError as error:
         return Lost(text, str(error))
-
-
-def _row(row: int, found: Container) -> Source:
-    return ParquetRow(found, image_column(found), row)
 
 
 def _member(index: Index, name: str, found: Container) -> Source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,8 @@ def learn(  # noqa: PLR0913 (one call says all)
 ) -> Learned:
     """Learn a classifier from labelled images, on the features of a config or a run; writes it into the folder `out`.
 
-    labels: a CSV of ids and labels, of some images or of all; a blank label is none yet. A fifth of the images of each
+    labels: a CSV of ids and labels, of some images or of all; a blank label is none yet; or a folder that has a
+    subfolder of images for each label. A fifth of the images of each
     class that has five is held back for the scores, unless too few would be; the model is then fitted to all.
     mode: `features`: a classifier of scikit-learn's on the features as they are. `augment`: the network is frozen, its
     pictures are varied, and a head is trained with dropout. `finetune`: so is the network's last block, with the head
@@ -155,7 +156,7 @@ def _labelled(known: Source, found: PartialLabels, vectors: Vectors) -> tuple[La
     images = [known.images[row] for row in found.rows]
     kept = [at for at, image in enumerate(images) if image.id in readable]
     lost = [image.id for image in images if image.id not in readable]
-    partial_labels = PartialLabels(found.rows[kept], [found.labels[at] for at in kept], found.unknown)
+    partial_labels = replace(found, rows=found.rows[kept], labels=[found.labels[at] for at in kept])
     _check_classes(partial_labels.classes)
     points = prepared(vectors.vectors)
     labelled = Labelled([images[at] for at in kept], partial_labels.numbers, points, known.features)
@@ -197,7 +198,7 @@ def _scores(true: np.ndarray, found: np.ndarray | None) -> dict[str, float]:
 
 
 def _notes(found: PartialLabels, lost: Sequence[str], classes: Sequence[str], numbers: np.ndarray) -> list[str]:
-    notes = []
+    notes = list(found.notes)
     for ids, what in ((lost, "cannot be read"), (found.unknown, "are not among the images")):
         if ids:
             notes.append(f"{len(ids):,} labelled images {what}: {_named(ids)}")

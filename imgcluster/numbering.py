@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ConfigError
+from imgcluster.known_labels import KnownLabels, read_known
 from imgcluster.tables import NOISE
-from imgcluster.template import labels_by_id, read_labels
+from imgcluster.template import read_labels
 
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
 MATCH, TRUTH = "match:", "truth:"
@@ -44,9 +45,10 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
 
     `match:RUN` gives each cluster the number of the cluster of that run with which it shares most images, all together
     as many as can be (Kuhn, The Hungarian method for the assignment problem, 1955); one that is new takes a number that
-    was not used. `truth:CSV` does the same with labels known of some images; where they are words, the numbers
-    are those of the words in order. Where the numbers are labels, a cluster that matches none takes a known one that is
-    left, or the smallest free number from `first` on, where labels begin.
+    was not used. `truth:CSV` does the same with labels known of some images, which may also come from a folder with a
+    subfolder for each label; where they are words, the numbers are those of the words in order. Where the numbers are
+    labels, a cluster that matches none takes a known one that is left, or the smallest free number from `first` on,
+    where labels begin.
     Raises ConfigError: no such run or file, or none of its images among these.
     """
     if numbering in PLAIN:
@@ -54,21 +56,24 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     if ids is None:
         raise ConfigError(f"clusters.numbering: {numbering!r} needs the ids of the images, not vectors alone")
     kind, path, known = _known(numbering)
-    numbers_of, names = _as_numbers(known)
-    numbers_here = labels_by_id(numbers_of, ids)
+    numbers_of, names = _as_numbers(known.labels)
+    matching = known.match(ids)
+    numbers_here = matching.values(numbers_of)
     clustered = ((label, id) for label, id in zip(labels.tolist(), ids, strict=True) if label != NOISE)
     rows = [(label, numbers_here[id]) for label, id in clustered if id in numbers_here]
     if numbers_of and not numbers_here:
-        raise ConfigError(f"clusters.numbering: {path!r} has none of these images")
+        raise ConfigError(f"clusters.numbering: {path!r} has none of these images{matching.none_because}")
     numbers = matched(rows, k)
     # The number of a cluster that is gone stays free; a label that no cluster matches is as good as any for one left.
     theirs, given = set(numbers_of.values()), set(numbers.tolist())
     are_labels = _are_labels(kind, path, names)
     free_from = max(0, first) if are_labels else 0
+    notes = matching.notes("known labels", left=kind == TRUTH)
     if kind == MATCH:
-        return Numbers(_all_numbered(numbers, theirs, [], free_from), names, are_labels=are_labels)
+        return Numbers(_all_numbered(numbers, theirs, [], free_from), names, are_labels=are_labels, notes=notes)
     found = _all_numbered(numbers, given, sorted(theirs - given), free_from)
-    return Numbers(found, names, are_labels=are_labels, notes=_guess_notes(found[numbers < 0], k, path))
+    notes += _guess_notes(found[numbers < 0], k, path)
+    return Numbers(found, names, are_labels=are_labels, notes=notes)
 
 
 def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Numbers:
@@ -88,7 +93,7 @@ def check_numbering(numbering: str, first: int = 0) -> None:
     if numbering in PLAIN:
         return
     kind, path, known = _known(numbering)
-    numbers_of, names = _as_numbers(known)
+    numbers_of, names = _as_numbers(known.labels)
     least = min(numbers_of.values(), default=first)
     if kind == TRUTH and not names and least < first:
         raise ConfigError(
@@ -97,17 +102,17 @@ def check_numbering(numbering: str, first: int = 0) -> None:
         )
 
 
-def _known(numbering: str) -> tuple[str, str, dict[str, str]]:
+def _known(numbering: str) -> tuple[str, str, KnownLabels]:
     """Return the kind of a numbering, the path that it names, and the labels known there."""
     kind = MATCH if numbering.startswith(MATCH) else TRUTH
     path = numbering[len(kind) :]
-    return kind, path, _labels_of_run(Path(path)) if kind == MATCH else read_labels(Path(path), "clusters.numbering")
+    return kind, path, _labels_of_run(Path(path)) if kind == MATCH else read_known(Path(path), "clusters.numbering")
 
 
-def _labels_of_run(folder: Path) -> dict[str, str]:
+def _labels_of_run(folder: Path) -> KnownLabels:
     path = folder / "clusters.csv" if folder.is_dir() else folder
     known = read_labels(path, "clusters.numbering", label_column="cluster")
-    return {id: label for id, label in known.items() if label not in ("", "-1")}
+    return KnownLabels({id: label for id, label in known.items() if label not in ("", "-1")})
 
 
 def _as_numbers(known: dict[str, str]) -> tuple[dict[str, int], dict[int, str]]:

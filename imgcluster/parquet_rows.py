@@ -1,39 +1,52 @@
 """Images in Parquet files, as Hugging Face writes them: a column of bytes, or of `bytes` and `path`.
 
-A row group is decoded as a whole. The last ones are kept, so that neighbours do not decode them again.
+A row group is decoded as a whole. The last ones are kept, so that neighbours do not decode them again. Where a row has
+no bytes and its path leads to a file beside the Parquet file, or in a folder there, the image is that file.
 """
 
 from __future__ import annotations
 
 import bisect
+import os
+import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from imgcluster.containers import Container
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.parquet_columns import (
+    INDEXED,
+    id_columns,
+    image_column,
+    opened,
+    path_column,
+    read_group,
+    texts,
+)
+from imgcluster.reading import read_bytes
 from imgcluster.sources import Source, Stamp, reason_of
 
-ROW = "#row="
+ROW, COLUMN = "#row=", "&column="
 PARQUET = "parquet://"
-USUAL = ("image", "img", "jpg", "jpeg", "png", "bytes")  # what columns of images are called
-IDS = ("id", "image_id", "__key__", "key", "file_name", "path", "name")
 KEPT_BYTES = 256 * 2**20  # of decoded row groups; one at least is kept, however large
-INDEXED = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetRow(Source):
-    """A row of a Parquet file, and the column in it that has the image's bytes."""
+    """A row of a Parquet file, and the column in it that has the image's bytes; asked: as a config names that."""
 
     container: Container
     column: str
     row: int
+    asked: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.container.place}{ROW}{self.row}"
+        return f"{self.container.place}{ROW}{self.row}{f'{COLUMN}{self.asked}' if self.asked else ''}"
 
     @property
     def stamp(self) -> Stamp | None:
@@ -48,7 +61,7 @@ class ParquetRow(Source):
     @property
     def order(self) -> str:
         """Rows of a group together."""
-        return f"{self.container.place} {self.row:012d}"
+        return _order(self.container, self.row)
 
     def absolute(self) -> ParquetRow:
         """Return it as another process finds it, which works in another folder."""
@@ -56,111 +69,148 @@ class ParquetRow(Source):
 
     def read(self) -> bytes:
         """Return the bytes of the row's image."""
+        data = self._value(self.column)
+        if data is None:
+            raise ImageError(self._why_none())
+        return bytes(data)
+
+    def _value(self, column: str) -> Any:
         try:
             group, first = _group_of(self.container, self.row)
-            data = _groups.get(self.container, self.column, group)[self.row - first].as_py()
+            return _groups.get(self.container, column, group)[self.row - first].as_py()
         except ImageError:
             raise
         except Exception as error:  # pyarrow has an error for each thing that may be damaged
             raise ImageError(f"{self.container.place}: {reason_of(error)}") from None
-        if data is None:
-            raise ImageError("its row has no bytes")
-        return bytes(data)
+
+    def _why_none(self) -> str:
+        beside = path_column(self.container, self.column)
+        path = self._value(beside) if beside else None
+        if not path:
+            return "its row has no bytes"
+        where = "beside the Parquet file" if self.is_far else f"below {_home(self.container)!r}"
+        return (
+            f"its row has no bytes, only the path {path!r}, and no such file is {where}: put the images there, or "
+            "save the Parquet file with their bytes in it"
+        )
 
 
-def parquet_rows(container: Container, id_column: str | None = None) -> dict[str, ParquetRow]:
+@dataclass(frozen=True, slots=True)
+class RowFile(Source):
+    """The file that a row of a Parquet file names in place of bytes; the text is its path, as of any file."""
+
+    file: str
+    order: str
+
+    def __str__(self) -> str:
+        return self.file
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """That of the file, as of any file of this machine."""
+        try:
+            status = os.stat(self.file)  # noqa: PTH116 (the text is kept as it is)
+        except (OSError, ValueError):
+            return None  # reading it will tell why
+        return Stamp(os.path.realpath(self.file), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    @property
+    def is_far(self) -> bool:
+        """It is not."""
+        return False
+
+    def absolute(self) -> RowFile:
+        """Return it as another process finds it, which works in another folder."""
+        return replace(self, file=os.path.abspath(self.file))  # noqa: PTH100 (as above)
+
+    def read(self) -> bytes:
+        """Return the file's bytes."""
+        return read_bytes(Path(self.file))[0]
+
+
+def parquet_rows(
+    container: Container, id_column: str | None = None, column: str | None = None
+) -> dict[str, ParquetRow | RowFile]:
     """Return the images of a Parquet file by their ids, in its order: that of the column, of the first one that can be.
 
-    Raises ConfigError: no column of images, or several, no such column of ids, or ids that stand there twice.
+    column: which one has the images. Raises ConfigError: no column of images, or several, no such column, no such
+    column of ids, or ids that stand there twice.
     """
-    schema = _opened(container).schema_arrow
-    column = image_column(container)
-    candidates = [id_column] if id_column else _id_columns(schema, column)
-    for name in candidates:
-        ids = _texts(container, name)
+    found = image_column(container, column)
+    files = _files_instead(container, found)
+    count = opened(container).metadata.num_rows
+    rows = [files.get(row) or ParquetRow(container, found, row, column) for row in range(count)]
+    for name in [id_column] if id_column else id_columns(container, found):
+        ids = texts(container, name)
         if ids is not None and len(set(ids)) == len(ids):
-            return {id: ParquetRow(container, column, row) for row, id in enumerate(ids)}
+            return dict(zip(ids, rows, strict=True))
     if id_column:
         raise ConfigError(
             f"images.id_column: {container.place!r} has no column {id_column!r} with an id of its own in each row "
-            f"(its columns: {', '.join(schema.names)})"
+            f"(its columns: {', '.join(opened(container).schema_arrow.names)})"
         )
-    rows = _opened(container).metadata.num_rows
-    return {str(row): ParquetRow(container, column, row) for row in range(rows)}
+    return {str(row): each for row, each in enumerate(rows)}
 
 
-@lru_cache(INDEXED)
-def image_column(container: Container) -> str:
-    """Return the column of a Parquet file that has the bytes of images. Raises ConfigError: none, several, no file."""
-    schema = _opened(container).schema_arrow
-    found = {field.name: inner for field in schema if (inner := _bytes_in(field)) is not None}
-    names = [name for name in USUAL if name in found] or list(found)
-    if not names or (len(names) > 1 and names[0] not in USUAL):
-        which = "no column" if not names else "more than one column"
-        raise ConfigError(
-            f"images.folder: {container.place!r} has {which} of image bytes (its columns: "
-            f"{', '.join(f'{field.name}: {field.type}' for field in schema)[:300]})"
-        )
-    return found[names[0]]
+def place_of_row(text: str) -> tuple[str, int, str | None] | None:
+    """Return the Parquet file, the row and the column asked for of a ParquetRow's text; None where it is none."""
+    found = re.fullmatch(rf"(.*\.parquet){ROW}([0-9]+)(?:{COLUMN}(.+))?", text, re.IGNORECASE | re.DOTALL)
+    return None if found is None else (found[1], int(found[2]), found[3])
 
 
-def _bytes_in(field: Any) -> str | None:
-    """Return the path of the bytes in a column, as pyarrow names it; None where it has none."""
-    import pyarrow.types as kinds
-
-    if kinds.is_struct(field.type):
-        inner = {child.name: child.type for child in field.type}
-        return f"{field.name}.bytes" if "bytes" in inner and _is_binary(inner["bytes"]) else None
-    return field.name if _is_binary(field.type) else None
+def row_again(container: Container, row: int, column: str | None) -> ParquetRow:
+    """Return the image in a row, as a table names it. Raises ConfigError as `parquet_rows`."""
+    return ParquetRow(container, image_column(container, column), row, column)
 
 
-def _is_binary(kind: Any) -> bool:
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind))
-
-
-def _id_columns(schema: Any, column: str) -> list[str]:
-    struct = column.removesuffix(".bytes")
-    inside = [child.name for child in schema.field(struct).type] if struct != column else []
-    return [f"{struct}.path"] * ("path" in inside) + [name for name in IDS if name in schema.names and name != column]
-
-
-def _texts(container: Container, name: str) -> list[str] | None:
-    """Return a column as texts; None where there is none of that name, or a row of it has no text or number."""
-    file = _opened(container)
-    if name.partition(".")[0] not in file.schema_arrow.names:
-        return None
-    values = _flat(file.read(columns=[name]).column(0), name)
-    found = [str(value) for value in values.to_pylist() if isinstance(value, str | int)]
-    return found if len(found) == file.metadata.num_rows and all(found) else None
+def _files_instead(container: Container, column: str) -> dict[int, RowFile]:
+    """Return, by row, the files that stand for rows without bytes: below the folder of the Parquet file, or nowhere."""
+    beside = path_column(container, column)
+    if beside is None or container.is_far:
+        return {}
+    home = os.path.join(_home(container), "")  # noqa: PTH118 (here and below: a million rows are texts, not objects)
+    found = {}
+    for row, path in _paths_without_bytes(container, column, beside):
+        file = os.path.normpath(os.path.join(os.path.dirname(container.place), path))  # noqa: PTH118, PTH120
+        if "\0" not in path and os.path.abspath(file).startswith(home) and os.path.lexists(file):  # noqa: PTH100
+            found[row] = RowFile(file, _order(container, row))
+    return found
 
 
-def _flat(column: Any, name: str) -> Any:
-    """Return the values of a column, or those of the one field that was read of its structs."""
-    import pyarrow as pa
-    from pyarrow import compute
+def _paths_without_bytes(container: Container, column: str, beside: str) -> Iterator[tuple[int, str]]:
+    starts = _starts(container)
+    for group, first in enumerate(starts[:-1]):
+        if nulls := _nulls(container, column, group):
+            paths = read_group(container, group, beside).to_pylist()
+            # Which rows they are tell only the bytes themselves, where some rows have them.
+            lacking = [True] * len(paths)
+            if nulls < len(paths):
+                lacking = read_group(container, group, column).is_null().to_pylist()
+            yield from ((first + at, path) for at, path in enumerate(paths) if lacking[at] and path)
 
-    values = column.combine_chunks()
-    inner = name.rpartition(".")[2]
-    return compute.struct_field(values, inner) if pa.types.is_struct(values.type) else values
+
+def _nulls(container: Container, column: str, group: int) -> int:
+    """Return how many rows of a group have no bytes, as the file says; 0 where it does not say."""
+    rows = opened(container).metadata.row_group(group)
+    for place in range(rows.num_columns):
+        chunk = rows.column(place)
+        if chunk.path_in_schema == column:
+            known = chunk.statistics if chunk.is_stats_set else None
+            return int(known.null_count) if known is not None and known.has_null_count else 0
+    return 0
 
 
-@lru_cache(INDEXED)
-def _opened(container: Container) -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise ConfigError(f"{container.place!r}: Parquet needs pyarrow; pip install 'imgcluster[parquet]'") from None
-    try:
-        return parquet.ParquetFile(container.open(), pre_buffer=False)
-    except Exception as error:  # pyarrow has an error for each thing that may be damaged
-        raise ConfigError(f"images.folder: {container.place!r} is no Parquet file: {reason_of(error)}") from None
+def _home(container: Container) -> str:
+    return os.path.dirname(os.path.abspath(container.place))  # noqa: PTH100, PTH120 (as above)
+
+
+def _order(container: Container, row: int) -> str:
+    return f"{container.place} {row:012d}"
 
 
 @lru_cache(INDEXED)
 def _starts(container: Container) -> list[int]:
-    metadata = _opened(container).metadata
+    metadata = opened(container).metadata
     starts = [0]
     for group in range(metadata.num_row_groups):
         starts.append(starts[-1] + metadata.row_group(group).num_rows)
@@ -194,7 +244,7 @@ class _Groups:
                 if key in self._kept:
                     self._kept.move_to_end(key)
                     return self._kept[key]
-            values = _flat(_opened(container).read_row_group(group, columns=[column]).column(0), column)
+            values = read_group(container, group, column)
             with self._lock:
                 self._kept[key] = values
                 while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > KEPT_BYTES:

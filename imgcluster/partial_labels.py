@@ -1,16 +1,17 @@
-"""Labels that are known of some images: a CSV in which a blank label means that there is none yet."""
+"""Labels known of some images: a CSV where a blank label means none yet, or a folder with a subfolder for each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from imgcluster.errors import ConfigError
+from imgcluster.known_labels import KnownLabels, folder_labels, table_at
 from imgcluster.tables import Template
-from imgcluster.template import find_label_column, labels_by_id, named_source, read_template
+from imgcluster.template import find_label_column, named_source, read_template
 
 KEY, LABEL = "labels", "label"
 
@@ -20,12 +21,14 @@ class PartialLabels:
     """Labels of some of the images of a run.
 
     rows: (m,) int64, ascending, which of the ids have a label; labels: theirs, the texts that they are, in that order.
-    unknown: the labelled ids of the file that are not among the ids, in the order of the file.
+    unknown: the labelled ids of the file that are not among the ids, in the order of the file. notes: how names were
+    matched that are not equal.
     """
 
     rows: np.ndarray
     labels: list[str]
     unknown: list[str]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def classes(self) -> list[str]:
@@ -42,26 +45,34 @@ class PartialLabels:
 def read_partial_labels(
     path: str | Path, ids: Sequence[str], *, id_column: str | None = None, label_column: str | None = None
 ) -> PartialLabels:
-    """Read the labels of some of these ids from a CSV, matched as `score` matches them.
+    """Read the labels of some of these ids from a CSV, a run or a folder, matched as `score` matches them.
 
     The ids are in the first column, the labels in `label` or else in the only other one, where no others are named.
     Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, no label at all,
     no labelled id among `ids`.
     """
-    template = read_template(Path(path), id_column, source=named_source(KEY))
+    known = _read(Path(path), id_column, label_column)
+    matching = known.match(ids)
+    found = matching.values(known.labels)
+    if not found:
+        raise ConfigError(
+            f"{KEY}: none of the {len(known.labels):,} labelled ids of {str(path)!r} is an image of the run "
+            f"({next(iter(known.labels))!r} there, {next(iter(ids), 'nothing')!r} here){matching.none_because}"
+        )
+    rows = [row for row, id in enumerate(ids) if id in found]
+    labels = [found[ids[row]] for row in rows]
+    return PartialLabels(np.array(rows, np.int64), labels, matching.unknown, matching.notes("labels"))
+
+
+def _read(path: Path, id_column: str | None, label_column: str | None) -> KnownLabels:
+    table = table_at(path)
+    if table is None:
+        return KnownLabels(folder_labels(path, KEY), in_folders=True)
+    template = read_template(table, id_column, source=named_source(KEY))
     known = _labelled(template, _label_column(template, label_column))
     if not known:
         raise ConfigError(f"{KEY}: {str(path)!r} has {len(template.ids):,} ids and no label; fill in some")
-    found = labels_by_id(known, ids)
-    if not found:
-        raise ConfigError(
-            f"{KEY}: none of the {len(known):,} labelled ids of {str(path)!r} is an image of the run "
-            f"({next(iter(known))!r} there, {next(iter(ids), 'nothing')!r} here)"
-        )
-    used = {id if id in known else PurePath(id).stem for id in found}
-    rows = [row for row, id in enumerate(ids) if id in found]
-    unknown = [id for id in known if id not in used]
-    return PartialLabels(np.array(rows, np.int64), [found[ids[row]] for row in rows], unknown)
+    return KnownLabels(known)
 
 
 def _label_column(template: Template, asked: str | None) -> str:

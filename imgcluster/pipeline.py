@@ -140,7 +140,7 @@ def check(config: Config) -> list[ImageFile]:
     use_storage(config.storage)
     images, _ = _listed(config)
     if config.features.file is not None:
-        features_from_file(images, Path(config.features.file), config.images.missing)
+        features_from_file(images, Path(config.features.file), config.images.missing, config.features.file_columns)
         return images
     if config.dask is None or config.dask.address is None:  # elsewhere, the workers have the devices
         device = find_devices(config.features.device)[0]

@@ -16,9 +16,10 @@ from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import extract_features
 from imgcluster.learned import Learned
+from imgcluster.matching import match_names
 from imgcluster.outputs.write import path_text
 from imgcluster.tables import Features, ImageFile, Template
-from imgcluster.template import labels_by_id, read_template
+from imgcluster.template import read_template
 from imgcluster.template_cells import WHOLE, WORDS, kind_of, read_asked
 
 if TYPE_CHECKING:
@@ -73,10 +74,14 @@ class Predicted:
         return pd.DataFrame(rows)
 
     def in_template(self, template: Path, label_column: str | None = None) -> pd.DataFrame:
-        """Return a template's rows with the labels filled in; where an image has none, the commonest of the learning.
+        """Return a template's rows with the labels filled in, as `fill_template`."""
+        return self.fill_template(template, label_column)[0]
 
-        The column is the only one beside the ids, or the one that is named. Raises ConfigError: no such column, none of
-        the template's ids among the images.
+    def fill_template(self, template: Path, label_column: str | None = None) -> tuple[pd.DataFrame, list[str]]:
+        """Return a template's rows with the labels filled in, and what there is to say of how ids were matched.
+
+        Where an image has no label, its row gets the commonest of the learning. The column is the only one beside the
+        ids, or the one that is named. Raises ConfigError: no such column, none of the template's ids among the images.
         """
         shape = read_template(template, None)
         others = [str(name) for name in shape.frame.columns if str(name) != shape.id_column]
@@ -85,12 +90,22 @@ class Predicted:
             raise ConfigError(f"{str(template)!r} has no column {column!r}; name the one of the labels")
         self._check_cells(shape, column)
         by_id = dict(zip(self.features.ids, self.labels, strict=True))
-        found = {id: by_id[id] for id in shape.ids if id in by_id} or _by_stem(by_id, shape.ids)
+        matching = match_names(by_id, shape.ids)
+        found = matching.values(by_id)
         if not found:
-            raise ConfigError(f"none of the ids of {str(template)!r} is among the images ({shape.ids[0]!r} there)")
+            raise ConfigError(
+                f"none of the ids of {str(template)!r} is among the images ({shape.ids[0]!r} there)"
+                f"{matching.none_because}"
+            )
+        notes = matching.notes("labels")
+        if lacking := matching.unnamed:
+            notes.append(
+                f"{len(lacking):,} of {len(shape.ids):,} rows have no image that could be read, the first "
+                f"{lacking[0]!r}; they get the commonest label, {self.commonest!r}"
+            )
         frame = shape.frame.copy()
         frame[column] = [found.get(id, self.commonest) for id in shape.ids]
-        return frame
+        return frame, notes
 
     def _check_cells(self, template: Template, column: str) -> None:
         """Raise ConfigError where the labels are not what a template's column holds."""
@@ -140,9 +155,3 @@ def predict(
     commonest = max(learned.counts, key=lambda label: learned.counts[label])
     found = learned.probabilities(features.vectors)
     return Predicted(listed, features, learned.classes, found, unsure, commonest)
-
-
-def _by_stem(by_id: dict[str, str], wanted: list[str]) -> dict[str, str]:
-    """Match a folder's `a/0001.jpg` with the template's `0001`."""
-    stems = labels_by_id(dict(zip(wanted, wanted, strict=True)), list(by_id))
-    return {stem: by_id[id] for id, stem in stems.items()}

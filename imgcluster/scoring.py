@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ import numpy as np
 from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
+from imgcluster.known_labels import read_known, table_at
 from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.write import CLUSTERS, csv_text
 from imgcluster.tables import NOISE
-from imgcluster.template import has_column, labels_by_id, read_labels
+from imgcluster.template import has_column, read_labels
 
 NAMED = 3
 WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")  # 007 is a text of its own
@@ -46,7 +47,8 @@ class Scores:
     scores: by name, as `metrics.agreement` says, which the matrix in `agreement` comes from too. images: how many were
     compared; noise: how many of them were in no cluster. missing, extra: ids without a label, or without a true one.
     accuracy_as_is: the share of images whose label is the true one as it stands, without matching clusters to classes;
-    None where no label is a true one. as_is_in: the file that these labels were read from.
+    None where no label is a true one. as_is_in: the file that these labels were read from. notes: how ids were matched
+    that are not equal, and which could not be.
     """
 
     scores: dict[str, float]
@@ -57,6 +59,7 @@ class Scores:
     agreement: Agreement
     accuracy_as_is: float | None = None
     as_is_in: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def score_labels(
@@ -69,29 +72,31 @@ def score_labels(
 ) -> Scores:
     """Compare labels with true ones, matched by id: two CSVs, or a run folder, whose clusters.csv is taken, and a CSV.
 
+    The truth may also be a run, or a folder that has a subfolder of images for each label.
     The ids are in the first column, or in `id_column` where a file has it; the labels in the only other one, in
     `cluster` or `label`, or in `label_column` where a file has it. Ids that only one file has are left out and named.
-    Where no id is in both, those of `labels` are taken for paths, and matched by the files' names without endings.
+    Ids that are not equal are matched without endings and folders, as `match_names` does.
     With `out`, a folder, scores.json and the confusion matrix as confusion.csv, .png and .svg are written there.
     Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, an empty label,
     no id in both; OutputError where `out` cannot be written.
     """
     files = {"labels": _table(Path(labels)), "truth": Path(truth)}
     ids, columns = (_column_of(files, name, asked) for name, asked in (("id", id_column), ("label", label_column)))
-    given, true = (
-        read_labels(path, name, id_column=ids[name], label_column=columns[name]) for name, path in files.items()
-    )
-    known = labels_by_id(true, list(given))
+    given = read_labels(files["labels"], "labels", id_column=ids["labels"], label_column=columns["labels"])
+    truth_known = read_known(files["truth"], "truth", id_column=ids["truth"], label_column=columns["truth"])
+    matching = truth_known.match(list(given))
+    known = matching.values(truth_known.labels)
     if not known:
         raise ConfigError(
             f"{str(files['labels'])!r} and {str(files['truth'])!r} have no id in common "
-            f"({next(iter(given), 'nothing')!r} there, {next(iter(true))!r} here)"
+            f"({next(iter(given), 'nothing')!r} there, {next(iter(truth_known.labels), 'nothing')!r} here)"
+            f"{matching.none_because}"
         )
     found = agreement(_sortable([given[id] for id in known]), _sortable(list(known.values())))
     noise = sum(given[id] == str(NOISE) for id in known)
-    called = {id if id in true else PurePath(id).stem for id in known}
-    missing, extra = [id for id in true if id not in called], [id for id in given if id not in known]
-    scores = Scores({name: found.scores[name] for name in TITLES}, len(known), noise, missing, extra, found)
+    values = {name: found.scores[name] for name in TITLES}
+    notes = matching.notes("true labels")
+    scores = Scores(values, len(known), noise, matching.unknown, matching.unnamed, found, notes=notes)
     scores = replace(scores, **_as_is(Path(labels), given, known))
     if out is not None:
         _write(scores, Path(out))
@@ -103,6 +108,7 @@ def scores_text(scores: Scores) -> str:
     lines = [
         *_left_out(scores.missing, "images of the truth have no label"),
         *_left_out(scores.extra, "labelled images are not in the truth"),
+        *(f"note: {note}" for note in scores.notes),
     ]
     counts = scores.agreement.counts
     lines.append(f"images    {scores.images:,} in {counts.shape[1]} clusters, {counts.shape[0]} classes")
@@ -132,6 +138,7 @@ def scores_json(scores: Scores) -> str:
         "noise": scores.noise,
         "missing": scores.missing,
         "extra": scores.extra,
+        "notes": scores.notes,
         "scores": scores.scores,
         "accuracy_as_is": scores.accuracy_as_is,
         "confusion": confusion,
@@ -151,7 +158,8 @@ def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str
     """Ask a column of the files that have it: a run's clusters.csv need not call its columns as the truth does."""
     if asked is None:
         return dict.fromkeys(files)
-    having = {name: has_column(path, asked, name) for name, path in files.items()}
+    tables = {name: table_at(path) for name, path in files.items()}
+    having = {name: table is not None and has_column(table, asked, name) for name, table in tables.items()}
     if not any(having.values()):
         neither = " nor ".join(repr(str(path)) for path in files.values())
         raise ConfigError(f"{kind} column: neither {neither} has {asked!r}")

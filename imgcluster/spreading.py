@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,8 @@ class Spread:
     """A label for each image of a run, in its order.
 
     labels: the texts; confidence: (n,) float64 from 0 to 1, of the label; given: (n,) bool, whether the label was
-    known, which is never changed; clusters: (n,) int64 of the run. unknown: labelled ids that the run has not.
+    known, which is never changed; clusters: (n,) int64 of the run. unknown: labelled ids that the run has not. notes:
+    how names were matched that are not equal.
     """
 
     ids: list[str]
@@ -61,6 +62,7 @@ class Spread:
     given: np.ndarray
     clusters: np.ndarray
     unknown: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def table(self) -> pd.DataFrame:
         """Return a row for each image: id, label, confidence, given (yes or no), cluster."""
@@ -83,7 +85,7 @@ class Spread:
         single = [label for label, count in given.items() if count == 1]
         doubtful = int((self.confidence < HALF).sum())
         return [
-            *unknown_lines(self.unknown),
+            *unknown_lines(self.unknown, self.notes),
             f"images    {len(self.ids):,}, {int(self.given.sum()):,} of them labelled, {len(given)} classes",
             *(f"{count:>8,}  {printable(label)} ({given[label]:,} given)" for label, count in counts[:SHOWN]),
             *([f"          and {len(counts) - SHOWN:,} more classes"] if len(counts) > SHOWN else []),
@@ -97,6 +99,7 @@ def spread_labels(
 ) -> Spread:
     """Give each image of a finished run a label, from a CSV that has the labels of some; blank ones are not known yet.
 
+    A folder that has a subfolder of images for each label will do as well.
     Raises ConfigError: as `read_partial_labels`, or labels of one class alone; OutputError: no finished run;
     StoreError: its features are not kept any more.
     """
@@ -113,7 +116,8 @@ def spread_labels(
     found = spread_over(points, spreading_graph(points), known.rows, known.numbers)
     given = np.zeros(len(points), bool)
     given[known.rows] = True
-    return Spread(features.ids, [classes[number] for number in found.best], found.share, given, clusters, known.unknown)
+    labelled = [classes[number] for number in found.best]
+    return Spread(features.ids, labelled, found.share, given, clusters, known.unknown, known.notes)
 
 
 def spreading_space(vectors: np.ndarray) -> np.ndarray:
@@ -194,9 +198,10 @@ def spread_over(points: np.ndarray, graph: Graph, rows: np.ndarray, numbers: np.
     return _shares(start, rows, numbers)
 
 
-def unknown_lines(unknown: Sequence[str]) -> list[str]:
-    """Say of which labelled ids a run knows nothing."""
-    return [f"LEFT OUT  {len(unknown):,} labelled ids are no images of the run: {named(unknown)}"] if unknown else []
+def unknown_lines(unknown: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """Say of which labelled ids a run knows nothing, and how the others were matched, where their names differ."""
+    left = [f"LEFT OUT  {len(unknown):,} labelled ids are no images of the run: {named(unknown)}"] if unknown else []
+    return [*left, *(f"note: {note}" for note in notes)]
 
 
 def named(texts: Sequence[str]) -> str:

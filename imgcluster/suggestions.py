@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ COUNT = 20
 class Suggestions:
     """Images to label, those that help most first: ids and paths as in clusters.csv, clusters, and why, in words.
 
-    unknown: labelled ids of the CSV of labels that the run has not.
+    unknown: labelled ids of the CSV of labels that the run has not; notes: how names were matched that are not equal.
     """
 
     ids: list[str]
@@ -40,6 +40,7 @@ class Suggestions:
     clusters: list[int]
     why: list[str]
     unknown: list[str]
+    notes: list[str] = field(default_factory=list)
 
     def table(self) -> pd.DataFrame:
         """Return a row for each image: id, label (blank, to be filled in), path, cluster, why."""
@@ -52,7 +53,7 @@ class Suggestions:
     def lines(self) -> list[str]:
         """Return the summary for a person."""
         spread = f"images    {len(self.ids):,} to label, of {len(set(self.clusters))} clusters"
-        return [*unknown_lines(self.unknown), spread]
+        return [*unknown_lines(self.unknown, self.notes), spread]
 
 
 @dataclass(frozen=True)
@@ -174,4 +175,5 @@ def _suggestions(
         clusters[rows].tolist(),
         why,
         known.unknown,
+        known.notes,
     )

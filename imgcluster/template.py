@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgcluster.csv_files import read_cells
 from imgcluster.errors import ConfigError, ImageError, quoted
@@ -17,8 +16,6 @@ from imgcluster.tables import Template
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Label = TypeVar("Label")
 
 CLUSTER = "cluster"
 LABEL_COLUMNS = (CLUSTER, "label")
@@ -125,18 +122,6 @@ def _named(names: Sequence[str]) -> str:
     return f"its columns: {', '.join(map(repr, names))}"
 
 
-def labels_by_id(known: Mapping[str, Label], ids: Sequence[str]) -> dict[str, Label]:
-    """Return the labels known of these ids; where none is found so, by the names of the files without their endings.
-
-    A folder's images are called `a/0001.jpg`, and in many a CSV `0001`. Names that two of the ids share say nothing.
-    """
-    if found := {id: known[id] for id in ids if id in known}:
-        return found
-    names = Counter(PurePath(id).stem for id in ids)
-    stems = {id: PurePath(id).stem for id in ids}
-    return {id: known[stem] for id, stem in stems.items() if stem in known and names[stem] == 1}
-
-
 def _fetched(url: str, source: Source) -> BytesIO:
     """Return a table from behind a URL."""
     try:
@@ -155,6 +140,8 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
         raise ConfigError(f"{table} {error}; {source.encoding}") from None
     except ValueError as error:
         raise ConfigError(f"{table} {error}") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{table} is a folder; name a CSV") from None
     except OSError as error:
         raise ConfigError(f"{table} cannot be read: {error.strerror}") from None
     if not rows:

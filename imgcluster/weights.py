@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.catalog import Backbone
 from imgcluster.errors import WeightsError
+from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.weight_sources import find_pretrained, sha256_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 MOST_SPREAD = 2**30  # bytes: a tensor may have more values than its file, as `expand` makes them, up to this
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the state dict
+_REMEDIES = {
+    "a Git LFS pointer": "; run git lfs pull",
+    "an HTML page": "; its download failed",
+    "safetensors": "; its name must end in .safetensors",
+}
 _NAMED = 3  # so many names of a kind in a message
 
 # Published files are older than some of torchvision's names; its own loaders rename as they load.
@@ -101,6 +107,9 @@ def _read_safetensors(path: Path) -> Any:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
+        kind = kind_of(_head_of(path))
+        if kind not in (None, "safetensors"):
+            raise WeightsError(f"weights {path}: {kind}, not a safetensors file{_remedy(kind)}") from error
         raise WeightsError(f"weights {path}: damaged, incomplete, or no safetensors file ({error})") from error
 
 
@@ -127,16 +136,26 @@ def _read_torch(path: Path) -> Any:
 
 def _check_head(path: Path) -> bool:
     """Whether the file is torch's zip format. Neither that nor a pickle: WeightsError with how it begins."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(32)
-    except OSError as error:
-        raise WeightsError(f"weights {path}: {error.strerror or error}") from error
+    head = _head_of(path)
     if not head:
         raise WeightsError(f"weights {path}: the file is empty")
     if not head.startswith((b"PK\x03\x04", b"\x80")):
-        raise WeightsError(f"weights {path}: not a PyTorch file, it begins with {head!r}")
+        if kind := kind_of(head):
+            raise WeightsError(f"weights {path}: {kind}, not a PyTorch file{_remedy(kind)}")
+        raise WeightsError(f"weights {path}: not a PyTorch file, it begins with {head[:32]!r}")
     return head.startswith(b"PK")
+
+
+def _head_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(ENOUGH)
+    except OSError as error:
+        raise WeightsError(f"weights {path}: {error.strerror or error}") from error
+
+
+def _remedy(kind: str | None) -> str:
+    return _REMEDIES.get(kind or "", "")
 
 
 def _check_zip(path: Path) -> None:

@@ -419,13 +419,108 @@ def test_parquet_without_a_column_of_images_or_with_too_many(tmp_path: Path) -> 
     none = parquet_of(tmp_path / "none.parquet", {"label": [1, 2], "text": ["a", "b"]})
     assert "has no column of image bytes (its columns: label: int64, text: string)" in refused(str(none))
     two = parquet_of(tmp_path / "two.parquet", {"left": [b"a"], "right": [b"b"]})
-    assert "has more than one column of image bytes (its columns: left: binary, right: binary)" in refused(str(two))
+    assert "has 2 columns of images: left, right; set images.column: left" in refused(str(two))
     own = parquet_of(tmp_path / "own.parquet", {"image": [b"a", b"b"], "code": ["x", "y"], "twice": ["z", "z"]})
     assert list(contents(str(own), id_column="code")) == ["x", "y"]
     for column in ("twice", "missing"):
         assert f"images.id_column: '{own}' has no column '{column}' with an id of its own" in refused(
             str(own), id_column=column
         )
+
+
+TWO_COLUMNS = {"image_0": [{"bytes": each, "path": None} for each in BYTES], "image_1": [b"a", b"b", b"c"]}
+LISTS = {"views": [[{"bytes": each, "path": None}, {"bytes": each * 2, "path": None}] for each in BYTES]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "wanted"),
+    [
+        (TWO_COLUMNS, "image_0", BYTES),
+        (TWO_COLUMNS, "image_1", [b"a", b"b", b"c"]),
+        ({"image": BYTES, "mask": [b"a", b"b", b"c"]}, "mask", [b"a", b"b", b"c"]),
+        (LISTS, "views[0]", BYTES),
+        (LISTS, "views[1]", [b"00", b"11", b"22"]),
+        ({"views": pa.array([[each] for each in BYTES], pa.list_(pa.binary(), 1))}, "views[0]", BYTES),
+        ({"odd[0]": BYTES, "odd": BYTES}, "odd[0]", BYTES),
+    ],
+)
+def test_a_key_chooses_the_column_of_images(
+    columns: dict[str, Any], asked: str, wanted: list[bytes], tmp_path: Path
+) -> None:
+    path = parquet_of(tmp_path / "a.parquet", columns, rows=2)
+    assert list(contents(str(path), column=asked).values()) == wanted
+    images, _ = list_images(ImagesConfig(folder=str(path), column=asked))
+    again = [listed_path(str(image.path)) for image in images]
+    assert again == [image.path for image in images]
+    assert [each.read() for each in again if isinstance(each, Source)] == wanted
+    assert len({each.stamp for each in again if isinstance(each, Source)}) == 3
+
+
+def test_columns_of_images_that_have_to_be_chosen_are_named(tmp_path: Path) -> None:
+    two, lists = (str(parquet_of(tmp_path / f"{n}.parquet", c)) for n, c in (("a", TWO_COLUMNS), ("b", LISTS)))
+    assert "has 2 columns of images: image_0, image_1; set images.column: image_0" in refused(two)
+    assert "in the column 'views'; set images.column: 'views[0]' for the first of each" in refused(lists)
+    assert "column 'views' has a list of images in each row; name one: 'views[0]'" in refused(lists, column="views")
+    assert "column 'image_1' holds binary, no lists of image bytes" in refused(two, column="image_1[0]")
+    assert f"images.column: '{two}' has no column 'image' (its columns: image_0: struct<" in refused(
+        two, column="image"
+    )
+
+
+def test_a_list_that_is_too_short_is_a_failure_of_its_row(tmp_path: Path) -> None:
+    path = parquet_of(tmp_path / "a.parquet", {"views": [[b"a"], [b"a", b"b"], None]})
+    images, _ = list_images(ImagesConfig(folder=str(path), column="views[1]"))
+    assert images[1].path.read() == b"b"  # type: ignore[union-attr]
+    for row in (0, 2):
+        with pytest.raises(ImageError, match="its row has no bytes"):
+            images[row].path.read()  # type: ignore[union-attr]
+
+
+def test_rows_without_bytes_are_the_files_they_name(config_file: Path, pictures: Path, tmp_path: Path) -> None:
+    names = [f"pictures/{id}.jpg" for id in TWELVE]
+    structs = [{"bytes": None, "path": name if at % 2 else str(tmp_path / name)} for at, name in enumerate(names)]
+    structs[3] = {"bytes": (tmp_path / names[3]).read_bytes(), "path": "/elsewhere/3.jpg"}
+    path = parquet_of(tmp_path / "a.parquet", {"image": structs, "id": TWELVE})
+    here = run(load_config(config_file), show=False)
+    config = config_of(config_file, images={"folder": str(path), "id_column": "id", "ids": None})
+    there = run(config_of(config_file, images=config.images.model_dump(), outputs={"folder": str(tmp_path / "b")}))
+    assert there.features.ids == TWELVE
+    assert np.array_equal(there.features.vectors, here.features.vectors)
+    assert there.features.origins[0].reused == 12  # as files that are known
+    places = [row["path"] for row in read_rows(there.folder)]
+    assert places[2:5] == [str(tmp_path / names[2]), f"{path}#row=3", str(tmp_path / names[4])]
+    write_report(there.folder, show=False)
+    assert len(list((there.folder / "report/t").glob("??/*.jpg"))) == 12
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.jpg", "{root}/secret.jpg", "/etc/hostname", "data/gone.jpg", "data/../../secret.jpg"]
+)
+def test_a_path_that_leads_to_no_file_below_the_images_is_named(path: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"not to be read")
+    (tmp_path / "in").mkdir()
+    path = path.format(root=tmp_path)
+    file = parquet_of(tmp_path / "in" / "a.parquet", {"image": [{"bytes": None, "path": path}]})
+    images, _ = list_images(ImagesConfig(folder=str(file)))
+    with pytest.raises(ImageError) as caught:
+        images[0].path.read()  # type: ignore[union-attr]
+    assert str(caught.value) == (
+        f"its row has no bytes, only the path {path!r}, and no such file is below {str(tmp_path / 'in')!r}: put the "
+        "images there, or save the Parquet file with their bytes in it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<html><body>Sign in</body></html>", ", but an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", ", but a Git LFS pointer"),
+        (b"PAR1 and no more", ": cannot be read: "),
+    ],
+)
+def test_what_a_file_is_that_is_no_parquet_is_said(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    assert f"a.parquet' is no Parquet file{words}" in refused(str(tmp_path / "a.parquet"))
 
 
 def test_parquet_shards_and_their_ids(tmp_path: Path) -> None:

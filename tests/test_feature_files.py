@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -17,6 +18,7 @@ from safetensors.numpy import save_file
 import imgcluster
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError
+from imgcluster.exports import features_of_run
 from imgcluster.feature_files import read_features
 from imgcluster.summary import summarize_run
 
@@ -137,8 +139,30 @@ WRONG = {
     "ragged lists": ("a.parquet", table(id=["a", "b"], v=[[1.0], [1.0, 2.0]]), "in column 'v' have different lengths"),
     "no list": ("a.parquet", table(id=["a", "b"], v=[[1.0], None]), "in column 'v' have different lengths"),
     "a gap": ("a.parquet", table(id=["a", "b"], x=[1.0, None]), r"1 vectors are not finite .*: 'b'"),
-    "text column": ("a.parquet", table(id=["a"], x=[1.0], note=["n"]), "column 'note' holds string, not numbers"),
-    "no parquet": ("a.parquet", text("id,x"), r"damaged, or no \.parquet of numbers and text"),
+    "text alone": (
+        "a.parquet",
+        table(id=["a"], note=["n"]),
+        "has no column of numbers, or of lists of them, but 'note'",
+    ),
+    "two lists": (
+        "a.parquet",
+        table(id=["a"], vector=[[1.0, 2.0]], box=[[1.0]]),
+        r"its vectors may be 'vector' \(lists\) or 'box' \(lists\): choose by features.file_columns: vector \(",
+    ),
+    "two networks": (
+        "a.csv",
+        text("id,r_0,r_1,v_0,v_1\na,1,2,3,4\n"),
+        r"may be 'r_0' to 'r_1' \(2 columns\) or 'v_0' to 'v_1' \(2 columns\): choose by features.file_columns: r_ \(",
+    ),
+    "no parquet": ("a.parquet", text("id,x"), "is a text file, not a Parquet file"),
+    "a pickle": ("a.npz", lambda path: path.write_bytes(pickle.dumps({"a": [1.0]})), "is a pickle, not an .npz"),
+    "a web page": ("a.csv", text("<!DOCTYPE html>\n<html>\n"), "is an HTML page, not a CSV"),
+    "a pointer": (
+        "a.safetensors",
+        text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        "is a Git LFS pointer, not a safetensors file; run git lfs pull",
+    ),
+    "a folder": ("a.npz", lambda path: path.mkdir(), "is a folder; name a file"),
     "no metadata": ("a.safetensors", tensors({}, vectors=TWO), "needs a tensor `vectors`, and `ids` in its metadata"),
     "no JSON": ("a.safetensors", tensors({"ids": "a b"}, vectors=TWO), r"damaged, or no \.safetensors of numbers"),
 }
@@ -172,6 +196,136 @@ def test_what_others_write_is_read(tmp_path: Path, name: str, write: Callable[[P
     assert ids == ["a", "b"]
     assert vectors.dtype == np.float32
     np.testing.assert_array_equal(vectors, TWO)
+
+
+# A vector is one column of lists, or columns that belong together by name; nothing else of the table gets into it.
+
+SIXTEEN = np.arange(64, dtype=np.float32).reshape(4, 16)
+
+
+def frame(names: list[str]) -> pd.DataFrame:
+    """A table as people keep them: vectors between the class, the size and what else is known of each image."""
+    table = pd.DataFrame({"image_id": IDS, "label": [1, 0, 1, 0], "width": 640, "height": [1, 2, 3, 4]})
+    return pd.concat([table, pd.DataFrame(SIXTEEN, columns=names), pd.DataFrame({"year": [2019.5] * 4})], axis=1)
+
+
+NUMBERED = [[f"f{at}" for at in range(16)], [f"{at}" for at in range(16)], [f"feat_{at:03d}" for at in range(1, 17)]]
+LEFT_OUT = "not part of the vectors: 'label', 'width', 'height', 'year'"
+
+
+@pytest.mark.parametrize("names", NUMBERED, ids=["f0", "0", "feat_001"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_other_columns_of_numbers_are_left_out_and_named(tmp_path: Path, ending: str, names: list[str]) -> None:
+    file = tmp_path / f"f.{ending}"
+    getattr(frame(names), f"to_{ending}")(file, index=False)
+    run = imgcluster.run(config(tmp_path, file), show=False)
+    np.testing.assert_array_equal(run.features.vectors, SIXTEEN)
+    assert run.features.notes == [f"f.{ending}: left out 4 columns that are {LEFT_OUT}"]
+    assert f"note: f.{ending}: left out" in summarize_run(run)
+
+
+def test_the_row_numbers_of_pandas_are_no_feature_and_no_id(tmp_path: Path) -> None:
+    kept = frame(NUMBERED[0])[2:].drop(columns=["label", "width", "height", "year"])  # its index is 2, 3
+    kept.to_csv(tmp_path / "f.csv")
+    kept.to_parquet(tmp_path / "f.parquet")
+    for name in ("f.csv", "f.parquet"):
+        ids, vectors = read_features(tmp_path / name)
+        assert ids == IDS[2:]
+        np.testing.assert_array_equal(vectors, SIXTEEN[2:])
+
+
+def test_a_list_goes_before_single_numbers(tmp_path: Path) -> None:
+    table(id=IDS, label=[0, 1, 0, 1], vector=VECTORS.tolist(), note=["n"] * 4)(tmp_path / "f.parquet")
+    run = imgcluster.run(config(tmp_path, tmp_path / "f.parquet"), show=False)
+    np.testing.assert_array_equal(run.features.vectors, VECTORS)
+    assert run.features.notes == ["f.parquet: left out 2 columns that are not part of the vectors: 'label', 'note'"]
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("id,x,y", "took as vectors the columns 'x', 'y'"),  # nothing tells that these are not
+        ("id,f1,f3", "took 'f1' to 'f3' (2 columns), whose numbers have gaps"),
+        ("id,f1,y", "took as vectors the columns 'f1', 'y'"),
+    ],
+)
+def test_columns_without_a_common_name_are_named(tmp_path: Path, header: str, words: str) -> None:
+    (tmp_path / "f.csv").write_text(f"{header}\n" + "".join(f"{id},{int(id)},1\n" for id in IDS))
+    run = imgcluster.run(config(tmp_path, tmp_path / "f.csv"), show=False)
+    assert run.features.vectors.tolist() == [[0, 1], [1, 1], [2, 1], [3, 1]]
+    assert run.features.notes == [f"f.csv: {words}"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [("box", [5]), ("r_", [0, 1]), (["v_", "r_"], [0, 1, 2, 3]), ("r_1", [1]), ("", [4, 6])],
+)
+def test_a_key_chooses_the_columns(tmp_path: Path, asked: Any, wanted: list[int]) -> None:
+    columns = {name: [at + int(id) / 8 for id in IDS] for at, name in enumerate(["r_0", "r_1", "v_0", "v_1", "0"])}
+    box, last = [[5 + int(id) / 8] for id in IDS], {"1": [6 + int(id) / 8 for id in IDS]}
+    table(**columns, box=box, **last, id=IDS)(tmp_path / "f.parquet")
+    plain = config(tmp_path, tmp_path / "f.parquet").resolved()
+    chosen = config_from_dict({**plain, "features": {**plain["features"], "file_columns": asked}})
+    run = imgcluster.run(chosen, show=False)
+    expected = [[at + row / 8 for at in wanted] for row in range(4)]
+    assert run.features.vectors.tolist() == expected
+    assert len(imgcluster.check(chosen)) == 4
+    assert features_of_run(run.folder).vectors.tolist() == expected
+
+
+def test_a_key_chooses_the_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", ids=np.array(IDS), clip=VECTORS, dino=SIXTEEN)
+    np.testing.assert_array_equal(read_features(tmp_path / "a.npz", "dino")[1], SIXTEEN)
+    assert read_features(tmp_path / "a.npz", ["clip", "dino"])[1].shape == (4, 18)
+    tensors({"ids": json.dumps(IDS)}, clip=VECTORS)(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(read_features(tmp_path / "a.safetensors", "clip")[1], VECTORS)
+    with pytest.raises(ConfigError, match=r"arrays ids, clip, dino; `ids` and `vectors` are needed \(features.file_c"):
+        read_features(tmp_path / "a.npz")
+    with pytest.raises(ConfigError, match=r"has the arrays ids, clip, dino; `ids` and `blip` are needed$"):
+        read_features(tmp_path / "a.npz", "blip")
+    (tmp_path / "a.csv").write_text("id,f0,f1\na,1,2\n")
+    with pytest.raises(ConfigError, match=r"no column 'g', and none called g0, g1, ... \(features.file_columns; its"):
+        read_features(tmp_path / "a.csv", "g")
+
+
+@pytest.mark.parametrize("type", ["float16", "bfloat16", "float8_e4m3fn"])
+def test_short_numbers_are_read(tmp_path: Path, type: str) -> None:
+    import torch
+    from safetensors.torch import save_file as save_tensors
+
+    vectors = torch.tensor([[1.5, -2], [0.25, 448]]).to(getattr(torch, type))  # exact in each of the types
+    save_tensors({"vectors": vectors}, tmp_path / "a.safetensors", {"ids": '["a", "b"]'})
+    ids, found = read_features(tmp_path / "a.safetensors")
+    assert (ids, found.dtype, found.tolist()) == (["a", "b"], np.float32, [[1.5, -2], [0.25, 448]])
+
+
+# Names that are not equal.
+
+
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [
+        ([f"{id}.jpg" for id in IDS], "4 without endings ('0000.jpg' is image '0000')"),
+        ([f"train/{id}" for id in IDS], "4 without folders ('train/0000' is image '0000')"),
+        ([f"/data/x/{id}.png" for id in IDS], "4 without folders and endings ('/data/x/0000.png' is image '0000')"),
+    ],
+)
+def test_vectors_are_matched_without_endings_and_folders(tmp_path: Path, names: list[str], rule: str) -> None:
+    file = write_npz(tmp_path / "f.npz", [*names, "other"], np.vstack([VECTORS, [[5, 5]]]))
+    run = imgcluster.run(config(tmp_path, file), show=False)
+    np.testing.assert_array_equal(run.features.vectors, VECTORS)
+    assert not run.features.failures
+    assert run.features.notes[0] == f"f.npz: matched 4 vectors by name: {rule}; 1 vectors and 0 images left over"
+
+
+def test_a_vector_that_fits_two_images_is_nobodys(tmp_path: Path) -> None:
+    file = write_npz(tmp_path / "f.npz", ["1"], VECTORS[:1])
+    wanted = config(tmp_path, file, missing="stop", ids=None)
+    for name in ("a", "b"):
+        (tmp_path / "pictures" / name).mkdir()
+        (tmp_path / "pictures" / name / "1.jpg").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"lacks 2 of 2 images.*; 1 name fits more than one image: '1'; add them"):
+        imgcluster.check(wanted)
 
 
 class Bomb:

@@ -205,6 +205,20 @@ def test_models_that_are_none(  # noqa: PLR0917
         Learned.load(tmp_path / "model")
 
 
+@pytest.mark.parametrize("deeper", ["", "more/"])
+def test_a_folder_for_each_label_is_learned_from(deeper: str, config_file: Path, tmp_path: Path) -> None:
+    for number in range(9):
+        folder = tmp_path / "sorted" / NAMES[number % 3] / deeper
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number:04d}.png").write_bytes(b"no picture: it is never read")
+    (tmp_path / "sorted" / "0010.png").write_bytes(b"")  # has no label
+    model = learn(config_file, tmp_path / "sorted", out=tmp_path / "model", show=False)
+    assert model.counts == dict.fromkeys(sorted(NAMES), 3)
+    (note,) = [note for note in model.notes if note.startswith("matched")]
+    assert note.endswith("; 0 labels and 3 images left over")
+    assert predict(tmp_path / "model", tmp_path / "pictures", show=False).labels == [NAMES[n % 3] for n in range(12)]
+
+
 # The commands.
 
 
@@ -226,6 +240,7 @@ def test_the_commands_from_labels_to_a_submission(
     assert submission.columns.tolist() == ["ImageID", "label", "note"]
     assert submission["ImageID"].tolist() == [f"{number:04d}" for number in range(12)]
     assert submission["label"].tolist() == labels.tolist()
+    assert "note: matched 12 labels by name: 12 without endings ('0000.jpg' is image '0000'); 0 labels" in shaped.stdout
     assert command("validate", "sub.csv", "template.csv", "--layout", "names").returncode == 0
     again = command("predict", "model", "pictures", "--out", "sub.csv")
     assert (again.returncode, "exists; overwrite it with --force" in again.stderr) == (1, True)
@@ -242,6 +257,7 @@ def test_an_image_without_a_label_gets_the_commonest_in_a_template(
     done = command("predict", "model", "pictures", "--out", "sub.csv", "--template", "template.csv")
     assert done.returncode == 0
     assert pd.read_csv(tmp_path / "sub.csv", dtype=str).set_index("ImageID").loc["0007", "label"] == "a"
+    assert "note: 1 of 12 rows have no image that could be read, the first '0007'; they get the commo" in done.stdout
 
 
 @pytest.mark.parametrize(

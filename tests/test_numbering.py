@@ -83,6 +83,34 @@ def test_some_known_labels_fix_the_numbers(tmp_path: Path, words: tuple[str, ...
     assert [int(found.numbers[label]) for label in LABELS] == wanted
 
 
+def test_known_labels_have_endings_or_are_folders(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na.jpg,1\nc.jpg,0\nf.jpg,2\nx.jpg,2\n")
+    found = number_clusters(LABELS, 3, f"truth:{truth}", IDS)
+    assert [int(found.numbers[label]) for label in LABELS] == [1, 1, 0, 0, 0, 2]
+    assert found.notes == [
+        "matched 3 known labels by name: 3 without endings ('a.jpg' is image 'a'); 1 known labels and 3 images left "
+        "over"
+    ]
+    for label, names in {"sky": "ab", "land": "cd", "sea": "f"}.items():
+        (tmp_path / "sorted" / label).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "sorted" / label / f"{name}.png").write_bytes(b"")
+    found = number_clusters(LABELS, 3, f"truth:{tmp_path / 'sorted'}", IDS)
+    assert found.names == {0: "land", 1: "sea", 2: "sky"}
+    assert [int(found.numbers[label]) for label in LABELS] == [2, 2, 0, 0, 0, 1]
+
+
+def test_known_labels_of_no_image_are_noted_in_the_run(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na,1\nc,0\nx,2\n")
+    images = [ImageFile(id, Path(id)) for id in "abcd"]
+    vectors = np.array([[0, 0], [0, 1], [9, 9], [9, 8]], np.float32)
+    config = ClustersConfig(method="kmeans", n_clusters=2, numbering=f"truth:{truth}")
+    found = cluster_features(Features(images, vectors, [], []), config, show=False)
+    assert "1 known labels match no image: 'x'" in found.notes
+
+
 def test_a_known_label_that_no_cluster_matches_is_taken_by_one_that_is_left(tmp_path: Path) -> None:
     truth = tmp_path / "some.csv"
     truth.write_text("id,label\na,2\nb,2\nc,0\nd,1\n")

@@ -194,6 +194,7 @@ def test_the_command_makes_it_anew_and_remembers_the_map_and_the_truth(copied: P
     assert "by t-SNE" in first
     assert 'adjusted Rand index</th><td class="number">1.0000' in first
     assert 'src="truth/confusion.svg"' in first
+    assert '<p class="quiet">matched' not in first
     assert len(list((copied / "clusters").glob("0?.jpg"))) == 3
     places = script(copied / "report" / "data.js")["x"]
     write_report(copied, show=False)
@@ -506,6 +507,16 @@ def other_clusters(run: Path) -> None:
     """Change the clusters of a run, as another run into its folder does."""
     text = (run / "clusters.csv").read_text()
     (run / "clusters.csv").write_text(re.sub(r"(\.jpg),0,", r"\1,1,", text))
+
+
+def test_a_truth_in_folders_is_compared_with_and_the_page_says_how_names_were_matched(copied: Path) -> None:
+    for n in range(23):
+        folder = copied.parent / "sorted" / "rgb"[n % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{n:04d}.png").write_bytes(b"no picture: it is never read")
+    page = write_report(copied, truth=copied.parent / "sorted", show=False).read_text()
+    assert 'adjusted Rand index</th><td class="number">1.0000' in page
+    assert '<p class="quiet">matched 23 true labels by name: 23 without the folders of the labels and endings' in page
 
 
 def test_a_truth_that_fits_no_more_is_dropped_and_said(copied: Path, caplog: pytest.LogCaptureFixture) -> None:

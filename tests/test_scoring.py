@@ -15,7 +15,7 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.scoring import FILES, score_labels, scores_text
+from imgcluster.scoring import FILES, score_labels, scores_json, scores_text
 
 from .conftest import ROOT
 
@@ -75,6 +75,76 @@ def test_ids_that_are_paths_are_matched_by_name(tmp_path: Path, truth: Path) -> 
     assert (found.images, found.scores["accuracy"]) == (2, 1)
     assert found.missing == ["7", "8"]  # which of the two is 8?
     assert found.extra == ["a/8.jpg", "b/8.png", "c/x.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [
+        (["007.jpg", "7.jpg", "8.png", "9.JPEG"], "without endings ('007.jpg' is image '007')"),
+        (["a/007", "a/7", "b/8", "b/9"], "without folders ('a/007' is image '007')"),
+        (["a/007.jpg", "a/7.jpg", "b/8.jpg", "b/9.jpg"], "without folders and endings ('a/007.jpg' is image '007')"),
+    ],
+)
+def test_a_truth_with_endings_or_folders_is_matched_with_ids_without(
+    tmp_path: Path, names: list[str], rule: str
+) -> None:
+    labels = written(tmp_path / "l.csv", "id,label\n007,0\n7,0\n8,1\n9,1\n")
+    classes = ["entry", "entry", "descent", "descent"]
+    rows = "".join(f"{name},{label}\n" for name, label in zip(names, classes, strict=True))
+    found = score_labels(labels, written(tmp_path / "truth.csv", f"id,c\n{rows}x,entry\n"))
+    assert (found.images, found.scores["accuracy"], found.missing, found.extra) == (4, 1, ["x"], [])
+    note = f"matched 4 true labels by name: 4 {rule}; 1 true labels and 0 images left over"
+    assert found.notes == json.loads(scores_json(found))["notes"] == [note]
+    assert scores_text(found).splitlines()[1] == f"note: {note}"
+
+
+def in_folders(root: Path, **labels: str) -> Path:
+    for label, names in labels.items():
+        for name in names.split():
+            path = root / ("" if label == "none" else label) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"no picture: it is never read")
+    return root
+
+
+def test_a_folder_for_each_label_is_a_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = in_folders(tmp_path / "t", entry="007.jpg deep/7.png .hidden.jpg note.txt", descent="8.jpg", none="9.jpg")
+    labels = written(tmp_path / "l.csv", "id,label\n007,0\n7,0\n8,1\n9,1\n")
+    assert main(["score", str(labels), str(truth), "--label-column", "label", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["confusion"]["classes"] == ["descent", "entry"]
+    assert (record["images"], record["scores"]["accuracy"], record["extra"]) == (3, 1, ["9"])
+    paths = written(tmp_path / "p.csv", "id,label\nin/007.jpg,0\nin/deep/7.jpg,0\nin/8.jpg,1\n")
+    assert score_labels(paths, truth).images == 3  # the folders are the labels', and need not be the images'
+    (truth / "entry" / "circle").symlink_to(truth)
+    (truth / "descent" / "linked").symlink_to(in_folders(tmp_path / "elsewhere", none="9.jpg"))
+    found = score_labels(paths, truth)
+    assert (found.images, found.missing) == (3, ["descent/linked/9.jpg"])
+
+
+def test_a_name_in_the_folders_of_two_labels_says_nothing(tmp_path: Path) -> None:
+    truth = in_folders(tmp_path / "t", entry="1.jpg 2.jpg", descent="1.jpg 3.jpg")
+    found = score_labels(written(tmp_path / "l.csv", "id,label\n1,0\n2,0\n3,1\n"), truth)
+    assert (found.images, found.extra) == (2, ["1"])
+    assert found.notes[0].endswith("; 2 names fit more than one image: 'descent/1.jpg', 'entry/1.jpg'")
+    whole = written(tmp_path / "l.csv", "id,label\nentry/1.jpg,0\nentry/2.jpg,0\ndescent/1.jpg,1\n")
+    assert score_labels(whole, truth).images == 3
+    assert not score_labels(whole, truth).notes
+
+
+def test_a_run_may_be_the_truth(tmp_path: Path, truth: Path) -> None:
+    written(tmp_path / "run" / "clusters.csv", CLUSTERS)
+    assert score_labels(truth, tmp_path / "run").images == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [("", "has no image below it"), ("1.jpg 2.jpg", "has 2 images, all outside of subfolders")],
+)
+def test_a_folder_without_labels_is_refused(tmp_path: Path, truth: Path, names: str, words: str) -> None:
+    (tmp_path / "t").mkdir()
+    with pytest.raises(ConfigError, match=rf"^truth: '.*t' {words}; in a folder of labels, each image lies in a sub"):
+        score_labels(truth, in_folders(tmp_path / "t", none=names))
 
 
 def test_what_only_one_file_has_is_left_out_loudly(tmp_path: Path, truth: Path) -> None:

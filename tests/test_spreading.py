@@ -68,6 +68,23 @@ def test_ids_that_are_paths_are_matched_by_name(tmp_path: Path) -> None:
     assert (found.rows.tolist(), found.labels, found.unknown) == ([0], ["a"], ["2", "3"])
 
 
+def test_labels_from_folders_and_with_endings_are_spread(finished: Path, tmp_path: Path) -> None:
+    wanted = "abc"
+    for row, id in enumerate(IDS[::5]):
+        folder = tmp_path / "sorted" / wanted[GROUPS[5 * row]]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{id}.jpg").write_bytes(b"no picture: it is never read")
+    table = written(
+        tmp_path / "l.csv", "id,label\n" + "".join(f"x/{id}.png,{wanted[GROUPS[int(id)]]}\n" for id in IDS[::5])
+    )
+    for labels in (tmp_path / "sorted", table):
+        found = imgcluster.spread_labels(finished, labels)
+        assert found.labels == [wanted[group] for group in GROUPS]
+        assert int(found.given.sum()) == 6
+        assert found.lines()[0].startswith("note: matched 6 labels by name: 6 without folders and endings (")
+        assert suggest_images(finished, 2, labels=labels).lines()[0] == found.lines()[0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

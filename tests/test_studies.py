@@ -253,6 +253,18 @@ def test_a_truth_of_some_images_is_compared_with_these(tmp_path: Path) -> None:
         compare(config_of(tmp_path, vectors, n_clusters=2), grid, truth=truth, show=False)
 
 
+def test_a_truth_in_folders_is_compared_with(tmp_path: Path) -> None:
+    vectors = np.eye(3, 4)[np.arange(12) % 3] * 9 + noise(12, 4)
+    for number in range(10):
+        folder = tmp_path / "sorted" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"i{number:02d}.jpg").write_bytes(b"")
+    wanted = config_of(tmp_path, vectors, n_clusters=3)
+    found = compare(wanted, Grid(methods=["kmeans"]), truth=tmp_path / "sorted", show=False)
+    assert found.candidates[0].scores["ari"] == 1
+    assert found.notes[0].endswith("0 true labels and 2 images left over")
+
+
 def test_stability_says_where_an_image_is_otherwise(tmp_path: Path) -> None:
     places = np.repeat([0.0, 100, 50], [10, 10, 1])  # the last one stands in the middle
     vectors = places[:, None] + 0.1 * noise(21, 1)

@@ -366,7 +366,8 @@ def test_pickle_bomb_does_not_go_off(tmp_path: Path, form: str) -> None:
     ("name", "data", "said"),
     [
         ("w.pth", b"", "the file is empty"),
-        ("w.pth", b"<!DOCTYPE html><title>Log in</title>", "not a PyTorch file, it begins with b'<!DOCTYPE html>"),
+        ("w.pth", b"<!DOCTYPE html><title>Log in</title>", "an HTML page, not a PyTorch file; its download failed"),
+        ("w.pth", b"\1\2\3", "not a PyTorch file, it begins with b'\\x01\\x02\\x03'"),
         ("w.pth", saved(state())[:-200], "damaged or incomplete ("),
         ("w.pth", saved(state(), zipped=False)[:-5], "damaged or incomplete ("),
         ("w.pth", saved(state(), zipped=False)[:30], "damaged or incomplete ("),
@@ -374,9 +375,9 @@ def test_pickle_bomb_does_not_go_off(tmp_path: Path, form: str) -> None:
         ("w.pth", saved({}), "no state dict in it, but dict"),
         ("w.pth", saved({"epoch": 3}), "not a state dict: 'epoch' is int, no plain tensor"),
         ("w.safetensors", b"", "damaged, incomplete, or no safetensors file ("),
-        ("w.safetensors", saved(state()), "damaged, incomplete, or no safetensors file ("),
+        ("w.safetensors", saved(state()), "a ZIP archive, not a safetensors file"),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_file_that_is_no_state_dict(tmp_path: Path, name: str, data: bytes, said: str) -> None:
     assert load_error(weights_at(tmp_path / name, data)).startswith(said)
@@ -441,6 +442,15 @@ def test_fit_keeps_the_precision_of_the_model(tmp_path: Path) -> None:
     model = network()
     fit(model, weights_at(tmp_path / "w.pth", saved(halves)))
     assert_same(dict(model.state_dict()), {key: value.float() for key, value in halves.items()})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_safetensors_of_half_precision_fit_and_become_single(tmp_path: Path, dtype: torch.dtype) -> None:
+    values = {key: value.to(dtype) for key, value in network().state_dict().items()}
+    save_file(values, tmp_path / "w.safetensors")
+    model = network()
+    fit(model, weights_at(tmp_path / "w.safetensors", (tmp_path / "w.safetensors").read_bytes()))
+    assert all(torch.equal(value, values[key].float()) for key, value in model.state_dict().items())
 
 
 def test_fit_does_without_the_counters_of_batch_norm(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         failure_count=int(facts.failed.sum()),
         scores=None if scores is None else [(title, scores.scores[name]) for name, title in TITLES.items()],
         scored=0 if scores is None else scores.images,
+        scored_notes=[] if scores is None else scores.notes,
         filters=[each for each in explained if each.get("row") is None],
         explained_of=_explained_of(facts, explained),
         kind=kind,

@@ -53,8 +53,8 @@ def write_report(
     """Write the report of a finished run into its folder, or write it anew; returns its page, report/index.html.
 
     map: how all images are laid out in two dimensions: pca, tsne or umap; None: as the last time, at first pca. truth:
-    a CSV of known labels to compare with; None: that of the last time. Other clusters forget both. vectors: the run's
-    features, (n, dim) float32, where they are at hand.
+    known labels to compare with, a CSV or a folder with a subfolder for each label; None: that of the last time. Other
+    clusters forget both. vectors: the run's features, (n, dim) float32, where they are at hand.
     Raises OutputError: no finished run there, a disk that fails, or none of the images is there any more; ConfigError:
     no such map, a truth that cannot be compared.
     """

@@ -256,7 +256,7 @@ IN_PLACE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         ("images.ids=tempalte.csv",),
         "'tempalte.csv' cannot be read: No such file",
     ),
-    "a folder for a table": (_nothing, ("images.ids=pictures",), "'pictures' cannot be read: Is a directory"),
+    "a folder for a table": (_nothing, ("images.ids=pictures",), "'pictures' is a folder; name a CSV"),
     "a FIFO for a table": (
         lambda own: os.mkfifo(own / "pipe.csv"),
         ("images.ids=pipe.csv",),

@@ -160,7 +160,7 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: zipped({"word/document.xml": b"<w:t>weights</w:t>"}),
         "not one that torch",
     ),
-    "an empty zip": ("w.pth", lambda: zipped({}), "not a PyTorch file"),
+    "an empty zip": ("w.pth", lambda: zipped({}), "a ZIP archive, not a PyTorch file"),
     "a tensor larger than its file": (
         "w.pth",
         larger_than_it_is,
@@ -180,14 +180,18 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
         "damaged, or saved without checksums: that of archive/data/[0-9]+ in it is wrong; save it again",
     ),
     "an empty file of weights": ("w.pth", lambda: b"", "the file is empty"),
-    "a file of zeros": ("w.pth", lambda: bytes(5_000_000), "not a PyTorch file"),
+    "a file of zeros": ("w.pth", lambda: bytes(5_000_000), "all zeros, not a PyTorch file"),
     "a web page in the place of weights": (
         "w.pth",
         lambda: HTML,
-        "not a PyTorch file, it begins with b'<!DOCTYPE html",
+        "an HTML page, not a PyTorch file; its download failed",
     ),
-    "a pointer of Git LFS": ("w.pth", lambda: POINTER, "not a PyTorch file, it begins with b'version https://git-lfs"),
-    "safetensors called .pth": ("w.pth", lambda: save(good()), "not a PyTorch file"),
+    "a pointer of Git LFS": ("w.pth", lambda: POINTER, "a Git LFS pointer, not a PyTorch file; run git lfs pull"),
+    "safetensors called .pth": (
+        "w.pth",
+        lambda: save(good()),
+        "safetensors, not a PyTorch file; its name must end in .safetensors",
+    ),
     "NaN within the weights": ("w.pth", lambda: saved(with_value(np.nan)), f"{FIRST} holds values that are not finite"),
     "infinity within the weights": ("w.pth", lambda: saved(with_value(np.inf)), "not finite"),
     "weights of another network": (
@@ -245,8 +249,8 @@ REFUSED: dict[str, tuple[str, Callable[[], bytes], str]] = {
     ),
     "safetensors, cut": ("w.safetensors", lambda: nearly_whole(save(good())), NO_SAFETENSORS),
     "safetensors with more at its end": ("w.safetensors", lambda: save(good()) + bytes(8), NO_SAFETENSORS),
-    "a .pth called .safetensors": ("w.safetensors", lambda: saved(good()), NO_SAFETENSORS),
-    "a web page called .safetensors": ("w.safetensors", lambda: HTML, NO_SAFETENSORS),
+    "a .pth called .safetensors": ("w.safetensors", lambda: saved(good()), "a ZIP archive, not a safetensors file"),
+    "a web page called .safetensors": ("w.safetensors", lambda: HTML, "an HTML page, not a safetensors file; its"),
 }
 TAKEN: dict[str, tuple[str, Callable[[], bytes]]] = {
     "weights of 16 bits": ("w.pth", lambda: saved(as_type(torch.float16))),

@@ -1,0 +1,83 @@
+"""Labels known of images: from a CSV, a run, or a folder with a subfolder for each label."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgcluster.errors import ConfigError
+from imgcluster.image_names import as_id, is_image_name, natural_key
+from imgcluster.matching import Matching, match_names
+from imgcluster.template import read_labels
+
+CLUSTERS = "clusters.csv"
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """labels: {name: label}, texts; in_folders: the names are paths, and their first folder is the label."""
+
+    labels: dict[str, str]
+    in_folders: bool = False
+
+    def match(self, ids: Sequence[str]) -> Matching:
+        """Return which of the names each id has."""
+        return match_names(self.labels, ids, label_folders=self.in_folders)
+
+
+def read_known(path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None) -> KnownLabels:
+    """Read the labels of images, as `read_labels` does, or from folders: each image's label is that of its top folder.
+
+    A run folder stands for its clusters.csv. `key` is what named the path, for messages. Raises ConfigError as
+    `read_labels`; of a folder: no image in a subfolder of it.
+    """
+    table = table_at(path)
+    if table is None:
+        return KnownLabels(folder_labels(path, key), in_folders=True)
+    return KnownLabels(read_labels(table, key, id_column=id_column, label_column=label_column))
+
+
+def table_at(path: Path) -> Path | None:
+    """Return the table of labels that a path means: itself, or that of a run; None where folders give the labels."""
+    if not path.is_dir():
+        return path
+    return path / CLUSTERS if (path / CLUSTERS).is_file() else None
+
+
+def folder_labels(folder: Path, key: str) -> dict[str, str]:
+    """Return {path below the folder: name of the top folder} of the images there; those in no subfolder are left out.
+
+    Raises ConfigError where there is none.
+    """
+    names = sorted(_images_below(folder, key), key=natural_key)
+    labels = {as_id(name): as_id(name.partition("/")[0]) for name in names if "/" in name}
+    if not labels:
+        found = f"{len(names):,} images, all outside of subfolders" if names else "no image below it"
+        raise ConfigError(
+            f"{key}: {str(folder)!r} has {found}; in a folder of labels, each image lies in a subfolder named by its "
+            "label"
+        )
+    return labels
+
+
+def _images_below(folder: Path, key: str) -> Iterator[str]:
+    """Yield the images below a folder, as paths with slashes; links to folders are followed, but not in circles."""
+    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while waiting:
+        inside, above = waiting.pop()
+        try:
+            status = (folder / inside).stat()
+            entries = [(entry.name, entry.is_dir()) for entry in os.scandir(folder / inside)]
+        except OSError as error:
+            raise ConfigError(f"{key}: {str(folder / inside)!r} cannot be listed: {error.strerror}") from None
+        own = (status.st_dev, status.st_ino)
+        if own in above:
+            continue
+        for name, is_folder in entries:
+            path = f"{inside}/{name}" if inside else name
+            if is_folder and not name.startswith("."):
+                waiting.append((path, above | {own}))
+            elif not is_folder and is_image_name(path):
+                yield path
