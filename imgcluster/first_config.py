@@ -13,9 +13,8 @@ from PIL import Image
 from imgcluster.config import config_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.files import write_whole
-from imgcluster.images import list_images, walk_images
+from imgcluster.first_look import look_at
 from imgcluster.tables import ImageFile, Template
-from imgcluster.template import read_template
 from imgcluster.yaml_files import parse_yaml
 
 LOOKED_AT = 200  # images whose headers are read
@@ -28,36 +27,36 @@ class Found:
 
     images: list[ImageFile]
     template: Template | None
-    file: str | None
+    file: str | list[str] | None
     sizes: list[tuple[int, int]]
     label_column: str | None
     label_offset: int
     n_clusters: int | str
+    notes: list[str]
 
 
 def start(folder: Path, ids: Path | None, out: Path, *, force: bool = False) -> list[str]:
     """Look at a folder of images, and a CSV of ids where there is one, and write a commented config for them.
 
-    Returns what was found, in words, line by line. The config has been loaded, and its images listed, before it is
+    Returns what was found, in words, line by line. The images have been listed, and the config loaded, before it is
     written. Raises ConfigError: `out` exists and no `force`, no such column, ids without files.
     """
     if out.exists() and not force:
         raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
     found = _look(folder, ids)
     text = _config_text(found, folder, ids, out)
-    list_images(config_from_dict(parse_yaml(text).value).images)
+    config_from_dict(parse_yaml(text).value)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, text.encode())
-    return [f"{_words(found)}", f"written   {out}", f"next      python -m imgcluster run {out}"]
+    notes = [f"note: {note}" for note in found.notes]
+    return [f"{_words(found)}", *notes, f"written   {out}", f"next      python -m imgcluster run {out}"]
 
 
 def _look(folder: Path, ids: Path | None) -> Found:
-    if ids is None:
-        images = walk_images(folder)
-        return Found(images, None, None, _sizes(images), None, 0, "auto")
-    template = read_template(ids, None, None)
-    file = _pattern(folder, template)
-    images = [ImageFile(id, folder / file.replace("{id}", id)) for id in template.ids]
+    known = look_at(folder, ids)
+    images, template = known.images, known.template
+    if template is None:
+        return Found(images, None, None, _sizes(images), None, 0, "auto", known.notes)
     column = _label_column(template)
     labels = [] if column is None else [str(cell) for cell in template.frame[column]]
     numbers = {int(label) for label in labels if label.isdecimal()}
@@ -65,32 +64,13 @@ def _look(folder: Path, ids: Path | None) -> Found:
     return Found(
         images=images,
         template=template,
-        file=file,
+        file=known.file,
         sizes=_sizes(images),
         label_column=column,
         label_offset=1 if several and len(numbers) == len(set(labels)) and min(numbers) == 1 else 0,
         n_clusters=len(set(labels)) if several and len(set(labels)) <= len(labels) // 2 else "auto",
+        notes=known.notes,
     )
-
-
-def _pattern(folder: Path, template: Template) -> str:
-    """Find how ids become files: as they are, with an ending, in a subfolder, whatever most of those looked at are."""
-    names = {Path(str(image.path)).relative_to(folder).as_posix() for image in walk_images(folder)}
-    by_stem: dict[str, list[str]] = {}
-    for name in sorted(names):
-        by_stem.setdefault(Path(name).stem, []).append(name)
-    ids = template.ids[:: max(1, len(template.ids) // LOOKED_AT)]
-    patterns = {"{id}"} | {_between(name, id) for id in ids for name in by_stem.get(Path(id).stem, []) if id in name}
-    found = {pattern: sum(pattern.replace("{id}", id) in names for id in ids) for pattern in sorted(patterns)}
-    best = max(found, key=lambda pattern: found[pattern])
-    if not found[best]:
-        raise ConfigError(f"{str(template.path)!r}: no image below {str(folder)!r} is called {ids[0]!r}")
-    return best
-
-
-def _between(name: str, id: str) -> str:
-    start = name.rindex(id)
-    return name[:start] + "{id}" + name[start + len(id) :]
 
 
 def _label_column(template: Template) -> str | None:
@@ -152,5 +132,5 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
 
 
 def _text(value: Any) -> str:
-    """Write text as YAML that cannot be taken for something else."""
-    return json.dumps(str(value), ensure_ascii=False)
+    """Write text, or a list of texts, as YAML that cannot be taken for something else."""
+    return json.dumps(value if isinstance(value, list) else str(value), ensure_ascii=False)
