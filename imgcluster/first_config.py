@@ -110,7 +110,7 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
         columns = ", ".join(map(str, template.frame.columns))
         lines += [
             f"  ids: {_text(ids)}  # {len(template.ids):,} rows, columns {columns}",
-            f"  id_column: {_text(template.id_column)}",
+            *([f"  id_column: {_text(template.id_column)}"] if template.id_column.strip() else []),
             f"  file: {_text(found.file)}",
         ]
     lines += [

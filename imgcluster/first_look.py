@@ -10,7 +10,7 @@ from pathlib import Path
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.holders import Holder, open_holder
-from imgcluster.id_files import INDEX_NAMES, other_columns
+from imgcluster.id_files import best_column, is_index, other_columns
 from imgcluster.images import find_images
 from imgcluster.local_folder import none_below
 from imgcluster.pattern_search import FoundPatterns, find_patterns
@@ -47,32 +47,33 @@ def look_at(folder: Path, ids: Path | None) -> Look:
         raise none_below(str(folder), place.wanted)
     template, found = _column(rows, names)
     if found is None or found.found < len(template.ids):
-        found = _spelled(template.ids, names, place) or found
+        template, found = _spelled_column(rows, names, place) or (template, found)
     if found is None:
         raise ConfigError(f"{str(ids)!r}: no image below {str(folder)!r} is called {template.ids[0]!r}")
-    keys = {"ids": str(ids), "id_column": template.id_column, "file": found.value}
+    keys = {
+        "ids": str(ids),
+        "id_column": template.id_column if template.id_column.strip() else None,
+        "file": found.value,
+    }
     listing = find_images(ImagesConfig.model_validate({"folder": str(folder), **keys}))
     notes = [*_column_notes(rows, template), *_other_notes(found), *listing.notes, *place.wanted.notes()]
     return Look(listing.images, template, found.value, list(dict.fromkeys(notes)))
 
 
 def _column(rows: Template, names: Sequence[str]) -> tuple[Template, FoundPatterns | None]:
-    """Return the table by its first column whose cells all have files, an index without a name last; else as it is."""
-    try:
-        check_ids(rows)
-        first, problem = find_patterns(rows.ids, names), None
-    except ConfigError as error:
-        first, problem = None, error
-    is_whole = first is not None and first.found == len(rows.ids)
-    if is_whole and rows.id_column.strip().lower() not in INDEX_NAMES:
-        return rows, first
-    for table in other_columns(rows):
-        found = find_patterns(table.ids, names)
-        if found is not None and found.found == len(table.ids):
+    """Return the table by the column that names files best, the first one where that is as good; and the patterns."""
+    if (better := best_column(rows, names)) is not None:
+        return better
+    check_ids(rows)
+    return rows, find_patterns(rows.ids, names)
+
+
+def _spelled_column(rows: Template, names: Sequence[str], place: Holder) -> tuple[Template, FoundPatterns] | None:
+    """Return the first column whose ids have files under one spelling, a column that counts rows last."""
+    for table in sorted([rows, *other_columns(rows)], key=is_index):
+        if (found := _spelled(table.ids, names, place)) is not None:
             return table, found
-    if problem is not None:
-        raise problem
-    return rows, first
+    return None
 
 
 def _spelled(ids: Sequence[str], names: Sequence[str], place: Holder) -> FoundPatterns | None:

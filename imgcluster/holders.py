@@ -74,9 +74,8 @@ def _check_apart(folders: list[str]) -> None:
     """Raise ConfigError where one folder lies in another: its images would be taken twice."""
     for outer, inner in pairwise(sorted(f"{folder.rstrip('/')}/" for folder in folders)):
         if inner.startswith(outer):
-            raise ConfigError(
-                f"images.folder: {inner!r} lies in {outer!r}, and its images would be taken twice; name one of them"
-            )
+            how = "is named twice" if inner == outer else f"lies in {outer!r}"
+            raise ConfigError(f"images.folder: {inner!r} {how}, and its images would be taken twice; name one of them")
 
 
 def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str = "") -> Holder:

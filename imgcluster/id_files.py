@@ -6,16 +6,16 @@ import json
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, quoted
 from imgcluster.file_patterns import NameIndex, fill, is_wild
 from imgcluster.holders import Holder, Lost
-from imgcluster.image_names import SUFFIXES, is_image_name
+from imgcluster.image_names import SUFFIXES, is_image_name, natural_key
 from imgcluster.local_folder import LocalFolder
-from imgcluster.pattern_search import find_patterns
+from imgcluster.pattern_search import FoundPatterns, find_patterns
 from imgcluster.remote_folder import RemoteFolder
 from imgcluster.sources import ImagePath
 from imgcluster.spellings import near_names, spelled, spellings
@@ -56,6 +56,7 @@ class IdFiles:
         self._place = place
         self._config = config
         self.without_row = 0
+        self._rows = rows
         self.template, self._found = self._settled(rows)
 
     def images(self) -> list[ImageFile]:
@@ -150,7 +151,7 @@ class IdFiles:
 
     @staticmethod
     def _may_be_no_ids(rows: Template, files: Files) -> bool:
-        return rows.id_column.strip().lower() in INDEX_NAMES or len(files.missing) == len(files.names)
+        return is_index(rows) or len(files.missing) == len(files.names)
 
     def _other_column(self, rows: Template, files: Files | None) -> tuple[Template, Files | None]:
         others = [(table, found) for table in other_columns(rows) if (found := self._all_found(table)) is not None]
@@ -158,11 +159,7 @@ class IdFiles:
             return rows, files
         first = [rows.id_column] if files is not None and not files.missing else []
         if first or len(others) > 1:
-            columns = [*first, *(table.id_column for table, _ in others)]
-            raise ConfigError(
-                f"images.id_column: several columns of {shown(str(rows.path))!r} name files, "
-                f"{', '.join(map(repr, columns))}; set images.id_column to one of them"
-            )
+            raise self._several([*first, *(table.id_column for table, _ in others)])
         self.notes.append(
             f"took the ids from column {others[0][0].id_column!r}, whose cells are files, not from {rows.id_column!r}; "
             "images.id_column sets another"
@@ -202,10 +199,14 @@ class IdFiles:
             names = self._names
         except ImgclusterError:  # the web has pages of few folders
             return files
+        if self._config.id_column is None and best_column(self.template, names) is not None:
+            return files  # a counter of rows would be read as the numbers of other images
         by_id = dict(zip(self.template.ids, files.names, strict=True))
         found = spelled(by_id, names, self._config.patterns, spellings(self._place.inside))
         if found is None:
             return files
+        if self._config.id_column is None and (others := self._others_spelled(names)):
+            raise self._several([self.template.id_column, *others])
         rule, new = found
         id, name = next(iter(new.items()))
         self.notes.append(
@@ -213,6 +214,22 @@ class IdFiles:
         )
         paths = {**files.paths, **self._place.find(list(new.values()))}
         return Files([new.get(id, name) for id, name in by_id.items()], paths, files.tried)
+
+    def _others_spelled(self, names: list[str]) -> list[str]:
+        """Return the other columns that a rule reads as files, too: one of them may be no more than a count of rows."""
+        rules, patterns = partial(spellings, self._place.inside), self._config.patterns
+        tables = other_columns(self.template)
+        return [
+            table.id_column
+            for table in tables
+            if spelled(dict.fromkeys(table.ids), names, patterns, rules()) is not None
+        ]
+
+    def _several(self, columns: list[str]) -> ConfigError:
+        return ConfigError(
+            f"images.id_column: several columns of {shown(str(self._rows.path))!r} name files, "
+            f"{', '.join(map(repr, columns))}; set images.id_column to one of them"
+        )
 
     def _check(self, files: Files) -> None:
         """Raise ImageError for the ids without files, unless they are to be skipped and lead nowhere else."""
@@ -239,17 +256,16 @@ class IdFiles:
         missing = [ids[row] for row in files.missing]
         if files.unwanted:
             return f"; images.include or images.exclude leaves out the files of {files.unwanted:,}"
+        if self._config.id_column is None and (better := best_column(self.template, names)) is not None:
+            column, value = better[0].id_column, better[1].value
+            column, value = (json.dumps(each, ensure_ascii=False) for each in (column, value))
+            return f"; column {column} names files: set images.id_column: {column} and images.file: {value}"
         found = find_patterns(ids, names)
         if found is not None and found.found > len(ids) - len(missing):
             name = next((name for each in found.patterns for name in NameIndex(names).matches(each, missing[0])), None)
             there = "" if name is None else f"there is a {name!r}: "
             partly = "" if found.found == len(ids) else f", which finds {found.found:,}"
             return f"; {there}set images.file: {json.dumps(found.value, ensure_ascii=False)}{partly}"
-        for table in other_columns(self.template):
-            other = find_patterns(table.ids, names)
-            if other is not None and other.found == len(ids):
-                value = json.dumps(other.value, ensure_ascii=False)
-                return f"; column {table.id_column!r} names files: set images.id_column to it, and images.file: {value}"
         near = near_names(missing[0], names, self._config.patterns, spellings(self._place.inside))
         return f"; there is an image {near[0]!r}: correct the ids" if near else ""
 
@@ -277,11 +293,16 @@ class IdFiles:
         if len(taken) < len(named):
             self.notes.append(f"{len(named):,} ids share {len(taken):,} files")
         normal = set(map(posixpath.normpath, taken))
-        if others := [name for name in self._place.near(sorted(taken)) if name not in normal]:
+        if others := sorted((name for name in self._place.near(sorted(taken)) if name not in normal), key=natural_key):
             self.without_row = len(others)
             self.notes.append(
                 f"{len(others):,} images have no row in {shown(str(self.template.path))}: {_first_few(others)}"
             )
+
+
+def is_index(rows: Template) -> bool:
+    """Tell whether the name of a table's column of ids is that of a count of rows, as pandas writes it."""
+    return rows.id_column.strip().lower() in INDEX_NAMES
 
 
 def other_columns(rows: Template) -> list[Template]:
@@ -294,6 +315,18 @@ def other_columns(rows: Template) -> list[Template]:
         if all(isinstance(cell, str) and cell.strip() and "\0" not in cell for cell in cells) and _differ(cells):
             found.append(replace(rows, id_column=column))
     return found
+
+
+def best_column(rows: Template, names: Sequence[str]) -> tuple[Template, FoundPatterns] | None:
+    """Return the other column whose cells name files, all of them, better than the ids do; None where none does."""
+    own = find_patterns(rows.ids, names)
+    own_is_whole = own is not None and own.found == len(rows.ids) and not is_index(rows)
+    if own_is_whole and own is not None and own.are_names:
+        return None
+    found = [(table, each) for table in other_columns(rows) if (each := find_patterns(table.ids, names)) is not None]
+    whole = [(table, each) for table, each in found if each.found == len(table.ids)]
+    best = sorted(whole, key=lambda pair: not pair[1].are_names)
+    return best[0] if best and (not own_is_whole or best[0][1].are_names) else None
 
 
 def _differ(cells: Collection[str]) -> bool:

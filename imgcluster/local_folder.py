@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 RUN_FILES = frozenset(("run.json", "clusters.csv"))
 OF_A_RUN = {"report": "index.html", "clusters": ".sheets"}
 NAMED = 3
+ARCHIVES = (".tar", ".zip", ".parquet")
 MOST_FOLDERS = 1_000  # looked into for images beside those that are named
 
 
@@ -141,14 +143,14 @@ def check_folder(text: str) -> None:
 
 def none_below(folder: str, seen: ImageFilter) -> ImageError:
     """Return what is said of a folder without images, by what was seen in it instead."""
-    archives = [ending for ending in (".tar", ".zip", ".parquet") if ending in seen.others]
+    archives = [ending for ending in ARCHIVES if ending in seen.others]
     where = f"images.folder: no image below {folder!r}"
     looked = f"(looked for {', '.join(sorted(SUFFIXES))})"
     if archives:
-        count, inside = seen.others[archives[0]], f"{folder.rstrip('/')}/**/*{archives[0]}"
-        return ImageError(
-            f"{where}, but {count:,} {archives[0]} files; set images.folder: {inside!r} for what is in them"
-        )
+        counts = ", ".join(f"{seen.others[ending]:,} {ending}" for ending in archives)
+        inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
+        value = json.dumps(inside[0] if len(inside) == 1 else inside, ensure_ascii=False)
+        return ImageError(f"{where}, but archives ({counts}); set images.folder: {value} for the images in them")
     if seen.formats:
         return ImageError(f"{where} that can be read, but {formats_text(seen.formats)} {looked}")
     if seen.excluded:

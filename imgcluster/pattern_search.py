@@ -21,11 +21,17 @@ Pair = tuple[str, str]  # an id, and the name of a file that may be its own
 
 @dataclass(frozen=True)
 class FoundPatterns:
-    """Patterns, and how many ids have exactly one file by them; others: single patterns that fit all ids, too."""
+    """Patterns, and how many ids have one file by them, each its own; others: single patterns that fit all ids, too."""
 
     patterns: tuple[str, ...]
     found: int
     others: tuple[str, ...] = ()
+
+    @property
+    def are_names(self) -> bool:
+        """Whether the ids are the whole names of the files, with or without the endings."""
+        lasts = (pattern.rpartition("/")[2] for pattern in self.patterns)
+        return all(posixpath.splitext(last)[0] == "{id}" or last == "{id}" for last in lasts)
 
     @property
     def value(self) -> str | list[str]:
@@ -39,8 +45,8 @@ def find_patterns(ids: Sequence[str], names: Sequence[str]) -> FoundPatterns | N
     pairs = _pairs(ids[:: max(1, len(ids) // LOOKED_AT)], literal)
     index = NameIndex(names)
     best: FoundPatterns | None = None
-    for patterns in _proposals(pairs):
-        found = sum(_has_one(id, patterns, index) for id in ids)
+    for patterns in _proposals(pairs) if pairs else _proposals_of_parts(ids[:FEW], literal):
+        found = len({name for id in ids if (name := _one_file(id, patterns, index)) is not None})
         if best is None or found > best.found:
             best = FoundPatterns(patterns, found)
         if found == len(ids):
@@ -48,8 +54,9 @@ def find_patterns(ids: Sequence[str], names: Sequence[str]) -> FoundPatterns | N
     return best if best is not None and best.found else None
 
 
-def _has_one(id: str, patterns: tuple[str, ...], index: NameIndex) -> bool:
-    return len({name for pattern in patterns for name in index.matches(pattern, id)}) == 1
+def _one_file(id: str, patterns: tuple[str, ...], index: NameIndex) -> str | None:
+    names = {name for pattern in patterns for name in index.matches(pattern, id)}
+    return names.pop() if len(names) == 1 else None
 
 
 def _others(ids: Sequence[str], taken: tuple[str, ...], pairs: list[Pair], index: NameIndex) -> Iterator[str]:
@@ -73,7 +80,14 @@ def _pairs(ids: Sequence[str], names: Sequence[str]) -> list[Pair]:
     if pairs:
         return pairs
     few = sorted(set(ids), key=lambda id: (len(id), id))[-FEW:]
-    return [(id, name) for name in names for id in few if id in posixpath.basename(name)]
+    return [(id, name) for name in names for id in few if _stands_in(id, posixpath.basename(name))]
+
+
+def _stands_in(id: str, base: str) -> bool:
+    """Tell whether an id is a part of a name, and no part of a longer number in it: `7` is not in `0007.jpg`."""
+    at = base.rfind(id)
+    around = (base[at - 1 : at] + id[0], id[-1] + base[at + len(id) :][:1])
+    return at >= 0 and not any(len(pair) == 2 and pair.isdecimal() for pair in around)
 
 
 def _keys(name: str) -> set[str]:
@@ -96,6 +110,18 @@ def _proposals(pairs: list[Pair]) -> Iterator[tuple[str, ...]]:
     for pattern in _commonest(anywhere):
         yield (pattern,)
     yield _together(anywhere)
+
+
+def _proposals_of_parts(ids: Sequence[str], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield patterns by which the end of an id is a name: `test_0007` of `0007.jpg`."""
+    by_stem = {posixpath.splitext(posixpath.basename(name))[0]: name for name in names}
+    tried: dict[str, None] = {}
+    for id in ids:
+        for cut in range(1, len(id)):
+            if (name := by_stem.get(id[cut:])) is not None:
+                tried[_between(id[cut:], name).replace("{id}", f"{{id[{cut}:]}}")] = None
+    for pattern in tried:
+        yield (pattern,)
 
 
 Counted = dict[str, set[str]]  # the ids of each pattern
