@@ -18,7 +18,9 @@ from imgcluster.config_types import (
     Encoding,
     FeaturesFile,
     FileColumns,
-    FilePattern,
+    FilePatterns,
+    Folders,
+    Globs,
     KRange,
     Layers,
     MethodName,
@@ -46,10 +48,20 @@ class Section(BaseModel):
 class ImagesConfig(Section):
     """Which images, in which order."""
 
-    folder: PathText = Field(
+    folder: Folders = Field(
         description="folder that holds the images, here or behind a URL; or a .tar, .zip or .parquet of them, or "
-        "several by * or {000..009}",
-        examples=["data/stage/test", "s3://bucket/frames", "shards/train-{000..009}.tar"],
+        "several by * or {000..009}; or a list of these, whose names come before the ids",
+        examples=["data/stage/test", "s3://bucket/frames", "shards/train-{000..009}.tar", ["data/cats", "data/dogs"]],
+    )
+    include: Globs = Field(
+        default=(),
+        description="only images that match one of these globs, such as '*.jpg' or 'train/**'; none: all",
+        examples=[["train/**", "*_rgb.png"]],
+    )
+    exclude: Globs = Field(
+        default=(),
+        description="no images that match one of these globs, such as '*_mask.png' or the folder masks",
+        examples=[["*_mask.png", "thumbs"]],
     )
     ids: PathText | None = Field(
         default=None,
@@ -59,7 +71,8 @@ class ImagesConfig(Section):
     )
     id_column: Text | None = Field(
         default=None,
-        description="column of `ids` that names the images, without `ids` that of a .parquet; null: the first one",
+        description="column of `ids` that names the images, without `ids` that of a .parquet; null: the first one, or "
+        "where its cells are no files the one whose cells are",
         examples=["ImageID"],
     )
     column: Text | None = Field(
@@ -68,8 +81,11 @@ class ImagesConfig(Section):
         "the only one, or the one called image, img, jpg, jpeg, png or bytes",
         examples=["image_0", "images[0]"],
     )
-    file: FilePattern = Field(
-        default="{id}.jpg", description="how an id becomes a file under the folder", examples=["{id}.png"]
+    file: FilePatterns = Field(
+        default="{id}.jpg",
+        description="how an id becomes a file under the folder; **/ any folders, {id[:2]} a slice, .* any ending; of a "
+        "list, the pattern whose file is there",
+        examples=["{id}.png", "**/{id}.png", "{id[0]}/{id[1]}/{id}.jpg", ["{id}.jpg", "{id}.png"]],
     )
     encoding: Encoding | None = Field(
         default=None,
@@ -82,6 +98,16 @@ class ImagesConfig(Section):
     on_error: Literal["record", "stop"] = Field(
         default="record", description="an image that cannot be read is recorded as a failure, or stops the run"
     )
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders and archives that hold the images, at least one."""
+        return self.folder if isinstance(self.folder, tuple) else (self.folder,)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns by which an id becomes a file, at least one."""
+        return self.file if isinstance(self.file, tuple) else (self.file,)
 
 
 class FeaturesConfig(Section):

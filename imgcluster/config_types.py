@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
 from imgcluster.catalog import BACKBONES
+from imgcluster.file_patterns import problem_of
 from imgcluster.methods import METHOD_NAMES
 from imgcluster.old_names import OLD_NAMES, REFUSED
 from imgcluster.recipes import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
@@ -177,6 +178,12 @@ def _no_twins(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _pattern_of_ids(pattern: str) -> str:
+    if words := problem_of(pattern):
+        raise unfit(words)
+    return pattern
+
+
 def _known_steps(steps: Any) -> Any:
     """Tell which of the steps is none, before pydantic tells what each of their kinds lacks."""
     for step in steps if isinstance(steps, list | tuple) else ():
@@ -241,7 +248,16 @@ Encoding = Annotated[
     AfterValidator(_known_encoding),
     Allowed("a text encoding that Python knows", ("utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "shift_jis")),
 ]
-FilePattern = Annotated[str, Field(pattern=r"\{id\}"), Allowed("text that holds {id}")]
+FilePattern = Annotated[str, Field(pattern=r"\{id(\[[-0-9:]+\])?\}"), AfterValidator(_pattern_of_ids)]
+FilePatterns = Annotated[
+    FilePattern | Annotated[tuple[FilePattern, ...], Field(strict=False, min_length=1), AfterValidator(_no_twins)],
+    Allowed("text that holds {id} or slices of it, such as {id[:2]}, or a list of these"),
+]
+Folders = Annotated[
+    PathText | Annotated[tuple[PathText, ...], Field(strict=False, min_length=1), AfterValidator(_no_twins)],
+    Allowed(f"{TEXT}, or a list of these"),
+]
+Globs = Annotated[tuple[Text, ...], Field(strict=False)]
 BackboneName = Annotated[str, OneOf(BACKBONE_NAMES)] | Annotated[str, Field(pattern=r"^timm:[\w.]+$")]
 Backbones = Annotated[
     BackboneName | Annotated[tuple[BackboneName, ...], Field(strict=False, min_length=1), AfterValidator(_no_twins)],

@@ -6,7 +6,7 @@ import glob
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -146,6 +146,16 @@ def names_of(containers: list[Container]) -> list[str]:
     names = _differing([place.rpartition(".")[0] for place in places])
     if any(longer.startswith(shorter) for shorter, longer in pairwise(sorted(names))):
         return _differing(places)  # with endings, or `b/1.jpg` in `a` would be called as `1.jpg` in `a/b`
+    return names
+
+
+def names_apart(places: Sequence[str]) -> list[str]:
+    """Return the shortest ends of some paths and URLs by which all of them are told apart, each with a slash behind."""
+    parts = [place.rstrip("/").split("/") for place in places]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-length:]) + "/" for part in parts]
+        if not any(longer.startswith(shorter) for shorter, longer in pairwise(sorted(names))):
+            break
     return names
 
 

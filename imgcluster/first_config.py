@@ -10,13 +10,13 @@ from typing import Any
 
 from PIL import Image
 
-from imgcluster.config import config_from_dict
-from imgcluster.errors import ConfigError
+from imgcluster.config import ImagesConfig, config_from_dict
+from imgcluster.errors import ConfigError, ImageError
 from imgcluster.files import write_whole
-from imgcluster.images import list_images, walk_images
+from imgcluster.first_look import look_at
+from imgcluster.images import list_images
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.tables import ImageFile, Template
-from imgcluster.template import read_template
 from imgcluster.template_plan import Plan, plan_for, why_not_by_image
 from imgcluster.yaml_files import parse_yaml
 
@@ -29,9 +29,10 @@ class Found:
 
     images: list[ImageFile]
     template: Template | None
-    file: str | None
+    file: str | list[str] | None
     sizes: list[tuple[int, int]]
     plan: Plan
+    notes: list[str]
 
 
 def start(
@@ -39,8 +40,8 @@ def start(
 ) -> list[str]:
     """Look at a folder of images, and a CSV of ids where there is one, and write a commented config for them.
 
-    Returns what was found, in words, line by line. The config has been loaded, and its images listed, before it is
-    written. label_column: the template's column of labels, where it cannot be told.
+    Returns what was found, line by line. The images have been listed, and the config loaded, before it is written.
+    label_column: the template's column of labels, where it cannot be told.
     Raises ConfigError: `out` exists and no `force`, no such column, ids without files, a template that clusters cannot
     fill.
     """
@@ -48,54 +49,38 @@ def start(
         raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
     try:
         found = _look(folder, ids, label_column)
-    except ConfigError:
-        if ids is not None and (reason := why_not_by_image(ids, [image.path for image in walk_images(folder)])):
+    except (ConfigError, ImageError):
+        if ids is not None and (reason := _why_not_by_image(ids, folder)):
             raise ConfigError(reason) from None
         raise
     text = _config_text(found, folder, ids, out)
     config = config_from_dict(parse_yaml(text).value)
-    _, template = list_images(config.images)
     if not found.plan.to_do:
-        check_outputs(template, config)
+        check_outputs(found.template, config)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, text.encode())
     then = f"{found.plan.to_do}, then " if found.plan.to_do else ""
     return [
         f"{_words(found)}",
         *(f"labels    {line}" for line in found.plan.found),
+        *(f"note: {note}" for note in found.notes),
         f"written   {out}",
         f"next      {then}python -m imgcluster run {out}",
     ]
 
 
+def _why_not_by_image(ids: Path, folder: Path) -> str | None:
+    try:
+        images, _ = list_images(ImagesConfig(folder=str(folder)))
+    except (ConfigError, ImageError):
+        return None
+    return why_not_by_image(ids, [image.path for image in images])
+
+
 def _look(folder: Path, ids: Path | None, label_column: str | None) -> Found:
-    if ids is None:
-        images = walk_images(folder)
-        return Found(images, None, None, _sizes(images), Plan())
-    template = read_template(ids, None, None)
-    file = _pattern(folder, template)
-    images = [ImageFile(id, folder / file.replace("{id}", id)) for id in template.ids]
-    return Found(images, template, file, _sizes(images), plan_for(template, label_column))
-
-
-def _pattern(folder: Path, template: Template) -> str:
-    """Find how ids become files: as they are, with an ending, in a subfolder, whatever most of those looked at are."""
-    names = {Path(str(image.path)).relative_to(folder).as_posix() for image in walk_images(folder)}
-    by_stem: dict[str, list[str]] = {}
-    for name in sorted(names):
-        by_stem.setdefault(Path(name).stem, []).append(name)
-    ids = template.ids[:: max(1, len(template.ids) // LOOKED_AT)]
-    patterns = {"{id}"} | {_between(name, id) for id in ids for name in by_stem.get(Path(id).stem, []) if id in name}
-    found = {pattern: sum(pattern.replace("{id}", id) in names for id in ids) for pattern in sorted(patterns)}
-    best = max(found, key=lambda pattern: found[pattern])
-    if not found[best]:
-        raise ConfigError(f"{str(template.path)!r}: no image below {str(folder)!r} is called {ids[0]!r}")
-    return best
-
-
-def _between(name: str, id: str) -> str:
-    start = name.rindex(id)
-    return name[:start] + "{id}" + name[start + len(id) :]
+    known = look_at(folder, ids)
+    plan = Plan() if known.template is None else plan_for(known.template, label_column)
+    return Found(known.images, known.template, known.file, _sizes(known.images), plan, known.notes)
 
 
 def _sizes(images: Sequence[ImageFile]) -> list[tuple[int, int]]:
@@ -130,7 +115,7 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
         columns = ", ".join(map(str, template.frame.columns))
         lines += [
             f"  ids: {_text(ids)}  # {len(template.ids):,} rows, columns {columns}",
-            f"  id_column: {_text(template.id_column)}",
+            *([f"  id_column: {_text(template.id_column)}"] if template.id_column.strip() else []),
             f"  file: {_text(found.file)}",
         ]
     lines += [
@@ -153,5 +138,5 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
 
 
 def _text(value: Any) -> str:
-    """Write text as YAML that cannot be taken for something else."""
-    return json.dumps(str(value), ensure_ascii=False)
+    """Write text, or a list of texts, as YAML that cannot be taken for something else."""
+    return json.dumps(value if isinstance(value, list) else str(value), ensure_ascii=False)

@@ -37,8 +37,9 @@ def check_files(rows: list[dict[str, str]]) -> None:
 
 def check_place(root: Path, folder: str, record: Mapping[str, Any], names: list[str]) -> None:
     """Refuse a DIR whose folders would be listed as images of the run, or lead elsewhere. Raises OutputError."""
-    images = real_path(record["config"]["images"]["folder"])
-    if root == images or images in root.parents:
+    listed = record["config"]["images"]["folder"]
+    sources = [real_path(each) for each in ([listed] if isinstance(listed, str) else listed)]
+    if images := next((each for each in sources if root == each or each in root.parents), None):
         raise OutputError(
             f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would take what is exported for "
             "more images; take a DIR outside of it"
@@ -47,7 +48,7 @@ def check_place(root: Path, folder: str, record: Mapping[str, Any], names: list[
         raise OutputError(f"{folder!r} is no folder; take another DIR")
     for name in names:
         check_folder(root / name)
-        if root / name == images or root / name in images.parents:
+        if any(root / name == each or root / name in each.parents for each in sources):
             raise OutputError(f"{str(root / name)!r} holds images.folder; take another DIR")
 
 

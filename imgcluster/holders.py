@@ -1,17 +1,23 @@
-"""What holds images, beside a folder of this machine: a folder behind a URL; tar, zip and Parquet files."""
+"""What holds images: a folder of this machine or behind a URL; tar, zip and Parquet files; several of these."""
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from imgcluster.config import ImagesConfig
-from imgcluster.containers import Container, container, find_containers, is_archive, names_of
+from imgcluster.containers import Container, container, find_containers, is_archive, names_apart, names_of
+from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.file_patterns import within
+from imgcluster.image_filter import ImageFilter
+from imgcluster.local_folder import LocalFolder, check_folder
 from imgcluster.parquet_rows import parquet_rows, place_of_row, row_again
 from imgcluster.remote_folder import RemoteFolder
 from imgcluster.sources import ImagePath, RemoteFile, Source, Stamp
@@ -27,21 +33,51 @@ Part = Callable[[Container], Source]
 
 
 class Holder(Protocol):
-    """What holds images under names, as a folder does."""
+    """What holds images under names, as a folder does. Names are paths below it, with slashes."""
 
-    def images(self) -> Mapping[str, Source]:
+    wanted: ImageFilter
+
+    def images(self) -> Mapping[str, ImagePath]:
         """Return all images by their names. Raises ConfigError, ImageError."""
 
-    def find(self, names: Sequence[str]) -> Mapping[str, Source]:
-        """Return those of the names that are there. Raises ConfigError, ImageError."""
+    def names(self) -> Collection[str]:
+        """Return the names of all images. Raises ConfigError, ImageError."""
+
+    def find(self, names: Sequence[str]) -> Mapping[str, ImagePath]:
+        """Return those of the names that are there, wanted or not. Raises ConfigError, ImageError."""
+
+    def inside(self, name: str) -> str | None:
+        """Return the name that a relative or an absolute one has here; None where it leads outside."""
+
+    def near(self, names: Sequence[str]) -> Collection[str]:
+        """Return the names of the images beside some files, as far as that takes no listing of everything."""
 
     def tried(self, name: str) -> str:
         """Return where a name was looked for, for messages."""
 
 
-def open_holder(config: ImagesConfig) -> Holder | None:
-    """Return what holds the images of a config; None for a folder of this machine. Raises ConfigError."""
-    text = config.folder
+def open_holder(config: ImagesConfig) -> Holder:
+    """Return what holds the images of a config. Raises ConfigError: not there, not to be reached, packed as a whole."""
+    wanted = ImageFilter(config.include, config.exclude)
+    if len(config.folders) == 1:
+        return _open_one(config.folders[0], config, wanted)
+    places = [place for text in config.folders for place in _places_of(text)]
+    _check_apart([os.path.realpath(place) for place in places if not is_held(place)])
+    prefixes = names_apart([_told_apart(place) for place in places])
+    return _Joined(
+        {prefix: _open_one(each, config, wanted, prefix) for prefix, each in zip(prefixes, places, strict=True)}
+    )
+
+
+def _check_apart(folders: list[str]) -> None:
+    """Raise ConfigError where one folder lies in another: its images would be taken twice."""
+    for outer, inner in pairwise(sorted(f"{folder.rstrip('/')}/" for folder in folders)):
+        if inner.startswith(outer):
+            how = "is named twice" if inner == outer else f"lies in {outer!r}"
+            raise ConfigError(f"images.folder: {inner!r} {how}, and its images would be taken twice; name one of them")
+
+
+def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str = "") -> Holder:
     inner, colons, rest = text.partition("::")
     if is_archive(inner if colons else text, PACKED) or is_archive(rest, PACKED):
         raise ConfigError(
@@ -50,10 +86,29 @@ def open_holder(config: ImagesConfig) -> Holder | None:
         )
     if colons and inner.startswith((TAR, ZIP)):
         scheme = TAR if inner.startswith(TAR) else ZIP
-        return _Archives(rest, _INDICES[scheme], inner.removeprefix(scheme).strip("/"))
+        return _Archives(rest, _INDICES[scheme], wanted, inner.removeprefix(scheme).strip("/"), prefix)
     if is_archive(text, SHARDS):
-        return _Archives(text, _index_of(text, config))
-    return RemoteFolder(text) if is_url(text) else None
+        return _Archives(text, _index_of(text, config), wanted, prefix=prefix)
+    if is_url(text):
+        return RemoteFolder(text, wanted, prefix)
+    check_folder(text)
+    return LocalFolder(text, wanted, prefix)
+
+
+def _places_of(text: str) -> list[str]:
+    """Return the folder that a text names, or the files that its pattern does."""
+    is_several = is_archive(text, SHARDS) and "::" not in text
+    return [each.place for each in find_containers(text)] if is_several else [text]
+
+
+def _told_apart(place: str) -> str:
+    """Return what names a folder or file are told apart by: its path without the ending."""
+    inner, colons, rest = place.partition("::")
+    if colons:
+        return f"{rest.rpartition('.')[0]}/{inner.partition('://')[2].strip('/')}"
+    if is_archive(place, SHARDS):
+        return place.rpartition(".")[0]
+    return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 (the text of a path)
 
 
 def _index_of(text: str, config: ImagesConfig) -> Index:
@@ -68,22 +123,49 @@ _INDICES: dict[str, Index] = {TAR: tar_members, ZIP: zip_members}
 class _Archives:
     """Files that hold images: their members by name, those of several after the name of their file."""
 
-    def __init__(self, text: str, index: Index, inside: str = "") -> None:
+    def __init__(self, text: str, index: Index, wanted: ImageFilter, inside: str = "", prefix: str = "") -> None:
+        self.wanted = wanted
         self._text = text
         self._inside = f"{inside}/" if inside else ""
+        self._prefix = prefix
         containers = find_containers(text)
         with ThreadPoolExecutor(min(AT_ONCE, len(containers)), thread_name_prefix="imgcluster-index") as pool:
             indices = list(pool.map(index, containers))
         self._shards = dict(zip(names_of(containers), indices, strict=True))
 
-    def images(self) -> Mapping[str, Source]:
+    def images(self) -> Mapping[str, ImagePath]:
         """Return all members, each file's after the other's."""
+        self.wanted.listed = True
         return {
-            shard + name.removeprefix(self._inside): source
-            for shard, members in self._shards.items()
-            for name, source in members.items()
-            if name.startswith(self._inside)
+            shard + name: source
+            for shard, name, source in self._members()
+            if not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + shard + name)
         }
+
+    def _members(self) -> Iterator[tuple[str, str, Source]]:
+        for shard, members in self._shards.items():
+            for name, source in members.items():
+                if name.startswith(self._inside):
+                    yield shard, name.removeprefix(self._inside), source
+
+    def names(self) -> list[str]:
+        """Return the names of the members as `find` takes them, without those of their files, each once."""
+        self.wanted.listed = True
+        return list(
+            dict.fromkeys(
+                name
+                for shard, name, _ in self._members()
+                if not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + shard + name)
+            )
+        )
+
+    def near(self, names: Sequence[str]) -> list[str]:
+        """Return the names of all members."""
+        return [
+            name
+            for shard, name, _ in self._members()
+            if debris_in(name) is None and self.wanted.allows(name, self._prefix + shard + name)
+        ]
 
     def find(self, names: Sequence[str]) -> Mapping[str, Source]:
         """Return the members of these names, in whichever file they are. Raises ImageError: in more than one."""
@@ -103,9 +185,65 @@ class _Archives:
             )
         return {wanted[name]: source for name, source in found.items()}
 
+    def inside(self, name: str) -> str | None:
+        """Return the name as members have it; None where it leads outside."""
+        return within(name)
+
     def tried(self, name: str) -> str:
         """Return the member and the files."""
         return f"{self._inside}{name} in {shown(self._text)}"
+
+
+class _Joined:
+    """Several folders and archives: the images of all of them, each after the name of its folder."""
+
+    def __init__(self, parts: Mapping[str, Holder]) -> None:
+        self._parts = parts
+        self.wanted = next(iter(parts.values())).wanted
+
+    def images(self) -> Mapping[str, ImagePath]:
+        """Return all images, folder by folder."""
+        return {prefix + name: path for prefix, part in self._parts.items() for name, path in part.images().items()}
+
+    def names(self) -> list[str]:
+        """Return the names of all images, after those of their folders."""
+        return [prefix + name for prefix, part in self._parts.items() for name in part.names()]
+
+    def near(self, names: Sequence[str]) -> list[str]:
+        """Return the images beside some, folder by folder, by the names by which they are asked for."""
+        asked = set(names)
+        return [
+            name if name in asked else prefix + name
+            for prefix, part in self._parts.items()
+            for name in part.near([each.removeprefix(prefix) for each in names])
+        ]
+
+    def find(self, names: Sequence[str]) -> Mapping[str, ImagePath]:
+        """Return the images of names after a folder's or without it. Raises ImageError: one is in two of them."""
+        found: dict[str, ImagePath] = {}
+        for prefix, part in self._parts.items():
+            there = part.find(list(dict.fromkeys(name.removeprefix(prefix) for name in names)))
+            for name in names:
+                if (path := there.get(name.removeprefix(prefix))) is None:
+                    continue
+                if name in found:
+                    raise ImageError(
+                        f"images.folder: {name!r} is in two of the folders: {found[name]} and {path}; put the folder's "
+                        "name before the id, or leave one of the folders out"
+                    )
+                found[name] = path
+        return found
+
+    def inside(self, name: str) -> str | None:
+        """Return the name that a relative or an absolute one has in any of the folders; None: in none of them."""
+        if not name.startswith("/") and "://" not in name:
+            return within(name)
+        there = ((prefix, part.inside(name)) for prefix, part in self._parts.items())
+        return next((prefix + found for prefix, found in there if found is not None and found != name), None)
+
+    def tried(self, name: str) -> str:
+        """Return where a name was looked for, in the first folder, and in how many more."""
+        return f"{next(iter(self._parts.values())).tried(name)}, and in {len(self._parts) - 1:,} more"
 
 
 class Lost(Source):

@@ -20,7 +20,7 @@ from imgcluster.estimators import check_parameters, check_size
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.grouping import SEQUENCE
-from imgcluster.images import list_images
+from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.kept_clusters import KeptClusters
 from imgcluster.methods import METHODS
 from imgcluster.numbering import check_numbering
@@ -33,7 +33,7 @@ from imgcluster.runtimes.int8 import check_int8
 from imgcluster.storage import use_storage
 from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 from imgcluster.sweeps import AUTO, Sweep, sweep
-from imgcluster.tables import Clusters, Features, ImageFile, Run, Template
+from imgcluster.tables import Clusters, Features, ImageFile, Run
 from imgcluster.transforms import check_steps, fit_steps
 from imgcluster.weights import find_weights
 
@@ -49,7 +49,8 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
     use_storage(config.storage)
     seconds: dict[str, float] = {}
     with _timed(seconds, "images"):
-        images, template = _listed(config)
+        listing = _listed(config)
+    images, template = listing.images, listing.template
     with ExitStack() as opened:
         folder = opened.enter_context(RunFolder(config, force=force).open(output_names(config)))
         cluster = opened.enter_context(open_cluster(config.dask, show=show))
@@ -58,7 +59,18 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         with _timed(seconds, "clusters"):
             clusters = _clustered(features, config, cluster, show)
         with _timed(seconds, "outputs"):
-            finished = Run(config, images, template, features, clusters, seconds, run_html, folder.path)
+            finished = Run(
+                config,
+                images,
+                template,
+                features,
+                clusters,
+                seconds,
+                run_html,
+                folder.path,
+                notes=listing.notes,
+                left_out=listing.left_out,
+            )
             write_outputs(folder, finished)
         with _timed(seconds, "report"):
             _show_clusters(finished, show)
@@ -138,7 +150,7 @@ def check(config: Config) -> list[ImageFile]:
     """
     _check_packages(config)
     use_storage(config.storage)
-    images, _ = _listed(config)
+    images = _listed(config).images
     if config.features.file is not None:
         features_from_file(images, Path(config.features.file), config.images.missing, config.features.file_columns)
         return images
@@ -165,12 +177,12 @@ def _check_engine(config: Config) -> None:
         raise ConfigError(NO_DASK)
 
 
-def _listed(config: Config) -> tuple[list[ImageFile], Template | None]:
-    images, template = list_images(config.images)
-    check_enough(len(images), config.clusters.n_clusters)
-    check_method(config, len(images))
-    check_outputs(template, config)
-    return images, template
+def _listed(config: Config) -> Listing:
+    listing = list_with_notes(config.images)
+    check_enough(len(listing.images), config.clusters.n_clusters)
+    check_method(config, len(listing.images))
+    check_outputs(listing.template, config)
+    return listing
 
 
 def check_method(config: Config, images: int) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import takewhile
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
+from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.file_patterns import within
+from imgcluster.image_filter import ImageFilter
 from imgcluster.image_names import is_image_name
 from imgcluster.sources import RemoteFile, Source, stamp_of
 from imgcluster.storage import at_once, file_system, in_words, is_missing, retried, shown
@@ -36,28 +40,52 @@ def known_by_listing(files: Sequence[RemoteFile]) -> dict[str, RemoteFile]:
 class RemoteFolder:
     """The images below a URL. Raises ConfigError where its file system is not there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wanted: ImageFilter | None = None, prefix: str = "") -> None:
         self.url = url.rstrip("/")
+        self.wanted = wanted or ImageFilter()
+        self._prefix = prefix
         self._system, self._path = file_system(self.url)
         self._is_web = self.url.partition("://")[0] in WEB
         self._end = "/" if self._is_web else ""  # where a web server's pages of a folder are
 
     def images(self) -> dict[str, Source]:
         """Return all images below the folder by their names, by one listing. Raises ConfigError."""
-        found = {name: info for name, info in self._listed().items() if is_image_name(name)}
+        names = self.names()
         if self._is_web:  # whose pages tell neither times nor sizes
-            return self._there(found)
-        return {name: self._file(name, info) for name, info in found.items()}
+            return self._there(names)
+        return {name: self._file(name, self._listed[name]) for name in names}
+
+    def names(self) -> list[str]:
+        """Return the names of all images below the folder, by one listing. Raises ConfigError."""
+        self.wanted.listed = True
+        return [name for name in self._listed if self._is_wanted(name)]
+
+    def _is_wanted(self, name: str) -> bool:
+        if not is_image_name(name):
+            self.wanted.others[PurePosixPath(name).suffix.lower()] += 1
+            return False
+        return not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + name)
+
+    def near(self, names: Sequence[str]) -> list[str]:
+        """Return the names of all images, where a listing has told them already."""
+        if "_listed" not in self.__dict__:
+            return []
+        found = (name for name in self._listed if is_image_name(name) and debris_in(name) is None)
+        return [name for name in found if self.wanted.allows(name, self._prefix + name)]
 
     def find(self, names: Sequence[str]) -> dict[str, Source]:
         """Return those of the files that are there, by their names. Raises ConfigError, ImageError."""
         if len(names) >= ENOUGH_TO_LIST and not self._is_web:
             wanted = set(names)
-            return {name: self._file(name, info) for name, info in self._listed().items() if name in wanted}
+            return {name: self._file(name, info) for name, info in self._listed.items() if name in wanted}
         found = self._there(names)
         if names and not found and not self._is_web:
             self._check_there()
         return found
+
+    def inside(self, name: str) -> str | None:
+        """Return the name below the folder that a name or a URL is; None where it leads outside."""
+        return within(name.removeprefix(f"{self.url}/"))
 
     def tried(self, name: str) -> str:
         """Return where a file was looked for."""
@@ -67,8 +95,9 @@ class RemoteFolder:
         url = f"{self.url}/{quote(name) if self._is_web else name}"
         return RemoteFile(url, None if info is None else stamp_of(url, info))
 
+    @cached_property
     def _listed(self) -> dict[str, Any]:
-        """Return what the file system tells of each file below the folder, by its name."""
+        """What the file system tells of each file below the folder, by its name."""
         found = self._told(self._find_all)
         names = {self._name(path): info for path, info in found.items() if info.get("type") != "directory"}
         names.pop("", None)  # a marker that the folder is there, or a file in its place

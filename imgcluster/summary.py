@@ -28,7 +28,7 @@ ADVICE = {
 def summarize_run(run: Run) -> str:
     """Return the summary of a run: what was read, with what, the clusters, the seconds, and where it all lies."""
     lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
-    lines += [f"note: {note}" for note in [*run.clusters.notes, *submission_notes(run)]]
+    lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
     folder = run.config.outputs.folder
     lines += [f"written   {below(folder, name)}" for name in output_names(run.config)]

@@ -143,7 +143,10 @@ class Template:
 
 @dataclass(frozen=True)
 class Run:
-    """All that a run has found, and the seconds each step took. `template` is None where no CSV names the images."""
+    """All that a run has found, and the seconds each step took. `template` is None where no CSV names the images.
+
+    notes, left_out: what a person should know of the list of images, and how many were passed over, by the reason.
+    """
 
     config: Config
     images: list[ImageFile]
@@ -153,6 +156,8 @@ class Run:
     seconds: dict[str, float] = field(default_factory=dict)
     to_html: Callable[[Run], str] | None = field(default=None, repr=False, compare=False)
     made_in: Path | None = None
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, int | dict[str, int]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

@@ -49,7 +49,7 @@ def read_template(
     doubled id, no rows.
     """
     template = read_rows(path, id_column, encoding, source)
-    _check_ids(template, source)
+    check_ids(template, source)
     return template
 
 
@@ -149,7 +149,8 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 
-def _check_ids(template: Template, source: Source) -> None:
+def check_ids(template: Template, source: Source = TEMPLATE) -> None:
+    """Raise ConfigError, naming the row, where an id is empty, stands there twice or has a NUL in it."""
     first_row: dict[str, int] = {}
     for row, id in enumerate(template.ids):
         if not isinstance(id, str) or not id.strip():

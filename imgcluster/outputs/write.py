@@ -99,7 +99,8 @@ def run_record(run: Run) -> dict[str, Any]:
         "features": [asdict(origin) for origin in features.origins],
         "cluster_sizes": clusters.sizes.tolist(),
         ARE_LABELS: clusters.are_labels,
-        "notes": [*features.notes, *clusters.notes],
+        "left_out": run.left_out,
+        "notes": [*run.notes, *features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
         "failures": [
             {"id": failure.image.id, "path": path_text(failure.image), "reason": failure.reason}

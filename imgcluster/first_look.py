@@ -1,0 +1,114 @@
+"""What `init` sees of a folder, and of a table of ids: which column has them, and how they become files."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgcluster.config import ImagesConfig
+from imgcluster.errors import ConfigError
+from imgcluster.holders import Holder, open_holder
+from imgcluster.id_files import best_column, is_index, other_columns
+from imgcluster.images import find_images
+from imgcluster.local_folder import none_below
+from imgcluster.pattern_search import FoundPatterns, find_patterns
+from imgcluster.spellings import ITSELF, Spelling, spellings
+from imgcluster.tables import ImageFile, Template
+from imgcluster.template import check_ids, read_rows
+
+NAMED = 3
+MOST_CLASSES = 1_000  # folders that may be one for each class
+
+
+@dataclass(frozen=True)
+class Look:
+    """The images, the table with its column of ids, `images.file`, and what a person should know of them."""
+
+    images: list[ImageFile]
+    template: Template | None = None
+    file: str | list[str] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def look_at(folder: Path, ids: Path | None) -> Look:
+    """Look at a folder of images, and a CSV of ids where there is one.
+
+    Raises ConfigError or ImageError: no such folder, no image in it, no column of ids, ids without files.
+    """
+    config = ImagesConfig(folder=str(folder))
+    if ids is None:
+        listing = find_images(config)
+        return Look(listing.images, notes=[*listing.notes, *_class_folders(listing.images)])
+    rows, place = read_rows(ids, None), open_holder(config)
+    names = list(place.names())
+    if not names:
+        raise none_below(str(folder), place.wanted)
+    template, found = _column(rows, names)
+    if found is None or found.found < len(template.ids):
+        template, found = _spelled_column(rows, names, place) or (template, found)
+    if found is None:
+        raise ConfigError(f"{str(ids)!r}: no image below {str(folder)!r} is called {template.ids[0]!r}")
+    keys = {
+        "ids": str(ids),
+        "id_column": template.id_column if template.id_column.strip() else None,
+        "file": found.value,
+    }
+    listing = find_images(ImagesConfig.model_validate({"folder": str(folder), **keys}))
+    notes = [*_column_notes(rows, template), *_other_notes(found), *listing.notes, *place.wanted.notes()]
+    return Look(listing.images, template, found.value, list(dict.fromkeys(notes)))
+
+
+def _column(rows: Template, names: Sequence[str]) -> tuple[Template, FoundPatterns | None]:
+    """Return the table by the column that names files best, the first one where that is as good; and the patterns."""
+    if (better := best_column(rows, names)) is not None:
+        return better
+    check_ids(rows)
+    return rows, find_patterns(rows.ids, names)
+
+
+def _spelled_column(rows: Template, names: Sequence[str], place: Holder) -> tuple[Template, FoundPatterns] | None:
+    """Return the first column whose ids have files under one spelling, a column that counts rows last."""
+    for table in sorted([rows, *other_columns(rows)], key=is_index):
+        if (found := _spelled(table.ids, names, place)) is not None:
+            return table, found
+    return None
+
+
+def _spelled(ids: Sequence[str], names: Sequence[str], place: Holder) -> FoundPatterns | None:
+    """Return the patterns by which all ids have files under one spelling, which a run finds by itself."""
+    for rule in spellings(place.inside):
+        new = [other for id in ids if (other := rule.of_id(id)) is not None]
+        if len(new) == len(ids) and (found := _by_rule(rule, new, names)) is not None:
+            return found
+    return None
+
+
+def _by_rule(rule: Spelling, ids: list[str], names: Sequence[str]) -> FoundPatterns | None:
+    if rule.itself:
+        return FoundPatterns((ITSELF,), len(ids)) if set(ids) <= set(names) else None
+    fold = rule.fold or str
+    found = find_patterns([fold(id) for id in ids], [fold(name) for name in names])
+    return found if found is not None and found.found == len(ids) else None
+
+
+def _column_notes(rows: Template, template: Template) -> Iterator[str]:
+    if rows.id_column != template.id_column:
+        yield f"the ids are in column {template.id_column!r}, whose cells are files"
+
+
+def _other_notes(found: FoundPatterns) -> Iterator[str]:
+    if found.others:
+        others = ", ".join(map(repr, found.others[:NAMED]))
+        yield f"the ids fit {found.patterns[0]!r}, and {others} too; change images.file if that is meant"
+
+
+def _class_folders(images: Sequence[ImageFile]) -> Iterator[str]:
+    folders = list(dict.fromkeys(posixpath.dirname(image.id) for image in images))
+    if 1 < len(folders) <= MOST_CLASSES and "" not in folders and len(folders) <= len(images) // 2:
+        more = ", …" if len(folders) > NAMED else ""
+        yield (
+            f"the images lie in {len(folders):,} folders ({', '.join(folders[:NAMED])}{more}); if these are their "
+            f"classes, set clusters.n_clusters: {len(folders)}"
+        )

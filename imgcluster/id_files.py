@@ -1,0 +1,348 @@
+"""Which file each id of a table is: by `images.file` exactly, else by one spelling that holds for all; else a hint."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+from imgcluster.config import ImagesConfig
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError, quoted
+from imgcluster.file_patterns import NameIndex, fill, is_wild
+from imgcluster.holders import Holder, Lost
+from imgcluster.image_names import SUFFIXES, is_image_name, natural_key
+from imgcluster.local_folder import LocalFolder
+from imgcluster.pattern_search import FoundPatterns, find_patterns
+from imgcluster.remote_folder import RemoteFolder
+from imgcluster.sources import ImagePath
+from imgcluster.spellings import near_names, spelled, spellings
+from imgcluster.storage import shown
+from imgcluster.tables import ImageFile, Template
+from imgcluster.template import TEMPLATE, check_ids
+
+NAMED = 3
+TRIED_FIRST = 20  # cells of another column
+INDEX_NAMES = frozenset(("", "index", "unnamed: 0"))
+ENDINGS = tuple(dict.fromkeys(each for suffix in ("", *sorted(SUFFIXES)) for each in (suffix, suffix.upper())))
+
+
+@dataclass(frozen=True)
+class Files:
+    """names: the file of each row's id, None where there is none; paths: these files; tried: where it was to be.
+
+    outside: the rows whose ids lead out of the folder. unwanted: how many files `include` and `exclude` have left out.
+    """
+
+    names: list[str | None]
+    paths: Mapping[str, ImagePath]
+    tried: list[str]
+    outside: list[int] = field(default_factory=list)
+    unwanted: int = 0
+
+    @property
+    def missing(self) -> list[int]:
+        """The rows whose ids have no file."""
+        return [row for row, name in enumerate(self.names) if name is None]
+
+
+class IdFiles:
+    """The files of a table's ids below a folder; `notes` is what a person should know of how they were found."""
+
+    def __init__(self, place: Holder, config: ImagesConfig, rows: Template) -> None:
+        self.notes: list[str] = []
+        self._place = place
+        self._config = config
+        self.without_row = 0
+        self._rows = rows
+        self.template, self._found = self._settled(rows)
+
+    def images(self) -> list[ImageFile]:
+        """Return the image of each row.
+
+        Raises ImageError: an id has no file, and `missing` is not `skip`; it has two; or it leads out of the folder.
+        """
+        files = self._found
+        if files.missing:
+            files = self._spelled(files)
+        if files.missing:
+            self._check(files)
+        self._note_others(files)
+        paths = [
+            self._lost(tried) if name is None else files.paths[name]
+            for name, tried in zip(files.names, files.tried, strict=True)
+        ]
+        return [ImageFile(id, path) for id, path in zip(self.template.ids, paths, strict=True)]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The names of all images below the folder, of one listing."""
+        return list(self._place.names())
+
+    @cached_property
+    def _index(self) -> NameIndex:
+        return NameIndex(self._names)
+
+    # --- exactly, by the patterns ---
+
+    def _files(self, template: Template) -> Files:
+        """Find the file of each id by the patterns. Raises ImageError where an id has two."""
+        columns = [self._column(pattern, template) for pattern in self._config.patterns]
+        asked = [name for column in columns for name in column if name is not None]
+        found = self._place.find(asked) if asked else {}
+        paths = {name: path for name, path in found.items() if self._is_wanted(name)}
+        names = [self._one(row, template, cells, paths) for row, cells in enumerate(zip(*columns, strict=True))]
+        first = self._config.patterns[0]
+        tried = [fill(first, id) for id in template.ids]
+        outside = [row for row, cells in enumerate(zip(*columns, strict=True)) if set(cells) == {None}]
+        outside = [] if any(map(is_wild, self._config.patterns)) else outside
+        return Files(names, paths, tried, outside, len(found) - len(paths))
+
+    def _column(self, pattern: str, template: Template) -> list[str | None]:
+        """Return the name that each id has by a pattern; None where it leads outside, or a listing has none."""
+        if not is_wild(pattern):
+            return [self._place.inside(fill(pattern, id)) for id in template.ids]
+        column: list[str | None] = []
+        for row, id in enumerate(template.ids):
+            matches = self._index.matches(pattern, id)
+            if len(matches) > 1:
+                raise _two_files(row, template, matches)
+            column.append(matches[0] if matches else None)
+        return column
+
+    def _one(
+        self, row: int, template: Template, names: tuple[str | None, ...], paths: Mapping[str, ImagePath]
+    ) -> str | None:
+        there = list(dict.fromkeys(name for name in names if name is not None and name in paths))
+        if len(there) > 1:
+            there = [name for name in there if not _is_folder(paths[name])] or there[:1]
+        if len(there) > 1:
+            raise _two_files(row, template, there)
+        return there[0] if there else None
+
+    def _is_wanted(self, name: str) -> bool:
+        wanted = self._place.wanted
+        return (not wanted.include and not wanted.exclude) or wanted.allows(name)
+
+    # --- the column of the ids ---
+
+    def _settled(self, rows: Template) -> tuple[Template, Files]:
+        """Return the table with the column whose cells are files, the first or the only other one, and these files."""
+        problem = self._problem(rows)
+        if self._config.id_column is not None and problem is not None:
+            raise problem
+        files = None if problem is not None else self._files(rows)
+        if files is None or (self._config.id_column is None and self._may_be_no_ids(rows, files)):
+            rows, files = self._other_column(rows, files)
+        if files is None:
+            raise problem or ConfigError(f"images.ids: {shown(str(rows.path))!r} has no column of ids")
+        return rows, files
+
+    def _problem(self, rows: Template) -> ConfigError | None:
+        try:
+            if self._config.id_column is None:
+                self._check_header(rows)
+            check_ids(rows, TEMPLATE)
+        except ConfigError as error:
+            return error
+        return None
+
+    @staticmethod
+    def _may_be_no_ids(rows: Template, files: Files) -> bool:
+        return is_index(rows) or len(files.missing) == len(files.names)
+
+    def _other_column(self, rows: Template, files: Files | None) -> tuple[Template, Files | None]:
+        others = [(table, found) for table in other_columns(rows) if (found := self._all_found(table)) is not None]
+        if not others:
+            return rows, files
+        first = [rows.id_column] if files is not None and not files.missing else []
+        if first or len(others) > 1:
+            raise self._several([*first, *(table.id_column for table, _ in others)])
+        self.notes.append(
+            f"took the ids from column {others[0][0].id_column!r}, whose cells are files, not from {rows.id_column!r}; "
+            "images.id_column sets another"
+        )
+        return others[0]
+
+    def _all_found(self, table: Template) -> Files | None:
+        """Return the files of a table whose ids all have one; None of another. The first few are tried before all."""
+        try:
+            if self._files(replace(table, frame=table.frame.head(TRIED_FIRST))).missing:
+                return None
+            files = self._files(table)
+        except ImageError:  # two files for one id
+            return None
+        return None if files.missing else files
+
+    def _check_header(self, rows: Template) -> None:
+        """Raise ConfigError where the first line of a table names an image, and no column."""
+        if isinstance(self._place, RemoteFolder):
+            return
+        for pattern in self._config.patterns:
+            name = None if is_wild(pattern) else self._place.inside(fill(pattern, rows.id_column))
+            if name is None or not is_image_name(name):
+                continue
+            path = self._place.find([name]).get(name)
+            if path is not None and not _is_folder(path):
+                raise ConfigError(
+                    f"images.ids: {shown(str(rows.path))!r} has no header: its first line names the image "
+                    f"{rows.id_column!r}; put a line with the names of the columns above it, or set images.id_column"
+                )
+
+    # --- other spellings, and hints ---
+
+    def _spelled(self, files: Files) -> Files:
+        """Find the files that are missing by one spelling that holds for all ids; else return what there is."""
+        try:
+            names = self._names
+        except ImgclusterError:  # the web has pages of few folders
+            return files
+        if self._config.id_column is None and best_column(self.template, names) is not None:
+            return files  # a counter of rows would be read as the numbers of other images
+        by_id = dict(zip(self.template.ids, files.names, strict=True))
+        found = spelled(by_id, names, self._config.patterns, spellings(self._place.inside))
+        if found is None:
+            return files
+        if self._config.id_column is None and (others := self._others_spelled(names)):
+            raise self._several([self.template.id_column, *others])
+        rule, new = found
+        id, name = next(iter(new.items()))
+        self.notes.append(
+            f"read {len(new):,} of {len(by_id):,} ids {rule.words}, to find their files: {quoted(id)} is {quoted(name)}"
+        )
+        paths = {**files.paths, **self._place.find(list(new.values()))}
+        return Files([new.get(id, name) for id, name in by_id.items()], paths, files.tried)
+
+    def _others_spelled(self, names: list[str]) -> list[str]:
+        """Return the other columns that a rule reads as files, too: one of them may be no more than a count of rows."""
+        rules, patterns = partial(spellings, self._place.inside), self._config.patterns
+        tables = other_columns(self.template)
+        return [
+            table.id_column
+            for table in tables
+            if spelled(dict.fromkeys(table.ids), names, patterns, rules()) is not None
+        ]
+
+    def _several(self, columns: list[str]) -> ConfigError:
+        return ConfigError(
+            f"images.id_column: several columns of {shown(str(self._rows.path))!r} name files, "
+            f"{', '.join(map(repr, columns))}; set images.id_column to one of them"
+        )
+
+    def _check(self, files: Files) -> None:
+        """Raise ImageError for the ids without files, unless they are to be skipped and lead nowhere else."""
+        if files.outside:
+            row = files.outside[0]
+            raise ImageError(
+                f"{self.template.place(row)}: id {quoted(self.template.ids[row])} leads outside of images.folder "
+                f"{self._folder!r}"
+            )
+        missing, ids, hint = files.missing, self.template.ids, self._hint(files)
+        if self._config.missing == "stop":
+            raise ImageError(
+                f"{self.template.place(missing[0])}: {len(missing):,} of {len(ids):,} ids have no file: "
+                f"{_first_few([ids[row] for row in missing])} "
+                f"(tried {quoted(self._place.tried(files.tried[missing[0]]), 300)})"
+                f"{hint or '; check images.folder and images.file'}, or set images.missing: skip"
+            )
+        if hint:
+            self.notes.append(f"{len(missing):,} of {len(ids):,} ids have no file{hint}")
+
+    def _hint(self, files: Files) -> str:
+        """Name what would have found the ids: a pattern, another column, or else another spelling of the first one."""
+        names, ids = self._names_for_hints(files), self.template.ids
+        missing = [ids[row] for row in files.missing]
+        if files.unwanted:
+            return f"; images.include or images.exclude leaves out the files of {files.unwanted:,}"
+        if self._config.id_column is None and (better := best_column(self.template, names)) is not None:
+            column, value = better[0].id_column, better[1].value
+            column, value = (json.dumps(each, ensure_ascii=False) for each in (column, value))
+            return f"; column {column} names files: set images.id_column: {column} and images.file: {value}"
+        found = find_patterns(ids, names)
+        if found is not None and found.found > len(ids) - len(missing):
+            name = next((name for each in found.patterns for name in NameIndex(names).matches(each, missing[0])), None)
+            there = "" if name is None else f"there is a {name!r}: "
+            partly = "" if found.found == len(ids) else f", which finds {found.found:,}"
+            return f"; {there}set images.file: {json.dumps(found.value, ensure_ascii=False)}{partly}"
+        near = near_names(missing[0], names, self._config.patterns, spellings(self._place.inside))
+        return f"; there is an image {near[0]!r}: correct the ids" if near else ""
+
+    def _names_for_hints(self, files: Files) -> list[str]:
+        """Return all names, or where nothing can be listed those that the first missing id may have."""
+        try:
+            return self._names
+        except ImgclusterError:
+            id = self.template.ids[files.missing[0]]
+            asked = [name for ending in ENDINGS if (name := self._place.inside(id + ending)) is not None]
+            return list(self._place.find(asked))
+
+    @property
+    def _folder(self) -> str:
+        return ", ".join(map(shown, self._config.folders))
+
+    def _lost(self, name: str) -> ImagePath:
+        tried = self._place.tried(name)
+        return Path(tried) if isinstance(self._place, LocalFolder) else Lost(tried, "no such file")
+
+    def _note_others(self, files: Files) -> None:
+        """Say which images no row names, and how many ids share a file."""
+        named = [name for name in files.names if name is not None]
+        taken = set(named)
+        if len(taken) < len(named):
+            self.notes.append(f"{len(named):,} ids share {len(taken):,} files")
+        normal = set(map(posixpath.normpath, taken))
+        if others := sorted((name for name in self._place.near(sorted(taken)) if name not in normal), key=natural_key):
+            self.without_row = len(others)
+            self.notes.append(
+                f"{len(others):,} images have no row in {shown(str(self.template.path))}: {_first_few(others)}"
+            )
+
+
+def is_index(rows: Template) -> bool:
+    """Tell whether the name of a table's column of ids is that of a count of rows, as pandas writes it."""
+    return rows.id_column.strip().lower() in INDEX_NAMES
+
+
+def other_columns(rows: Template) -> list[Template]:
+    """Return a table by its other columns, of those whose cells can be ids."""
+    found = []
+    for column in dict.fromkeys(map(str, rows.frame.columns)):
+        if column == rows.id_column or list(rows.frame.columns).count(column) > 1:
+            continue
+        cells = list(rows.frame[column])
+        if all(isinstance(cell, str) and cell.strip() and "\0" not in cell for cell in cells) and _differ(cells):
+            found.append(replace(rows, id_column=column))
+    return found
+
+
+def best_column(rows: Template, names: Sequence[str]) -> tuple[Template, FoundPatterns] | None:
+    """Return the other column whose cells name files, all of them, better than the ids do; None where none does."""
+    own = find_patterns(rows.ids, names)
+    own_is_whole = own is not None and own.found == len(rows.ids) and not is_index(rows)
+    if own_is_whole and own is not None and own.are_names:
+        return None
+    found = [(table, each) for table in other_columns(rows) if (each := find_patterns(table.ids, names)) is not None]
+    whole = [(table, each) for table, each in found if each.found == len(table.ids)]
+    best = sorted(whole, key=lambda pair: not pair[1].are_names)
+    return best[0] if best and (not own_is_whole or best[0][1].are_names) else None
+
+
+def _differ(cells: Collection[str]) -> bool:
+    return len(set(cells)) == len(cells)
+
+
+def _is_folder(path: ImagePath) -> bool:
+    return isinstance(path, Path) and path.is_dir()
+
+
+def _two_files(row: int, template: Template, names: Sequence[str]) -> ImageError:
+    return ImageError(
+        f"{template.place(row)}: id {quoted(template.ids[row])} has {len(names)} files: {_first_few(names)}; say by "
+        "images.file in which folder or with which ending, or leave the others out by images.exclude"
+    )
+
+
+def _first_few(texts: Sequence[str]) -> str:
+    return ", ".join(quoted(text) for text in texts[:NAMED]) + (", …" if len(texts) > NAMED else "")

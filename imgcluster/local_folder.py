@@ -1,0 +1,185 @@
+"""A folder of this machine: the images below it, by one walk, and whether files are there, by asking for each."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imgcluster.debris import HIDDEN, debris_of
+from imgcluster.errors import ConfigError, ImageError, quoted
+from imgcluster.image_filter import ImageFilter, formats_text
+from imgcluster.image_names import SUFFIXES
+
+logger = logging.getLogger(__name__)
+
+# By these files the folder of a run is known, in which these folders, with a file that tells them from others of the
+# same name, hold pictures of images, and no images.
+RUN_FILES = frozenset(("run.json", "clusters.csv"))
+OF_A_RUN = {"report": "index.html", "clusters": ".sheets"}
+NAMED = 3
+ARCHIVES = (".tar", ".zip", ".parquet")
+MOST_FOLDERS = 1_000  # looked into for images beside those that are named
+
+
+class LocalFolder:
+    """The images below a folder of this machine, under their relative paths with slashes.
+
+    Hidden files and folders are passed over, debris (see `debris`), and the pictures of a run that was written among
+    the images. Links to folders are followed, each real folder once.
+    """
+
+    def __init__(self, folder: str, wanted: ImageFilter | None = None, prefix: str = "") -> None:
+        self.wanted = wanted or ImageFilter()
+        self._folder = Path(folder)
+        self._prefix = prefix
+        self._known: list[str] | None = None
+        self._root = os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118 (a million ids are texts)
+
+    def images(self) -> dict[str, Path]:
+        """Return all images by their names."""
+        return {name: self._folder / name for name in self.names()}
+
+    def names(self) -> list[str]:
+        """Return the names of all images. A folder or a broken link called x.jpg will be a failure with its reason."""
+        self.wanted.listed = True
+        self._known = list(self._walk())
+        return self._known
+
+    def find(self, names: Sequence[str]) -> dict[str, Path]:
+        """Return those of the files that are there, by the names; where a name is that of a folder, it too."""
+        return {name: self._folder / name for name in names if os.path.lexists(self._folder / name)}
+
+    def inside(self, name: str) -> str | None:
+        """Return the name to look for, that of a file below the folder; None where it leads outside.
+
+        By the text alone: links inside the folder may lead wherever their maker wanted.
+        """
+        if "\0" in name:
+            return None
+        path = os.path.normpath(os.path.join(self._root, name))  # noqa: PTH118
+        if not path.startswith(self._root):
+            return None
+        return path[len(self._root) :] if name.startswith("/") else name
+
+    def near(self, names: Sequence[str]) -> list[str]:
+        """Return the names of all images where they are known, else of those beside files in not too many folders."""
+        if self._known is not None:
+            return self._known
+        folders = {name.rpartition("/")[0] for name in names}
+        if len(folders) > MOST_FOLDERS:
+            return []
+        return [name for folder in sorted(folders) for name in self._images_in(folder)]
+
+    def _images_in(self, folder: str) -> Iterator[str]:
+        path = self._folder / folder
+        for entry in _entries(path):
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            hidden = entry.name.startswith(".") or debris_of(path.name, entry.name) is not None
+            if _ending(name) in SUFFIXES and not hidden and self.wanted.allows(name, self._prefix + name):
+                yield name
+
+    def tried(self, name: str) -> str:
+        """Return where a name was looked for."""
+        return str(self._folder / name)
+
+    def _walk(self) -> Iterator[str]:
+        seen: set[tuple[int, int]] = set()
+        waiting = [""]  # and no recursion: folders may lie deeper below each other than Python's calls
+        while waiting:
+            below = waiting.pop()
+            folders = []
+            for entry, is_folder in self._listed(below, seen):
+                name = below + entry.name
+                if is_folder:
+                    folders.append(f"{name}/")
+                if _ending(name) not in SUFFIXES:
+                    self.wanted.others.update([] if is_folder else [_ending(name)])
+                elif self.wanted.keeps(name, self._prefix + name):
+                    yield name
+            waiting += reversed(folders)
+
+    def _listed(self, below: str, seen: set[tuple[int, int]]) -> Iterator[tuple[os.DirEntry[str], bool]]:
+        """Yield what is in a folder, by name, with whether it is one; nothing where it was seen by another name."""
+        folder = self._folder / below
+        try:
+            status = folder.stat()
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            logger.warning("%r cannot be listed (%s): the images below it are left out", str(folder), error.strerror)
+            return
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        passed = _of_a_run(folder) if RUN_FILES.issubset(entry.name for entry in entries) else ()
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            is_folder = _is_folder(entry)
+            is_image = _ending(entry.name) in SUFFIXES
+            if (is_folder or is_image) and self._is_debris(folder.name, entry.name, below, is_image=is_image):
+                continue
+            if not entry.name.startswith(".") and entry.name not in passed:
+                yield entry, is_folder
+
+    def _is_debris(self, folder: str, name: str, below: str, *, is_image: bool) -> bool:
+        kind = debris_of(folder, name)
+        if kind is None or (kind == HIDDEN and not is_image):
+            return False
+        self.wanted.pass_over(kind, self._prefix + below + name)
+        return True
+
+
+def check_folder(text: str) -> None:
+    """Raise ConfigError where a text is no folder, with the nearest one that there is."""
+    if os.path.isdir(text):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
+        return
+    if os.path.isfile(text):  # noqa: PTH113 (as above)
+        raise ConfigError(f"images.folder: {quoted(text, 300)} is a file; name the folder that it is in")
+    parent = next((parent for parent in Path(text).parents if parent.is_dir()), None)
+    near = f"{str(parent)!r} exists" if parent is not None and str(parent) != "." else f"looked in {str(Path.cwd())!r}"
+    raise ConfigError(f"images.folder: {quoted(text, 300)} is not a folder ({near})")
+
+
+def none_below(folder: str, seen: ImageFilter) -> ImageError:
+    """Return what is said of a folder without images, by what was seen in it instead."""
+    archives = [ending for ending in ARCHIVES if ending in seen.others]
+    where = f"images.folder: no image below {folder!r}"
+    looked = f"(looked for {', '.join(sorted(SUFFIXES))})"
+    if archives:
+        counts = ", ".join(f"{seen.others[ending]:,} {ending}" for ending in archives)
+        inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
+        value = json.dumps(inside[0] if len(inside) == 1 else inside, ensure_ascii=False)
+        return ImageError(f"{where}, but archives ({counts}); set images.folder: {value} for the images in them")
+    if seen.formats:
+        return ImageError(f"{where} that can be read, but {formats_text(seen.formats)} {looked}")
+    if seen.excluded:
+        return ImageError(f"{where} is left by images.exclude: all {seen.excluded:,} match it")
+    if seen.debris:
+        return ImageError(f"{where} {looked}; {seen.notes()[0]}")
+    if seen.others:
+        endings = ", ".join(ending or "none" for ending, _ in seen.others.most_common(NAMED))
+        return ImageError(f"{where} {looked}; it has {seen.others.total():,} other files, with the endings: {endings}")
+    return ImageError(f"{where}: there are no files in it")
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (a million names are texts)
+
+
+def _of_a_run(folder: Path) -> list[str]:
+    return [name for name, mark in OF_A_RUN.items() if os.path.isfile(folder / name / mark)]  # noqa: PTH113
