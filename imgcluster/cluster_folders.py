@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.folder_checks import (
     LOCK,
@@ -89,7 +89,7 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
     root, run_folder = real_path(folder), real_path(run)
     record, rows = read_record(run_folder), read_rows(run_folder)
     check_files(rows)
-    names = _own_names(record)
+    names = recorded_names(record)
     folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
     places = [*folders.values(), *({FAILED_FOLDER} if any(row["status"] == "failed" for row in rows) else ())]
     check_place(root, str(folder), record, places)
@@ -145,11 +145,6 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
 
 
 # Before anything is done.
-
-
-def _own_names(record: Mapping[str, Any]) -> dict[int, str]:
-    names = record["config"].get("outputs", {}).get("names") or {}
-    return {int(number): str(name) for number, name in names.items()}
 
 
 def _digest(run_folder: Path, names: Mapping[int, str]) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone
 from imgcluster.backbones.pooling import join
+from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer
 from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
@@ -66,6 +67,7 @@ class ExplainedRun:
         self.config: Config = config_of(self.record)
         if self.config.features.file is not None:
             raise ConfigError(f"{str(folder)!r} has its features from a file: no network can be asked about them")
+        self.names = recorded_names(self.record)
         self.images = _read_images(folder)
         self._state = Clusterer.load(folder).state
         if "umap" in self._state["steps"]:

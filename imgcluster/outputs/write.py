@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgcluster.cluster_names import NAMES, known_names
 from imgcluster.config import Config
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.run_folder import RunFolder, Writer
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 CLUSTERS = "clusters.csv"
 CLUSTERER = "clusterer.npz"
 REPORT_PAGE = "report/index.html"
+COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
+NAME = "name"
 # More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
 DISTANCE_FORMAT = "{:.6g}"
 PACKAGES = (
@@ -62,15 +65,21 @@ def write_outputs(folder: RunFolder, run: Run) -> None:
 
 
 def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
-    """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons."""
-    yield ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
+    """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons.
+
+    Where clusters have names, `name` is one more column, at the end, so that readers by position find the others.
+    """
+    names = known_names(run.config, run.clusters.names)
+    yield (*COLUMNS, *([NAME] if names else []))
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
     rows = count()  # those of the features are in the order of the list
     for image in run.images:
         if image in reason_of:
-            yield (image.id, path_text(image), "", "", "", "", "failed", reason_of[image])
+            cells, name = ("", "", "", "", "failed", reason_of[image]), ""
         else:
-            yield (image.id, path_text(image), *_cells(next(rows), run.clusters), "ok", "")
+            row = next(rows)
+            cells, name = (*_cells(row, run.clusters), "ok", ""), names.get(int(run.clusters.labels[row]), "")
+        yield (image.id, path_text(image), *cells, *([name] if names else []))
 
 
 def run_record(run: Run) -> dict[str, Any]:
@@ -86,6 +95,7 @@ def run_record(run: Run) -> dict[str, Any]:
         },
         "features": [asdict(origin) for origin in features.origins],
         "cluster_sizes": clusters.sizes.tolist(),
+        NAMES: {str(number): name for number, name in known_names(run.config, clusters.names).items()},
         "notes": [*features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
         "failures": [

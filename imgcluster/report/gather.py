@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances
 from imgcluster.config import Config
@@ -31,6 +32,7 @@ COMPARED = 100_000  # images; each of more with each takes too long to be done u
 class Card:
     """A cluster: its images by row, the most typical, those nearly in another cluster, and those farthest out.
 
+    name: the one that is known; guess: the network's, where none is.
     silhouette: the mean of its images; NaN where it is not known. nearest: the cluster whose centroid is nearest.
     """
 
@@ -105,10 +107,12 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
         else:
             lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
     groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
-    guesses = guess_names(_typical(groups, table), config.features, record["features"])
+    names = recorded_names(record)
+    unnamed = {number: images for number, images in _typical(groups, table).items() if number not in names}
+    guesses = guess_names(unnamed, config.features, record["features"]) if unnamed else Guesses({})
     nearest = _nearest_clusters(folder)
     cards = [
-        _card(number, rows, table, silhouette, _names(config, guesses, nearest, number))
+        _card(number, rows, table, silhouette, _names(names, guesses, nearest, number))
         for number, rows in groups.items()
     ]
     return Facts(
@@ -194,8 +198,7 @@ def _nearest_clusters(folder: Path) -> dict[int, int]:
     return dict(zip(numbers.tolist(), numbers[distances.argmin(axis=1)].tolist(), strict=True))
 
 
-def _names(config: Config, guesses: Guesses, nearest: Mapping[int, int], number: int) -> dict[str, Any]:
-    names = config.outputs.names or {}
+def _names(names: Mapping[int, str], guesses: Guesses, nearest: Mapping[int, int], number: int) -> dict[str, Any]:
     return {
         "name": names.get(number),
         "guess": guesses.by_cluster.get(number),

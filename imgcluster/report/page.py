@@ -6,12 +6,14 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
+from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.report.gather import STRANGEST, Card, Facts
 from imgcluster.report.names import ASKED
 from imgcluster.runs import REPORT
@@ -112,6 +114,7 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         version=facts.record["versions"]["imgcluster"],
         facts=facts,
         title=_title,
+        named=partial(with_name, names=recorded_names(record)),
         run=facts.folder.name or str(facts.folder),
         record=record,
         clusters=clusters,
