@@ -92,7 +92,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
 
 
 def _config(record: dict[str, Any], folder: Path) -> Config:
-    config = config_of(record)
+    config = config_of(record, folder)
     if config.features.file is not None:
         raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
     return config

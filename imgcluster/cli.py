@@ -22,7 +22,7 @@ from imgcluster.cli_explain import add_explain_commands
 from imgcluster.cli_folders import add_folder_commands
 from imgcluster.cli_labels import add_label_commands
 from imgcluster.cli_learn import add_learn_commands
-from imgcluster.cli_parts import add_command, add_config_command, load_options
+from imgcluster.cli_parts import add_command, add_config_command, add_images_folder, add_run, load_options, look_there
 from imgcluster.cli_report import add_report_commands
 from imgcluster.cli_scores import add_score_commands
 from imgcluster.errors import ConfigError, ImgclusterError
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     # What libraries leave behind in their event loops is told when it is swept up, after our own last words.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
-        _call_interruptibly(lambda: options.command(_with_the_run_here(options)))
+        _call_interruptibly(lambda: _call(options))
         sys.stdout.flush()  # here, where a full disk is told
     except KeyboardInterrupt:
         _leave_at_once(RESUME_HINT if options.resumable else "")
@@ -64,6 +64,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"imgcluster: {reason}", file=sys.stderr)
         return USER_ERROR
     return OK
+
+
+def _call(options: argparse.Namespace) -> None:
+    """Call the command, with its run and the run's images where it looks for them."""
+    options = _with_the_run_here(options)
+    look_there(options)
+    options.command(options)
 
 
 def _with_the_run_here(options: argparse.Namespace) -> argparse.Namespace:
@@ -263,7 +270,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add_command(commands, "doctor", _doctor, "look at this machine, and say what to do about each problem")
     doctor.add_argument("--json", action="store_true", help="as JSON")
     export = add_command(commands, "export", _export, "write the features of a run into one file")
-    export.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(export)
+    add_images_folder(export)
     export.add_argument("out", metavar="OUT", help="the file, with the format's ending")
     export.add_argument("--format", required=True, metavar="F", help="npz, npy, parquet, csv, safetensors or pkl")
     export.add_argument("--force", action="store_true", help="overwrite the file")

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_config_command, free_table, load_options, write_table
+from imgcluster.cli_parts import (
+    add_command,
+    add_config_command,
+    add_images_folder,
+    add_run,
+    free_table,
+    load_options,
+    write_table,
+)
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +51,8 @@ def _add_compare(commands: Commands) -> None:
 
 def _add_stability(commands: Commands) -> None:
     stability = add_command(commands, "stability", _stability, "reseed and resample a run: which images change sides")
-    stability.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(stability)
+    add_images_folder(stability)
     stability.add_argument("--trials", type=int, default=20, metavar="N", help="how often; 20")
     stability.add_argument("--out", metavar="CSV", help="the table; stability.csv in the run folder")
     stability.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
@@ -59,7 +68,7 @@ def _add_init(commands: Commands) -> None:
 
 def _add_assign(commands: Commands) -> None:
     assign = add_command(commands, "assign", _assign, "place new images into the clusters of a run")
-    assign.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(assign)
     assign.add_argument(
         "images",
         metavar="IMAGES",

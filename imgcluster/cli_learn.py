@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, free_table, write_table
+from imgcluster.cli_parts import add_command, add_images_folder, free_table, write_table
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def _add_learn(commands: Commands) -> None:
     learn = add_command(commands, "learn", _learn, "learn a classifier from a few labelled images")
     learn.add_argument("source", metavar="CONFIG|RUN", help="a YAML file, or a run folder, whose features are taken")
     learn.add_argument("labels", metavar="LABELS", help="a CSV of ids and labels; a blank one is none yet")
+    add_images_folder(learn, of="source")
     learn.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
     learn.add_argument("--classifier", default="logistic", metavar="C", help="logistic, svm, knn or mlp")
     learn.add_argument("--mode", default="features", metavar="M", help="features, augment or finetune")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from imgcluster.errors import ConfigError
 from imgcluster.files import write_whole
+from imgcluster.run_places import OPTION, images_are_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,28 @@ def add_command(
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     command.set_defaults(command=call, resumable=False)
     return command
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """Add the argument RUN, a run folder."""
+    command.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+
+
+def add_images_folder(command: argparse.ArgumentParser, *names: str, of: str = "run") -> None:
+    """Add the option that says where the images of a run are now; `of`: the argument that names the run."""
+    command.add_argument(
+        *(names or (OPTION, "--images")),
+        dest="images_folder",
+        metavar="FOLDER",
+        help="where the run's images are, if they have moved",
+    )
+    command.set_defaults(images_of=of)
+
+
+def look_there(options: argparse.Namespace) -> None:
+    """Have the images of the run that the options name looked for where `--images-folder` says. Raises ConfigError."""
+    if getattr(options, "images_folder", None) is not None:
+        images_are_in(getattr(options, options.images_of), options.images_folder)
 
 
 def free_table(options: argparse.Namespace) -> Path:

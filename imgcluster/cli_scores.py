@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command
+from imgcluster.cli_parts import add_command, add_images_folder
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -18,6 +18,7 @@ def add_score_commands(commands: Commands) -> None:
     score = add_command(commands, "score", _score, "score clusters against labels that are known")
     score.add_argument("labels", metavar="LABELS", help="a run folder, or a CSV with ids and labels")
     score.add_argument("truth", metavar="TRUTH", nargs="?", help="a CSV of true labels; without, a run by its shape")
+    add_images_folder(score, of="labels")
     score.add_argument("--label-column", metavar="NAME", help="column of labels, in the files that have it")
     score.add_argument("--out", metavar="DIR", help="folder for the scores of images, or the confusion matrix")
     score.add_argument("--json", action="store_true", help="as JSON")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.cluster_names import recorded_names
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.grouping import group
@@ -18,7 +18,7 @@ from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import matched
 from imgcluster.outputs.write import DISTANCE_FORMAT, NAME
 from imgcluster.progress import track
-from imgcluster.runs import read_record
+from imgcluster.runs import config_of, read_record
 from imgcluster.transforms import fit_steps
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
         raise ConfigError(f"--trials: {trials}; allowed: a whole number >= 1")
     folder = Path(run)
     record = read_record(folder)
-    config = config_from_dict(record["config"])
+    config = config_of(record, folder)
     features = features_of_run(folder, sampled=SAMPLED_ABOVE)
     labels = labels_of_run(folder, features.ids)
     found = _tried(features.ids, features.vectors, labels, config, trials=trials, show=show)

@@ -29,6 +29,7 @@ from imgcluster.explain.inside import (
 from imgcluster.explain.pictures import overlay, tiled
 from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
+from imgcluster.image_keys import any_there
 from imgcluster.progress import Advance, track
 from imgcluster.reading import read_image
 from imgcluster.runtimes.torch_runtime import auto_batch_size
@@ -92,7 +93,9 @@ def explain_run(  # noqa: PLR0913 (one call says all)
         for kind in dict.fromkeys(kinds):
             networks += KINDS[kind](asked, album)
     if not album.added:
-        raise ImageError(f"none of the {len(asked.images):,} images can be read any more")
+        if any_there([image.path for image in asked.images]):
+            raise ImageError(f"none of the {len(asked.images):,} images can be read any more")
+        raise ImageError(opened.places.lost(len(asked.images)))
     return RunExplained(album.report, album.added, list(dict.fromkeys(networks)), opened.is_random)
 
 

@@ -19,7 +19,9 @@ from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
 from imgcluster.packages import installed
+from imgcluster.run_places import STARTED_IN, way_to_start
 from imgcluster.sources import Source
+from imgcluster.storage import is_url
 from imgcluster.tables import Clusters, ImageFile, Run
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def run_record(run: Run) -> dict[str, Any]:
             {"id": failure.image.id, "path": path_text(failure.image), "reason": failure.reason}
             for failure in features.failures
         ],
+        STARTED_IN: None if is_url(run.config.outputs.folder) else way_to_start(run.folder),
         "versions": {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}},
     }
 

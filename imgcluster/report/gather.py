@@ -19,6 +19,7 @@ from imgcluster.likeness import Likeness, find_likeness
 from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
+from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.tables import NOISE, ImageFile
 from imgcluster.transforms import apply_transform
@@ -54,10 +55,11 @@ class Facts:
     labels: (n,) int64, of failed images and noise -1; failed: (n,) bool; distance, runner_up_distance, silhouette: (n,)
     float64, NaN where there is none; runner_up: (n,) int64, else -1. places: (n, 2) float32, of failed images NaN.
     fine: the rows of images that did not fail; looked: of those that likeness is of and the scores, all or a sample.
-    lacking: why places or likeness are not there, or not of all.
+    where: where its images are now. lacking: why places or likeness are not there, or not of all.
     """
 
     folder: Path
+    where: Places
     record: dict[str, Any]
     config: Config
     ids: list[str]
@@ -86,13 +88,13 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     finished run there; ConfigError: no such map.
     """
     record = read_record(folder)
-    config = config_of(record)
+    config, places = config_of(record, folder), places_of(folder, record)
     table = _table(read_rows(folder))
     fine = np.flatnonzero(~table["failed"])
     looked, lacking = fine, ""
     if vectors is None:
         vectors, looked, lacking = _kept_vectors(folder, fine)
-    scores = places = likeness = None
+    scores = positions = likeness = None
     silhouette = np.full(len(table["ids"]), np.nan)
     if vectors is not None:
         points, again = _points(vectors, folder)
@@ -100,15 +102,16 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
             scores = internal_scores(points, table["labels"][looked])
             scores = scores if looked is fine else replace(scores, sampled=len(looked))
             silhouette[looked] = scores.silhouettes
-        places = np.full((len(table["ids"]), 2), np.nan, np.float32)
-        places[looked] = map_images(points, map_kind, config.clusters.random_state)
+        positions = np.full((len(table["ids"]), 2), np.nan, np.float32)
+        positions[looked] = map_images(points, map_kind, config.clusters.random_state)
         if len(vectors) <= COMPARED:
             likeness = find_likeness(vectors)
         else:
             lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
     groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
     names = recorded_names(record)
-    unnamed = {number: images for number, images in _typical(groups, table).items() if number not in names}
+    typical = _typical(groups, table, places)
+    unnamed = {number: images for number, images in typical.items() if number not in names}
     guesses = guess_names(unnamed, config.features, record["features"]) if unnamed else Guesses({})
     nearest = _nearest_clusters(folder)
     cards = [
@@ -117,13 +120,14 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     ]
     return Facts(
         folder=folder,
+        where=places,
         record=record,
         config=config,
         fine=fine,
         looked=looked,
         scores=scores,
         silhouette=silhouette,
-        places=places,
+        places=positions,
         likeness=likeness,
         guesses=guesses,
         cards=cards,
@@ -132,11 +136,11 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     )
 
 
-def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any]) -> dict[int, list[ImageFile]]:
+def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any], where: Places) -> dict[int, list[ImageFile]]:
     """Return the most typical images of each cluster, the largest first."""
     largest = sorted((number for number in groups if number != NOISE), key=lambda number: -len(groups[number]))
     wanted = [row for number in largest for row in groups[number][:TYPICAL].tolist()]
-    places = dict(zip(wanted, listed_paths([table["paths"][row] for row in wanted]), strict=True))
+    places = dict(zip(wanted, listed_paths([where.image(table["paths"][row]) for row in wanted]), strict=True))
     return {
         number: [ImageFile(table["ids"][row], places[row]) for row in groups[number][:TYPICAL].tolist()]
         for number in largest

@@ -15,6 +15,7 @@ from imgcluster.folder_plan import folder_names
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
+from imgcluster.run_places import places_of
 from imgcluster.runs import listed_paths, read_record, read_rows
 from imgcluster.sources import ImagePath, readers_for
 from imgcluster.storage import at_once
@@ -34,7 +35,7 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
     """
     folder = Path(run)
     record = read_record(folder)
-    groups = _groups(read_rows(folder))
+    groups = _groups(places_of(folder, record).rows(read_rows(folder)))
     names = folder_names([*groups], recorded_names(record))
     made: list[str] = []
     place = folder / SHEETS
