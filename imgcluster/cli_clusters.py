@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from imgcluster.cli_parts import (
     load_options,
     write_table,
 )
+from imgcluster.cli_steps import IMAGES
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def _add_init(commands: Commands) -> None:
     init.add_argument("--ids", metavar="CSV", help="a sample submission, or any CSV of ids")
     init.add_argument("--out", metavar="CONFIG", help="the config; FOLDER's name with .yaml")
     init.add_argument("--force", action="store_true", help="overwrite the config")
+    init.set_defaults(takes=("folder", IMAGES))
 
 
 def _add_assign(commands: Commands) -> None:
@@ -81,6 +84,9 @@ def _add_assign(commands: Commands) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     config = load_options(options)
+    if options.k.isdecimal():
+        told = shlex.join(["imgcluster", "run", options.config, "--set", f"clusters.n_clusters={options.k}"])
+        raise ConfigError(f"--k takes a range from 2 up, such as 2..20; for {options.k} clusters: {told}")
     ks = _range(options.k, "--k")
     from imgcluster.charts import draw_sweep
     from imgcluster.pipeline import sweep_clusters

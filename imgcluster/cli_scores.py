@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster.cli_parts import add_command, add_images_folder
+from imgcluster.cli_steps import check_submission_first
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -54,6 +55,7 @@ def _score_inside(options: argparse.Namespace) -> None:
 
 
 def _validate(options: argparse.Namespace) -> None:
+    check_submission_first(options)
     from imgcluster.outputs.validation import validate_submission
 
     rows = validate_submission(options.file, options.template, id_column=options.id_column, layout=options.layout)
