@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from imgcluster.prediction import predict
     from imgcluster.reading import read_image
     from imgcluster.report import write_report, write_sheets
+    from imgcluster.run_places import images_are_in
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
     from imgcluster.spreading import Spread, spread_labels
@@ -90,6 +91,7 @@ __all__ = [
     "filter_images",
     "grad_cam",
     "image_distances",
+    "images_are_in",
     "learn",
     "list_images",
     "load_config",
@@ -153,6 +155,7 @@ _MODULES = {
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.reading": ("read_image",),
     "imgcluster.report": ("write_report", "write_sheets"),
+    "imgcluster.run_places": ("images_are_in",),
     "imgcluster.samples": ("write_sample",),
     "imgcluster.scoring": ("score_labels",),
     "imgcluster.spreading": ("Spread", "spread_labels"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
@@ -16,7 +17,7 @@ from imgcluster.features import extract_features
 from imgcluster.holders import is_held, open_all_again
 from imgcluster.image_keys import with_stamps
 from imgcluster.images import images_at, walk_images
-from imgcluster.outputs.write import DISTANCE_FORMAT, path_text
+from imgcluster.outputs.write import DISTANCE_FORMAT, NAME, path_text
 from imgcluster.runs import config_of, read_record
 from imgcluster.tables import Features, ImageFile
 
@@ -26,14 +27,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Assigned:
-    """The images placed, and the failures; `placed` has a row for each of `features.images`."""
+    """The images placed, and the failures; `placed` has a row for each of `features.images`.
+
+    names: those of the run's clusters, by number, where it has any.
+    """
 
     images: list[ImageFile]
     features: Features
     placed: Placed
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each image: id, path, cluster, distance, runner-up, whether it is new, status and error."""
+        """Return a row for each image: id, path, cluster, distance, runner-up, whether it is new, status and error.
+
+        Where the run's clusters have names, each row ends with its cluster's.
+        """
         import pandas as pd
 
         row_of = {image: row for row, image in enumerate(self.features.images)}
@@ -44,7 +52,7 @@ class Assigned:
         cells = {"id": image.id, "path": path_text(image)}
         if row is None:
             blank = dict.fromkeys(("cluster", "distance", "runner_up", "runner_up_distance", "new"), "")
-            return {**cells, **blank, "status": "failed", "error": reason}
+            return {**cells, **blank, "status": "failed", "error": reason, **({NAME: ""} if self.names else {})}
         placed = self.placed
         alone = placed.runner_up[row] < 0
         return {
@@ -56,6 +64,7 @@ class Assigned:
             "new": "yes" if placed.new[row] else "no",
             "status": "ok",
             "error": "",
+            **({NAME: self.names.get(int(placed.labels[row]), "")} if self.names else {}),
         }
 
 
@@ -79,11 +88,11 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
             f"none of the {len(listed):,} images can be read; the first: {first.image.path}: {first.reason}"
         )
     _check_same(record, features, folder)
-    return Assigned(listed, features, clusterer.place(features.vectors))
+    return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))
 
 
 def _config(record: dict[str, Any], folder: Path) -> Config:
-    config = config_of(record)
+    config = config_of(record, folder)
     if config.features.file is not None:
         raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
     return config

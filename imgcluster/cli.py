@@ -22,16 +22,18 @@ from imgcluster.cli_explain import add_explain_commands
 from imgcluster.cli_folders import add_folder_commands
 from imgcluster.cli_labels import add_label_commands
 from imgcluster.cli_learn import add_learn_commands
-from imgcluster.cli_parts import add_command, add_config_command, load_options
+from imgcluster.cli_parts import add_command, add_config_command, add_images_folder, add_run, load_options, look_there
 from imgcluster.cli_report import add_report_commands
 from imgcluster.cli_scores import add_score_commands
+from imgcluster.cli_steps import GUIDE, check_steps, unknown_arguments, unknown_command
 from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.likely_names import likely
 from imgcluster.memory import ran_out
 
 if TYPE_CHECKING:
     from imgcluster.config import Config, FeaturesConfig
 
-OK, USER_ERROR, INTERRUPTED = 0, 1, 130
+OK, USER_ERROR, WRONG_LINE, INTERRUPTED = 0, 1, 2, 130
 SECONDS_BETWEEN_LOOKS = 0.1
 
 RESUME_HINT = "What was computed is kept: run the same command again and it goes on from there."
@@ -42,12 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without these letters is no reason to fail
-    options = _parser().parse_args(arguments)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(format="imgcluster: %(message)s", level=logging.WARNING, stream=sys.stderr)
     # What libraries leave behind in their event loops is told when it is swept up, after our own last words.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
-        _call_interruptibly(lambda: options.command(_with_the_run_here(options)))
+        _call_interruptibly(lambda: _call(options))
         sys.stdout.flush()  # here, where a full disk is told
     except KeyboardInterrupt:
         _leave_at_once(RESUME_HINT if options.resumable else "")
@@ -64,6 +66,29 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"imgcluster: {reason}", file=sys.stderr)
         return USER_ERROR
     return OK
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options of a command line; of a wrong one, say what was probably meant, and leave with 2."""
+    if not arguments:
+        print(GUIDE, file=sys.stderr)
+        raise SystemExit(WRONG_LINE)
+    parser = _parser()
+    names = parser.get_default("names")
+    if not arguments[0].startswith("-") and arguments[0] not in names:
+        parser.error(unknown_command(arguments[0], names))
+    options, extras = parser.parse_known_args(arguments)
+    if extras:
+        options.parser.error(unknown_arguments(extras, options))
+    return options
+
+
+def _call(options: argparse.Namespace) -> None:
+    """Call the command, with its run and the run's images where it looks for them."""
+    options = _with_the_run_here(options)
+    check_steps(options)
+    look_there(options)
+    options.command(options)
 
 
 def _with_the_run_here(options: argparse.Namespace) -> argparse.Namespace:
@@ -202,7 +227,9 @@ def _models(options: argparse.Namespace) -> None:
     elif rows:
         print(models_table(rows))
     else:
-        raise ConfigError(f"no backbone is called {options.pattern!r}; `imgcluster models` lists all but timm's")
+        meant = likely(options.pattern, [each.name for each in list_models()])
+        hint = f"did you mean {meant}?" if meant else "`imgcluster models` lists all but timm's"
+        raise ConfigError(f"no backbone is called {options.pattern!r}; {hint}")
 
 
 def _doctor(options: argparse.Namespace) -> None:
@@ -263,7 +290,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add_command(commands, "doctor", _doctor, "look at this machine, and say what to do about each problem")
     doctor.add_argument("--json", action="store_true", help="as JSON")
     export = add_command(commands, "export", _export, "write the features of a run into one file")
-    export.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(export)
+    add_images_folder(export)
     export.add_argument("out", metavar="OUT", help="the file, with the format's ending")
     export.add_argument("--format", required=True, metavar="F", help="npz, npy, parquet, csv, safetensors or pkl")
     export.add_argument("--force", action="store_true", help="overwrite the file")
@@ -278,6 +306,7 @@ def _parser() -> argparse.ArgumentParser:
     sample = add_command(commands, "sample", _sample, "write a small data set that needs no download")
     sample.add_argument("name", metavar="NAME", help="stage, digits or photos")
     sample.add_argument("folder", metavar="DIR", help="a folder that is new or empty")
+    parser.set_defaults(names=list(commands.choices))
     return parser
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_config_command, free_table, load_options, write_table
+from imgcluster.cli_parts import (
+    add_command,
+    add_config_command,
+    add_images_folder,
+    add_run,
+    free_table,
+    load_options,
+    write_table,
+)
+from imgcluster.cli_steps import IMAGES
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +56,8 @@ def _add_compare(commands: Commands) -> None:
 
 def _add_stability(commands: Commands) -> None:
     stability = add_command(commands, "stability", _stability, "reseed and resample a run: which images change sides")
-    stability.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(stability)
+    add_images_folder(stability)
     stability.add_argument("--trials", type=int, default=20, metavar="N", help="how often; 20")
     stability.add_argument("--out", metavar="CSV", help="the table; stability.csv in the run folder")
     stability.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
@@ -59,11 +70,12 @@ def _add_init(commands: Commands) -> None:
     init.add_argument("--label-column", metavar="NAME", help="its column of labels, where that is not clear")
     init.add_argument("--out", metavar="CONFIG", help="the config; FOLDER's name with .yaml")
     init.add_argument("--force", action="store_true", help="overwrite the config")
+    init.set_defaults(takes=("folder", IMAGES))
 
 
 def _add_assign(commands: Commands) -> None:
     assign = add_command(commands, "assign", _assign, "place new images into the clusters of a run")
-    assign.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(assign)
     assign.add_argument(
         "images",
         metavar="IMAGES",
@@ -76,6 +88,9 @@ def _add_assign(commands: Commands) -> None:
 
 def _sweep(options: argparse.Namespace) -> None:
     config = load_options(options)
+    if options.k.isdecimal():
+        told = shlex.join(["imgcluster", "run", options.config, "--set", f"clusters.n_clusters={options.k}"])
+        raise ConfigError(f"--k takes a range from 2 up, such as 2..20; for {options.k} clusters: {told}")
     ks = _range(options.k, "--k")
     from imgcluster.charts import draw_sweep
     from imgcluster.pipeline import sweep_clusters

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command
+from imgcluster.cli_parts import add_command, add_images_folder, add_run
+from imgcluster.run_places import OPTION
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -16,7 +17,8 @@ RANDOM = "RANDOM    the weights are random: the network has learnt nothing, and 
 def add_explain_commands(commands: Commands) -> None:
     """Add it to the others."""
     explain = add_command(commands, "explain", _explain, "show what in images puts them into their clusters")
-    explain.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(explain)
+    add_images_folder(explain, OPTION)  # its --images are ids
     which = explain.add_mutually_exclusive_group()
     which.add_argument("--images", metavar="ID,ID", help="these; otherwise two of each cluster: typical, borderline")
     which.add_argument("--cluster", type=int, metavar="N", help="its four most typical and four most borderline images")

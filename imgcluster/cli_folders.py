@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command
+from imgcluster.cli_parts import add_command, add_images_folder, add_run
 from imgcluster.errors import OutputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ DONE = {"copy": "copied", "link": "linked", "move": "moved"}
 def add_folder_commands(commands: Commands) -> None:
     """Add them to the others."""
     export = add_command(commands, "export-folders", _export, "put a run's images into a folder for each cluster")
-    export.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(export)
+    add_images_folder(export)
     export.add_argument("folder", metavar="DIR", help="where the folders go; nothing there is overwritten")
     action = export.add_mutually_exclusive_group(required=True)
     action.add_argument("--copy", dest="action", action="store_const", const="copy", help="copy the images")
@@ -36,7 +37,7 @@ def add_folder_commands(commands: Commands) -> None:
     export.add_argument("--quiet", action="store_true", help="no progress; the summary stays")
     export.set_defaults(resumable=True)
     show = add_command(commands, "show", _show, "a run at a glance: the clusters' sizes, names and typical images")
-    show.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(show)
     show.add_argument("--open", action="store_true", help="open the run's report in the browser")
     show.add_argument("--typical", type=int, default=3, metavar="N", help="ids shown of each cluster; 3")
     show.add_argument("--json", action="store_true", help="as JSON")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, free_table, write_table
+from imgcluster.cli_parts import add_command, add_images_folder, add_run, free_table, write_table
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 def add_label_commands(commands: Commands) -> None:
     """Add them to the others."""
     spread = add_command(commands, "spread", _spread, "give all images of a run labels, from those of a few")
-    spread.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(spread)
     spread.add_argument(
         "labels",
         metavar="LABELS",
         help="a CSV of ids and labels, blank: not known yet; or a folder with a subfolder for each label",
     )
     suggest = add_command(commands, "suggest", _suggest, "name the images of a run whose labels would help most")
-    suggest.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(suggest)
     suggest.add_argument("-n", type=int, default=20, metavar="N", help="how many; 20")
     suggest.add_argument("--labels", metavar="CSV", help="labels known already, as for spread")
     for command in (spread, suggest):
+        add_images_folder(command)
         command.add_argument("--out", required=True, metavar="CSV", help="the table to write")
         command.add_argument("--force", action="store_true", help="overwrite the table")
         command.add_argument("--id-column", metavar="NAME", help="column of ids in the labels; otherwise the first one")

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, free_table, write_table
+from imgcluster.cli_parts import add_command, add_images_folder, free_table, write_table
+from imgcluster.cli_steps import CONFIG, MODEL, RUN
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def _add_learn(commands: Commands) -> None:
         metavar="LABELS",
         help="a CSV of ids and labels, blank: none yet; or a folder with a subfolder for each label",
     )
+    add_images_folder(learn, of="source")
     learn.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
     learn.add_argument("--classifier", default="logistic", metavar="C", help="logistic, svm, knn or mlp")
     learn.add_argument("--mode", default="features", metavar="M", help="features, augment or finetune")
@@ -42,7 +44,7 @@ def _add_learn(commands: Commands) -> None:
     learn.add_argument("--random-state", type=int, default=42, metavar="N", help="seed of all that is drawn; 42")
     learn.add_argument("--force", action="store_true", help="overwrite the model")
     learn.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
-    learn.set_defaults(resumable=True)
+    learn.set_defaults(resumable=True, takes=("source", f"{CONFIG} or {RUN}"))
 
 
 def _add_predict(commands: Commands) -> None:
@@ -59,7 +61,7 @@ def _add_predict(commands: Commands) -> None:
     predict.add_argument("--unsure", type=float, default=0.5, metavar="P", help="below it an image is unsure; 0.5")
     predict.add_argument("--force", action="store_true", help="overwrite the table")
     predict.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
-    predict.set_defaults(resumable=True)
+    predict.set_defaults(resumable=True, takes=("model", MODEL))
 
 
 def _add_distance(commands: Commands) -> None:

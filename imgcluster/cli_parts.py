@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from imgcluster.cli_steps import CONFIG, RUN
 from imgcluster.errors import ConfigError
 from imgcluster.files import write_whole
+from imgcluster.run_places import OPTION, images_are_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +35,7 @@ def add_config_command(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key: --set clusters.n_clusters=8"
     )
     command.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
-    command.set_defaults(resumable=name in RESUMABLE)
+    command.set_defaults(resumable=name in RESUMABLE, takes=("config", CONFIG))
     if name in RESUMABLE:
         command.add_argument("--profile", action="store_true", help="the seconds of each stage, and which one limits")
     return command
@@ -48,8 +50,31 @@ def add_command(
     """Add a command; `call` gets its options."""
     command = commands.add_parser(name, help=help, description=help)
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    command.set_defaults(command=call, resumable=False)
+    command.set_defaults(command=call, resumable=False, name=name, parser=command)
     return command
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """Add the argument RUN, a run folder."""
+    command.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    command.set_defaults(takes=("run", RUN))
+
+
+def add_images_folder(command: argparse.ArgumentParser, *names: str, of: str = "run") -> None:
+    """Add the option that says where the images of a run are now; `of`: the argument that names the run."""
+    command.add_argument(
+        *(names or (OPTION, "--images")),
+        dest="images_folder",
+        metavar="FOLDER",
+        help="where the run's images are, if they have moved",
+    )
+    command.set_defaults(images_of=of)
+
+
+def look_there(options: argparse.Namespace) -> None:
+    """Have the images of the run that the options name looked for where `--images-folder` says. Raises ConfigError."""
+    if getattr(options, "images_folder", None) is not None:
+        images_are_in(getattr(options, options.images_of), options.images_folder)
 
 
 def free_table(options: argparse.Namespace) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command
+from imgcluster.cli_parts import add_command, add_images_folder, add_run
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def add_report_commands(commands: Commands) -> None:
     """Add it to the others."""
     report = add_command(commands, "report", _report, "make the report of a run anew")
-    report.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
+    add_run(report)
+    add_images_folder(report)
     report.add_argument("--map", metavar="KIND", help="pca, tsne or umap; as the last time, at first pca")
     report.add_argument(
         "--truth", metavar="CSV", help="known labels, a CSV or a folder for each, for scores and the confusion matrix"

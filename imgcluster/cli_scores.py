@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command
+from imgcluster.cli_parts import add_command, add_images_folder
+from imgcluster.cli_steps import check_submission_first
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -23,6 +24,7 @@ def add_score_commands(commands: Commands) -> None:
         nargs="?",
         help="true labels: a CSV, or a folder with a subfolder for each; without, a run by its shape",
     )
+    add_images_folder(score, of="labels")
     score.add_argument("--label-column", metavar="NAME", help="column of labels, in the files that have it")
     score.add_argument("--out", metavar="DIR", help="folder for the scores of images, or the confusion matrix")
     score.add_argument("--json", action="store_true", help="as JSON")
@@ -58,6 +60,7 @@ def _score_inside(options: argparse.Namespace) -> None:
 
 
 def _validate(options: argparse.Namespace) -> None:
+    check_submission_first(options)
     from imgcluster.outputs.validation import validated
 
     found = validated(options.file, options.template, id_column=options.id_column, layout=options.layout)

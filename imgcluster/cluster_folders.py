@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.folder_checks import (
     LOCK,
@@ -22,7 +22,6 @@ from imgcluster.folder_checks import (
     check_possible,
     check_same,
     locked,
-    none_there,
     real_path,
 )
 from imgcluster.folder_plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
@@ -40,6 +39,7 @@ from imgcluster.folder_steps import (
 from imgcluster.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.progress import track
+from imgcluster.run_places import places_of
 from imgcluster.runs import read_record, read_rows
 
 # What ails one image, and not the disk that all go to.
@@ -87,12 +87,14 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
     if action not in ACTIONS:
         raise ConfigError(f"there is no action {action!r}; there are {', '.join(ACTIONS)}")
     root, run_folder = real_path(folder), real_path(run)
-    record, rows = read_record(run_folder), read_rows(run_folder)
+    record = read_record(run_folder)
+    where = places_of(Path(run), record)
+    rows = where.rows(read_rows(run_folder))
     check_files(rows)
-    names = _own_names(record)
+    names = recorded_names(record)
     folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
     places = [*folders.values(), *({FAILED_FOLDER} if any(row["status"] == "failed" for row in rows) else ())]
-    check_place(root, str(folder), record, places)
+    check_place(root, str(folder), where, places)
     there_before = ["."] if root.exists() else []
     with locked(root, str(folder), make=True):
         found = there_before + [name for name in places if os.path.lexists(root / name)]
@@ -102,7 +104,7 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
         started = [*journal.entries.values()]
         plan = make_plan(rows, folders, root, started)
         if not plan.entries and not started:
-            raise OutputError(none_there(rows))
+            raise OutputError(f"{where.lost(len(rows))}, or take an export that moved them back with --undo")
         fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
         again = [entry for entry in started if not is_placed(action, entry, root)]
         gone = [entry.source for entry in again if not os.path.lexists(entry.source)]
@@ -145,11 +147,6 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
 
 
 # Before anything is done.
-
-
-def _own_names(record: Mapping[str, Any]) -> dict[int, str]:
-    names = record["config"].get("outputs", {}).get("names") or {}
-    return {int(number): str(name) for number, name in names.items()}
 
 
 def _digest(run_folder: Path, names: Mapping[int, str]) -> str:

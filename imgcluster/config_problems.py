@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from imgcluster.config_types import TEXT, UNFIT, describe, names_in, refusal
 from imgcluster.errors import ConfigError
+from imgcluster.likely_names import likely, likely_key
 from imgcluster.yaml_files import KeyPath
 
 Fields = Mapping[str, FieldInfo]  # of the config: its sections, and what is no section
@@ -79,8 +80,11 @@ def _keys(fields: Fields, name: Any) -> Fields:
 def _unknown_key(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
     allowed = list(fields if len(loc) == 1 else _keys(fields, loc[0]))
     key = str(loc[-1])
-    elsewhere = [f"{name}.{key}" for name in fields if key in _keys(fields, name)]
-    return f"unknown key{_hint(near(key, allowed) or elsewhere)} (allowed: {', '.join(allowed)})"
+    elsewhere = likely_key(key, [f"{name}.{each}" for name in fields for each in _keys(fields, name)])
+    hints = [near(key, allowed), [elsewhere] if elsewhere else []]
+    if len(loc) == 1 and not isinstance(data.get(loc[0]), Mapping):  # no section, then, but one's key
+        hints.reverse()
+    return f"unknown key{_hint(hints[0] or hints[1])} (allowed: {', '.join(allowed)})"
 
 
 def _missing(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
@@ -100,7 +104,8 @@ def _wrong_value(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) 
         return f"found {value!r}: {reason}"
     allowed = describe(annotation, metadata)
     quotes = "; put it in quotes" if TEXT in allowed and isinstance(value, int | float) else ""
-    hint = _hint(near(value, names_in(annotation, metadata)) if isinstance(value, str) else [])
+    meant = likely(value, names_in(annotation, metadata)) if isinstance(value, str) else None
+    hint = f"; did you mean {meant}?" if meant else ""
     return f"found {_found(value, allowed)}, allowed: {allowed}{hint}{quotes}"
 
 

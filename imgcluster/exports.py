@@ -16,9 +16,10 @@ from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
 from imgcluster.files import replacing
-from imgcluster.image_keys import known_key, read_with_key
+from imgcluster.image_keys import any_there, known_key, read_with_key
 from imgcluster.memory import fits
 from imgcluster.outputs.write import CLUSTERS, write_rows
+from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
 from imgcluster.sources import ImagePath
 from imgcluster.store import FeatureStore, ImageKey
@@ -78,7 +79,7 @@ def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureT
     Raises OutputError: no finished run there; StoreError: not all of them are kept; ConfigError: `features.file`.
     """
     record = read_record(run_folder)
-    whole = config_of(record)
+    whole, places = config_of(record, run_folder), places_of(run_folder, record)
     config = whole.features
     rows = [row for row in read_rows(run_folder) if row["status"] == "ok"]
     count, drawn = len(rows), None
@@ -86,12 +87,12 @@ def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureT
         generator = np.random.default_rng(whole.clusters.random_state)
         drawn = np.sort(generator.choice(count, sampled, replace=False))
         rows = [rows[place] for place in drawn.tolist()]
-    images = listed_images(rows)
-    stores = [folder for origin in record["features"] for folder in origin["stores"]]
+    images = listed_images(places.rows(rows))
+    stores = [places.path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
         vectors = _from_file(images, config, record["features"][0]["weights_sha256"])
     else:
-        vectors = _stored(images, stores, config, run_folder)
+        vectors = _stored(images, stores, config, places)
     return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors, drawn, count)
 
 
@@ -140,15 +141,17 @@ def _from_file(images: list[ImageFile], config: FeaturesConfig, sha256: str) -> 
     return vectors
 
 
-def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig, run_folder: Path) -> np.ndarray:
+def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig, places: Places) -> np.ndarray:
     """Return the vectors of images from the stores of their layers, joined as they were when they were clustered."""
-    again = f"run the config of {str(run_folder)!r} again, and then the export"
+    again = f"run the config of {str(places.run)!r} again, and then the export"
     try:
         stores = {folder: FeatureStore.reading(folder) for folder in folders}
     except StoreError as error:
         raise StoreError(f"{error}; {again}") from None
     keys = [_key(image.path, list(stores.values())) for image in images]
     gone = [image.id for image, key in zip(images, keys, strict=True) if key is None]
+    if gone and not any_there([image.path for image in images]):
+        raise StoreError(places.lost(len(images)))
     if gone:
         raise StoreError(
             f"{len(gone):,} of {len(images):,} images are changed or gone since the run, or their features "

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -16,6 +15,7 @@ from imgcluster.errors import OutputError
 from imgcluster.folder_plan import crosses
 from imgcluster.folder_steps import PART, check_folder
 from imgcluster.journal import JOURNAL, Entry, Journal
+from imgcluster.run_places import Places
 from imgcluster.runs import listed_path
 
 LOCK = ".imgcluster-lock"
@@ -35,20 +35,20 @@ def check_files(rows: list[dict[str, str]]) -> None:
         )
 
 
-def check_place(root: Path, folder: str, record: Mapping[str, Any], names: list[str]) -> None:
+def check_place(root: Path, folder: str, where: Places, names: list[str]) -> None:
     """Refuse a DIR whose folders would be listed as images of the run, or lead elsewhere. Raises OutputError."""
-    listed = record["config"]["images"]["folder"]
-    sources = [real_path(each) for each in ([listed] if isinstance(listed, str) else listed)]
-    if images := next((each for each in sources if root == each or each in root.parents), None):
-        raise OutputError(
-            f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would take what is exported for "
-            "more images; take a DIR outside of it"
-        )
+    image_folders = [real_path(each) for each in where.image_folders]
+    for images in image_folders:
+        if root == images or images in root.parents:
+            raise OutputError(
+                f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would take what is exported for "
+                "more images; take a DIR outside of it"
+            )
     if os.path.lexists(root) and not root.is_dir():
         raise OutputError(f"{folder!r} is no folder; take another DIR")
     for name in names:
         check_folder(root / name)
-        if any(root / name == each or root / name in each.parents for each in sources):
+        if any(root / name in (images, *images.parents) for images in image_folders):
             raise OutputError(f"{str(root / name)!r} holds images.folder; take another DIR")
 
 
@@ -62,15 +62,6 @@ def check_same(theirs: Journal, ours: Journal, folder: str | Path) -> None:
     for what, same in differences.items():
         if not same:
             raise OutputError(f"{str(folder)!r} holds an export {what}; take it back with --undo, or take another DIR")
-
-
-def none_there(rows: list[dict[str, str]]) -> str:
-    """Say that a run's images are gone, and what may be the matter."""
-    first = f"; the first: {rows[0]['path']!r}" if rows else ""
-    return (
-        f"none of the {len(rows):,} images is where the run found it{first}; call this from the folder that the run "
-        "was started in, or take an export that moved them back with --undo"
-    )
 
 
 def check_possible(action: str, todo: list[Entry], root: Path, folder: str) -> None:

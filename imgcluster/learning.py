@@ -20,6 +20,7 @@ from imgcluster.images import list_images
 from imgcluster.learned import BACKBONE, Learned, is_file, prepared
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.pipeline import extract_listed
+from imgcluster.run_places import places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
 from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
@@ -129,8 +130,8 @@ def _source(source: Path, show: bool, *, stored: bool) -> Source:
         use_storage(config.storage)
         return Source(list_images(config.images)[0], config.features, partial(_extracted, config, show))
     record = read_record(source)
-    config = config_of(record)
-    images = listed_images(read_rows(source))
+    config = config_of(record, source)
+    images = listed_images(places_of(source, record).rows(read_rows(source)))
     return Source(
         images, config.features, partial(_of_run, source, record) if stored else partial(_extracted, config, show)
     )

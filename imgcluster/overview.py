@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs import PAGE, REPORT, read_record, read_report_record, read_rows
 from imgcluster.tables import NOISE
@@ -34,8 +35,8 @@ ON_A_LINE = 3
 class Group:
     """Images that belong together: a cluster, by its number, or `noise` or `failed`.
 
-    name: the user's own; suggested: {"name", "share"}, the report's guess. typical: ids, the nearest to the centroid
-    first; of noise and failed images the first ones.
+    name: the one that is known; suggested: {"name", "share"}, the report's guess where none is. typical: ids, the
+    nearest to the centroid first; of noise and failed images the first ones.
     """
 
     label: str
@@ -71,7 +72,7 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
     images = _by_label(rows)
     count = len(record.get("cluster_sizes", ()))
     numbers = sorted({*range(count), *(label for label in images if isinstance(label, int))} - {NOISE})
-    names = record["config"].get("outputs", {}).get("names") or {}
+    names = recorded_names(record)
     origins = [origin for origin in record.get("features", ()) if isinstance(origin, dict)]
     page = folder / REPORT / PAGE
 
@@ -88,7 +89,11 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
         fallbacks=[origin["fallback"] for origin in origins if origin.get("fallback")],
         silhouette=_number(report.get("silhouette")),
         clusters=[
-            replace(group(str(number), number), name=names.get(str(number)), suggested=_guess(report, number))
+            replace(
+                group(str(number), number),
+                name=names.get(number),
+                suggested=None if number in names else _guess(report, number),
+            )
             for number in numbers
         ],
         others=[group(word, label) for label, word in ((NOISE, "noise"), ("failed", "failed")) if label in images],

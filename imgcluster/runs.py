@@ -18,6 +18,7 @@ from imgcluster.errors import OutputError
 from imgcluster.holders import open_all_again
 from imgcluster.outputs.far_away import RECORD, finished_record
 from imgcluster.outputs.write import CLUSTERS
+from imgcluster.run_places import places_of
 from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
@@ -68,12 +69,14 @@ def read_report_record(run_folder: Path) -> dict[str, Any]:
     return {}
 
 
-def config_of(record: dict[str, Any]) -> Config:
+def config_of(record: dict[str, Any], run_folder: Path) -> Config:
     """Return the config that gives a run again, of what run.json says, and have the file systems behind its URLs ready.
 
-    After a fallback it names the network that was used, not the one that was asked for.
+    Its paths lead to where they led when the run was started, wherever this process is. After a fallback it names the
+    network that was used, not the one that was asked for.
     """
-    config = config_as_used(config_from_dict(record["config"]), record.get("features", []))
+    there = config_from_dict(places_of(run_folder, record).config(record["config"]))
+    config = config_as_used(there, record.get("features", []))
     use_storage(config.storage)
     return config
 
@@ -95,7 +98,7 @@ def _unescaped(text: str) -> str:
 
 
 def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
-    """Return the images of rows of clusters.csv, with what is known of each without reading it."""
+    """Return the images of rows, as `Places.rows` has them, with what is known of each without reading it."""
     from imgcluster.image_keys import with_stamps  # which needs OpenCV
 
     places = with_stamps(listed_paths([row["path"] for row in rows]))

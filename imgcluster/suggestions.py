@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.errors import ConfigError
 from imgcluster.exports import FeatureTable, features_of_run
 from imgcluster.neighbours import Graph
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
-from imgcluster.runs import read_rows
+from imgcluster.runs import read_record, read_rows
 from imgcluster.spreading import (
     spread_along,
     spread_over,
@@ -87,9 +89,10 @@ def suggest_images(
     points = spreading_space(features.vectors)
     graph = spreading_graph(points)
     doubt = _doubt(points, graph, known)
+    names = recorded_names(read_record(Path(run)))
     typical = typical_rows(clusters, distances, known.rows)[:count]
     others = most_in_doubt(graph, doubt.amount, np.array(typical, np.int64), known.rows, count - len(typical))
-    why = [_typical_words(clusters, row, known) for row in typical] + [doubt.words[row] for row in others]
+    why = [_typical_words(clusters, row, known, names) for row in typical] + [doubt.words[row] for row in others]
     return _suggestions(features, clusters, [*typical, *others], why, known)
 
 
@@ -153,10 +156,10 @@ def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:
     return _Doubt(1 - (found.share - found.second_share), words)
 
 
-def _typical_words(clusters: np.ndarray, row: int, known: PartialLabels) -> str:
+def _typical_words(clusters: np.ndarray, row: int, known: PartialLabels, names: Mapping[int, str]) -> str:
     size = int((clusters == clusters[row]).sum())
     without = ", which has no label" if len(known.rows) else ""
-    return f"typical of cluster {clusters[row]} of {size:,}{without}"
+    return f"typical of cluster {with_name(int(clusters[row]), names)} of {size:,}{without}"
 
 
 def _placed(run: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from imgcluster.assignment import Assigned
+from imgcluster.cluster_names import known_names, with_name
 from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
 from imgcluster.store_files import below
@@ -56,7 +59,10 @@ def summarize_assigned(found: Assigned) -> list[str]:
     new = int(found.placed.new.sum())
     return [
         *summarize_features(found.features),
-        *(f"cluster {number:>3}  {count:,}" for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)),
+        *(
+            f"cluster {number:>3}  {count:,}{_name_after(found.names, number)}"
+            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
+        ),
         f"new       {new:,} of them farther from their centroid than any image of the run",
     ]
 
@@ -84,8 +90,9 @@ def stability_lines(found: Stability) -> list[str]:
     if found.note:
         lines.append(f"of        {found.note}")
     for row in rows[:NAMED]:
-        elsewhere = found.elsewhere[row] if found.elsewhere[row] >= 0 else "none"
-        lines.append(f"  {printable(found.ids[row])}: cluster {found.labels[row]}, else {elsewhere}")
+        own, other = (with_name(int(numbers[row]), found.names) for numbers in (found.labels, found.elsewhere))
+        elsewhere = printable(other) if found.elsewhere[row] >= 0 else "none"
+        lines.append(f"  {printable(found.ids[row])}: cluster {printable(own)}, else {elsewhere}")
     return lines
 
 
@@ -147,7 +154,13 @@ def _named(group: list[Failure]) -> str:
 
 def _cluster_lines(run: Run) -> list[str]:
     sizes = run.clusters.sizes
-    largest = int(sizes.max(initial=0))
+    largest, width = int(sizes.max(initial=0)), len(f"{int(sizes.max(initial=0)):,}")
+    names = known_names(run.config, run.clusters.names)
     return [
-        f"cluster {number:>3}  {bar(size, largest, BAR):<{BAR}}  {size:,}" for number, size in enumerate(sizes.tolist())
+        f"cluster {number:>3}  {bar(size, largest, BAR):<{BAR}}  {size:>{width},}{_name_after(names, number)}"
+        for number, size in enumerate(sizes.tolist())
     ]
+
+
+def _name_after(names: Mapping[int, str], number: int) -> str:
+    return f"  {printable(names[number])}" if number in names else ""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.config import Config, config_from_dict
+from imgcluster.cluster_names import recorded_names
+from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.grouping import group
 from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import matched
-from imgcluster.outputs.write import DISTANCE_FORMAT
+from imgcluster.outputs.write import DISTANCE_FORMAT, NAME
 from imgcluster.progress import track
-from imgcluster.runs import read_record
+from imgcluster.runs import config_of, read_record
 from imgcluster.transforms import fit_steps
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Stability:
 
     labels: (n,) int64, the run's. stays: (n,) float64, in what share of the trials with it an image was in the cluster
     that matches its own. elsewhere: (n,) int64, the cluster it was in most often otherwise, -1: in none. scores: the
-    adjusted Rand index of each trial to the run. note: where these images are a sample, of how many.
+    adjusted Rand index of each trial to the run. note: where these images are a sample, of how many. names: those of
+    the run's clusters, by number, where it has any.
     """
 
     ids: list[str]
@@ -41,9 +44,10 @@ class Stability:
     elsewhere: np.ndarray
     scores: list[float]
     note: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each image, those that change sides most first."""
+        """Return a row for each image, those that change sides most first; with names, where clusters have any."""
         import pandas as pd
 
         order = np.argsort(self.stays, kind="stable")
@@ -53,6 +57,7 @@ class Stability:
                 "cluster": self.labels[order],
                 "stays": ["" if np.isnan(share) else DISTANCE_FORMAT.format(share) for share in self.stays[order]],
                 "elsewhere": ["" if number < 0 else str(number) for number in self.elsewhere[order]],
+                **({NAME: [self.names.get(int(self.labels[row]), "") for row in order]} if self.names else {}),
             }
         )
 
@@ -67,11 +72,12 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
     if trials < 1:
         raise ConfigError(f"--trials: {trials}; allowed: a whole number >= 1")
     folder = Path(run)
-    config = config_from_dict(read_record(folder)["config"])
+    record = read_record(folder)
+    config = config_of(record, folder)
     features = features_of_run(folder, sampled=SAMPLED_ABOVE)
     labels = labels_of_run(folder, features.ids)
     found = _tried(features.ids, features.vectors, labels, config, trials=trials, show=show)
-    return replace(found, note=features.note)
+    return replace(found, note=features.note, names=recorded_names(record))
 
 
 def _tried(  # noqa: PLR0913

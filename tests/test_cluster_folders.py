@@ -741,7 +741,9 @@ def test_images_that_are_gone_are_left_out_and_told(tmp_path: Path, capsys: pyte
 
 def test_none_of_the_images_there(tmp_path: Path) -> None:
     run = make_run(tmp_path, {"a.jpg": ("0", None)})
-    with pytest.raises(OutputError, match=r"none of the 1 images is where .* the folder that the run was started in"):
+    with pytest.raises(
+        OutputError, match=r"the image is not there; looked in .*; say where: --images-folder FOLDER, or take an export"
+    ):
         export_folders(run, tmp_path / "out", "copy")
     assert not (tmp_path / "out").exists()
 

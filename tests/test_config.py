@@ -334,7 +334,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("features.preprocess", [{"squash": 9}, "rgb", "bgr"], "rgb and bgr stand in it both"),
     ("features.views", "five", "found 'five', allowed: center, flip, whole, five_crops, ten_crops"),
-    ("features.device", "gpu", f"found 'gpu', allowed: {DEVICE}"),
+    ("features.device", "gpu", f"found 'gpu', allowed: {DEVICE}; did you mean 'cuda'?"),
     ("features.device", "cuda:0\n", f"found 'cuda:0\\n', allowed: {DEVICE}; did you mean 'cuda'?"),
     ("features.device", [], f"found [] (a list), allowed: {DEVICE}"),
     ("features.precision", 16, "found 16 (a number), allowed: auto, fp32, tf32, bf16, fp16, int8"),

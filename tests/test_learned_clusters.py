@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ import pytest
 import imgcluster
 from imgcluster.assignment import assign
 from imgcluster.classifiers import CLASSIFIERS
+from imgcluster.cluster_names import known_names
 from imgcluster.config import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.learned import Learned
 from imgcluster.learning import learn
+from imgcluster.overview import run_overview
 from imgcluster.prediction import predict
+from imgcluster.summary import summarize_run
 from tests.conftest import COLOURS, Command, write_picture, write_pictures
 
 WORDS = ("red, dark", "green", "blue")
@@ -60,6 +64,87 @@ def test_words_are_the_clusters_names(config_file: Path, tmp_path: Path) -> None
     assert run.clusters.names == {0: "blue", 1: "green", 2: "red, dark"}
     submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
     assert submission["label"].tolist() == [WORDS[number % 3] for number in range(12)]
+
+
+def named_run(config_file: Path, tmp_path: Path, **outputs: str) -> imgcluster.Run:
+    """A run of the model's classes, with its report; the names hold what a page or a terminal must not obey."""
+    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    path = by_model(config_file, tmp_path / "m", **outputs)
+    path.write_text(path.read_text().replace("report: false", "report: true, contact_sheets: true"))
+    return imgcluster.run(load_config(path), show=False)
+
+
+def test_the_classes_names_are_shown_everywhere(config_file: Path, tmp_path: Path, command: Command) -> None:
+    run = named_run(config_file, tmp_path)
+    out = tmp_path / "out"
+    lines = summarize_run(run).splitlines()
+    assert [line.split("  ")[-1] for line in lines if line.startswith("cluster ")] == ["blue", "green", "red, dark"]
+    assert json.loads((out / "run.json").read_text())["names"] == {"0": "blue", "1": "green", "2": "red, dark"}
+    table = pd.read_csv(out / "clusters.csv", dtype=str)
+    assert table["name"].tolist() == [WORDS[number % 3] for number in range(12)]
+    shown = run_overview(out)
+    assert [group.name for group in shown.clusters] == ["blue", "green", "red, dark"]
+    assert [group.suggested for group in shown.clusters] == [None, None, None]
+    assert "33.3%  red, dark" in command("show", "out", COLUMNS="60").stdout
+    page = (out / "report" / "index.html").read_text()
+    assert "Cluster 2: red, dark" in page
+    assert "looks like" not in page
+    assert '"names":{"0":"Cluster 0: blue",' in (out / "report" / "data.js").read_text()
+    assert {path.name for path in (out / "clusters").glob("*.jpg")} == {
+        "00-blue.jpg",
+        "01-green.jpg",
+        "02-red, dark.jpg",
+    }
+    html = run._repr_html_()
+    assert html is not None
+    assert "2 red, dark" in html
+    assert command("export-folders", "out", "sorted", "--link").returncode == 0
+    assert {path.name for path in (tmp_path / "sorted").glob("0*")} == {"00-blue", "01-green", "02-red, dark"}
+
+
+def test_what_is_made_of_a_run_has_its_names(config_file: Path, tmp_path: Path, command: Command) -> None:
+    named_run(config_file, tmp_path)
+    placed = command("assign", "out", "pictures", "--out", "placed.csv")
+    assert "cluster   2  4  red, dark" in placed.stdout
+    assert pd.read_csv(tmp_path / "placed.csv", dtype=str)["name"].tolist() == [WORDS[n % 3] for n in range(12)]
+    assert command("explain", "out", "--images", "0000").returncode == 0
+    titles = [each["title"] for each in json.loads((tmp_path / "out/report/explain.json").read_text())["pictures"]]
+    assert titles[0] == "what pulls 0000 into cluster 2 (red, dark)"
+    assert titles[1].endswith((" out of cluster 0 (blue), its runner-up", " out of cluster 1 (green), its runner-up"))
+    assert command("suggest", "out", "--out", "ask.csv", "-n", "3").returncode == 0
+    assert "typical of cluster 2 (red, dark) of 4" in set(pd.read_csv(tmp_path / "ask.csv")["why"])
+    assert "there are 0 (blue), 1 (green), 2 (red, dark)" in command("explain", "out", "--cluster", "9").stderr
+    assert command("stability", "out", "--trials", "2").returncode == 0
+    stays = pd.read_csv(tmp_path / "out" / "stability.csv", dtype=str)
+    assert dict(zip(stays["cluster"], stays["name"], strict=True)) == {"0": "blue", "1": "green", "2": "red, dark"}
+
+
+def test_names_go_along_with_the_numbers_of_another_run(config_file: Path, tmp_path: Path) -> None:
+    """`match:RUN` takes that run's names too; a cluster that is new there has none, and may be guessed at."""
+    named_run(config_file, tmp_path)
+    settings = [f"clusters.numbering=match:{tmp_path / 'out'}", f"outputs.folder={tmp_path / 'matched'}"]
+    settings += ["clusters.n_clusters=4", "outputs.report=true"]
+    run = imgcluster.run(load_config(config_file, settings), show=False)
+    assert run.clusters.sizes.tolist()[3] > 0
+    shown = run_overview(tmp_path / "matched")
+    assert [group.name for group in shown.clusters] == ["blue", "green", "red, dark", None]
+    assert [group.suggested is None for group in shown.clusters] == [True, True, True, False]
+    assert known_names(load_config(config_file, [*settings, "outputs.names={1: leaf}"]), {}) == {
+        0: "blue",
+        1: "leaf",
+        2: "red, dark",
+    }
+
+
+def test_a_class_called_by_its_number_adds_no_name(config_file: Path, tmp_path: Path) -> None:
+    learn(config_file, labelled(tmp_path, NUMBERS), out=tmp_path / "m", show=False)
+    imgcluster.run(load_config(by_model(config_file, tmp_path / "m")), show=False)
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["names"] == {}
+    assert (
+        (tmp_path / "out" / "clusters.csv")
+        .read_text()
+        .startswith("id,path,cluster,distance,runner_up,runner_up_distance,status,error\n")
+    )
 
 
 @pytest.mark.parametrize("kept", [3, 2])

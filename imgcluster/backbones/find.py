@@ -8,6 +8,7 @@ from dataclasses import replace
 from imgcluster.backbones.timm_models import PREFIX, find_timm
 from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.errors import ConfigError
+from imgcluster.likely_names import known_elsewhere
 from imgcluster.old_names import OLD_NAMES, REFUSED
 
 
@@ -24,7 +25,8 @@ def find_backbone(name: str) -> Backbone:
         old = OLD_NAMES[name]
         row = find_backbone(old.backbone)
         return replace(row, default_layer=old.layer or row.default_layer, dim=old.dim)
-    near = difflib.get_close_matches(name, [*BACKBONES, *OLD_NAMES], 3)
-    hint = f"; near it: {', '.join(near)}" if near else ""
+    names = [*BACKBONES, *OLD_NAMES]
+    meant, near = known_elsewhere(name, names), difflib.get_close_matches(name, names, 3)
+    hint = f"; did you mean {meant}?" if meant else f"; near it: {', '.join(near)}" if near else ""
     reason = f"{name!r}: {REFUSED[name]}" if name in REFUSED else f"there is no backbone {name!r}{hint}"
     raise ConfigError(f"features.backbone: {reason}")

@@ -13,6 +13,7 @@ from PIL import Image
 from imgcluster.backbones import Choice
 from imgcluster.backbones.classes import CLASSES, class_names
 from imgcluster.backbones.layers import LOGITS
+from imgcluster.cluster_names import with_name
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
 from imgcluster.explain.album import Album, Explanation
 from imgcluster.explain.eyes import Eye, shown
@@ -28,6 +29,7 @@ from imgcluster.explain.inside import (
 from imgcluster.explain.pictures import overlay, tiled
 from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
+from imgcluster.image_keys import any_there
 from imgcluster.progress import Advance, track
 from imgcluster.reading import read_image
 from imgcluster.runtimes.torch_runtime import auto_batch_size
@@ -91,7 +93,9 @@ def explain_run(  # noqa: PLR0913 (one call says all)
         for kind in dict.fromkeys(kinds):
             networks += KINDS[kind](asked, album)
     if not album.added:
-        raise ImageError(f"none of the {len(asked.images):,} images can be read any more")
+        if any_there([image.path for image in asked.images]):
+            raise ImageError(f"none of the {len(asked.images):,} images can be read any more")
+        raise ImageError(opened.places.lost(len(asked.images)))
     return RunExplained(album.report, album.added, list(dict.fromkeys(networks)), opened.is_random)
 
 
@@ -101,7 +105,8 @@ def _selected(run: ExplainedRun, ids: str | Sequence[str], cluster: int | None) 
     if ids:
         return [run.image(id) for id in dict.fromkeys(ids)]
     if cluster is not None and cluster not in run.clusters:
-        raise ClusteringError(f"there is no cluster {cluster}; there are {', '.join(map(str, run.clusters))}")
+        there = ", ".join(with_name(each, run.names) for each in run.clusters)
+        raise ClusteringError(f"there is no cluster {cluster}; there are {there}")
     wanted, count = (run.clusters, 1) if cluster is None else ([cluster], OF_A_CLUSTER)
     chosen: dict[RunImage, None] = {}
     for number in wanted:
@@ -143,11 +148,12 @@ def _cluster_maps(asked: _Asked, album: Album) -> list[str]:
             pulls = run.heat(seen, pictures, own, [None] * len(own))
             margins = run.heat(seen, pictures, own, [image.runner_up for image in images])
             for image, picture, pull, margin in zip(images, pictures, pulls, margins, strict=True):
-                name, title = f"cluster-{image.row:06d}", f"what pulls {image.id} into cluster {image.cluster}"
+                name, cluster = f"cluster-{image.row:06d}", with_name(int(image.cluster or 0), run.names)
+                title = f"what pulls {image.id} into cluster {cluster}"
                 album.add(overlay(picture, shown(pull)), name, **_about(image, "cluster", layer), title=title)
                 if image.runner_up is None:
                     continue
-                title = f"what keeps {image.id} out of cluster {image.runner_up}, its runner-up"
+                title = f"what keeps {image.id} out of cluster {with_name(image.runner_up, run.names)}, its runner-up"
                 laid = overlay(picture, shown(margin))
                 album.add(laid, f"{name}-runner-up", **_about(image, "runner_up", layer), title=title)
     return [_network(eye) for eye in run.eyes]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone
 from imgcluster.backbones.pooling import join
+from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer
 from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
@@ -21,6 +22,7 @@ from imgcluster.explain.eyes import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.preprocess import find_recipe
+from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.sources import ImagePath
@@ -63,10 +65,12 @@ class ExplainedRun:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.record = read_record(folder)
-        self.config: Config = config_of(self.record)
+        self.config: Config = config_of(self.record, folder)
         if self.config.features.file is not None:
             raise ConfigError(f"{str(folder)!r} has its features from a file: no network can be asked about them")
-        self.images = _read_images(folder)
+        self.names = recorded_names(self.record)
+        self.places = places_of(folder, self.record)
+        self.images = _read_images(folder, self.places)
         self._state = Clusterer.load(folder).state
         if "umap" in self._state["steps"]:
             raise ClusteringError("clusters.transform: umap cannot be followed back to the pictures")
@@ -83,7 +87,7 @@ class ExplainedRun:
     @property
     def choices(self) -> list[Choice]:
         """The networks of the run, after a fallback those that it fell back to."""
-        return [_choice(origin, self.config.features) for origin in self.record["features"]]
+        return [_choice(origin, self.config.features, self.places) for origin in self.record["features"]]
 
     @property
     def eyes(self) -> list[Eye]:
@@ -149,10 +153,10 @@ class ExplainedRun:
         return torch.as_tensor(self._state["centroids"], dtype=torch.float32, device=self.device)
 
 
-def _choice(origin: dict[str, Any], config: FeaturesConfig) -> Choice:
+def _choice(origin: dict[str, Any], config: FeaturesConfig, places: Places) -> Choice:
     backbone = find_backbone(origin["backbone"])
     fallback = origin["fallback"] if backbone.name not in config.backbones else None
-    spec = "imagenet" if fallback else str(origin["weights"])
+    spec = "imagenet" if fallback else places.path(str(origin["weights"]))
     weights = find_weights(backbone, spec, progress=False)
     if weights.sha256 != origin["weights_sha256"]:
         raise ConfigError(f"the weights of {backbone.name} are not those of the run any more: run its config again")
@@ -161,9 +165,9 @@ def _choice(origin: dict[str, Any], config: FeaturesConfig) -> Choice:
     return Choice(backbone, asked or (backbone.default_layer,), origin["pooling"], recipe, weights, origin["fallback"])
 
 
-def _read_images(folder: Path) -> list[RunImage]:
+def _read_images(folder: Path, where: Places) -> list[RunImage]:
     try:
-        rows = read_rows(folder)
+        rows = where.rows(read_rows(folder))
         places = listed_paths([row["path"] for row in rows])
         return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):

@@ -13,22 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgcluster.cluster_names import NAMES, known_names
 from imgcluster.config import Config
 from imgcluster.numbering import ARE_LABELS
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
 from imgcluster.packages import installed
+from imgcluster.run_places import STARTED_IN, way_to_start
 from imgcluster.sources import Source
+from imgcluster.storage import is_url
 from imgcluster.tables import Clusters, ImageFile, Run, by_reason
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CLUSTERS = "clusters.csv"
-COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
 CLUSTERER = "clusterer.npz"
 REPORT_PAGE = "report/index.html"
+COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
+NAME, NOTE = "name", "note"
 # More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
 DISTANCE_FORMAT = "{:.6g}"
 PACKAGES = (
@@ -66,23 +70,22 @@ def write_outputs(folder: RunFolder, run: Run) -> None:
 def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
     """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons.
 
-    A column `note` stands behind the others where an image has one. Not in `error`: whoever takes a text there for a
-    failure is right so far. Not in every table: whoever counts eight columns can go on to.
+    Columns stand behind the usual ones where there is something for them, so that readers by position find the others:
+    `name` where clusters have names, `note` where images have one. Not in `error`: whoever takes a text there for a
+    failure is right so far.
     """
-    remarks = run.features.remarks
-    yield (*COLUMNS, "note") if remarks else COLUMNS
-    for image, row in zip(run.images, _rows_of_images(run), strict=True):
-        yield (*row, remarks.get(image, "")) if remarks else row
-
-
-def _rows_of_images(run: Run) -> Iterator[tuple[str, ...]]:
+    names, notes = known_names(run.config, run.clusters.names), run.features.remarks
+    yield (*COLUMNS, *([NAME] if names else []), *([NOTE] if notes else []))
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
     rows = count()  # those of the features are in the order of the list
     for image in run.images:
         if image in reason_of:
-            yield (image.id, path_text(image), "", "", "", "", "failed", reason_of[image])
+            cells, name = ("", "", "", "", "failed", reason_of[image]), ""
         else:
-            yield (image.id, path_text(image), *_cells(next(rows), run.clusters), "ok", "")
+            row = next(rows)
+            cells, name = (*_cells(row, run.clusters), "ok", ""), names.get(int(run.clusters.labels[row]), "")
+        more = (*([name] if names else []), *([notes.get(image, "")] if notes else []))
+        yield (image.id, path_text(image), *cells, *more)
 
 
 def run_record(run: Run) -> dict[str, Any]:
@@ -99,6 +102,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "features": [asdict(origin) for origin in features.origins],
         "cluster_sizes": clusters.sizes.tolist(),
         ARE_LABELS: clusters.are_labels,
+        NAMES: {str(number): name for number, name in known_names(run.config, clusters.names).items()},
         "left_out": run.left_out,
         "notes": [*run.notes, *features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
@@ -107,6 +111,7 @@ def run_record(run: Run) -> dict[str, Any]:
             for failure in features.failures
         ],
         "failed_by_reason": {reason: len(group) for reason, group in by_reason(features.failures).items()},
+        STARTED_IN: None if is_url(run.config.outputs.folder) else way_to_start(run.folder),
         "versions": {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}},
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances
 from imgcluster.config import Config
@@ -18,6 +19,7 @@ from imgcluster.likeness import Likeness, find_likeness
 from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
+from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.tables import NOISE, ImageFile
 from imgcluster.transforms import apply_transform
@@ -31,6 +33,7 @@ COMPARED = 100_000  # images; each of more with each takes too long to be done u
 class Card:
     """A cluster: its images by row, the most typical, those nearly in another cluster, and those farthest out.
 
+    name: the one that is known; guess: the network's, where none is.
     silhouette: the mean of its images; NaN where it is not known. nearest: the cluster whose centroid is nearest.
     """
 
@@ -52,10 +55,11 @@ class Facts:
     labels: (n,) int64, of failed images and noise -1; failed: (n,) bool; distance, runner_up_distance, silhouette: (n,)
     float64, NaN where there is none; runner_up: (n,) int64, else -1. places: (n, 2) float32, of failed images NaN.
     fine: the rows of images that did not fail; looked: of those that likeness is of and the scores, all or a sample.
-    lacking: why places or likeness are not there, or not of all.
+    where: where its images are now. lacking: why places or likeness are not there, or not of all.
     """
 
     folder: Path
+    where: Places
     record: dict[str, Any]
     config: Config
     ids: list[str]
@@ -84,13 +88,13 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     finished run there; ConfigError: no such map.
     """
     record = read_record(folder)
-    config = config_of(record)
+    config, places = config_of(record, folder), places_of(folder, record)
     table = _table(read_rows(folder))
     fine = np.flatnonzero(~table["failed"])
     looked, lacking = fine, ""
     if vectors is None:
         vectors, looked, lacking = _kept_vectors(folder, fine)
-    scores = places = likeness = None
+    scores = positions = likeness = None
     silhouette = np.full(len(table["ids"]), np.nan)
     if vectors is not None:
         points, again = _points(vectors, folder)
@@ -98,28 +102,32 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
             scores = internal_scores(points, table["labels"][looked])
             scores = scores if looked is fine else replace(scores, sampled=len(looked))
             silhouette[looked] = scores.silhouettes
-        places = np.full((len(table["ids"]), 2), np.nan, np.float32)
-        places[looked] = map_images(points, map_kind, config.clusters.random_state)
+        positions = np.full((len(table["ids"]), 2), np.nan, np.float32)
+        positions[looked] = map_images(points, map_kind, config.clusters.random_state)
         if len(vectors) <= COMPARED:
             likeness = find_likeness(vectors)
         else:
             lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
     groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
-    guesses = guess_names(_typical(groups, table), config.features, record["features"])
+    names = recorded_names(record)
+    typical = _typical(groups, table, places)
+    unnamed = {number: images for number, images in typical.items() if number not in names}
+    guesses = guess_names(unnamed, config.features, record["features"]) if unnamed else Guesses({})
     nearest = _nearest_clusters(folder)
     cards = [
-        _card(number, rows, table, silhouette, _names(config, guesses, nearest, number))
+        _card(number, rows, table, silhouette, _names(names, guesses, nearest, number))
         for number, rows in groups.items()
     ]
     return Facts(
         folder=folder,
+        where=places,
         record=record,
         config=config,
         fine=fine,
         looked=looked,
         scores=scores,
         silhouette=silhouette,
-        places=places,
+        places=positions,
         likeness=likeness,
         guesses=guesses,
         cards=cards,
@@ -128,11 +136,11 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     )
 
 
-def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any]) -> dict[int, list[ImageFile]]:
+def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any], where: Places) -> dict[int, list[ImageFile]]:
     """Return the most typical images of each cluster, the largest first."""
     largest = sorted((number for number in groups if number != NOISE), key=lambda number: -len(groups[number]))
     wanted = [row for number in largest for row in groups[number][:TYPICAL].tolist()]
-    places = dict(zip(wanted, listed_paths([table["paths"][row] for row in wanted]), strict=True))
+    places = dict(zip(wanted, listed_paths([where.image(table["paths"][row]) for row in wanted]), strict=True))
     return {
         number: [ImageFile(table["ids"][row], places[row]) for row in groups[number][:TYPICAL].tolist()]
         for number in largest
@@ -194,8 +202,7 @@ def _nearest_clusters(folder: Path) -> dict[int, int]:
     return dict(zip(numbers.tolist(), numbers[distances.argmin(axis=1)].tolist(), strict=True))
 
 
-def _names(config: Config, guesses: Guesses, nearest: Mapping[int, int], number: int) -> dict[str, Any]:
-    names = config.outputs.names or {}
+def _names(names: Mapping[int, str], guesses: Guesses, nearest: Mapping[int, int], number: int) -> dict[str, Any]:
     return {
         "name": names.get(number),
         "guess": guesses.by_cluster.get(number),

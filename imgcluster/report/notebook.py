@@ -7,6 +7,7 @@ from html import escape
 
 import numpy as np
 
+from imgcluster.cluster_names import known_names
 from imgcluster.errors import ImageError
 from imgcluster.reading import read_image
 from imgcluster.report.page import shortened
@@ -37,7 +38,7 @@ def run_html(run: Run) -> str:
 def _row(run: Run, number: int, size: int) -> str:
     rows = np.flatnonzero(run.clusters.labels == number)
     typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES]]
-    name = (run.config.outputs.names or {}).get(number, "")
+    name = known_names(run.config, run.clusters.names).get(number, "")
     title = "noise" if number == NOISE else f"{number} {name}".rstrip()
     images = "".join(_image(run.features.images[row].path, run.features.images[row].id) for row in typical.tolist())
     return f"<tr><th>{escape(title)}</th><td>{size:,}</td><td style='text-align:left'>{images}</td></tr>"

@@ -6,13 +6,16 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
-from imgcluster.as_used import caveat
+from imgcluster.as_used import caveat, config_as_used
+from imgcluster.cluster_names import recorded_names, with_name
+from imgcluster.config import config_from_dict
 from imgcluster.report.gather import STRANGEST, Card, Facts
 from imgcluster.report.names import ASKED
 from imgcluster.runs import REPORT
@@ -52,7 +55,7 @@ def page_data(facts: Facts, thumbnails: list[str | None], explained: list[dict[s
     places = facts.places
     return {
         "ids": facts.ids,
-        "paths": facts.paths,
+        "paths": facts.paths if facts.where.moved is None else list(map(facts.where.image, facts.paths)),
         "thumbnails": thumbnails,
         "labels": [None if gone else label for gone, label in zip(facts.failed, facts.labels.tolist(), strict=True)],
         "distance": _rounded(facts.distance),
@@ -64,7 +67,7 @@ def page_data(facts: Facts, thumbnails: list[str | None], explained: list[dict[s
         "names": {str(card.number): _title(card) for card in facts.cards},
         "chunk": CHUNK,
         "compared": facts.likeness is not None,
-        "root": _root(facts.folder),
+        "root": _root(facts),
         "explained": [
             {key: each.get(key) for key in ("kind", "file", "row", "title")}
             for each in explained
@@ -108,11 +111,12 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
     clusters = [card for card in facts.cards if card.number != NOISE]
     largest = sorted(facts.cards, key=lambda card: (-card.size, card.number))[:CARDS]
     shown = {card.number for card in largest}
-    record = facts.record
+    record, folder = facts.record, _from_start(facts)
     return environment.get_template("report.html.j2").render(
         version=facts.record["versions"]["imgcluster"],
         facts=facts,
         title=_title,
+        named=partial(with_name, names=recorded_names(record)),
         run=facts.folder.name or str(facts.folder),
         record=record,
         clusters=clusters,
@@ -121,9 +125,9 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         noise=NOISE,
         largest=max([card.size for card in facts.cards], default=1),
         thumbnails=thumbnails,
-        command=shlex.join(["python", "-m", "imgcluster", "run", str(facts.folder / REPORT / "config.yaml")]),
-        again=shlex.join(["python", "-m", "imgcluster", "report", str(facts.folder)]),
-        explain=shlex.join(["python", "-m", "imgcluster", "explain", str(facts.folder)]),
+        command=shlex.join(["python", "-m", "imgcluster", "run", str(folder / REPORT / "config.yaml")]),
+        again=shlex.join(["python", "-m", "imgcluster", "report", str(folder)]),
+        explain=shlex.join(["python", "-m", "imgcluster", "explain", str(folder)]),
         fallbacks=[each["fallback"] for each in record["features"] if each["fallback"]],
         groups=_groups(facts),
         group_count=0 if facts.likeness is None else len(facts.likeness.duplicates),
@@ -156,12 +160,20 @@ def _title(card: Card) -> str:
     return f"Cluster {card.number}" + (f": {card.name}" if card.name else "")
 
 
-def _root(folder: Path) -> str:
+def _root(facts: Facts) -> str:
     """Return the way from the report's folder to where relative paths begin: where the run was started."""
+    base = facts.where.base or Path.cwd()
     try:
-        return quote(Path(os.path.relpath(".", folder / REPORT)).as_posix())
+        return quote(Path(os.path.relpath(base, facts.folder / REPORT)).as_posix())
     except ValueError:  # on another drive
-        return Path.cwd().as_uri()
+        return base.as_uri()
+
+
+def _from_start(facts: Facts) -> Path:
+    """Return the run folder as it is called where the run was started, which is where the page's commands work."""
+    if facts.where.base is None:
+        return facts.folder
+    return Path(os.path.relpath(os.path.realpath(facts.folder), facts.where.base))
 
 
 def _groups(facts: Facts) -> list[tuple[list[int], float]]:
@@ -196,8 +208,10 @@ def config_text(facts: Facts) -> str:
     """Return the resolved config of a run as YAML; after a fallback, with the network that was used."""
     import yaml
 
-    text = yaml.safe_dump(facts.config.resolved(), sort_keys=False, allow_unicode=True)
-    return f"{caveat(facts.config, facts.record['features'])}{text}"
+    origins = facts.record["features"]
+    used = config_as_used(config_from_dict(facts.record["config"]), origins)
+    text = yaml.safe_dump(used.resolved(), sort_keys=False, allow_unicode=True)
+    return f"{caveat(used, origins)}{text}"
 
 
 def _plain(value: float) -> str:

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.blocks import in_order
+from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ImageError, OutputError
 from imgcluster.files import write_whole
+from imgcluster.folder_plan import folder_names
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
+from imgcluster.run_places import places_of
 from imgcluster.runs import listed_paths, read_record, read_rows
 from imgcluster.sources import ImagePath, readers_for
 from imgcluster.storage import at_once
-from imgcluster.tables import NOISE
 
 SHEETS, LIST = "clusters", ".sheets"
 COLUMNS, ROWS = 8, 8
@@ -26,15 +28,15 @@ QUALITY = 88
 
 
 def write_sheets(run: str | Path, *, show: bool = True) -> Path:
-    """Write clusters/NN.jpg into a finished run's folder, a sheet for each cluster; returns the folder.
+    """Write a sheet for each cluster into a finished run's folder, clusters/NN.jpg or NN-NAME.jpg; returns the folder.
 
     A sheet has 64 images at most, from the one nearest to the centroid to the one farthest out, evenly drawn where the
     cluster has more. Raises OutputError: no finished run there, or a disk that fails.
     """
     folder = Path(run)
-    read_record(folder)
-    groups = _groups(read_rows(folder))
-    width = len(str(max(groups, default=0)))
+    record = read_record(folder)
+    groups = _groups(places_of(folder, record).rows(read_rows(folder)))
+    names = folder_names([*groups], recorded_names(record))
     made: list[str] = []
     place = folder / SHEETS
     try:
@@ -42,7 +44,7 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
         former = _listed(place / LIST)
         with track("contact sheets", len(groups), "clusters", show=show) as advance:
             for number, paths in groups.items():
-                name = "noise.jpg" if number == NOISE else f"{number:0{max(2, width)}d}.jpg"
+                name = f"{names[number]}.jpg"
                 write_whole(place / name, encode_jpeg(contact_sheet(_drawn(paths)), QUALITY))
                 made.append(name)
                 former.discard(name)

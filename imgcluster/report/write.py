@@ -84,7 +84,7 @@ def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarr
     former = read_report_record(folder)
     kind = kind or str(former.get("map", "pca"))
     facts = gather(folder, vectors=vectors, map_kind=kind)
-    paths = listed_paths(facts.paths)
+    paths = listed_paths(list(map(facts.where.image, facts.paths)))
     _check_there(facts, paths)
     scores, truth = _scores(folder, truth, former.get("truth"))
     # From here on the page would be of other data than it was written for.
@@ -103,10 +103,7 @@ def _check_there(facts: Facts, paths: Sequence[ImagePath]) -> None:
     """Refuse to put a report without a picture in the place of a good one."""
     fine = [paths[row] for row in facts.fine]
     if fine and facts.config.features.file is None and not any_there(fine):
-        raise OutputError(
-            f"none of the {len(fine):,} images of the run is there, the first at {str(fine[0])!r}: call it from the "
-            "folder where the run was started, with the images where they were"
-        )
+        raise OutputError(facts.where.lost(len(fine)))
 
 
 def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | None, Path | None]:

@@ -101,7 +101,7 @@
   function noteOf(row) {
     const other = data.runnerUp[row];
     const distance = data.distance[row];
-    return `${distance === null ? "" : distance}${other === null ? "" : ` · next: ${other}`}`;
+    return `${distance === null ? "" : distance}${other === null ? "" : ` · next: ${visible(nameOf(other))}`}`;
   }
 
   /* Search. */

@@ -1,0 +1,172 @@
+"""Where the files of a finished run are now: its paths begin where it was started, and its images may have moved."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any
+
+from imgcluster.errors import ConfigError
+from imgcluster.storage import is_url, shown
+
+STARTED_IN = "started_in"  # in run.json
+OPTION = "--images-folder"
+PATHS = (  # keys of a config whose values are read, or added to, when something is made of the run
+    ("images", "folder"),
+    ("features", "store"),
+    ("features", "file"),
+    ("features", "weights"),
+    ("clusters", "parameters", "model"),
+)
+ARCHIVE = re.compile(r"\.(tar|zip|parquet)$", re.IGNORECASE)
+MEMBER = re.compile(r"(?P<head>(?:tar|zip)://.*?::)?(?P<place>.*?)(?P<tail>(?<=\.parquet)#row=[0-9]+)?", re.DOTALL)
+PATTERN = re.compile(r"[*?\[{]")
+
+_moved: dict[str, str] = {}  # by the real path of a run folder
+
+
+def images_are_in(run: str | Path, folder: str | Path) -> None:
+    """Have this process look for a run's images in `folder`, which takes the place of what its `images.folder` was.
+
+    Raises ConfigError: there is no such folder.
+    """
+    text = str(folder)
+    if not is_url(text) and not os.path.exists(text):  # noqa: PTH110 (exists raises for a name that is too long)
+        raise ConfigError(f"{OPTION}: {text!r}: no such folder")
+    _moved[os.path.realpath(run)] = text if is_url(text) else os.path.abspath(text)  # noqa: PTH100 (links stay)
+
+
+def way_to_start(run_folder: Path) -> str | None:
+    """Return the way from a run folder to the current one, as run.json keeps it; None: there is none to be known.
+
+    Relative, so that a project that moves as a whole, or is read by somebody else, finds itself.
+    """
+    try:
+        here = Path.cwd()
+    except OSError:  # it has been removed
+        return None
+    try:
+        return PurePath(os.path.relpath(here, os.path.realpath(run_folder))).as_posix()
+    except ValueError:  # on another drive
+        return here.as_posix()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run's paths lead.
+
+    start: the folder that relative paths begin in, None: the current one. folders: the run's `images.folder`. moved:
+    what takes its place.
+    """
+
+    run: Path
+    start: Path | None
+    folders: tuple[str, ...]
+    moved: str | None = None
+
+    def path(self, text: str) -> str:
+        """Return where a path of the run's config or record leads: from its start, or else from here."""
+        if self.start is None or is_url(text) or not _is_there(self.start / text):
+            return text
+        return str(self.start / text)
+
+    def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a config as run.json has it, with the paths of PATHS where they lead."""
+        found = copy.deepcopy(dict(config))
+        for *sections, key in PATHS if self.start is not None else ():
+            section: Any = found
+            for name in sections:
+                section = section.get(name) or {}
+            value = section.get(key)
+            if isinstance(value, str):
+                section[key] = self.path(value)
+            elif isinstance(value, list | tuple):
+                section[key] = [self.path(each) for each in value]
+        return found
+
+    def image(self, text: str) -> str:
+        """Return where an image is now, of what clusters.csv says."""
+        if (self.moved is None and self.base is None) or (parts := MEMBER.fullmatch(text)) is None:
+            return text
+        head, place, tail = (parts[name] or "" for name in ("head", "place", "tail"))
+        if self.moved is not None:
+            return f"{head}{self._elsewhere(place)}{tail}"
+        return text if is_url(place) else f"{head}{Path(self.base or '', place)}{tail}"
+
+    def rows(self, rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+        """Return rows of clusters.csv with the paths where the images are now."""
+        return [{**row, "path": self.image(row["path"])} for row in rows]
+
+    @cached_property
+    def base(self) -> Path | None:
+        """The folder that the paths of images begin in; None: the current one, as where the start has no images."""
+        there = self.start is not None and any(
+            not is_url(each) and _is_there(self.start / each) for each in self.folders
+        )
+        return self.start if there else None
+
+    @property
+    def image_folders(self) -> list[str]:
+        """Where the images are, as one folder for each that `images.folder` names."""
+        return [self.moved] if self.moved is not None else [self.image(each) for each in self.folders]
+
+    def lost(self, count: int) -> str:
+        """Say that none of the run's images is there, where they were looked for, and what helps."""
+        if self.moved is not None:
+            tried = [self.moved]
+        else:
+            begins = [Path.cwd()] if self.start is None else [self.start, Path.cwd()]
+            tried = [each if is_url(each) else str(begin / each) for each in self.folders for begin in begins]
+        looked = " and in ".join(repr(shown(each)) for each in dict.fromkeys(tried))
+        images = f"none of the {count:,} images of {str(self.run)!r} is" if count > 1 else "the image is not"
+        return f"{images} there; looked in {looked}; say where: {OPTION} FOLDER"
+
+    def _elsewhere(self, place: str) -> str:
+        """Put the folder that was named in the place of the one that a path begins with."""
+        moved = str(self.moved).rstrip("/")
+        for folder in self.folders:
+            if folder == "." and not PurePath(place).is_absolute():
+                return f"{moved}/{place}"
+            if place == folder and ARCHIVE.search(folder) and not ARCHIVE.search(moved):  # the folder that it lies in
+                return f"{moved}/{PurePath(folder).name}"
+            if place == folder or place.startswith(f"{folder.rstrip('/')}/"):
+                return moved + place[len(folder.rstrip("/")) :]
+        return place
+
+
+def places_of(run_folder: Path, record: Mapping[str, Any]) -> Places:
+    """Return where the paths of a finished run lead, of what its run.json says."""
+    config = record["config"]
+    folder = config.get("images", {}).get("folder", ".")
+    folders: Sequence[str] = [folder] if isinstance(folder, str) else folder
+    moved = _moved.get(os.path.realpath(run_folder))
+    return Places(run_folder, _start(run_folder, record), tuple(map(_root, folders)), moved)
+
+
+def _start(run_folder: Path, record: Mapping[str, Any]) -> Path | None:
+    """Return where a run was started, where that is there and not here; of older records by its `outputs.folder`."""
+    real, way = Path(os.path.realpath(run_folder)), record.get(STARTED_IN)
+    if not isinstance(way, str):
+        below = Path(str(record["config"].get("outputs", {}).get("folder", "")))
+        if below.is_absolute() or ".." in below.parts or real.parts[-len(below.parts) :] != below.parts:
+            return None
+        way = "/".join([".."] * len(below.parts))
+    start = Path(os.path.normpath(real / way))
+    return None if not start.is_dir() or start.samefile(".") else start
+
+
+def _root(folder: str) -> str:
+    """Return what the paths of images begin with: the folder, the archive, or where the pattern of archives begins."""
+    place = folder.partition("::")[2] if folder.startswith(("tar://", "zip://")) and "::" in folder else folder
+    if ARCHIVE.search(place) and (found := PATTERN.search(place)):
+        place = place[: found.start()].rpartition("/")[0]
+    return place if is_url(place) else PurePath(place).as_posix()
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises for a name that is too long)
