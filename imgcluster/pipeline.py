@@ -15,11 +15,12 @@ from imgcluster.config import Config
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.engines.cluster import NO_DASK
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.estimators import check_parameters, check_size
+from imgcluster.estimators import check_parameters
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
+from imgcluster.method_memory import check_memory
 from imgcluster.methods import METHODS
 from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
@@ -174,7 +175,7 @@ def check_method(config: Config, images: int) -> None:
         raise ConfigError("clusters.backend: dask reads the store, of one layer of one backbone as it is")
     if config.clusters.order != SEQUENCE:
         check_parameters(config.clusters)
-        check_size(config.clusters, images)
+        check_memory(config.clusters, images)
     check_steps(config.clusters.transform, images)
     check_numbering(config.clusters.numbering)
 
