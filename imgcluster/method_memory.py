@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from imgcluster.config import ClustersConfig
-from imgcluster.diffusion import LANDMARKS
 from imgcluster.errors import ClusteringError
 from imgcluster.memory import free_memory
 from imgcluster.methods import DIFFUSION, LEARNED, METHODS
@@ -26,14 +25,13 @@ Parameters = Mapping[str, Any]
 class Need:
     """What a method holds for each pair of images, in bytes, where its parameters are these.
 
-    share: what share of the pairs it is for, by some points; None: all of them. most: no more images are paired.
+    share: what share of the pairs it is for, by some points; None: all of them.
     """
 
     method: str
     pair_bytes: int
     when: Callable[[Parameters], bool] = lambda parameters: True
     share: Callable[[np.ndarray, Parameters], float] | None = None
-    most: int | None = None
 
 
 def _has_tree(parameters: Parameters) -> bool:
@@ -74,18 +72,19 @@ def _within_eps(points: np.ndarray, parameters: Parameters) -> float:
 
 # Peaks of resident memory with scikit-learn 1.9.1 and scipy 1.17, at 2,000 and 4,000 points of 32 values: the
 # difference divided by that of the squares. The first row that suits a method's parameters counts; a method without a
-# row holds nothing for pairs.
+# row holds nothing for pairs (`auto`: 130 MB at 4,000 points and at 8,000; mean_shift: 8 and 14 MB; K-Means: 1 MB).
+# What spectral needs for neighbours are the factors of the graph's matrix: 2 where clusters are far from one another.
 NEEDS = (
     Need("agglomerative", 0, _is_spanned),
+    Need("agglomerative", 5, lambda parameters: parameters["linkage"] == "single"),
     Need("agglomerative", 8),
     Need("birch", 8, share=_subclusters),
-    Need("hdbscan", 19, lambda parameters: parameters["algorithm"] == "brute" or not _has_tree(parameters)),
-    Need("dbscan", 8, share=_within_eps),
-    Need("spectral", 0, lambda parameters: parameters["affinity"] == "nearest_neighbors"),
-    Need("spectral", 24),
-    Need("affinity_propagation", 32),
-    Need("auto", 8, most=LANDMARKS),
-    Need("diffusion", 8, most=LANDMARKS),
+    Need("hdbscan", 19, lambda parameters: parameters["metric"] == "cosine"),
+    Need("hdbscan", 16, lambda parameters: parameters["algorithm"] == "brute" or not _has_tree(parameters)),
+    Need("dbscan", 17, share=_within_eps),
+    Need("spectral", 10, lambda parameters: parameters["affinity"] == "nearest_neighbors"),
+    Need("spectral", 34),
+    Need("affinity_propagation", 28),
 )
 
 
@@ -111,7 +110,7 @@ def _needed(method: str, parameters: Parameters, images: int, free: float, point
     need = next((each for each in NEEDS if each.method == method and each.when(parameters)), None)
     if need is None:
         return 0
-    needed = need.pair_bytes * float(min(images, need.most or images)) ** 2
+    needed = need.pair_bytes * float(images) ** 2
     if need.share is None or needed <= free:
         return needed
     if points is None:
