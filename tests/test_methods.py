@@ -257,11 +257,10 @@ def many(n: int = 200_000) -> np.ndarray:
     [
         ("agglomerative", {}, 8),
         ("agglomerative", {"linkage": "single", "metric": "cosine"}, 5),
-        ("birch", {"threshold": 0.01}, 8),
         ("hdbscan", {"metric": "cosine"}, 19),
         ("hdbscan", {"metric": "correlation"}, 16),
         ("hdbscan", {"algorithm": "brute"}, 16),
-        ("dbscan", {"eps": 1e6}, 17),
+        ("dbscan", {"eps": 1e7}, 17),
         ("spectral", {}, 10),
         ("spectral", {"affinity": "rbf"}, 34),
         ("affinity_propagation", {}, 28),
@@ -293,8 +292,8 @@ def test_too_many_images_are_refused_before_the_memory_goes(
         ),
         ("agglomerative", {"linkage": "single"}),
         ("hdbscan", {"algorithm": "ball_tree", "metric": "manhattan"}),
-        ("dbscan", {"eps": 2.0}),  # a few neighbours each
-        ("birch", {"threshold": 10_000.0}),  # a few subclusters
+        ("dbscan", {"eps": 5.0}),  # a few neighbours each
+        ("birch", {"threshold": 40_000.0}),  # a few subclusters
         ("learned", {"model": "model"}),
     ],
 )
@@ -305,6 +304,14 @@ def test_what_holds_no_pairs_is_not_refused(
     n_clusters = 3 if METHODS[method].k else None
     config = ClustersConfig(method=method, n_clusters=n_clusters, parameters=parameters)
     check_memory(config, 200_000, many())
+
+
+def test_birch_needs_memory_for_pairs_of_its_subclusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 2**30)
+    vectors = np.random.default_rng(0).normal(0, 1, (20_000, 8)).astype(np.float32)
+    with pytest.raises(ClusteringError, match="birch needs 3 GB for 20,000 images, and 1 GB are free"):
+        clustered(vectors, "birch", 3)
+    clustered(vectors, "birch", 3, parameters={"threshold": 9.0})
 
 
 def test_what_depends_on_the_features_is_not_refused_before_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
