@@ -278,8 +278,8 @@ def _notes(found: Groups, config: ClustersConfig) -> list[str]:
     if full < k:
         why = "the smoothing emptied the others" if isinstance(config.order, dict) else NO_MORE
         notes.append(f"{full} of {k} clusters have images: {why}")
-    elif isinstance(config.n_clusters, int) and k < config.n_clusters:
-        notes.append(f"{method_of(config)} found {k} of {config.n_clusters} clusters")
+    elif found.asked is not None and k < found.asked:
+        notes.append(f"{method_of(config)} found {k} of {found.asked} clusters")
     if noise := int((found.labels < 0).sum()):
         notes.append(f"{noise:,} of {len(found.labels):,} images are noise: cluster -1 in clusters.csv")
     return notes

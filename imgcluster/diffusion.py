@@ -10,23 +10,28 @@ from imgcluster.neighbours import NEIGHBOURS, leading, neighbour_graph, unit_row
 THREADS = 2  # more add up centroids in whatever order they end
 TIME = 8
 EIGENVECTORS = 2  # for each cluster
+SERVED = 20  # clusters, by the eigenvectors that are worked out at once; or twice, four times, ... as many
 LANDMARKS = 20_000  # of more images, so many are clustered, and the others go with those they are nearest to
 VOTERS = 10
 BLOCK = 1024
 
 
 class Walk:
-    """The eigenvectors of a graph, from which any number of clusters up to `most` can be made."""
+    """The leading eigenvectors of a graph, from which any number of clusters can be made.
 
-    def __init__(
-        self, points: np.ndarray, most: int, neighbours: tuple[int, ...] = NEIGHBOURS, time: int = TIME
-    ) -> None:
-        self.graph = neighbour_graph(points, neighbours)
-        self._values, self._vectors = leading(self.graph, EIGENVECTORS * most)
+    What is made of a number does not depend on which others are asked for: the eigenvectors for 20 clusters serve all
+    numbers up to 20, those for 40 all up to 40, and so on. Fewer of them worked out at a time have other last bits, or
+    other directions where eigenvalues are equal, and K-Means may end elsewhere.
+    """
+
+    def __init__(self, points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS, time: int = TIME) -> None:
+        with threadpool_limits(THREADS, user_api="openmp"):
+            self.graph = neighbour_graph(points, neighbours)
+        self._leading: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._time = time
 
-    def clusters(self, k: int, n_init: int, random_state: int) -> np.ndarray:
-        """Return labels, (n,) int64.
+    def clusters(self, k: int, n_init: int, random_state: int, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return labels, (n,) int64; weights, (n,): how many images each point stands for.
 
         K-Means of the 2 k leading eigenvectors times their eigenvalues to the power of `time`, in rows of the length 1:
         diffusion maps, Lafon and Lee, IEEE TPAMI 28, 2006, with the rows of Ng, Jordan and Weiss, NIPS 2001.
@@ -34,12 +39,21 @@ class Walk:
         from sklearn.cluster import KMeans
 
         if k == 1:
-            return np.zeros(self._vectors.shape[0], np.int64)
+            return np.zeros(self.graph.shape[0], np.int64)
         count = EIGENVECTORS * k
-        weights = np.maximum(self._values[:count], 0) ** self._time
-        rows = unit_rows(self._vectors[:, :count] * weights)
         with threadpool_limits(THREADS, user_api="openmp"):
-            return np.asarray(KMeans(k, n_init=n_init, random_state=random_state).fit_predict(rows), np.int64)
+            values, vectors = self._leading_for(k)
+            rows = unit_rows(vectors[:, :count] * np.maximum(values[:count], 0) ** self._time)
+            model = KMeans(k, n_init=n_init, random_state=random_state)
+            return np.asarray(model.fit_predict(rows, sample_weight=weights), np.int64)
+
+    def _leading_for(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        most = SERVED
+        while most < k:
+            most *= 2
+        if most not in self._leading:
+            self._leading[most] = leading(self.graph, EIGENVECTORS * most)
+        return self._leading[most]
 
 
 class DiffusionClustering:
@@ -61,8 +75,17 @@ class DiffusionClustering:
         self.n_clusters, self.n_init, self.random_state = n_clusters, n_init, random_state
         self.n_neighbors, self.diffusion_time = n_neighbors, diffusion_time
 
-    def fit_predict(self, points: np.ndarray) -> np.ndarray:
-        """Return the labels of points, (n, dim) -> (n,) int64. Raises ValueError for parameters below 1."""
+    def fit_predict(self, points: np.ndarray, sample_weight: np.ndarray | None = None) -> np.ndarray:
+        """Return the labels of points, (n, dim) -> (n,) int64. Raises ValueError for parameters below 1.
+
+        sample_weight: (n,), how much each point counts for the centres in the K-Means. In the graph each counts once.
+        """
+        self.prepare(points, sample_weight)
+        self.labels_ = self.labels(self.n_clusters)
+        return self.labels_
+
+    def prepare(self, points: np.ndarray, sample_weight: np.ndarray | None = None) -> None:
+        """Do what all numbers of clusters share; see `fit_predict`."""
         if (
             not (isinstance(self.n_neighbors, int) and isinstance(self.diffusion_time, int))
             or min(self.n_neighbors, self.diffusion_time) < 1
@@ -72,12 +95,16 @@ class DiffusionClustering:
         if len(points) > LANDMARKS:
             rows = np.sort(np.random.default_rng(self.random_state).permutation(len(points))[:LANDMARKS])
         sizes = tuple(max(2, self.n_neighbors // part) for part in (4, 2, 1))
-        walk = Walk(points[rows], self.n_clusters, sizes, self.diffusion_time)
-        labels = walk.clusters(self.n_clusters, self.n_init, self.random_state)
-        if len(rows) < len(points):
-            labels = _with_the_nearest(points, points[rows], labels, self.n_clusters)
-        self.points_, self.labels_ = points, labels
-        return labels
+        self._walk = Walk(points[rows], sizes, self.diffusion_time)
+        self._landmarks, self._weights = rows, None if sample_weight is None else sample_weight[rows]
+        self.points_ = points
+
+    def labels(self, n_clusters: int) -> np.ndarray:
+        """Return the labels, (n,) int64, of the points that were prepared, in any number of clusters."""
+        labels = self._walk.clusters(n_clusters, self.n_init, self.random_state, self._weights)
+        if len(labels) == len(self.points_):
+            return labels
+        return _with_the_nearest(self.points_, self.points_[self._landmarks], labels, n_clusters)
 
 
 def _with_the_nearest(points: np.ndarray, landmarks: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:

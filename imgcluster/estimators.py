@@ -15,10 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from imgcluster.classifiers import probabilities
 from imgcluster.config import ClustersConfig
+from imgcluster.copies import Copies
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.learned import prepared
-from imgcluster.memory import free_memory
-from imgcluster.methods import LEARNED, METHODS
+from imgcluster.method_memory import check_memory
+from imgcluster.methods import ALL, LEARNED, METHODS, WEIGHTED
 from imgcluster.tables import NOISE
 
 # With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and
@@ -27,7 +28,7 @@ THREADS = 2
 NEIGHBOURS_SHARE = 0.9  # of the points are within `eps` of as many neighbours as make them no noise
 SMALLEST = 0.2
 SAMPLE = 5000
-FRUGAL = "kmeans, minibatch_kmeans, bisecting_kmeans, birch or hdbscan"
+SPECTRAL_NEIGHBOURS = 10  # scikit-learn's default
 ABOUT = {"n_init", "random_state"}  # parameters that are keys of the section itself
 
 ARRAY = "array_"  # before the names of the arrays of a model
@@ -71,17 +72,6 @@ def check_parameters(config: ClustersConfig) -> None:
         raise ConfigError(f"clusters.parameters: {_first_line(error)}") from None
 
 
-def check_size(config: ClustersConfig, images: int) -> None:
-    """Raise ClusteringError where a method needs more memory for so many images than there is."""
-    needed = METHODS[config.method].pair_bytes * images**2
-    free = free_memory()
-    if free is not None and needed > free:
-        raise ClusteringError(
-            f"clusters.method: {config.method} needs {needed / 2**30:,.0f} GB for {images:,} images, and "
-            f"{free / 2**30:,.0f} GB are free; take {FRUGAL}"
-        )
-
-
 def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:
     """Return the estimator of a config; `found`: parameters worked out from the points."""
     method = METHODS[config.method]
@@ -94,27 +84,52 @@ def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:
     return getattr(import_module(module), name)(**parameters)
 
 
-def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None) -> Fitted:
+def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None, copies: Copies | None = None) -> Fitted:
     """Fit a method to points, (n, dim) float32. The same points give the same labels on the same machine.
 
+    copies: which of the points are equal, where any are; they get the same label.
     Raises ClusteringError: too little memory, parameters that do not suit these points.
     """
-    check_size(config, len(points))
+    distinct = points if copies is None else points[copies.first]
+    given = _given(points, config.method, copies)
+    weights = None if copies is None or METHODS[config.method].copies != WEIGHTED else copies.counts
     with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
-            found = FOUND.get(config.method, _nothing)(points, config)
+            found = FOUND.get(config.method, _nothing)(distinct, config)
             estimator = build(config, n_clusters, **found)
-            labels = np.asarray(estimator.fit_predict(points), dtype=np.int64)
+            check_memory(config, len(given), given, **found)
+            labels = estimator.fit_predict(given, **({} if weights is None else {"sample_weight": weights}))
         except (ValueError, np.linalg.LinAlgError) as error:
             raise ClusteringError(f"clusters.method: {config.method}: {_first_line(error)}") from None
-    notes = [
-        f"{config.method}: {name} {value:.4g}, from the distances between neighbours" for name, value in found.items()
-    ]
+    notes = [f"{config.method}: {name} {value:.4g}, {OF[name]}" for name, value in found.items()]
     notes += sorted({f"{config.method}: {_first_line(warning.message)}" for warning in told})
     proba = getattr(estimator, "predict_proba", None)
-    return _renumbered(
-        Fitted(labels, RULES.get(config.method, _no_rule)(estimator), None if proba is None else proba(points), notes)
+    fitted = Fitted(
+        np.asarray(labels, dtype=np.int64),
+        RULES.get(config.method, _no_rule)(estimator),
+        None if proba is None else proba(given),
+        notes,
+    )
+    return _renumbered(fitted if copies is None else _of_all(fitted, copies))
+
+
+def _given(points: np.ndarray, method: str, copies: Copies | None) -> np.ndarray:
+    """Return what a method is fitted to; copies in float64: in float32 their mean and variance are rounded too much."""
+    if copies is None:
+        return points
+    return points.astype(np.float64) if METHODS[method].copies == ALL else points[copies.first]
+
+
+def _of_all(fitted: Fitted, copies: Copies) -> Fitted:
+    """Give all points the labels of the distinct ones, or of most of their copies where all were fitted."""
+    if len(fitted.labels) == len(copies.place):
+        return replace(fitted, labels=copies.most_common(fitted.labels))
+    probabilities = fitted.probabilities
+    return replace(
+        fitted,
+        labels=fitted.labels[copies.place],
+        probabilities=None if probabilities is None else probabilities[copies.place],
     )
 
 
@@ -161,9 +176,22 @@ def _bandwidth(points: np.ndarray, config: ClustersConfig) -> dict[str, Any]:
     return {"bandwidth": max(float(estimate_bandwidth(points, **share)), float(np.finfo(np.float32).eps))}
 
 
+def _neighbours(points: np.ndarray, config: ClustersConfig) -> dict[str, Any]:
+    """As many neighbours as there are, where scikit-learn's ten are more."""
+    most = min(SPECTRAL_NEIGHBOURS, len(points))
+    return {} if "n_neighbors" in config.parameters or most == SPECTRAL_NEIGHBOURS else {"n_neighbors": most}
+
+
 FOUND: dict[str, Callable[[np.ndarray, ClustersConfig], dict[str, Any]]] = {
     "dbscan": _eps,
     "mean_shift": _bandwidth,
+    "spectral": _neighbours,
+}
+
+OF = {  # what is worked out of what
+    "eps": "from the distances between neighbours",
+    "bandwidth": "from the distances between neighbours",
+    "n_neighbors": "as many as there are images",
 }
 
 # The rules by which new points are placed.

@@ -6,23 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+WEIGHTED, ONCE, ALL = "weighted", "once", "all"  # what a method is given of equal images
+
 
 @dataclass(frozen=True)
 class Method:
     """An estimator, of scikit-learn's or like one, and what has to be known of it.
 
     k: its parameter that takes the number of clusters; None: it finds a number of its own.
-    parameters: where our defaults are not scikit-learn's. pair_bytes: what it holds of each pair of images; 0: its
-    memory grows with the images, not with their square.
+    parameters: where our defaults are not scikit-learn's.
+    copies: what it is given of equal images. WEIGHTED: one point, with their number as its sample_weight. ONCE: one
+    point; it takes no weights, and links each point to so many neighbours, which copies must not fill. ALL: every one;
+    it takes no weights, and copies count for it as they are.
     """
 
     estimator: str
     k: str | None = "n_clusters"
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    pair_bytes: int = 0
+    copies: str = ALL
 
 
-_DIFFUSION = Method("imgcluster.diffusion.DiffusionClustering")
+_DIFFUSION = Method("imgcluster.diffusion.DiffusionClustering", copies=WEIGHTED)
 AUTO, AUTO_COMPONENTS, DIFFUSION = "auto", 128, "diffusion"
 LEARNED, MODEL = "learned", "model"
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
@@ -30,20 +34,20 @@ DEEP = 32  # values; shorter vectors are no features of a network, and their len
 METHODS = {
     AUTO: _DIFFUSION,  # and a transform of its own, where the config has none
     DIFFUSION: _DIFFUSION,
-    "kmeans": Method("sklearn.cluster.KMeans"),
-    "minibatch_kmeans": Method("sklearn.cluster.MiniBatchKMeans"),
-    "bisecting_kmeans": Method("sklearn.cluster.BisectingKMeans"),
-    "agglomerative": Method("sklearn.cluster.AgglomerativeClustering", pair_bytes=8),
+    "kmeans": Method("sklearn.cluster.KMeans", copies=WEIGHTED),
+    "minibatch_kmeans": Method("sklearn.cluster.MiniBatchKMeans", copies=WEIGHTED),
+    "bisecting_kmeans": Method("sklearn.cluster.BisectingKMeans", copies=WEIGHTED),
+    "agglomerative": Method("sklearn.cluster.AgglomerativeClustering"),
     # A graph of neighbours: scikit-learn's default, a kernel of a fixed width, is one for distances of about 1.
-    "spectral": Method("sklearn.cluster.SpectralClustering", parameters={"affinity": "nearest_neighbors"}),
+    "spectral": Method("sklearn.cluster.SpectralClustering", parameters={"affinity": "nearest_neighbors"}, copies=ONCE),
     # Full covariances have more numbers than there are images to tell them from.
     "gaussian_mixture": Method("sklearn.mixture.GaussianMixture", "n_components", {"covariance_type": "diag"}),
     "birch": Method("sklearn.cluster.Birch"),
     "hdbscan": Method("sklearn.cluster.HDBSCAN", None, {"copy": True}),
-    "dbscan": Method("sklearn.cluster.DBSCAN", None, pair_bytes=8),
+    "dbscan": Method("sklearn.cluster.DBSCAN", None, copies=WEIGHTED),
     # With scikit-learn's damping of 0.5 it often does not settle.
     "affinity_propagation": Method(
-        "sklearn.cluster.AffinityPropagation", None, {"damping": 0.9, "max_iter": 1000}, pair_bytes=32
+        "sklearn.cluster.AffinityPropagation", None, {"damping": 0.9, "max_iter": 1000}, ONCE
     ),
     "mean_shift": Method("sklearn.cluster.MeanShift", None),
     LEARNED: Method("imgcluster.learned.LearnedClasses", None),

@@ -44,7 +44,7 @@ def _nearest(rows: np.ndarray, lengths: np.ndarray, part: slice, most: int) -> t
     squared = np.maximum(lengths[part, None] + lengths - 2 * (rows[part] @ rows.T), 0)
     here = np.arange(len(squared))
     squared[here, part.start + here] = np.inf
-    near = np.argsort(squared, axis=1, kind="stable")[:, :most]
+    near = np.argsort(squared, axis=1, kind="stable")[:, :most].copy()  # a view would keep the order of all images
     return near, np.take_along_axis(squared, near, axis=1)
 
 

@@ -16,12 +16,13 @@ from imgcluster.config_types import BUNDLED
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.engines.cluster import NO_DASK
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, WeightsUnavailable
-from imgcluster.estimators import check_parameters, check_size
+from imgcluster.estimators import check_parameters
 from imgcluster.feature_files import features_from_file
 from imgcluster.features import extract_features
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.kept_clusters import KeptClusters
+from imgcluster.method_memory import check_memory
 from imgcluster.methods import METHODS
 from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
@@ -191,7 +192,7 @@ def check_method(config: Config, images: int) -> None:
         raise ConfigError("clusters.backend: dask reads the store, of one layer of one backbone as it is")
     if config.clusters.order != SEQUENCE:
         check_parameters(config.clusters)
-        check_size(config.clusters, images)
+        check_memory(config.clusters, images)
     check_steps(config.clusters.transform, images)
     check_numbering(config.clusters.numbering, config.outputs.label_offset)
 

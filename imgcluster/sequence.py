@@ -10,9 +10,10 @@ from imgcluster.errors import ClusteringError
 Costs = np.ndarray
 
 
-def segments(points: np.ndarray, n_clusters: int) -> np.ndarray:
+def segments(points: np.ndarray, n_clusters: int, weights: np.ndarray | None = None) -> np.ndarray:
     """Cut points in order, (n, dim), into `n_clusters` runs with the least squared distances to their means.
 
+    weights: (n,) int64, how many frames each point stands for; None: one.
     Returns the run of each point, (n,) int64, from 0 on. Exact, by dynamic programming: Fisher, On Grouping for Maximum
     Homogeneity, Journal of the American Statistical Association 53, 1958. Takes n² dim operations, and
     memory for n (dim + K) numbers.
@@ -21,11 +22,11 @@ def segments(points: np.ndarray, n_clusters: int) -> np.ndarray:
     count = len(points)
     if count < n_clusters:
         raise ClusteringError(f"clusters.order: {n_clusters} segments of {count} images")
-    sums, squares = _prefixes(points)
+    sums, squares, sizes = _prefixes(points, np.ones(count, np.int64) if weights is None else weights)
     best = np.full((n_clusters, count + 1), np.inf)
     starts = np.zeros((n_clusters, count + 1), np.int64)
     for ends in row_slices(count, 2 * count):
-        for end, costs in zip(range(ends.start + 1, ends.stop + 1), _costs(sums, squares, ends), strict=True):
+        for end, costs in zip(range(ends.start + 1, ends.stop + 1), _costs(sums, squares, sizes, ends), strict=True):
             best[0, end] = costs[0]
             for run in range(1, min(n_clusters, end)):
                 totals = best[run - 1, run:end] + costs[run:end]
@@ -34,15 +35,17 @@ def segments(points: np.ndarray, n_clusters: int) -> np.ndarray:
     return _walked_back(starts, n_clusters, count)
 
 
-def _prefixes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the points before each place, (n + 1, dim), and of their squared lengths, (n + 1,); float64."""
+def _prefixes(points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted sums of the points before each place, (n + 1, dim) and of their squared lengths, (n + 1,), float64; and
+    of the weights, (n + 1,) int64.
+    """
     centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
-    sums = np.concatenate([np.zeros((1, centred.shape[1])), np.cumsum(centred, axis=0)])
-    squares = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->i", centred, centred))])
-    return sums, squares
+    sums = np.concatenate([np.zeros((1, centred.shape[1])), np.cumsum(weights[:, None] * centred, axis=0)])
+    squares = np.concatenate([[0.0], np.cumsum(weights * np.einsum("ij,ij->i", centred, centred))])
+    return sums, squares, np.concatenate([[0], np.cumsum(weights)])
 
 
-def _costs(sums: np.ndarray, squares: np.ndarray, ends: slice) -> Costs:
+def _costs(sums: np.ndarray, squares: np.ndarray, sizes: np.ndarray, ends: slice) -> Costs:
     """Squared distances to their mean of the points from each start up to each of some ends: (ends, n).
 
     Of n points with sum s and squared lengths q that is q - |s|² / n; a start that is not before the end: infinity.
@@ -50,7 +53,7 @@ def _costs(sums: np.ndarray, squares: np.ndarray, ends: slice) -> Costs:
     after = np.arange(ends.start + 1, ends.stop + 1)
     lengths = np.einsum("ij,ij->i", sums, sums)
     between = lengths[after][:, None] + lengths[None, :-1] - 2 * (sums[after] @ sums[:-1].T)
-    counts = after[:, None] - np.arange(len(sums) - 1)[None]
+    counts = sizes[after][:, None] - sizes[None, :-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         costs = squares[after][:, None] - squares[None, :-1] - between / counts
     costs[counts <= 0] = np.inf

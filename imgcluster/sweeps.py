@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.config import ClustersConfig
-from imgcluster.diffusion import LANDMARKS, THREADS, Walk
+from imgcluster.copies import distinct_images
+from imgcluster.diffusion import THREADS
 from imgcluster.errors import ClusteringError
+from imgcluster.estimators import build
 from imgcluster.grouping import group
 from imgcluster.methods import DIFFUSION, METHODS
 from imgcluster.metrics import silhouette_of
@@ -182,11 +184,17 @@ def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
 
 
 class Division:
-    """The neighbours of points, 10,000 of them at most, against which any number of clusterings is measured."""
+    """The neighbours of points, 10,000 of them at most, against which any number of clusterings is measured.
+
+    Equal points are one: their links to one another would outweigh all others.
+    """
 
     def __init__(self, points: Points, random_state: int) -> None:
-        self._rows = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MOST_NEIGHBOURS])
-        self._graph = neighbour_graph(points.take(self._rows))
+        rows = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MOST_NEIGHBOURS])
+        drawn = Points(points.take(rows))
+        distinct = drawn.copies.first
+        self._rows = rows[distinct]
+        self._graph = neighbour_graph(drawn.vectors[distinct])
 
     def modularity(self, labels: np.ndarray) -> float:
         """Measure the labels, (n,) int64, of all points."""
@@ -194,30 +202,45 @@ class Division:
 
 
 def choose_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show: bool) -> tuple[int, str]:
-    """Return the number of clusters that `sweep` would choose, and why, without its other measures."""
+    """Return the number of clusters that `sweep` would choose, and why, without its other measures.
+
+    Where there are fewer distinct points than the least number, it is theirs.
+    """
+    distinct = points.distinct(ks[-1])
+    told = distinct_images(distinct, len(points))
+    if distinct < ks[0] and distinct < len(points):
+        return distinct, f"{told}; no more clusters than these"
     division = Division(points, config.random_state)
     scores = {k: division.modularity(labels) for k, labels in _tried(points, config, ks, show)}
-    return _best(scores)
+    chosen, reason = _best(scores)
+    return chosen, reason if distinct >= min(ks[-1], len(points)) else f"{reason} ({told}; no more clusters were tried)"
 
 
 def _tried(points: Points, config: ClustersConfig, ks: Sequence[int], show: bool) -> Iterator[tuple[int, np.ndarray]]:
     """Group points into each number of clusters that they allow; what all of them share is worked out once."""
     near = ks[: len(points)] if isinstance(ks, range) else ks  # which may go to a billion, one by one
-    possible = [k for k in near if 2 <= k < len(points)]
+    distinct = points.distinct(max(near, default=0))
+    possible = [k for k in near if 2 <= k <= distinct and k < len(points)]
     if not possible:
-        raise ClusteringError(
-            f"clusters.n_clusters: no number of clusters from {ks[0]} to {ks[-1]} suits {len(points)} images"
-        )
-    walk = None
-    if METHODS[config.method] is METHODS[DIFFUSION] and config.order is None and not config.parameters:
-        walk = Walk(points.array(), max(possible)) if len(points) <= LANDMARKS else None
+        images = f"{len(points)} images" if distinct == len(points) else distinct_images(distinct, len(points))
+        raise ClusteringError(f"clusters.n_clusters: no number of clusters from {ks[0]} to {ks[-1]} suits {images}")
+    labels_of = _walked(points, config)
     with track("numbers of clusters", len(possible), "tried", show=show) as advance:
         for k in possible:
-            if walk is not None:
-                yield k, walk.clusters(k, config.n_init, config.random_state)
+            if labels_of is not None and k < len(points.copies.first):
+                yield k, labels_of(k)
             else:
                 yield k, group(points, config.model_copy(update={"n_clusters": k}), show=False).labels
             advance(1)
+
+
+def _walked(points: Points, config: ClustersConfig) -> Callable[[int], np.ndarray] | None:
+    """Return what divides the points into a number of clusters as `group` does, where much of it is done only once."""
+    if METHODS[config.method] is not METHODS[DIFFUSION] or config.order is not None or config.parameters:
+        return None
+    estimator, copies = build(config, None), points.copies
+    estimator.prepare(points.take(copies.first), copies.counts if copies else None)
+    return lambda k: np.asarray(estimator.labels(k)[copies.place])
 
 
 def _best(scores: Mapping[int, float]) -> tuple[int, str]:

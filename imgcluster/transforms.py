@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.blocks import in_order, is_large, new_rows, row_slices
+from imgcluster.copies import Copies, count_distinct, find_copies
 from imgcluster.errors import ClusteringError
 from imgcluster.reductions import (
     block_moments,
@@ -31,6 +33,7 @@ from imgcluster.reductions import (
 HELD_SHARE = 8  # of large features, what pca leaves is kept in memory when it is no more than an eighth
 STRIP = 64  # columns
 PRODUCT_BYTES = 16 * 2**20
+BY_POSITION = {"pca", "whiten", "umap"}  # what they make of a vector may depend on the row in which it stands
 NO_UMAP = "clusters.transform: umap needs the package umap-learn; pip install 'imgcluster[umap]'"
 
 State = dict[str, np.ndarray]
@@ -65,6 +68,15 @@ class Points:
     def nbytes(self) -> int:
         """What all points take as float32."""
         return 4 * len(self) * self.dim
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Which points are equal; all of them are read for it, once."""
+        return find_copies(self.block, self.slices())
+
+    def distinct(self, most: int) -> int:
+        """Count the distinct points, up to `most`; no more are read than it takes."""
+        return count_distinct(self.block, self.slices(), most)
 
     def slices(self, beside: int = 0) -> Slices:
         """Cut the points into blocks; `beside` is what else is held of each point, in float32 values."""
@@ -113,14 +125,18 @@ def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> t
     """Fit the steps of `clusters.transform` in order. Returns the points, and the arrays to transform others alike.
 
     Holds one copy of the vectors at most, and none of large ones; but pca of ordinary ones several, in scikit-learn.
+    Equal vectors become equal points, unless they are large and a matrix product is still pending.
     Raises ClusteringError: more components asked for than there are.
     """
     points, state = Points(vectors), {"steps": np.array([_name(step) for step in steps], dtype=np.str_)}
+    copies = points.copies if BY_POSITION & set(state["steps"].tolist()) else None
     for number, step in enumerate(steps):
         name = _name(step)
         parameter = step[name] if not isinstance(step, str) else None
         fitted = STEPS[name].fit(points, parameter, random_state)
         points = _behind(points, STEPS[name], fitted)
+        if copies and points.vectors is not vectors:
+            copies.equalize(points.vectors)
         state |= {f"{number}_{key}": value for key, value in fitted.items()}
     return points, state
 
@@ -272,7 +288,9 @@ def _fit_umap(points: Points, parameter: int, random_state: int) -> State:
         raise ClusteringError(NO_UMAP) from None
     # With a seed it uses one thread, and then the same points give the same coordinates.
     model = UMAP(n_components=parameter, random_state=random_state, n_jobs=1)
-    return {"coordinates": np.asarray(model.fit_transform(points.array()), np.float32)}
+    copies = points.copies  # among the nearest neighbours they would leave no room for others
+    coordinates = model.fit_transform(points.take(copies.first) if copies else points.array())
+    return {"coordinates": np.asarray(coordinates, np.float32)[copies.place]}
 
 
 def _pca(vectors: np.ndarray, state: State) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
@@ -12,6 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from imgcluster import transforms
 from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config import ClustersConfig
+from imgcluster.copies import Copies, count_distinct, find_copies
 from imgcluster.errors import ClusteringError
 from imgcluster.transforms import apply_transform, check_steps, fit_transform
 
@@ -135,5 +138,53 @@ def test_a_transform_that_cannot_be_done_is_told_before_there_are_features(monke
 
 def test_identical_images_end_in_one_cluster_and_it_is_said() -> None:
     found = clustered(np.ones((6, 4), np.float32))
-    assert found.sizes.tolist() == [6, 0, 0]
-    assert found.notes == ["1 of 3 clusters have images: no more of them have features of their own"]
+    assert found.sizes.tolist() == [6]
+    assert found.notes == ["1 distinct image among 6; n_clusters lowered from 3 to 1"]
+
+
+def test_copies_are_found_in_any_blocks_and_the_sign_of_zero_is_none() -> None:
+    rows = np.array([[1, 0], [2, 3], [1, -0.0], [2, 3], [4, 5], [1, 0]], np.float32)
+    for size in (1, 2, 6):
+        slices = [slice(start, start + size) for start in range(0, 6, size)]
+        found = find_copies(lambda part: rows[part], slices)
+        assert (found.first.tolist(), found.place.tolist()) == ([0, 1, 4], [0, 1, 0, 1, 2, 0])
+        assert found.counts.tolist() == [3, 2, 1]
+        assert [count_distinct(lambda part: rows[part], slices, most) for most in (1, 2, 3, 9)] == [1, 2, 3, 3]
+    assert not find_copies(lambda part: rows[part], [slice(3, 6)])
+
+
+def test_no_more_rows_are_read_than_the_count_takes() -> None:
+    read: list[slice] = []
+
+    def block(part: slice) -> np.ndarray:
+        read.append(part)
+        return np.arange(part.start, part.stop, dtype=np.float32)[:, None]
+
+    assert count_distinct(block, [slice(start, start + 10) for start in range(0, 10_000, 10)], 7) == 7
+    assert len(read) < 100
+
+
+def test_copies_share_the_label_that_most_of_them_have() -> None:
+    copies = Copies(np.array([0, 1, 3]), np.array([0, 1, 0, 2, 0, 1, 2]))
+    assert copies.most_common(np.array([5, 2, -1, 4, -1, 1, 4])).tolist() == [-1, 1, -1, 4, -1, 1, 4]
+
+
+def test_equal_vectors_are_equal_points_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a matrix product rounded each row in another way."""
+    product = transforms.STEPS["pca"].apply
+
+    def shaken(rows: np.ndarray, state: transforms.State) -> np.ndarray:
+        return product(rows, state) + np.arange(len(rows), dtype=np.float32)[:, None] * np.float32(1e-6)
+
+    monkeypatch.setitem(transforms.STEPS, "pca", replace(transforms.STEPS["pca"], apply=shaken))
+    place = np.arange(60) % 12
+    points, _ = fit_transform(blobs(12)[place], [{"pca": 3}, "l2"], 0)
+    np.testing.assert_array_equal(points, points[:12][place])
+    assert len(np.unique(points, axis=0)) == 12
+
+
+def test_umap_puts_equal_vectors_into_one_place() -> None:
+    pytest.importorskip("umap")
+    place = np.arange(120) % 30
+    points, _ = fit_transform(blobs(30)[place], [{"umap": 2}], 0)
+    np.testing.assert_array_equal(points, points[:30][place])

@@ -82,13 +82,11 @@ def test_a_walk_is_kmeans_of_its_weighted_eigenvectors(time: int) -> None:
     rows = vectors[:, ::-1][:, :8] * values[::-1][:8] ** time
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     wanted = KMeans(4, n_init=10, random_state=1).fit_predict(rows)
-    for most in (4, 9):
-        found = Walk(points(150), most, time=time).clusters(4, 10, 1)
-        assert adjusted_rand_score(wanted, found) == 1
+    assert adjusted_rand_score(wanted, Walk(points(150), time=time).clusters(4, 10, 1)) == 1
 
 
 def test_its_own_parameters_are_the_largest_neighbourhood_and_the_time() -> None:
-    wanted = Walk(points(150), 4, (3, 6, 12), 2).clusters(4, 10, 42)
+    wanted = Walk(points(150), (3, 6, 12), 2).clusters(4, 10, 42)
     config = ClustersConfig(method="diffusion", n_clusters=4, parameters={"n_neighbors": 12, "diffusion_time": 2})
     found = cluster_features(points(150), config, show=False)
     assert adjusted_rand_score(wanted, found.labels) == 1
@@ -150,11 +148,52 @@ def test_the_others_have_the_label_of_most_of_their_ten_neighbours(monkeypatch: 
         assert label == np.bincount(own[near], minlength=3).argmax()  # of equally many the smaller
 
 
+@pytest.mark.parametrize("dense", [2000, 10])
+def test_a_number_of_clusters_does_not_depend_on_which_others_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, dense: int
+) -> None:
+    monkeypatch.setattr(neighbours, "DENSE", dense)
+    apart = np.eye(16, 20)[np.arange(480) % 16] * 9 + points(480, 20)  # 16 equal eigenvalues, whose order is anything
+    many = Walk(apart)
+    for k in (45, 20, 15, 12, 9, 6, 3, 21):
+        np.testing.assert_array_equal(many.clusters(k, 2, 0), Walk(apart).clusters(k, 2, 0))
+
+
+def test_eigenvectors_are_worked_out_once_for_all_numbers_of_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    monkeypatch.setattr(diffusion, "leading", lambda graph, count: counts.append(count) or leading(graph, count))
+    walk = Walk(points(150))
+    for k in range(2, 42):
+        walk.clusters(k, 1, 0)
+    assert counts == [40, 80, 160]
+
+
 def test_groups_of_equal_images() -> None:
     vectors = np.repeat(points(25, 40), 100, axis=0)
-    found = cluster_features(vectors, ClustersConfig(n_clusters=20), show=False)
-    together = found.labels.reshape(25, 100)
-    assert (together == together[:, :1]).mean() > 0.9
+    for k in (20, 25, 30):
+        found = cluster_features(vectors, ClustersConfig(n_clusters=k), show=False)
+        together = found.labels.reshape(25, 100)
+        assert (together == together[:, :1]).all()
+        assert len(found.sizes) == min(k, 25)
+
+
+def test_as_many_copies_of_each_image_change_nothing() -> None:
+    alone = cluster_features(points(120), ClustersConfig(n_clusters=6), show=False).labels
+    copied = cluster_features(np.repeat(points(120), 3, axis=0), ClustersConfig(n_clusters=6), show=False).labels
+    assert adjusted_rand_score(np.repeat(alone, 3), copied) == 1
+
+
+def test_a_point_weighs_in_the_kmeans_as_many_images_as_it_stands_for() -> None:
+    weights = np.arange(150) % 7 + 1
+    graph = by_hand(points(150), (5, 10, 20))
+    scale = 1 / np.sqrt(graph.sum(axis=1))
+    values, vectors = np.linalg.eigh(graph * scale[:, None] * scale)
+    rows = vectors[:, ::-1][:, :8] * values[::-1][:8] ** 8
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    wanted = KMeans(4, n_init=10, random_state=42).fit_predict(rows, sample_weight=weights)
+    vectors = np.repeat(points(150), weights, axis=0)
+    found = cluster_features(vectors, ClustersConfig(method="diffusion", n_clusters=4), show=False)
+    assert adjusted_rand_score(np.repeat(wanted, weights), found.labels) == 1
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6])

@@ -15,6 +15,7 @@ from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.method_memory import check_memory
 from imgcluster.methods import LEARNED, METHODS
 from imgcluster.tables import Clusters
 
@@ -246,12 +247,144 @@ def test_parameters_that_do_not_go_together_end_in_one_line() -> None:
         clustered(blobs()[0], "agglomerative", 3, parameters={"metric": "cosine"})
 
 
-@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.pair_bytes])
-def test_too_many_images_are_refused_before_the_memory_goes(method: str) -> None:
-    vectors = np.lib.stride_tricks.as_strided(np.ones(2, np.float32), (200_000, 2), (0, 4))  # takes no memory itself
-    words = rf"^clusters.method: {method} needs [\d,]+ GB for 200,000 images, and [\d,]+ GB are free; take kmeans, "
-    with pytest.raises(ClusteringError, match=words):
-        clustered(vectors, method, 3)
+def many(n: int = 200_000) -> np.ndarray:
+    """Distinct points, (n, 2), in 0.8 MB."""
+    return np.lib.stride_tricks.sliding_window_view(np.arange(n + 1, dtype=np.float32), 2)
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "pair_bytes"),
+    [
+        ("agglomerative", {}, 8),
+        ("agglomerative", {"linkage": "single", "metric": "cosine"}, 5),
+        ("hdbscan", {"metric": "cosine"}, 19),
+        ("hdbscan", {"metric": "correlation"}, 16),
+        ("hdbscan", {"algorithm": "brute"}, 16),
+        ("dbscan", {"eps": 1e7}, 17),
+        ("spectral", {}, 10),
+        ("spectral", {"affinity": "rbf"}, 34),
+        ("affinity_propagation", {}, 28),
+    ],
+)
+def test_too_many_images_are_refused_before_the_memory_goes(
+    monkeypatch: pytest.MonkeyPatch, method: str, parameters: dict[str, Any], pair_bytes: int
+) -> None:
+    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 50 * 2**30)
+    needed = f"{pair_bytes * 200_000**2 / 2**30:,.0f}"
+    others = "kmeans, minibatch_kmeans, bisecting_kmeans, gaussian_mixture"
+    own = {"hdbscan": "hdbscan without its parameters, "}.get(method, "")
+    finding = "" if method == "hdbscan" else ", hdbscan"
+    words = (
+        f"clusters.method: {method} needs {needed} GB for 200,000 images, and 50 GB are free; "
+        f"take {own}auto, {others}{finding}"
+    )
+    with pytest.raises(ClusteringError) as caught:
+        clustered(many(), method, 3, parameters=parameters)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        *(
+            (method, {})
+            for method in ("auto", "kmeans", "minibatch_kmeans", "bisecting_kmeans", "hdbscan", "mean_shift")
+        ),
+        ("agglomerative", {"linkage": "single"}),
+        ("hdbscan", {"algorithm": "ball_tree", "metric": "manhattan"}),
+        ("dbscan", {"eps": 5.0}),  # a few neighbours each
+        ("birch", {"threshold": 40_000.0}),  # a few subclusters
+        ("learned", {"model": "model"}),
+    ],
+)
+def test_what_holds_no_pairs_is_not_refused(
+    monkeypatch: pytest.MonkeyPatch, method: str, parameters: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 2**30)
+    n_clusters = 3 if METHODS[method].k else None
+    config = ClustersConfig(method=method, n_clusters=n_clusters, parameters=parameters)
+    check_memory(config, 200_000, many())
+
+
+def test_birch_needs_memory_for_pairs_of_its_subclusters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 2**30)
+    vectors = np.random.default_rng(0).normal(0, 1, (20_000, 8)).astype(np.float32)
+    with pytest.raises(ClusteringError, match="birch needs 3 GB for 20,000 images, and 1 GB are free"):
+        clustered(vectors, "birch", 3)
+    clustered(vectors, "birch", 3, parameters={"threshold": 9.0})
+
+
+def test_what_depends_on_the_features_is_not_refused_before_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 2**30)
+    for method in ("birch", "dbscan"):
+        check_memory(ClustersConfig(method=method, n_clusters=3 if METHODS[method].k else None), 200_000)
+    with pytest.raises(ClusteringError, match="affinity_propagation needs "):
+        check_memory(ClustersConfig(method="affinity_propagation"), 200_000)
+
+
+def test_only_what_fits_is_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 60_000**2 * 9)
+    with pytest.raises(
+        ClusteringError, match=r"take auto, kmeans, minibatch_kmeans, bisecting_kmeans, agglomerative, "
+    ):
+        check_memory(ClustersConfig(method="affinity_propagation"), 60_000)
+
+
+@pytest.mark.parametrize("method", FINDING)
+def test_copies_always_share_a_label(method: str) -> None:
+    """Any few points, each any number of times, in any number of clusters."""
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        distinct = int(random.integers(1, 9))
+        points = random.normal(0, 10.0 ** random.integers(-3, 4), (distinct, int(random.integers(1, 40))))
+        place = random.permutation(np.repeat(np.arange(distinct), random.integers(1, 25, distinct)))
+        vectors = points.astype(np.float32)[place]
+        k = int(random.integers(1, min(len(vectors), 14) + 1))
+        transform = [(), ("l2",), ("standardize",)][seed % 3]
+        found = clustered(vectors, method, k, transform=transform)
+        for point in range(distinct):
+            assert len(set(found.labels[place == point])) == 1
+        assert found.labels.min() >= -1
+        assert found.sizes.tolist() == np.bincount(found.labels[found.labels >= 0], minlength=len(found.sizes)).tolist()
+        if METHODS[method].k:
+            assert len(found.sizes) <= min(k, distinct)
+            if k > distinct and transform != ("l2",):  # which makes one point of two that lie in one direction
+                assert f"n_clusters lowered from {k} to {distinct}" in found.notes[0]
+
+
+@pytest.mark.parametrize("method", [name for name in FINDING if METHODS[name].k])
+def test_eight_pictures_thirty_times_are_eight_clusters(method: str) -> None:
+    vectors = np.repeat(np.random.default_rng(0).normal(0, 1, (8, 40)), 30, axis=0).astype(np.float32)
+    found = clustered(vectors, method, 12, numbering="first_appearance")
+    np.testing.assert_array_equal(found.labels, np.repeat(np.arange(8), 30))
+    assert found.notes == ["8 distinct images among 240; n_clusters lowered from 12 to 8"]
+    if method in PLACING:
+        np.testing.assert_array_equal(Clusterer(found.state).place(vectors[::-1]).labels, found.labels[::-1])
+
+
+@pytest.mark.parametrize(
+    ("method", "estimator"),
+    [
+        ("kmeans", cluster.KMeans(4, n_init=10, random_state=42, init="random")),
+        ("minibatch_kmeans", cluster.MiniBatchKMeans(4, n_init=10, random_state=42)),
+        ("bisecting_kmeans", cluster.BisectingKMeans(4, n_init=10, random_state=42)),
+        ("dbscan", cluster.DBSCAN(eps=2.0)),
+    ],
+)
+def test_a_copy_weighs_as_scikit_learn_weighs_samples(method: str, estimator: Any) -> None:
+    points = np.random.default_rng(3).normal(0, 1, (80, 5)).astype(np.float32)
+    weights = np.arange(80) % 6 + 1
+    parameters = {"kmeans": {"init": "random"}, "dbscan": {"eps": 2.0}}.get(method, {})
+    found = clustered(np.repeat(points, weights, axis=0), method, 4, parameters=parameters)
+    wanted = np.repeat(estimator.fit_predict(points, sample_weight=weights), weights)
+    assert adjusted_rand_score(found.labels, wanted) == 1
+    assert (found.labels < 0).tolist() == (wanted < 0).tolist()
+
+
+def test_copies_are_neighbours_of_each_other_to_hdbscan() -> None:
+    vectors = np.concatenate([np.repeat(np.eye(3, 4), 20, axis=0), np.random.default_rng(0).normal(5, 1, (9, 4))])
+    found = clustered(vectors.astype(np.float32), "hdbscan", 0)
+    assert sorted(found.sizes.tolist())[-3:] == [20, 20, 20]
 
 
 @pytest.mark.parametrize("method", FINDING)

@@ -38,6 +38,26 @@ def test_segments_are_the_best_of_all(n_clusters: int, seed: int) -> None:
     assert scatter(points, found) == pytest.approx(best)
 
 
+@pytest.mark.parametrize("n_clusters", [2, 3, 5])
+def test_equal_neighbours_are_one_frame_that_weighs_more(n_clusters: int) -> None:
+    points = np.random.default_rng(4).normal(3, 1, (9, 3)).astype(np.float32)
+    points[6] = points[2]  # apart from one another they may be in two segments
+    counts = np.array([1, 5, 1, 2, 1, 7, 1, 1, 3])
+    cuts = combinations(range(1, 9), n_clusters - 1)
+    frames = np.repeat(points, counts, axis=0)
+    labels = [np.repeat(np.searchsorted(cut, np.arange(9), side="right"), counts) for cut in cuts]
+    best = min(labels, key=lambda each: scatter(frames, each))
+    found = cluster_features(frames, ClustersConfig(n_clusters=n_clusters, order="sequence"), show=False)
+    np.testing.assert_array_equal(found.labels, best)
+
+
+def test_there_are_no_more_segments_than_the_frames_change() -> None:
+    frames = np.repeat(np.array([[1], [2], [1]], np.float32), 4, axis=0)
+    found = cluster_features(frames, ClustersConfig(n_clusters=5, order="sequence"), show=False)
+    assert found.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert found.notes == ["the images in order change 2 times; n_clusters lowered from 5 to 3"]
+
+
 def test_segments_find_the_stages() -> None:
     stages = np.repeat(range(4), [30, 20, 25, 25])
     np.testing.assert_array_equal(segments(frames(), 4), stages)

@@ -73,10 +73,38 @@ def test_a_sweep_measures_the_clusters_that_a_run_makes(keys: dict[str, Any]) ->
 
 
 def test_of_equally_good_numbers_the_fewest_clusters_are_chosen() -> None:
-    vectors = np.repeat(np.eye(3, 5, dtype=np.float32), 10, axis=0)  # K-Means finds no fourth
-    config = ClustersConfig(method="kmeans", n_clusters="auto")
+    near = np.random.default_rng(1).normal(0, 1e-3, (30, 5))
+    vectors = (np.repeat(np.eye(3, 5), 10, axis=0) + near).astype(np.float32)  # of which birch finds no fourth
+    config = ClustersConfig(method="birch", n_clusters="auto")
     chosen, reason = choose_k(Points(vectors), config, range(2, 6), show=False)
     assert (chosen, reason[-7:]) == (3, " with 4")
+
+
+@pytest.mark.parametrize("method", ["auto", "kmeans", "minibatch_kmeans", "agglomerative", "gaussian_mixture"])
+def test_a_number_of_clusters_is_measured_alike_whichever_others_are_tried(method: str) -> None:
+    apart = np.eye(16, 20)[np.arange(360) % 16] * 9  # of which `auto` has equal eigenvalues, whose order is anything
+    vectors = (apart + np.random.default_rng(9).normal(0, 1, (360, 20))).astype(np.float32)
+    vectors[300:] = vectors[:60]
+    config = ClustersConfig(method=method, n_clusters="auto")
+    rows = {row.k: row for row in sweep(Points(vectors), config, range(2, 26, 4), show=False).rows}
+    for ks in ([6], [14, 22], [18, 10]):
+        for row in sweep(Points(vectors), config, ks, show=False).rows:
+            assert row == rows[row.k]
+    run_alone = cluster_features(vectors, config.model_copy(update={"n_clusters": 22}), show=False)
+    assert silhouette_score(vectors, run_alone.labels) == pytest.approx(rows[22].silhouette, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["auto", "kmeans", "agglomerative"])
+def test_no_more_clusters_are_tried_than_there_are_distinct_images(method: str) -> None:
+    vectors = np.repeat(noise(4, DEEP), 30, axis=0)
+    config = ClustersConfig(method=method, n_clusters="auto")
+    assert [row.k for row in sweep(Points(vectors), config, range(2, 21), show=False).rows] == [2, 3, 4]
+    found = cluster_features(vectors, config, show=False)
+    assert found.notes[0].endswith(" (4 distinct images among 120; no more clusters were tried)")
+    same = cluster_features(np.ones((12, DEEP), np.float32), config, show=False)
+    assert (same.labels.tolist(), same.notes) == ([0] * 12, ["1 distinct image among 12; no more clusters than these"])
+    with pytest.raises(ClusteringError, match=r"no number of clusters from 2 to 20 suits 1 distinct image among 12$"):
+        sweep(Points(np.ones((12, DEEP), np.float32)), config, range(2, 21), show=False)
 
 
 @pytest.mark.parametrize(("n_clusters", "tried"), [("auto", range(2, 21)), ("3..5", range(3, 6))])

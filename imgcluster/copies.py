@@ -1,0 +1,86 @@
+"""Copies: rows that are equal, found by their digests, so that no row is compared with every other one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
+
+from imgcluster.blocks import in_order
+
+DIGEST = 16  # bytes; two different rows with the same 16 are not to be expected
+KEY = f"V{DIGEST}"
+
+Block = Callable[[slice], np.ndarray]  # some rows, (m, dim) float
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which of n rows are equal, and so one point.
+
+    first: (m,) int64, ascending: the row in which each distinct point comes first. place: (n,) int64: the point of each
+    row, as a place in `first`.
+    """
+
+    first: np.ndarray
+    place: np.ndarray
+
+    def __bool__(self) -> bool:
+        """Whether any row has a copy."""
+        return len(self.first) < len(self.place)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How many rows each distinct point has: (m,) int64."""
+        return np.bincount(self.place, minlength=len(self.first))
+
+    @property
+    def told(self) -> str:
+        """How many of the images are distinct, for a note."""
+        return distinct_images(len(self.first), len(self.place))
+
+    def equalize(self, rows: np.ndarray) -> None:
+        """Overwrite each copy among rows, (n, dim), with its first: a matrix product may round equal rows unequally."""
+        originals = self.first[self.place]
+        copied = np.flatnonzero(originals != np.arange(len(originals)))
+        rows[copied] = rows[originals[copied]]
+
+    def most_common(self, labels: np.ndarray) -> np.ndarray:
+        """Give each row the label that most of its copies have, of equally common ones the smallest: (n,) int64."""
+        pairs, counts = np.unique(np.stack([self.place, labels]), axis=1, return_counts=True)
+        order = np.lexsort((pairs[1], -counts, pairs[0]))
+        firsts = np.unique(pairs[0][order], return_index=True)[1]
+        return np.asarray(pairs[1][order][firsts][self.place], np.int64)
+
+
+def find_copies(block: Block, slices: list[slice]) -> Copies:
+    """Find the equal rows among all; 0.0 and -0.0 are equal. Holds 16 bytes and two numbers for each row."""
+    keys = b"".join(in_order(lambda part: b"".join(_digests(block(part))), slices))
+    _, first, place = np.unique(np.frombuffer(keys, KEY), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return Copies(first[order], rank[place])
+
+
+def count_distinct(block: Block, slices: list[slice], most: int) -> int:
+    """Count the distinct rows, up to `most` of them: then no more are read."""
+    found: set[bytes] = set()
+    for digests in in_order(lambda part: _digests(block(part)), slices):
+        found.update(digests)
+        if len(found) >= most:
+            return most
+    return len(found)
+
+
+def distinct_images(distinct: int, images: int) -> str:
+    """Say how many images are distinct, for a note: `8 distinct images among 240`."""
+    return f"{distinct:,} distinct image{'' if distinct == 1 else 's'} among {images:,}"
+
+
+def _digests(rows: np.ndarray) -> list[bytes]:
+    rows = np.ascontiguousarray(rows + 0.0)  # -0.0 + 0.0 is 0.0
+    return [blake2b(row, digest_size=DIGEST).digest() for row in rows]
