@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from imgcluster.runtimes.on_device import resizes_here
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.runtime import Runtime
+from imgcluster.runtimes.same_bits import alone_and_together, at_any_place, remembered
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 
 logger = logging.getLogger(__name__)
@@ -125,12 +127,30 @@ def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:
 
 
 def _torch(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
-    return TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
+    return _at_any_place(_on_torch(choice, plan), choice, plan)
 
 
 def _torch_compile(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
-    runtime = TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
+    runtime = _on_torch(choice, plan)
     runtime.compile()
+    return _at_any_place(runtime, choice, plan)
+
+
+def _on_torch(choice: Choice, plan: Plan) -> TorchRuntime:
+    return TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
+
+
+def _at_any_place(runtime: TorchRuntime, choice: Choice, plan: Plan) -> Runtime:
+    """Let the CPU compute images one by one where the bits of one depend on its place in a batch.
+
+    After a run was killed, and for images that are added, a place is another one. On a GPU this would cost too much.
+    """
+    if plan.batch_size == 1 or plan.device.type != "cpu":
+        return runtime
+    about = [_network_of(choice), plan.runtime, plan.precision, plan.batch_size, version("torch"), runtime.device]
+    about.append(torch.backends.cpu.get_cpu_capability())
+    if not remembered(about, partial(at_any_place, runtime, choice.recipe, plan.batch_size)):
+        runtime.compute_one_by_one()
     return runtime
 
 
@@ -139,7 +159,22 @@ def _openvino(choice: Choice, plan: Plan, pictures: Pictures) -> Runtime:
     convert = partial(converted, partial(build_extractor, choice), network, choice.recipe, pictures)
     is_int8 = plan.precision == "int8"
     model = quantised(convert, network, plan.calibration) if is_int8 else keep_exact(convert(), plan.exact)
-    return OpenVinoRuntime(model, choice.recipe, plan.precision, plan.batch_size)
+    at_once = _at_once(partial(OpenVinoRuntime, model, choice.recipe, plan.precision), choice, plan)
+    return OpenVinoRuntime(model, choice.recipe, plan.precision, plan.batch_size, at_once)
+
+
+def _at_once(build: Callable[[int], Runtime], choice: Choice, plan: Plan) -> int:
+    """Return how many images of a batch are computed together: as many as `auto` takes, whatever the batch size.
+
+    They are computed one by one where a batch cannot be divided so, or where the bits of a picture depend on it: some
+    networks' products of matrices are added up in another order when there are more of them.
+    """
+    together = openvino_runtime.auto_batch_size(choice.recipe)
+    if together == 1 or plan.batch_size % together:
+        return 1
+    numerics = [plan.precision, plan.exact, plan.calibration and plan.calibration.digest]
+    about = [_network_of(choice), numerics, together, version("openvino"), openvino_runtime.processor()]
+    return together if remembered(about, partial(alone_and_together, build, choice.recipe, together)) else 1
 
 
 def _network_of(choice: Choice) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from imgcluster.backbones.pooling import pool
+from imgcluster.backbones.timm_vector import VECTOR, with_vector
 from imgcluster.errors import ConfigError
 
 
@@ -33,7 +34,7 @@ class Hooked(nn.Module):
 
     def __init__(self, body: nn.Module, nodes: Sequence[str]) -> None:
         super().__init__()
-        self.body = body
+        self.body = with_vector(body) if VECTOR in nodes else body
         self._nodes = set(nodes)
 
     def forward(self, pixels: Tensor) -> dict[str, Any]:
@@ -41,7 +42,7 @@ class Hooked(nn.Module):
         seen: dict[str, Any] = {}
 
         def see(node: str, output: Any) -> None:
-            seen[node] = output
+            seen.setdefault(node, output)  # of a module called twice, the same whatever else is asked for
             if len(seen) == len(self._nodes):
                 raise _Enough
 
@@ -75,7 +76,8 @@ class Pooled(nn.Module):
 
 def traced(model: nn.Module, nodes: Sequence[str]) -> nn.Module:
     """Return the graph of a network, cut behind the last node: pixels -> {node: output}."""
-    body: nn.Module = create_feature_extractor(model, {node: node for node in nodes}, suppress_diff_warning=True).eval()
+    whole = with_vector(model) if VECTOR in nodes else model
+    body: nn.Module = create_feature_extractor(whole, {node: node for node in nodes}, suppress_diff_warning=True).eval()
     _keep_from_working_in_place(body)
     return body
 

@@ -9,6 +9,7 @@ from typing import Any
 from imgcluster.backbones.build import check_size
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
+from imgcluster.backbones.timm_models import corrections
 from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, WeightsUnavailable
@@ -50,7 +51,7 @@ class Choice:
             "preprocess": asdict(self.recipe),
             "pooling": self.pooling,
         }
-        return [{**common, "layer": str(layer)} for layer in self.layers]
+        return [{**common, "layer": str(layer), **corrections(self.backbone, layer)} for layer in self.layers]
 
 
 def choose_backbones(config: FeaturesConfig, *, progress: bool = True) -> list[Choice]:

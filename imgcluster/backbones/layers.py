@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imgcluster.backbones.networks import empty_network
@@ -44,8 +44,9 @@ class Layers:
         """Return the node a name stands for. Raises ConfigError with the nearest names."""
         if (node := self.aliases.get(str(layer), str(layer))) in self.nodes:
             return node
-        if NEGATIVE.fullmatch(str(layer)) and -int(layer) <= len(self.nodes):
-            return self.nodes[int(layer)]
+        counted = [node for node in self.nodes if node != PRE_LOGITS]  # a number means what it meant without it
+        if NEGATIVE.fullmatch(str(layer)) and -int(layer) <= len(counted):
+            return counted[int(layer)]
         if str(layer) in self.blocks:
             return str(layer)
         if inside := [node for node in self.nodes if node.startswith(f"{layer}.")]:  # a block: what it ends with
@@ -88,11 +89,10 @@ def layers_of(model: nn.Module) -> Layers:
     names = {node: name for name, node in graph.items()}
     nodes = [names.get(node, node) for node in nodes]
     theirs = {name: node for name, node in _aliases(model).items() if node in nodes}
-    if hasattr(model, "pretrained_cfg"):
-        theirs |= timm_aliases(model, nodes)
     classes = {} if (logits := _logits(model, nodes, traced)) is None else {LOGITS: logits, PREDICTIONS: logits}
     blocks = () if traced else tuple(name for name, module in model.named_modules() if name and list(module.children()))
-    return Layers(nodes, {**classes, **theirs}, traced, graph, blocks)
+    known = Layers(nodes, {**classes, **theirs}, traced, graph, blocks)
+    return _with_pre_logits(known, model) if hasattr(model, "pretrained_cfg") else known
 
 
 def _renamed(model: nn.Module) -> dict[str, str]:
@@ -163,11 +163,17 @@ def alexnet_aliases(model: nn.Module) -> dict[str, str]:
     return aliases | _classifier_aliases(model)
 
 
-def timm_aliases(model: nn.Module, nodes: list[str]) -> dict[str, str]:
-    """Name the step before the classifier of a network of timm; without a classifier, it is the last one."""
+def _with_pre_logits(known: Layers, model: nn.Module) -> Layers:
+    """Add timm's own vector in front of the classifier; of a network without a head, it is what the last step gives."""
+    from imgcluster.backbones.timm_vector import VECTOR, has_vector
+
+    if not has_vector(model):
+        return replace(known, aliases={**known.aliases, PRE_LOGITS: known.nodes[-1]})
     classifier = classifier_name(model)
-    before = [at - 1 for at, node in enumerate(nodes) if classifier and f"{node}.".startswith(f"{classifier}.")]
-    return {PRE_LOGITS: nodes[before[0] if before else -1]}
+    behind = (at for at, node in enumerate(known.nodes) if classifier and f"{node}.".startswith(f"{classifier}."))
+    nodes = list(known.nodes)
+    nodes.insert(next(behind, len(nodes)), PRE_LOGITS)
+    return replace(known, nodes=nodes, graph={**known.graph, PRE_LOGITS: VECTOR})
 
 
 def _classifier_aliases(model: nn.Module) -> dict[str, str]:

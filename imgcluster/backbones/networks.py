@@ -25,8 +25,11 @@ TORCHVISION_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def empty_network(backbone: Backbone) -> nn.Module:
     """Build a network in eval mode on the meta device: all its layers, and no memory for values."""
-    with _allocating_nothing():
-        return _prepared(BUILDERS[backbone.source](backbone)).to("meta")
+    try:
+        with _allocating_nothing():
+            return _prepared(BUILDERS[backbone.source](backbone)).to("meta")
+    except RuntimeError:  # some compute with values that they have just allocated
+        return random_network(backbone).to("meta")
 
 
 def random_network(backbone: Backbone) -> nn.Module:

@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from torch import nn
 
 PREFIX = "timm:"
-PRE_LOGITS = "pre_logits"  # what feeds the classifier, whatever timm calls the step before it
+PRE_LOGITS = "pre_logits"  # timm's own vector of a picture: forward_head(forward_features(x), pre_logits=True)
+# In earlier versions their vector was that of the step before the first classifier; their features are made anew.
+CORRECTED = (
+    "caformer_*",
+    "convformer_*",
+    "crossvit_*",
+    "deit_*_distilled_*",
+    "efficientvim_*",
+    "efficientvit_m?",
+    "iformer_*",
+    "levit_*",
+    "pit_*_distilled_*",
+    "repvit_*",
+    "shvit_*",
+)
 CROP_MODES = {"center": "resize", "squash": "squash", "border": "letterbox"}
 NEAREST = 3
 PIP = "pip install 'imgcluster[timm]'"
@@ -61,6 +75,13 @@ def recipe_of_timm(model: nn.Module) -> Recipe | None:
 def timm_name(backbone: Backbone) -> str:
     """Return what timm calls a backbone."""
     return backbone.name.removeprefix(PREFIX)
+
+
+def corrections(backbone: Backbone, layer: str | int) -> dict[str, str]:
+    """Return what the fingerprint of a layer has beside its name, where the same name meant something else before."""
+    architecture = timm_name(backbone).partition(".")[0]
+    corrected = layer == PRE_LOGITS and any(fnmatch.fnmatchcase(architecture, pattern) for pattern in CORRECTED)
+    return {"vector": "forward_head"} if backbone.source == "timm" and corrected else {}
 
 
 def classifier_name(model: nn.Module) -> str | None:

@@ -17,7 +17,7 @@ from imgcluster.explain.cut import cut
 from imgcluster.explain.geometry import onto_picture, windows_of
 from imgcluster.explain.places import KINDS, Place, place_before
 from imgcluster.preprocess import prepare
-from imgcluster.runtimes.torch_runtime import scaled
+from imgcluster.runtimes.torch_runtime import scaled, with_channels_last
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Eye:
         self._device = device
         model = network_with(choice.backbone, choice.weights)
         network: nn.Module = cut(model, self.place.node, choice.layers, choice.backbone.name)
-        self._network = network.to(device).to(memory_format=torch.channels_last)
+        self._network = with_channels_last(network.to(device))
 
     def look(self, images: Sequence[np.ndarray]) -> Sight:
         """Look at pictures, (height, width, 3) RGB uint8 each."""

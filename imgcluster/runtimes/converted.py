@@ -58,8 +58,7 @@ def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe, pi
         verdict = json.dumps({"reason": str(error), **_judged_by()}, indent=2)
         _write_cache(folder.parent, lambda: write_whole(folder.with_suffix(FAILED), verdict.encode()))
         raise
-    into_cache(model, shaped_by)
-    return model
+    return into_cache(model, shaped_by)
 
 
 def from_cache(shaped_by: Any) -> Any | None:
@@ -71,10 +70,18 @@ def from_cache(shaped_by: Any) -> Any | None:
     return None
 
 
-def into_cache(model: Any, shaped_by: Any) -> None:
-    """Keep a model under a key."""
+def into_cache(model: Any, shaped_by: Any) -> Any:
+    """Keep a model under a key, and return it as it is read from there.
+
+    In memory it may compute in another order: a later run, which reads it, would have other bits than this one.
+    """
     ov, folder = import_openvino(), _folder_of(shaped_by)
     _write_cache(folder.parent, lambda: _keep(ov, model, folder))
+    if (kept := from_cache(shaped_by)) is not None:
+        return kept
+    with TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+        ov.save_model(model, Path(elsewhere) / MODEL, compress_to_fp16=False)
+        return ov.Core().read_model(Path(elsewhere) / MODEL)
 
 
 def has_failed(shaped_by: Any) -> bool:

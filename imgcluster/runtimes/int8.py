@@ -59,9 +59,7 @@ def quantised(build: Callable[[], Any], shaped_by: Any, calibration: Calibration
     key = [shaped_by, numerics_of_int8(calibration)]
     if (found := from_cache(key)) is not None:
         return found
-    model = _quantise(build(), calibration)
-    into_cache(model, key)
-    return model
+    return into_cache(_quantise(build(), calibration), key)
 
 
 def _quantise(model: Any, calibration: Calibration) -> Any:

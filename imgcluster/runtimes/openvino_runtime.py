@@ -22,22 +22,24 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # of what is not in int8
 class OpenVinoRuntime:
     """A model of OpenVINO, as `converted` returns it, of pictures as this recipe makes them: see `Runtime`.
 
+    at_once: how many images of a batch one core computes at a time, a divisor of `batch_size`; None: the whole batch.
     Raises Unsupported where it cannot be compiled, ConfigError where a batch does not fit into memory.
     """
 
     name = "openvino"
 
-    def __init__(self, model: Any, recipe: Recipe, precision: str, batch_size: int) -> None:
+    def __init__(self, model: Any, recipe: Recipe, precision: str, batch_size: int, at_once: int | None = None) -> None:
         ov = import_openvino()
-        self._images, self._views = batch_size, recipe.n_views
+        self._images, self._views = at_once or batch_size, recipe.n_views
         self._streams = torch.get_num_threads()
         self.depth = self._streams + 1  # one more than are computed, so that no stream waits for its next batch
         self.device = f"cpu, {self._streams} threads"
         self.buffer((batch_size, self._views, recipe.side, recipe.side, 3))  # tells whether the memory holds a batch
         with told():
-            model.reshape([batch_size * recipe.n_views, recipe.side, recipe.side, 3])
+            model.reshape([self._images * self._views, recipe.side, recipe.side, 3])
             compiled = ov.Core().compile_model(model, "CPU", _settings(precision, self._streams))
-            self._requests = [compiled.create_infer_request() for _ in range(self.depth)]
+            parts = range(batch_size // self._images)
+            self._requests = [[compiled.create_infer_request() for _ in parts] for _ in range(self.depth)]
         self._started = 0
         self._tensor = ov.Tensor
 
@@ -52,20 +54,25 @@ class OpenVinoRuntime:
 
     def start(self, pixels: np.ndarray) -> Callable[[], Blocks]:
         """Begin with a batch: as many are computed at a time as there are cores, each by one of them."""
-        request = self._requests[self._started % self.depth]
+        requests = self._requests[self._started % self.depth]
         self._started += 1
-        request.set_input_tensor(self._tensor(pixels.reshape(-1, *pixels.shape[2:]), shared_memory=True))
-        request.start_async()
+        pictures = pixels.reshape(len(requests), -1, *pixels.shape[2:])
+        for request, part in zip(requests, pictures, strict=True):
+            request.set_input_tensor(self._tensor(part, shared_memory=True))
+            request.start_async()
 
         def result() -> Blocks:
-            request.wait()
-            return [self._mean_of_views(output.data) for output in request.output_tensors]
+            return [np.concatenate(blocks) for blocks in zip(*map(self._result, requests), strict=True)]
 
         return result
 
     def __call__(self, pixels: np.ndarray) -> Blocks:
         """Compute a batch and wait for it."""
         return self.start(pixels)()
+
+    def _result(self, request: Any) -> Blocks:
+        request.wait()
+        return [self._mean_of_views(output.data) for output in request.output_tensors]
 
     def _mean_of_views(self, block: np.ndarray) -> np.ndarray:
         if self._views == 1:
@@ -76,6 +83,11 @@ class OpenVinoRuntime:
 def auto_batch_size(recipe: Recipe) -> int:
     """Return the number of images that one core computes at a time, all their views together."""
     return max(1, BATCH_SIZES[recipe.side >= LARGE_SIDE] // recipe.n_views)
+
+
+def processor() -> str:
+    """Return what tells this machine's CPU from others: another one may compute in another order."""
+    return str(import_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME"))
 
 
 def _settings(precision: str, streams: int) -> dict[str, Any]:

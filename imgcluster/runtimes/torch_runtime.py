@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 
@@ -70,7 +71,7 @@ class TorchRuntime:
         self._recipe = recipe
         self._normalization = normalization(recipe, device)
         self._preparer = Preparer()
-        self.network = network.to(device, self._dtype).to(memory_format=torch.channels_last) if moved else network
+        self.network = with_channels_last(network.to(device, self._dtype)) if moved else network
         self._chunk: int | None = None
         # Tensors made in inference mode cannot be trained with: a module of somebody else's may keep one.
         self._mode = torch.inference_mode if moved else torch.no_grad
@@ -81,6 +82,10 @@ class TorchRuntime:
     def compile(self) -> None:
         """Let torch compile the network when it is first called; it takes a C++ compiler, and a minute or so."""
         self.network.compile(dynamic=False)
+
+    def compute_one_by_one(self) -> None:
+        """Compute the images of a batch one after the other, whatever its size."""
+        self._chunk = 1
 
     def buffer(self, shape: tuple[int, ...]) -> Pixels:
         """Return black pixels for batches: a tensor on a GPU, else an array."""
@@ -158,6 +163,17 @@ class TorchRuntime:
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self.torch_device))
         return event
+
+
+def with_channels_last(network: nn.Module) -> nn.Module:
+    """Lay out what a network holds of four dimensions, in place, with its channels last in memory; returns the network.
+
+    torch's own `to(memory_format=...)` tries it on five dimensions too, where there is no such layout, and raises.
+    """
+    for values in itertools.chain(network.parameters(), network.buffers()):
+        if values.ndim == 4:
+            values.data = values.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def normalization(recipe: Recipe, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

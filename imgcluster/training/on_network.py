@@ -15,7 +15,7 @@ from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import join
 from imgcluster.config import FeaturesConfig
 from imgcluster.runtimes.runtime import Pixels
-from imgcluster.runtimes.torch_runtime import TorchRuntime, normalization, scaled
+from imgcluster.runtimes.torch_runtime import TorchRuntime, normalization, scaled, with_channels_last
 from imgcluster.training.head import Head, prepared_tensor
 from imgcluster.training.pictures import Pictures
 from imgcluster.training.unfreezing import unfreeze
@@ -32,7 +32,7 @@ class Network:
         self.device = device
         self.model = network_with(choice.backbone, choice.weights).to(device)
         body = capture(self.model, choice.layers, name)
-        self._network = Pooled(body, choice.layers, choice.pooling).eval().to(memory_format=torch.channels_last)
+        self._network = with_channels_last(Pooled(body, choice.layers, choice.pooling).eval())
         self.unfrozen = unfreeze(self.model, start, choice.layers, name)
         self._config = config
         self._recipe = choice.recipe

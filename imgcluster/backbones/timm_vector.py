@@ -1,0 +1,35 @@
+"""timm's own vector of a picture, what `forward_head` returns before its classifier, as a step of the network."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+
+VECTOR = "_vector"  # the module that passes it on; no network of timm has one of this name
+
+
+def has_vector(model: nn.Module) -> bool:
+    """Say whether a network gives a vector before its classifier; some encoders of timm have no head."""
+    head = getattr(model, "forward_head", None)
+    return head is not None and "pre_logits" in inspect.signature(head).parameters
+
+
+def with_vector(model: nn.Module) -> nn.Module:
+    """Return a network of timm with one step more, the module `VECTOR`, which gives the vector; it shares all modules.
+
+    The scores of the classes are computed first: in a graph, every step then keeps the name it has without the vector.
+    """
+    twin = copy.copy(model)
+    twin.__dict__["_modules"] = {**model._modules, VECTOR: nn.Identity()}
+    twin.__class__ = type(type(model).__name__, (type(model),), {"forward": _forward})
+    return twin
+
+
+def _forward(self: Any, pixels: Tensor) -> Tensor:
+    features = self.forward_features(pixels)
+    logits: Tensor = self.forward_head(features)
+    self.get_submodule(VECTOR)(self.forward_head(features, pre_logits=True))
+    return logits
