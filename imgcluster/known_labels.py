@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from imgcluster.errors import ConfigError
-from imgcluster.image_names import as_id, is_image_name, natural_key
+from imgcluster.image_names import as_id, natural_key
+from imgcluster.local_folder import LocalFolder
 from imgcluster.matching import Matching, match_names
 from imgcluster.template import read_labels
 
@@ -51,7 +51,7 @@ def folder_labels(folder: Path, key: str) -> dict[str, str]:
 
     Raises ConfigError where there is none.
     """
-    names = sorted(_images_below(folder, key), key=natural_key)
+    names = sorted(LocalFolder(str(folder)).names(), key=natural_key)
     labels = {as_id(name): as_id(name.partition("/")[0]) for name in names if "/" in name}
     if not labels:
         found = f"{len(names):,} images, all outside of subfolders" if names else "no image below it"
@@ -60,24 +60,3 @@ def folder_labels(folder: Path, key: str) -> dict[str, str]:
             "label"
         )
     return labels
-
-
-def _images_below(folder: Path, key: str) -> Iterator[str]:
-    """Yield the images below a folder, as paths with slashes; links to folders are followed, but not in circles."""
-    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
-    while waiting:
-        inside, above = waiting.pop()
-        try:
-            status = (folder / inside).stat()
-            entries = [(entry.name, entry.is_dir()) for entry in os.scandir(folder / inside)]
-        except OSError as error:
-            raise ConfigError(f"{key}: {str(folder / inside)!r} cannot be listed: {error.strerror}") from None
-        own = (status.st_dev, status.st_ino)
-        if own in above:
-            continue
-        for name, is_folder in entries:
-            path = f"{inside}/{name}" if inside else name
-            if is_folder and not name.startswith("."):
-                waiting.append((path, above | {own}))
-            elif not is_folder and is_image_name(path):
-                yield path

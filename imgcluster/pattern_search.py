@@ -46,7 +46,10 @@ def find_patterns(ids: Sequence[str], names: Sequence[str]) -> FoundPatterns | N
     index = NameIndex(names)
     best: FoundPatterns | None = None
     for patterns in _proposals(pairs) if pairs else _proposals_of_parts(ids[:FEW], literal):
-        found = len({name for id in ids if (name := _one_file(id, patterns, index)) is not None})
+        files = [name for id in ids if (name := _one_file(id, patterns, index)) is not None]
+        found = len(set(files))
+        if found < len(files):  # slices that several ids share do not say which file is whose
+            continue
         if best is None or found > best.found:
             best = FoundPatterns(patterns, found)
         if found == len(ids):

@@ -168,7 +168,7 @@ def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str
 
 def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     """Compare labels with true ones as a scorer that knows no clusters does: of a run those of its submission."""
-    written, name = _submitted(source), CLUSTERS if source.is_dir() else source.name
+    written, name = _submitted(source), (table_at(source) or source).name
     if written is not None:
         given, name = written
     pairs = [(_plain(given[id]), _plain(label)) for id, label in known.items() if id in given]
