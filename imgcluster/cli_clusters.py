@@ -132,7 +132,7 @@ def _compare(options: argparse.Namespace) -> None:
     print(found.table().to_string(index=False))
     print("\n".join([*(f"note: {note}" for note in found.notes), f"written   {out / TABLE}"]))
     print(f"the best  python -m imgcluster run {out / BEST}")
-    print(f"any row   python -m imgcluster run {out}/CONFIG, with the config of its row")
+    print(f"any row   python -m imgcluster run {out}/CONFIG, where CONFIG is its last column")
 
 
 def _listed(text: str | None) -> list[str]:

@@ -25,7 +25,7 @@ from imgcluster.pipeline import extract_listed
 from imgcluster.storage import use_storage
 from imgcluster.tables import Features, ImageFile
 from imgcluster.transforms import fit_transform
-from imgcluster.tried import DEFAULT, Candidate, Tried, config_name
+from imgcluster.tried import DEFAULT, Candidate, Tried, config_name, differing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,11 +59,15 @@ class Comparison:
     folder: Path | None = None
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each candidate, in their order, with the name of its config where there is one."""
+        """Return a row for each candidate, in their order, with the name of its config where there is one.
+
+        Other keys of the configs are columns too where the candidates differ in them.
+        """
         import pandas as pd
 
+        also = differing(self.candidates)
         named = [{} if self.folder is None else {"config": config_name(each)} for each in self.candidates]
-        return pd.DataFrame([{**each.row(), **name} for each, name in zip(self.candidates, named, strict=True)])
+        return pd.DataFrame([{**each.row(also), **name} for each, name in zip(self.candidates, named, strict=True)])
 
 
 def compare(  # noqa: PLR0913 (one call says all)
@@ -90,23 +94,9 @@ def compare(  # noqa: PLR0913 (one call says all)
     known, matched = (None, []) if truth is None else _known(truth, images)
     parts = [(part, _variants(part, grid)) for part in _parts(config, grid, notes)]  # all, before any work
     with Tried(out, images).open(force=force) as tried:
-        stand_ins: dict[str, list[str]] = {}
-        for part, variants in parts:
-            try:
-                features = extract_listed(images, part, show)
-            except WeightsUnavailable as error:
-                notes.append(str(error))
-                continue
-            for taken in filter(None, (origin.fallback for origin in features.origins)):
-                stand_ins.setdefault(taken["taken"], []).append(taken["wanted"])
-            _try(features, variants, tried, notes)
-            tried.save()
+        notes += _try_all(images, parts, tried, show)
         if not tried.candidates:
             raise ConfigError("; ".join(notes) or "nothing to compare")
-        notes += [
-            f"used {taken} instead of {', '.join(dict.fromkeys(wanted))} (weights not available)"
-            for taken, wanted in stand_ins.items()
-        ]
         if known is None and tried.before:
             notes.append(f"agreement is with all {len(tried.candidates)} rows, {tried.before} of them tried before")
         ranked = _by_agreement(tried.candidates) if known is None else _by_truth(tried.candidates, known)
@@ -157,6 +147,28 @@ def _variants(config: Config, grid: Grid) -> list[Config]:
             keys = {"method": method, "n_clusters": None if free else k, "parameters": parameters, "transform": steps}
             found.append(_changed(config, "clusters", keys))
     return list({str(each.resolved()): each for each in found}.values())  # a method without K once
+
+
+def _try_all(
+    images: list[ImageFile], parts: Sequence[tuple[Config, list[Config]]], tried: Tried, show: bool
+) -> list[str]:
+    """Try the variants of each part; returns notes on what was not tried, and on what was used instead of it."""
+    notes: list[str] = []
+    stand_ins: dict[str, list[str]] = {}
+    for part, variants in parts:
+        try:
+            features = extract_listed(images, part, show)
+        except WeightsUnavailable as error:
+            notes.append(str(error))
+            continue
+        for fallback in filter(None, (origin.fallback for origin in features.origins)):
+            stand_ins.setdefault(fallback["taken"], []).append(fallback["wanted"])
+        _try(features, variants, tried, notes)
+        tried.save()
+    return notes + [
+        f"used {taken} instead of {', '.join(dict.fromkeys(wanted))} (weights not available)"
+        for taken, wanted in stand_ins.items()
+    ]
 
 
 def _try(features: Features, variants: list[Config], tried: Tried, notes: list[str]) -> None:

@@ -31,6 +31,11 @@ FORMAT = 1
 FAILED = NOISE - 1  # in the place of a cluster, of an image that has no features by this backbone
 PACKAGES = ("imgcluster", "scikit-learn", "numpy")
 DEFAULT = "default"
+# By section, keys that every row says in its own way, and those that change no clusters.
+SAID = {
+    "features": {"backbone", "layer", "fallback", "device", "batch_size", "store"},
+    "clusters": {"transform", "method", "n_clusters", "numbering"},
+}
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,30 @@ class Candidate:
     key: str = ""
     number: int = 0
 
-    def row(self) -> dict[str, Any]:
-        """Return its row of the table."""
+    def row(self, also: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+        """Return its row of the table; `also`: sections and keys that it says too."""
         features, clusters = self.config.features, self.config.clusters
+        resolved = self.config.resolved()
         return {
             "backbone": _joined(features.backbone),
             "layer": DEFAULT if features.layer is None else _joined(features.layer),
             "transform": _joined([_step(step) for step in clusters.transform]) or "none",
             "method": clusters.method,
+            **{key: _text(resolved[section][key]) for section, key in also},
             "clusters": len(set(self.labels.values()) - {NOISE}),
             **{name: round(score, 4) for name, score in self.scores.items()},
         }
+
+
+def differing(candidates: Sequence[Candidate]) -> list[tuple[str, str]]:
+    """Return the sections and keys, none that a row says anyway, in which the configs of candidates differ."""
+    wholes = [each.config.resolved() for each in candidates]
+    return [
+        (section, key)
+        for section, said in SAID.items()
+        for key in (wholes[0][section] if wholes else ())
+        if key not in said and len({_text(whole[section][key]) for whole in wholes}) > 1
+    ]
 
 
 class Tried:
@@ -212,6 +230,10 @@ def _size(image: ImageFile) -> int | None:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _step(step: Any) -> str:

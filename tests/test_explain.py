@@ -683,6 +683,13 @@ def test_after_a_fallback_it_is_the_network_that_was_taken(make_run: MakeRun) ->
     assert done.networks == ["efficientnet_lite0 _swish_1, 7 x 7 places"]
 
 
+def test_a_network_that_is_used_in_place_of_another_too_keeps_its_own_layer(make_run: MakeRun) -> None:
+    both = ["features.backbone=[vgg16, efficientnet_lite0]", "features.layer={efficientnet_lite0: _blocks.3}"]
+    run = make_run(*both, "features.fallback=efficientnet_lite0", "outputs.report=false")
+    (choice,) = ExplainedRun(run).choices
+    assert (choice.backbone.name, choice.layers) == ("efficientnet_lite0", ("_blocks.3",))
+
+
 @pytest.mark.parametrize(
     ("overrides", "networks"),
     [

@@ -313,3 +313,13 @@ def test_scores_are_of_images_held_back(tmp_path: Path) -> None:
     chance = learn(tmp_path / "c.yaml", tmp_path / "chance.csv", out=tmp_path / "chance", show=False)
     assert chance.scores["accuracy"] < 0.9
     assert prepared(np.full((1, 4), -4, np.float32)).tolist() == [[-0.5] * 4]
+
+
+def test_a_model_names_the_network_that_was_used(config_file: Path, tmp_path: Path) -> None:
+    config_file.write_text(config_file.read_text().replace("backbone: efficientnet_lite0", "layer: fc7"))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,label\n" + "".join(f"{number:04d},{number % 3}\n" for number in range(12)))
+    model = learn(config_file, labels, out=tmp_path / "model", show=False)
+    assert (model.features["backbone"], model.features["layer"]) == ("efficientnet_lite0", None)
+    assert model.features["fallback"] is None
+    assert predict(tmp_path / "model", tmp_path / "pictures", show=False).features.origins[0].fallback is None

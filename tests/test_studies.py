@@ -469,6 +469,9 @@ def test_a_network_used_in_place_of_others_is_one_row_under_its_own_name(
     # Asked for itself, it sees pictures as the config says; in place of others, as its weights were trained to.
     assert sorted(rows) == sorted([("efficientnet_lite0", "default", k) for k in (2, 3)] * (1 + len(also)))
     assert found.notes == ["used efficientnet_lite0 instead of resnet50, vgg16 (weights not available)"]
+    table = found.table()
+    assert ("preprocess" in table) is bool(also)  # in which the rows differ then
+    assert not table.drop(columns="config").duplicated().any()
     config = load_config(tmp_path / "all" / "configs" / "01.yaml")
     assert (config.features.backbone, config.features.fallback) == ("efficientnet_lite0", None)
     assert config.features.preprocess == "backbone"
