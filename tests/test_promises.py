@@ -23,6 +23,9 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "The same images and config give the same bytes,": (
         "test_outputs.test_the_same_config_writes_the_same_bytes_again",
         "test_int8.test_batch_size_does_not_change_a_bit",
+        "test_openvino.test_batch_size_does_not_change_a_bit",
+        "test_same_bits.test_openvino_computes_one_by_one_what_depends_on_the_batch",
+        "test_same_bits.test_torch_computes_one_by_one_what_depends_on_its_place",
         "test_processes.test_the_bytes_are_those_of_one_device",
         "test_dask.test_same_bytes_as_one_machine_with_no_other_change",
     ),

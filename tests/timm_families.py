@@ -42,7 +42,7 @@ CPU = torch.device("cpu")
 TOLERANCE = 1e-4  # of the largest value: other kernels add up in another order
 PICTURES = 4
 MOST_PARAMETERS = 150e6  # larger ones take gigabytes and minutes
-SAME = "same"
+SAME, UNTRIED = "same", "not tried"
 LONGEST = 200  # characters of a reason
 
 
@@ -121,7 +121,7 @@ def judged(family: str, name: str, parameters: int) -> Verdict:
     """Run a network in every way."""
     verdict = Verdict(family, name, parameters)
     if parameters > MOST_PARAMETERS:
-        return replace(verdict, torch="not tried", openvino="not tried")
+        return replace(verdict, torch=UNTRIED, openvino=UNTRIED)
     try:
         choice, network, pixels, wanted = vectors(name)
     except ConfigError as error:

@@ -91,10 +91,8 @@ def classifier_name(model: nn.Module) -> str | None:
 
 
 def features_dim(model: nn.Module) -> int:
-    """Return the length of what feeds the classifier, without a forward pass."""
-    classifier = model.get_submodule(classifier_name(model) or "")
-    lengths = (getattr(classifier, "in_features", None), getattr(model, "head_hidden_size", None))
-    return int(next(filter(None, lengths), model.num_features))  # type: ignore[arg-type]
+    """Return the length of timm's own vector, without a forward pass."""
+    return int(getattr(model, "head_hidden_size", None) or model.num_features)  # type: ignore[arg-type]
 
 
 def _import_timm() -> ModuleType:
