@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.clusterer import Clusterer
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.files import write_whole
 from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.outputs.write import DISTANCE_FORMAT, csv_text
+from imgcluster.runs import read_record
 from imgcluster.tables import NOISE
+from imgcluster.terminal import printable
 from imgcluster.transforms import apply_transform
 
 if TYPE_CHECKING:
@@ -32,13 +36,14 @@ SHOWN = {
 class InnerScores:
     """The scores of a run's clusters in the space that they were made in; ids, labels: of its images, in its order.
 
-    note: where these are a sample, of how many.
+    note: where these are a sample, of how many. names: those of the clusters, by number, where there are any.
     """
 
     ids: list[str]
     labels: np.ndarray
     scores: InternalScores
     note: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
         """Return a row for each image, the least sure first: id, cluster, silhouette, sureness; blank for noise."""
@@ -64,7 +69,10 @@ class InnerScores:
             lines.append(f"the silhouette is of {self.scores.sampled:,} images drawn")
         doubtful = self.table().head(3)
         rows = zip(doubtful["id"], doubtful["cluster"], doubtful["sureness"], strict=True)
-        return [*lines, "", "least sure", *(f"  {id!r}: cluster {cluster}, {sure}" for id, cluster, sure in rows)]
+        named = (
+            f"  {id!r}: cluster {printable(with_name(int(number), self.names))}, {sure}" for id, number, sure in rows
+        )
+        return [*lines, "", "least sure", *named]
 
 
 def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
@@ -78,7 +86,7 @@ def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
     features = features_of_run(folder, sampled=SAMPLED_ABOVE)
     labels = labels_of_run(folder, features.ids)
     scores = internal_scores(apply_transform(features.vectors, state), labels)
-    found = InnerScores(features.ids, labels, scores, features.note)
+    found = InnerScores(features.ids, labels, scores, features.note, recorded_names(read_record(folder)))
     if out is not None:
         Path(out).mkdir(parents=True, exist_ok=True)
         write_whole(Path(out) / IMAGES, csv_text(found.table()).encode())

@@ -114,6 +114,11 @@ def test_what_is_made_of_a_run_has_its_names(config_file: Path, tmp_path: Path, 
     assert command("suggest", "out", "--out", "ask.csv", "-n", "3").returncode == 0
     assert "typical of cluster 2 (red, dark) of 4" in set(pd.read_csv(tmp_path / "ask.csv")["why"])
     assert "there are 0 (blue), 1 (green), 2 (red, dark)" in command("explain", "out", "--cluster", "9").stderr
+    least_sure = command("score", "out").stdout.partition("least sure\n")[2].splitlines()
+    assert all(
+        line.split(": cluster ")[1].startswith(("0 (blue), ", "1 (green), ", "2 (red, dark), ")) for line in least_sure
+    )
+    assert len(least_sure) == 3
     assert command("stability", "out", "--trials", "2").returncode == 0
     stays = pd.read_csv(tmp_path / "out" / "stability.csv", dtype=str)
     assert dict(zip(stays["cluster"], stays["name"], strict=True)) == {"0": "blue", "1": "green", "2": "red, dark"}

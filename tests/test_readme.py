@@ -101,6 +101,13 @@ def test_the_table_of_commands_is_complete() -> None:
     assert listed == set(actions[0].choices or ())
 
 
+def test_the_kaggle_client_is_installed_with_what_it_needs() -> None:
+    """Alone it cannot start: findings/kaggle-needs-six.sh shows it."""
+    lines = re.findall(r"pip install (.*\bkaggle\b.*)", (ROOT / "data" / "README.md").read_text(encoding="utf-8"))
+    assert [line.split("#")[0].split() for line in lines] == [["kaggle", "six"]]
+    assert (ROOT / "findings" / "kaggle-needs-six.sh").is_file()
+
+
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!https://)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target

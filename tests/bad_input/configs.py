@@ -216,7 +216,10 @@ def _elsewhere(make: Callable[[Path], object]) -> Callable[[Path], object]:
 
 # What there is in the place of config.yaml, and what is said of it.
 IN_PLACE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a config that is a folder": (lambda own: (own / "config.yaml").mkdir(), "config.yaml: a folder; name one file"),
+    "a config that is a folder": (
+        lambda own: (own / "config.yaml").mkdir(),
+        "config.yaml is a folder; `run` takes a config. Make one: imgcluster init config.yaml",
+    ),
     "a config by nearly that name": (
         lambda own: (own / "confg.yaml").write_text(CONFIG),
         "config.yaml: no such file; did you mean confg.yaml",
