@@ -193,7 +193,8 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
 def _notes(images: list[ImageFile], one_colour: set[ImageFile]) -> list[str]:
     if not one_colour:
         return []
-    return [f"{len(one_colour):,} of {len(images):,} images are {ONE_COLOUR}: nothing in them tells them apart"]
+    verb = "is" if len(one_colour) == 1 else "are"
+    return [f"{len(one_colour):,} of {len(images):,} images {verb} {ONE_COLOUR}: nothing to tell them apart by"]
 
 
 def _check_weights(config: FeaturesConfig, choices: list[Choice]) -> None:

@@ -40,14 +40,14 @@ from imgcluster.errors import ImageError  # noqa: E402
 from imgcluster.picture_damage import why_undecodable  # noqa: E402
 from imgcluster.picture_headers import JPEG_MAGIC, TIFF_MAGICS, declared_size, is_whole_png, jpeg_size  # noqa: E402
 from imgcluster.sources import ImagePath, Source  # noqa: E402
-from imgcluster.transparency import WHITE, divided, ground_of, laid_over  # noqa: E402
+from imgcluster.transparency import WHITE, ground_of, laid_over  # noqa: E402
 
 RULES = 2  # part of the fingerprint: raise it when one of them changes
 PNG_MAGIC = b"\x89PNG"
 EXIF_MARKERS = (b"eXIf", b"EXIF")  # the chunk names of PNG and of WebP
 ORIENTATION_TAG = 0x0112
 ALIKE = 2  # so far apart may the values of a channel be in a picture of one colour: a JPEG of white is not all 255
-EVERY = 16  # of the pixels, in both directions, tell of nearly every picture that it has several colours
+EVERY = 64  # of the pixels, in both directions, tell of nearly every picture that it has several colours
 
 # OpenCV's flags of JPEG decoding at a fraction of the size: the inverse cosine transform gives fewer pixels a block.
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
@@ -76,7 +76,7 @@ class Marks(IntFlag):
 
     READ = 1
     ONE_COLOUR = 2
-    ON_GREY = 4  # laid over GREY, as earlier versions laid nothing
+    ON_GREY = 4  # laid over GREY; earlier versions laid it over white
 
 
 class Picture(NamedTuple):
@@ -254,7 +254,7 @@ def _four_channel_tiff(stored: np.ndarray, data: bytes) -> tuple[np.ndarray, int
     if stored.dtype != np.uint8:
         return _to_rgb(to_uint8(stored))
     colour, alpha = stored[..., 2::-1], stored[..., 3:]
-    ground = ground_of(divided(colour, alpha[..., 0]), alpha[..., 0])
+    ground = ground_of(colour, alpha[..., 0], multiplied=True)
     if ground == WHITE:
         return np.ascontiguousarray(colour + (WHITE - alpha)), ground  # colour * alpha + white * (1 - alpha)
     return np.ascontiguousarray(colour + laid_over(np.zeros_like(alpha), alpha, ground)), ground

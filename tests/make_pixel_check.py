@@ -1,8 +1,8 @@
-"""Write imgcluster/pixel_check.json: `python -m tests.make_pixel_check`, with the versions that are the reference.
+"""Write imgcluster/pixel_check.json: `python -m tests.make_pixel_check`.
 
-The files are encoded only where one is missing: their bytes stay, whatever encoder is installed, and only what comes of
-them is noted anew. A change of the reference makes every store of features anew: raise RULES in imgcluster/reading.py
-with it.
+Only what is missing is added. The bytes of a file stay, whatever encoder is installed, and so does the reference: as
+long as RULES in imgcluster/reading.py stays, a store whose fingerprint mentions no pixels holds those of the reference.
+Where RULES is raised, remove the table first, and make it with the versions that are then to be the reference.
 """
 
 from __future__ import annotations
@@ -135,13 +135,18 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 def main() -> None:
     """Write the table."""
-    old = json.loads(TABLE.read_bytes())["files"] if TABLE.exists() else {}
-    files = {name: old.get(name) or b64encode(zlib.compress(make(), 9)).decode() for name, make in FILES.items()}
-    table = {"files": files, "reference": {}}
-    TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    old = json.loads(TABLE.read_bytes()) if TABLE.exists() else {"files": {}, "reference": {}}
+    table = {
+        name: old["files"].get(name) or b64encode(zlib.compress(make(), 9)).decode() for name, make in FILES.items()
+    }
+    _write(table, old["reference"])
+    here = {name: digest for part in all_parts() for name, digest in digests_of(part).items()}
+    _write(table, {name: old["reference"].get(name, digest) for name, digest in here.items()})
+
+
+def _write(files: dict[str, str], reference: dict[str, str | None]) -> None:
+    TABLE.write_text(json.dumps({"files": files, "reference": reference}, indent=1) + "\n")
     pixel_check._table.cache_clear()
-    table["reference"] = {name: digest for part in all_parts() for name, digest in digests_of(part).items()}
-    TABLE.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

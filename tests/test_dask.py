@@ -85,9 +85,7 @@ def test_extraction_alone_and_an_image_that_stops_the_run(command: Command, conf
     (tmp_path / "pictures" / "0005.jpg").write_bytes(b"no picture")
     done = command("extract", config_file, *LOCAL, "--set", "images.on_error=stop")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith(
-        "0005.jpg': not an image OpenCV can decode, or a damaged one (images.on_error is stop)"
-    )
+    assert done.stderr.splitlines()[-1].endswith("0005.jpg': a text file, not an image (images.on_error is stop)")
 
 
 def test_an_address_where_nobody_answers(command: Command, config_file: Path) -> None:

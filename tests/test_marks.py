@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "p"
 
 
-NOTE = "2 of 6 images are of one colour as read: nothing in them tells them apart"
+NOTE = "2 of 6 images are of one colour as read: nothing to tell them apart by"
 
 
 def noted(features: Features) -> list[str]:

@@ -112,6 +112,7 @@ def test_a_failed_image_keeps_its_row(tmp_path: Path, config_file: Path, picture
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["counts"] == {"images": 12, "clustered": 10, "failed": 2, "dim": 1280}
     assert [failure["reason"] for failure in record["failures"]] == ["the file is empty", "no such file"]
+    assert record["failed_by_reason"] == {"the file is empty": 1, "no such file": 1}
     assert found.clusters.sizes.sum() == 10
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from imgcluster.config import FeaturesConfig
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.summary import ADVICE, profile_lines, summarize_features
-from imgcluster.tables import Features
+from imgcluster.tables import Failure, Features, ImageFile
 
 SECONDS = {"decoding": 3.0, "waiting for images": 1.0, "network": 2.0, "waiting for the disk": 0.5}
 
@@ -43,3 +45,28 @@ def test_the_profile_names_what_limits(pictures: Path, tmp_path: Path) -> None:
 def test_from_the_store_nothing_limits(pictures: Path, tmp_path: Path) -> None:
     joined(pictures, tmp_path / "s")
     assert not [line for line in profile_lines(joined(pictures, tmp_path / "s")) if line.startswith("limited")]
+
+
+def failing(reasons: dict[str, str]) -> list[str]:
+    failures = [Failure(ImageFile(id, Path(id)), reason) for id, reason in reasons.items()]
+    features = Features([], np.empty((0, 2), np.float32), failures, [])
+    return [line for line in summarize_features(features) if line.startswith("  failed")]
+
+
+def test_failures_are_counted_by_reason_the_commonest_first() -> None:
+    pointers = {f"{number:02d}.jpg": "a Git LFS pointer" for number in range(12)}
+    assert failing({"a.jpg": "truncated JPEG", **pointers, "b\n.jpg": "truncated JPEG", "c.jpg": "broken link"}) == [
+        "  failed  12 images (00.jpg, 01.jpg, 02.jpg, ...): a Git LFS pointer",
+        r"  failed  a.jpg, 'b\n.jpg': truncated JPEG",
+        "  failed  c.jpg: broken link",
+    ]
+
+
+def test_of_many_reasons_the_first_few_are_named() -> None:
+    lines = failing({f"{number}.jpg": f"reason {max(0, number - 2)}" for number in range(9)})
+    assert lines[0] == "  failed  0.jpg, 1.jpg, 2.jpg: reason 0"
+    assert lines[5:] == ["  failed  2 more for 2 other reasons: see clusters.csv"]
+
+
+def test_nothing_is_said_where_nothing_failed() -> None:
+    assert failing({}) == []

@@ -25,7 +25,7 @@ from tests.bad_input import IMAGES, RUN, case
 from tests.conftest import write_pictures
 
 GROUP = "images"
-DAMAGED = "not an image OpenCV can decode, or a damaged one"
+TRUNCATED = r"truncated \w+"
 TOO_LARGE = "has more than 268,435,456 pixels"
 # The pictures of the folder are red, green, blue, red, ...: by its cluster one sees what the program took an image for.
 RED, GREEN, BLUE = "0000.jpg", "0001.jpg", "0002.jpg"
@@ -174,16 +174,16 @@ def _breaking_off(format: str, options: dict[str, object]) -> Callable[[Path], N
 
 case("an empty file", GROUP, "the file is empty", failures=1)(lambda own: add(own, {"empty.jpg": b""}))
 for _name, (_format, _options) in FORMATS.items():
-    case(f"a {_name} that breaks off, after each tenth", GROUP, DAMAGED, failures=9)(_breaking_off(_format, _options))
+    case(f"a {_name} that breaks off, after each tenth", GROUP, TRUNCATED, failures=9)(_breaking_off(_format, _options))
 
 
-@case("the first 1 to 64 bytes of a JPEG", GROUP, DAMAGED, failures=64)
+@case("the first 1 to 64 bytes of a JPEG", GROUP, TRUNCATED, failures=64)
 def _(own: Path) -> None:
     data = (own / "pictures" / RED).read_bytes()
     add(own, {f"cut-{length}.jpg": data[:length] for length in range(1, 65)})
 
 
-@case("a JPEG without its last two bytes", GROUP, DAMAGED, failures=1)
+@case("a JPEG without its last two bytes", GROUP, "truncated JPEG", failures=1)
 def _(own: Path) -> None:
     add(own, {"no-end.jpg": (own / "pictures" / RED).read_bytes()[:-2]})
 
@@ -194,7 +194,7 @@ def _(own: Path) -> None:
 @case(
     "64 zero bytes in the middle, as from a bad sector: of a PNG, and of a JPEG, which is taken",
     GROUP,
-    DAMAGED,
+    "damaged PNG",
     failures=1,
 )
 def _(own: Path) -> None:
@@ -202,7 +202,7 @@ def _(own: Path) -> None:
         add(own, {name: data[: len(data) // 2] + bytes(64) + data[len(data) // 2 + 64 :]})
 
 
-@case("a file of zeros alone, as after a crash", GROUP, DAMAGED, failures=1)
+@case("a file of zeros alone, as after a crash", GROUP, "all zeros: the file was never written", failures=1)
 def _(own: Path) -> None:
     add(own, {"zeros.jpg": bytes(5000)})
 
@@ -213,17 +213,29 @@ def _(own: Path) -> None:
         file.truncate(100 * 10**9)
 
 
-@case("a PNG of which a transfer in text mode has changed the ends of lines", GROUP, DAMAGED, failures=1)
+@case(
+    "a PNG of which a transfer in text mode has changed the ends of lines",
+    GROUP,
+    "PNG changed by a transfer in text mode",
+    failures=1,
+)
 def _(own: Path) -> None:
     add(own, {"ftp.png": encoded(picture(own), "PNG").replace(b"\n", b"\r\n")})
 
 
-@case("a JPEG that was taken for text, its bytes replaced by U+FFFD", GROUP, DAMAGED, failures=1)
+@case(
+    "a JPEG that was taken for text, its bytes replaced by U+FFFD",
+    GROUP,
+    "an image that was changed as if it were text",
+    failures=1,
+)
 def _(own: Path) -> None:
     add(own, {"text.jpg": (own / "pictures" / RED).read_bytes().decode("utf-8", "replace").encode()})
 
 
-@case("an empty line before a JPEG, as PHP scripts leave it", GROUP, DAMAGED, failures=1)
+@case(
+    "an empty line before a JPEG, as PHP scripts leave it", GROUP, "a JPEG with bytes before its beginning", failures=1
+)
 def _(own: Path) -> None:
     add(own, {"leading.jpg": b"\r\n" + (own / "pictures" / RED).read_bytes()})
 
@@ -270,19 +282,19 @@ for _width, _height in ((50_000, 50_000), (2**31 - 1, 2**31 - 1)):
     )
 
 
-@case("headers that say 12,000 x 12,000, with nothing behind, in six formats", GROUP, DAMAGED, failures=6)
+@case("headers that say 12,000 x 12,000, with nothing behind, in six formats", GROUP, "damaged PNG", failures=6)
 def _(own: Path) -> None:
     add(own, {name: data for name, data in _declared(own, 12_000, 12_000).items() if name != "jpeg.jpg"})
 
 
-@case("headers that say 0 x 0, 0 x 9 and 9 x 0, in six formats", GROUP, DAMAGED, failures=18)
+@case("headers that say 0 x 0, 0 x 9 and 9 x 0, in six formats", GROUP, "damaged JPEG", failures=18)
 def _(own: Path) -> None:
     for width, height in ((0, 0), (0, 9), (9, 0)):
         files = _declared(own, width, height)
         add(own, {f"{width}-{height}-{name}": data for name, data in files.items() if name != "webp.webp"})
 
 
-@case("BMPs that stand on their head, and of the height -2**31", GROUP, DAMAGED, failures=1, also=all_with(RED))
+@case("BMPs that stand on their head, and of the height -2**31", GROUP, "damaged BMP", failures=1, also=all_with(RED))
 def _(own: Path) -> None:
     rows = np.asarray(picture(own))[..., ::-1].tobytes()
     add(own, {"down.bmp": bmp(48, -40, rows), "most.bmp": bmp(48, -(2**31), rows)})
@@ -296,7 +308,7 @@ def _(own: Path) -> None:
     add(own, {"text.png": encoded(picture(own), "PNG", pnginfo=text)})
 
 
-@case("a PNG in which one chunk says that it has 4 GB", GROUP, DAMAGED, failures=1)
+@case("a PNG in which one chunk says that it has 4 GB", GROUP, "truncated PNG", failures=1)
 def _(own: Path) -> None:
     whole = png(4, 4, zlib.compress(bytes(4 * 13)))
     at = whole.index(b"IDAT") - 4
@@ -328,7 +340,7 @@ def _(own: Path) -> None:
         path.rename(path.with_suffix(".jpg" if path.suffix == ".JPEG" else path.suffix.lower().replace("tiff", "tif")))
 
 
-@case("a JPEG whose header says 65,535 x 1", GROUP, DAMAGED, failures=1)
+@case("a JPEG whose header says 65,535 x 1", GROUP, "damaged JPEG", failures=1)
 def _(own: Path) -> None:
     add(own, {"wide.jpg": jpeg(own, 65_535, 1)})
 
@@ -356,12 +368,22 @@ NO_IMAGES: dict[str, bytes] = {
 }
 
 
-@case(f"{', '.join(NO_IMAGES)}, named .jpg", GROUP, DAMAGED, failures=len(NO_IMAGES))
+@case(
+    f"{', '.join(NO_IMAGES)}, named .jpg",
+    GROUP,
+    "a Git LFS pointer, not the image itself: run git lfs pull",
+    failures=len(NO_IMAGES),
+)
 def _(own: Path) -> None:
     add(own, {f"no-{number}.jpg": data for number, data in enumerate(NO_IMAGES.values())})
 
 
-@case("a JPEG that was compressed once more with gzip, and one in base64, named .jpg", GROUP, DAMAGED, failures=2)
+@case(
+    "a JPEG that was compressed once more with gzip, and one in base64, named .jpg",
+    GROUP,
+    "a gzip file, not an image: unpack it",
+    failures=2,
+)
 def _(own: Path) -> None:
     data = (own / "pictures" / RED).read_bytes()
     add(own, {"zipped.jpg": gzip.compress(data, mtime=0), "base64.jpg": base64.b64encode(data)})
@@ -430,7 +452,7 @@ def _(own: Path) -> None:
     add(own, {"circle.tif": tiff(pixels, next_page=8 + len(pixels))})
 
 
-@case("a TIFF without a page, one whose page is behind its end, one of 65,535 tags", GROUP, DAMAGED, failures=3)
+@case("a TIFF without a page, one whose page is behind its end, one of 65,535 tags", GROUP, "damaged TIFF", failures=3)
 def _(own: Path) -> None:
     headers = {"none": struct.pack("<I", 0), "behind": struct.pack("<I", 2**31), "tags": struct.pack("<IH", 8, 65_535)}
     add(own, {f"{name}.tif": b"II*\x00" + rest + bytes(99) for name, rest in headers.items()})
@@ -503,7 +525,7 @@ def _(own: Path) -> None:
         add(own, {f"{name}.tif": _tiffs(values)})
 
 
-@case("a TIFF of five channels", GROUP, DAMAGED, failures=1)
+@case("a TIFF of five channels", GROUP, "TIFF with 5 samples per pixel: not read", failures=1)
 def _(own: Path) -> None:
     add(own, {"five.tif": tiff(bytes(5), t277=5)})
 
@@ -941,7 +963,7 @@ def _(own: Path) -> None:
 @case(
     "distance of an image and a text called an image",
     GROUP,
-    f"no.jpg.*{DAMAGED}",
+    "no.jpg: a text file, not an image",
     exit_code=1,
     commands=(("distance", f"pictures/{RED}", "no.jpg", "--backbone", "efficientnet_lite0"),),
 )
