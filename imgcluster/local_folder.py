@@ -50,7 +50,7 @@ class LocalFolder:
 
     def find(self, names: Sequence[str]) -> dict[str, Path]:
         """Return those of the files that are there, by the names; where a name is that of a folder, it too."""
-        return {name: self._folder / name for name in names if os.path.lexists(self._folder / name)}
+        return {name: path for name in names if os.path.lexists(str(path := self._folder / name))}
 
     def inside(self, name: str) -> str | None:
         """Return the name to look for, that of a file below the folder; None where it leads outside.

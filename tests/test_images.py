@@ -269,6 +269,11 @@ def test_each_kind_of_debris_is_passed_over_and_counted(tmp_path: Path, name: st
     assert debris_in(debris) == (name, debris.removesuffix("/2.jpg"))
 
 
+def test_the_documents_have_the_table_of_debris() -> None:
+    text = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(f"| `{each.name}` | {each.origin} |" for each in DEBRIS) in text
+
+
 def nas(folder: Path) -> list[str]:
     """Fill a folder as a share of a NAS is; return the names of its photographs."""
     photos = [f"2023/IMG_{number}.jpg" for number in range(15)]
