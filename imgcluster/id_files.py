@@ -266,7 +266,8 @@ class IdFiles:
             there = "" if name is None else f"there is a {name!r}: "
             partly = "" if found.found == len(ids) else f", which finds {found.found:,}"
             return f"; {there}set images.file: {json.dumps(found.value, ensure_ascii=False)}{partly}"
-        near = near_names(missing[0], names, self._config.patterns, spellings(self._place.inside))
+        free = sorted(set(names) - set(files.names))
+        near = near_names(missing[0], free, self._config.patterns, spellings(self._place.inside))
         return f"; there is an image {near[0]!r}: correct the ids" if near else ""
 
     def _names_for_hints(self, files: Files) -> list[str]:
