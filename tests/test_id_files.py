@@ -273,7 +273,15 @@ def test_two_columns_that_name_files_are_refused(tmp_path: Path) -> None:
     assert "name files, '', 'id'; set images.id_column to one of them" in message
     touch(tmp_path / "pics", *(f"{number:03d}.jpg" for number in range(10, 13)))
     assert "name files, 'n', 'id'" in refused(tmp_path, "10.0,12", "11.0,10", "12.0,11", header="n,id")
-    assert found(tmp_path, "0,2", "1,0", "2,1", header="n,id")[0] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert found(tmp_path, "0,2", "2,0", "1,1", header="n,id")[0] == ["0.jpg", "2.jpg", "1.jpg"]
+
+
+def test_a_count_of_rows_that_fits_other_images_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "pics", *(f"{number}.jpg" for number in range(4)))
+    rows = ["0,2.jpg,x", "1,0.jpg,x", "2,1.jpg,x"]
+    assert "several columns of" in refused(tmp_path, *rows, header="n,image,label")
+    assert found(tmp_path, *rows, header="n,image,label", id_column="n")[0] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert found(tmp_path, "0,x", "1,x", "2,x", header="n,label")[0] == ["0.jpg", "1.jpg", "2.jpg"]
 
 
 def test_a_column_that_is_named_is_the_one(tmp_path: Path) -> None:
