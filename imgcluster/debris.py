@@ -19,7 +19,7 @@ class Debris(NamedTuple):
 
 DEBRIS = (
     Debris("@eaDir", "Synology: thumbnails and metadata of each file"),
-    Debris("#recycle", "Synology, Netgear, QNAP: recycle bin of a share"),
+    Debris("#recycle", "Synology: recycle bin of a share"),
     Debris("#snapshot", "Synology: snapshots of a share"),
     Debris("@tmp", "Synology: temporary files"),
     Debris("SYNOPHOTO_THUMB_*", "Synology Photo Station: a thumbnail, where it was copied out of @eaDir"),
@@ -43,7 +43,6 @@ DEBRIS = (
     Debris("*.photoslibrary/Thumbnails", "Apple Photos of 2015: thumbnails"),
     Debris("*.photoslibrary/Previews", "Apple Photos of 2015: previews"),
     Debris("*.photoslibrary/private", "Apple Photos: caches of its services"),
-    Debris("*.photoslibrary/scopes", "Apple Photos: copies of shared and synchronised albums"),
     Debris("*.photolibrary/Thumbnails", "iPhoto: thumbnails; the pictures are in Masters"),
     Debris("*.photolibrary/Previews", "iPhoto: previews"),
     Debris("*.aplibrary/Thumbnails", "Aperture: thumbnails; the pictures are in Masters"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.holders import Holder, open_holder
-from imgcluster.id_files import best_column, is_index, other_columns
+from imgcluster.id_columns import best_column, is_index, other_columns
 from imgcluster.images import find_images
 from imgcluster.local_folder import none_below
 from imgcluster.pattern_search import FoundPatterns, find_patterns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,9 +13,10 @@ from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, quoted
 from imgcluster.file_patterns import NameIndex, fill, is_wild
 from imgcluster.holders import Holder, Lost
+from imgcluster.id_columns import best_column, is_index, other_columns
 from imgcluster.image_names import SUFFIXES, is_image_name, natural_key
 from imgcluster.local_folder import LocalFolder
-from imgcluster.pattern_search import FoundPatterns, find_patterns
+from imgcluster.pattern_search import find_patterns
 from imgcluster.remote_folder import RemoteFolder
 from imgcluster.sources import ImagePath
 from imgcluster.spellings import near_names, spelled, spellings
@@ -25,7 +26,6 @@ from imgcluster.template import TEMPLATE, check_ids
 
 NAMED = 3
 TRIED_FIRST = 20  # cells of another column
-INDEX_NAMES = frozenset(("", "index", "unnamed: 0"))
 ENDINGS = tuple(dict.fromkeys(each for suffix in ("", *sorted(SUFFIXES)) for each in (suffix, suffix.upper())))
 
 
@@ -130,7 +130,9 @@ class IdFiles:
 
     def _settled(self, rows: Template) -> tuple[Template, Files]:
         """Return the table with the column whose cells are files, the first or the only other one, and these files."""
-        problem = self._problem(rows)
+        if self._config.id_column is None:
+            self._check_header(rows)
+        problem = _problem(rows)
         if self._config.id_column is not None and problem is not None:
             raise problem
         files = None if problem is not None else self._files(rows)
@@ -140,26 +142,21 @@ class IdFiles:
             raise problem or ConfigError(f"images.ids: {shown(str(rows.path))!r} has no column of ids")
         return rows, files
 
-    def _problem(self, rows: Template) -> ConfigError | None:
-        try:
-            if self._config.id_column is None:
-                self._check_header(rows)
-            check_ids(rows, TEMPLATE)
-        except ConfigError as error:
-            return error
-        return None
-
     @staticmethod
     def _may_be_no_ids(rows: Template, files: Files) -> bool:
         return is_index(rows) or len(files.missing) == len(files.names)
 
     def _other_column(self, rows: Template, files: Files | None) -> tuple[Template, Files | None]:
         others = [(table, found) for table in other_columns(rows) if (found := self._all_found(table)) is not None]
+        columns = [table.id_column for table, _ in others]
+        if files is not None and not files.missing:  # by a count of rows, which may be that of other images
+            better = None if columns or not other_columns(rows) else best_column(rows, self._names)
+            if columns := columns or ([] if better is None else [better[0].id_column]):
+                raise self._several([rows.id_column, *columns])
         if not others:
             return rows, files
-        first = [rows.id_column] if files is not None and not files.missing else []
-        if first or len(others) > 1:
-            raise self._several([*first, *(table.id_column for table, _ in others)])
+        if len(others) > 1:
+            raise self._several(columns)
         self.notes.append(
             f"took the ids from column {others[0][0].id_column!r}, whose cells are files, not from {rows.id_column!r}; "
             "images.id_column sets another"
@@ -266,7 +263,8 @@ class IdFiles:
             there = "" if name is None else f"there is a {name!r}: "
             partly = "" if found.found == len(ids) else f", which finds {found.found:,}"
             return f"; {there}set images.file: {json.dumps(found.value, ensure_ascii=False)}{partly}"
-        near = near_names(missing[0], names, self._config.patterns, spellings(self._place.inside))
+        free = sorted(set(names) - set(files.names))
+        near = near_names(missing[0], free, self._config.patterns, spellings(self._place.inside))
         return f"; there is an image {near[0]!r}: correct the ids" if near else ""
 
     def _names_for_hints(self, files: Files) -> list[str]:
@@ -300,37 +298,12 @@ class IdFiles:
             )
 
 
-def is_index(rows: Template) -> bool:
-    """Tell whether the name of a table's column of ids is that of a count of rows, as pandas writes it."""
-    return rows.id_column.strip().lower() in INDEX_NAMES
-
-
-def other_columns(rows: Template) -> list[Template]:
-    """Return a table by its other columns, of those whose cells can be ids."""
-    found = []
-    for column in dict.fromkeys(map(str, rows.frame.columns)):
-        if column == rows.id_column or list(rows.frame.columns).count(column) > 1:
-            continue
-        cells = list(rows.frame[column])
-        if all(isinstance(cell, str) and cell.strip() and "\0" not in cell for cell in cells) and _differ(cells):
-            found.append(replace(rows, id_column=column))
-    return found
-
-
-def best_column(rows: Template, names: Sequence[str]) -> tuple[Template, FoundPatterns] | None:
-    """Return the other column whose cells name files, all of them, better than the ids do; None where none does."""
-    own = find_patterns(rows.ids, names)
-    own_is_whole = own is not None and own.found == len(rows.ids) and not is_index(rows)
-    if own_is_whole and own is not None and own.are_names:
-        return None
-    found = [(table, each) for table in other_columns(rows) if (each := find_patterns(table.ids, names)) is not None]
-    whole = [(table, each) for table, each in found if each.found == len(table.ids)]
-    best = sorted(whole, key=lambda pair: not pair[1].are_names)
-    return best[0] if best and (not own_is_whole or best[0][1].are_names) else None
-
-
-def _differ(cells: Collection[str]) -> bool:
-    return len(set(cells)) == len(cells)
+def _problem(rows: Template) -> ConfigError | None:
+    try:
+        check_ids(rows, TEMPLATE)
+    except ConfigError as error:
+        return error
+    return None
 
 
 def _is_folder(path: ImagePath) -> bool:

@@ -50,7 +50,7 @@ class LocalFolder:
 
     def find(self, names: Sequence[str]) -> dict[str, Path]:
         """Return those of the files that are there, by the names; where a name is that of a folder, it too."""
-        return {name: self._folder / name for name in names if os.path.lexists(self._folder / name)}
+        return {name: path for name in names if os.path.lexists(str(path := self._folder / name))}
 
     def inside(self, name: str) -> str | None:
         """Return the name to look for, that of a file below the folder; None where it leads outside.
@@ -143,24 +143,27 @@ def check_folder(text: str) -> None:
 
 def none_below(folder: str, seen: ImageFilter) -> ImageError:
     """Return what is said of a folder without images, by what was seen in it instead."""
-    archives = [ending for ending in ARCHIVES if ending in seen.others]
-    where = f"images.folder: no image below {folder!r}"
-    looked = f"(looked for {', '.join(sorted(SUFFIXES))})"
-    if archives:
+    return ImageError(f"images.folder: no image below {folder!r}{_instead(folder, seen)}")
+
+
+def _instead(folder: str, seen: ImageFilter) -> str:
+    looked = f" (looked for {', '.join(sorted(SUFFIXES))})"
+    if archives := [ending for ending in ARCHIVES if ending in seen.others]:
         counts = ", ".join(f"{seen.others[ending]:,} {ending}" for ending in archives)
         inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
         value = json.dumps(inside[0] if len(inside) == 1 else inside, ensure_ascii=False)
-        return ImageError(f"{where}, but archives ({counts}); set images.folder: {value} for the images in them")
+        return f", but archives ({counts}); set images.folder: {value} for the images in them"
     if seen.formats:
-        return ImageError(f"{where} that can be read, but {formats_text(seen.formats)} {looked}")
+        return f" that can be read, but {formats_text(seen.formats)}{looked}"
     if seen.excluded:
-        return ImageError(f"{where} is left by images.exclude: all {seen.excluded:,} match it")
+        return f" is left by images.exclude: all {seen.excluded:,} match it"
     if seen.debris:
-        return ImageError(f"{where} {looked}; {seen.notes()[0]}")
-    if seen.others:
-        endings = ", ".join(ending or "none" for ending, _ in seen.others.most_common(NAMED))
-        return ImageError(f"{where} {looked}; it has {seen.others.total():,} other files, with the endings: {endings}")
-    return ImageError(f"{where}: there are no files in it")
+        return f"{looked}; {seen.notes()[0]}"
+    if folder.lower().endswith(ARCHIVES):  # of which only the images are known
+        return looked
+    endings = ", ".join(ending or "none" for ending, _ in seen.others.most_common(NAMED))
+    others = f"{looked}; it has {seen.others.total():,} other files, with the endings: {endings}"
+    return others if endings else ": there are no files in it"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -121,7 +121,7 @@ def _proposals_of_parts(ids: Sequence[str], names: Sequence[str]) -> Iterator[tu
     tried: dict[str, None] = {}
     for id in ids:
         for cut in range(1, len(id)):
-            if (name := by_stem.get(id[cut:])) is not None:
+            if not id[cut - 1 : cut + 1].isdecimal() and (name := by_stem.get(id[cut:])) is not None:
                 tried[_between(id[cut:], name).replace("{id}", f"{{id[{cut}:]}}")] = None
     for pattern in tried:
         yield (pattern,)

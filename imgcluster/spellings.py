@@ -30,10 +30,14 @@ class Spelling:
     fold: Fold | None = None
     itself: bool = False
 
+    def reads(self, id: str) -> str | None:
+        """Return an id as the rule reads it; None where it says nothing of it, or it leads up."""
+        new = self.of_id(id)
+        return None if ".." in _clean(id).split("/") or (new == id and self.fold is None) else new
+
     def matches(self, id: str, patterns: Sequence[str], index: NameIndex) -> set[str]:
         """Return the names of the files that an id means so. An ending that it has already is not added again."""
-        new = self.of_id(id)
-        if new is None or ".." in _clean(id).split("/") or (new == id and self.fold is None):
+        if (new := self.reads(id)) is None:
             return set()
         wanted = [ITSELF] if self.itself else [*patterns, *_without_endings(patterns, new)]
         return {name for pattern in wanted for name in index.matches(pattern, new)}
@@ -105,8 +109,8 @@ def near_names(id: str, names: Sequence[str], patterns: Sequence[str], rules: It
 
 def _holds(rule: Spelling, files: Mapping[str, str | None], patterns: Sequence[str], index: NameIndex) -> bool:
     """Tell whether a rule gives the ids that have files these files, as far as it says anything of them."""
-    known = ((name, rule.matches(id, patterns, index)) for id, name in files.items() if name is not None)
-    return all(name in found or not found for name, found in known)
+    known = ((id, name) for id, name in files.items() if name is not None and rule.reads(id) is not None)
+    return all(name in rule.matches(id, patterns, index) for id, name in known)
 
 
 def _without_endings(patterns: Sequence[str], id: str) -> list[str]:

@@ -19,11 +19,12 @@ from pyarrow import parquet
 
 from imgcluster import containers, holders, load_config, parquet_rows, run, storage, tar_files
 from imgcluster.assignment import assign, listed_images
+from imgcluster.cluster_folders import export_folders
 from imgcluster.config import Config, ImagesConfig
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.errors import ConfigError, ImageError, ImgclusterError, OutputError
 from imgcluster.exports import features_of_run
 from imgcluster.image_keys import known_key
-from imgcluster.images import list_images
+from imgcluster.images import find_images, list_images
 from imgcluster.in_memory import extract
 from imgcluster.learning import learn
 from imgcluster.report import write_report
@@ -590,3 +591,93 @@ def test_paths_of_a_run_name_members(config_file: Path, pictures: Path, tmp_path
         listed(str(tmp_path / "b.tar"))
     with pytest.raises(ConfigError):
         listed(str(tmp_path / "b.parquet"))
+
+
+# --- what is left out, and several places ---
+
+NAMES = ["a/1.jpg", "a/1_mask.png", "a/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", "#recycle/2.jpg", "masks/1.jpg", "3.png"]
+
+
+def as_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def as_rows(path: Path, files: dict[str, bytes]) -> Path:
+    return parquet_of(path, hugging_face(files))
+
+
+@pytest.mark.parametrize(("make", "ending"), [(tar_of, "tar"), (as_zip, "zip"), (as_rows, "parquet")])
+def test_debris_and_excluded_images_in_archives_are_left_out_and_counted(
+    make: Callable[..., Path], ending: str, tmp_path: Path
+) -> None:
+    for shard in range(2):
+        make(tmp_path / f"{shard}.{ending}", {name: name.encode() for name in NAMES})
+    exclude = ("*_mask.png", "masks")
+    one = find_images(ImagesConfig(folder=str(tmp_path / f"0.{ending}"), exclude=exclude))
+    assert sorted(image.id for image in one.images) == ["3.png", "a/1.jpg"]
+    assert one.left_out == {"debris": {"#recycle": 1, "@eaDir": 1}, "exclude": 2}
+    shards = f"{tmp_path}/*.{ending}"
+    several = find_images(ImagesConfig(folder=shards, exclude=(*exclude, "1/a")))
+    assert sorted(image.id for image in several.images) == ["0/3.png", "0/a/1.jpg", "1/3.png"]
+    assert several.left_out["exclude"] == 5
+    assert sorted(contents(shards, include=("a/*",), exclude=exclude)) == ["0/a/1.jpg", "1/a/1.jpg"]
+    assert "images.include: none of the 4 images below" in refused(str(tmp_path / f"0.{ending}"), include=("*.gif",))
+
+
+def test_ids_are_found_in_the_folders_of_an_archive(tmp_path: Path) -> None:
+    names = [f"images_{number % 3:03d}/images/{number:03d}.png" for number in range(9)]
+    archive = str(as_zip(tmp_path / "a.zip", {name: name.encode() for name in [*names, "#recycle/003.png"]}))
+    (tmp_path / "ids.csv").write_text("id\n" + "".join(f"{number:03d}\n" for number in range(9)))
+    keys = {"ids": str(tmp_path / "ids.csv")}
+    assert list(contents(archive, file="**/{id}.png", **keys).values()) == [name.encode() for name in names]
+    assert 'set images.file: ["images_000/images/{id}.png", "images_001/images/{id}.png"' in refused(archive, **keys)
+    (tmp_path / "ids.csv").write_text("id\n3.0\n4.0\n")
+    listing = find_images(ImagesConfig(folder=archive, file="**/{id}.png", **keys))
+    assert [image.path.read() for image in listing.images if isinstance(image.path, Source)] == [
+        name.encode() for name in names[3:5]
+    ]
+    assert "read 2 of 2 ids with zeros up to 3 digits, to find their files: '3.0' is 'images_000/" in listing.notes[0]
+    assert listing.notes[1].startswith("7 images have no row in ")
+
+
+def test_two_members_for_an_id_are_refused(tmp_path: Path) -> None:
+    archive = str(as_zip(tmp_path / "a.zip", {"a/1.jpg": b"a", "b/1.jpg": b"b", "c.jpg": b"c", "c.png": b"d"}))
+    (tmp_path / "ids.csv").write_text("id\n1\n")
+    assert "id '1' has 2 files: 'a/1.jpg', 'b/1.jpg'" in refused(
+        archive, ids=str(tmp_path / "ids.csv"), file="**/{id}.jpg"
+    )
+    (tmp_path / "ids.csv").write_text("id\nc\n")
+    two = {"ids": str(tmp_path / "ids.csv"), "file": ("{id}.jpg", "{id}.png")}
+    assert "id 'c' has 2 files: 'c.jpg', 'c.png'" in refused(archive, **two)
+
+
+def test_folders_and_archives_in_one_list(tmp_path: Path, pictures: Path, config_file: Path) -> None:
+    """They are told apart by their names; a run takes them, and its table opens them again."""
+    tar_of(tmp_path / "more.tar", {f"x{name}": data for name, data in files_of(pictures).items()})
+    as_zip(tmp_path / "inner.zip", {"deep/1.jpg": files_of(pictures)["0000.jpg"], "2.jpg": b"x"})
+    folders = [str(pictures), str(tmp_path / "more.tar"), f"zip://deep::{tmp_path}/inner.zip"]
+    data = {"folder": folders, "ids": None}
+    done = run(config_of(config_file, images=data, outputs={"submission": None}), show=False)
+    wanted = ["deep/1.jpg", *(f"more/x{id}.jpg" for id in TWELVE), *(f"pictures/{id}.jpg" for id in TWELVE)]
+    assert done.features.ids == wanted
+    assert len(listed_images([row["path"] for row in read_rows(done.folder)])) == 25
+    assert features_of_run(done.folder).ids == wanted
+    (tmp_path / "ids.csv").write_text("id\nx0003\n0004\nmore/x0005\n")
+    found = list_images(ImagesConfig.model_validate({"folder": folders, "ids": str(tmp_path / "ids.csv")}))[0]
+    assert [str(image.path) for image in found] == [
+        f"tar://x0003.jpg::{tmp_path}/more.tar",
+        f"{pictures}/0004.jpg",
+        f"tar://x0005.jpg::{tmp_path}/more.tar",
+    ]
+
+
+def test_the_folder_of_a_list_is_no_place_for_an_export(tmp_path: Path, pictures: Path, config_file: Path) -> None:
+    (tmp_path / "second").mkdir()
+    (pictures / "0000.jpg").rename(tmp_path / "second/0000.jpg")
+    images = {"folder": [str(pictures), str(tmp_path / "second")], "ids": None}
+    done = run(config_of(config_file, images=images, outputs={"submission": None}), show=False)
+    with pytest.raises(OutputError, match=r"is inside of images.folder, '.*second'"):
+        export_folders(done.folder, tmp_path / "second/out", action="copy")

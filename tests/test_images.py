@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+import yaml
 
+from imgcluster import load_config, run
 from imgcluster.config import ImagesConfig
+from imgcluster.debris import DEBRIS, HIDDEN, debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.images import list_images, walk_images
+from imgcluster.images import find_images, list_images, walk_images
+from imgcluster.summary import summarize_run
 
 from .conftest import write_pictures, write_template
 
@@ -63,7 +68,7 @@ def test_a_name_that_is_not_utf8_becomes_a_writable_id(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_and_a_missing_one_are_told(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no image below"):
+    with pytest.raises(ImageError, match=r"no image below .*: there are no files in it"):
         walk_images(tmp_path)
     with pytest.raises(ConfigError, match=r"images.folder: '.*nope' is not a folder \('.*' exists\)"):
         list_images(ImagesConfig(folder=str(tmp_path / "nope")))
@@ -246,3 +251,210 @@ def test_a_byte_order_mark_is_no_letter_of_the_first_name(tmp_path: Path, encodi
         folder=str(tmp_path), ids=str(tmp_path / "ids.csv"), file="{id}", id_column="id", encoding=encoding
     )
     assert [image.id for image in list_images(config)[0]] == ["0000.jpg"]
+
+
+# --- what is passed over ---
+
+
+@pytest.mark.parametrize("name", [each.name for each in DEBRIS])
+def test_each_kind_of_debris_is_passed_over_and_counted(tmp_path: Path, name: str) -> None:
+    made = name.replace("*", "x1").upper()
+    debris = f"a/{made}.jpg" if name == HIDDEN else f"a/{made}/2.jpg"
+    touch(tmp_path, "1.jpg", debris)
+    listing = find_images(ImagesConfig(folder=str(tmp_path)))
+    assert "1.jpg" in [image.id for image in listing.images]
+    assert debris not in [image.id for image in listing.images]
+    assert listing.left_out == {"debris": {name: 1}}
+    assert listing.notes == [f"passed over 1 {name}: files and folders of storage systems and photo programs"]
+    assert debris_in(debris) == (name, debris.removesuffix("/2.jpg"))
+
+
+def test_the_documents_have_the_table_of_debris() -> None:
+    text = (Path(__file__).parents[1] / "data" / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(f"| `{each.name}` | {each.origin} |" for each in DEBRIS) in text
+
+
+def nas(folder: Path) -> list[str]:
+    """Fill a folder as a share of a NAS is; return the names of its photographs."""
+    photos = [f"2023/IMG_{number}.jpg" for number in range(15)]
+    thumbs = [f"2023/@eaDir/IMG_{number}.jpg/SYNOPHOTO_THUMB_{size}.jpg" for number in range(15) for size in "SMX"]
+    others = [
+        "#recycle/2023/IMG_99.jpg",
+        "2023/._IMG_0.jpg",
+        "$Recycle.Bin/S-1-5/x.jpg",
+        "lost+found/1.jpg",
+        ".DS_Store",
+    ]
+    touch(folder, *photos, *thumbs, *others, "A.photoslibrary/resources/derivatives/1.jpg")
+    return photos
+
+
+def test_a_share_of_a_nas_is_its_photographs(tmp_path: Path) -> None:
+    photos = nas(tmp_path)
+    listing = find_images(ImagesConfig(folder=str(tmp_path)))
+    assert sorted(image.id for image in listing.images) == sorted(photos)
+    kinds = {"#recycle": 1, "$RECYCLE.BIN": 1, "*.photoslibrary/resources": 1, "._*": 1, "@eaDir": 1, "lost+found": 1}
+    assert listing.left_out == {"debris": kinds}
+    recycled = find_images(ImagesConfig(folder=str(tmp_path / "#recycle")))  # somebody asks for it
+    assert [image.id for image in recycled.images] == ["2023/IMG_99.jpg"]
+
+
+def test_words_of_debris_in_other_names_are_no_debris(tmp_path: Path) -> None:
+    names = [
+        "eaDir/1.jpg",
+        "recycle/1.jpg",
+        "originals.photoslibrary/originals/1.jpg",
+        "resources/1.jpg",
+        "x_@eaDir/1.jpg",
+    ]
+    touch(tmp_path, *names)
+    assert sorted(ids_of(tmp_path)) == sorted(names)
+
+
+def test_an_id_that_names_debris_has_it(tmp_path: Path) -> None:
+    nas(tmp_path)
+    assert listed(tmp_path, "id\n#recycle/2023/IMG_99\n") == ["#recycle/2023/IMG_99"]
+    assert listed(tmp_path, "id\nlost+found/1.jpg\n", file="{id}") == ["lost+found/1.jpg"]
+
+
+MASKED = ["1.jpg", "1_mask.PNG", "a/2.jpg", "a/2_mask.png", "a/masks/3.png", "b/masks.jpg", "b/4.jpeg"]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "left", "counts"),
+    [
+        ([], ["*_mask.png"], ["1.jpg", "a/2.jpg", "a/masks/3.png", "b/4.jpeg", "b/masks.jpg"], {"exclude": 2}),
+        ([], ["*_mask.png", "masks"], ["1.jpg", "a/2.jpg", "b/4.jpeg", "b/masks.jpg"], {"exclude": 3}),
+        (
+            [],
+            ["a/*.png"],
+            ["1.jpg", "1_mask.PNG", "a/2.jpg", "a/masks/3.png", "b/4.jpeg", "b/masks.jpg"],
+            {"exclude": 1},
+        ),
+        ([], ["./a/"], ["1.jpg", "1_mask.PNG", "b/4.jpeg", "b/masks.jpg"], {"exclude": 3}),
+        (["*.jpg", "*.jpeg"], [], ["1.jpg", "a/2.jpg", "b/4.jpeg", "b/masks.jpg"], {"include": 3}),
+        (["a/**"], ["*.png"], ["a/2.jpg"], {"include": 4, "exclude": 2}),
+        (["[1-2].jpg"], [], ["1.jpg", "a/2.jpg"], {"include": 5}),
+    ],
+)
+def test_include_and_exclude(
+    tmp_path: Path, include: list[str], exclude: list[str], left: list[str], counts: dict[str, int]
+) -> None:
+    touch(tmp_path, *MASKED)
+    listing = find_images(ImagesConfig(folder=str(tmp_path), include=include, exclude=exclude))  # type: ignore[arg-type]
+    assert [image.id for image in listing.images] == left
+    assert listing.left_out == counts
+    assert listing.notes == [f"images.{key} left out {count} images" for key, count in counts.items()]
+
+
+def test_an_include_or_exclude_that_matches_nothing_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, *MASKED)
+    with pytest.raises(
+        ConfigError, match=r"images.include: none of the 7 images below .* matches '\*.gif', 'c'; a pattern"
+    ):
+        find_images(ImagesConfig(folder=str(tmp_path), include=("*.gif", "c")))
+    listing = find_images(ImagesConfig(folder=str(tmp_path), include=("*.jpg", "c"), exclude=("*_msk.png",)))
+    assert listing.notes[1:] == ["images.include: 'c' matches no image", "images.exclude: '*_msk.png' matches no image"]
+    with pytest.raises(ImageError, match=r"is left by images.exclude: all 7 match it"):
+        find_images(ImagesConfig(folder=str(tmp_path), exclude=("*",)))
+
+
+def test_include_and_exclude_hold_for_ids(tmp_path: Path) -> None:
+    touch(tmp_path, *MASKED)
+    assert listed(tmp_path, "id\n1\n", exclude=["*_mask.png"]) == ["1"]
+    with pytest.raises(ImageError, match=r"1 of 2 ids have no file: 'a/2' .*images.exclude leaves out the files of 1"):
+        listed(tmp_path, "id\n1\na/2\n", exclude=["a"])
+    assert listed(tmp_path, "id\n2\n", file="**/{id}.jpg", exclude=["b"]) == ["2"]
+
+
+def test_what_was_passed_over_is_in_the_summary_and_the_record(config_file: Path, pictures: Path) -> None:
+    touch(pictures, "@eaDir/1.jpg", "0000_mask.png", "1.heic")
+    data = yaml.safe_load(config_file.read_text())
+    data["images"] = {"folder": str(pictures), "exclude": ["*_mask.png"]}
+    data["outputs"]["submission"] = None
+    config_file.write_text(yaml.safe_dump(data))
+    done = run(load_config(config_file), show=False)
+    notes = [
+        "passed over 1 @eaDir: files and folders of storage systems and photo programs",
+        "skipped 1 file in an unsupported format (.heic); convert to .png or .jpg to include them",
+        "images.exclude left out 1 images",
+    ]
+    record = json.loads((done.folder / "run.json").read_text())
+    assert (record["counts"]["images"], record["notes"][:3]) == (12, notes)
+    assert record["left_out"] == {"debris": {"@eaDir": 1}, "formats": {".heic": 1}, "exclude": 1}
+    assert [line for line in summarize_run(done).splitlines() if line[6:] in notes] == [
+        f"note: {note}" for note in notes
+    ]
+
+
+# --- several folders, and folders without images ---
+
+
+def test_several_folders_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    touch(tmp_path, "cats/1.jpg", "cats/a/2.jpg", "x/dogs/1.jpg", "y/cats/1.jpg")
+
+    def ids(*folders: str, **keys: object) -> list[str]:
+        places = [str(tmp_path / folder) for folder in folders]
+        return [image.id for image in list_images(ImagesConfig(folder=places, **keys))[0]]  # type: ignore[arg-type]
+
+    assert ids("cats", "x/dogs") == ["cats/1.jpg", "cats/a/2.jpg", "dogs/1.jpg"]
+    assert ids("y/cats/", "cats") == [
+        f"{tmp_path.name}/cats/1.jpg",
+        f"{tmp_path.name}/cats/a/2.jpg",
+        "y/cats/1.jpg",
+    ]
+    assert ids("cats", "x/dogs", exclude=["cats/a"]) == ["cats/1.jpg", "dogs/1.jpg"]
+    assert ids("cats", "x/dogs", exclude=["a"]) == ["cats/1.jpg", "dogs/1.jpg"]
+    for twice, words in ((("cats", "x/../cats"), "is named twice"), (("x", "x/dogs"), "lies in")):
+        with pytest.raises(ConfigError, match=f"{words}.*would be taken twice"):
+            ids(*twice)
+    with pytest.raises(ConfigError, match="is not a folder"):
+        ids("cats", "birds")
+
+
+def test_ids_of_several_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "cats/1.jpg", "dogs/2.jpg", "dogs/1.jpg", "dogs/3.jpg")
+    folders = [str(tmp_path / "cats"), str(tmp_path / "dogs")]
+    (tmp_path / "ids.csv").write_text(f"id\n2\ncats/1\n{tmp_path}/dogs/1\n")
+    config = ImagesConfig.model_validate(
+        {"folder": folders, "ids": str(tmp_path / "ids.csv"), "file": ["{id}.jpg", "{id}"]}
+    )
+    listing = find_images(config)
+    assert [str(image.path)[len(str(tmp_path)) + 1 :] for image in listing.images[:2]] == ["dogs/2.jpg", "cats/1.jpg"]
+    (tmp_path / "ids.csv").write_text("id\n1\n")
+    with pytest.raises(
+        ImageError, match=r"'1.jpg' is in two of the folders: .*cats/1.jpg and .*dogs/1.jpg; put the folder's"
+    ):
+        find_images(config)
+    (tmp_path / "ids.csv").write_text("id\ncats/../../secret\n")
+    with pytest.raises(ImageError, match="leads outside"):
+        find_images(config)
+    (tmp_path / "ids.csv").write_text("id\ndogs/../../etc/passwd\n../cats/1\n")
+    with pytest.raises(ImageError, match="leads outside"):
+        find_images(config)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ["a/1.tar", "2.tar"],
+            r"but archives \(2 .tar\); set images.folder: \"{}/\*\*/\*.tar\" for the images in them",
+        ),
+        (["1.zip", "2.parquet"], r'set images.folder: \["{}/\*\*/\*.zip", "{}/\*\*/\*.parquet"\]'),
+        (["1.heic", "2.dng"], r"that can be read, but 2 files in unsupported formats \(.dng, .heic\); convert to .png"),
+        (["1.txt", "x"], "it has 2 other files, with the endings: .txt, none"),
+        (["@eaDir/1.jpg"], "passed over 1 @eaDir"),
+        ([], "there are no files in it"),
+    ],
+)
+def test_a_folder_without_images_says_what_it_has(tmp_path: Path, names: list[str], words: str) -> None:
+    touch(tmp_path, *names)
+    with pytest.raises(ImageError, match=words.replace("{}", str(tmp_path))):
+        walk_images(tmp_path)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg")
+    with pytest.raises(ConfigError, match=r"1.jpg' is a file; name the folder that it is in"):
+        list_images(ImagesConfig(folder=str(tmp_path / "1.jpg")))

@@ -23,7 +23,7 @@ from imgcluster.config import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.explain import cluster_map
 from imgcluster.image_keys import known_key, with_stamps
-from imgcluster.images import list_images, walk_images
+from imgcluster.images import find_images, list_images, walk_images
 from imgcluster.old_tool import compute_features
 from imgcluster.pipeline import fill_store
 from imgcluster.report import write_report
@@ -127,6 +127,46 @@ def test_s3_is_listed_as_a_folder_is(tmp_path: Path, s3: S3Server) -> None:
     assert listed(url) == listed(f"{url}/") == [image.id for image in walk_images(folder)]
     images, _ = list_images(ImagesConfig(folder=url))
     assert [image.path.read() for image in images if isinstance(image.path, RemoteFile)] == [b"x"] * len(images)
+
+
+def test_debris_and_excluded_images_on_s3_are_left_out_and_counted(s3: S3Server) -> None:
+    for name in ("a/1.jpg", "a/1_mask.png", "a/@eaDir/1.jpg/x.jpg", "#recycle/2.jpg", "masks/1.jpg", "3.heic"):
+        s3.put(f"nas/{name}", b"x")
+    use_storage(s3.storage)
+    listing = find_images(ImagesConfig(folder="s3://nas", exclude=("*_mask.png", "masks")))
+    assert [image.id for image in listing.images] == ["a/1.jpg"]
+    assert listing.left_out == {"debris": {"#recycle": 1, "@eaDir": 1}, "formats": {".heic": 1}, "exclude": 2}
+    assert listed("s3://nas", include=("masks",)) == ["masks/1.jpg"]
+    assert "images.include: none of the 3 images below 's3://nas' matches" in refused("s3://nas", include=("*.gif",))
+
+
+def test_ids_on_s3_are_found_in_any_folder_and_by_their_urls(tmp_path: Path, s3: S3Server) -> None:
+    for number in range(6):
+        s3.put(f"spread/x/{number % 5}/i/{number:03d}.JPG", b"x")
+    s3.put("spread/x/#recycle/000.JPG", b"x")
+    use_storage(s3.storage)
+    (tmp_path / "ids.csv").write_text("id\n003\n005\n")
+    ids = {"ids": str(tmp_path / "ids.csv")}
+    listing = find_images(ImagesConfig(folder="s3://spread/x", file="**/{id}.*", **ids))
+    assert [str(image.path) for image in listing.images] == ["s3://spread/x/3/i/003.JPG", "s3://spread/x/0/i/005.JPG"]
+    assert listing.notes[0].startswith("4 images have no row in ")
+    assert 'set images.file: ["0/i/{id}.JPG", "3/i/{id}.JPG"]' in refused("s3://spread/x", **ids)
+    (tmp_path / "ids.csv").write_text("id\ns3://spread/x/3/i/003.JPG\ns3://spread/x/0/i/005.JPG\n")
+    assert listed("s3://spread/x", file="{id}", **ids) == ["s3://spread/x/3/i/003.JPG", "s3://spread/x/0/i/005.JPG"]
+    listing = find_images(ImagesConfig(folder="s3://spread/x", **ids))
+    assert [str(image.path) for image in listing.images] == [image.id for image in listing.images]
+    assert "by their places below images.folder" in listing.notes[0]
+    (tmp_path / "ids.csv").write_text("id\n0/i/000.jpg\n0/i/005.jpg\n")
+    assert "in another case" in find_images(ImagesConfig(folder="s3://spread/x", file="{id}", **ids)).notes[0]
+
+
+def test_a_hint_needs_no_pages_of_a_web_server(served: WebServer, tmp_path: Path) -> None:
+    """Where nothing can be listed, the endings of the first missing id are tried."""
+    served.fault = lambda handler: handler.path.endswith("/") and (handler.send(403) or True)
+    (tmp_path / "ids.csv").write_text("id\n0000\n0001\n")
+    ids = {"ids": str(tmp_path / "ids.csv"), "file": "{id}.png"}
+    message = refused(f"{served.url}/pictures", **ids)
+    assert """there is a '0000.jpg': set images.file: "{id}.jpg\", which finds 1""" in message
 
 
 def test_more_ids_than_can_be_asked_one_by_one_are_listed(

@@ -99,7 +99,7 @@ VALUES: dict[str, tuple[str, str]] = {
     "on for a switch": ("outputs.report=on", "found 'on', allowed: true or false"),
     "1 for a switch": ("outputs.report=1", "found 1 .a number., allowed: true or false"),
     "a number for a folder": ("outputs.folder=2021", "found 2021 .a number.*put it in quotes"),
-    "a list of folders": ("images.folder=[pictures, more]", "found .'pictures', 'more'. .a list., allowed: non-empty"),
+    "a list of folders": ("images.folder=[pictures, more]", "images.folder: 'more' is not a folder"),
     "no folder": ("images.folder=null", "images.folder .--set.: found null .no value., allowed: non-empty text"),
     "no method": ("clusters.method=null", "found null .no value., allowed: auto, diffusion, kmeans"),
     "clusters that are not a number": ("clusters.n_clusters=.nan", "found nan, " + K),
@@ -163,7 +163,7 @@ VALUES: dict[str, tuple[str, str]] = {
     ),
     "a folder of images that is a file": (
         "images.folder=template.csv",
-        "images.folder: 'template.csv' is not a folder",
+        "images.folder: 'template.csv' is a file; name the folder",
     ),
     "a folder of images that is not there": ("images.folder=pictres", "images.folder: 'pictres' is not a folder"),
     "a folder of images by a name of 5,000 letters": (f"images.folder={'o' * 5_000}", "o' is not a folder"),

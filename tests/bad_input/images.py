@@ -413,12 +413,22 @@ def _(own: Path) -> None:
     add(own, dict.fromkeys((*names, "__MACOSX/._0000.jpg", ".thumbnails/a.jpg", ".trash/a.png"), b"\0\x05\x16\x07"))
 
 
-@case("the thumbnails of a Synology disk: @eaDir/0000.jpg/SYNOPHOTO_THUMB_M.jpg", GROUP, "is a folder", failures=1)
+@case(
+    "the thumbnails of a Synology disk: @eaDir/0000.jpg/SYNOPHOTO_THUMB_M.jpg",
+    GROUP,
+    "passed over 1 @eaDir",
+    also=count(IMAGES),
+)
 def _(own: Path) -> None:
     add(own, {"@eaDir/0000.jpg/SYNOPHOTO_THUMB_M.jpg": (own / "pictures" / RED).read_bytes()})
 
 
-@case("a folder of photographs in HEIC alone, .heic", GROUP, "no image below 'pictures' .looked for", exit_code=1)
+@case(
+    "a folder of photographs in HEIC alone, .heic",
+    GROUP,
+    "no image below 'pictures' that can be read, but 12 files",
+    exit_code=1,
+)
 def _(own: Path) -> None:
     for path in (own / "pictures").iterdir():
         path.write_bytes(NO_IMAGES["HEIC"])
@@ -428,7 +438,7 @@ def _(own: Path) -> None:
 @case(
     "photographs in HEIC, DNG and CR2 between the others",
     GROUP,
-    "3 pictures below 'pictures' are left out, in formats that are not read .\\.cr2, \\.dng, \\.heic.: convert them",
+    "skipped 3 files in unsupported formats .\\.cr2, \\.dng, \\.heic.; convert to",
     also=count(IMAGES),
 )
 def _(own: Path) -> None:
@@ -803,7 +813,9 @@ def _keep(own: Path, images: int) -> None:
         path.unlink()
 
 
-case("an empty folder", GROUP, "no image below 'pictures' .looked for", exit_code=1)(lambda own: _keep(own, 0))
+case("an empty folder", GROUP, "no image below 'pictures': there are no files in it", exit_code=1)(
+    lambda own: _keep(own, 0)
+)
 case("one image, and three clusters", GROUP, "3 clusters", exit_code=1)(lambda own: _keep(own, 1))
 case("two images, and three clusters", GROUP, "3 clusters", exit_code=1)(lambda own: _keep(own, 2))
 case("three images, and three clusters", GROUP, "", also=count(3))(lambda own: _keep(own, 3))
