@@ -68,11 +68,9 @@ class Matching:
         if self.example is not None:
             id, name = self.example
             found = ", ".join(f"{count:,} {rule}" for rule, count in self.counts.items() if count)
-            over = f"{len(self.unknown):,} {what} and {len(self.unnamed):,} images left over"
-            return [
-                f"matched {len(self.names):,} {what} by name: {found} ({name!r} is image {id!r}); {over}"
-                f"{self.none_because}"
-            ]
+            over = f"{len(self.unknown):,} {what} and {len(self.unnamed):,} images"
+            left_over = f"{over if self.unknown or self.unnamed else 'none'} left over{self.none_because}"
+            return [f"matched {len(self.names):,} {what} by name: {found} ({name!r} is image {id!r}); {left_over}"]
         if self.unknown and left:
             return [f"{len(self.unknown):,} {what} match no image: {_some(self.unknown)}{self.none_because}"]
         return [self.ambiguity] if self.ambiguous else []
