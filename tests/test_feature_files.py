@@ -273,6 +273,13 @@ def test_a_key_chooses_the_columns(tmp_path: Path, asked: Any, wanted: list[int]
     assert features_of_run(run.folder).vectors.tolist() == expected
 
 
+def test_a_key_that_chooses_nothing_is_refused(tmp_path: Path) -> None:
+    plain = config(tmp_path, tmp_path / "f.npz").resolved()
+    for section, keys in {"features": {"file": None, "file_columns": "f"}, "images": {"column": "image_1"}}.items():
+        with pytest.raises(ConfigError, match=rf"{list(keys)[-1]}: it chooses .*; leave it out"):
+            config_from_dict({**plain, section: {**plain[section], **keys}})
+
+
 def test_a_key_chooses_the_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", ids=np.array(IDS), clip=VECTORS, dino=SIXTEEN)
     np.testing.assert_array_equal(read_features(tmp_path / "a.npz", "dino")[1], SIXTEEN)
