@@ -145,7 +145,8 @@ def _joined(*notes: str) -> str:
 
 
 def _left_out(names: Sequence[str], others: Sequence[int], taken: Sequence[int]) -> str:
-    left = [names[place] for place in others if place not in set(taken)]
+    known = set(taken)
+    left = [names[place] for place in others if place not in known]
     if not left:
         return ""
     columns = "1 column" if len(left) == 1 else f"{len(left):,} columns"

@@ -13,6 +13,7 @@ from imgcluster.image_names import OTHER_PICTURES, SUFFIXES
 Value = TypeVar("Value")
 
 ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")  # not the .05 of a date or the .1 of a version
+PICTURES = SUFFIXES | OTHER_PICTURES
 NAMED = 3
 
 
@@ -128,7 +129,7 @@ def _some(names: Sequence[str]) -> str:
 def bare(name: str) -> str:
     """Return a name without the ending of its file; a name's last part is never all ending."""
     stem, dot, ending = name.rpartition(".")
-    known = dot + ending.lower() in SUFFIXES | OTHER_PICTURES or ENDING.search(name)
+    known = dot + ending.lower() in PICTURES or ENDING.search(name)
     return stem if known and stem and not stem.endswith("/") else name
 
 

@@ -147,6 +147,14 @@ def test_a_folder_without_labels_is_refused(tmp_path: Path, truth: Path, names: 
         score_labels(truth, in_folders(tmp_path / "t", none=names))
 
 
+def test_what_a_truth_is_that_is_no_table_is_said(tmp_path: Path, truth: Path) -> None:
+    cv2.imwrite(str(tmp_path / "truth.png"), np.zeros((4, 4, 3), np.uint8))
+    np.save(tmp_path / "truth.npy", np.zeros(4))
+    for name, kind in {"truth.png": "PNG", "truth.npy": "a NumPy array"}.items():
+        with pytest.raises(ConfigError, match=rf"^truth: '.*{name}' is {kind}, not a CSV$"):
+            score_labels(truth, tmp_path / name)
+
+
 def test_what_only_one_file_has_is_left_out_loudly(tmp_path: Path, truth: Path) -> None:
     rows = "".join(f"x{number},1\n" for number in range(5))
     found = score_labels(written(tmp_path / "l.csv", f"id,label\n007,0\n8,1\n{rows}"), truth)
