@@ -331,7 +331,7 @@ def test_a_vector_that_fits_two_images_is_nobodys(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "pictures" / name).mkdir()
         (tmp_path / "pictures" / name / "1.jpg").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"lacks 2 of 2 images.*; 1 name fits more than one image: '1'; add them"):
+    with pytest.raises(ConfigError, match=r"lacks 2 of 2 images.*; 1 name is ambiguous: '1'; add them"):
         imgcluster.check(wanted)
 
 

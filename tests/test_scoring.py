@@ -126,7 +126,7 @@ def test_a_name_in_the_folders_of_two_labels_says_nothing(tmp_path: Path) -> Non
     truth = in_folders(tmp_path / "t", entry="1.jpg 2.jpg", descent="1.jpg 3.jpg")
     found = score_labels(written(tmp_path / "l.csv", "id,label\n1,0\n2,0\n3,1\n"), truth)
     assert (found.images, found.extra) == (2, ["1"])
-    assert found.notes[0].endswith("; 2 names fit more than one image: 'descent/1.jpg', 'entry/1.jpg'")
+    assert found.notes[0].endswith("; 2 names are ambiguous: 'descent/1.jpg', 'entry/1.jpg'")
     whole = written(tmp_path / "l.csv", "id,label\nentry/1.jpg,0\nentry/2.jpg,0\ndescent/1.jpg,1\n")
     assert score_labels(whole, truth).images == 3
     assert not score_labels(whole, truth).notes
