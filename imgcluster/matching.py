@@ -85,7 +85,7 @@ class Matching:
 
     @property
     def ambiguity(self) -> str:
-        """Say which names fit more than one image; empty where none does."""
+        """Say which names are ambiguous; empty where none is."""
         if not self.ambiguous:
             return ""
         many = len(self.ambiguous)
