@@ -99,6 +99,12 @@ class ImagesConfig(Section):
         default="record", description="an image that cannot be read is recorded as a failure, or stops the run"
     )
 
+    @model_validator(mode="after")
+    def _has_a_column_of_a_parquet(self) -> ImagesConfig:
+        if self.column is not None and not any(".parquet" in folder.lower() for folder in self.folders):
+            raise unfit("column: it chooses a column of a .parquet, and images.folder names none; leave it out")
+        return self
+
     @property
     def folders(self) -> tuple[str, ...]:
         """The folders and archives that hold the images, at least one."""
@@ -197,6 +203,8 @@ class FeaturesConfig(Section):
                 raise unfit(f"layer: {strange[0]!r} is not among the backbones, {', '.join(names)}")
         elif self.layer is not None and len(names) > 1:
             raise unfit(f"layer: of several backbones, {{{names[0]}: LAYER, {names[1]}: LAYER}} or null is needed")
+        if self.file_columns is not None and self.file is None:
+            raise unfit("file_columns: it chooses columns of features.file, and there is none; leave it out")
         if self.weights not in ("imagenet", "random") and len(names) > 1:
             raise unfit("weights: a file fits one backbone; of several, imagenet or random is needed")
         return self

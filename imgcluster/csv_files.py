@@ -39,6 +39,7 @@ COMPLAINTS = {
     "',' expected after '\"'": "text follows a closing quote; is a quote missing, or one inside of quotes not doubled?",
 }
 
+NO_TEXT = "is no text"
 Rows = list[list[str]]
 
 
@@ -62,7 +63,7 @@ def read_cells(file: Path | BytesIO, encoding: str | None = None) -> Rows:
                 return _rows(lines)
         except UnicodeError:
             if named == "utf-8" and b"\0" in head:
-                raise ValueError("is no text") from None
+                raise ValueError(NO_TEXT) from None
             raise UnicodeError(f"is not {named.upper()}") from None
 
 

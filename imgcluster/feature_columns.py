@@ -12,7 +12,19 @@ from typing import Literal
 Kind = Literal["list", "number", "other"]
 
 ID_COLUMN, PATH_COLUMN = "id", "path"
-ID_NAMES = ("image_id", "imageid", "image", "filename", "file_name", "file", "__key__", "key", "name", PATH_COLUMN)
+ID_NAMES = (
+    "image_id",
+    "imageid",
+    "image",
+    "image_name",
+    "img",
+    "filename",
+    "file_name",
+    "file",
+    "__key__",
+    "key",
+    "name",
+)
 ROW_INDEX = re.compile(r"|index|level_\d+|__index_level_\d+__|Unnamed: \d+(\.\d+)?")  # what pandas calls row numbers
 NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
 NAMED = 5
@@ -56,7 +68,7 @@ def find_id_column(names: Sequence[str], kinds: Sequence[Kind], *, typed: bool) 
     if not (kinds[0] != "other" if typed else ROW_INDEX.fullmatch(names[0])):
         return 0
     may_be = [place for place, kind in enumerate(kinds) if kind == "other" or not typed]
-    usual = [place for place in may_be if names[place].casefold() in ID_NAMES]
+    usual = [place for place in may_be if names[place].casefold() in (*ID_NAMES, PATH_COLUMN)]
     return next(iter([*usual, *(may_be if typed else [])]), 0)
 
 
@@ -133,7 +145,8 @@ def _joined(*notes: str) -> str:
 
 
 def _left_out(names: Sequence[str], others: Sequence[int], taken: Sequence[int]) -> str:
-    left = [names[place] for place in others if place not in set(taken)]
+    known = set(taken)
+    left = [names[place] for place in others if place not in known]
     if not left:
         return ""
     columns = "1 column" if len(left) == 1 else f"{len(left):,} columns"

@@ -22,7 +22,7 @@ NAMED = 3  # ids in a message
 FINGERPRINT_LENGTH = 16
 VECTORS = "vectors"  # the array of an npz, and the tensor of a safetensors
 LFS_POINTER = "a Git LFS pointer"
-NOT_IN_NUMPY = ("BF16", "F8_E4M3", "F8_E5M2")
+IN_NUMPY = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # of safetensors' types
 
 Asked = Sequence[str] | None
 
@@ -248,19 +248,20 @@ def _read_safetensors(path: Path, asked: Asked) -> Raw:
                 f"and `ids` in its metadata as a JSON list (its tensors: {_some(names)}; metadata: "
                 f"{_some(list(file.metadata() or {})) or 'none'})"
             )
-        types = {name: file.get_slice(name).get_dtype() for name in wanted}
-        tensors = [file.get_tensor(name) for name in wanted if types[name] not in NOT_IN_NUMPY]
-    if len(tensors) < len(wanted):
-        tensors = _by_torch(path, wanted)
+        types = [file.get_slice(name).get_dtype() for name in wanted]
+        tensors = [
+            _by_torch(path, name) if type not in IN_NUMPY else file.get_tensor(name)
+            for name, type in zip(wanted, types, strict=True)
+        ]
     return Raw(json.loads(ids), _side_by_side(tensors))
 
 
-def _by_torch(path: Path, names: Sequence[str]) -> list[np.ndarray]:
-    """Return tensors as float32 by torch, which has types that NumPy lacks."""
+def _by_torch(path: Path, name: str) -> np.ndarray:
+    """Return a tensor as float32 by torch, which has types that NumPy lacks, such as bfloat16."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        return [file.get_tensor(name).float().numpy() for name in names]
+        return np.asarray(file.get_tensor(name).float().numpy())
 
 
 READERS: dict[str, Callable[[Path, Asked], Raw]] = {

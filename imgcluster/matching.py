@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
 
 from imgcluster.image_names import OTHER_PICTURES, SUFFIXES
 
 Value = TypeVar("Value")
 
 ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")  # not the .05 of a date or the .1 of a version
+PICTURES = SUFFIXES | OTHER_PICTURES
 NAMED = 3
+NOBODY = (0, "")
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class Rule:
     """How two names are compared; `folders`: one may have folders before it that the other lacks.
 
     label_folder: the first folder of a known name is its label, and may be another than the image's.
@@ -46,7 +49,7 @@ class Matching:
 
     names: {id: known name}, in the order of the ids. counts: how many each rule found, equal names as "equal".
     unknown: the known names that no id has; unnamed: the ids without a known name; ambiguous: the unknown ones that
-    fit several ids, or share the only id that they fit. example: an id and its name, which are not equal.
+    fit several ids, or share with others the one that they fit. example: an id and its name, which are not equal.
     """
 
     names: dict[str, str]
@@ -68,11 +71,9 @@ class Matching:
         if self.example is not None:
             id, name = self.example
             found = ", ".join(f"{count:,} {rule}" for rule, count in self.counts.items() if count)
-            over = f"{len(self.unknown):,} {what} and {len(self.unnamed):,} images left over"
-            return [
-                f"matched {len(self.names):,} {what} by name: {found} ({name!r} is image {id!r}); {over}"
-                f"{self.none_because}"
-            ]
+            over = f"{len(self.unknown):,} {what} and {len(self.unnamed):,} images"
+            left_over = f"{over if self.unknown or self.unnamed else 'none'} left over{self.none_because}"
+            return [f"matched {len(self.names):,} {what} by name: {found} ({name!r} is image {id!r}); {left_over}"]
         if self.unknown and left:
             return [f"{len(self.unknown):,} {what} match no image: {_some(self.unknown)}{self.none_because}"]
         return [self.ambiguity] if self.ambiguous else []
@@ -84,11 +85,11 @@ class Matching:
 
     @property
     def ambiguity(self) -> str:
-        """Say which names fit more than one image; empty where none does."""
+        """Say which names are ambiguous; empty where none is."""
         if not self.ambiguous:
             return ""
         many = len(self.ambiguous)
-        return f"{many:,} {'name fits' if many == 1 else 'names fit'} more than one image: {_some(self.ambiguous)}"
+        return f"{many:,} {'name is' if many == 1 else 'names are'} ambiguous: {_some(self.ambiguous)}"
 
 
 def match_names(known: Iterable[str], ids: Sequence[str], *, label_folders: bool = False) -> Matching:
@@ -101,23 +102,26 @@ def match_names(known: Iterable[str], ids: Sequence[str], *, label_folders: bool
     names = list(dict.fromkeys(known))
     theirs = set(names)
     found = {id: id for id in ids if id in theirs}
-    free, open_ids = theirs - found.keys(), [id for id in ids if id not in found]
+    free, open_ids = theirs - found.keys(), {id for id in ids if id not in found}
     counts, ambiguous, example = {"equal": len(found)}, set[str](), None
+    keys_of_names, keys_of_ids = _Keys(names), _Keys(ids)
     for rule in (*RULES, *(LABEL_RULES if label_folders else ())):
         if not free or not open_ids:
             break
-        pairs, doubtful = _sorted_out(_pairs(names, ids, rule), free, set(open_ids))
+        of_names, of_ids = keys_of_names.of(rule), keys_of_ids.of(replace(rule, label_folder=False))
+        pairs, doubtful = _fitting(of_names, of_ids, rule, open_ids)
+        pairs = {id: name for id, name in pairs.items() if name in free}
         found.update(pairs)
         free.difference_update(pairs.values())
+        open_ids.difference_update(pairs)
         ambiguous |= doubtful
-        open_ids = [id for id in open_ids if id not in pairs]
         counts[rule.words] = len(pairs)
         example = example or next(iter(pairs.items()), None)
     return Matching(
         {id: found[id] for id in ids if id in found},
         counts,
         [name for name in names if name in free],
-        open_ids,
+        [id for id in ids if id in open_ids],
         [name for name in names if name in free and name in ambiguous],
         example,
     )
@@ -130,40 +134,74 @@ def _some(names: Sequence[str]) -> str:
 def bare(name: str) -> str:
     """Return a name without the ending of its file; a name's last part is never all ending."""
     stem, dot, ending = name.rpartition(".")
-    known = dot + ending.lower() in SUFFIXES | OTHER_PICTURES or ENDING.search(name)
+    known = dot + ending.lower() in PICTURES or ENDING.search(name)
     return stem if known and stem and not stem.endswith("/") else name
 
 
-def _sorted_out(pairs: list[tuple[str, str]], free: set[str], open_ids: set[str]) -> tuple[dict[str, str], set[str]]:
-    """Return the pairs of an id and a name that are still free and fit nothing else, and the names in doubt."""
-    of_id, of_name = Counter(id for id, _ in pairs), Counter(name for _, name in pairs)
-    left = [(id, name) for id, name in pairs if id in open_ids and name in free]
-    clear = {id: name for id, name in left if of_id[id] == of_name[name] == 1}
-    return clear, {name for id, name in left if id not in clear}
+class _Keys:
+    """Names in the forms in which they are compared: slashes alone between their parts, no `./` before them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def of(self, rule: Rule) -> dict[str, str]:
+        """Return {name: key} for a rule."""
+        keys = self._bare if rule.endings else self._whole
+        if not rule.label_folder:
+            return keys
+        return {name: key.partition("/")[2] or key for name, key in keys.items()}
+
+    @cached_property
+    def _whole(self) -> dict[str, str]:
+        return {name: _slashed(name) for name in self._names}
+
+    @cached_property
+    def _bare(self) -> dict[str, str]:
+        return {name: bare(key) for name, key in self._whole.items()}
 
 
-def _pairs(names: Sequence[str], ids: Sequence[str], rule: Rule) -> list[tuple[str, str]]:
-    """Return all pairs of an id and a name that a rule takes for the same."""
-    keys_of_ids = [(id, _key(id, rule.endings)) for id in ids]
-    keys_of_names = [(name, _key(name, rule.endings, skipped=int(rule.label_folder))) for name in names]
-    by_name, by_id = defaultdict(list), defaultdict(list)
-    for name, key in keys_of_names:
-        by_name[key].append(name)
-    for id, key in keys_of_ids:
-        by_id[key].append(id)
-    same = [(id, name) for id, key in keys_of_ids for name in by_name.get(key, ())]
-    if not rule.folders:
-        return same
-    shorter = [(id, name) for id, key in keys_of_ids for end in _ends(key) for name in by_name.get(end, ())]
-    longer = [(id, name) for name, key in keys_of_names for end in _ends(key) for id in by_id.get(end, ())]
-    return same + shorter + longer
+class _Index:
+    """How many names have a key, or end in it behind a slash, and one of these."""
+
+    def __init__(self, keys: dict[str, str], *, folders: bool) -> None:
+        self._whole: dict[str, tuple[int, str]] = {}
+        self._ends: dict[str, tuple[int, str]] = {}
+        for name, key in keys.items():
+            self._whole[key] = (self._whole.get(key, NOBODY)[0] + 1, name)
+            for end in _ends(key) if folders else ():
+                self._ends[end] = (self._ends.get(end, NOBODY)[0] + 1, name)
+        self._folders = folders
+
+    def fitting(self, key: str) -> tuple[int, str]:
+        """Return how many names fit a key, and one of them."""
+        found = [self._whole.get(key, NOBODY)]
+        if self._folders:
+            found += [self._whole.get(end, NOBODY) for end in _ends(key)]
+            found.append(self._ends.get(key, NOBODY))
+        return sum(count for count, _ in found), next((name for count, name in found if count), "")
 
 
-def _key(name: str, without_ending: bool, *, skipped: int = 0) -> str:
-    """Return a name in the form in which it is compared: slashes alone between its parts, and no `./` before it."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    key = "/".join(parts[skipped:] or parts)
-    return bare(key) if without_ending else key
+def _fitting(
+    names: dict[str, str], ids: dict[str, str], rule: Rule, open_ids: set[str]
+) -> tuple[dict[str, str], set[str]]:
+    """Return the open ids and names, by their keys, that fit each other and nothing else; and the names in doubt."""
+    by_name, by_id = _Index(names, folders=rule.folders), _Index(ids, folders=rule.folders)
+    pairs, doubtful = {}, set()
+    for name, key in names.items():
+        count, id = by_id.fitting(key)
+        if count > 1:
+            doubtful.add(name)
+        elif id in open_ids and by_name.fitting(ids[id])[0] == 1:
+            pairs[id] = name
+        elif id in open_ids:
+            doubtful.add(name)
+    return pairs, doubtful
+
+
+def _slashed(name: str) -> str:
+    if "\\" not in name and "//" not in name and not name.startswith(("/", ".")) and "/." not in name:
+        return name
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def _ends(key: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import bisect
 import os
 import re
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -33,6 +33,8 @@ from imgcluster.sources import Source, Stamp, reason_of
 
 ROW, COLUMN = "#row=", "&column="
 PARQUET = "parquet://"
+ABSOLUTE = re.compile(r"/|[A-Za-z]:[/\\]|\\")
+SMALL_BYTES = 2**20
 KEPT_BYTES = 256 * 2**20  # of decoded row groups; one at least is kept, however large
 
 
@@ -90,8 +92,8 @@ class ParquetRow(Source):
             return "its row has no bytes"
         where = "beside the Parquet file" if self.is_far else f"below {_home(self.container)!r}"
         return (
-            f"its row has no bytes, only the path {path!r}, and no such file is {where}: put the images there, or "
-            "save the Parquet file with their bytes in it"
+            f"its row has no bytes, only the path {path!r}, and no such file is {where}: put the images there, in "
+            "their folders, or save the Parquet file with their bytes in it"
         )
 
 
@@ -164,17 +166,40 @@ def row_again(container: Container, row: int, column: str | None) -> ParquetRow:
 
 
 def _files_instead(container: Container, column: str) -> dict[int, RowFile]:
-    """Return, by row, the files that stand for rows without bytes: below the folder of the Parquet file, or nowhere."""
+    """Return, by row, the files that stand for rows without bytes: below the folder of the Parquet file, or nowhere.
+
+    Absolute paths of another machine lose as many folders as the first of them needs to lead to a file here.
+    """
     beside = path_column(container, column)
     if beside is None or container.is_far:
         return {}
-    home = os.path.join(_home(container), "")  # noqa: PTH118 (here and below: a million rows are texts, not objects)
-    found = {}
+    files: dict[int, str] = {}
+    cut: int | None = None
     for row, path in _paths_without_bytes(container, column, beside):
-        file = os.path.normpath(os.path.join(os.path.dirname(container.place), path))  # noqa: PTH118, PTH120
-        if "\0" not in path and os.path.abspath(file).startswith(home) and os.path.lexists(file):  # noqa: PTH100
-            found[row] = RowFile(file, _order(container, row))
-    return found
+        file = _file_below(container, path)
+        if file is None and ABSOLUTE.match(path):
+            file, cut = _moved_file(container, path, cut)
+        if file is not None:
+            files[row] = file
+    rows_of = Counter(files.values())  # a file that two rows would share is neither's for certain
+    return {row: RowFile(file, _order(container, row)) for row, file in files.items() if rows_of[file] == 1}
+
+
+def _moved_file(container: Container, path: str, cut: int | None) -> tuple[str | None, int | None]:
+    """Return the file here of an absolute path without so many of its first folders, and how many these are."""
+    parts = [part for part in re.split(r"[/\\]", path) if part]
+    for number in range(len(parts)) if cut is None else (cut,):
+        if file := _file_below(container, "/".join(parts[number:])):
+            return file, number
+    return None, cut
+
+
+def _file_below(container: Container, path: str) -> str | None:
+    """Return the file of a path relative to the Parquet file's folder, or below it; None where there is none."""
+    home = os.path.join(_home(container), "")  # noqa: PTH118 (here and below: a million rows are texts, not objects)
+    file = os.path.normpath(os.path.join(os.path.dirname(container.place), path))  # noqa: PTH118, PTH120
+    is_below = "\0" not in path and os.path.abspath(file).startswith(home)  # noqa: PTH100
+    return file if is_below and os.path.lexists(file) else None
 
 
 def _paths_without_bytes(container: Container, column: str, beside: str) -> Iterator[tuple[int, str]]:
@@ -190,14 +215,17 @@ def _paths_without_bytes(container: Container, column: str, beside: str) -> Iter
 
 
 def _nulls(container: Container, column: str, group: int) -> int:
-    """Return how many rows of a group have no bytes, as the file says; 0 where it does not say."""
+    """Return how many rows of a group have no bytes; 0 where the file does not say it and it would take long to see."""
     rows = opened(container).metadata.row_group(group)
-    for place in range(rows.num_columns):
-        chunk = rows.column(place)
-        if chunk.path_in_schema == column:
-            known = chunk.statistics if chunk.is_stats_set else None
-            return int(known.null_count) if known is not None and known.has_null_count else 0
-    return 0
+    chunks = (rows.column(place) for place in range(rows.num_columns))
+    chunk = next((each for each in chunks if each.path_in_schema == column), None)
+    if chunk is None:
+        return 0
+    if chunk.is_stats_set and chunk.statistics.has_null_count:
+        return int(chunk.statistics.null_count)
+    # Rows without bytes take next to no room: where none has any, this is quickly seen.
+    is_small = chunk.total_uncompressed_size <= SMALL_BYTES
+    return int(read_group(container, group, column).null_count) if is_small else 0
 
 
 def _home(container: Container) -> str:

@@ -8,8 +8,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.csv_files import read_cells
+from imgcluster.csv_files import NO_TEXT, read_cells
 from imgcluster.errors import ConfigError, ImageError, quoted
+from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.sources import read_object
 from imgcluster.storage import is_url, shown
 from imgcluster.tables import Template
@@ -137,9 +138,10 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
     try:
         header, *rows = read_cells(file, encoding) or [[]]
     except UnicodeError as error:
-        raise ConfigError(f"{table} {error}; {source.encoding}") from None
+        raise ConfigError(f"{table} {_binary_kind(file) or f'{error}; {source.encoding}'}") from None
     except ValueError as error:
-        raise ConfigError(f"{table} {error}") from None
+        kind = _binary_kind(file) if str(error) == NO_TEXT else ""
+        raise ConfigError(f"{table} {kind or error}") from None
     except IsADirectoryError:
         raise ConfigError(f"{table} is a folder; name a CSV") from None
     except OSError as error:
@@ -147,6 +149,23 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
     if not rows:
         raise ConfigError(f"{table} has a header and no rows" if header else f"{table} is empty")
     return pd.DataFrame(rows, columns=header, dtype=str)
+
+
+def _binary_kind(file: Path | BytesIO) -> str:
+    """Say what a file is that is known and no text; empty of others."""
+    try:
+        head = file.getvalue()[:ENOUGH] if isinstance(file, BytesIO) else _head(file)
+    except OSError:
+        return ""
+    kind = kind_of(head) if b"\0" in head else None
+    return f"is {kind}, not a CSV" if kind else ""
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():  # a pipe that nobody writes to is never opened
+        return b""
+    with path.open("rb") as file:
+        return file.read(ENOUGH)
 
 
 def check_ids(template: Template, source: Source = TEMPLATE) -> None:

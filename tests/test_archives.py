@@ -494,6 +494,42 @@ def test_rows_without_bytes_are_the_files_they_name(config_file: Path, pictures:
     assert len(list((there.folder / "report/t").glob("??/*.jpg"))) == 12
 
 
+@pytest.mark.parametrize("root", ["/home/somebody/else", r"C:\data"])
+def test_absolute_paths_of_another_machine_lead_to_what_lies_beside(root: str, tmp_path: Path) -> None:
+    names = ["cat/1.jpg", "dog/1.jpg", "dog/2.jpg", "gone/3.jpg"]
+    for name in names[:3]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "3.jpg").write_bytes(b"of another folder")
+    divider = "/" if root.startswith("/") else "\\"
+    paths = [divider.join([root, *name.split("/")]) for name in names]
+    path = parquet_of(tmp_path / "a.parquet", {"image": [{"bytes": None, "path": each} for each in paths]})
+    images, _ = list_images(ImagesConfig(folder=str(path)))
+    assert [image.path.read() for image in images[:3]] == [b"cat/1.jpg", b"dog/1.jpg", b"dog/2.jpg"]  # type: ignore[union-attr]
+    with pytest.raises(ImageError, match=r"only the path '.*3.jpg', and no such file"):
+        images[3].path.read()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("type", [pa.binary(), pa.null()])
+@pytest.mark.parametrize("statistics", [True, False])
+def test_rows_without_bytes_are_seen_with_and_without_statistics(
+    type: pa.DataType, statistics: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"one")
+    struct = pa.array([{"bytes": None, "path": "1.jpg"}], pa.struct({"bytes": type, "path": pa.string()}))
+    parquet.write_table(pa.table({"image": struct}), tmp_path / "a.parquet", write_statistics=statistics)
+    assert contents(str(tmp_path / "a.parquet")) == {"1.jpg": b"one"}
+
+
+def test_a_file_that_two_rows_would_share_is_neithers(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"cat or dog?")
+    rows = [{"bytes": None, "path": f"/x/{each}/1.jpg"} for each in ("cat", "dog")]
+    images, _ = list_images(ImagesConfig(folder=str(parquet_of(tmp_path / "a.parquet", {"image": rows}))))
+    for image in images:
+        with pytest.raises(ImageError, match="no such file is below"):
+            image.path.read()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     "path", ["../secret.jpg", "{root}/secret.jpg", "/etc/hostname", "data/gone.jpg", "data/../../secret.jpg"]
 )
@@ -507,7 +543,7 @@ def test_a_path_that_leads_to_no_file_below_the_images_is_named(path: str, tmp_p
         images[0].path.read()  # type: ignore[union-attr]
     assert str(caught.value) == (
         f"its row has no bytes, only the path {path!r}, and no such file is below {str(tmp_path / 'in')!r}: put the "
-        "images there, or save the Parquet file with their bytes in it"
+        "images there, in their folders, or save the Parquet file with their bytes in it"
     )
 
 

@@ -273,6 +273,13 @@ def test_a_key_chooses_the_columns(tmp_path: Path, asked: Any, wanted: list[int]
     assert features_of_run(run.folder).vectors.tolist() == expected
 
 
+def test_a_key_that_chooses_nothing_is_refused(tmp_path: Path) -> None:
+    plain = config(tmp_path, tmp_path / "f.npz").resolved()
+    for section, keys in {"features": {"file": None, "file_columns": "f"}, "images": {"column": "image_1"}}.items():
+        with pytest.raises(ConfigError, match=rf"{list(keys)[-1]}: it chooses .*; leave it out"):
+            config_from_dict({**plain, section: {**plain[section], **keys}})
+
+
 def test_a_key_chooses_the_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", ids=np.array(IDS), clip=VECTORS, dino=SIXTEEN)
     np.testing.assert_array_equal(read_features(tmp_path / "a.npz", "dino")[1], SIXTEEN)
@@ -324,7 +331,7 @@ def test_a_vector_that_fits_two_images_is_nobodys(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "pictures" / name).mkdir()
         (tmp_path / "pictures" / name / "1.jpg").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"lacks 2 of 2 images.*; 1 name fits more than one image: '1'; add them"):
+    with pytest.raises(ConfigError, match=r"lacks 2 of 2 images.*; 1 name is ambiguous: '1'; add them"):
         imgcluster.check(wanted)
 
 

@@ -240,7 +240,9 @@ def test_the_commands_from_labels_to_a_submission(
     assert submission.columns.tolist() == ["ImageID", "label", "note"]
     assert submission["ImageID"].tolist() == [f"{number:04d}" for number in range(12)]
     assert submission["label"].tolist() == labels.tolist()
-    assert "note: matched 12 labels by name: 12 without endings ('0000.jpg' is image '0000'); 0 labels" in shaped.stdout
+    assert (
+        "note: matched 12 labels by name: 12 without endings ('0000.jpg' is image '0000'); none left" in shaped.stdout
+    )
     assert command("validate", "sub.csv", "template.csv", "--layout", "names").returncode == 0
     again = command("predict", "model", "pictures", "--out", "sub.csv")
     assert (again.returncode, "exists; overwrite it with --force" in again.stderr) == (1, True)

@@ -72,10 +72,12 @@ def test_one_line_says_the_rule_and_what_is_left() -> None:
     found = match_names(["1", "2", "3", "4.jpg", "9"], ["x/1.jpg", "x/2.jpg", "y/2.jpg", "4.jpg", "5.jpg"])
     assert found.notes("labels") == [
         "matched 2 labels by name: 1 equal, 1 without folders and endings ('1' is image 'x/1.jpg'); 3 labels and 3 "
-        "images left over; 1 name fits more than one image: '2'"
+        "images left over; 1 name is ambiguous: '2'"
     ]
     assert (found.unknown, found.unnamed) == (["2", "3", "9"], ["x/2.jpg", "y/2.jpg", "5.jpg"])
     assert match_names(["1", "2"], ["1"]).notes("labels") == []
+    assert match_names(["1.jpg", "a/1.jpg"], ["1.jpg", "2.jpg"]).ambiguous == []  # whoever that is, 1.jpg has its name
+    assert match_names(["a/1.jpg", "b/1.jpg"], ["1.jpg"]).ambiguous == ["a/1.jpg", "b/1.jpg"]
     assert match_names(["1", "2"], ["1"]).notes("labels", left=True) == ["1 labels match no image: '2'"]
 
 

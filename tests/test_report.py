@@ -516,7 +516,7 @@ def test_a_truth_in_folders_is_compared_with_and_the_page_says_how_names_were_ma
         (folder / f"{n:04d}.png").write_bytes(b"no picture: it is never read")
     page = write_report(copied, truth=copied.parent / "sorted", show=False).read_text()
     assert 'adjusted Rand index</th><td class="number">1.0000' in page
-    assert '<p class="quiet">matched 23 true labels by name: 23 without the folders of the labels and endings' in page
+    assert '<p class="quiet">matched 23 true labels by name: 23 without folders and endings' in page
 
 
 def test_a_truth_that_fits_no_more_is_dropped_and_said(copied: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -126,7 +126,7 @@ def test_a_name_in_the_folders_of_two_labels_says_nothing(tmp_path: Path) -> Non
     truth = in_folders(tmp_path / "t", entry="1.jpg 2.jpg", descent="1.jpg 3.jpg")
     found = score_labels(written(tmp_path / "l.csv", "id,label\n1,0\n2,0\n3,1\n"), truth)
     assert (found.images, found.extra) == (2, ["1"])
-    assert found.notes[0].endswith("; 2 names fit more than one image: 'descent/1.jpg', 'entry/1.jpg'")
+    assert found.notes[0].endswith("; 2 names are ambiguous: 'descent/1.jpg', 'entry/1.jpg'")
     whole = written(tmp_path / "l.csv", "id,label\nentry/1.jpg,0\nentry/2.jpg,0\ndescent/1.jpg,1\n")
     assert score_labels(whole, truth).images == 3
     assert not score_labels(whole, truth).notes
@@ -145,6 +145,14 @@ def test_a_folder_without_labels_is_refused(tmp_path: Path, truth: Path, names: 
     (tmp_path / "t").mkdir()
     with pytest.raises(ConfigError, match=rf"^truth: '.*t' {words}; in a folder of labels, each image lies in a sub"):
         score_labels(truth, in_folders(tmp_path / "t", none=names))
+
+
+def test_what_a_truth_is_that_is_no_table_is_said(tmp_path: Path, truth: Path) -> None:
+    cv2.imwrite(str(tmp_path / "truth.png"), np.zeros((4, 4, 3), np.uint8))
+    np.save(tmp_path / "truth.npy", np.zeros(4))
+    for name, kind in {"truth.png": "PNG", "truth.npy": "a NumPy array"}.items():
+        with pytest.raises(ConfigError, match=rf"^truth: '.*{name}' is {kind}, not a CSV$"):
+            score_labels(truth, tmp_path / name)
 
 
 def test_what_only_one_file_has_is_left_out_loudly(tmp_path: Path, truth: Path) -> None:

@@ -95,7 +95,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 300\n",
         "is a pointer of Git LFS, not the file itself",
     ),
-    "a picture that is called .csv": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "is no text"),
+    "a picture that is called .csv": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "is JPEG, not a CSV"),
     "100,000 ids, of which twelve have files": (
         _csv(*(f"{number:04d},0," for number in range(100_000))),
         "99,988 of 100,000 ids have no file: '0012', '0013', '0014', …",
