@@ -26,8 +26,8 @@ BESIDE = re.compile(
 SHAPES = re.compile(r".*(encoded_?pixels|rle|mask|bbox|boxes|polygon|keypoints|segmentation|predictionstring).*", re.I)
 
 # Kinds of cells: of one column,
-BLANK, WHOLE, DECIMAL, SHARE, MEASURED, LISTS, WORDS = (
-    "blank", "whole", "decimal", "share", "measured", "lists", "words",
+BLANK, WHOLE, DECIMAL, SHARE, MEASURED, LISTS, WORDS, MIXED = (
+    "blank", "whole", "decimal", "share", "measured", "lists", "words", "mixed",
 )  # fmt: skip
 # of several columns, one for each class, where the last two cannot be told from one another,
 ONE_HOT, SOFT, SEVERAL, ZERO_OR_ONE, SHARES = "one_hot", "soft", "several", "zero_or_one", "shares"
@@ -86,7 +86,7 @@ def kind_of(cells: Iterable[str], name: str = "") -> str:
     said = [cell.strip() for cell in dict.fromkeys(cells) if is_said(cell)]
     if not said:
         return LISTS if SHAPES.fullmatch(name) else BLANK
-    return next((kind for kind, fits in KINDS.items() if all(map(fits, said))), WORDS)
+    return next((kind for kind, fits in KINDS.items() if all(map(fits, said))), MIXED)
 
 
 def is_said(cell: str) -> bool:
@@ -170,4 +170,5 @@ KINDS: dict[str, Callable[[str], bool]] = {  # the first that fits all cells
     SHARE: _is_share,
     MEASURED: lambda cell: _is_number(cell) and not PADDED.fullmatch(cell),
     LISTS: lambda cell: LIST.fullmatch(cell) is not None,
+    WORDS: lambda cell: not _is_number(cell) or PADDED.fullmatch(cell) is not None,
 }

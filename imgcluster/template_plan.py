@@ -17,6 +17,7 @@ from imgcluster.template import read_rows
 from imgcluster.template_cells import (
     BLANK,
     DECIMAL,
+    MIXED,
     NONE,
     SEVERAL,
     SHARE,
@@ -189,4 +190,4 @@ def _tells(labels: int, rows: int) -> bool:
     return 1 < labels <= rows // 2
 
 
-PLANS = {NONE: _none, BLANK: _blank, SHARE: _share, WORDS: _words}
+PLANS = {NONE: _none, BLANK: _blank, SHARE: _share, WORDS: _words, MIXED: _words}

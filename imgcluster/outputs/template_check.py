@@ -10,6 +10,7 @@ from imgcluster.tables import Template
 from imgcluster.template_cells import (
     LISTS,
     MEASURED,
+    MIXED,
     ONE_HOT,
     SEVERAL,
     SHARE,
@@ -96,6 +97,8 @@ def template_notes(template: Template, config: Config, filled: Sequence[str]) ->
         notes.append(f"{name} has shares where the template has 0 and 1; outputs.layout: one_hot writes those")
     if layout == "names" and asked.kind == WHOLE:
         notes.append(f"{name} has names where the template's {filled[0]!r} has whole numbers")
+    if layout == "labels" and asked.kind == MIXED:
+        notes.append(f"{name} has numbers where the template's {filled[0]!r} has words too ({listed(asked.values)})")
     if asked.beside:
         notes.append(f"{name} keeps the template's cells in {listed(asked.beside)}; are they scored?")
     return notes
