@@ -324,7 +324,11 @@ class OutputsConfig(Section):
         description="what the submission says of each image; labels: its cluster's number; names: the name; one_hot: a "
         "column for each cluster, 1 in its own; soft: how likely each cluster is",
     )
-    label_offset: int = Field(default=0, description="added to the clusters' numbers in the submission", examples=[1])
+    label_offset: int = Field(
+        default=0,
+        description="where labels begin; added to the clusters' numbers in the submission, but not to labels known",
+        examples=[1],
+    )
     names: ClusterNames | None = Field(
         default=None,
         description="the clusters' names in the submission: with names its labels, with one_hot and soft its columns",

@@ -67,7 +67,7 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     # The number of a cluster that is gone stays free; a label that no cluster matches is as good as any for one left.
     theirs, given = set(numbers_of.values()), set(numbers.tolist())
     are_labels = _are_labels(kind, path, names)
-    free_from = max(0, first) if are_labels else 0
+    free_from = first if are_labels and 0 <= first < MOST_NUMBERS else 0
     notes = matching.notes("known labels", left=kind == TRUTH)
     if kind == MATCH:
         return Numbers(_all_numbered(numbers, theirs, [], free_from), names, are_labels=are_labels, notes=notes)

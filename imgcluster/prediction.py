@@ -118,8 +118,8 @@ class Predicted:
         wanted = read_asked(template, column)
         if wanted.kind in (WHOLE, WORDS) and kind_of(self.classes) != wanted.kind:
             logger.warning(
-                "%s: the column %r holds %s, such as %r; the model's labels are others, such as %r",
-                *(where, column, wanted.kind, wanted.values[0], self.classes[0]),
+                "%s: the cells of %r are of another kind, such as %r, than the model's labels, such as %r",
+                *(where, column, wanted.values[0], self.classes[0]),
             )
 
     def lines(self) -> list[str]:

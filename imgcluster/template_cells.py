@@ -26,8 +26,8 @@ BESIDE = re.compile(
 SHAPES = re.compile(r".*(encoded_?pixels|rle|mask|bbox|boxes|polygon|keypoints|segmentation|predictionstring).*", re.I)
 
 # Kinds of cells: of one column,
-BLANK, WHOLE, DECIMAL, SHARE, MEASURED, LISTS, WORDS = (
-    "blank", "whole", "decimal", "share", "measured", "lists", "words",
+BLANK, WHOLE, DECIMAL, SHARE, MEASURED, LISTS, WORDS, MIXED = (
+    "blank", "whole", "decimal", "share", "measured", "lists", "words", "mixed",
 )  # fmt: skip
 # of several columns, one for each class, where the last two cannot be told from one another,
 ONE_HOT, SOFT, SEVERAL, ZERO_OR_ONE, SHARES = "one_hot", "soft", "several", "zero_or_one", "shares"
@@ -86,7 +86,7 @@ def kind_of(cells: Iterable[str], name: str = "") -> str:
     said = [cell.strip() for cell in dict.fromkeys(cells) if is_said(cell)]
     if not said:
         return LISTS if SHAPES.fullmatch(name) else BLANK
-    return next((kind for kind, fits in KINDS.items() if all(map(fits, said))), WORDS)
+    return next((kind for kind, fits in KINDS.items() if all(map(fits, said))), MIXED)
 
 
 def is_said(cell: str) -> bool:
@@ -94,9 +94,12 @@ def is_said(cell: str) -> bool:
     return cell.strip().lower() not in UNSAID
 
 
-def cells_of(table: Template, place: int) -> list[str]:
-    """Return the cells of a column, by its place, as texts; one that a short row lacks is an empty one."""
-    return [cell if isinstance(cell, str) else "" for cell in table.frame.iloc[:, place]]
+def cells_of(table: Template, place: int, step: int = 1) -> list[str]:
+    """Return the cells of a column, by its place, as texts; one that a short row lacks is an empty one.
+
+    step: 1 for those of all rows, 2 for those of every other one, and so on.
+    """
+    return [cell if isinstance(cell, str) else "" for cell in table.frame.iloc[::step, place]]
 
 
 def adds_up(cells: Sequence[str], most: Decimal | None = None) -> bool:
@@ -123,7 +126,7 @@ def _in_one(template: Template, place: int, usable: dict[int, str]) -> Asked:
     kind = kind_of(cells, usable[place])
     numbers = (BLANK, WHOLE, DECIMAL, SHARE, MEASURED)
     beside = tuple(
-        name for other, name in usable.items() if other != place and kind_of(cells_of(template, other)) in numbers
+        name for other, name in usable.items() if other != place and kind_of(_looked_at(template, other)) in numbers
     )
     return Asked(kind, (usable[place],), tuple(dict.fromkeys(filter(is_said, cells))), beside)
 
@@ -135,8 +138,7 @@ def _named(columns: dict[int, str]) -> list[int]:
 
 
 def _looked_at(template: Template, place: int) -> list[str]:
-    step = max(1, len(template.frame) // LOOKED_AT)
-    return [cell.strip() for cell in cells_of(template, place)[::step]]
+    return [cell.strip() for cell in cells_of(template, place, max(1, len(template.frame) // LOOKED_AT))]
 
 
 def _kind_of_rows(rows: Sequence[Sequence[str]]) -> str:
@@ -170,4 +172,5 @@ KINDS: dict[str, Callable[[str], bool]] = {  # the first that fits all cells
     SHARE: _is_share,
     MEASURED: lambda cell: _is_number(cell) and not PADDED.fullmatch(cell),
     LISTS: lambda cell: LIST.fullmatch(cell) is not None,
+    WORDS: lambda cell: not _is_number(cell) or PADDED.fullmatch(cell) is not None,
 }

@@ -17,6 +17,7 @@ from imgcluster.template import read_rows
 from imgcluster.template_cells import (
     BLANK,
     DECIMAL,
+    MIXED,
     NONE,
     SEVERAL,
     SHARE,
@@ -67,7 +68,7 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
             raise ConfigError(f"{where} has no column for labels; name one with --label-column. {ALONE.capitalize()}")
         raise ConfigError(
             f"{where}: which column takes the labels, {listed(asked.columns)}? Name it with --label-column; "
-            f"masks, boxes and measured values are none: {ALONE}"
+            f"if each is a class, write 0.0 into their cells; masks, boxes and measured values are no labels: {ALONE}"
         )
     if asked.kind in NO_LABELS:
         example = f" ({asked.values[0]!r})" if asked.values else ""
@@ -189,4 +190,4 @@ def _tells(labels: int, rows: int) -> bool:
     return 1 < labels <= rows // 2
 
 
-PLANS = {NONE: _none, BLANK: _blank, SHARE: _share, WORDS: _words}
+PLANS = {NONE: _none, BLANK: _blank, SHARE: _share, WORDS: _words, MIXED: _words}

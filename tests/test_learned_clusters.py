@@ -58,6 +58,26 @@ def test_clusters_are_what_predict_says(config_file: Path, tmp_path: Path, class
     assert placed.labels.tolist() == [int(NUMBERS[number % 3]) for number in range(40, 46)]
 
 
+def test_classes_that_are_numbers_are_written_as_they_are(config_file: Path, tmp_path: Path) -> None:
+    learn(config_file, labelled(tmp_path, NUMBERS), out=tmp_path / "m", show=False)
+    imgcluster.run(load_config(by_model(config_file, tmp_path / "m", label_offset="1")), show=False)
+    submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
+    assert submission["label"].tolist()[:9] == [NUMBERS[number % 3] for number in range(9)]
+
+
+def test_predict_looks_at_its_template(config_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    said = predict(tmp_path / "m", tmp_path / "pictures", show=False)
+    wide = tmp_path / "wide.csv"
+    wide.write_text("id,a,b\n" + "".join(f"{number:04d},0.5,0.5\n" for number in range(12)))
+    with pytest.raises(ConfigError, match="has 2 columns of labels; `predict` fills one; to fill all, `run` with"):
+        said.in_template(wide, "a")
+    said.in_template(tmp_path / "template.csv")
+    assert (
+        "the cells of 'label' are of another kind, such as '0', than the model's labels, such as 'blue'" in caplog.text
+    )
+
+
 def test_words_are_the_clusters_names(config_file: Path, tmp_path: Path) -> None:
     learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
     run = imgcluster.run(load_config(by_model(config_file, tmp_path / "m", layout="names")), show=False)

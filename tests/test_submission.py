@@ -167,17 +167,17 @@ def notes_of(run: Run) -> str:
 
 
 def test_what_a_scorer_may_take_for_something_else_is_said(tmp_path: Path) -> None:
-    arbitrary = "in submission.csv it is arbitrary which cluster has which"
+    arbitrary = "submission.csv leaves it to chance which cluster has which"
     label = a_template(tmp_path, "id,label", "0")
     assert f"{arbitrary} label; where a score compares classes" in notes_of(a_run(label))
     assert arbitrary not in notes_of(a_run(label, labels=[1, 2, 2, 1], **BY_TRUTH))
-    assert "has names where the template's 'label' has whole numbers" in notes_of(
+    assert "has words ('descent', 'entry', 'landing') where the template's 'label' has numbers ('0')" in notes_of(
         a_run(label, layout="names", names=NAMES)
     )
     replaced = "submission.csv has '0', '1', '2' in the place of the template's 'label'"
     assert replaced in notes_of(a_run(label, layout="one_hot"))
     words = a_run(label, clusters={"numbering": "truth:t.csv"}, found_names=NAMES, label_offset=1)
-    assert "numbers stand for words ('1: entry', '2: descent', '3: landing')" in notes_of(words)
+    assert "submission.csv has numbers for words ('1: entry', '2: descent', '3: landing')" in notes_of(words)
     wide = a_template(tmp_path, "id,a,b,c", "1", "0", "0")
     soft = a_run(wide, layout="soft", probabilities=PROBABILITIES)
     assert f"{arbitrary} column ('a', 'b', 'c')" in notes_of(soft)
@@ -186,6 +186,32 @@ def test_what_a_scorer_may_take_for_something_else_is_said(tmp_path: Path) -> No
     assert arbitrary not in notes_of(a_run(wide, layout="one_hot", names=named))
     beside = a_template(tmp_path, "id,proba,label", "0.0", "0")
     assert "keeps the template's cells in 'proba'; are they scored?" in notes_of(a_run(beside))
+
+
+@pytest.mark.parametrize(
+    ("cells", "outputs", "said"),
+    [
+        ("0", {}, ""),
+        ("1", {}, "has the labels '0', which the template's 'label' has not ('1'); see outputs.label_offset"),
+        ("1", {"label_offset": 1}, ""),
+        ("4", {}, ""),  # says nothing of where labels begin
+        ("123", {}, "has the labels '0', which"),
+        ("01", {}, "has the labels '2', which the template's 'label' has not ('0', '1'); see outputs.label_offset and"),
+        ("01234", {}, ""),
+        ("12", {"layout": "names", "names": {0: "1", 1: "2", 2: "2"}}, ""),
+        ("ab", {"layout": "names", "names": {0: "a", 1: "b", 2: "B"}}, "has 'B', which the template's 'label' has not"),
+        ("a", {"layout": "names", "names": {0: "a", 1: "b", 2: "B"}}, ""),
+        ("a1", {}, "has numbers where the template's 'label' has words too ('a', '1')"),
+    ],
+)
+def test_labels_that_a_template_has_not_are_said(
+    tmp_path: Path, cells: str, outputs: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "template.csv"
+    path.write_text("id,label\n" + "".join(f"{id},{cells[row % len(cells)]}\n" for row, id in enumerate(IDS)))
+    notes = notes_of(a_run(read_template(path, None, None), **outputs))
+    assert said in notes
+    assert (" has " in notes.replace("cluster has", "")) == bool(said)
 
 
 def test_a_probability_takes_two_clusters(tmp_path: Path) -> None:

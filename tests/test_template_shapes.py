@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import imgcluster
@@ -22,6 +23,8 @@ from imgcluster.config import config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
 from imgcluster.outputs.validation import validated
+from imgcluster.tables import Template
+from imgcluster.template_cells import kind_of, read_asked
 
 IMAGES = 24
 LABEL, ZERO_ONE, SHARE = r"[0-9]+", r"[01]", r"[01]\.[0-9]{6}"
@@ -602,3 +605,75 @@ def test_what_is_refused(tmp_path: Path, shape: Refused) -> None:
             config = config_from_dict({**sections, "outputs": {**sections["outputs"], "layout": layout}})
             with pytest.raises(ConfigError, match=shape.by_hand):
                 imgcluster.check(config)
+
+
+def test_an_index_column_stays_and_is_no_label(tmp_path: Path) -> None:
+    folder, template = made(tmp_path, Shape("", "id,a,b", ("0.5,0.5",), {}))
+    rows = template.read_text().splitlines()
+    template.write_text("\n".join([f",{rows[0]}", *(f"{number},{row}" for number, row in enumerate(rows[1:]))]) + "\n")
+    sections = {
+        "images": {"folder": str(folder), "ids": str(template), "id_column": "id"},
+        "features": {"file": str(tmp_path / "features.npz")},
+        "clusters": {"method": "kmeans", "n_clusters": 2},
+        "outputs": {"folder": str(tmp_path / "out"), "layout": "soft", "report": False},
+    }
+    imgcluster.run(config_from_dict(sections), show=False)
+    found = table(tmp_path / "out" / "submission.csv")
+    assert list(found[0]) == ["", "id", "a", "b"]
+    assert [row[""] for row in found] == [str(number) for number in range(IMAGES)]
+    assert validated(tmp_path / "out" / "submission.csv", template, id_column="id").notes == []
+    sections["outputs"].update(layout="labels", label_column="a")
+    with pytest.raises(ConfigError, match=r"labels would fill 'a' alone, but .* has 2 columns of labels, 'a', 'b'"):
+        imgcluster.check(config_from_dict(sections))
+
+
+def test_the_column_of_labels_can_be_named(tmp_path: Path) -> None:
+    folder, template = made(tmp_path, Shape("", "id,kind,place", ("0,7", "1,5"), {}))
+    with pytest.raises(ConfigError, match="which column takes the labels, 'kind', 'place'"):
+        start(folder, template, tmp_path / "c.yaml")
+    start(folder, template, tmp_path / "c.yaml", label_column="kind")
+    assert load_config(tmp_path / "c.yaml").outputs.label_column == "kind"
+    with pytest.raises(ConfigError, match=r"^--label-column: .* has no column 'id' beside the ids"):
+        start(folder, template, tmp_path / "c.yaml", label_column="id", force=True)
+    template.write_text(template.read_text().replace(",7", ",0").replace(",5", ",1"))
+    with pytest.raises(ConfigError, match="labels would fill 'kind' alone"):
+        start(folder, template, tmp_path / "c.yaml", label_column="kind", force=True)
+
+
+def test_an_id_twice_is_no_second_column_of_ids(tmp_path: Path) -> None:
+    folder, template = made(tmp_path, Shape("", "id,label", ("0",), {}))
+    template.write_text(template.read_text() + "3,1\n")
+    with pytest.raises(ConfigError, match="row 25: id '3' stands already in row 4"):
+        start(folder, template, tmp_path / "c.yaml")
+    template.write_text("id,label\nx_1,0\nx_2,0\n")
+    with pytest.raises(ConfigError, match=r"no image below .* is called 'x_1'"):
+        start(folder, template, tmp_path / "c.yaml")
+
+
+def test_a_large_wide_template_is_looked_at_in_part() -> None:
+    frame = pd.DataFrame({"id": [str(number) for number in range(50_000)], **dict.fromkeys("abc", "0.3333")})
+    asked = read_asked(Template("t.csv", frame, "id"))
+    assert (asked.kind, asked.columns) == ("soft", ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["0", "-1", "+3"], "whole"),
+        (["1.0", "2", "3e2"], "decimal"),
+        (["0.5", "1"], "share"),
+        (["-0.5", "1"], "measured"),
+        (["1e99999"], "words"),  # a number too large to be one
+        (["007"], "words"),
+        (["cat", "7"], "mixed"),
+        (["NaN", "", "?"], "blank"),
+        (["1 2", "3 4 5"], "lists"),
+        (["0.5,0.5"], "lists"),
+        (["[1]", "[]"], "lists"),
+        (["person 1 2 3 4"], "lists"),
+        (["Sugar beet", "new_whale w_1287fbc"], "words"),
+        (["class 1"], "words"),
+    ],
+)
+def test_kinds_of_cells(cells: list[str], kind: str) -> None:
+    assert kind_of(cells) == kind

@@ -10,7 +10,14 @@ import numpy as np
 from imgcluster.config import ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
 from imgcluster.methods import LEARNED
-from imgcluster.outputs.template_check import THREE_WAYS, check_labels, check_template, listed, template_notes
+from imgcluster.outputs.template_check import (
+    THREE_WAYS,
+    check_labels,
+    check_template,
+    column_notes,
+    label_notes,
+    listed,
+)
 from imgcluster.outputs.validation import Expected, check_submission
 from imgcluster.tables import Clusters, Run, Template
 from imgcluster.template_cells import number_at_end, read_asked
@@ -167,20 +174,22 @@ def _columns_to_fill(template: Template) -> list[str]:
 def _reading_notes(run: Run, template: Template) -> list[str]:
     """Return how a scorer may read what is written as something else than is meant."""
     outputs, clusters = run.config.outputs, run.clusters
-    columns = columns_of(run) if outputs.layout in IN_COLUMNS else {}
-    notes = template_notes(template, run.config, list(columns.values()) or [outputs.label_column])
-    if _is_counted(run.config.clusters) and not (outputs.names and outputs.layout != "labels"):
-        which = f"column ({listed([*columns.values()])})" if columns else "label"
+    if outputs.layout in IN_COLUMNS:
+        columns = [*columns_of(run).values()]
+        which, notes = f"column ({listed(columns)})", [*column_notes(template, outputs.layout, columns)]
+    else:
+        labels = {label for number, label in _labels_of(run).items() if clusters.sizes[number : number + 1].any()}
+        which, notes = "label", [*label_notes(template, outputs.label_column, labels)]
+    said = clusters.are_labels or clusters.names or (outputs.names and outputs.layout != "labels")
+    if not said:
         notes.append(
-            f"in {outputs.submission} it is arbitrary which cluster has which {which}; where a score compares classes "
-            "(accuracy, F1, log loss), set clusters.numbering: truth:CSV"
+            f"leaves it to chance which cluster has which {which}; where a score compares classes (accuracy, F1, log "
+            "loss), set clusters.numbering: truth:CSV"
         )
     if outputs.layout == "labels" and clusters.names and not clusters.are_labels:
-        said = [f"{number + outputs.label_offset}: {name}" for number, name in sorted(clusters.names.items())]
-        notes.append(
-            f"in {outputs.submission} numbers stand for words ({listed(said)}); outputs.layout: names writes these"
-        )
-    return notes
+        words = [f"{number + outputs.label_offset}: {name}" for number, name in sorted(clusters.names.items())]
+        notes.append(f"has numbers for words ({listed(words)}); outputs.layout: names writes the words")
+    return [f"{outputs.submission} {note}" for note in notes]
 
 
 def _check_named(numbers: Sequence[int], names: dict[int, str]) -> None:

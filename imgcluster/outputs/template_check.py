@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
 
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.tables import Template
 from imgcluster.template_cells import (
+    DECIMAL,
     LISTS,
     MEASURED,
+    MIXED,
     ONE_HOT,
     SEVERAL,
     SHARE,
@@ -26,6 +29,7 @@ from imgcluster.template_cells import (
 
 NAMED = 3
 BINARY = frozenset("01")
+NUMBERS = (WHOLE, DECIMAL, SHARE, MEASURED)
 # What the cells of a template with a column for each class are, and the layout that writes such.
 WIDE = {
     SOFT: ("shares that add up to 1", "soft"),
@@ -84,21 +88,43 @@ def check_labels(template: Template, label_column: str, labels: Collection[str])
         )
 
 
-def template_notes(template: Template, config: Config, filled: Sequence[str]) -> list[str]:
-    """Return where a submission may be read as something else than its template, though its shape is right."""
-    name, layout = config.outputs.submission, config.outputs.layout
-    names = [str(column) for column in template.frame.columns if column != template.id_column]
-    asked = read_asked(template, filled[0] if layout in ("labels", "names") else None)
-    if missing := [column for column in names if layout in ("one_hot", "soft") and not set(filled) & set(names)]:
-        return [f"{name} has {listed(filled)} in the place of the template's {listed(missing)}"]
-    notes = []
-    if layout == "soft" and asked.kind in (ONE_HOT, SEVERAL):
-        notes.append(f"{name} has shares where the template has 0 and 1; outputs.layout: one_hot writes those")
-    if layout == "names" and asked.kind == WHOLE:
-        notes.append(f"{name} has names where the template's {filled[0]!r} has whole numbers")
+def column_notes(template: Template, layout: str, filled: Sequence[str]) -> Iterator[str]:
+    """Yield how a submission with a column for each cluster may be read as something else than is meant."""
+    others = [str(name) for name in template.frame.columns if name != template.id_column]
+    if others and not set(filled) & set(others):
+        yield f"has {listed(filled)} in the place of the template's {listed(others)}"
+    elif layout == "soft" and read_asked(template).kind in (ONE_HOT, SEVERAL):
+        yield "has shares where the template has 0 and 1; outputs.layout: one_hot writes those"
+
+
+def label_notes(template: Template, label_column: str, labels: Collection[str]) -> Iterator[str]:
+    """Yield how a submission with these labels in one column may be read as something else, as above."""
+    asked = read_asked(template, label_column)
+    column = repr(label_column)
+    written, theirs = kind_of(labels), set(asked.values)
+    if asked.kind == MIXED and written != WORDS:
+        yield f"has numbers where the template's {column} has words too ({listed(asked.values)})"
+    if asked.kind in NUMBERS and written != WHOLE:
+        yield f"has words ({listed(sorted(labels))}) where the template's {column} has numbers ({asked.values[0]!r})"
+    elif asked.kind in (WHOLE, DECIMAL) and (strange := _out_of_range(labels, asked.values)):
+        yield (
+            f"has the labels {listed(strange)}, which the template's {column} has not ({listed(asked.values)}); see "
+            "outputs.label_offset and clusters.n_clusters"
+        )
+    if asked.kind == WORDS and len(theirs) > 1 and (strange := sorted(set(labels) - theirs)):
+        yield f"has {listed(strange)}, which the template's {column} has not ({listed(asked.values)})"
     if asked.beside:
-        notes.append(f"{name} keeps the template's cells in {listed(asked.beside)}; are they scored?")
-    return notes
+        yield f"keeps the template's cells in {listed(asked.beside)}; are they scored?"
+
+
+def _out_of_range(labels: Collection[str], values: Sequence[str]) -> list[str]:
+    """Return labels below those of a template, or above them where it has several; of a constant 0 none are."""
+    numbers = [int(Decimal(value)) for value in values]
+    least, most = min(numbers), max(numbers)
+    if least == most:
+        written = [*map(int, labels)]  # only a 1 says where labels begin: nothing is below 0
+        least, most = 1 if least == 1 else min(written), max(written)
+    return sorted((label for label in labels if not least <= int(label) <= most), key=int)
 
 
 def listed(names: Sequence[str]) -> str:

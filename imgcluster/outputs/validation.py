@@ -120,10 +120,10 @@ def _left_alone(found: Template, wanted: Template, asked: Asked) -> tuple[list[s
     place_of = {name: place for place, name in enumerate(names)}
 
     def is_left(name: str) -> bool:
-        place = place_of[name]
-        return dict(zip(found.ids, cells_of(found, place), strict=True)) == dict(
-            zip(wanted.ids, cells_of(wanted, place), strict=True)
-        )
+        ours, theirs = cells_of(found, place_of[name]), cells_of(wanted, place_of[name])
+        if found.ids == wanted.ids:
+            return ours == theirs
+        return dict(zip(found.ids, ours, strict=True)) == dict(zip(wanted.ids, theirs, strict=True))
 
     left = [name for name in (*asked.columns, *asked.beside) if is_left(name)]
     changed = [name for name in asked.columns if name not in left]

@@ -68,6 +68,19 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a table twice in one file": (WHOLE + WHOLE, "row 14: id '0000' stands already in row 1"),
     "two columns of ids": (WHOLE.replace("note", "ImageID"), "has 2 columns called 'ImageID'"),
     "two columns of labels": (WHOLE.replace("note", "label"), "has 'label' more than once"),
+    "words in the column of labels": (
+        _csv(*(f"{id},cat," for id in IDS)),
+        "layout: labels writes numbers, but 'label' of 'template.csv' holds words .'cat'",
+    ),
+    "masks in the column of labels": (
+        _csv(*(f"{id},1 3 10 5," for id in IDS)),
+        "'label' of 'template.csv' holds lists or shapes .* set outputs.submission: null",
+    ),
+    "measured values in the column of labels": (_csv(*(f"{id},3.7," for id in IDS)), "holds measured values .'3.7'"),
+    "a probability in the column of labels, for three clusters": (
+        _csv(*(f"{id},0.5," for id in IDS)),
+        "only the labels 0 and 1 can stand, .* set clusters.n_clusters: 2",
+    ),
     "a column of labels in capitals": (WHOLE.replace("label", "Label"), "has no column 'label' .*'Label'"),
     "a row with more cells than the header": (_with("0005,0,a,b"), INSIDE + "more cells than the header has: 4, not 3"),
     "a comma in a cell without quotes": (WHOLE.replace('"', ""), "line 2: more cells than the header has: 4, not 3"),
@@ -293,6 +306,11 @@ IN_PLACE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         ("images.ids=template.csv", "outputs.label_column=ImageID"),
         "outputs.label_column: 'ImageID' is the column of the ids",
     ),
+    "labels to be written into one of several columns of shares": (
+        lambda own: (own / "template.csv").write_text(_csv(*(f"{id},0.5,0.5" for id in IDS), header="ImageID,a,b")),
+        ("images.ids=template.csv", "outputs.label_column=a"),
+        "labels would fill 'a' alone, but 'template.csv' has 2 columns of labels, .* set outputs.layout: soft",
+    ),
     "the submission in the place of its template": (
         _nothing,
         ("images.ids=template.csv", "outputs.folder=.", "outputs.submission=template.csv"),
@@ -312,6 +330,11 @@ IN_PLACE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         lambda own: (own / "labels.csv").write_text("id,label\n0000,a\n0001,\n"),
         ("clusters.numbering=truth:labels.csv",),
         "clusters.numbering: labels.csv row 2: the label of '0001', in column 'label', is empty",
+    ),
+    "known labels that begin before the first": (
+        lambda own: (own / "labels.csv").write_text("id,label\n0000,0\n0001,1\n"),
+        ("clusters.numbering=truth:labels.csv", "outputs.label_offset=1"),
+        "'labels.csv' has the label 0, but by outputs.label_offset labels begin at 1",
     ),
     "known labels of other images": (
         lambda own: (own / "labels.csv").write_text("id,label\nx,a\ny,b\n"),
