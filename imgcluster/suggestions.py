@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from imgcluster.spreading import (
     unknown_lines,
 )
 from imgcluster.tables import NOISE
+from imgcluster.transforms import Points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,12 +85,20 @@ def suggest_images(
         known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
     clusters, distances = _placed(Path(run))
     points = spreading_space(features.vectors)
-    graph = spreading_graph(points)
-    doubt = _doubt(points, graph, known)
     typical = typical_rows(clusters, distances, known.rows)[:count]
-    others = most_in_doubt(graph, doubt.amount, np.array(typical, np.int64), known.rows, count - len(typical))
-    why = [_typical_words(clusters, row, known) for row in typical] + [doubt.words[row] for row in others]
+    others, words = _others(points, np.array(typical, np.int64), known, count - len(typical))
+    why = [_typical_words(clusters, row, known) for row in typical] + words
     return _suggestions(features, clusters, [*typical, *others], why, known)
+
+
+def _others(points: np.ndarray, typical: np.ndarray, known: PartialLabels, count: int) -> tuple[list[int], list[str]]:
+    """Return rows as `most_in_doubt`, and why; equal points are one, which as much hangs on as it has copies."""
+    copies = Points(points).copies
+    distinct, place = points[copies.first], copies.place
+    graph = spreading_graph(distinct)
+    doubt = _doubt(distinct, graph, replace(known, rows=place[known.rows]))
+    found = most_in_doubt(graph, doubt.amount * copies.counts, place[typical], place[known.rows], count)
+    return copies.first[found].tolist(), [doubt.words[point] for point in found]
 
 
 def typical_rows(clusters: np.ndarray, distances: np.ndarray, labelled: np.ndarray) -> list[int]:
@@ -143,7 +152,7 @@ def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:
     classes = known.classes
     if len(classes) < 2:
         amount = np.ones(len(points))
-        for row in known.rows:
+        for row in np.unique(known.rows):
             amount *= 1 - _reach(graph, row)
         return _Doubt(amount, ["like many that are not asked for yet"] * len(points))
     found = spread_over(points, graph, known.rows, known.numbers)
