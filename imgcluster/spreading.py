@@ -18,7 +18,7 @@ from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.neighbours import NEIGHBOURS, Graph, neighbour_graph
 from imgcluster.partial_labels import read_partial_labels
 from imgcluster.terminal import printable
-from imgcluster.transforms import fit_transform
+from imgcluster.transforms import Points, fit_transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,7 @@ def spread_labels(
             "of another class too"
         )
     points = spreading_space(features.vectors)
-    found = spread_over(points, spreading_graph(points), known.rows, known.numbers)
+    found = _spread_to_copies(points, known.rows, known.numbers)
     given = np.zeros(len(points), bool)
     given[known.rows] = True
     labelled = [classes[number] for number in found.best]
@@ -182,20 +182,34 @@ def spread_along(graph: Graph, start: np.ndarray, steps: int = STEPS) -> np.ndar
     return found
 
 
+def _spread_to_copies(points: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> Shares:
+    """Spread classes as `spread_over` does, equal points being one: copies would take the places of its neighbours."""
+    copies = Points(points).copies
+    distinct, place = points[copies.first], copies.place
+    found = spread_over(distinct, spreading_graph(distinct), place[rows], numbers)
+    best, share, second_share = found.best[place], found.share[place], found.second_share[place]
+    best[rows], share[rows], second_share[rows] = numbers, 1, 0  # copies may have been given different labels
+    return Shares(best, found.second[place], share, second_share)
+
+
 def spread_over(points: np.ndarray, graph: Graph, rows: np.ndarray, numbers: np.ndarray) -> Shares:
     """Spread the classes, (m,) int64 from 0, of some rows, (m,) int64, over points, (n, dim), and their graph.
 
     At each image that has no label hangs the guess of a classifier, as in Zhu, Ghahramani and Lafferty, Semi-Supervised
     Learning Using Gaussian Fields and Harmonic Functions, 2003, section 5; all guesses together weigh as much as all
     labels. It decides where the graph leads to no label. Memory: a float32 for each image and class.
+    A row may come several times; one with different classes is settled by what is spread.
     """
     start = _guesses(points, rows, numbers)
-    start *= len(rows) / max(1, len(points) - len(rows))
+    pairs = np.unique(np.stack([rows, numbers]), axis=1)
+    labelled, classes = np.unique(pairs[0], return_counts=True)
+    start *= len(labelled) / max(1, len(points) - len(labelled))
     start[rows] = 0
     start[rows, numbers] = 1
     for part in row_slices(start.shape[1], len(points), COLUMNS_BYTES):
         start[:, part] = spread_along(graph, start[:, part])
-    return _shares(start, rows, numbers)
+    settled = np.isin(rows, labelled[classes == 1])
+    return _shares(start, rows[settled], numbers[settled])
 
 
 def unknown_lines(unknown: Sequence[str], notes: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from imgcluster.spreading import (
     unknown_lines,
 )
 from imgcluster.tables import NOISE
+from imgcluster.transforms import Points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,13 +88,21 @@ def suggest_images(
         known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
     clusters, distances = _placed(Path(run))
     points = spreading_space(features.vectors)
-    graph = spreading_graph(points)
-    doubt = _doubt(points, graph, known)
     names = recorded_names(read_record(Path(run)))
     typical = typical_rows(clusters, distances, known.rows)[:count]
-    others = most_in_doubt(graph, doubt.amount, np.array(typical, np.int64), known.rows, count - len(typical))
-    why = [_typical_words(clusters, row, known, names) for row in typical] + [doubt.words[row] for row in others]
+    others, words = _others(points, np.array(typical, np.int64), known, count - len(typical))
+    why = [_typical_words(clusters, row, known, names) for row in typical] + words
     return _suggestions(features, clusters, [*typical, *others], why, known)
+
+
+def _others(points: np.ndarray, typical: np.ndarray, known: PartialLabels, count: int) -> tuple[list[int], list[str]]:
+    """Return rows as `most_in_doubt`, and why; equal points are one, which as much hangs on as it has copies."""
+    copies = Points(points).copies
+    distinct, place = points[copies.first], copies.place
+    graph = spreading_graph(distinct)
+    doubt = _doubt(distinct, graph, replace(known, rows=place[known.rows]))
+    found = most_in_doubt(graph, doubt.amount * copies.counts, place[typical], place[known.rows], count)
+    return copies.first[found].tolist(), [doubt.words[point] for point in found]
 
 
 def typical_rows(clusters: np.ndarray, distances: np.ndarray, labelled: np.ndarray) -> list[int]:
@@ -147,7 +156,7 @@ def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:
     classes = known.classes
     if len(classes) < 2:
         amount = np.ones(len(points))
-        for row in known.rows:
+        for row in np.unique(known.rows):
             amount *= 1 - _reach(graph, row)
         return _Doubt(amount, ["like many that are not asked for yet"] * len(points))
     found = spread_over(points, graph, known.rows, known.numbers)

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 import imgcluster
 from imgcluster.cli import main
+from imgcluster.config import config_from_dict
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.neighbours import neighbour_graph
 from imgcluster.partial_labels import read_partial_labels
@@ -172,6 +173,41 @@ def test_what_no_label_reaches_has_the_label_that_a_classifier_guesses() -> None
     guess = LogisticRegression(C=100).fit(points[[0, 2]], [0, 1]).predict_proba(points)
     assert found.best.tolist() == [0, 0, 1, 1, 0, 0, 1]
     np.testing.assert_allclose(found.share[[4, 5, 6]], guess.max(axis=1)[[4, 5, 6]], atol=1e-6)
+
+
+def test_copies_spread_as_one_image_and_keep_the_labels_given(tmp_path: Path) -> None:
+    groups = np.repeat(np.eye(2, 6) * 3, 30, axis=0)
+    distinct = (groups + np.random.default_rng(0).normal(0, 0.7, (60, 6))).astype(np.float32)
+    counts = np.where(np.arange(60) % 6 == 0, 50, 1)
+    place = np.repeat(np.arange(60), counts)
+    ids, first = [f"i{row:03d}" for row in range(len(place))], np.flatnonzero(np.diff(place, prepend=-1))
+
+    def spread(name: str, rows: np.ndarray, labels: dict[int, str]) -> imgcluster.Spread:
+        folder = tmp_path / name
+        folder.mkdir()
+        np.savez(folder / "features.npz", ids=[ids[row] for row in rows], vectors=distinct[place[rows]])
+        (folder / "ids.csv").write_text("id\n" + "\n".join(ids[row] for row in rows) + "\n")
+        sections = {
+            "images": {"folder": str(folder), "ids": str(folder / "ids.csv"), "missing": "skip"},
+            "features": {"file": str(folder / "features.npz")},
+            "clusters": {"method": "kmeans", "n_clusters": 2},
+            "outputs": {"folder": str(folder / "out"), "report": False},
+        }
+        imgcluster.run(config_from_dict(sections), show=False)
+        known = "".join(f"{ids[row]},{label}\n" for row, label in labels.items())
+        return imgcluster.spread_labels(folder / "out", written(folder / "l.csv", "id,label\n" + known))
+
+    labels = {int(first[0]): "a", int(first[30]): "b"}
+    alone, copied = spread("alone", first, labels), spread("copied", np.arange(len(place)), labels)
+    assert copied.labels == [alone.labels[point] for point in place]
+    np.testing.assert_allclose(copied.confidence, alone.confidence[place])
+    disputed = spread("disputed", np.arange(len(place)), {**labels, int(first[0]) + 1: "b"})
+    assert disputed.labels[:2] == ["a", "b"]
+    assert disputed.confidence[:2].tolist() == [1, 1]
+    assert len(set(disputed.labels[2:50])) == 1
+    assert 0.4 < disputed.confidence[2] < 0.8
+    asked = suggest_images(tmp_path / "copied/out", 300, labels=tmp_path / "copied/l.csv").ids
+    assert len({place[ids.index(id)] for id in asked}) == len(asked) == 58
 
 
 # The commands.

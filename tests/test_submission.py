@@ -80,6 +80,16 @@ def test_names_are_those_of_the_config_else_of_the_clusters() -> None:
     assert [row[1] for row in merged][1:] == ["up", "down", "down", "down", "down"]
 
 
+def test_a_cluster_that_was_asked_for_and_not_found_keeps_its_column() -> None:
+    """As where there are fewer distinct images than clusters: a template has a column for each."""
+    assert rows(a_run(layout="one_hot", clusters={"n_clusters": 5}))[:2] == [
+        ["id", "0", "1", "2", "3", "4"],
+        ["01", "1", "0", "0", "0", "0"],
+    ]
+    soft = a_run(layout="soft", clusters={"n_clusters": 4}, probabilities=np.full((4, 3), 1 / 3))
+    assert rows(soft)[1] == ["01", "0.333333", "0.333333", "0.333333", "0.000000"]
+
+
 def test_one_hot() -> None:
     assert rows(a_run(layout="one_hot")) == [
         ["id", "0", "1", "2"],

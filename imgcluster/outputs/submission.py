@@ -93,7 +93,11 @@ def columns_of(run: Run) -> dict[int, str]:
     new ones take its place. Raises ConfigError where the template fits neither.
     """
     clusters, outputs = run.clusters, run.config.outputs
-    numbers = range(_count(clusters))
+    asked = run.config.clusters.n_clusters
+    count = _count(clusters)
+    if isinstance(asked, int) and len(clusters.sizes):  # clusters that were not found: a template has columns for them
+        count = max(count, asked)
+    numbers = range(count)
     used = numbers if _is_counted(run.config.clusters) else np.flatnonzero(clusters.sizes).tolist() or [0]
     return _columns(run.template, outputs, used, outputs.names or clusters.names, are_labels=clusters.are_labels)
 
