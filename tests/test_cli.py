@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -19,7 +20,8 @@ import numpy as np
 import pytest
 
 from imgcluster import catalog
-from imgcluster.cli import main
+from imgcluster.cli import _parser, main
+from imgcluster.cli_steps import COMMANDS
 from imgcluster.config import SECTIONS
 from imgcluster.likely_names import BACKBONES, KEYS, METHODS, known_elsewhere, likely
 from imgcluster.methods import METHOD_NAMES
@@ -514,6 +516,15 @@ def test_what_is_right_is_not_asked_about(first_steps: Path, monkeypatch: pytest
     monkeypatch.chdir(first_steps)
     for line in ("check c.yaml", "show outputs/one", "validate outputs/one/submission.csv sample_submission.csv"):
         assert main(line.split()) == 0
+
+
+def test_every_command_that_is_named_is_one() -> None:
+    """In hints, errors and what comes next, all over the package."""
+    commands = set(_parser().get_default("names"))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "imgcluster").rglob("*.py"))
+    named = set(re.findall(r"(?:-m |`|: |\n  )imgcluster ([a-z-]+) ", text)) | set(COMMANDS.values())
+    assert {"init", "show", "export-folders", "run"} <= named <= commands | {"--help", "--version"}
+    assert set(re.findall(r"(?:use|take) `([a-z-]+)` and `([a-z-]+)`", text)) == {("run", "export")}
 
 
 def test_names_from_elsewhere_lead_to_names_that_are_there() -> None:
