@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -31,10 +32,11 @@ from imgcluster.template_cells import (
 
 ALONE = "to cluster the images without a submission, leave out --ids"
 MOST_OTHERWISE = 0.1  # of the ids, that are not an image with something added
+MOST_WORDS = 30  # that a line of a config names
 LEFT_TO_SAY = "say in the config which cluster is which word"
 WAYS = (
     "Which cluster is which word, in one of three ways:",
-    "names: {0: entry, 1: descent}  # after a look at the clusters of a run with submission: null",
+    "names: {}  # put right after a look at the clusters of a run with submission: null",
     "clusters.numbering: truth:some.csv  # a few images that you have labelled",
     "clusters.method: learned  # a model that `imgcluster learn` has made of more of them",
 )
@@ -156,8 +158,13 @@ def _words(asked: Asked, rows: int) -> Plan:
         {"layout": "names", "label_column": asked.columns[0]},
         count,
         LEFT_TO_SAY,
-        list(WAYS),
+        [line.format(_named_in_order(words)) for line in WAYS],
     )
+
+
+def _named_in_order(words: Sequence[str]) -> str:
+    named = [f"{number}: {json.dumps(word, ensure_ascii=False)}" for number, word in enumerate(words[:MOST_WORDS])]
+    return f"{{{', '.join(named)}}}"
 
 
 def _numbers(asked: Asked, rows: int) -> Plan:

@@ -677,3 +677,14 @@ def test_a_large_wide_template_is_looked_at_in_part() -> None:
 )
 def test_kinds_of_cells(cells: list[str], kind: str) -> None:
     assert kind_of(cells) == kind
+
+
+def test_words_are_put_into_the_config_to_be_sorted(tmp_path: Path) -> None:
+    folder, template = made(tmp_path, Shape("", "id,label", ('"a: b"', '"#2"'), {}))
+    lines = start(folder, template, tmp_path / "c.yaml")
+    assert lines[-1].startswith(
+        "next      say in the config which cluster is which word, then python -m imgcluster run "
+    )
+    text = (tmp_path / "c.yaml").read_text()
+    (tmp_path / "c.yaml").write_text(text.replace("  # names: {", "  names: {"))
+    assert load_config(tmp_path / "c.yaml").outputs.names == {0: "a: b", 1: "#2"}

@@ -35,6 +35,7 @@ def problems(tmp_path: Path, submission: str, template: str = TEMPLATE, layout: 
     ("submission", "expected"),
     [
         ("id,label\n01,5\n02,-1\n03,12\n", []),
+        ("id,label\n01, 5\n02,1\n03,1 \n", []),
         ("id,label\n01,0\n02,0\n", ["2 rows; needed: 3", "row 3 of the template: id '03' is missing"]),
         ("id,label\n01,0\n02,0\n03,0\n04,0\n", ["4 rows; needed: 3", "row 4: id '04' is not in the template"]),
         (

@@ -183,7 +183,7 @@ def _reading_notes(run: Run, template: Template) -> list[str]:
         which, notes = f"column ({listed(columns)})", [*column_notes(template, outputs.layout, columns)]
     else:
         labels = {label for number, label in _labels_of(run).items() if clusters.sizes[number : number + 1].any()}
-        which, notes = "label", [*label_notes(template, outputs.label_column, labels)]
+        which, notes = "label", [*label_notes(template, outputs.label_column, labels)] if labels else []
     said = clusters.are_labels or clusters.names or (outputs.names and outputs.layout != "labels")
     if not said:
         notes.append(

@@ -137,7 +137,7 @@ def _left_alone(found: Template, wanted: Template, asked: Asked) -> tuple[list[s
 
 
 def _add_up(found: Template, places: Sequence[int]) -> bool:
-    rows = set(zip(*(cells_of(found, place) for place in places), strict=True))
+    rows = set(zip(*(map(str.strip, cells_of(found, place)) for place in places), strict=True))
     return all(all(map(NUMBER.fullmatch, row)) and adds_up(row) for row in rows)
 
 
@@ -218,7 +218,7 @@ def _problem_of_cell(expected: Expected) -> Callable[[str, int], str | None]:
             return "empty"
         if allowed is not None:
             return None if cell in allowed else f"{cell!r} is no label of a cluster"
-        return KINDS[LAYOUT_KINDS.get(layout or "", expected.kinds.get(place, "text"))](cell)
+        return KINDS[LAYOUT_KINDS.get(layout or "", expected.kinds.get(place, "text"))](cell.strip())
 
     return problem
 
