@@ -72,6 +72,7 @@ def test_defaults() -> None:
             "folder": "pictures",
             "ids": None,
             "id_column": None,
+            "column": None,
             "file": "{id}.jpg",
             "encoding": None,
             "missing": "stop",
@@ -93,6 +94,7 @@ def test_defaults() -> None:
             "batch_size": "auto",
             "store": "outputs/features",
             "file": None,
+            "file_columns": None,
         },
         "clusters": {
             "method": "auto",
@@ -267,6 +269,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("images.id_column", False, f"found false (a boolean), {TEXT} or null; put it in quotes"),
     ("images.file", "x.jpg", "found 'x.jpg', allowed: text that holds {id}"),
     ("images.file", {"id": None}, "found {'id': None} (a mapping), allowed: text that holds {id}"),
+    ("images.column", 1, f"found 1 (a number), {TEXT} or null; put it in quotes"),
     ("images.encoding", 1252, "found 1252 (a number), allowed: a text encoding that Python knows or null"),
     ("images.encoding", "zip", "found 'zip', allowed: a text encoding that Python knows or null"),
     (
@@ -347,6 +350,12 @@ WRONG: list[tuple[str, Any, str]] = [
         "f.pkl",
         "found 'f.pkl', allowed: a path ending in .npz, .npy, .parquet, .csv or .safetensors "
         "(no pickle: it can run code; save it as npz) or null",
+    ),
+    (
+        "features.file_columns",
+        16,
+        "found 16 (a number), allowed: the name of a column or array, what the names of numbered columns begin with, "
+        "or a list of these or null",
     ),
     ("features.store", None, f"found null (no value), {TEXT}"),
     ("clusters.method", "k-means", f"found 'k-means', allowed: {METHODS}; did you mean 'kmeans'?"),
@@ -939,9 +948,10 @@ def test_schema_examples_are_allowed() -> None:
         for example in row.get("examples", [])
     ]
     assert ("clusters", "transform", ["l2", {"pca": 256}]) in examples
+    needed = {"column": {"folder": "a.parquet"}, "file_columns": {"file": "a.npz"}}
     for name, key, value in examples:
         data = {**yaml.safe_load(SMALLEST)}
-        data[name] = {**data.get(name, {}), key: value}
+        data[name] = {**data.get(name, {}), **needed.get(key, {}), key: value}
         assert config_from_dict(data).resolved()[name][key] == value
 
 
