@@ -5,7 +5,7 @@ One folder for each fingerprint, so that vectors made in another way can never b
     <store>/<backbone>-<layer>-<fingerprint>/
         meta.json            format, fingerprint, what shaped it
         vectors-00000.npy    (rows, dim) float32
-        index-00000.json     one entry a row: path, size, mtime_ns, ctime_ns, digest of the file's bytes
+        index-00000.json     one entry a row: path, size, mtime_ns, ctime_ns, digest of the file's bytes; and its marks
         lock                 held by the process that writes
 
 A shard counts once its index has its final name; that is the last step of writing it, so a kill at any moment leaves
