@@ -49,8 +49,8 @@ def spellings(inside: Callable[[str], str | None]) -> Iterator[Spelling]:
         Spelling("without the blanks, quotes and marks around them", _bare),
         Spelling("with / in the place of \\", lambda id: _bare(id).replace("\\", "/")),
         Spelling("by their places below images.folder", partial(_below, inside), itself=True),
-        Spelling("in another form of Unicode", _clean, _composed),
-        Spelling("in another case", _clean, _caseless),
+        Spelling("in another form of Unicode", str, _composed),
+        Spelling("in another case", str, _caseless),
         Spelling("as whole numbers", _whole),
         *(
             Spelling(f"with zeros up to {digits} digits", partial(_padded, digits))
@@ -61,7 +61,7 @@ def spellings(inside: Callable[[str], str | None]) -> Iterator[Spelling]:
             Spelling(f"without their first {_folders(count)}", partial(_without, count))
             for count in range(1, MOST_FOLDERS)
         ),
-        Spelling("without their folders", lambda id: posixpath.basename(_clean(id))),
+        Spelling("without their folders", _name_alone),
     ]
     yield from rules
     for rule in rules[5:]:
@@ -162,6 +162,11 @@ def _stripped(id: str) -> str | None:
 def _without(count: int, id: str) -> str | None:
     parts = [part for part in _clean(id).split("/") if part]
     return "/".join(parts[count:]) if len(parts) > count else None
+
+
+def _name_alone(id: str) -> str:
+    path = _clean(id)
+    return posixpath.basename(path) if "/" in path else id
 
 
 def _folders(count: int) -> str:

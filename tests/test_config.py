@@ -70,6 +70,8 @@ def test_defaults() -> None:
     assert read(SMALLEST).resolved() == {
         "images": {
             "folder": "pictures",
+            "include": [],
+            "exclude": [],
             "ids": None,
             "id_column": None,
             "column": None,
@@ -239,6 +241,7 @@ def test_numbers_are_keys_of_names_and_nowhere_else() -> None:
 # --- wrong values, key by key ---
 
 TEXT = "allowed: non-empty text"
+PATTERN = "allowed: text that holds {id} or slices of it, such as {id[:2]}, or a list of these"
 NAMES = "allowed: a name for each cluster's number, such as {0: entry, 1: descent} or null"
 BACKBONE = "allowed: a name that `imgcluster models` lists, timm:NAME, or a list of these"
 LAYERS = "allowed: a layer's name, a number below 0, a list of these, {BACKBONE: any of these}, or null"
@@ -259,16 +262,18 @@ BACKEND = "allowed: auto, sklearn, dask"
 WRONG: list[tuple[str, Any, str]] = [
     ("clusters.backend", "spark", f"found 'spark', {BACKEND}"),
     ("clusters.backend", "dusk", f"found 'dusk', {BACKEND}; did you mean 'dask'?"),
-    ("images.folder", 7, f"found 7 (a number), {TEXT}; put it in quotes"),
-    ("images.folder", "", f"found '', {TEXT}"),
-    ("images.folder", " ", f"found ' ', {TEXT}"),
-    ("images.folder", None, f"found null (no value), {TEXT}"),
-    ("images.folder", ["a"], f"found ['a'] (a list), {TEXT}"),
+    ("images.folder", 7, f"found 7 (a number), {TEXT}, or a list of these; put it in quotes"),
+    ("images.folder", "", f"found '', {TEXT}, or a list of these"),
+    ("images.folder", " ", f"found ' ', {TEXT}, or a list of these"),
+    ("images.folder", None, f"found null (no value), {TEXT}, or a list of these"),
+    ("images.folder", ["a", 5], f"found ['a', 5] (a list), {TEXT}, or a list of these"),
+    ("images.include", "*.jpg", "found '*.jpg' (text), allowed: a list of non-empty text"),
+    ("images.exclude", {"a": 1}, "found {'a': 1} (a mapping), allowed: a list of non-empty text"),
     ("images.ids", 2021, f"found 2021 (a number), {TEXT} or null; put it in quotes"),
     ("images.id_column", 7, f"found 7 (a number), {TEXT} or null; put it in quotes"),
     ("images.id_column", False, f"found false (a boolean), {TEXT} or null; put it in quotes"),
-    ("images.file", "x.jpg", "found 'x.jpg', allowed: text that holds {id}"),
-    ("images.file", {"id": None}, "found {'id': None} (a mapping), allowed: text that holds {id}"),
+    ("images.file", "x.jpg", f"found 'x.jpg', {PATTERN}"),
+    ("images.file", {"id": None}, f"found {{'id': None}} (a mapping), {PATTERN}"),
     ("images.column", 1, f"found 1 (a number), {TEXT} or null; put it in quotes"),
     ("images.encoding", 1252, "found 1252 (a number), allowed: a text encoding that Python knows or null"),
     ("images.encoding", "zip", "found 'zip', allowed: a text encoding that Python knows or null"),

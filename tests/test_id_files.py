@@ -214,6 +214,7 @@ NOT_SPELLED: dict[str, tuple[list[str], list[str]]] = {
     "two ids become one": (["7.jpg"], ["07", "007"]),
     "the file is another id's": (["0007.jpg"], ["0007", "7"]),
     "another rule than that of those found": (["1.jpg", "0002.jpg"], ["1", "2"]),
+    "two faults": (["a.jpg", "b.jpg", "c.jpg"], ["a ", "B", "c"]),
     "out of the folder": (["x.jpg"], ["../x", "y/../../x"]),
 }
 
