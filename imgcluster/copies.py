@@ -37,11 +37,6 @@ class Copies:
         """How many rows each distinct point has: (m,) int64."""
         return np.bincount(self.place, minlength=len(self.first))
 
-    @property
-    def told(self) -> str:
-        """How many of the images are distinct, for a note."""
-        return distinct_images(len(self.first), len(self.place))
-
     def equalize(self, rows: np.ndarray) -> None:
         """Overwrite each copy among rows, (n, dim), with its first: a matrix product may round equal rows unequally."""
         originals = self.first[self.place]

@@ -177,7 +177,7 @@ def _bandwidth(points: np.ndarray, config: ClustersConfig) -> dict[str, Any]:
 
 
 def _neighbours(points: np.ndarray, config: ClustersConfig) -> dict[str, Any]:
-    """As many neighbours as there are, where scikit-learn's ten are more."""
+    """As many neighbours as there are distinct points, where scikit-learn's ten are more."""
     most = min(SPECTRAL_NEIGHBOURS, len(points))
     return {} if "n_neighbors" in config.parameters or most == SPECTRAL_NEIGHBOURS else {"n_neighbors": most}
 
@@ -191,7 +191,7 @@ FOUND: dict[str, Callable[[np.ndarray, ClustersConfig], dict[str, Any]]] = {
 OF = {  # what is worked out of what
     "eps": "from the distances between neighbours",
     "bandwidth": "from the distances between neighbours",
-    "n_neighbors": "as many as there are images",
+    "n_neighbors": "as many as there are distinct images",
 }
 
 # The rules by which new points are placed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -43,6 +44,7 @@ class Measures:
     silhouette: Rousseeuw 1987, of a sample above 3,000 images. davies_bouldin: Davies and Bouldin 1979.
     calinski_harabasz: Calinski and Harabasz 1974. inertia: squared distances to the clusters' means.
     gap, gap_error: Tibshirani, Walther and Hastie 2001, of K-Means on 64 principal components.
+    What has to divide by the scatter inside the clusters is not a number where each distinct point has one to itself.
     stability: the mean adjusted Rand index of the clusters to those that K-Means finds in four fifths of the images.
     """
 
@@ -78,6 +80,7 @@ class _Measured:
 
     def __init__(self, points: Points, random_state: int) -> None:
         self._points = points.array()
+        self._distinct = len(points.copies.first)
         self._random = np.random.default_rng(random_state)
         self._rows = np.sort(self._random.permutation(len(points))[:SAMPLE])
         self._division = Division(points, random_state)
@@ -116,8 +119,8 @@ class _Measured:
         """Measure labels, (n,) int64, of `k` clusters."""
         from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 
-        several = 2 <= len(np.unique(labels)) < len(labels)
-        gap, error = self._gap(k)
+        several = 2 <= len(np.unique(labels)) < self._distinct
+        gap, error = self._gap(k) if k < self._distinct else (np.nan, np.nan)
         return Measures(
             k=k,
             modularity=self._division.modularity(labels),
@@ -177,8 +180,10 @@ def _inertia(points: np.ndarray, labels: np.ndarray) -> float:
 
 def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    with threadpool_limits(THREADS, user_api="openmp"):
+    with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a subset may have fewer distinct points than clusters
         model = KMeans(k, n_init=1, random_state=0).fit(points)
     return np.asarray(model.labels_), float(model.inertia_)
 
@@ -209,11 +214,11 @@ def choose_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show:
     distinct = points.distinct(ks[-1])
     told = distinct_images(distinct, len(points))
     if distinct < ks[0] and distinct < len(points):
-        return distinct, f"{told}; no more clusters than these"
+        return distinct, f"{told}: {distinct} cluster{'' if distinct == 1 else 's'}"
     division = Division(points, config.random_state)
     scores = {k: division.modularity(labels) for k, labels in _tried(points, config, ks, show)}
     chosen, reason = _best(scores)
-    return chosen, reason if distinct >= min(ks[-1], len(points)) else f"{reason} ({told}; no more clusters were tried)"
+    return chosen, reason if distinct >= min(ks[-1], len(points)) else f"{reason} ({told}: tried up to {distinct})"
 
 
 def _tried(points: Points, config: ClustersConfig, ks: Sequence[int], show: bool) -> Iterator[tuple[int, np.ndarray]]:
