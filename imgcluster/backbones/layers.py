@@ -164,13 +164,13 @@ def alexnet_aliases(model: nn.Module) -> dict[str, str]:
 
 
 def _with_pre_logits(known: Layers, model: nn.Module) -> Layers:
-    """Add timm's own vector in front of the classifier; of a network without a head, it is what the last step gives."""
-    from imgcluster.backbones.timm_vector import VECTOR, has_vector
+    """Add timm's own vector in front of the classifier; of encoders, which have none, what the last step gives."""
+    from imgcluster.backbones.timm_vector import VECTOR
 
-    if not has_vector(model):
-        return replace(known, aliases={**known.aliases, PRE_LOGITS: known.nodes[-1]})
     classifier = classifier_name(model)
-    behind = (at for at, node in enumerate(known.nodes) if classifier and f"{node}.".startswith(f"{classifier}."))
+    if classifier not in dict(model.named_modules()):
+        return replace(known, aliases={**known.aliases, PRE_LOGITS: known.nodes[-1]})
+    behind = (at for at, node in enumerate(known.nodes) if f"{node}.".startswith(f"{classifier}."))
     nodes = list(known.nodes)
     nodes.insert(next(behind, len(nodes)), PRE_LOGITS)
     return replace(known, nodes=nodes, graph={**known.graph, PRE_LOGITS: VECTOR})

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from typing import Any
 
 from torch import Tensor, nn
 
 VECTOR = "_vector"  # the module that passes it on; no network of timm has one of this name
-
-
-def has_vector(model: nn.Module) -> bool:
-    """Say whether a network gives a vector before its classifier; some encoders of timm have no head."""
-    head = getattr(model, "forward_head", None)
-    return head is not None and "pre_logits" in inspect.signature(head).parameters
 
 
 def with_vector(model: nn.Module) -> nn.Module:

@@ -71,17 +71,18 @@ def from_cache(shaped_by: Any) -> Any | None:
 
 
 def into_cache(model: Any, shaped_by: Any) -> Any:
-    """Keep a model under a key, and return it as it is read from there.
+    """Keep a model under a key, and return it as it is read from a file.
 
     In memory it may compute in another order: a later run, which reads it, would have other bits than this one.
     """
     ov, folder = import_openvino(), _folder_of(shaped_by)
     _write_cache(folder.parent, lambda: _keep(ov, model, folder))
-    if (kept := from_cache(shaped_by)) is not None:
-        return kept
-    with TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
-        ov.save_model(model, Path(elsewhere) / MODEL, compress_to_fp16=False)
-        return ov.Core().read_model(Path(elsewhere) / MODEL)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:  # a file of its own: nobody else changes it
+        path = Path(elsewhere) / MODEL
+        ov.save_model(model, path, compress_to_fp16=False)
+        core = ov.Core()
+        core.set_property({"ENABLE_MMAP": False})
+        return core.read_model(path)
 
 
 def has_failed(shaped_by: Any) -> bool:
