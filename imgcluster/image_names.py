@@ -9,10 +9,16 @@ from pathlib import PurePosixPath
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2")
 )
-# Pictures of formats that are not read: what telephones, cameras and drawing programs leave between the others.
+# Pictures that a folder is not walked for: what telephones, cameras, scanners, programs leave between the others, and
+# other endings of formats that are read, which a name in `images.ids` reaches.
 OTHER_PICTURES = frozenset(
-    (".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".ai", ".tga", ".exr", ".dcm", ".dng", ".cr2", ".cr3", ".nef")
-) | {".arw", ".raf", ".orf", ".rw2"}
+    (
+        *(".heic", ".heif", ".hif", ".avif", ".jxl", ".svg", ".psd", ".ai", ".tga", ".exr", ".dcm", ".ico", ".pcx"),
+        *(".qoi", ".dds", ".hdr", ".pfm", ".pam", ".ras", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"),
+        *(".rw2", ".jfif", ".pjpeg", ".mpo", ".dib", ".pbm", ".pnm", ".apng", ".j2k", ".j2c", ".jpc", ".jpx", ".btf"),
+        ".ptif",
+    )
+)
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:

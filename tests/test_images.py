@@ -213,6 +213,12 @@ def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, caplog: 
     assert "skipped 3 files in unsupported formats (.heic, .nef); convert to .png or .jpg" in caplog.text
 
 
+def test_other_endings_of_pictures_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "1.jpg", "2.jfif", "3.PBM", "4.ico", "5.j2k", "6.py")
+    assert ids_of(tmp_path) == ["1.jpg"]
+    assert "skipped 4 files in unsupported formats (.ico, .j2k, .jfif, .pbm)" in caplog.text
+
+
 def test_a_header_is_missing_only_where_its_first_cell_is_an_image(tmp_path: Path) -> None:
     """And not where an index without a name, or a folder of that name, stands there."""
     write_pictures(tmp_path / "pics", range(2))
