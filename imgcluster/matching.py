@@ -58,6 +58,7 @@ class Matching:
     names: {id: known name}, in the order of the ids. counts: how many each rule found, equal names as "equal".
     unknown: the known names that no id has; unnamed: the ids without a known name; ambiguous: the unknown ones that
     fit several ids, or share with others the one that they fit. example: an id and its name, which are not equal.
+    note: what to say of where the names came from; empty where there is nothing.
     """
 
     names: dict[str, str]
@@ -66,6 +67,7 @@ class Matching:
     unnamed: list[str]
     ambiguous: list[str]
     example: tuple[str, str] | None = None
+    note: str = ""
 
     def values(self, known: Mapping[str, Value]) -> dict[str, Value]:
         """Return what is known of the ids, {id: value}, from what is known by name."""
@@ -76,6 +78,9 @@ class Matching:
 
         left: also where all are equal and some of the known names are left over, which nothing else says.
         """
+        return [*([self.note] if self.note else []), *self._of_names(what, left=left)]
+
+    def _of_names(self, what: str, *, left: bool) -> list[str]:
         if self.example is not None:
             id, name = self.example
             found = ", ".join(f"{count:,} {rule}" for rule, count in self.counts.items() if count)
