@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imgcluster.errors import ConfigError
+from imgcluster.id_columns import names_by
 from imgcluster.image_names import as_id, natural_key
 from imgcluster.local_folder import LocalFolder
 from imgcluster.matching import Matching, match_names
-from imgcluster.template import read_labels
+from imgcluster.template import LabelTable, read_label_table
 
 CLUSTERS = "clusters.csv"
 
 
 @dataclass(frozen=True)
 class KnownLabels:
-    """labels: {name: label}, texts; in_folders: the names are paths, and their first folder is the label."""
+    """labels: {name: label}, texts; in_folders: the names are paths, and their first folder is the label.
+
+    others: by column, what else may name the images, in the order of the labels; id_column: whose names the labels
+    have.
+    """
 
     labels: dict[str, str]
     in_folders: bool = False
+    id_column: str = ""
+    others: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of_table(cls, table: LabelTable) -> KnownLabels:
+        """Return the labels of a table."""
+        return cls(table.labels, id_column=table.id_column, others=table.others)
 
     def match(self, ids: Sequence[str]) -> Matching:
-        """Return which of the names each id has."""
-        return match_names(self.labels, ids, label_folders=self.in_folders)
+        """Return which of the names each id has; of several columns of names, that which names the ids best decides."""
+        name_of, note = self._names(ids)
+        found = match_names(name_of, ids, label_folders=self.in_folders)
+        return replace(found, names={id: name_of[name] for id, name in found.names.items()}, note=note)
+
+    def by_names(self, ids: Sequence[str]) -> KnownLabels:
+        """Return the labels by the column that names the ids best."""
+        name_of, _ = self._names(ids)
+        return KnownLabels({name: self.labels[own] for name, own in name_of.items()}, self.in_folders)
+
+    def _names(self, ids: Sequence[str]) -> tuple[Mapping[str, str], str]:
+        return names_by({self.id_column: list(self.labels), **self.others}, ids)
 
 
 def read_known(path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None) -> KnownLabels:
@@ -36,7 +58,7 @@ def read_known(path: Path, key: str, *, id_column: str | None = None, label_colu
     table = table_at(path)
     if table is None:
         return KnownLabels(folder_labels(path, key), in_folders=True)
-    return KnownLabels(read_labels(table, key, id_column=id_column, label_column=label_column))
+    return KnownLabels.of_table(read_label_table(table, key, id_column=id_column, label_column=label_column))
 
 
 def table_at(path: Path) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,8 +11,9 @@ from imgcluster.image_names import OTHER_PICTURES, SUFFIXES
 
 Value = TypeVar("Value")
 
-ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")  # not the .05 of a date or the .1 of a version
-PICTURES = SUFFIXES | OTHER_PICTURES
+# Of files about an image, named after it: vectors, captions, annotations.
+BESIDE_IMAGES = frozenset((".npy", ".npz", ".pt", ".pth", ".safetensors", ".txt", ".json", ".xml", ".csv", ".mat"))
+ENDINGS = SUFFIXES | OTHER_PICTURES | BESIDE_IMAGES  # any other, as `.R` and `.L`, is a part of the name
 NAMED = 3
 NOBODY = (0, "")
 
@@ -22,24 +22,32 @@ NOBODY = (0, "")
 class Rule:
     """How two names are compared; `folders`: one may have folders before it that the other lacks.
 
-    label_folder: the first folder of a known name is its label, and may be another than the image's.
+    name_ending, id_ending: the known name, or the id, is compared without its ending. label_folder: the first folder of
+    a known name is its label, which the id lacks.
     """
 
     words: str
-    endings: bool
-    folders: bool
+    name_ending: bool = False
+    id_ending: bool = False
+    folders: bool = False
     label_folder: bool = False
 
 
+def _endings(rule: Rule) -> tuple[Rule, ...]:
+    """Return a rule without the ending of one side, and then of both: `a.png` is `a.png.jpg` before it is `a.jpg`."""
+    sides = ((False, True), (True, False), (True, True))
+    return tuple(replace(rule, name_ending=name, id_ending=id) for name, id in sides)
+
+
 RULES = (
-    Rule("without endings", endings=True, folders=False),
-    Rule("without folders", endings=False, folders=True),
-    Rule("without folders and endings", endings=True, folders=True),
+    *_endings(Rule("without endings")),
+    Rule("without folders", folders=True),
+    *_endings(Rule("without folders and endings", folders=True)),
 )
 # Of images that lie in a folder for each label.
 LABEL_RULES = (
-    Rule("without the folders of the labels", endings=False, folders=True, label_folder=True),
-    Rule("without the folders of the labels and endings", endings=True, folders=True, label_folder=True),
+    Rule("without the folders of the labels", folders=True, label_folder=True),
+    *_endings(Rule("without the folders of the labels and endings", folders=True, label_folder=True)),
 )
 
 
@@ -50,6 +58,7 @@ class Matching:
     names: {id: known name}, in the order of the ids. counts: how many each rule found, equal names as "equal".
     unknown: the known names that no id has; unnamed: the ids without a known name; ambiguous: the unknown ones that
     fit several ids, or share with others the one that they fit. example: an id and its name, which are not equal.
+    note: what to say of where the names came from; empty where there is nothing.
     """
 
     names: dict[str, str]
@@ -58,6 +67,7 @@ class Matching:
     unnamed: list[str]
     ambiguous: list[str]
     example: tuple[str, str] | None = None
+    note: str = ""
 
     def values(self, known: Mapping[str, Value]) -> dict[str, Value]:
         """Return what is known of the ids, {id: value}, from what is known by name."""
@@ -68,6 +78,9 @@ class Matching:
 
         left: also where all are equal and some of the known names are left over, which nothing else says.
         """
+        return [*([self.note] if self.note else []), *self._of_names(what, left=left)]
+
+    def _of_names(self, what: str, *, left: bool) -> list[str]:
         if self.example is not None:
             id, name = self.example
             found = ", ".join(f"{count:,} {rule}" for rule, count in self.counts.items() if count)
@@ -97,7 +110,8 @@ def match_names(known: Iterable[str], ids: Sequence[str], *, label_folders: bool
 
     A later rule takes only what the ones before have left, and only where one name and one id fit each other and no
     third, whoever has them by now. Without folders, `b/1.jpg` is `a/b/1.jpg` or `1.jpg`, and never `c/1.jpg`.
-    label_folders: the first folder of each known name is its label: at last, names are matched without it.
+    label_folders: the first folder of each known name is its label: at last, names are matched without it, but never
+    with an id that lies in the folder of another label.
     """
     names = list(dict.fromkeys(known))
     theirs = set(names)
@@ -108,14 +122,16 @@ def match_names(known: Iterable[str], ids: Sequence[str], *, label_folders: bool
     for rule in (*RULES, *(LABEL_RULES if label_folders else ())):
         if not free or not open_ids:
             break
-        of_names, of_ids = keys_of_names.of(rule), keys_of_ids.of(replace(rule, label_folder=False))
-        pairs, doubtful = _fitting(of_names, of_ids, rule, open_ids)
+        of_names = keys_of_names.of(ending=rule.name_ending, label_folder=rule.label_folder)
+        pairs, doubtful = _fitting(of_names, keys_of_ids.of(ending=rule.id_ending), rule, open_ids)
         pairs = {id: name for id, name in pairs.items() if name in free}
+        if rule.label_folder:
+            pairs = _of_one_label(pairs, {_top(name) for name in names})
         found.update(pairs)
         free.difference_update(pairs.values())
         open_ids.difference_update(pairs)
         ambiguous |= doubtful
-        counts[rule.words] = len(pairs)
+        counts[rule.words] = counts.get(rule.words, 0) + len(pairs)
         example = example or next(iter(pairs.items()), None)
     return Matching(
         {id: found[id] for id in ids if id in found},
@@ -134,8 +150,7 @@ def _some(names: Sequence[str]) -> str:
 def bare(name: str) -> str:
     """Return a name without the ending of its file; a name's last part is never all ending."""
     stem, dot, ending = name.rpartition(".")
-    known = dot + ending.lower() in PICTURES or ENDING.search(name)
-    return stem if known and stem and not stem.endswith("/") else name
+    return stem if dot + ending.lower() in ENDINGS and stem and not stem.endswith("/") else name
 
 
 class _Keys:
@@ -144,10 +159,10 @@ class _Keys:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
 
-    def of(self, rule: Rule) -> dict[str, str]:
-        """Return {name: key} for a rule."""
-        keys = self._bare if rule.endings else self._whole
-        if not rule.label_folder:
+    def of(self, *, ending: bool, label_folder: bool = False) -> dict[str, str]:
+        """Return {name: key}: without the ending, and without the first folder, where these are left out."""
+        keys = self._bare if ending else self._whole
+        if not label_folder:
             return keys
         return {name: key.partition("/")[2] or key for name, key in keys.items()}
 
@@ -196,6 +211,19 @@ def _fitting(
         elif id in open_ids:
             doubtful.add(name)
     return pairs, doubtful
+
+
+def _of_one_label(pairs: dict[str, str], labels: set[str]) -> dict[str, str]:
+    """Leave out pairs whose id lies in the folder of another label: there, numbers may begin again."""
+    return {
+        id: name
+        for id, name in pairs.items()
+        if _top(name) in (folders := set(_slashed(id).split("/")[:-1])) or not folders & labels
+    }
+
+
+def _top(name: str) -> str:
+    return _slashed(name).partition("/")[0]
 
 
 def _slashed(name: str) -> str:

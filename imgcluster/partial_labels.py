@@ -11,7 +11,7 @@ import numpy as np
 from imgcluster.errors import ConfigError
 from imgcluster.known_labels import KnownLabels, folder_labels, table_at
 from imgcluster.tables import Template
-from imgcluster.template import find_label_column, named_source, read_template
+from imgcluster.template import find_label_column, label_table, named_source, read_template
 
 KEY, LABEL = "labels", "label"
 
@@ -47,7 +47,7 @@ def read_partial_labels(
 ) -> PartialLabels:
     """Read the labels of some of these ids from a CSV, a run or a folder, matched as `score` matches them.
 
-    The ids are in the first column, the labels in `label` or else in the only other one, where no others are named.
+    The ids are in the column that names them, the labels in `label` or else in the only other one, unless asked for.
     Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, no label at all,
     no labelled id among `ids`.
     """
@@ -69,10 +69,11 @@ def _read(path: Path, id_column: str | None, label_column: str | None) -> KnownL
     if table is None:
         return KnownLabels(folder_labels(path, KEY), in_folders=True)
     template = read_template(table, id_column, source=named_source(KEY))
-    known = _labelled(template, _label_column(template, label_column))
+    column = _label_column(template, label_column)
+    known = _labelled(template, column)
     if not known:
         raise ConfigError(f"{KEY}: {str(path)!r} has {len(template.ids):,} ids and no label; fill in some")
-    return KnownLabels(known)
+    return KnownLabels.of_table(label_table(template, column, known, asked=id_column))
 
 
 def _label_column(template: Template, asked: str | None) -> str:

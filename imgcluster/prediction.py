@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from imgcluster.assignment import listed_images
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import extract_features
+from imgcluster.id_columns import naming_column, other_names
 from imgcluster.learned import Learned
 from imgcluster.matching import match_names
 from imgcluster.outputs.write import path_text
@@ -84,6 +85,8 @@ class Predicted:
         ids, or the one that is named. Raises ConfigError: no such column, none of the template's ids among the images.
         """
         shape = read_template(template, None)
+        columns = {shape.id_column: shape.ids, **other_names(shape, label_column or "")}
+        shape = replace(shape, id_column=naming_column(columns, self.features.ids))
         others = [str(name) for name in shape.frame.columns if str(name) != shape.id_column]
         column = label_column or (others[0] if len(others) == 1 else "label")
         if column not in others:

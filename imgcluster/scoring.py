@@ -19,7 +19,7 @@ from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.write import CLUSTERS, csv_text
 from imgcluster.tables import NOISE
-from imgcluster.template import has_column, read_labels
+from imgcluster.template import has_column
 
 NAMED = 3
 WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")  # 007 is a text of its own
@@ -73,8 +73,9 @@ def score_labels(
     """Compare labels with true ones, matched by id: two CSVs, or a run folder, whose clusters.csv is taken, and a CSV.
 
     The truth may also be a run, or a folder that has a subfolder of images for each label.
-    The ids are in the first column, or in `id_column` where a file has it; the labels in the only other one, in
-    `cluster` or `label`, or in `label_column` where a file has it. Ids that only one file has are left out and named.
+    The ids are in the column that names the images, or in `id_column` where a file has it; the labels in the only other
+    one, in `cluster` or `label`, or in `label_column` where a file has it. Ids that only one file has are left out and
+    named.
     Ids that are not equal are matched without endings and folders, as `match_names` does.
     With `out`, a folder, scores.json and the confusion matrix as confusion.csv, .png and .svg are written there.
     Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, an empty label,
@@ -82,8 +83,10 @@ def score_labels(
     """
     files = {"labels": _table(Path(labels)), "truth": Path(truth)}
     ids, columns = (_column_of(files, name, asked) for name, asked in (("id", id_column), ("label", label_column)))
-    given = read_labels(files["labels"], "labels", id_column=ids["labels"], label_column=columns["labels"])
+    given_known = read_known(files["labels"], "labels", id_column=ids["labels"], label_column=columns["labels"])
     truth_known = read_known(files["truth"], "truth", id_column=ids["truth"], label_column=columns["truth"])
+    is_run = Path(labels).is_dir()
+    given = (given_known if is_run else given_known.by_names(list(truth_known.labels))).labels
     matching = truth_known.match(list(given))
     known = matching.values(truth_known.labels)
     if not known:
@@ -168,7 +171,7 @@ def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str
 
 def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     """Compare labels with true ones as a scorer that knows no clusters does: of a run those of its submission."""
-    written, name = _submitted(source), (table_at(source) or source).name
+    written, name = _submitted(source, list(given)), (table_at(source) or source).name
     if written is not None:
         given, name = written
     pairs = [(_plain(given[id]), _plain(label)) for id, label in known.items() if id in given]
@@ -178,7 +181,7 @@ def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> 
     return {"accuracy_as_is": sum(label == own for label, own in pairs) / len(pairs), "as_is_in": name}
 
 
-def _submitted(run: Path) -> tuple[dict[str, str], str] | None:
+def _submitted(run: Path, ids: Sequence[str]) -> tuple[dict[str, str], str] | None:
     """Return the labels in the submission of a run, by id, and its name; None where it has none in one column."""
     if not run.is_dir():
         return None
@@ -188,7 +191,8 @@ def _submitted(run: Path) -> tuple[dict[str, str], str] | None:
         if outputs["submission"] is None or outputs["layout"] not in ("labels", "names"):
             return None
         path, column = run / outputs["submission"], outputs["label_column"]
-        return read_labels(path, "labels", id_column=id_column, label_column=column), path.name
+        known = read_known(path, "labels", id_column=id_column, label_column=column)
+        return known.by_names(ids).labels, path.name
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return None  # a record that is damaged or older; the clusters are scored all the same
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from imgcluster.csv_files import NO_TEXT, read_cells
 from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.file_kinds import ENOUGH, kind_of
+from imgcluster.id_columns import INDEX_NAMES, choose_ids, other_names
 from imgcluster.sources import read_object
 from imgcluster.storage import is_url, shown
 from imgcluster.tables import Template
@@ -45,11 +46,12 @@ def read_template(
 ) -> Template:
     """Read a CSV of ids. Every cell stays the text it is: `0007` keeps its zeros, `NA` is not a missing value.
 
-    path: a text is that of a URL.
+    path: a text is that of a URL. id_column: None finds it by `choose_ids`.
     Raises ConfigError naming the file, and the row where one is at fault: unreadable, no such column, an empty or a
     doubled id, no rows.
     """
     template = read_rows(path, id_column, encoding, source)
+    template = choose_ids(template) if id_column is None else template
     check_ids(template, source)
     return template
 
@@ -68,13 +70,29 @@ def read_rows(
     return Template(path=path, frame=frame, id_column=column)
 
 
+@dataclass(frozen=True)
+class LabelTable:
+    """labels: {id: label}, texts; others: by column, the other cells that may name the images, in the labels' order."""
+
+    labels: dict[str, str]
+    id_column: str
+    others: dict[str, list[str]]
+
+
 def read_labels(
     path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None
 ) -> dict[str, str]:
+    """Read the labels of images as `read_label_table` does, by their ids alone."""
+    return read_label_table(path, key, id_column=id_column, label_column=label_column).labels
+
+
+def read_label_table(
+    path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None
+) -> LabelTable:
     """Read the labels of images from a CSV: {id: label}, both as text. `key` is what named the file, for messages.
 
-    The ids are in the first column if no other is named; the labels where `find_label_column` finds them. In a
-    clusters.csv, images that failed have none, and are left out.
+    The ids are where `choose_ids` finds them if no column is named, and other columns may name the images then; the
+    labels where `find_label_column` finds them. In a clusters.csv, images that failed have none, and are left out.
     Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label.
     """
     template = read_template(path, id_column, source=named_source(key))
@@ -87,7 +105,16 @@ def read_labels(
         if not isinstance(label, str) or not label.strip():
             raise ConfigError(f"{key}: {template.place(row)}: the label of {id!r}, in column {column!r}, is empty")
         labels[id] = label
-    return labels
+    return label_table(template, column, labels, asked=id_column)
+
+
+def label_table(template: Template, column: str, labels: dict[str, str], *, asked: str | None) -> LabelTable:
+    """Return labels with the cells of other columns that may name their images; none if a column is asked for."""
+    kept = [row for row, id in enumerate(template.ids) if id in labels]
+    others = {} if asked is not None else other_names(template, column)
+    return LabelTable(
+        labels, template.id_column, {name: [cells[row] for row in kept] for name, cells in others.items()}
+    )
 
 
 def has_column(path: Path, column: str, key: str) -> bool:
@@ -99,12 +126,15 @@ def has_column(path: Path, column: str, key: str) -> bool:
 def find_label_column(template: Template, key: str, label_column: str | None = None) -> str:
     """Return the column of labels: the one that is named, else the only one beside the ids, else `cluster` or `label`.
 
+    An index of pandas' counts as none of these where there are others.
+
     Raises ConfigError where that is not exactly one.
     """
     names = [str(name) for name in template.frame.columns]
     others = [name for name in names if name != template.id_column]
     usual = [name for name in LABEL_COLUMNS if name in others]
-    found = [label_column] if label_column is not None else others if len(others) == 1 else usual
+    plain = [name for name in others if name.strip().casefold() not in INDEX_NAMES] or others
+    found = [label_column] if label_column is not None else plain if len(plain) == 1 else usual
     if len(found) != 1 or others.count(found[0]) != 1:
         wanted = "which column has the labels?" if label_column is None else f"has no one column {label_column!r}"
         raise ConfigError(f"{key}: {str(template.path)!r}: {wanted} ({_named(names)})")

@@ -65,6 +65,19 @@ def test_classes_that_are_numbers_are_written_as_they_are(config_file: Path, tmp
     assert submission["label"].tolist()[:9] == [NUMBERS[number % 3] for number in range(9)]
 
 
+@pytest.mark.parametrize(
+    "table",
+    [",photo,label\n1,0000,\n0,0001,\n", "label,id\n,0000\n,0001\n", "no,photo,label\n1,0000.png,\n0,0001.png,\n"],
+)
+def test_predict_finds_the_ids_of_its_template(config_file: Path, tmp_path: Path, table: str) -> None:
+    learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
+    said = predict(tmp_path / "m", tmp_path / "pictures", show=False)
+    (tmp_path / "t.csv").write_text(table)
+    filled = said.in_template(tmp_path / "t.csv", "label")
+    assert filled["label"].tolist() == said.labels[:2]
+    assert filled["label"].nunique() == 2
+
+
 def test_predict_looks_at_its_template(config_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     learn(config_file, labelled(tmp_path, WORDS), out=tmp_path / "m", show=False)
     said = predict(tmp_path / "m", tmp_path / "pictures", show=False)

@@ -68,6 +68,29 @@ def test_the_folder_of_a_label_is_no_part_of_the_name() -> None:
     assert matched(["cat/1.jpg", "dog/1.jpg"], ["cat/1.jpg"], label_folders=True) == {"cat/1.jpg": "cat/1.jpg"}
 
 
+def test_only_the_endings_of_files_are_endings() -> None:
+    assert matched(["s0.R", "s0.L"], ["s0.L.png", "s0.R.png"]) == {"s0.L.png": "s0.L", "s0.R.png": "s0.R"}
+    assert matched(["s0.R.png", "s0.L.png"], ["s0.L", "s0.R"]) == {"s0.L": "s0.L.png", "s0.R": "s0.R.png"}
+    assert matched(["s0.L", "s1.L"], ["s0.R", "s1.R"]) == {}
+    assert matched(["s0.L.png"], ["s0.R.png"]) == {}
+
+
+def test_the_ending_of_one_side_is_left_out_before_that_of_both() -> None:
+    known, ids = ["s0.png", "s0.tif"], ["s0.png.jpg", "s0.tif.jpg"]
+    assert matched(known, ids) == dict(zip(ids, known, strict=True))
+    assert matched(ids, known) == dict(zip(known, ids, strict=True))
+    assert matched(["x/s0.png"], ["s0.png.jpg", "s0.jpg"]) == {"s0.png.jpg": "x/s0.png"}
+
+
+def test_an_image_in_the_folder_of_one_label_never_has_another() -> None:
+    ids = ["cat/0.png", "cat/3.png", "dog/1.png", "dog/4.png"]
+    known = ["cat/0.png", "cat/4.png", "dog/1.png"]
+    assert matched(known, ids, label_folders=True) == {"cat/0.png": "cat/0.png", "dog/1.png": "dog/1.png"}
+    assert matched(["cat/4.jpg", "dog/1.jpg"], ["in/dog/4.png", "in/dog/1.png"], label_folders=True) == {
+        "in/dog/1.png": "dog/1.jpg"
+    }
+
+
 def test_one_line_says_the_rule_and_what_is_left() -> None:
     found = match_names(["1", "2", "3", "4.jpg", "9"], ["x/1.jpg", "x/2.jpg", "y/2.jpg", "4.jpg", "5.jpg"])
     assert found.notes("labels") == [

@@ -15,6 +15,9 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, OutputError
+from imgcluster.known_labels import read_known
+from imgcluster.outputs.far_away import RECORD
+from imgcluster.partial_labels import read_partial_labels
 from imgcluster.scoring import FILES, score_labels, scores_json, scores_text
 
 from .conftest import ROOT
@@ -329,3 +332,45 @@ def test_scores_do_not_depend_on_the_order_of_rows(tmp_path: Path, truth: Path) 
     shuffled = written(tmp_path / "s.csv", "id,label\n" + "".join(generator.permutation(rows)))
     truth.write_text("id,c\n" + "".join(f"{number},{number % 3}\n" for number in range(40)))
     assert score_labels(labels, truth).scores == pytest.approx(score_labels(shuffled, truth).scores)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ",filename,label\n0,2.png,b\n1,0.png,a\n2,1.png,c\n3,3.png,a\n",  # as pandas writes its index
+        ",photo,stage\n0,2.png,b\n1,0.png,a\n2,1.png,c\n3,3.png,a\n",
+        "no,filename,label\n0,2.png,b\n1,0.png,a\n2,1.png,c\n3,3.png,a\n",
+        "no,filename,label\n3,x/2,b\n2,x/0,a\n1,x/1,c\n0,x/3,a\n",
+        "label,id\nb,2.png\na,0.png\nc,1.png\na,3.png\n",
+        "label,photo\nb,2.png\na,0.png\nc,1.png\na,3.png\n",
+        "id,size,label\n2,1,b\n0,2,a\n1,0,c\n3,7,a\n",
+    ],
+)
+def test_the_ids_are_in_the_column_that_names_the_images(tmp_path: Path, table: str) -> None:
+    right = {"0.png": "a", "1.png": "c", "2.png": "b", "3.png": "a"}
+    known = read_known(written(tmp_path / "truth.csv", table), "truth")
+    assert known.match(list(right)).values(known.labels) == right
+    found = read_partial_labels(tmp_path / "truth.csv", list(right))
+    assert [found.labels[list(found.rows).index(row)] for row in range(4)] == ["a", "c", "b", "a"]
+    ours = written(tmp_path / "ours.csv", "id,label\n0.png,a\n1.png,c\n2.png,b\n3.png,a\n")
+    assert score_labels(ours, tmp_path / "truth.csv").scores["accuracy"] == 1
+    assert score_labels(ours, tmp_path / "truth.csv").accuracy_as_is == 1
+    assert score_labels(tmp_path / "truth.csv", ours).accuracy_as_is == 1
+
+
+def test_a_column_of_ids_other_than_the_first_is_noted(tmp_path: Path) -> None:
+    known = read_known(written(tmp_path / "t.csv", "no,filename,label\n0,1.png,b\n1,0.png,a\n"), "truth")
+    assert known.match(["0.png", "1.png"]).notes("labels") == [
+        "took the ids from column 'filename', whose cells name the images, not from 'no'"
+    ]
+    assert known.match(["0", "1"]).values(known.labels) == {"0": "b", "1": "a"}  # equal as they are
+
+
+def test_a_submission_whose_ids_are_not_first_is_compared_as_it_stands(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    written(run / "clusters.csv", "id,cluster\na.png,0\nb.png,1\nc.png,1\n")
+    written(run / "s.csv", "label,id\n7,a.png\n8,b.png\n8,c.png\n")
+    outputs = {"submission": "s.csv", "layout": "labels", "label_column": None}
+    written(run / RECORD, json.dumps({"config": {"outputs": outputs, "images": {"id_column": None}}}))
+    found = score_labels(run, written(tmp_path / "t.csv", "id,label\na.png,7\nb.png,8\nc.png,7\n"))
+    assert (found.accuracy_as_is, found.as_is_in) == (pytest.approx(2 / 3), "s.csv")

@@ -216,9 +216,9 @@ def test_columns_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_the_column_of_ids_can_be_named(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("label,name\n0,01\n0,02\n")
-    (tmp_path / "s.csv").write_text("label,name\n3,01\n4,02\n")
-    assert imgcluster.validate_submission(tmp_path / "s.csv", tmp_path / "t.csv", id_column="name") == 2
+    (tmp_path / "t.csv").write_text("group,photo,title\n0,a,01\n0,b,02\n")
+    (tmp_path / "s.csv").write_text("group,photo,title\n3,a,01\n4,b,02\n")
+    assert imgcluster.validate_submission(tmp_path / "s.csv", tmp_path / "t.csv", id_column="title") == 2
     with pytest.raises(ConfigError, match=r"^template: .*t.csv row 2: id '0' stands already|t.csv row 2: id '0'"):
         validate_submission(tmp_path / "s.csv", tmp_path / "t.csv")
     with pytest.raises(ConfigError, match=r"^template: .* has no column 'nobody'"):
@@ -239,3 +239,19 @@ def test_the_command_and_its_exit_codes(tmp_path: Path, config_file: Path, capsy
     assert printed.out == ""
     assert printed.err.startswith(f"imgcluster: '{submission}': 1 problem\n  row 4, column 'label': 'x")
     assert main([*arguments, "--layout", "names"]) == 0
+
+
+@pytest.mark.parametrize("template", ["label,id\n0,a\n0,b\n0,c\n", "label,picture\n0,a\n0,b\n0,c\n"])
+def test_the_ids_need_not_be_in_the_first_column(tmp_path: Path, template: str) -> None:
+    head = template.partition("\n")[0]
+    assert problems(tmp_path, f"{head}\n2,a\n1,b\n2,c\n", template) == []
+    assert problems(tmp_path, f"{head}\n2,a\n1,c\n2,b\n", template) == [
+        "row 2: id 'c', where the template has 'b'",
+        "row 3: id 'b', where the template has 'c'",
+    ]
+    assert problems(tmp_path, f"{head}\n2,a\nx,b\n2,c\n", template) == ["row 2, column 'label': 'x' is no whole number"]
+
+
+def test_an_id_that_stands_twice_is_no_reason_for_another_column(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="id '01' stands already in row 1"):
+        problems(tmp_path, "id,score\n01,5\n01,6\n", "id,score\n01,5\n01,6\n")

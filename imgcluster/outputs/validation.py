@@ -82,7 +82,7 @@ def validated(
     one in a column that is filled elsewhere. Where a column of the template holds whole numbers, or numbers, alone,
     the submission's has to as well. Where the template has a column for each class, and shares or a single 1 in each
     row, so does the submission; of such columns more than one has to be filled. With `layout` (labels, one_hot, soft
-    or names) the cells are what that writes. The ids are in the template's first column, or in `id_column`.
+    or names) the cells are what that writes. The ids are in `id_column`, else where `choose_ids` finds them.
     Raises SubmissionError with every problem; ConfigError where a file is no CSV or has no such column of ids.
     """
     if layout not in (None, *LAYOUTS):
