@@ -183,8 +183,7 @@ def test_labels_go_into_the_columns_that_end_in_them(tmp_path: Path) -> None:
 
 def test_classes_that_are_numbers_go_into_the_columns_that_end_in_them(tmp_path: Path) -> None:
     template = a_template(tmp_path, "id,c1,c2,c3", "0", "0", "0")
-    by_model: dict[str, Any] = {"clusters": {"numbering": "size", "n_clusters": None, "method": "learned"}}
-    by_model["clusters"]["parameters"] = {"model": "m"}
+    by_model: dict[str, Any] = {"clusters": {"n_clusters": None, "method": "learned", "parameters": {"model": "m"}}}
     by_model |= {"found_names": {1: "1", 2: "2", 3: "3"}, "are_labels": True, "layout": "one_hot"}
     assert rows(a_run(template, labels=[1, 3, 1, 3], **by_model))[:3] == [
         ["id", "c1", "c2", "c3"], ["01", "1", "0", "0"], ["02", "0", "0", "1"],
