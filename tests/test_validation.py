@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import imgcluster
@@ -187,6 +189,20 @@ def test_what_stays_as_in_the_template_is_said(tmp_path: Path, capsys: pytest.Ca
     template.write_text("id,label\n01,\n02,\n")
     submission.write_text("id,label\n01,0\n02,0\n")
     assert validated(submission, template).notes == []
+
+
+def test_shares_that_only_binary_rounding_moves_add_up(tmp_path: Path) -> None:
+    """What pandas writes of a softmax, in float64 and in float32, has more decimals than its sum is exact to."""
+    draw = np.random.default_rng(0).normal(size=(50, 10))
+    shares = np.exp(draw) / np.exp(draw).sum(axis=1, keepdims=True)
+    names = [f"c{number}" for number in range(10)]
+    template = "id," + ",".join(names) + "\n" + "".join(f"{row},{','.join(['0.1'] * 10)}\n" for row in range(50))
+    for exact in (np.float64, np.float32):
+        table = pd.DataFrame(shares.astype(exact), columns=names).rename_axis("id").to_csv()
+        assert problems(tmp_path, table, template) == []
+    assert problems(tmp_path, "id,a,b\n01,0.50000000,0.50002000\n", "id,a,b\n01,0.5,0.5\n") == [
+        "row 1: the cells add up to 1.00002000, not to 1"
+    ]
 
 
 def test_zeros_never_add_up(tmp_path: Path) -> None:
