@@ -191,6 +191,51 @@ def test_what_stays_as_in_the_template_is_said(tmp_path: Path, capsys: pytest.Ca
     assert validated(submission, template).notes == []
 
 
+@pytest.mark.parametrize(
+    ("template", "submission", "note"),
+    [
+        ("cat;dog;cat", "0;1;0", "the submission has numbers where the template's 'label' has words ('cat', 'dog')"),
+        ("cat;cat;cat", "0;1;0", "the submission has numbers where the template's 'label' has words ('cat')"),
+        ("cat;dog;cat", "cat;dgo;cat", "the submission has 'dgo', which the template's 'label' has not ('cat', 'dog')"),
+        ("cat;dog;cat", "dog;dog;cat", None),
+        ("cat;cat;cat", "dog;cow;cat", None),  # a word alone says nothing of the others
+        (
+            "1;2;3",
+            "0;1;-7",
+            "the submission has the labels '-7', '0', which the template's 'label' has not ('1', '2', '3')",
+        ),
+        ("1;2;3", "3;3;1", None),
+        ("1.0;2.0;3.0", "3.0;1;1", None),
+        ("1.0;2.0;3.0", "4.0;1;1", "the submission has the labels '4.0', which the template's 'label' has not"),
+        (
+            "0.5;0.5;0.5",
+            "0.2;3;-1",
+            "the submission has '-1', '3' where the template's 'label' has a probability ('0.5')",
+        ),
+        ("0.5;0.5;0.5", "0.2;1;0", None),
+    ],
+)
+def test_labels_that_the_template_has_not_are_said(
+    tmp_path: Path, template: str, submission: str, note: str | None
+) -> None:
+    for name, cells in (("t.csv", template), ("s.csv", submission)):
+        rows = (f"0{row},{cell}" for row, cell in enumerate(cells.split(";")))
+        (tmp_path / name).write_text("\n".join(["id,label", *rows]) + "\n")
+    notes = validated(tmp_path / "s.csv", tmp_path / "t.csv").notes
+    assert len(notes) == (note is not None)
+    assert all(said.startswith(str(note)) for said in notes)
+
+
+def test_a_changed_column_beside_the_labels_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,label,Usage\n01,0,Public\n02,0,Private\n")
+    (tmp_path / "s.csv").write_text("id,label,Usage\n01,0,Public\n02,1,Public\n")
+    assert validated(tmp_path / "s.csv", tmp_path / "t.csv").notes == [
+        "column 'Usage' not as in the template: is that meant?"
+    ]
+    (tmp_path / "s.csv").write_text("id,label,Usage\n01,0,Public\n02,1,Private\n")
+    assert validated(tmp_path / "s.csv", tmp_path / "t.csv").notes == []
+
+
 def test_shares_that_only_binary_rounding_moves_add_up(tmp_path: Path) -> None:
     """What pandas writes of a softmax, in float64 and in float32, has more decimals than its sum is exact to."""
     draw = np.random.default_rng(0).normal(size=(50, 10))
