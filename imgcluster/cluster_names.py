@@ -16,13 +16,22 @@ RECORD = "run.json"
 
 
 def known_names(config: Config, found: Mapping[int, str]) -> dict[int, str]:
-    """Return the names of clusters by number, in order of the numbers.
+    """Return the names of clusters by number, in order of the numbers; none that only repeats its number.
 
     found: those that came with the clusters, the classes of a model or the words of `truth:`. The names in
     `outputs.names` go before these, and both go before those of the run that `match:` names.
     """
-    names = {**_names_of_match(config.clusters.numbering), **found, **(config.outputs.names or {})}
-    return dict(sorted(_telling(names).items()))
+    return _telling(names_to_write(config, found))
+
+
+def names_to_write(config: Config, found: Mapping[int, str]) -> dict[int, str]:
+    """Return the names as `known_names` does, with those that only repeat the number, such as a model's class "7"."""
+    return dict(sorted({**names_found(config, found), **(config.outputs.names or {})}.items()))
+
+
+def names_found(config: Config, found: Mapping[int, str]) -> dict[int, str]:
+    """Return the names that are known without `outputs.names`."""
+    return {**_names_of_match(config.clusters.numbering), **found}
 
 
 def recorded_names(record: Mapping[str, Any]) -> dict[int, str]:

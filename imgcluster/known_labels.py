@@ -9,6 +9,7 @@ from pathlib import Path
 from imgcluster.errors import ConfigError
 from imgcluster.id_columns import names_by
 from imgcluster.image_names import as_id, natural_key
+from imgcluster.label_numbers import plain_labels
 from imgcluster.local_folder import LocalFolder
 from imgcluster.matching import Matching, match_names
 from imgcluster.template import LabelTable, read_label_table
@@ -31,8 +32,8 @@ class KnownLabels:
 
     @classmethod
     def of_table(cls, table: LabelTable) -> KnownLabels:
-        """Return the labels of a table."""
-        return cls(table.labels, id_column=table.id_column, others=table.others)
+        """Return the labels of a table; where all are whole numbers, 9.0 is 9."""
+        return cls(plain_labels(table.labels), id_column=table.id_column, others=table.others)
 
     def match(self, ids: Sequence[str]) -> Matching:
         """Return which of the names each id has; of several columns of names, that which names the ids best decides."""
@@ -52,8 +53,8 @@ class KnownLabels:
 def read_known(path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None) -> KnownLabels:
     """Read the labels of images, as `read_labels` does, or from folders: each image's label is that of its top folder.
 
-    A run folder stands for its clusters.csv. `key` is what named the path, for messages. Raises ConfigError as
-    `read_labels`; of a folder: no image in a subfolder of it.
+    A run folder stands for its clusters.csv. Where all labels of a CSV are whole numbers, 9.0 is read as 9. `key` is
+    what named the path, for messages. Raises ConfigError as `read_labels`; of a folder: no image in a subfolder of it.
     """
     table = table_at(path)
     if table is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
 from imgcluster.known_labels import read_known, table_at
+from imgcluster.label_numbers import WHOLE, plain_label
 from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.write import CLUSTERS, csv_text
@@ -22,7 +22,6 @@ from imgcluster.tables import NOISE
 from imgcluster.template import has_column
 
 NAMED = 3
-WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")  # 007 is a text of its own
 SHOWN = 20  # rows and columns of a matrix that a terminal has room for
 FILES = ("scores.json", "confusion.csv", "confusion.png", "confusion.svg")
 TITLES = {
@@ -174,7 +173,7 @@ def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> 
     written, name = _submitted(source, list(given)), (table_at(source) or source).name
     if written is not None:
         given, name = written
-    pairs = [(_plain(given[id]), _plain(label)) for id, label in known.items() if id in given]
+    pairs = [(plain_label(given[id]), plain_label(label)) for id, label in known.items() if id in given]
     labels, true = {label for label, _ in pairs}, {label for _, label in pairs}
     if not labels & true:
         return {}
@@ -197,15 +196,10 @@ def _submitted(run: Path, ids: Sequence[str]) -> tuple[dict[str, str], str] | No
         return None  # a record that is damaged or older; the clusters are scored all the same
 
 
-def _plain(label: str) -> str:
-    """Return a label as a scorer that reads numbers compares it: 1.0 is 1."""
-    return label.removesuffix(".0") if WHOLE.fullmatch(label.removesuffix(".0")) else label
-
-
 def _sortable(labels: list[str]) -> np.ndarray:
     """Return labels as numbers where all are whole ones, so that 10 comes after 2; else as the texts they are."""
     if all(WHOLE.fullmatch(label) for label in set(labels)):
-        return np.array(labels, np.int64)
+        return np.array([plain_label(label) for label in labels], np.int64)
     return np.array(labels)
 
 

@@ -36,6 +36,7 @@ NONE, UNCLEAR = "none", "unclear"
 
 MOST_OFF = Decimal("0.05")  # of a sum of shares, however few decimals they have
 HALF = Decimal("0.5")  # of the last digit, which rounding may have moved
+BINARY_OFF = Decimal("0.000001")  # of a sum of float32 shares, however many decimals they are written with
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,13 @@ def cells_of(table: Template, place: int, step: int = 1) -> list[str]:
 
 
 def adds_up(cells: Sequence[str], most: Decimal | None = None) -> bool:
-    """Say whether numbers add up to 1, but for what rounding to their number of decimals can make of it.
+    """Say whether numbers add up to 1, but for what rounding to their number of decimals, or to float32, can change.
 
     most: what the sum may be off, however few decimals there are. Zeros alone never add up to 1.
     """
     values = [Decimal(cell) for cell in cells]
     decimals = max(-int(value.as_tuple().exponent) for value in values)
-    slack = len(values) * HALF.scaleb(-decimals) if decimals > 0 else Decimal(0)
+    slack = max(len(values) * HALF.scaleb(-decimals), BINARY_OFF) if decimals > 0 else Decimal(0)
     total = sum(values, Decimal(0))
     return bool(total) and abs(total - 1) <= (slack if most is None else min(slack, most))
 

@@ -80,6 +80,23 @@ def test_names_are_those_of_the_config_else_of_the_clusters() -> None:
     assert [row[1] for row in merged][1:] == ["up", "down", "down", "down", "down"]
 
 
+def test_names_of_the_run_that_is_matched_are_written_as_its_table_has_them(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "run.json").write_text('{"names": {"0": "zebra", "1": "cow", "2": "ant"}}')
+    matched = {"clusters": {"numbering": f"match:{tmp_path / 'old'}"}}
+    assert [row[1] for row in rows(a_run(layout="names", **matched))][1:] == ["zebra", "ant", "cow", "ant", "ant"]
+    template = a_template(tmp_path, "id,ant,cow,zebra", "0", "0", "0")
+    wide = a_run(template, layout="one_hot", **matched)
+    assert rows(wide)[:3] == [["id", "ant", "cow", "zebra"], ["01", "0", "0", "1"], ["02", "1", "0", "0"]]
+    assert [row[-1] for row in clusters_rows(wide)] == ["name", "zebra", "ant", "cow", "ant", ""]
+    assert "leaves it to chance" not in "".join(submission_notes(wide))
+
+
+def test_a_name_of_the_config_stands_beside_those_of_the_clusters() -> None:
+    run = a_run(found_names=NAMES, names={0: "bug"}, layout="names", clusters={"numbering": "truth:t.csv"})
+    assert [row[1] for row in rows(run)][1:] == ["bug", "landing", "descent", "landing", "landing"]
+
+
 def test_a_cluster_that_was_asked_for_and_not_found_keeps_its_column() -> None:
     """As where there are fewer distinct images than clusters: a template has a column for each."""
     assert rows(a_run(layout="one_hot", clusters={"n_clusters": 5}))[:2] == [
@@ -162,6 +179,16 @@ def test_labels_go_into_the_columns_that_end_in_them(tmp_path: Path) -> None:
         ConfigError, match=r"of the 3 clusters, '0', '1', '2'; '.*' has 'class_3', 'class_1', 'class_2'"
     ):
         make_submission(a_run(template, layout="one_hot", **BY_TRUTH))
+
+
+def test_classes_that_are_numbers_go_into_the_columns_that_end_in_them(tmp_path: Path) -> None:
+    template = a_template(tmp_path, "id,c1,c2,c3", "0", "0", "0")
+    by_model: dict[str, Any] = {"clusters": {"n_clusters": None, "method": "learned", "parameters": {"model": "m"}}}
+    by_model |= {"found_names": {1: "1", 2: "2", 3: "3"}, "are_labels": True, "layout": "one_hot"}
+    assert rows(a_run(template, labels=[1, 3, 1, 3], **by_model))[:3] == [
+        ["id", "c1", "c2", "c3"], ["01", "1", "0", "0"], ["02", "0", "0", "1"],
+    ]  # fmt: skip
+    assert rows(a_run(labels=[1, 3, 1, 3], **by_model))[:2] == [["id", "1", "2", "3"], ["01", "1", "0", "0"]]
 
 
 def test_columns_beside_those_of_the_labels_stay(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import imgcluster
@@ -187,6 +189,65 @@ def test_what_stays_as_in_the_template_is_said(tmp_path: Path, capsys: pytest.Ca
     template.write_text("id,label\n01,\n02,\n")
     submission.write_text("id,label\n01,0\n02,0\n")
     assert validated(submission, template).notes == []
+
+
+@pytest.mark.parametrize(
+    ("template", "submission", "note"),
+    [
+        ("cat;dog;cat", "0;1;0", "the submission has numbers where the template's 'label' has words ('cat', 'dog')"),
+        ("cat;cat;cat", "0;1;0", "the submission has numbers where the template's 'label' has words ('cat')"),
+        ("cat;dog;cat", "cat;dgo;cat", "the submission has 'dgo', which the template's 'label' has not ('cat', 'dog')"),
+        ("cat;dog;cat", "dog;dog;cat", None),
+        ("cat;cat;cat", "dog;cow;cat", None),  # a word alone says nothing of the others
+        (
+            "1;2;3",
+            "0;1;-7",
+            "the submission has the labels '-7', '0', which the template's 'label' has not ('1', '2', '3')",
+        ),
+        ("1;2;3", "3;3;1", None),
+        ("1.0;2.0;3.0", "3.0;1;1", None),
+        ("1.0;2.0;3.0", "4.0;1;1", "the submission has the labels '4.0', which the template's 'label' has not"),
+        (
+            "0.5;0.5;0.5",
+            "0.2;3;-1",
+            "the submission has '-1', '3' where the template's 'label' has a probability ('0.5')",
+        ),
+        ("0.5;0.5;0.5", "0.2;1;0", None),
+    ],
+)
+def test_labels_that_the_template_has_not_are_said(
+    tmp_path: Path, template: str, submission: str, note: str | None
+) -> None:
+    for name, cells in (("t.csv", template), ("s.csv", submission)):
+        rows = (f"0{row},{cell}" for row, cell in enumerate(cells.split(";")))
+        (tmp_path / name).write_text("\n".join(["id,label", *rows]) + "\n")
+    notes = validated(tmp_path / "s.csv", tmp_path / "t.csv").notes
+    assert len(notes) == (note is not None)
+    assert all(said.startswith(str(note)) for said in notes)
+
+
+def test_a_changed_column_beside_the_labels_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,label,Usage\n01,0,Public\n02,0,Private\n")
+    (tmp_path / "s.csv").write_text("id,label,Usage\n01,0,Public\n02,1,Public\n")
+    assert validated(tmp_path / "s.csv", tmp_path / "t.csv").notes == [
+        "column 'Usage' not as in the template: is that meant?"
+    ]
+    (tmp_path / "s.csv").write_text("id,label,Usage\n01,0,Public\n02,1,Private\n")
+    assert validated(tmp_path / "s.csv", tmp_path / "t.csv").notes == []
+
+
+def test_shares_that_only_binary_rounding_moves_add_up(tmp_path: Path) -> None:
+    """What pandas writes of a softmax, in float64 and in float32, has more decimals than its sum is exact to."""
+    draw = np.random.default_rng(0).normal(size=(50, 10))
+    shares = np.exp(draw) / np.exp(draw).sum(axis=1, keepdims=True)
+    names = [f"c{number}" for number in range(10)]
+    template = "id," + ",".join(names) + "\n" + "".join(f"{row},{','.join(['0.1'] * 10)}\n" for row in range(50))
+    for exact in (np.float64, np.float32):
+        table = pd.DataFrame(shares.astype(exact), columns=names).rename_axis("id").to_csv()
+        assert problems(tmp_path, table, template) == []
+    assert problems(tmp_path, "id,a,b\n01,0.50000000,0.50002000\n", "id,a,b\n01,0.5,0.5\n") == [
+        "row 1: the cells add up to 1.00002000, not to 1"
+    ]
 
 
 def test_zeros_never_add_up(tmp_path: Path) -> None:

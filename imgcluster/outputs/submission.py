@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.cluster_names import known_names, names_found, names_to_write
 from imgcluster.config import ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
 from imgcluster.methods import LEARNED
@@ -99,7 +100,10 @@ def columns_of(run: Run) -> dict[int, str]:
         count = max(count, asked)
     numbers = range(count)
     used = numbers if _is_counted(run.config.clusters) else np.flatnonzero(clusters.sizes).tolist() or [0]
-    return _columns(run.template, outputs, used, outputs.names or clusters.names, are_labels=clusters.are_labels)
+    names = names_to_write(run.config, clusters.names)
+    if clusters.are_labels and not known_names(run.config, clusters.names):  # a model's classes that are numbers
+        used, names = sorted({*used, *names}) if names else used, {}
+    return _columns(run.template, outputs, used, names, are_labels=clusters.are_labels)
 
 
 def submission_notes(run: Run) -> list[str]:
@@ -184,14 +188,18 @@ def _reading_notes(run: Run, template: Template) -> list[str]:
     else:
         labels = {label for number, label in _labels_of(run).items() if clusters.sizes[number : number + 1].any()}
         which, notes = "label", [*label_notes(template, outputs.label_column, labels)] if labels else []
-    said = clusters.are_labels or clusters.names or (outputs.names and outputs.layout != "labels")
+    names = names_found(run.config, clusters.names)
+    said = clusters.are_labels or names or (outputs.names and outputs.layout != "labels")
     if not said:
         notes.append(
             f"leaves it to chance which cluster has which {which}; where a score compares classes (accuracy, F1, log "
             "loss), set clusters.numbering: truth:CSV"
         )
-    if outputs.layout == "labels" and clusters.names and not clusters.are_labels:
-        words = [f"{number + outputs.label_offset}: {name}" for number, name in sorted(clusters.names.items())]
+    if outputs.layout == "labels" and names and not clusters.are_labels:
+        words = [
+            f"{number + outputs.label_offset}: {name}"
+            for number, name in names_to_write(run.config, clusters.names).items()
+        ]
         notes.append(f"has numbers for words ({listed(words)}); outputs.layout: names writes the words")
     return [f"{outputs.submission} {note}" for note in notes]
 
@@ -209,7 +217,7 @@ def _labels_of(run: Run) -> dict[int, str]:
     if outputs.layout == "labels":
         offset = 0 if clusters.are_labels else outputs.label_offset
         return {number: str(number + offset) for number in range(_count(clusters))}
-    names = outputs.names or clusters.names
+    names = names_to_write(run.config, clusters.names)
     _check_named(sorted(set(_shown_numbers(run))), names)
     return names
 

@@ -21,6 +21,7 @@ from imgcluster.template_cells import (
     WHOLE,
     WORDS,
     ZERO_OR_ONE,
+    Asked,
     cells_of,
     is_said,
     kind_of,
@@ -100,31 +101,39 @@ def column_notes(template: Template, layout: str, filled: Sequence[str]) -> Iter
 def label_notes(template: Template, label_column: str, labels: Collection[str]) -> Iterator[str]:
     """Yield how a submission with these labels in one column may be read as something else, as above."""
     asked = read_asked(template, label_column)
-    column = repr(label_column)
-    written, theirs = kind_of(labels), set(asked.values)
-    if asked.kind == MIXED and written != WORDS:
-        yield f"has numbers where the template's {column} has words too ({listed(asked.values)})"
-    if asked.kind in NUMBERS and written != WHOLE:
-        yield f"has words ({listed(sorted(labels))}) where the template's {column} has numbers ({asked.values[0]!r})"
-    elif asked.kind in (WHOLE, DECIMAL) and (strange := _out_of_range(labels, asked.values)):
-        yield (
-            f"has the labels {listed(strange)}, which the template's {column} has not ({listed(asked.values)}); see "
-            "outputs.label_offset and clusters.n_clusters"
-        )
-    if asked.kind == WORDS and len(theirs) > 1 and (strange := sorted(set(labels) - theirs)):
-        yield f"has {listed(strange)}, which the template's {column} has not ({listed(asked.values)})"
+    yield from strange_labels(asked, labels, "; see outputs.label_offset and clusters.n_clusters")
     if asked.beside:
         yield f"keeps the template's cells in {listed(asked.beside)}; are they scored?"
 
 
+def strange_labels(asked: Asked, labels: Collection[str], keys: str = "") -> Iterator[str]:
+    """Yield how these labels are unlike those in the one column of labels of a template.
+
+    keys: added where labels are out of the template's range, for the keys of a config that set them.
+    """
+    written, column = kind_of(labels), f"the template's {asked.columns[0]!r}"
+    if asked.kind in (MIXED, WORDS) and written in NUMBERS:
+        yield f"has numbers where {column} has words{' too' * (asked.kind == MIXED)} ({listed(asked.values)})"
+    elif asked.kind in NUMBERS and written not in NUMBERS:
+        words = sorted(label for label in labels if kind_of([label]) not in NUMBERS)
+        yield f"has words ({listed(words)}) where {column} has numbers ({asked.values[0]!r})"
+    elif asked.kind in (WHOLE, DECIMAL) and written in (WHOLE, DECIMAL):
+        if strange := _out_of_range(labels, asked.values):
+            yield f"has the labels {listed(strange)}, which {column} has not ({listed(asked.values)}){keys}"
+    elif asked.kind == SHARE and (strange := [label for label in labels if not 0 <= Decimal(label) <= 1]):
+        yield f"has {listed(sorted(strange, key=Decimal))} where {column} has a probability ({asked.values[0]!r})"
+    elif asked.kind == WORDS and len(asked.values) > 1 and (strange := sorted(set(labels) - set(asked.values))):
+        yield f"has {listed(strange)}, which {column} has not ({listed(asked.values)})"
+
+
 def _out_of_range(labels: Collection[str], values: Sequence[str]) -> list[str]:
     """Return labels below those of a template, or above them where it has several; of a constant 0 none are."""
-    numbers = [int(Decimal(value)) for value in values]
+    numbers = [*map(Decimal, values)]
     least, most = min(numbers), max(numbers)
     if least == most:
-        written = [*map(int, labels)]  # only a 1 says where labels begin: nothing is below 0
-        least, most = 1 if least == 1 else min(written), max(written)
-    return sorted((label for label in labels if not least <= int(label) <= most), key=int)
+        written = [*map(Decimal, labels)]  # only a 1 says where labels begin: nothing is below 0
+        least, most = Decimal(1) if least == 1 else min(written), max(written)
+    return sorted((label for label in labels if not least <= Decimal(label) <= most), key=Decimal)
 
 
 def listed(names: Sequence[str]) -> str:

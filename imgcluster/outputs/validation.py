@@ -9,21 +9,25 @@ from decimal import Decimal
 from pathlib import Path
 
 from imgcluster.errors import ConfigError, SubmissionError
+from imgcluster.outputs.template_check import strange_labels
 from imgcluster.tables import Template
 from imgcluster.template import named_source, read_rows, read_template
 from imgcluster.template_cells import (
     DECIMAL,
     MEASURED,
+    NONE,
     NUMBER,
     ONE_HOT,
     SHARE,
     SOFT,
+    UNCLEAR,
     WHOLE,
     WHOLE_NUMBER,
     ZERO_OR_ONE,
     Asked,
     adds_up,
     cells_of,
+    is_said,
     kind_of,
     read_asked,
 )
@@ -82,7 +86,8 @@ def validated(
     one in a column that is filled elsewhere. Where a column of the template holds whole numbers, or numbers, alone,
     the submission's has to as well. Where the template has a column for each class, and shares or a single 1 in each
     row, so does the submission; of such columns more than one has to be filled. With `layout` (labels, one_hot, soft
-    or names) the cells are what that writes. The ids are in `id_column`, else where `choose_ids` finds them.
+    or names) the cells are what that writes. Labels that the template has not, and other columns that have changed, may
+    be right, and are notes. The ids are in `id_column`, else where `choose_ids` finds them.
     Raises SubmissionError with every problem; ConfigError where a file is no CSV or has no such column of ids.
     """
     if layout not in (None, *LAYOUTS):
@@ -94,7 +99,7 @@ def validated(
     asked = read_asked(wanted)
     one, notes = _left_alone(found, wanted, asked)
     check_submission(found, _expected(wanted, asked, layout), one)
-    return Validated(len(found.frame), notes)
+    return Validated(len(found.frame), notes or [*_unlike(found, wanted, asked)])
 
 
 def _expected(wanted: Template, asked: Asked, layout: str | None) -> Expected:
@@ -118,14 +123,7 @@ def _left_alone(found: Template, wanted: Template, asked: Asked) -> tuple[list[s
     if [str(name) for name in found.frame.columns] != names or set(found.ids) != set(wanted.ids):
         return [], []
     place_of = {name: place for place, name in enumerate(names)}
-
-    def is_left(name: str) -> bool:
-        ours, theirs = cells_of(found, place_of[name]), cells_of(wanted, place_of[name])
-        if found.ids == wanted.ids:
-            return ours == theirs
-        return dict(zip(found.ids, ours, strict=True)) == dict(zip(wanted.ids, theirs, strict=True))
-
-    left = [name for name in (*asked.columns, *asked.beside) if is_left(name)]
+    left = [name for name in (*asked.columns, *asked.beside) if _is_left(found, wanted, place_of[name])]
     changed = [name for name in asked.columns if name not in left]
     if left and not changed and any(any(cells_of(wanted, place_of[name])) for name in asked.columns):
         return [], [f"every label is still the template's, in {_listed(asked.columns)}"]
@@ -134,6 +132,30 @@ def _left_alone(found: Template, wanted: Template, asked: Asked) -> tuple[list[s
     if left and not asked.is_wide:
         return [], [f"{_listed(left)} still as in the template: are they scored?"]
     return [], []
+
+
+def _is_left(found: Template, wanted: Template, place: int) -> bool:
+    ours, theirs = cells_of(found, place), cells_of(wanted, place)
+    if found.ids == wanted.ids:
+        return ours == theirs
+    return dict(zip(found.ids, ours, strict=True)) == dict(zip(wanted.ids, theirs, strict=True))
+
+
+def _unlike(found: Template, wanted: Template, asked: Asked) -> Iterator[str]:
+    """Yield what a submission, in the shape of its template, has otherwise: labels, and columns beside them."""
+    names = [str(name) for name in wanted.frame.columns]
+    if not asked.is_wide and asked.kind not in (NONE, UNCLEAR):
+        cells = cells_of(found, names.index(asked.columns[0]))
+        if labels := {cell.strip() for cell in cells if is_said(cell)}:
+            yield from (f"the submission {note}" for note in strange_labels(asked, labels))
+    others = {*names} - {wanted.id_column, *asked.columns, *asked.beside}
+    changed = [
+        name
+        for place, name in enumerate(names)
+        if name in others and any(cells_of(wanted, place)) and not _is_left(found, wanted, place)
+    ]
+    if changed:
+        yield f"{_listed(changed)} not as in the template: is that meant?"
 
 
 def _add_up(found: Template, places: Sequence[int]) -> bool:
