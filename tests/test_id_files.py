@@ -226,6 +226,25 @@ def test_no_file_is_taken_by_a_spelling_that_is_not_clear(tmp_path: Path, kind: 
     assert "have no file" in (message := refused(tmp_path, *ids)) or "leads outside" in message
 
 
+@pytest.mark.parametrize("file", ["{id}", "**/{id}"])
+def test_an_id_whose_own_file_is_left_out_takes_no_other(tmp_path: Path, file: str) -> None:
+    touch(tmp_path / "pics", "a.png", "b.png", "sub/a.png")
+    keys: dict[str, Any] = {"file": file, "exclude": ["sub/*"]}
+    message = refused(tmp_path, "sub/a.png", "b.png", **keys)
+    assert "1 of 2 ids have no file: 'sub/a.png'" in message
+    assert "images.exclude leaves out the files of 1" in message
+    paths, notes = found(tmp_path, "sub/a.png", "b.png", **keys, missing="skip")
+    assert paths == [file.format(id="sub/a.png"), "b.png"]  # the first is a failure, not the image a.png
+    assert notes[0] == "1 of 2 ids have no file; images.include or images.exclude leaves out the files of 1"
+
+
+def test_the_other_ids_may_still_have_one_spelling(tmp_path: Path) -> None:
+    touch(tmp_path / "pics", "a.png", "B.png", "C.png", "sub/a.png")
+    keys: dict[str, Any] = {"file": "{id}", "exclude": ["sub/*"], "missing": "skip"}
+    paths, _ = found(tmp_path, "sub/a.png", "b.png", "c.png", **keys)
+    assert paths == ["sub/a.png", "B.png", "C.png"]
+
+
 def test_an_exact_name_wins_over_every_spelling(tmp_path: Path) -> None:
     touch(tmp_path / "pics", "1.jpg", "01.jpg", "a.jpg", "A.jpg")
     assert found(tmp_path, "01", "1", "A", "a") == (["01.jpg", "1.jpg", "A.jpg", "a.jpg"], [])
