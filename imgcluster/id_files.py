@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -310,8 +309,7 @@ class IdFiles:
         taken = set(named)
         if len(taken) < len(named):
             self.notes.append(f"{len(named):,} ids share {len(taken):,} files")
-        normal = set(map(posixpath.normpath, taken))
-        if others := sorted((name for name in self._place.near(sorted(taken)) if name not in normal), key=natural_key):
+        if others := sorted((name for name in self._place.near(sorted(taken)) if name not in taken), key=natural_key):
             self.without_row = len(others)
             self.notes.append(
                 f"{len(others):,} images have no row in {shown(str(self.template.path))}: {_first_few(others)}"

@@ -327,6 +327,27 @@ def test_ids_that_share_a_file_are_told(tmp_path: Path) -> None:
     assert notes == ["3 ids share 2 files"]
 
 
+def test_a_file_has_one_name_however_an_id_leads_to_it(tmp_path: Path) -> None:
+    touch(tmp_path / "pics", "a.png", "b.png", "c.png", "sub/a.png")
+    paths, notes = found(tmp_path, "b.png", "./b.png", "../pics/b.png", "sub/../b.png", file="{id}")
+    assert paths == ["b.png"] * 4
+    assert notes[0] == "4 ids share 1 files"
+    assert notes[1].startswith("2 images have no row in ")
+    assert notes[1].endswith("ids.csv: 'a.png', 'c.png'")
+    message = refused(tmp_path, "./sub/a.png", "b.png", file="{id}", exclude=["sub/*"])
+    assert "1 of 2 ids have no file: './sub/a.png'" in message
+    assert "images.exclude leaves out the files of 1" in message
+
+
+def test_an_id_leads_by_its_text_and_not_by_links(tmp_path: Path) -> None:
+    touch(tmp_path, "else/pics/b.png", "else/deep/x.png")
+    touch(tmp_path / "pics", "b.png")
+    (tmp_path / "pics" / "link").symlink_to(tmp_path / "else" / "deep")
+    (tmp_path / "else" / "b.png").write_bytes(b"another")
+    paths, _ = found(tmp_path, "link/../b.png", file="{id}")  # the system would open else/b.png
+    assert paths == ["b.png"]
+
+
 # --- what `init` writes ---
 
 WRITTEN: dict[str, tuple[list[str], list[str], Any]] = {
