@@ -26,7 +26,10 @@ PATHS = (  # keys of a config whose values are read, or added to, when something
     ("clusters", "parameters", "model"),
 )
 ARCHIVE = re.compile(r"\.(tar|zip|parquet)$", re.IGNORECASE)
-MEMBER = re.compile(r"(?P<head>(?:tar|zip)://.*?::)?(?P<place>.*?)(?P<tail>(?<=\.parquet)#row=[0-9]+)?", re.DOTALL)
+FLAGS = re.IGNORECASE | re.DOTALL
+MEMBER = re.compile(
+    r"(?P<head>(?:tar|zip)://.*?::)?(?P<place>.*?)(?P<tail>(?<=\.parquet)#row=[0-9]+(?:&column=.+)?)?", FLAGS
+)
 PATTERN = re.compile(r"[*?\[{]")
 
 _moved: dict[str, str] = {}  # by the real path of a run folder

@@ -142,6 +142,13 @@ def test_no_folder_decides_over_the_tables(project: Path, tmp_path: Path, comman
         ("zip://in::a.zip", "zip://in/1.jpg::a.zip", "zip://in/1.jpg::/s/a.zip", "zip://in/1.jpg::/new/a.zip"),
         ("shards/*.tar", "tar://1.jpg::shards/b.tar", "tar://1.jpg::/s/shards/b.tar", "tar://1.jpg::/new/b.tar"),
         ("rows/a.parquet", "rows/a.parquet#row=17", "/s/rows/a.parquet#row=17", "/new/a.parquet#row=17"),
+        (
+            "rows/a.parquet",
+            "rows/a.parquet#row=17&column=left.bytes",
+            "/s/rows/a.parquet#row=17&column=left.bytes",
+            "/new/a.parquet#row=17&column=left.bytes",
+        ),
+        ("rows/A.PARQUET", "rows/A.PARQUET#row=1", "/s/rows/A.PARQUET#row=1", "/new/A.PARQUET#row=1"),
         ("s3://b/frames", "s3://b/frames/1.jpg", "s3://b/frames/1.jpg", "/new/1.jpg"),
         ("[old]", "[old]/1.jpg", "/s/[old]/1.jpg", "/new/1.jpg"),
     ],
