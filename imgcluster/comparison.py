@@ -173,13 +173,14 @@ def _try_all(
 
 def _try(features: Features, variants: list[Config], tried: Tried, notes: list[str]) -> None:
     """Cluster by each of the variants that was not tried yet; one that is not possible for these images is a note."""
+    tried.check_content(features.ids, features.content)
     origins = [asdict(origin) for origin in features.origins]
     fingerprints = [origin.fingerprint for origin in features.origins]
     seed = variants[0].clusters.random_state
     rows = np.sort(np.random.default_rng(seed).permutation(len(features.images))[:SAMPLE])
     spaces: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for variant in (config_as_used(each, origins) for each in variants):
-        clusters, key = variant.clusters, tried.key_of(variant, fingerprints)
+        clusters, key = variant.clusters, tried.key_of(variant, fingerprints, features.content)
         if tried.has(key):
             continue
         try:

@@ -102,6 +102,7 @@ class _Part:
     failures: dict[ImageFile, Failure]
     origin: Origin
     one_colour: set[ImageFile]
+    content: str
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
@@ -146,7 +147,7 @@ def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, r
             else:
                 stored = store.stored(keys)
         origin = _origin(choice, device, plan, store, work)
-        return _Part(readable, blocks, stored, work.failures, origin, work.one_colour)
+        return _Part(readable, blocks, stored, work.failures, origin, work.one_colour, store.content(keys))
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
@@ -187,6 +188,7 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
         _notes(readable, one_colour),
         stored,
         {image: ONE_COLOUR for image in readable if image in one_colour},
+        parts[-1].content,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -12,7 +11,7 @@ from pathlib import Path
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, quoted
 from imgcluster.file_patterns import NameIndex, fill, is_wild
-from imgcluster.holders import Holder, Lost
+from imgcluster.holders import Holder, Lost, open_holder
 from imgcluster.id_columns import best_column, is_index, other_columns
 from imgcluster.image_names import SUFFIXES, is_image_name, natural_key
 from imgcluster.local_folder import LocalFolder
@@ -33,14 +32,14 @@ ENDINGS = tuple(dict.fromkeys(each for suffix in ("", *sorted(SUFFIXES)) for eac
 class Files:
     """names: the file of each row's id, None where there is none; paths: these files; tried: where it was to be.
 
-    outside: the rows whose ids lead out of the folder. unwanted: how many files `include` and `exclude` have left out.
+    outside: the rows whose ids lead out of the folder. unwanted: those whose files `include` or `exclude` leaves out.
     """
 
     names: list[str | None]
     paths: Mapping[str, ImagePath]
     tried: list[str]
     outside: list[int] = field(default_factory=list)
-    unwanted: int = 0
+    unwanted: list[int] = field(default_factory=list)
 
     @property
     def missing(self) -> list[int]:
@@ -85,6 +84,12 @@ class IdFiles:
     def _index(self) -> NameIndex:
         return NameIndex(self._names)
 
+    @cached_property
+    def _left_out(self) -> NameIndex:
+        """The names of the images that `include` or `exclude` leaves out, of a listing of all."""
+        everything = open_holder(self._config.model_copy(update={"include": (), "exclude": ()}))
+        return NameIndex(sorted(set(everything.names()) - set(self._names)))
+
     # --- exactly, by the patterns ---
 
     def _files(self, template: Template) -> Files:
@@ -94,11 +99,16 @@ class IdFiles:
         found = self._place.find(asked) if asked else {}
         paths = {name: path for name, path in found.items() if self._is_wanted(name)}
         names = [self._one(row, template, cells, paths) for row, cells in enumerate(zip(*columns, strict=True))]
+        unwanted = [
+            row
+            for row, cells in enumerate(zip(*columns, strict=True))
+            if names[row] is None and any(cell in found for cell in cells)
+        ]
         first = self._config.patterns[0]
         tried = [fill(first, id) for id in template.ids]
         outside = [row for row, cells in enumerate(zip(*columns, strict=True)) if set(cells) == {None}]
         outside = [] if any(map(is_wild, self._config.patterns)) else outside
-        return Files(names, paths, tried, outside, len(found) - len(paths))
+        return Files(names, paths, tried, outside, unwanted)
 
     def _column(self, pattern: str, template: Template) -> list[str | None]:
         """Return the name that each id has by a pattern; None where it leads outside, or a listing has none."""
@@ -109,6 +119,8 @@ class IdFiles:
             matches = self._index.matches(pattern, id)
             if len(matches) > 1:
                 raise _two_files(row, template, matches)
+            if not matches and self._place.wanted.is_set:
+                matches = self._left_out.matches(pattern, id)
             column.append(matches[0] if matches else None)
         return column
 
@@ -124,7 +136,7 @@ class IdFiles:
 
     def _is_wanted(self, name: str) -> bool:
         wanted = self._place.wanted
-        return (not wanted.include and not wanted.exclude) or wanted.allows(name)
+        return not wanted.is_set or wanted.allows(name)
 
     # --- the column of the ids ---
 
@@ -191,14 +203,20 @@ class IdFiles:
     # --- other spellings, and hints ---
 
     def _spelled(self, files: Files) -> Files:
-        """Find the files that are missing by one spelling that holds for all ids; else return what there is."""
+        """Find the files that are missing by one spelling that holds for all ids; else return what there is.
+
+        An id whose own file is left out stays without one: a spelling would give it the file of another image.
+        """
+        left_out = {self.template.ids[row] for row in files.unwanted}
+        if len(left_out) == len(files.missing):
+            return files
         try:
             names = self._names
         except ImgclusterError:  # the web has pages of few folders
             return files
         if self._config.id_column is None and best_column(self.template, names) is not None:
             return files  # a counter of rows would be read as the numbers of other images
-        by_id = dict(zip(self.template.ids, files.names, strict=True))
+        by_id = {id: name for id, name in zip(self.template.ids, files.names, strict=True) if id not in left_out}
         found = spelled(by_id, names, self._config.patterns, spellings(self._place.inside))
         if found is None:
             return files
@@ -210,7 +228,8 @@ class IdFiles:
             f"read {len(new):,} of {len(by_id):,} ids {rule.words}, to find their files: {quoted(id)} is {quoted(name)}"
         )
         paths = {**files.paths, **self._place.find(list(new.values()))}
-        return Files([new.get(id, name) for id, name in by_id.items()], paths, files.tried)
+        after = [new.get(id, name) for id, name in zip(self.template.ids, files.names, strict=True)]
+        return replace(files, names=after, paths=paths, outside=[])
 
     def _others_spelled(self, names: list[str]) -> list[str]:
         """Return the other columns that a rule reads as files, too: one of them may be no more than a count of rows."""
@@ -252,7 +271,7 @@ class IdFiles:
         names, ids = self._names_for_hints(files), self.template.ids
         missing = [ids[row] for row in files.missing]
         if files.unwanted:
-            return f"; images.include or images.exclude leaves out the files of {files.unwanted:,}"
+            return f"; images.include or images.exclude leaves out the files of {len(files.unwanted):,}"
         if self._config.id_column is None and (better := best_column(self.template, names)) is not None:
             column, value = better[0].id_column, better[1].value
             column, value = (json.dumps(each, ensure_ascii=False) for each in (column, value))
@@ -290,8 +309,7 @@ class IdFiles:
         taken = set(named)
         if len(taken) < len(named):
             self.notes.append(f"{len(named):,} ids share {len(taken):,} files")
-        normal = set(map(posixpath.normpath, taken))
-        if others := sorted((name for name in self._place.near(sorted(taken)) if name not in normal), key=natural_key):
+        if others := sorted((name for name in self._place.near(sorted(taken)) if name not in taken), key=natural_key):
             self.without_row = len(others)
             self.notes.append(
                 f"{len(others):,} images have no row in {shown(str(self.template.path))}: {_first_few(others)}"

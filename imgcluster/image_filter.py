@@ -33,6 +33,11 @@ class ImageFilter:
     used: set[str] = field(default_factory=set)
     listed: bool = False
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there are globs at all."""
+        return bool(self.include or self.exclude)
+
     def is_debris(self, name: str) -> bool:
         """Tell whether a name, with slashes, is that of debris or below it; it is counted by its topmost part."""
         if (found := debris_in(name)) is None:

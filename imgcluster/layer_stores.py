@@ -109,6 +109,10 @@ class LayerStores:
         """Gather the rows of images that `find` knows: a (len(keys), dim) float32 block for each layer."""
         return [self._opened[store.folder].vectors(keys) for store in self._stores]
 
+    def content(self, keys: list[ImageKey]) -> str:
+        """Return a digest of the bytes of images that `find` knows, in their order: the same for each layer."""
+        return self._opened[self._stores[0].folder].content(keys)
+
     def stored(self, keys: list[ImageKey]) -> list[StoredVectors]:
         """Return where the rows of images that `find` knows lie, for each layer. Reads none of them."""
         return [self._opened[store.folder].stored(keys) for store in self._stores]

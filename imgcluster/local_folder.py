@@ -53,7 +53,7 @@ class LocalFolder:
         return {name: path for name in names if os.path.lexists(str(path := self._folder / name))}
 
     def inside(self, name: str) -> str | None:
-        """Return the name to look for, that of a file below the folder; None where it leads outside.
+        """Return the name that a file has in a listing of the folder; None where it leads outside.
 
         By the text alone: links inside the folder may lead wherever their maker wanted.
         """
@@ -62,7 +62,7 @@ class LocalFolder:
         path = os.path.normpath(os.path.join(self._root, name))  # noqa: PTH118
         if not path.startswith(self._root):
             return None
-        return path[len(self._root) :] if name.startswith("/") else name
+        return path[len(self._root) :]
 
     def near(self, names: Sequence[str]) -> list[str]:
         """Return the names of all images where they are known, else of those beside files in not too many folders."""

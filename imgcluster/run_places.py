@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Any
 
+from imgcluster.containers import names_apart
 from imgcluster.errors import ConfigError
 from imgcluster.storage import is_url, shown
 
@@ -24,7 +26,10 @@ PATHS = (  # keys of a config whose values are read, or added to, when something
     ("clusters", "parameters", "model"),
 )
 ARCHIVE = re.compile(r"\.(tar|zip|parquet)$", re.IGNORECASE)
-MEMBER = re.compile(r"(?P<head>(?:tar|zip)://.*?::)?(?P<place>.*?)(?P<tail>(?<=\.parquet)#row=[0-9]+)?", re.DOTALL)
+FLAGS = re.IGNORECASE | re.DOTALL
+MEMBER = re.compile(
+    r"(?P<head>(?:tar|zip)://.*?::)?(?P<place>.*?)(?P<tail>(?<=\.parquet)#row=[0-9]+(?:&column=.+)?)?", FLAGS
+)
 PATTERN = re.compile(r"[*?\[{]")
 
 _moved: dict[str, str] = {}  # by the real path of a run folder
@@ -113,12 +118,14 @@ class Places:
     @property
     def image_folders(self) -> list[str]:
         """Where the images are, as one folder for each that `images.folder` names."""
-        return [self.moved] if self.moved is not None else [self.image(each) for each in self.folders]
+        if self.moved is None:
+            return [self.image(each) for each in self.folders]
+        return [_below(self.moved, name) for name in self._names.values()]
 
     def lost(self, count: int) -> str:
         """Say that none of the run's images is there, where they were looked for, and what helps."""
         if self.moved is not None:
-            tried = [self.moved]
+            tried = self.image_folders
         else:
             begins = [Path.cwd()] if self.start is None else [self.start, Path.cwd()]
             tried = [each if is_url(each) else str(begin / each) for each in self.folders for begin in begins]
@@ -126,16 +133,36 @@ class Places:
         images = f"none of the {count:,} images of {str(self.run)!r} is" if count > 1 else "the image is not"
         return f"{images} there; looked in {looked}; say where: {OPTION} FOLDER"
 
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """The name of each folder of the run in `moved`: none where it is the only one, and takes its place.
+
+        Of several folders it is the path below their common parent, or else the shortest end that tells them apart.
+        """
+        folders = sorted(
+            dict.fromkeys(self.folders), key=lambda folder: folder == "."
+        )  # "." begins every relative path
+        if len(folders) == 1:
+            return {folders[0]: ""}
+        parts = [each.split("/") for each in folders]
+        shared = len(list(takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False))))
+        below = ["/".join(each[shared:]) for each in parts]
+        ends = [each.rstrip("/") for each in names_apart(folders)]
+        lead_away = any(PurePath(each).is_absolute() or ".." in each.split("/") or is_url(each) for each in below)
+        choices = [ends] if lead_away else [below, ends]
+        found = (names for names in choices if any(_is_there(Path(str(self.moved), name)) for name in names))
+        return dict(zip(folders, next(found, choices[0]), strict=True))
+
     def _elsewhere(self, place: str) -> str:
         """Put the folder that was named in the place of the one that a path begins with."""
-        moved = str(self.moved).rstrip("/")
-        for folder in self.folders:
+        moved = str(self.moved)
+        for folder, name in self._names.items():
             if folder == "." and not PurePath(place).is_absolute():
-                return f"{moved}/{place}"
-            if place == folder and ARCHIVE.search(folder) and not ARCHIVE.search(moved):  # the folder that it lies in
-                return f"{moved}/{PurePath(folder).name}"
+                return f"{_below(moved, name).rstrip('/')}/{place}"
+            if place == folder and not name and ARCHIVE.search(folder) and not ARCHIVE.search(moved):
+                return _below(moved, PurePath(folder).name)  # the folder that it lies in was named
             if place == folder or place.startswith(f"{folder.rstrip('/')}/"):
-                return moved + place[len(folder.rstrip("/")) :]
+                return _below(moved, name).rstrip("/") + place[len(folder.rstrip("/")) :]
         return place
 
 
@@ -166,6 +193,10 @@ def _root(folder: str) -> str:
     if ARCHIVE.search(place) and (found := PATTERN.search(place)):
         place = place[: found.start()].rpartition("/")[0]
     return place if is_url(place) else PurePath(place).as_posix()
+
+
+def _below(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}" if name else folder
 
 
 def _is_there(path: Path) -> bool:

@@ -223,8 +223,12 @@ class FeatureStore:
         chunks = [
             Chunk(str(below(where, vectors_file(shard))), rows, places) for shard, rows, places in self.located(keys)
         ]
-        content = f"{self.fingerprint} {self._index.digest_of(keys)}"
+        content = f"{self.fingerprint} {self.content(keys)}"
         return StoredVectors(chunks, self.dim, len(keys), content)
+
+    def content(self, keys: list[ImageKey]) -> str:
+        """Return a digest of the bytes of images that `find` knows, in their order."""
+        return self._index.digest_of(keys)
 
     def adopt_parts(self) -> None:
         """Take over what the processes of a run have put into stores of their own, also those of a run that was killed.

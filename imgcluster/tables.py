@@ -78,7 +78,7 @@ class Features:
 
     origins: one for each backbone, in the order in which their features stand in a vector. stored: where each layer's
     are, where they were not gathered; `vectors` is (len(images), 0) then. remarks: of readable images, what a person
-    should know about them.
+    should know about them. content: a digest of the bytes of these images; empty where nobody has read them.
     """
 
     images: list[ImageFile]
@@ -88,6 +88,7 @@ class Features:
     notes: list[str] = field(default_factory=list)
     stored: list[StoredVectors] = field(default_factory=list)
     remarks: dict[ImageFile, str] = field(default_factory=dict)
+    content: str = ""
 
     @property
     def dim(self) -> int:

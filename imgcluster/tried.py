@@ -89,6 +89,7 @@ class Tried:
         self._folder, self._ids = folder, [image.id for image in images]
         self._images = _digest([[image.id, _size(image)] for image in images])
         self._written: dict[str, list[str]] = {}
+        self._contents: dict[str, str] = {}  # of the images that could be read, by the digest of their ids
 
     @contextmanager
     def open(self, *, force: bool = False) -> Iterator[Tried]:
@@ -112,12 +113,22 @@ class Tried:
         except OSError as error:
             raise OutputError(f"{str(self._folder)!r} cannot be written: {error.strerror or error}") from None
 
-    def key_of(self, config: Config, fingerprints: Sequence[str]) -> str:
-        """Return what the clusters of a config depend on, of features with these fingerprints."""
+    def check_content(self, ids: Sequence[str], content: str) -> None:
+        """Raise OutputError where the table is of images with the same ids, and other bytes.
+
+        content: the digest of the bytes of those images that can be read; empty where nobody has read them.
+        """
+        if not content or self._folder is None:
+            return
+        if self._contents.setdefault(_digest([*ids]), content) != content:
+            raise _in_the_way(self._folder / TABLE, "it is of other images")
+
+    def key_of(self, config: Config, fingerprints: Sequence[str], content: str) -> str:
+        """Return what the clusters of a config depend on, of features with these fingerprints, of such images."""
         features, clusters = config.features, config.resolved()["clusters"]
         joined = [features.block_l2, features.block_weights]
         versions = [installed(package) for package in PACKAGES]
-        return _digest([[*fingerprints], joined, {**clusters, "numbering": None}, versions])
+        return _digest([[*fingerprints], content, joined, {**clusters, "numbering": None}, versions])
 
     def has(self, key: str) -> bool:
         """Tell whether a combination has been tried."""
@@ -148,6 +159,7 @@ class Tried:
         record = {
             "format": FORMAT,
             "images": self._images,
+            "contents": self._contents,
             "written": self._written,
             "candidates": [
                 {"number": each.number, "key": each.key, "config": each.config.resolved(), "scores": each.scores}
@@ -180,6 +192,7 @@ class Tried:
             with np.load(folder / RECORD, allow_pickle=False) as file:
                 record, labels = json.loads(str(file["record"])), file["labels"]
             images, self._written = record["images"], record["written"]
+            self._contents = record.get("contents", {})  # older records have none
             if images == self._images:
                 self.candidates = [
                     self._candidate(each, row) for each, row in zip(record["candidates"], labels, strict=True)

@@ -226,6 +226,25 @@ def test_no_file_is_taken_by_a_spelling_that_is_not_clear(tmp_path: Path, kind: 
     assert "have no file" in (message := refused(tmp_path, *ids)) or "leads outside" in message
 
 
+@pytest.mark.parametrize("file", ["{id}", "**/{id}"])
+def test_an_id_whose_own_file_is_left_out_takes_no_other(tmp_path: Path, file: str) -> None:
+    touch(tmp_path / "pics", "a.png", "b.png", "sub/a.png")
+    keys: dict[str, Any] = {"file": file, "exclude": ["sub/*"]}
+    message = refused(tmp_path, "sub/a.png", "b.png", **keys)
+    assert "1 of 2 ids have no file: 'sub/a.png'" in message
+    assert "images.exclude leaves out the files of 1" in message
+    paths, notes = found(tmp_path, "sub/a.png", "b.png", **keys, missing="skip")
+    assert paths == [file.format(id="sub/a.png"), "b.png"]  # the first is a failure, not the image a.png
+    assert notes[0] == "1 of 2 ids have no file; images.include or images.exclude leaves out the files of 1"
+
+
+def test_the_other_ids_may_still_have_one_spelling(tmp_path: Path) -> None:
+    touch(tmp_path / "pics", "a.png", "B.png", "C.png", "sub/a.png")
+    keys: dict[str, Any] = {"file": "{id}", "exclude": ["sub/*"], "missing": "skip"}
+    paths, _ = found(tmp_path, "sub/a.png", "b.png", "c.png", **keys)
+    assert paths == ["sub/a.png", "B.png", "C.png"]
+
+
 def test_an_exact_name_wins_over_every_spelling(tmp_path: Path) -> None:
     touch(tmp_path / "pics", "1.jpg", "01.jpg", "a.jpg", "A.jpg")
     assert found(tmp_path, "01", "1", "A", "a") == (["01.jpg", "1.jpg", "A.jpg", "a.jpg"], [])
@@ -306,6 +325,27 @@ def test_ids_that_share_a_file_are_told(tmp_path: Path) -> None:
     touch(tmp_path / "pics", "01.jpg", "02.jpg")
     _, notes = found(tmp_path, "01a", "01b", "02a", file="{id[:2]}.jpg")
     assert notes == ["3 ids share 2 files"]
+
+
+def test_a_file_has_one_name_however_an_id_leads_to_it(tmp_path: Path) -> None:
+    touch(tmp_path / "pics", "a.png", "b.png", "c.png", "sub/a.png")
+    paths, notes = found(tmp_path, "b.png", "./b.png", "../pics/b.png", "sub/../b.png", file="{id}")
+    assert paths == ["b.png"] * 4
+    assert notes[0] == "4 ids share 1 files"
+    assert notes[1].startswith("2 images have no row in ")
+    assert notes[1].endswith("ids.csv: 'a.png', 'c.png'")
+    message = refused(tmp_path, "./sub/a.png", "b.png", file="{id}", exclude=["sub/*"])
+    assert "1 of 2 ids have no file: './sub/a.png'" in message
+    assert "images.exclude leaves out the files of 1" in message
+
+
+def test_an_id_leads_by_its_text_and_not_by_links(tmp_path: Path) -> None:
+    touch(tmp_path, "else/pics/b.png", "else/deep/x.png")
+    touch(tmp_path / "pics", "b.png")
+    (tmp_path / "pics" / "link").symlink_to(tmp_path / "else" / "deep")
+    (tmp_path / "else" / "b.png").write_bytes(b"another")
+    paths, _ = found(tmp_path, "link/../b.png", file="{id}")  # the system would open else/b.png
+    assert paths == ["b.png"]
 
 
 # --- what `init` writes ---

@@ -142,6 +142,13 @@ def test_no_folder_decides_over_the_tables(project: Path, tmp_path: Path, comman
         ("zip://in::a.zip", "zip://in/1.jpg::a.zip", "zip://in/1.jpg::/s/a.zip", "zip://in/1.jpg::/new/a.zip"),
         ("shards/*.tar", "tar://1.jpg::shards/b.tar", "tar://1.jpg::/s/shards/b.tar", "tar://1.jpg::/new/b.tar"),
         ("rows/a.parquet", "rows/a.parquet#row=17", "/s/rows/a.parquet#row=17", "/new/a.parquet#row=17"),
+        (
+            "rows/a.parquet",
+            "rows/a.parquet#row=17&column=left.bytes",
+            "/s/rows/a.parquet#row=17&column=left.bytes",
+            "/new/a.parquet#row=17&column=left.bytes",
+        ),
+        ("rows/A.PARQUET", "rows/A.PARQUET#row=1", "/s/rows/A.PARQUET#row=1", "/new/A.PARQUET#row=1"),
         ("s3://b/frames", "s3://b/frames/1.jpg", "s3://b/frames/1.jpg", "/new/1.jpg"),
         ("[old]", "[old]/1.jpg", "/s/[old]/1.jpg", "/new/1.jpg"),
     ],
@@ -156,6 +163,55 @@ def test_each_form_of_a_path(  # noqa: PLR0917
     assert found.image(text) == text
     assert Places(tmp_path, Path("/s"), found.folders).image(text) == based
     assert Places(tmp_path, None, found.folders, "/new").image(text) == moved
+
+
+@pytest.mark.parametrize(
+    ("folders", "there", "texts", "moved"),
+    [
+        (["a", "b"], ["a", "b"], ["a/1.jpg", "b/x/1.jpg"], ["a/1.jpg", "b/x/1.jpg"]),
+        (["a", "b"], ["1.jpg"], ["a/1.jpg", "b/1.jpg"], ["a/1.jpg", "b/1.jpg"]),  # never one picture for both
+        (["d/a/in", "d/b/in"], ["a/in"], ["d/a/in/1.jpg", "d/b/in/1.jpg"], ["a/in/1.jpg", "b/in/1.jpg"]),
+        (["x/a", "y/b"], ["a", "b"], ["x/a/1.jpg", "y/b/1.jpg"], ["a/1.jpg", "b/1.jpg"]),
+        (["/abs/a", "../b"], ["a", "b"], ["/abs/a/1.jpg", "../b/1.jpg"], ["a/1.jpg", "b/1.jpg"]),
+        ([".", "../b"], ["b"], ["../b/1.jpg"], ["b/1.jpg"]),
+        (["d/a.zip", "d/b.zip"], ["a.zip"], ["zip://1.jpg::d/b.zip"], ["zip://1.jpg::{new}/b.zip"]),
+        (["s3://k/a", "s3://k/b"], ["a", "b"], ["s3://k/b/1.jpg"], ["b/1.jpg"]),
+        (["s/a*.tar", "s/b*.tar"], [], ["tar://1.jpg::s/b1.tar"], ["tar://1.jpg::{new}/b1.tar"]),
+    ],
+)
+def test_each_of_several_folders_keeps_its_name_where_they_moved(
+    folders: list[str], there: list[str], texts: list[str], moved: list[str], tmp_path: Path
+) -> None:
+    for name in there:
+        (tmp_path / name).mkdir(parents=True)
+    known = places_of(tmp_path, {"config": {"images": {"folder": folders}}})
+    found = Places(tmp_path, None, known.folders, str(tmp_path))
+    wanted = [each.format(new=tmp_path) if "{new}" in each else f"{tmp_path}/{each}" for each in moved]
+    assert [found.image(text) for text in texts] == wanted
+
+
+def test_several_folders_that_moved_together(tmp_path: Path, command: Command) -> None:
+    write_pictures(tmp_path / "a", range(4))
+    write_pictures(tmp_path / "b", range(4, 8))
+    for number in range(4):  # the same names in both
+        (tmp_path / "b" / f"{number + 4:04d}.jpg").rename(tmp_path / "b" / f"{number:04d}.jpg")
+    (tmp_path / "config.yaml").write_text(
+        CONFIG.replace("data/test", "[a, b]").replace("n_clusters: 3", "n_clusters: 2")
+    )
+    assert command("run", "config.yaml", cwd=tmp_path).returncode == 0
+    (tmp_path / "new").mkdir()
+    for name in "ab":
+        (tmp_path / name).rename(tmp_path / "new" / name)
+    line = ["export-folders", "outputs/one", "sorted", "--copy", "--images-folder"]
+    refused = command(*line, "new/b", cwd=tmp_path)
+    assert refused.returncode == 1
+    looked = [str(tmp_path / "new/b" / name) for name in "ab"]
+    assert f"looked in {looked[0]!r} and in {looked[1]!r}" in refused.stderr.splitlines()[-1]
+    done = command(*line, "new", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    exported = {path.read_bytes() for path in (tmp_path / "sorted").glob("*/*.jpg")}
+    assert exported == {path.read_bytes() for path in (tmp_path / "new").glob("*/*.jpg")}
+    assert len(exported) == 8
 
 
 def test_from_python(project: Path, tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from filelock import FileLock
+from pyarrow import parquet
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
@@ -572,6 +575,43 @@ def test_no_table_is_overwritten_unasked(config_file: Path, tmp_path: Path, spoi
     assert len(found.candidates) == len(pd.read_csv(out / "compare.csv")) == 1
     assert [path.name for path in (out / "configs").iterdir()] == ["01.yaml"]
     assert load_config(out / "best.yaml") == load_config(out / "configs" / "01.yaml") == found.candidates[0].config
+
+
+@pytest.mark.parametrize("kind", ["parquet", "bmp"])
+def test_pictures_of_the_same_names_and_sizes_are_other_images(config_file: Path, tmp_path: Path, kind: str) -> None:
+    images = tmp_path / ("rows.parquet" if kind == "parquet" else "bmps")
+
+    def written(seed: int) -> None:
+        random = np.random.default_rng(seed)
+        pixels = [random.integers(0, 255, (16, 16, 3)).astype(np.uint8) for _ in range(12)]
+        pictures = [cv2.imencode(".bmp", each)[1].tobytes() for each in pixels]
+        if kind == "parquet":
+            table = {"id": [f"{number:04d}" for number in range(12)], "image": pictures}
+            parquet.write_table(pa.table(table), images)
+            return
+        images.mkdir(exist_ok=True)
+        for number, data in enumerate(pictures):
+            (images / f"{number:04d}.bmp").write_bytes(data)
+
+    written(0)
+    whole = load_config(config_file).resolved()
+    whole["images"] = {"folder": str(images)}
+    config, out = config_from_dict(whole), tmp_path / "all"
+    compare(config, Grid(ks=[2]), out=out, show=False)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    written(1)
+    for k in (2, 3):
+        with pytest.raises(OutputError, match=r"compare.csv' would be overwritten: it is of other images; .*--force$"):
+            compare(config, Grid(ks=[k]), out=out, show=False)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    found = compare(config, Grid(ks=[2]), out=out, force=True, show=False)
+    (alone,) = compare(config, Grid(ks=[2]), show=False).candidates
+    assert [each.labels for each in found.candidates] == [alone.labels]
+    written(0)  # the first ones again, wherever their times are
+    with pytest.raises(OutputError, match="other images"):
+        compare(config, Grid(ks=[3]), out=out, show=False)
+    written(1)
+    assert len(compare(config, Grid(ks=[3]), out=out, show=False).candidates) == 2
 
 
 def test_a_killed_comparison_has_kept_what_it_tried(
