@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgcluster.errors import ConfigError
 from imgcluster.image_names import as_id, natural_key
+from imgcluster.label_numbers import plain_labels
 from imgcluster.local_folder import LocalFolder
 from imgcluster.matching import Matching, match_names
 from imgcluster.template import read_labels
@@ -30,13 +31,14 @@ class KnownLabels:
 def read_known(path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None) -> KnownLabels:
     """Read the labels of images, as `read_labels` does, or from folders: each image's label is that of its top folder.
 
-    A run folder stands for its clusters.csv. `key` is what named the path, for messages. Raises ConfigError as
+    A run folder stands for its clusters.csv. Where all labels of a CSV are whole numbers, 9.0 is read as 9. `key` is
+    what named the path, for messages. Raises ConfigError as
     `read_labels`; of a folder: no image in a subfolder of it.
     """
     table = table_at(path)
     if table is None:
         return KnownLabels(folder_labels(path, key), in_folders=True)
-    return KnownLabels(read_labels(table, key, id_column=id_column, label_column=label_column))
+    return KnownLabels(plain_labels(read_labels(table, key, id_column=id_column, label_column=label_column)))
 
 
 def table_at(path: Path) -> Path | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from imgcluster.errors import ConfigError
 from imgcluster.known_labels import KnownLabels, read_known
+from imgcluster.label_numbers import plain_label, plain_labels
 from imgcluster.tables import NOISE
 from imgcluster.template import read_labels
 
@@ -77,15 +78,19 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
 
 
 def number_classes(classes: Sequence[str], places: np.ndarray, k: int) -> Numbers:
-    """Number classes that are known by name: whole numbers, written as such, are their own; others count from 0.
+    """Number classes that are known by name: whole numbers, also written 9.0, are their own; others count from 0.
 
     places: (n_classes,) int64, which cluster each class is; those from `k` on have no images. All have names.
     """
-    own = all(name.isdecimal() and name == str(int(name)) and int(name) < MOST_NUMBERS for name in classes)
-    numbers = [int(name) for name in classes] if own else range(len(classes))
+    plain = [plain_label(name) for name in classes]
+    own = all(name.isdecimal() and name == str(int(name)) and int(name) < MOST_NUMBERS for name in plain)
+    own = own and len(set(plain)) == len(plain)  # 9 and 9.0 are two classes of a model
+    numbers = [int(name) for name in plain] if own else range(len(classes))
     by_place = np.empty(len(classes), np.int64)
     by_place[places] = numbers
-    return Numbers(by_place[:k], dict(zip(numbers, classes, strict=True)), by_place[k:], are_labels=own)
+    return Numbers(
+        by_place[:k], dict(zip(numbers, plain if own else classes, strict=True)), by_place[k:], are_labels=own
+    )
 
 
 def check_numbering(numbering: str, first: int = 0) -> None:
@@ -111,7 +116,7 @@ def _known(numbering: str) -> tuple[str, str, KnownLabels]:
 
 def _labels_of_run(folder: Path) -> KnownLabels:
     path = folder / "clusters.csv" if folder.is_dir() else folder
-    known = read_labels(path, "clusters.numbering", label_column="cluster")
+    known = plain_labels(read_labels(path, "clusters.numbering", label_column="cluster"))
     return KnownLabels({id: label for id, label in known.items() if label not in ("", "-1")})
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from imgcluster.errors import ConfigError
 from imgcluster.known_labels import KnownLabels, folder_labels, table_at
+from imgcluster.label_numbers import plain_labels
 from imgcluster.tables import Template
 from imgcluster.template import find_label_column, named_source, read_template
 
@@ -72,7 +73,7 @@ def _read(path: Path, id_column: str | None, label_column: str | None) -> KnownL
     known = _labelled(template, _label_column(template, label_column))
     if not known:
         raise ConfigError(f"{KEY}: {str(path)!r} has {len(template.ids):,} ids and no label; fill in some")
-    return KnownLabels(known)
+    return KnownLabels(plain_labels(known))
 
 
 def _label_column(template: Template, asked: str | None) -> str:

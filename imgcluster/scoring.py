@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
 from imgcluster.known_labels import read_known, table_at
+from imgcluster.label_numbers import WHOLE, plain_label, plain_labels
 from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.submission import IN_COLUMNS
@@ -24,7 +24,6 @@ from imgcluster.tables import NOISE
 from imgcluster.template import has_column, read_labels
 
 NAMED = 3
-WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")  # 007 is a text of its own
 SHOWN = 20  # rows and columns of a matrix that a terminal has room for
 FILES = ("scores.json", "confusion.csv", "confusion.png", "confusion.svg")
 TITLES = {
@@ -84,7 +83,9 @@ def score_labels(
     """
     files = {"labels": _table(Path(labels)), "truth": Path(truth)}
     ids, columns = (_column_of(files, name, asked) for name, asked in (("id", id_column), ("label", label_column)))
-    given = read_labels(files["labels"], "labels", id_column=ids["labels"], label_column=columns["labels"])
+    given = plain_labels(
+        read_labels(files["labels"], "labels", id_column=ids["labels"], label_column=columns["labels"])
+    )
     truth_known = read_known(files["truth"], "truth", id_column=ids["truth"], label_column=columns["truth"])
     matching = truth_known.match(list(given))
     known = matching.values(truth_known.labels)
@@ -170,10 +171,10 @@ def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str
 
 def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     """Compare labels with true ones as a scorer that knows no clusters does: of a run those of its submission."""
-    written, name = _submitted(source, {_plain(label) for label in known.values()}), (table_at(source) or source).name
+    written, name = _submitted(source, {plain_label(label) for label in known.values()}), (table_at(source) or source).name
     if written is not None:
         given, name = written
-    pairs = [(_plain(given[id]), _plain(label)) for id, label in known.items() if id in given]
+    pairs = [(plain_label(given[id]), plain_label(label)) for id, label in known.items() if id in given]
     labels, true = {label for label, _ in pairs}, {label for _, label in pairs}
     if not labels & true:
         return {}
@@ -208,15 +209,10 @@ def _of_columns(path: Path, id_column: str | None, true: Collection[str]) -> dic
         return {}
 
 
-def _plain(label: str) -> str:
-    """Return a label as a scorer that reads numbers compares it: 1.0 is 1."""
-    return label.removesuffix(".0") if WHOLE.fullmatch(label.removesuffix(".0")) else label
-
-
 def _sortable(labels: list[str]) -> np.ndarray:
     """Return labels as numbers where all are whole ones, so that 10 comes after 2; else as the texts they are."""
     if all(WHOLE.fullmatch(label) for label in set(labels)):
-        return np.array(labels, np.int64)
+        return np.array([plain_label(label) for label in labels], np.int64)
     return np.array(labels)
 
 

@@ -43,6 +43,13 @@ def by_model(config_file: Path, model: Path, **outputs: str) -> Path:
     return path
 
 
+def test_labels_with_a_point_and_a_zero_are_learned_as_whole_numbers(config_file: Path, tmp_path: Path) -> None:
+    model = learn(config_file, labelled(tmp_path, ("9.0", "10.0", "11.0")), out=tmp_path / "m", show=False)
+    assert sorted(model.classes) == ["10", "11", "9"]
+    run = imgcluster.run(load_config(by_model(config_file, tmp_path / "m")), show=False)
+    assert set(run.clusters.labels.tolist()) == {9, 10, 11}
+
+
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_clusters_are_what_predict_says(config_file: Path, tmp_path: Path, classifier: str) -> None:
     learn(config_file, labelled(tmp_path, NUMBERS), out=tmp_path / "m", classifier=classifier, show=False)

@@ -176,6 +176,24 @@ def test_classes_that_are_numbers_are_labels() -> None:
     assert not number_clusters(LABELS, 3, "size", IDS).are_labels
 
 
+def test_known_labels_with_a_point_and_a_zero_are_whole_numbers(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na,9.0\nc,10.0\nf,11.0\n")
+    found = number_clusters(LABELS, 3, f"truth:{truth}", IDS)
+    assert [int(found.numbers[label]) for label in LABELS] == [9, 9, 10, 10, 10, 11]
+    assert (found.names, found.are_labels) == ({}, True)
+    truth.write_text("id,cluster\na,1.0\nb,-1.0\nc,0.0\nf,2.0\n")
+    assert numbered(LABELS, f"match:{truth}") == [1, 1, 0, 0, 0, 2]
+    truth.write_text("id,label\na,9.0\nc,9.5\nf,11.0\n")
+    assert number_clusters(LABELS, 3, f"truth:{truth}", IDS).names == {0: "11.0", 1: "9.0", 2: "9.5"}
+
+
+def test_classes_with_a_point_and_a_zero_are_whole_numbers() -> None:
+    found = number_classes(["10.0", "9.0"], np.array([0, 1]), 2)
+    assert (found.numbers.tolist(), found.names, found.are_labels) == ([10, 9], {10: "10", 9: "9"}, True)
+    assert not number_classes(["9", "9.0"], np.array([0, 1]), 2).are_labels  # two classes, of an older model
+
+
 @pytest.mark.parametrize("label", ["100000000", "99999999999999999999"])
 def test_labels_too_large_for_numbers_are_names(tmp_path: Path, label: str) -> None:
     truth = tmp_path / "some.csv"

@@ -278,6 +278,13 @@ def test_columns_are_asked_of_the_files_that_have_them(tmp_path: Path) -> None:
             score_labels(tmp_path / "run", truth, **asked)  # type: ignore[arg-type]
 
 
+def test_true_labels_with_a_point_and_a_zero_are_whole_numbers(tmp_path: Path) -> None:
+    truth = written(tmp_path / "t.csv", "id,label\na,9.0\nb,10.0\nc,11.00\n")
+    found = score_labels(written(tmp_path / "l.csv", "id,label\na,9\nb,10\nc,11\n"), truth)
+    assert found.accuracy_as_is == 1
+    assert found.agreement.classes.tolist() == [9, 10, 11]
+
+
 def test_whole_numbers_are_in_their_order(tmp_path: Path) -> None:
     labels = written(tmp_path / "l.csv", "id,label\n" + "".join(f"{number},{number}\n" for number in range(12)))
     assert score_labels(labels, labels).agreement.classes.tolist() == list(range(12))
