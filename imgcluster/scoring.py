@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from imgcluster.known_labels import read_known, table_at
 from imgcluster.label_numbers import WHOLE, plain_label
 from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
+from imgcluster.outputs.submission import IN_COLUMNS
+from imgcluster.outputs.wide_labels import wide_labels
 from imgcluster.outputs.write import CLUSTERS, csv_text
 from imgcluster.tables import NOISE
 from imgcluster.template import has_column
@@ -170,7 +172,8 @@ def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str
 
 def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     """Compare labels with true ones as a scorer that knows no clusters does: of a run those of its submission."""
-    written, name = _submitted(source, list(given)), (table_at(source) or source).name
+    true = {plain_label(label) for label in known.values()}
+    written, name = _submitted(source, list(given), true), (table_at(source) or source).name
     if written is not None:
         given, name = written
     pairs = [(plain_label(given[id]), plain_label(label)) for id, label in known.items() if id in given]
@@ -180,20 +183,33 @@ def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> 
     return {"accuracy_as_is": sum(label == own for label, own in pairs) / len(pairs), "as_is_in": name}
 
 
-def _submitted(run: Path, ids: Sequence[str]) -> tuple[dict[str, str], str] | None:
-    """Return the labels in the submission of a run, by id, and its name; None where it has none in one column."""
+def _submitted(run: Path, ids: Sequence[str], true: Collection[str]) -> tuple[dict[str, str], str] | None:
+    """Return the labels in the submission of a run, by id, and its name; None where it has none.
+
+    true: the true labels. A submission with a column for each class gives no labels where no column is one of these.
+    """
     if not run.is_dir():
         return None
     try:
         config = json.loads((run / RECORD).read_bytes())["config"]
         outputs, id_column = config["outputs"], config["images"]["id_column"]
-        if outputs["submission"] is None or outputs["layout"] not in ("labels", "names"):
+        if outputs["submission"] is None:
             return None
         path, column = run / outputs["submission"], outputs["label_column"]
+        if outputs["layout"] in IN_COLUMNS:
+            return _of_columns(path, id_column, true), path.name
         known = read_known(path, "labels", id_column=id_column, label_column=column)
         return known.by_names(ids).labels, path.name
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return None  # a record that is damaged or older; the clusters are scored all the same
+
+
+def _of_columns(path: Path, id_column: str | None, true: Collection[str]) -> dict[str, str]:
+    """Return the labels of a submission that has a column for each class; none where it cannot be read."""
+    try:
+        return wide_labels(path, id_column, true)
+    except (ConfigError, ArithmeticError):  # the numbers of the clusters would be no labels either
+        return {}
 
 
 def _sortable(labels: list[str]) -> np.ndarray:

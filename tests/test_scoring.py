@@ -205,6 +205,28 @@ def test_of_a_run_the_submission_stands(tmp_path: Path, config_file: Path) -> No
     assert score_labels(tmp_path / "out", truth).as_is_in == "clusters.csv"
 
 
+@pytest.mark.parametrize("layout", ["one_hot", "soft"])
+@pytest.mark.parametrize("written_as", ["{}", "class_{}"])
+def test_of_a_wide_submission_the_largest_column_is_the_label(
+    tmp_path: Path, config_file: Path, layout: str, written_as: str
+) -> None:
+    columns = ["class_2", "class_3", "class_1"]
+    rows = "".join(f"{number:04d},0.2,0.3,0.5\n" for number in range(12))
+    written(tmp_path / "template.csv", f"ImageID,{','.join(columns)}\n{rows}")
+    truth = written(tmp_path / "t.csv", "id,c\n" + "".join(f"{n:04d},{n % 3 + 1}\n" for n in range(12)))
+    keys = [f"clusters.numbering=truth:{truth}", f"outputs.layout={layout}", "outputs.label_offset=1"]
+    imgcluster.run(imgcluster.load_config(config_file, keys), show=False)
+    for shift, share in ((0, 1), (1, 0)):
+        true = "".join(f"{n:04d},{written_as.format((n + shift) % 3 + 1)}\n" for n in range(12))
+        found = score_labels(tmp_path / "out", written(tmp_path / "true.csv", f"id,c\n{true}"))
+        assert (found.accuracy_as_is, found.as_is_in) == (share, "submission.csv")
+    words = "".join(f"{n:04d},{'abc'[n % 3]}\n" for n in range(12))
+    assert score_labels(tmp_path / "out", written(tmp_path / "true.csv", f"id,c\n{words}")).accuracy_as_is is None
+    zero = written(tmp_path / "true.csv", "id,c\n" + "".join(f"{n:04d},{n % 3 + 1}\n" for n in range(12)))
+    (tmp_path / "out" / "submission.csv").write_text("")
+    assert score_labels(tmp_path / "out", zero).accuracy_as_is is None
+
+
 def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
     found = score_labels(written(tmp_path / "l.csv", "id,label\n007,-1\n7,-1\n8,0\n9,0\n"), truth)
     assert found.noise == 2
