@@ -400,6 +400,18 @@ def test_compare_with_truth(command: Command, config_file: Path, tmp_path: Path)
     assert adjusted_rand_score(pd.read_csv(truth)["label"], labels) == pytest.approx(table["ari"][2], abs=1e-4)
 
 
+def test_a_list_given_in_parts_adds_up(command: Command, config_file: Path, tmp_path: Path) -> None:
+    arguments = [*("--methods", "kmeans", "--methods", "agglomerative,birch"), *("--k", "2..3", "--k", "4")]
+    arguments += ["--backbones", "efficientnet_lite0", "--layers", "default", "--layers", "logits", "--quiet"]
+    done = command("compare", config_file, *arguments)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "out/compare/compare.csv")
+    assert len(table) == 3 * 3 * 2
+    assert set(table["method"]) == {"kmeans", "agglomerative", "birch"}
+    assert len(set(table["layer"])) == 2
+    assert set(table["k"]) == {2, 3, 4}
+
+
 def test_compare_without_truth(config_file: Path) -> None:
     config = load_config(config_file)
     found = compare(config, Grid(methods=["kmeans", "agglomerative"], ks=[2, 3]), show=False)
