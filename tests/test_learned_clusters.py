@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,19 @@ def test_predict_looks_at_its_template(config_file: Path, tmp_path: Path, caplog
     numbers = replace(said, classes=["0", "3", "7"])
     assert set(numbers.in_template(asks)["label"]) == {"0", "3", "7"}
     assert "column 'label' holds words, such as 'cat', and the model's labels are none, such as '0'" in caplog.text
+
+
+def test_the_recipe_of_the_readme_works_with_a_config_of_init(
+    config_file: Path, tmp_path: Path, command: Command
+) -> None:
+    learn(config_file, labelled(tmp_path, NUMBERS), out=tmp_path / "m", show=False)
+    assert command("init", "pictures").returncode == 0
+    recipe = (Path(__file__).parents[1] / "README.md").read_text()
+    (line,) = [line for line in recipe.splitlines() if "--set clusters.method=learned" in line]
+    words = shlex.split(line.replace("configs/stage.yaml", "pictures.yaml").replace("outputs/model", "m"))
+    done = command("check", *words[words.index("run") + 1 : -1])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "clusters by learned" in done.stdout
 
 
 def test_words_are_the_clusters_names(config_file: Path, tmp_path: Path) -> None:
