@@ -222,6 +222,7 @@ def test_a_folder_for_each_label_is_learned_from(deeper: str, config_file: Path,
 def test_a_folder_of_other_images_is_learned_from_as_the_message_says(
     config_file: Path, tmp_path: Path, command: Command
 ) -> None:
+    (tmp_path / "my train").mkdir()
     for number in range(6):
         write_pictures(tmp_path / "my train" / NAMES[number % 3], range(100 + number, 101 + number))
     refused = command("learn", config_file, "my train", "--out", "model")

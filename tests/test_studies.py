@@ -13,7 +13,7 @@ from filelock import FileLock
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
-from imgcluster import load_config, run, tried
+from imgcluster import check, load_config, run, tried
 from imgcluster.assignment import assign
 from imgcluster.charts import draw_sweep
 from imgcluster.clusterer import Clusterer
@@ -409,7 +409,7 @@ def test_a_list_given_in_parts_adds_up(command: Command, config_file: Path, tmp_
     assert len(table) == 3 * 3 * 2
     assert set(table["method"]) == {"kmeans", "agglomerative", "birch"}
     assert len(set(table["layer"])) == 2
-    assert set(table["k"]) == {2, 3, 4}
+    assert set(table["clusters"]) == {2, 3, 4}
 
 
 def test_compare_without_truth(config_file: Path) -> None:
@@ -799,6 +799,17 @@ def test_init_tells_the_smallest_and_the_largest_size(tmp_path: Path) -> None:
         write_picture(tmp_path / "pictures" / f"{name}.png", np.zeros((height, width, 3), np.uint8))
     words = start(tmp_path / "pictures", None, tmp_path / "c.yaml")
     assert words[0] == "images    3: from 20 x 60 to 50 x 80 pixels"
+
+
+def test_init_writes_a_config_where_a_few_files_are_missing(tmp_path: Path, pictures: Path) -> None:
+    (pictures / "0004.jpg").unlink()
+    write_template(tmp_path / "ids.csv", range(12))
+    said = start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    (note,) = [line for line in said if "have no file" in line]
+    assert note.startswith("note: 1 of 12 ids have no file, the first '0004'; the config has images.missing: skip, ")
+    config = load_config(tmp_path / "c.yaml")
+    assert config.images.missing == "skip"
+    assert len(check(config)) == 12
 
 
 def test_init_tells_ids_without_files(tmp_path: Path, pictures: Path) -> None:
