@@ -25,7 +25,7 @@ MOST_CLASSES = 1_000  # folders that may be one for each class
 
 @dataclass(frozen=True)
 class Look:
-    """The images, the table with its column of ids, `images.file`, and notes for a person; `lost`: how many have no file."""
+    """The images, `lost` of them without a file, the table with its column of ids, `images.file`, and notes."""
 
     images: list[ImageFile]
     template: Template | None = None
