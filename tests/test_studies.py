@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -791,6 +792,14 @@ def test_init_looks_at_the_labels(
     start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
     config = load_config(tmp_path / "c.yaml")
     assert (config.outputs.label_column, config.outputs.label_offset, config.clusters.n_clusters) == wanted
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_equal_points_have_components_without_a_warning(count: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, _ = fit_transform(np.ones((count, 8), np.float32), [{"pca": 1}], 0)
+    assert found.tolist() == [[0.0]] * count
 
 
 def test_init_tells_the_smallest_and_the_largest_size(tmp_path: Path) -> None:
