@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgcluster.cli_parts import (
     add_command,
@@ -21,6 +21,8 @@ from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
+
+LIST: dict[str, Any] = {"action": "append", "default": []}  # an option that may be repeated
 
 
 def add_commands(commands: Commands) -> None:
@@ -40,11 +42,11 @@ def _add_sweep(commands: Commands) -> None:
 
 def _add_compare(commands: Commands) -> None:
     compare = add_config_command(commands, "compare", _compare, "cluster in many ways, and put the best first")
-    compare.add_argument("--backbones", metavar="A,B", help="backbones; otherwise the config's")
-    compare.add_argument("--layers", metavar="X,Y", help="layers; default: each backbone's own")
-    compare.add_argument("--methods", metavar="M,N", help="methods; otherwise the config's")
-    compare.add_argument("--transform", action="append", default=[], metavar="STEPS", help="such as '[l2, {pca: 64}]'")
-    compare.add_argument("--k", metavar="K", help="numbers of clusters: 5,8 or 2..10")
+    compare.add_argument("--backbones", **LIST, metavar="A,B", help="backbones; otherwise the config's")
+    compare.add_argument("--layers", **LIST, metavar="X,Y", help="layers; default: each backbone's own")
+    compare.add_argument("--methods", **LIST, metavar="M,N", help="methods; otherwise the config's")
+    compare.add_argument("--transform", **LIST, metavar="STEPS", help="such as '[l2, {pca: 64}]'")
+    compare.add_argument("--k", **LIST, metavar="K", help="numbers of clusters: 5,8 or 2..10")
     compare.add_argument(
         "--truth", metavar="CSV", help="labels known, a CSV or a folder for each; otherwise by silhouette and agreement"
     )
@@ -124,7 +126,7 @@ def _compare(options: argparse.Namespace) -> None:
         layers=_listed(options.layers),
         transforms=[parse_yaml(text).value for text in options.transform],
         methods=_listed(options.methods),
-        ks=_numbers(options.k),
+        ks=[k for text in options.k for k in _numbers(text)],
     )
     out = Path(options.out or Path(config.outputs.folder) / "compare")
     truth = Path(options.truth) if options.truth else None
@@ -135,15 +137,15 @@ def _compare(options: argparse.Namespace) -> None:
     print(f"any row   python -m imgcluster run {out}/CONFIG, where CONFIG is its last column")
 
 
-def _listed(text: str | None) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else []
+def _listed(texts: list[str]) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
-def _numbers(text: str | None) -> list[int]:
-    if text and ".." in text:
+def _numbers(text: str) -> list[int]:
+    if ".." in text:
         return list(_range(text, "--k"))
     try:
-        return [int(number) for number in _listed(text)]
+        return [int(number) for number in _listed([text])]
     except ValueError:
         raise ConfigError(f"--k: {text!r}; allowed: numbers such as 5,8, or a range such as 2..10") from None
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from imgcluster.cli_parts import add_command, add_images_folder, add_run, free_table, write_table
+from imgcluster.run_places import OPTION
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -49,4 +51,6 @@ def _suggest(options: argparse.Namespace) -> None:
     found = suggest_images(options.run, options.n, labels=options.labels, **columns)
     write_table(out, found.table())
     print("\n".join([*found.lines(), f"written   {out}: fill in the column label"]))
-    print(f"then      python -m imgcluster spread {options.run} {out} --out CSV")
+    there = [] if options.images_folder is None else [OPTION, options.images_folder]
+    then = shlex.join([options.run, str(out), *there])
+    print(f"then      python -m imgcluster spread {then} --out CSV")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_images_folder, free_table, write_table
+from imgcluster.cli_parts import add_command, add_images_folder, add_set, free_table, write_table
 from imgcluster.cli_steps import CONFIG, MODEL, RUN
 from imgcluster.errors import ConfigError
 
@@ -31,6 +31,7 @@ def _add_learn(commands: Commands) -> None:
         help="a CSV of ids and labels, blank: none yet; or a folder with a subfolder for each label",
     )
     add_images_folder(learn, of="source")
+    add_set(learn, "features.backbone=vgg16")
     learn.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
     learn.add_argument("--classifier", default="logistic", metavar="C", help="logistic, svm, knn or mlp")
     learn.add_argument("--mode", default="features", metavar="M", help="features, augment or finetune")
@@ -92,6 +93,7 @@ def _learn(options: argparse.Namespace) -> None:
         options.source,
         options.labels,
         out=out,
+        overrides=options.set,
         mode=options.mode,
         classifier=options.classifier,
         training=training,

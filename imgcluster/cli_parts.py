@@ -31,9 +31,7 @@ def add_config_command(
     """Add a command over a config, with its `--set`."""
     command = add_command(commands, name, call, help)
     command.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/stage.yaml")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key: --set clusters.n_clusters=8"
-    )
+    add_set(command)
     command.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
     command.set_defaults(resumable=name in RESUMABLE, takes=("config", CONFIG))
     if name in RESUMABLE:
@@ -52,6 +50,13 @@ def add_command(
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     command.set_defaults(command=call, resumable=False, name=name, parser=command)
     return command
+
+
+def add_set(command: argparse.ArgumentParser, example: str = "clusters.n_clusters=8") -> None:
+    """Add the option that overrides keys of a config."""
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help=f"override a key: --set {example}"
+    )
 
 
 def add_run(command: argparse.ArgumentParser) -> None:

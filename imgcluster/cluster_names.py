@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import Config
-from imgcluster.numbering import MATCH
+from imgcluster.errors import ConfigError
+from imgcluster.numbering import MATCH, TRUTH
+from imgcluster.template import read_labels
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NAMES = "names"  # in run.json
-RECORD = "run.json"
+NONE = "-1"  # noise, in clusters.csv
+RECORD, CLUSTERS = "run.json", "clusters.csv"
 
 
 def known_names(config: Config, found: Mapping[int, str]) -> dict[int, str]:
@@ -51,6 +58,28 @@ def with_name(number: int, names: Mapping[int, str]) -> str:
     ('3 (black)', '4')
     """
     return f"{number} ({names[number]})" if number in names else str(number)
+
+
+def names_note(config: Config, run_folder: Path, ids: Sequence[str], labels: np.ndarray) -> list[str]:
+    """Say which names in `outputs.names` are on other images than in the run that the folder holds already, if any is.
+
+    ids, labels: the images of the new run and their clusters, (n,) int64. Only where nothing ties numbers to images.
+    """
+    names = config.outputs.names or {}
+    if not names or config.clusters.numbering.startswith((MATCH, TRUTH)) or not (run_folder / CLUSTERS).is_file():
+        return []
+    with suppress(ConfigError):  # a table that is damaged says nothing
+        before = read_labels(run_folder / CLUSTERS, "outputs.names", label_column="cluster")
+        pairs = [(number, before.get(id, NONE)) for id, number in zip(ids, labels.tolist(), strict=True)]
+        counts = Counter((number, old) for number, old in pairs if number in names and old != NONE)
+        was = {number: old for (number, old), _ in reversed(counts.most_common())}
+        moved = [f"{with_name(number, names)} was {old}" for number, old in sorted(was.items()) if old != str(number)]
+        if moved:
+            return [
+                "outputs.names follow numbers, and clusters have changed theirs since the run before: cluster "
+                f"{', '.join(moved)}; to keep names, set clusters.numbering: match:RUN, with a copy of that run"
+            ]
+    return []
 
 
 def _telling(names: Mapping[int, Any]) -> dict[int, str]:

@@ -37,6 +37,9 @@ from imgcluster.config_types import (
 )
 from imgcluster.methods import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
 
+# Keys that a model has in itself, each with its default, and that as `--set` takes it.
+LEFT_TO_MODEL = {"transform": ((), "[]"), "numbering": ("raw", "raw"), "order": (None, "null")}
+
 
 class Section(BaseModel):
     """A part of a config. Unknown keys are refused, and values of another type."""
@@ -291,9 +294,9 @@ class ClustersConfig(Section):
             return self
         if not isinstance(self.parameters.get(MODEL), str):
             raise unfit("parameters: {model: FOLDER} is missing; learned takes the model that `learn` wrote there")
-        if self.transform or self.order is not None or self.numbering != "raw":
-            name = "transform" if self.transform else "numbering" if self.numbering != "raw" else "order"
-            raise unfit(f"{name}: learned has that of its model; leave it out")
+        for name, (default, text) in LEFT_TO_MODEL.items():
+            if getattr(self, name) != default:
+                raise unfit(f"{name}: learned has that of its model; leave it out, or set clusters.{name}={text}")
         return self
 
     def steps(self, images: int, dim: int) -> tuple[Any, ...]:

@@ -25,7 +25,7 @@ LOOKED_AT = 200  # images whose headers are read
 
 @dataclass(frozen=True)
 class Found:
-    """What there is: images, how they are named, their sizes, and what the CSV is like."""
+    """What there is: images, `lost` of them without a file, how they are named, their sizes, and the CSV."""
 
     images: list[ImageFile]
     template: Template | None
@@ -33,6 +33,7 @@ class Found:
     sizes: list[tuple[int, int]]
     plan: Plan
     notes: list[str]
+    lost: int = 0
 
 
 def start(
@@ -53,6 +54,8 @@ def start(
         if ids is not None and (reason := _why_not_by_image(ids, folder)):
             raise ConfigError(reason) from None
         raise
+    if found.lost and ids is not None and (reason := why_not_by_image(ids, [image.path for image in found.images])):
+        raise ConfigError(reason)
     text = _config_text(found, folder, ids, out)
     config = config_from_dict(parse_yaml(text).value)
     if not found.plan.to_do:
@@ -80,7 +83,7 @@ def _why_not_by_image(ids: Path, folder: Path) -> str | None:
 def _look(folder: Path, ids: Path | None, label_column: str | None) -> Found:
     known = look_at(folder, ids)
     plan = Plan() if known.template is None else plan_for(known.template, label_column)
-    return Found(known.images, known.template, known.file, _sizes(known.images), plan, known.notes)
+    return Found(known.images, known.template, known.file, _sizes(known.images), plan, known.notes, known.lost)
 
 
 def _sizes(images: Sequence[ImageFile]) -> list[tuple[int, int]]:
@@ -117,6 +120,7 @@ def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str
             f"  ids: {_text(ids)}  # {len(template.ids):,} rows, columns {columns}",
             *([f"  id_column: {_text(template.id_column)}"] if template.id_column.strip() else []),
             f"  file: {_text(found.file)}",
+            *([f"  missing: skip  # {found.lost:,} ids have no file; stop: refuse them"] if found.lost else []),
         ]
     lines += [
         "features:",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgcluster.config import ImagesConfig
-from imgcluster.errors import ConfigError
-from imgcluster.holders import Holder, open_holder
+from imgcluster.errors import ConfigError, ImageError
+from imgcluster.holders import Holder, Lost, open_holder
 from imgcluster.id_columns import best_column, is_index, other_columns
-from imgcluster.images import find_images
+from imgcluster.images import Listing, find_images
 from imgcluster.local_folder import none_below
 from imgcluster.pattern_search import FoundPatterns, find_patterns
 from imgcluster.spellings import ITSELF, Spelling, spellings
@@ -24,12 +25,13 @@ MOST_CLASSES = 1_000  # folders that may be one for each class
 
 @dataclass(frozen=True)
 class Look:
-    """The images, the table with its column of ids, `images.file`, and what a person should know of them."""
+    """The images, `lost` of them without a file, the table with its column of ids, `images.file`, and notes."""
 
     images: list[ImageFile]
     template: Template | None = None
     file: str | list[str] | None = None
     notes: list[str] = field(default_factory=list)
+    lost: int = 0
 
 
 def look_at(folder: Path, ids: Path | None) -> Look:
@@ -55,9 +57,36 @@ def look_at(folder: Path, ids: Path | None) -> Look:
         "id_column": template.id_column if template.id_column.strip() else None,
         "file": found.value,
     }
-    listing = find_images(ImagesConfig.model_validate({"folder": str(folder), **keys}))
-    notes = [*_column_notes(rows, template), *_other_notes(found), *listing.notes, *place.wanted.notes()]
-    return Look(listing.images, template, found.value, list(dict.fromkeys(notes)))
+    listing, lost = _found_or_some(ImagesConfig.model_validate({"folder": str(folder), **keys}))
+    notes = [*_column_notes(rows, template), *_other_notes(found), *_lost_notes(lost, len(listing.images))]
+    notes += [*listing.notes, *place.wanted.notes()]
+    return Look(listing.images, template, found.value, list(dict.fromkeys(notes)), len(lost))
+
+
+def _found_or_some(config: ImagesConfig) -> tuple[Listing, list[str]]:
+    """Return the images, and the ids without a file, where some have one. Raises ImageError where none has."""
+    try:
+        return find_images(config), []
+    except ImageError:
+        listing = find_images(config.model_copy(update={"missing": "skip"}))
+        lost = [image.id for image in listing.images if not _has_file(image)]
+        if not 0 < len(lost) < len(listing.images):
+            raise
+        return listing, lost
+
+
+def _has_file(image: ImageFile) -> bool:
+    return not isinstance(image.path, Lost) and (
+        not isinstance(image.path, Path) or os.path.exists(image.path)  # noqa: PTH110 (Path.exists raises for a name that is too long)
+    )
+
+
+def _lost_notes(lost: Sequence[str], count: int) -> Iterator[str]:
+    if lost:
+        yield (
+            f"{len(lost):,} of {count:,} ids have no file, the first {lost[0]!r}; the config has images.missing: skip, "
+            "which gives them the label of the largest cluster"
+        )
 
 
 def _column(rows: Template, names: Sequence[str]) -> tuple[Template, FoundPatterns | None]:

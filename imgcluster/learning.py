@@ -62,6 +62,7 @@ def learn(  # noqa: PLR0913 (one call says all)
     classifier: str = "logistic",
     training: Training | None = None,
     random_state: int = 42,
+    overrides: Sequence[str] = (),
     show: bool = True,
 ) -> Learned:
     """Learn a classifier from labelled images, on the features of a config or a run; writes it into the folder `out`.
@@ -74,14 +75,14 @@ def learn(  # noqa: PLR0913 (one call says all)
     and a small learning rate. Both begin with a logistic regression, and where they make nothing better, the model is
     that of `features`. They leave their curve and, until they are done, a checkpoint in `out`, from which the same call
     goes on after it was killed.
-    training: what can be set of them.
+    training: what can be set of them. overrides: keys of a config, as `load_config` takes them; a run has none.
     Raises ConfigError: labels that cannot be read or are of other images, one class only, no such mode or classifier,
     settings that cannot be; ImageError: none of the labelled images can be read; OutputError: the disk fails; and as
     `run` and `export_features` for the features.
     """
     settings = checked(mode, classifier, training, random_state)
     folder = Path(out)
-    known = _source(Path(source), show, stored=mode == FEATURES)
+    known = _source(Path(source), overrides, show, stored=mode == FEATURES)
     if is_file(known.features.weights, folder / BACKBONE):
         raise ConfigError(
             f"out: {str(folder)!r} holds the network that the features are made with; name another folder"
@@ -120,16 +121,18 @@ def learn(  # noqa: PLR0913 (one call says all)
     return model
 
 
-def _source(source: Path, show: bool, *, stored: bool) -> Source:
+def _source(source: Path, overrides: Sequence[str], show: bool, *, stored: bool) -> Source:
     """Return the images of a config, whose features are made where they are not there yet, or of a finished run.
 
     stored: the vectors of a run are as it has them; else as its config makes them now, which is what can be trained on.
     """
     if source.suffix in CONFIGS and not source.is_dir():
-        config = load_config(source)
+        config = load_config(source, overrides)
         use_storage(config.storage)
         return Source(list_images(config.images)[0], config.features, partial(_extracted, config, show))
     record = read_record(source)
+    if overrides:
+        raise ConfigError(f"--set changes keys of a config, and {str(source)!r} is a run folder; name its config")
     config = config_of(record, source)
     images = listed_images(places_of(source, record).rows(read_rows(source)))
     return Source(

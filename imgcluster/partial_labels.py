@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,10 +59,16 @@ def read_partial_labels(
         raise ConfigError(
             f"{KEY}: none of the {len(known.labels):,} labelled ids of {str(path)!r} is an image of the run "
             f"({next(iter(known.labels))!r} there, {next(iter(ids), 'nothing')!r} here){matching.none_because}"
+            f"{_way_to_learn(Path(path)) if known.in_folders else ''}"
         )
     rows = [row for row, id in enumerate(ids) if id in found]
     labels = [found[ids[row]] for row in rows]
     return PartialLabels(np.array(rows, np.int64), labels, matching.unknown, matching.notes("labels"))
+
+
+def _way_to_learn(folder: Path) -> str:
+    own, config = shlex.quote(str(folder)), shlex.quote(f"{folder.resolve().name}.yaml")
+    return f"; to learn from its images: imgcluster init {own}, then imgcluster learn {config} {own} --out MODEL"
 
 
 def _read(path: Path, id_column: str | None, label_column: str | None) -> KnownLabels:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from imgcluster.backbones import check_backbones
+from imgcluster.cluster_names import names_note
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
 from imgcluster.config_types import BUNDLED
@@ -69,7 +70,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
                 seconds,
                 run_html,
                 folder.path,
-                notes=listing.notes,
+                notes=[*listing.notes, *names_note(config, folder.path, features.ids, clusters.labels)],
                 left_out=listing.left_out,
             )
             write_outputs(folder, finished)

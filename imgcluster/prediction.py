@@ -21,7 +21,17 @@ from imgcluster.matching import match_names
 from imgcluster.outputs.write import path_text
 from imgcluster.tables import Features, ImageFile, Template
 from imgcluster.template import read_template
-from imgcluster.template_cells import WHOLE, WORDS, kind_of, read_asked
+from imgcluster.template_cells import (
+    DECIMAL,
+    MEASURED,
+    NUMBER,
+    SHARE,
+    WHOLE,
+    WHOLE_NUMBER,
+    WORDS,
+    kind_of,
+    read_asked,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 UNSURE = 0.5
 PROBABILITY = "{:.4g}"
+# What labels have to look like in a column of such cells; in others any text may stand.
+LABELS_OF = {WHOLE: WHOLE_NUMBER, **dict.fromkeys((DECIMAL, SHARE, MEASURED), NUMBER)}
 
 
 @dataclass(frozen=True)
@@ -82,9 +94,16 @@ class Predicted:
         """Return a template's rows with the labels filled in, and what there is to say of how ids were matched.
 
         Where an image has no label, its row gets the commonest of the learning. The column is the only one beside the
-        ids, or the one that is named. Raises ConfigError: no such column, none of the template's ids among the images.
+        ids, or the one that is named. Raises ConfigError: no such column, a column for each class, cells
+        that the labels do not fit, none of the template's ids among the images.
         """
         shape = read_template(template, None)
+        asked = read_asked(shape)
+        if asked.is_wide and (label_column is None or label_column in asked.columns):
+            raise ConfigError(
+                f"{str(template)!r} has {len(asked.columns)} columns of labels; `predict` fills one; to fill all, "
+                "`run` with clusters.method: learned and outputs.layout: soft"
+            )
         columns = {shape.id_column: shape.ids, **other_names(shape, label_column or "")}
         shape = replace(shape, id_column=naming_column(columns, self.features.ids))
         others = [str(name) for name in shape.frame.columns if str(name) != shape.id_column]
@@ -111,17 +130,18 @@ class Predicted:
         return frame, notes
 
     def _check_cells(self, template: Template, column: str) -> None:
-        """Raise ConfigError where the labels are not what a template's column holds."""
-        asked, where = read_asked(template), f"{str(template.path)!r}"
-        if asked.is_wide and column in asked.columns:
+        """Raise ConfigError where the model has a label that the template's column cannot take; warn of odd ones."""
+        wanted, where = read_asked(template, column), repr(str(template.path))
+        fits = LABELS_OF.get(wanted.kind)
+        if fits is not None and (unfit := [label for label in self.classes if not fits.fullmatch(label)]):
+            kind = "whole numbers" if fits is WHOLE_NUMBER else "numbers"
             raise ConfigError(
-                f"{where} has {len(asked.columns)} columns of labels; `predict` fills one; to fill all, `run` with "
-                "clusters.method: learned and outputs.layout: soft"
+                f"{where}: column {column!r} takes {kind}, such as {wanted.values[0]!r}, and the model's labels are "
+                f"not all {kind}, such as {unfit[0]!r}; learn from labels that are {kind}, or correct the template"
             )
-        wanted = read_asked(template, column)
-        if wanted.kind in (WHOLE, WORDS) and kind_of(self.classes) != wanted.kind:
+        if wanted.kind == WORDS and kind_of(self.classes) != WORDS:
             logger.warning(
-                "%s: the cells of %r are of another kind, such as %r, than the model's labels, such as %r",
+                "%s: column %r holds words, such as %r, and the model's labels are none, such as %r",
                 *(where, column, wanted.values[0], self.classes[0]),
             )
 

@@ -14,6 +14,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.exports import FeatureTable, features_of_run
 from imgcluster.neighbours import Graph
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
+from imgcluster.run_places import places_of
 from imgcluster.runs import read_record, read_rows
 from imgcluster.spreading import (
     spread_along,
@@ -33,7 +34,9 @@ COUNT = 20
 
 @dataclass(frozen=True)
 class Suggestions:
-    """Images to label, those that help most first: ids and paths as in clusters.csv, clusters, and why, in words.
+    """Images to label, those that help most first: ids, paths, clusters, and why, in words.
+
+    The paths are as in clusters.csv, unless the images have moved to where `images_are_in` says.
 
     unknown: labelled ids of the CSV of labels that the run has not; notes: how names were matched that are not equal.
     """
@@ -92,7 +95,7 @@ def suggest_images(
     typical = typical_rows(clusters, distances, known.rows)[:count]
     others, words = _others(points, np.array(typical, np.int64), known, count - len(typical))
     why = [_typical_words(clusters, row, known, names) for row in typical] + words
-    return _suggestions(features, clusters, [*typical, *others], why, known)
+    return _moved(_suggestions(features, clusters, [*typical, *others], why, known), Path(run))
 
 
 def _others(points: np.ndarray, typical: np.ndarray, known: PartialLabels, count: int) -> tuple[list[int], list[str]]:
@@ -176,6 +179,11 @@ def _placed(run: Path) -> tuple[np.ndarray, np.ndarray]:
     rows = [row for row in read_rows(run) if row["status"] == "ok"]
     distances = [float(row["distance"] or "inf") for row in rows]
     return np.array([int(row["cluster"]) for row in rows], np.int64), np.array(distances)
+
+
+def _moved(found: Suggestions, run: Path) -> Suggestions:
+    places = places_of(run, read_record(run))
+    return found if places.moved is None else replace(found, paths=[places.image(path) for path in found.paths])
 
 
 def _suggestions(

@@ -15,11 +15,13 @@ from imgcluster.id_columns import INDEX_NAMES, choose_ids, other_names
 from imgcluster.sources import read_object
 from imgcluster.storage import is_url, shown
 from imgcluster.tables import Template
+from imgcluster.template_cells import read_asked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CLUSTER = "cluster"
+ON_THE_LINE = ("labels", "truth")  # files whose column of labels an option names
 LABEL_COLUMNS = (CLUSTER, "label")
 
 
@@ -137,7 +139,10 @@ def find_label_column(template: Template, key: str, label_column: str | None = N
     found = [label_column] if label_column is not None else plain if len(plain) == 1 else usual
     if len(found) != 1 or others.count(found[0]) != 1:
         wanted = "which column has the labels?" if label_column is None else f"has no one column {label_column!r}"
-        raise ConfigError(f"{key}: {str(template.path)!r}: {wanted} ({_named(names)})")
+        way = "; name it with --label-column" if key in ON_THE_LINE and others else ""
+        if way and label_column is None and read_asked(template).is_wide:
+            way = "; a column for each class is no column of labels: to score a run, `score` its folder"
+        raise ConfigError(f"{key}: {str(template.path)!r}: {wanted} ({_named(names)}){way}")
     return found[0]
 
 

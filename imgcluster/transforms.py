@@ -257,7 +257,8 @@ def _fit_pca(points: Points, parameter: int | float, random_state: int) -> State
     from sklearn.decomposition import PCA
 
     # The exact solver: the quicker randomized one gives other clusters on another machine.
-    pca = PCA(n_components=parameter, svd_solver="full", random_state=random_state).fit(points.array())
+    with np.errstate(divide="ignore", invalid="ignore"):  # of one image, or of equal ones, nothing varies: 0 / 0
+        pca = PCA(n_components=parameter, svd_solver="full", random_state=random_state).fit(points.array())
     return {"mean": pca.mean_.astype(np.float32), "components": pca.components_.astype(np.float32)}
 
 

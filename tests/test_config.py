@@ -437,15 +437,18 @@ def test_wrong_value(key: str, value: Any, words: str) -> None:
     assert refusal_of(key, value) == words
 
 
+HAS_ITS_OWN = "learned has that of its model; leave it out"
+
+
 @pytest.mark.parametrize(
     ("keys", "key", "words"),
     [
         ("", "parameters", "{model: FOLDER} is missing; learned takes the model that `learn` wrote there"),
         (", parameters: {model: 3}", "parameters", "{model: FOLDER} is missing; learned takes the model"),
         (", n_clusters: 3, parameters: {model: m}", "n_clusters", "learned finds a number of its own; allowed: null"),
-        (", transform: [l2], parameters: {model: m}", "transform", "learned has that of its model; leave it out"),
-        (", numbering: size, parameters: {model: m}", "numbering", "learned has that of its model; leave it out"),
-        (", order: {smooth: 1.0}, parameters: {model: m}", "order", "learned has that of its model; leave it out"),
+        (", transform: [l2], parameters: {model: m}", "transform", f"{HAS_ITS_OWN}, or set clusters.transform=[]"),
+        (", numbering: size, parameters: {model: m}", "numbering", f"{HAS_ITS_OWN}, or set clusters.numbering=raw"),
+        (", order: {smooth: 1.0}, parameters: {model: m}", "order", f"{HAS_ITS_OWN}, or set clusters.order=null"),
     ],
 )
 def test_what_a_model_has_is_not_asked_for_twice(keys: str, key: str, words: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,10 +94,32 @@ def test_predict_looks_at_its_template(config_file: Path, tmp_path: Path, caplog
     wide.write_text("id,a,b\n" + "".join(f"{number:04d},0.5,0.5\n" for number in range(12)))
     with pytest.raises(ConfigError, match="has 2 columns of labels; `predict` fills one; to fill all, `run` with"):
         said.in_template(wide, "a")
-    said.in_template(tmp_path / "template.csv")
-    assert (
-        "the cells of 'label' are of another kind, such as '0', than the model's labels, such as 'blue'" in caplog.text
-    )
+    with pytest.raises(ConfigError, match="has 2 columns of labels; `predict` fills one; to fill all, `run` with"):
+        said.in_template(wide)  # no column is named: that is said at once, and no name asked for
+    for cell, kind in (("0", "whole numbers"), ("0.0", "numbers"), ("0.5", "numbers")):
+        asks = tmp_path / "asks.csv"
+        asks.write_text("id,label\n" + "".join(f"{number:04d},{cell}\n" for number in range(12)))
+        with pytest.raises(ConfigError, match=f"'label' takes {kind}, such as '{cell}'.*, such as 'blue'; learn"):
+            said.in_template(asks)
+    asks.write_text("id,label\n" + "".join(f"{number:04d},cat\n" for number in range(12)))
+    assert set(said.in_template(asks)["label"]) == set(WORDS)
+    assert not caplog.text
+    numbers = replace(said, classes=["0", "3", "7"])
+    assert set(numbers.in_template(asks)["label"]) == {"0", "3", "7"}
+    assert "column 'label' holds words, such as 'cat', and the model's labels are none, such as '0'" in caplog.text
+
+
+def test_the_recipe_of_the_readme_works_with_a_config_of_init(
+    config_file: Path, tmp_path: Path, command: Command
+) -> None:
+    learn(config_file, labelled(tmp_path, NUMBERS), out=tmp_path / "m", show=False)
+    assert command("init", "pictures").returncode == 0
+    recipe = (Path(__file__).parents[1] / "README.md").read_text()
+    (line,) = [line for line in recipe.splitlines() if "--set clusters.method=learned" in line]
+    words = shlex.split(line.replace("configs/stage.yaml", "pictures.yaml").replace("outputs/model", "m"))
+    done = command("check", *words[words.index("run") + 1 : -1])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "clusters by learned" in done.stdout
 
 
 def test_words_are_the_clusters_names(config_file: Path, tmp_path: Path) -> None:

@@ -219,6 +219,32 @@ def test_a_folder_for_each_label_is_learned_from(deeper: str, config_file: Path,
     assert predict(tmp_path / "model", tmp_path / "pictures", show=False).labels == [NAMES[n % 3] for n in range(12)]
 
 
+def test_a_folder_of_other_images_is_learned_from_as_the_message_says(
+    config_file: Path, tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / "my train").mkdir()
+    for number in range(6):
+        write_pictures(tmp_path / "my train" / NAMES[number % 3], range(100 + number, 101 + number))
+    refused = command("learn", config_file, "my train", "--out", "model")
+    assert refused.returncode == 1
+    steps = "; to learn from its images: imgcluster init 'my train', then imgcluster learn 'my train.yaml' 'my train' "
+    assert refused.stderr.endswith(f"{steps}--out MODEL\n")
+    assert command("init", "my train").returncode == 0
+    quick = ["--set", "features.backbone=efficientnet_lite0", "--set", "features.views=center"]
+    done = command("learn", "my train.yaml", "my train", "--out", "model", *quick)
+    assert done.returncode == 0, done.stderr
+    assert Learned.load(tmp_path / "model").features["backbone"] == "efficientnet_lite0"
+
+
+def test_learn_changes_keys_of_a_config_and_not_of_a_run(config_file: Path, labelled: Path, tmp_path: Path) -> None:
+    set_to = ["features.views=whole"]
+    model = learn(config_file, labelled, out=tmp_path / "model", overrides=set_to, show=False)
+    assert model.features["views"] == "whole"
+    run = imgcluster.run(imgcluster.load_config(config_file), show=False).folder
+    with pytest.raises(ConfigError, match=r"^--set .* and '.*' is a run folder; name its config$"):
+        learn(run, labelled, out=tmp_path / "other", overrides=set_to, show=False)
+
+
 # The commands.
 
 

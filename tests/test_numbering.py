@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import imgcluster
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.config import ClustersConfig
@@ -262,6 +265,33 @@ def test_vectors_alone_have_no_ids() -> None:
     config = ClustersConfig(method="kmeans", n_clusters=2, numbering="match:outputs/x")
     with pytest.raises(ConfigError, match="needs the ids of the images"):
         cluster_features(np.eye(4, dtype=np.float32), config, show=False)
+
+
+def test_names_that_are_on_other_images_than_before_are_noted(tmp_path: Path) -> None:
+    """Two images more make the second cluster the largest: the numbers turn round, and names go with numbers."""
+
+    def notes_of(sizes: tuple[int, int], numbering: str = "size") -> list[str]:
+        ids = [f"{group}{number}" for group, size in enumerate(sizes) for number in range(size)]
+        groups = np.repeat([0, 1], sizes)
+        np.savez(tmp_path / "v.npz", ids=np.array(ids), vectors=(9 * np.eye(2)[groups]).astype(np.float32))
+        (tmp_path / "ids.csv").write_text("id\n" + "".join(f"{id}\n" for id in ids))
+        config = {
+            "images": {"folder": str(tmp_path), "ids": str(tmp_path / "ids.csv"), "missing": "skip"},
+            "features": {"file": str(tmp_path / "v.npz")},
+            "clusters": {"method": "kmeans", "n_clusters": 2, "numbering": numbering},
+            "outputs": {"folder": str(tmp_path / "out"), "report": False, "names": {0: "cup", 1: "rocket"}},
+        }
+        run = imgcluster.run(imgcluster.config_from_dict(config), force=True, show=False)
+        recorded = json.loads((tmp_path / "out" / "run.json").read_text())["notes"]
+        assert set(run.notes) <= set(recorded)
+        return [note for note in run.notes if note.startswith("outputs.names")]
+
+    assert notes_of((4, 3)) == []
+    assert notes_of((4, 3)) == []
+    (note,) = notes_of((4, 5))
+    assert "since the run before: cluster 0 (cup) was 1, 1 (rocket) was 0; to keep names, set clusters.n" in note
+    shutil.copytree(tmp_path / "out", tmp_path / "kept")
+    assert notes_of((6, 5), f"match:{tmp_path / 'kept'}") == []
 
 
 def test_a_run_of_noise_alone_has_no_say_and_noise_alone_is_no_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -114,6 +115,13 @@ def test_images_that_have_moved(project: Path, tmp_path: Path, command: Command)
     done = command("explain", run, "--images", "0000.jpg", cwd=cwd)
     assert done.stderr.splitlines()[-1] == f"imgcluster: the image is not there; {looked}"
     all_of_it(command, run, cwd, "--images-folder", "../new")
+    with (cwd / "ask.csv").open(newline="") as file:
+        asked = [row["path"] for row in csv.DictReader(file)]
+    assert len(asked) == 12
+    assert all(Path(path).is_file() for path in asked)
+    done = command("suggest", run, "--out", "ask.csv", "--force", "--images-folder", "../new", cwd=cwd)
+    then = f"then      python -m imgcluster spread {run} ask.csv --images-folder ../new --out CSV"
+    assert done.stdout.splitlines()[-1] == then
     assert command("report", run, "--images", "../new", cwd=cwd).returncode == 0
     refused = command("report", run, "--images", "nowhere", cwd=cwd)
     assert (refused.returncode, refused.stderr) == (1, "imgcluster: --images-folder: 'nowhere': no such folder\n")

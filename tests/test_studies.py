@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pyarrow import parquet
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
-from imgcluster import load_config, run, tried
+from imgcluster import check, load_config, run, tried
 from imgcluster.assignment import assign
 from imgcluster.charts import draw_sweep
 from imgcluster.clusterer import Clusterer
@@ -401,6 +402,18 @@ def test_compare_with_truth(command: Command, config_file: Path, tmp_path: Path)
     assert command("run", third, "--quiet").returncode == 0
     labels = pd.read_csv(tmp_path / "out/compare/runs" / third.stem / "submission.csv")["label"]
     assert adjusted_rand_score(pd.read_csv(truth)["label"], labels) == pytest.approx(table["ari"][2], abs=1e-4)
+
+
+def test_a_list_given_in_parts_adds_up(command: Command, config_file: Path, tmp_path: Path) -> None:
+    arguments = [*("--methods", "kmeans", "--methods", "agglomerative,birch"), *("--k", "2..3", "--k", "4")]
+    arguments += ["--backbones", "efficientnet_lite0", "--layers", "default", "--layers", "logits", "--quiet"]
+    done = command("compare", config_file, *arguments)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "out/compare/compare.csv")
+    assert len(table) == 3 * 3 * 2
+    assert set(table["method"]) == {"kmeans", "agglomerative", "birch"}
+    assert len(set(table["layer"])) == 2
+    assert set(table["clusters"]) == {2, 3, 4}
 
 
 def test_compare_without_truth(config_file: Path) -> None:
@@ -821,12 +834,31 @@ def test_init_looks_at_the_labels(
     assert (config.outputs.label_column, config.outputs.label_offset, config.clusters.n_clusters) == wanted
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_equal_points_have_components_without_a_warning(count: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, _ = fit_transform(np.ones((count, 8), np.float32), [{"pca": 1}], 0)
+    assert found.tolist() == [[0.0]] * count
+
+
 def test_init_tells_the_smallest_and_the_largest_size(tmp_path: Path) -> None:
     for name, (width, height) in {"a": (30, 60), "b": (20, 80), "c": (50, 70)}.items():
         (tmp_path / "pictures").mkdir(exist_ok=True)
         write_picture(tmp_path / "pictures" / f"{name}.png", np.zeros((height, width, 3), np.uint8))
     words = start(tmp_path / "pictures", None, tmp_path / "c.yaml")
     assert words[0] == "images    3: from 20 x 60 to 50 x 80 pixels"
+
+
+def test_init_writes_a_config_where_a_few_files_are_missing(tmp_path: Path, pictures: Path) -> None:
+    (pictures / "0004.jpg").unlink()
+    write_template(tmp_path / "ids.csv", range(12))
+    said = start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    (note,) = [line for line in said if "have no file" in line]
+    assert note.startswith("note: 1 of 12 ids have no file, the first '0004'; the config has images.missing: skip, ")
+    config = load_config(tmp_path / "c.yaml")
+    assert config.images.missing == "skip"
+    assert len(check(config)) == 12
 
 
 def test_init_tells_ids_without_files(tmp_path: Path, pictures: Path) -> None:

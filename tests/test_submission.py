@@ -368,6 +368,9 @@ def test_noise_has_its_nearest_cluster_and_minus_one_in_the_table() -> None:
         "in submission.csv the 2 images in noise have their nearest cluster, in clusters.csv -1",
     ]
     assert f"note: {submission_notes(run)[1]}" in summarize_run(run).splitlines()
+    assert submission_notes(a_run(labels=[-1, -1, -1, -1])) == [
+        "all rows of submission.csv are alike, because no cluster was found: all images are noise"
+    ]
     assert submission_notes(a_run(labels=[-1, 2, 2, -1], submission=None)) == []
     assert "the shares of all clusters" in submission_notes(a_run(layout="soft"))[0]
 

@@ -112,6 +112,8 @@ def submission_notes(run: Run) -> list[str]:
     if not name:
         return []
     notes = [] if run.template is None else _reading_notes(run, run.template)
+    if not clusters.sizes.any():
+        return [*notes, f"all rows of {name} are alike, because no cluster was found: all images are noise"]
     if failed := len(run.features.failures):
         soft = run.config.outputs.layout == "soft"
         get = "the shares of all clusters" if soft else f"the label of the largest cluster, {_largest(clusters)}"
