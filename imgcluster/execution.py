@@ -28,7 +28,7 @@ from imgcluster.runtimes.on_device import resizes_here
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.runtime import Runtime
-from imgcluster.runtimes.same_bits import alone_and_together, at_any_place, remembered
+from imgcluster.runtimes.same_bits import MOST_TOGETHER, alone_and_together, at_any_place, remembered
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 
 logger = logging.getLogger(__name__)
@@ -147,9 +147,10 @@ def _at_any_place(runtime: TorchRuntime, choice: Choice, plan: Plan) -> Runtime:
     """
     if plan.batch_size == 1 or plan.device.type != "cpu":
         return runtime
-    about = [_network_of(choice), plan.runtime, plan.precision, plan.batch_size, version("torch"), runtime.device]
+    together = min(plan.batch_size, MOST_TOGETHER)
+    about = [_network_of(choice), plan.runtime, plan.precision, together, version("torch"), runtime.device]
     about.append(torch.backends.cpu.get_cpu_capability())
-    if not remembered(about, partial(at_any_place, runtime, choice.recipe, plan.batch_size)):
+    if not remembered(about, partial(at_any_place, runtime, choice.recipe, together)):
         runtime.compute_one_by_one()
     return runtime
 

@@ -391,7 +391,9 @@ def test_models_command(command: Command) -> None:
     ]
     nothing = command("models", "resnet19")
     assert (nothing.returncode, nothing.stdout) == (1, "")
-    assert nothing.stderr == "imgcluster: no backbone is called 'resnet19'; `imgcluster models` lists all but timm's\n"
+    assert nothing.stderr == "imgcluster: no backbone is called 'resnet19'; did you mean 'resnet18'?\n"
+    strange = command("models", "qqqqqqqq")
+    assert strange.stderr == "imgcluster: no backbone is called 'qqqqqqqq'; `imgcluster models` lists all but timm's\n"
 
 
 def test_config_errors_need_neither_torch_nor_timm(command: Command, config_file: Path) -> None:

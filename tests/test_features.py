@@ -284,6 +284,7 @@ def test_a_network_that_memory_cannot_hold_is_told(
 def test_a_disk_that_fills_leaves_a_store_that_goes_on(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    extracted(pictures, lite0(tmp_path / "another"))  # what is remembered of the network is written here
     with monkeypatch.context() as patch:
         fsync, calls = os.fsync, []
 
@@ -489,6 +490,7 @@ def test_an_image_that_fails_in_one_backbone_fails_in_all(
 ) -> None:
     images = walk_images(pictures)
     images[3].path.write_bytes(b"broken")
+    extract_features(images, joined(tmp_path / "another"), show=False)  # both networks have been checked here
     compute = TorchRuntime._run
 
     def with_a_nan(runtime: TorchRuntime, pixels: np.ndarray) -> list[np.ndarray]:

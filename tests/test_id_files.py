@@ -394,8 +394,8 @@ def test_init_finds_the_column_of_the_ids(tmp_path: Path, header: str, column: s
     (tmp_path / "pics").mkdir()
     for name in names:
         write_picture(tmp_path / "pics" / name, np.zeros((8, 8, 3), np.uint8))
-    rows = [f"{name},{row}" if header.startswith("image") else f"{row},{name}" for row, name in enumerate(names)]
-    start(tmp_path / "pics", Path(table(tmp_path, *rows, header=header)), tmp_path / "c.yaml")
+    rows = [f"{name},{row},0" if header.startswith("image") else f"{row},{name},0" for row, name in enumerate(names)]
+    start(tmp_path / "pics", Path(table(tmp_path, *rows, header=f"{header},label")), tmp_path / "c.yaml")
     written = yaml.safe_load((tmp_path / "c.yaml").read_text())["images"]
     assert (written["id_column"], written["file"]) == (column, "{id}")
 

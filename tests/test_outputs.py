@@ -341,7 +341,7 @@ def test_the_config_in_the_report_gives_the_same_run(tmp_path: Path, config_file
     config = load_config(again)
     assert (config.features.backbone, config.features.layer) == ("efficientnet_lite0", None)
     assert (config.features.preprocess, config.features.fallback) == ("backbone", None)
-    assert config_of(read_record(tmp_path / "out")) == config
+    assert config_of(read_record(tmp_path / "out"), tmp_path / "out") == config
     second = run(again)  # into the same folder, without --force
     assert second.features.origins[0].fallback is None
     assert second.features.origins[0].computed == 0

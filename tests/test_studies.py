@@ -376,7 +376,9 @@ def test_sweep(command: Command, config_file: Path, tmp_path: Path) -> None:
     for wrong in ("5", "5..2", "1..3", "x"):
         done = command("sweep", config_file, "--k", wrong)
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-        assert done.stderr.startswith(f"imgcluster: --k: '{wrong}': a range goes from 2 or more up, such as 2..20")
+        assert done.stderr.startswith("imgcluster: --k")
+        assert "a range" in done.stderr
+        assert "such as 2..20" in done.stderr
 
 
 def test_compare_with_truth(command: Command, config_file: Path, tmp_path: Path) -> None:

@@ -645,8 +645,8 @@ def test_an_id_twice_is_no_second_column_of_ids(tmp_path: Path) -> None:
     template.write_text(template.read_text() + "3,1\n")
     with pytest.raises(ConfigError, match="row 25: id '3' stands already in row 4"):
         start(folder, template, tmp_path / "c.yaml")
-    template.write_text("id,label\nx_1,0\nx_2,0\n")
-    with pytest.raises(ConfigError, match=r"no image below .* is called 'x_1'"):
+    template.write_text("id,label\nqq_x,0\nqq_y,0\n")
+    with pytest.raises(ConfigError, match=r"no image below .* is called 'qq_x'"):
         start(folder, template, tmp_path / "c.yaml")
 
 

@@ -14,6 +14,7 @@ from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.store import fingerprint_of
 
 PICTURES = 8
+MOST_TOGETHER = 64  # pictures of a batch on torch; a check of larger ones would need their memory twice
 SAME, DIFFERENT = b"same", b"different"
 
 
