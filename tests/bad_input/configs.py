@@ -83,7 +83,7 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     ),
     "texts where sections belong": (
         "images: a\nfeatures: b\nclusters: c\noutputs: d\n",
-        "4 problems; images .line 1.: found 'a', allowed: a mapping with the keys folder, ids",
+        "4 problems; images .line 1.: found 'a', allowed: a mapping with the keys folder, include, exclude, ids",
     ),
     "many mistakes at once": (
         CONFIG.replace("3", "three").replace("false", "no").replace("batch_size: 4", "batch_size: 0"),
