@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -55,10 +55,11 @@ class _Vectors:
     gaps: bool = False
 
 
-def find_id_column(names: Sequence[str], kinds: Sequence[Kind], *, typed: bool) -> int:
+def find_id_column(names: Sequence[str], kinds: Sequence[Kind], texts: Collection[int], *, typed: bool) -> int:
     """Return where the ids stand: in the column `id`, or the first that is not a row number of pandas'.
 
-    typed: kinds are known for certain, and ids are of the kind "other"; in a CSV 0001 looks like a number.
+    texts: places of the columns of texts that all differ. typed: kinds are known for certain, and ids are of the kind
+    "other"; in a CSV 0001 looks like a number.
     Raises Unfit: no columns.
     """
     if not names:
@@ -69,7 +70,7 @@ def find_id_column(names: Sequence[str], kinds: Sequence[Kind], *, typed: bool) 
         return 0
     may_be = [place for place, kind in enumerate(kinds) if kind == "other" or not typed]
     usual = [place for place in may_be if names[place].casefold() in (*ID_NAMES, PATH_COLUMN)]
-    return next(iter([*usual, *(may_be if typed else [])]), 0)
+    return next(iter([*usual, *sorted(texts), *(may_be if typed else [])]), 0)
 
 
 def choose_columns(names: Sequence[str], kinds: Sequence[Kind], id_column: int, asked: Sequence[str] | None) -> Columns:

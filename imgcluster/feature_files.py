@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +16,7 @@ from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError
 from imgcluster.feature_columns import ID_COLUMN, Kind, Unfit, choose_columns, find_id_column
 from imgcluster.file_kinds import ENOUGH, kind_of
+from imgcluster.id_columns import names_by
 from imgcluster.matching import match_names
 from imgcluster.tables import Failure, Features, ImageFile, Origin
 
@@ -28,11 +30,15 @@ Asked = Sequence[str] | None
 
 
 class Raw(NamedTuple):
-    """ids and vectors as they stand in a file; note: what to say of its columns, empty where there is nothing."""
+    """ids and vectors as they stand in a file; note: what to say of its columns, empty where there is nothing.
+
+    names: by column, the one of the ids first, what may name the images.
+    """
 
     ids: Sequence[Any]
     vectors: np.ndarray
     note: str = ""
+    names: Mapping[str, Sequence[str]] = {}
 
 
 def read_features(path: Path, columns: str | Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
@@ -43,18 +49,19 @@ def read_features(path: Path, columns: str | Sequence[str] | None = None) -> tup
     different lengths, ids that are no text or stand twice, cells that are no numbers, NaN or infinity, several columns
     that may be the vectors.
     """
-    ids, vectors, _ = _read(path, columns)
-    return ids, vectors
+    raw = _read(path, columns)
+    return list(raw.ids), raw.vectors
 
 
-def _read(path: Path, columns: str | Sequence[str] | None) -> tuple[list[str], np.ndarray, list[str]]:
-    """Read as `read_features`; returns also what there is to say."""
+def _read(path: Path, columns: str | Sequence[str] | None) -> Raw:
+    """Read as `read_features`; returns also what there is to say, and the columns that may name the images."""
     reader = READERS.get(path.suffix)
     if reader is None:
         raise _stop(path, f"its ending is none of {', '.join(READERS)} (no pickle: it can run code; save it as npz)")
     try:
         raw = reader(path, (columns,) if isinstance(columns, str) else columns)
-        return *_checked(raw.ids, raw.vectors), [f"{path.name}: {raw.note}"] if raw.note else []
+        ids, vectors = _checked(raw.ids, raw.vectors)
+        return raw._replace(ids=ids, vectors=vectors, names=raw.names or {ID_COLUMN: ids})
     except (Unfit, ConfigError) as error:
         raise _stop(path, _another_kind(path) or str(error)) from None
     except OSError as error:
@@ -82,11 +89,14 @@ def features_from_file(
 ) -> Features:
     """Return the features that a file has for these images, in their order; no image is read.
 
-    Ids that are not equal are matched as `match_names` does. columns: as of `read_features`.
+    Ids that are not equal are matched as `match_names` does; of several columns of names, `naming_column` says which.
+    columns: as of `read_features`.
     An image that it lacks is a failure with `missing="skip"`, and else raises ConfigError, as `read_features` does.
     """
-    ids, vectors, notes = _read(path, columns)
-    matching = match_names(ids, [image.id for image in images])
+    _, vectors, note, names = _read(path, columns)
+    name_of, taken = names_by(names, [image.id for image in images])
+    ids = list(name_of)
+    matching = replace(match_names(ids, [image.id for image in images]), note=taken)
     if matching.unnamed and missing == "stop":
         raise _stop(
             path,
@@ -97,7 +107,7 @@ def features_from_file(
     found = [image for image in images if image.id in matching.names]
     rows = vectors[[row_of[matching.names[image.id]] for image in found]]
     failures = [Failure(image, f"no features in {path.name}") for image in images if image.id not in matching.names]
-    notes += [f"{path.name}: {note}" for note in matching.notes("vectors")]
+    notes = [f"{path.name}: {each}" for each in (note, *matching.notes("vectors")) if each]
     if matching.example is None and (extra := len(ids) - len(found)):
         notes.append(f"{extra:,} of the {len(ids):,} vectors in {path.name} belong to no image of this run")
     return Features(found, rows, failures, [_origin(path, rows)], notes)
@@ -141,20 +151,42 @@ def _read_npy(path: Path, asked: Asked) -> Raw:
     if not beside.is_file():
         raise Unfit(f"an .npy has no ids: put them beside it, in {str(beside)!r}, in a column `{ID_COLUMN}`")
     header, rows = _csv_rows(beside)
-    column = find_id_column(header, _csv_kinds(header, rows), typed=False)
+    kinds = _csv_kinds(header, rows)
+    texts = _csv_texts(kinds, rows)
+    column = find_id_column(header, kinds, texts, typed=False)
+    ids = [cells[column] for _, cells in rows]
     vectors = np.load(path, allow_pickle=False)
     if not isinstance(vectors, np.ndarray):
         raise Unfit("an .npz under the name of an .npy")
-    return Raw([cells[column] for _, cells in rows], vectors)
+    return Raw(ids, vectors, names=_names(header, column, ids, texts))
 
 
 def _read_csv(path: Path, asked: Asked) -> Raw:
     header, rows = _csv_rows(path)
     kinds = _csv_kinds(header, rows)
-    id_column = find_id_column(header, kinds, typed=False)
+    texts = _csv_texts(kinds, rows)
+    id_column = find_id_column(header, kinds, texts, typed=False)
     columns = choose_columns(header, kinds, id_column, asked)
     vectors = [_numbers([cells[column] for column in columns.taken], f"line {line}") for line, cells in rows]
-    return Raw([cells[id_column] for _, cells in rows], np.array(vectors, np.float32), columns.note)
+    ids = [cells[id_column] for _, cells in rows]
+    return Raw(ids, np.array(vectors, np.float32), columns.note, _names(header, id_column, ids, texts))
+
+
+def _csv_texts(kinds: Sequence[Kind], rows: list[tuple[int, list[str]]]) -> dict[int, list[str]]:
+    columns = {place: [cells[place] for _, cells in rows] for place, kind in enumerate(kinds) if kind == "other"}
+    return {place: cells for place, cells in columns.items() if _may_name(cells)}
+
+
+def _may_name(cells: Sequence[Any]) -> bool:
+    return all(isinstance(cell, str) and cell.strip() for cell in cells) and len(set(cells)) == len(cells)
+
+
+def _names(
+    header: Sequence[str], id_column: int, ids: Sequence[str], texts: Mapping[int, Sequence[str]]
+) -> dict[str, Sequence[str]]:
+    """Return the columns that may name the images, that of the ids first."""
+    others = {header[place]: cells for place, cells in texts.items() if header[place] != header[id_column]}
+    return {header[id_column]: ids, **others}
 
 
 def _csv_kinds(header: list[str], rows: list[tuple[int, list[str]]]) -> list[Kind]:
@@ -195,12 +227,22 @@ def _read_parquet(path: Path, asked: Asked) -> Raw:
     table = import_parquet().read_table(path, partitioning=None)
     names = table.column_names
     kinds = [_arrow_kind(column.type) for column in table.columns]
-    id_column = find_id_column(names, kinds, typed=True)
+    texts = _arrow_texts(table)
+    id_column = find_id_column(names, kinds, texts, typed=True)
     columns = choose_columns(names, kinds, id_column, asked)
     ids = table.column(id_column).to_pylist()
     blocks = [_arrow_block(table.column(column), names[column]) for column in columns.taken]
     vectors = np.concatenate(blocks, axis=1) if blocks else np.empty((len(ids), 0), np.float32)
-    return Raw(ids, vectors, columns.note)
+    return Raw(ids, vectors, columns.note, _names(names, id_column, ids, texts))
+
+
+def _arrow_texts(table: Any) -> dict[int, list[str]]:
+    import pyarrow as pa
+
+    strings = (pa.types.is_string, pa.types.is_large_string)
+    places = [place for place, field in enumerate(table.schema) if any(is_it(field.type) for is_it in strings)]
+    columns = {place: table.column(place).to_pylist() for place in places}
+    return {place: cells for place, cells in columns.items() if _may_name(cells)}
 
 
 def _arrow_kind(type: Any) -> Kind:

@@ -234,6 +234,32 @@ def test_the_row_numbers_of_pandas_are_no_feature_and_no_id(tmp_path: Path) -> N
         np.testing.assert_array_equal(vectors, SIXTEEN[2:])
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("columns", "note"),
+    [
+        (
+            {"": [0, 1, 2, 3], "kind": ["p", "q", "p", "q"], "photo": [f"{id}.jpg" for id in IDS[::-1]]},
+            "",
+        ),  # its index, as pandas writes it
+        ({"no": [3, 0, 1, 2], "photo": [f"x/{id}.jpg" for id in IDS[::-1]]}, ""),
+        ({"no": ["0003", "0000", "0001", "0002"], "photo": [f"{id}.jpg" for id in IDS[::-1]]}, "'no'"),
+    ],
+)
+def test_the_ids_are_in_the_column_that_names_the_images(
+    tmp_path: Path, columns: dict[str, list[Any]], note: str, ending: str
+) -> None:
+    vectors = dict(zip(["v0", "v1"], VECTORS[::-1].T.tolist(), strict=True))
+    getattr(pd.DataFrame({**columns, **vectors}), f"to_{ending}")(tmp_path / f"f.{ending}", index=False)
+    put_pictures(tmp_path)
+    own = {"ids": None, "missing": "stop"}
+    run = imgcluster.run(config(tmp_path, tmp_path / f"f.{ending}", **own), show=False)
+    assert run.features.ids == [f"{id}.jpg" for id in IDS]
+    np.testing.assert_array_equal(run.features.vectors, VECTORS)
+    taken = f"took the ids from column 'photo', whose cells name the images, not from {note}"
+    assert not note or f"f.{ending}: {taken}" in run.features.notes
+
+
 def test_a_list_goes_before_single_numbers(tmp_path: Path) -> None:
     table(id=IDS, label=[0, 1, 0, 1], vector=VECTORS.tolist(), note=["n"] * 4)(tmp_path / "f.parquet")
     run = imgcluster.run(config(tmp_path, tmp_path / "f.parquet"), show=False)
