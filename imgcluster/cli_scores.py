@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster.cli_parts import add_command, add_images_folder
 from imgcluster.cli_steps import check_submission_first
+from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
@@ -52,6 +54,11 @@ def _score(options: argparse.Namespace) -> None:
 def _score_inside(options: argparse.Namespace) -> None:
     from imgcluster.inner_scores import IMAGES, SHOWN, score_run
 
+    if Path(options.labels).is_file():
+        raise ConfigError(
+            f"{options.labels} is no run folder, so `score` needs the true labels too: imgcluster score "
+            f"{shlex.quote(options.labels)} TRUTH"
+        )
     found = score_run(options.labels, out=options.out)
     if options.json:
         print(json.dumps({name: getattr(found.scores, name) for name in SHOWN}, indent=2))

@@ -124,6 +124,7 @@ COMMANDS = {
     **dict.fromkeys(("help", "man", "usage"), "--help"),
     "version": "--version",
 }
+TABLE_OPTIONS = ("--ids", "--template", "--truth")  # that take a CSV to be read
 LOOKED_AT = 2_000  # files of a folder, to know whether it is one of images
 
 
@@ -171,6 +172,8 @@ def unknown_arguments(extras: Sequence[str], options: argparse.Namespace) -> str
     value = value or next((each for each in extras[1:2] if not each.startswith("-")), "VALUE")
     known = set(re.findall(r"--[\w-]+", options.parser.format_usage()))
     hint = next((f"did you mean {near}?" for near in get_close_matches(name, sorted(known), 1, 0.8)), "")
+    if not hint and ENDINGS.get(Path(first).suffix.lower()) == CSV:
+        hint = next((f"did you mean {each} {shlex.quote(first)}?" for each in TABLE_OPTIONS if each in known), "")
     if not hint and hasattr(options, "set") and (key := likely_key(name.lstrip("-"), _keys())):
         hint = f"use --set {shlex.quote(f'{key}={value}')}"
     return f"unrecognized arguments: {' '.join(extras)}" + (f"; {hint}" if hint else "")

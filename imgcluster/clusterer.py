@@ -44,7 +44,7 @@ class Clusterer:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 state = dict(arrays)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise OutputError(f"{str(folder)!r} has no {CLUSTERER}: it is not the folder of a finished run") from None
         except Exception as error:  # numpy raises whatever the damaged bytes happen to make it do
             raise OutputError(f"{str(path)!r} is damaged ({error}); run its config again") from None

@@ -129,6 +129,10 @@ def _wide(asked: Asked) -> Plan:
     what, layout = WIDE[asked.kind]
     found = [f"{len(asked.columns)} columns, {asked.columns[0]!r} to {asked.columns[-1]!r}: {what}"]
     if asked.kind in (ZERO_OR_ONE, SHARES):
+        found.append(
+            "whether each column is a class cannot be known: if they take coordinates or other measured values, "
+            "clusters cannot fill them"
+        )
         found.append("whether shares or a single 1 is wanted cannot be known: outputs.layout: soft or one_hot")
     if asked.kind in (ZERO_OR_ONE, SEVERAL):
         found.append("if an image may have several labels: each gets one, that of its cluster")

@@ -56,7 +56,7 @@ class Candidate:
         features, clusters = self.config.features, self.config.clusters
         resolved = self.config.resolved()
         return {
-            "backbone": _joined(features.backbone),
+            "backbone": _joined(features.backbone) if features.file is None else str(features.file),
             "layer": DEFAULT if features.layer is None else _joined(features.layer),
             "transform": _joined([_step(step) for step in clusters.transform]) or "none",
             "method": clusters.method,

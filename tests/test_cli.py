@@ -420,6 +420,8 @@ WRONG_STEPS = [
     ("run c.yaml --set clusters.k=5", "did you mean 'clusters.n_clusters'?"),
     ("run c.yaml --set model=resnet50", "did you mean 'features.backbone'?"),
     ("run c.yaml --set images.csv=ids.csv", "did you mean 'images.ids'?"),
+    ("init pics ids.csv", "unrecognized arguments: ids.csv; did you mean --ids ids.csv?"),
+    ("compare c.yaml ids.csv", "unrecognized arguments: ids.csv; did you mean --truth ids.csv?"),
     ("run c.yaml --k 16", "unrecognized arguments: --k 16; use --set clusters.n_clusters=16"),
     ("run c.yaml --n-clusters=5", "use --set clusters.n_clusters=5"),
     ("run c.yaml clusters.n_clusters=5", "use --set clusters.n_clusters=5"),

@@ -349,6 +349,14 @@ def test_scoring_needs_no_torch() -> None:
     assert done.stdout == "\n"
 
 
+def test_a_table_alone_needs_the_true_labels(truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(truth)]) == 1
+    said = (
+        f"imgcluster: {truth} is no run folder, so `score` needs the true labels too: imgcluster score {truth} TRUTH\n"
+    )
+    assert capsys.readouterr().err == said
+
+
 def test_errors_exit_with_1(tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", str(tmp_path / "none"), str(truth)]) == 1
     error = capsys.readouterr().err

@@ -251,6 +251,12 @@ def test_what_is_compared_are_the_clusters_that_a_run_makes(tmp_path: Path) -> N
         assert each.scores["silhouette"] == pytest.approx(silhouette_score(points, own), abs=1e-5)
 
 
+def test_rows_of_a_feature_file_are_named_by_it(tmp_path: Path) -> None:
+    found = compare(config_of(tmp_path, noise(40, 3), n_clusters=2), Grid(ks=[2, 3]), show=False)
+    assert [each.config.features.backbone for each in found.candidates] == ["vgg16", "vgg16"]  # the unused default
+    assert [*found.table()["backbone"]] == [str(each.config.features.file) for each in found.candidates]
+
+
 def test_compared_without_truth_the_best_mean_rank_comes_first(tmp_path: Path) -> None:
     grid = Grid(methods=["kmeans", "agglomerative", "birch"], ks=[1, 2, 3, 5])
     found = compare(config_of(tmp_path, noise(40, 3), n_clusters=2), grid, show=False)
@@ -354,6 +360,9 @@ def test_a_run_of_vectors_made_elsewhere_places_no_images(tmp_path: Path) -> Non
 def test_a_clusterer_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"has no clusterer.npz: it is not the folder of a finished run$"):
         Clusterer.load(tmp_path)
+    (tmp_path / "table.csv").write_text("id,label\n")
+    with pytest.raises(OutputError, match=r"has no clusterer.npz: it is not the folder of a finished run$"):
+        Clusterer.load(tmp_path / "table.csv")
     (tmp_path / "clusterer.npz").write_bytes(b"no archive")
     with pytest.raises(OutputError, match=r"clusterer.npz' is damaged \(.*\); run its config again$"):
         Clusterer.load(tmp_path)

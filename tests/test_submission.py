@@ -350,7 +350,9 @@ def test_what_only_the_clusters_tell_is_told_with_them(tmp_path: Path) -> None:
     check_outputs(template, a_config(layout="one_hot", **by_truth))
     with pytest.raises(ConfigError, match=r"names needs outputs\.names"):
         make_submission(a_run(template, layout="names", label_column="a", **by_truth))
-    with pytest.raises(ConfigError, match="cluster 1 has no name"):
+    with pytest.raises(
+        ConfigError, match=r"^clusters.numbering: cluster 1 has no name, .* name only 'x', 'y'; label an image of each"
+    ):
         make_submission(a_run(template, found_names={0: "x", 2: "y"}, layout="names", label_column="a", **by_truth))
     with pytest.raises(ConfigError, match="needs a column for each of the 3 clusters"):
         columns_of(a_run(template, layout="one_hot", **by_truth))

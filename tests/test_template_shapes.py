@@ -650,6 +650,24 @@ def test_an_id_twice_is_no_second_column_of_ids(tmp_path: Path) -> None:
         start(folder, template, tmp_path / "c.yaml")
 
 
+@pytest.mark.parametrize(
+    ("header", "cells", "unknown"),
+    [
+        ("id,lat,lon", ("0.0,0.0",), True),
+        ("id,lat,lon", ("0,0",), True),
+        ("id,cat,dog", ("0.5,0.5",), False),
+        ("id,cat,dog", ("0,1", "1,0"), False),
+    ],
+)
+def test_columns_that_may_be_no_classes_are_said(
+    tmp_path: Path, header: str, cells: tuple[str, ...], unknown: bool
+) -> None:
+    folder, template = made(tmp_path, Shape("", header, cells, {}))
+    said = "whether each column is a class cannot be known: if they take coordinates or other measured values"
+    assert (said in "\n".join(start(folder, template, tmp_path / "c.yaml"))) == unknown
+    assert (said in (tmp_path / "c.yaml").read_text()) == unknown
+
+
 def test_a_large_wide_template_is_looked_at_in_part() -> None:
     frame = pd.DataFrame({"id": [str(number) for number in range(50_000)], **dict.fromkeys("abc", "0.3333")})
     asked = read_asked(Template("t.csv", frame, "id"))

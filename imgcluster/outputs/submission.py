@@ -50,7 +50,7 @@ def check_outputs(template: Template | None, config: Config) -> None:
         return
     numbers = range(clusters.n_clusters) if isinstance(clusters.n_clusters, int) else None
     if outputs.layout == "names":
-        _check_named(numbers or (), outputs.names or {})
+        _check_named(numbers or (), outputs.names or {}, outputs)
     elif outputs.layout in IN_COLUMNS and numbers is not None:
         _columns(template, outputs, numbers, outputs.names or {})
     elif template is not None and clusters.n_clusters is not None:
@@ -148,7 +148,7 @@ def _columns(
     are_labels: bool = False,
 ) -> dict[int, str]:
     if names:
-        _check_named(numbers, names)
+        _check_named(numbers, names, outputs)
     labels = {number: number if are_labels else number + outputs.label_offset for number in numbers}
     wanted = dict(sorted(names.items())) or {number: str(label) for number, label in labels.items()}
     id_column = NEW_ID_COLUMN if template is None else template.id_column
@@ -206,11 +206,17 @@ def _reading_notes(run: Run, template: Template) -> list[str]:
     return [f"{outputs.submission} {note}" for note in notes]
 
 
-def _check_named(numbers: Sequence[int], names: dict[int, str]) -> None:
+def _check_named(numbers: Sequence[int], names: dict[int, str], outputs: OutputsConfig) -> None:
     if not names:
         raise ConfigError(f"outputs.layout: names needs {THREE_WAYS}")
     if lacking := [number for number in numbers if number not in names]:
-        raise ConfigError(f"outputs.names: cluster {lacking[0]} has no name (named: {', '.join(map(str, names))})")
+        if outputs.names:
+            raise ConfigError(f"outputs.names: cluster {lacking[0]} has no name (named: {', '.join(map(str, names))})")
+        raise ConfigError(
+            f"clusters.numbering: cluster {lacking[0]} has no name, as the labels known there name only "
+            f"{listed([*names.values()])}; label an image of each class there, or add names for the others by "
+            "outputs.names"
+        )
 
 
 def _labels_of(run: Run) -> dict[int, str]:
@@ -220,7 +226,7 @@ def _labels_of(run: Run) -> dict[int, str]:
         offset = 0 if clusters.are_labels else outputs.label_offset
         return {number: str(number + offset) for number in range(_count(clusters))}
     names = names_to_write(run.config, clusters.names)
-    _check_named(sorted(set(_shown_numbers(run))), names)
+    _check_named(sorted(set(_shown_numbers(run))), names, outputs)
     return names
 
 
