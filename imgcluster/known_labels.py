@@ -31,14 +31,15 @@ class KnownLabels:
 def read_known(path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None) -> KnownLabels:
     """Read the labels of images, as `read_labels` does, or from folders: each image's label is that of its top folder.
 
-    A run folder stands for its clusters.csv. Where all labels of a CSV are whole numbers, 9.0 is read as 9. `key` is
-    what named the path, for messages. Raises ConfigError as
-    `read_labels`; of a folder: no image in a subfolder of it.
+    A run folder stands for its clusters.csv. A blank label in a CSV is not known yet. Where all labels of a CSV are
+    whole numbers, 9.0 is read as 9. `key` is what named the path, for messages. Raises ConfigError as `read_labels`,
+    and where no label is known; of a folder: no image in a subfolder of it.
     """
     table = table_at(path)
     if table is None:
         return KnownLabels(folder_labels(path, key), in_folders=True)
-    return KnownLabels(plain_labels(read_labels(table, key, id_column=id_column, label_column=label_column)))
+    known = read_labels(table, key, id_column=id_column, label_column=label_column, some=True)
+    return KnownLabels(plain_labels(known))
 
 
 def table_at(path: Path) -> Path | None:

@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ConfigError
-from imgcluster.known_labels import KnownLabels, folder_labels, table_at
-from imgcluster.label_numbers import plain_labels
-from imgcluster.tables import Template
-from imgcluster.template import find_label_column, named_source, read_template
+from imgcluster.known_labels import read_known
 
-KEY, LABEL = "labels", "label"
+KEY = "labels"
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def read_partial_labels(
     Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, no label at all,
     no labelled id among `ids`.
     """
-    known = _read(Path(path), id_column, label_column)
+    known = read_known(Path(path), KEY, id_column=id_column, label_column=label_column)
     matching = known.match(ids)
     found = matching.values(known.labels)
     if not found:
@@ -63,27 +60,3 @@ def read_partial_labels(
     rows = [row for row, id in enumerate(ids) if id in found]
     labels = [found[ids[row]] for row in rows]
     return PartialLabels(np.array(rows, np.int64), labels, matching.unknown, matching.notes("labels"))
-
-
-def _read(path: Path, id_column: str | None, label_column: str | None) -> KnownLabels:
-    table = table_at(path)
-    if table is None:
-        return KnownLabels(folder_labels(path, KEY), in_folders=True)
-    template = read_template(table, id_column, source=named_source(KEY))
-    known = _labelled(template, _label_column(template, label_column))
-    if not known:
-        raise ConfigError(f"{KEY}: {str(path)!r} has {len(template.ids):,} ids and no label; fill in some")
-    return KnownLabels(plain_labels(known))
-
-
-def _label_column(template: Template, asked: str | None) -> str:
-    """Prefer `label` to `cluster`, which stands beside it in the CSVs of `suggest` and `spread`."""
-    names = [str(name) for name in template.frame.columns]
-    if asked is None and template.id_column != LABEL and LABEL in names:
-        asked = LABEL
-    return find_label_column(template, KEY, asked)
-
-
-def _labelled(template: Template, column: str) -> dict[str, str]:
-    rows = zip(template.ids, template.frame[column], strict=True)
-    return {id: label for id, label in rows if isinstance(label, str) and label.strip()}

@@ -171,7 +171,10 @@ def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str
 
 def _as_is(source: Path, given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, Any]:
     """Compare labels with true ones as a scorer that knows no clusters does: of a run those of its submission."""
-    written, name = _submitted(source, {plain_label(label) for label in known.values()}), (table_at(source) or source).name
+    written, name = (
+        _submitted(source, {plain_label(label) for label in known.values()}),
+        (table_at(source) or source).name,
+    )
     if written is not None:
         given, name = written
     pairs = [(plain_label(given[id]), plain_label(label)) for id, label in known.items() if id in given]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLUSTER = "cluster"
-LABEL_COLUMNS = (CLUSTER, "label")
+LABEL_COLUMNS = ("label", CLUSTER)  # the first that a table has: `suggest` and `spread` write both
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,14 @@ def read_rows(
 
 
 def read_labels(
-    path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None
+    path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None, some: bool = False
 ) -> dict[str, str]:
     """Read the labels of images from a CSV: {id: label}, both as text. `key` is what named the file, for messages.
 
     The ids are in the first column if no other is named; the labels where `find_label_column` finds them. In a
-    clusters.csv, images that failed have none, and are left out.
-    Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label.
+    clusters.csv, images that failed have none, and are left out. some: a blank label is not known, and left out too.
+    Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label; with `some`, no
+    label at all.
     """
     template = read_template(path, id_column, source=named_source(key))
     column = find_label_column(template, key, label_column)
@@ -84,9 +85,12 @@ def read_labels(
     for row, (id, label) in enumerate(zip(template.ids, template.frame[column], strict=True)):
         if failed[row]:
             continue
-        if not isinstance(label, str) or not label.strip():
+        if isinstance(label, str) and label.strip():
+            labels[id] = label
+        elif not some:
             raise ConfigError(f"{key}: {template.place(row)}: the label of {id!r}, in column {column!r}, is empty")
-        labels[id] = label
+    if some and not labels:
+        raise ConfigError(f"{key}: {str(path)!r} has {len(template.ids):,} ids and no label; fill in some")
     return labels
 
 
@@ -97,13 +101,13 @@ def has_column(path: Path, column: str, key: str) -> bool:
 
 
 def find_label_column(template: Template, key: str, label_column: str | None = None) -> str:
-    """Return the column of labels: the one that is named, else the only one beside the ids, else `cluster` or `label`.
+    """Return the column of labels: the one that is named, else the only one beside the ids, else `label` or `cluster`.
 
     Raises ConfigError where that is not exactly one.
     """
     names = [str(name) for name in template.frame.columns]
     others = [name for name in names if name != template.id_column]
-    usual = [name for name in LABEL_COLUMNS if name in others]
+    usual = [name for name in LABEL_COLUMNS if name in others][:1]
     found = [label_column] if label_column is not None else others if len(others) == 1 else usual
     if len(found) != 1 or others.count(found[0]) != 1:
         wanted = "which column has the labels?" if label_column is None else f"has no one column {label_column!r}"
