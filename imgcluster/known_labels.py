@@ -50,16 +50,20 @@ class KnownLabels:
         return names_by({self.id_column: list(self.labels), **self.others}, ids)
 
 
-def read_known(path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None) -> KnownLabels:
+def read_known(
+    path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None, some: bool = True
+) -> KnownLabels:
     """Read the labels of images, as `read_labels` does, or from folders: each image's label is that of its top folder.
 
-    A run folder stands for its clusters.csv. Where all labels of a CSV are whole numbers, 9.0 is read as 9. `key` is
-    what named the path, for messages. Raises ConfigError as `read_labels`; of a folder: no image in a subfolder of it.
+    A run folder stands for its clusters.csv. A blank label in a CSV is not known yet, with `some`, and else an error.
+    Where all labels of a CSV are whole numbers, 9.0 is read as 9. `key` is what named the path, for messages. Raises
+    ConfigError as `read_labels`, and where no label is known; of a folder: no image in a subfolder of it.
     """
     table = table_at(path)
     if table is None:
         return KnownLabels(folder_labels(path, key), in_folders=True)
-    return KnownLabels.of_table(read_label_table(table, key, id_column=id_column, label_column=label_column))
+    table_of = read_label_table(table, key, id_column=id_column, label_column=label_column, some=some)
+    return KnownLabels.of_table(table_of)
 
 
 def table_at(path: Path) -> Path | None:

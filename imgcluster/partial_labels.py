@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ConfigError
-from imgcluster.known_labels import KnownLabels, folder_labels, table_at
-from imgcluster.tables import Template
-from imgcluster.template import find_label_column, label_table, named_source, read_template
+from imgcluster.known_labels import read_known
 
-KEY, LABEL = "labels", "label"
+KEY = "labels"
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def read_partial_labels(
     Raises ConfigError: a file that cannot be read, no such column, an id that is empty or there twice, no label at all,
     no labelled id among `ids`.
     """
-    known = _read(Path(path), id_column, label_column)
+    known = read_known(Path(path), KEY, id_column=id_column, label_column=label_column)
     matching = known.match(ids)
     found = matching.values(known.labels)
     if not found:
@@ -69,28 +67,3 @@ def read_partial_labels(
 def _way_to_learn(folder: Path) -> str:
     own, config = shlex.quote(str(folder)), shlex.quote(f"{folder.resolve().name}.yaml")
     return f"; to learn from its images: imgcluster init {own}, then imgcluster learn {config} {own} --out MODEL"
-
-
-def _read(path: Path, id_column: str | None, label_column: str | None) -> KnownLabels:
-    table = table_at(path)
-    if table is None:
-        return KnownLabels(folder_labels(path, KEY), in_folders=True)
-    template = read_template(table, id_column, source=named_source(KEY))
-    column = _label_column(template, label_column)
-    known = _labelled(template, column)
-    if not known:
-        raise ConfigError(f"{KEY}: {str(path)!r} has {len(template.ids):,} ids and no label; fill in some")
-    return KnownLabels.of_table(label_table(template, column, known, asked=id_column))
-
-
-def _label_column(template: Template, asked: str | None) -> str:
-    """Prefer `label` to `cluster`, which stands beside it in the CSVs of `suggest` and `spread`."""
-    names = [str(name) for name in template.frame.columns]
-    if asked is None and template.id_column != LABEL and LABEL in names:
-        asked = LABEL
-    return find_label_column(template, KEY, asked)
-
-
-def _labelled(template: Template, column: str) -> dict[str, str]:
-    rows = zip(template.ids, template.frame[column], strict=True)
-    return {id: label for id, label in rows if isinstance(label, str) and label.strip()}

@@ -85,7 +85,9 @@ def score_labels(
     """
     files = {"labels": _table(Path(labels)), "truth": Path(truth)}
     ids, columns = (_column_of(files, name, asked) for name, asked in (("id", id_column), ("label", label_column)))
-    given_known = read_known(files["labels"], "labels", id_column=ids["labels"], label_column=columns["labels"])
+    given_known = read_known(
+        files["labels"], "labels", id_column=ids["labels"], label_column=columns["labels"], some=False
+    )
     truth_known = read_known(files["truth"], "truth", id_column=ids["truth"], label_column=columns["truth"])
     is_run = Path(labels).is_dir()
     given = (given_known if is_run else given_known.by_names(list(truth_known.labels))).labels

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CLUSTER = "cluster"
 ON_THE_LINE = ("labels", "truth")  # files whose column of labels an option names
-LABEL_COLUMNS = (CLUSTER, "label")
+LABEL_COLUMNS = ("label", CLUSTER)  # the first that a table has: `suggest` and `spread` write both
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,15 @@ def read_labels(
 
 
 def read_label_table(
-    path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None
+    path: Path, key: str, *, id_column: str | None = None, label_column: str | None = None, some: bool = False
 ) -> LabelTable:
     """Read the labels of images from a CSV: {id: label}, both as text. `key` is what named the file, for messages.
 
     The ids are where `choose_ids` finds them if no column is named, and other columns may name the images then; the
     labels where `find_label_column` finds them. In a clusters.csv, images that failed have none, and are left out.
-    Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label.
+    some: a blank label is not known, and left out too.
+    Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label; with `some`, no
+    label at all.
     """
     template = read_template(path, id_column, source=named_source(key))
     column = find_label_column(template, key, label_column)
@@ -104,9 +106,12 @@ def read_label_table(
     for row, (id, label) in enumerate(zip(template.ids, template.frame[column], strict=True)):
         if failed[row]:
             continue
-        if not isinstance(label, str) or not label.strip():
+        if isinstance(label, str) and label.strip():
+            labels[id] = label
+        elif not some:
             raise ConfigError(f"{key}: {template.place(row)}: the label of {id!r}, in column {column!r}, is empty")
-        labels[id] = label
+    if some and not labels:
+        raise ConfigError(f"{key}: {str(path)!r} has {len(template.ids):,} ids and no label; fill in some")
     return label_table(template, column, labels, asked=id_column)
 
 
@@ -126,7 +131,7 @@ def has_column(path: Path, column: str, key: str) -> bool:
 
 
 def find_label_column(template: Template, key: str, label_column: str | None = None) -> str:
-    """Return the column of labels: the one that is named, else the only one beside the ids, else `cluster` or `label`.
+    """Return the column of labels: the one that is named, else the only one beside the ids, else `label` or `cluster`.
 
     An index of pandas' counts as none of these where there are others.
 
@@ -134,7 +139,7 @@ def find_label_column(template: Template, key: str, label_column: str | None = N
     """
     names = [str(name) for name in template.frame.columns]
     others = [name for name in names if name != template.id_column]
-    usual = [name for name in LABEL_COLUMNS if name in others]
+    usual = [name for name in LABEL_COLUMNS if name in others][:1]
     plain = [name for name in others if name.strip().casefold() not in INDEX_NAMES] or others
     found = [label_column] if label_column is not None else plain if len(plain) == 1 else usual
     if len(found) != 1 or others.count(found[0]) != 1:

@@ -86,6 +86,12 @@ def test_some_known_labels_fix_the_numbers(tmp_path: Path, words: tuple[str, ...
     assert [int(found.numbers[label]) for label in LABELS] == wanted
 
 
+def test_known_labels_may_be_a_table_of_suggestions_partly_filled_in(tmp_path: Path) -> None:
+    truth = tmp_path / "suggested.csv"
+    truth.write_text("id,label,path,cluster,why\na,1,a.jpg,5,x\nb,,b.jpg,5,x\nc,0,c.jpg,6,x\nd, ,d.jpg,6,x\nf,2,,7,x\n")
+    assert numbered(LABELS, f"truth:{truth}") == [1, 1, 0, 0, 0, 2]
+
+
 def test_known_labels_have_endings_or_are_folders(tmp_path: Path) -> None:
     truth = tmp_path / "some.csv"
     truth.write_text("id,label\na.jpg,1\nc.jpg,0\nf.jpg,2\nx.jpg,2\n")

@@ -244,7 +244,6 @@ def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
         ("id,a,b\n7,0,2\n", r"labels\? \(its columns: 'id', 'a', 'b'\); name it with --label-column$"),
         ("id,a,b\n7,0.3,0.7\n", r"labels\? \(.*\); a column for each class .*: to score a run, `score` its folder$"),
         (",id,label\n0,007,0\n", r"no id in common .*; column '' counts rows: name that of the ids with --id-column$"),
-        ("id,label,cluster\n7,0,1\n", "which column has the labels"),
         ("id,label,label\n7,0,1\n", "which column has the labels"),
         ("id\n7\n", "which column has the labels"),
         ("id;label\n7;0\n", "^labels: .*labels.csv' separates its columns by semicolons"),
@@ -288,6 +287,19 @@ def test_true_labels_with_a_point_and_a_zero_are_whole_numbers(tmp_path: Path) -
     found = score_labels(written(tmp_path / "l.csv", "id,label\na,9\nb,10\nc,11\n"), truth)
     assert found.accuracy_as_is == 1
     assert found.agreement.classes.tolist() == [9, 10, 11]
+
+
+def test_labels_stand_in_label_before_cluster_and_blank_true_ones_are_not_known(tmp_path: Path) -> None:
+    suggested = "id,label,path,cluster,why\n1,a,1.jpg,7,x\n2,,2.jpg,8,x\n3,b,3.jpg,9,x\n4, ,4.jpg,7,x\n"
+    truth = written(tmp_path / "suggested.csv", suggested)
+    labels = written(
+        tmp_path / "spread.csv", "id,label,confidence,given,cluster\n1,a,1,yes,0\n2,a,1,no,0\n3,a,1,no,1\n"
+    )
+    found = score_labels(labels, truth)
+    assert (found.images, found.scores["accuracy"], found.missing, found.extra) == (2, 0.5, [], ["2"])
+    written(truth, suggested.replace(",a,", ",,").replace(",b,", ",,"))
+    with pytest.raises(ConfigError, match=r"^truth: '.*suggested.csv' has 4 ids and no label; fill in some$"):
+        score_labels(labels, truth)
 
 
 def test_whole_numbers_are_in_their_order(tmp_path: Path) -> None:

@@ -326,10 +326,10 @@ IN_PLACE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         ("clusters.numbering=truth:labels.csv",),
         "clusters.numbering: 'labels.csv' is a ZIP archive or a workbook",
     ),
-    "known labels of which one lacks": (
-        lambda own: (own / "labels.csv").write_text("id,label\n0000,a\n0001,\n"),
+    "known labels that are all blank": (
+        lambda own: (own / "labels.csv").write_text("id,label\n0000,\n0001, \n"),
         ("clusters.numbering=truth:labels.csv",),
-        "clusters.numbering: labels.csv row 2: the label of '0001', in column 'label', is empty",
+        "clusters.numbering: 'labels.csv' has 2 ids and no label; fill in some",
     ),
     "known labels that begin before the first": (
         lambda own: (own / "labels.csv").write_text("id,label\n0000,0\n0001,1\n"),
