@@ -131,7 +131,7 @@ def _compare(options: argparse.Namespace) -> None:
     out = Path(options.out or Path(config.outputs.folder) / "compare")
     truth = Path(options.truth) if options.truth else None
     found = compare(config, grid, truth=truth, out=out, force=options.force, show=not options.quiet)
-    print(found.table().to_string(index=False))
+    print(found.table().to_string(index=False, na_rep=""))
     print("\n".join([*(f"note: {note}" for note in found.notes), f"written   {out / TABLE}"]))
     print(f"the best  python -m imgcluster run {out / BEST}")
     print(f"any row   python -m imgcluster run {out}/CONFIG, where CONFIG is its last column")

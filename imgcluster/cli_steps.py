@@ -170,6 +170,11 @@ def unknown_arguments(extras: Sequence[str], options: argparse.Namespace) -> str
     first = extras[0]
     name, _, value = first.partition("=")
     value = value or next((each for each in extras[1:2] if not each.startswith("-")), "VALUE")
+    if name == "--config" and hasattr(options, "config"):
+        return f"leave out --config: imgcluster {options.name} {shlex.quote(options.config)}"
+    unset = [item for item in getattr(options, "set", []) if "=" not in item]
+    if unset and not first.startswith("-"):
+        return f"--set takes KEY=VALUE; did you mean --set {shlex.quote(f'{unset[-1]}={first}')}?"
     known = set(re.findall(r"--[\w-]+", options.parser.format_usage()))
     hint = next((f"did you mean {near}?" for near in get_close_matches(name, sorted(known), 1, 0.8)), "")
     if not hint and ENDINGS.get(Path(first).suffix.lower()) == CSV:

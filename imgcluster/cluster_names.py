@@ -77,7 +77,8 @@ def names_note(config: Config, run_folder: Path, ids: Sequence[str], labels: np.
         if moved:
             return [
                 "outputs.names follow numbers, and clusters have changed theirs since the run before: cluster "
-                f"{', '.join(moved)}; to keep names, set clusters.numbering: match:RUN, with a copy of that run"
+                f"{', '.join(moved)}; correct the names, and to keep them set clusters.numbering: "
+                "match:RUN, a copy of the run"
             ]
     return []
 

@@ -127,7 +127,8 @@ def _model_for(features: Features | np.ndarray, config: ClustersConfig) -> Learn
 
 def _told(learned: Learned) -> str:
     labels = sum(learned.counts.values())
-    return f"{LEARNED}: {learned.mode}, {learned.classifier}, {labels:,} labels, {learned.digest}"
+    made = f"by {learned.classifier} ({learned.mode})"
+    return f"the clusters are the classes of a model, learned from {labels:,} labels {made}; digest {learned.digest}"
 
 
 def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:

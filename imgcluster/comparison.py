@@ -97,7 +97,7 @@ def compare(  # noqa: PLR0913 (one call says all)
         notes += _try_all(images, parts, tried, show)
         if not tried.candidates:
             raise ConfigError("; ".join(notes) or "nothing to compare")
-        if known is None and tried.before:
+        if known is None and tried.before and len(tried.candidates) > 1:
             notes.append(f"agreement is with all {len(tried.candidates)} rows, {tried.before} of them tried before")
         ranked = _by_agreement(tried.candidates) if known is None else _by_truth(tried.candidates, known)
         found = Comparison(ranked, [*matched, *notes], out)
@@ -223,8 +223,8 @@ def _by_agreement(candidates: list[Candidate]) -> list[Candidate]:
     ids = [id for id in candidates[0].labels if all(id in each.labels for each in candidates)]
     columns = [[each.labels[id] for id in ids] for each in candidates]
     between = np.array([[adjusted_rand_score(ours, theirs) for theirs in columns] for ours in columns])
-    others = max(1, len(candidates) - 1)
-    agreement = (between.sum(axis=1) - 1) / others
+    others = len(candidates) - 1
+    agreement = (between.sum(axis=1) - 1) / others if others else np.array([np.nan])
     scored = [
         replace(each, scores={"silhouette": each.scores["silhouette"], "agreement": float(share)})
         for each, share in zip(candidates, agreement, strict=True)

@@ -142,7 +142,9 @@ def _failure_lines(features: Features) -> list[str]:
     lines = [f"  failed  {_named(group)}: {reason}" for reason, group in [*reasons.items()][:REASONS]]
     if len(reasons) > REASONS:
         left = sum(map(len, [*reasons.values()][REASONS:]))
-        lines.append(f"  failed  {left:,} more for {len(reasons) - REASONS} other reasons: see clusters.csv")
+        others = len(reasons) - REASONS
+        why = "another reason" if others == 1 else f"{others} other reasons"
+        lines.append(f"  failed  {left:,} more image{'s' if left > 1 else ''}: {why}, see clusters.csv")
     return lines
 
 

@@ -78,7 +78,8 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
             f"{where}: {asked.columns[0]!r} holds {NO_LABELS[asked.kind]}{example}, which clusters are not; {ALONE}"
         )
     plan = _wide(asked) if asked.is_wide else PLANS.get(asked.kind, _numbers)(asked, len(template.frame))
-    beside = [f"{listed(asked.beside)} stays as in the template"] if asked.beside else []
+    stay = "stay" if len(asked.beside) > 1 else "stays"
+    beside = [f"{listed(asked.beside)} {stay} as in the template"] if asked.beside else []
     return Plan([*plan.found, *beside], plan.keys, plan.n_clusters, plan.to_do, plan.ways)
 
 

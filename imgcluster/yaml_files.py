@@ -194,8 +194,9 @@ def _read_text(path: Path) -> str:
 
 
 def _near_file(path: Path) -> str:
-    files = {file.name: file for folder in (Path("configs"), path.parent) for file in _yaml_files(folder)}
-    near = get_close_matches(path.name, files, n=1)
+    folders = (Path("configs"), Path(), path.parent)  # of one name, the last is meant
+    files = {file.name.lower(): file for folder in folders for file in _yaml_files(folder)}
+    near = get_close_matches(path.name.lower(), files, n=1)
     return f"; did you mean {files[near[0]]}?" if near else ""
 
 

@@ -210,7 +210,7 @@ def test_a_hostile_folder_is_clustered_with_every_file_accounted_for(
     }
     assert {"one.png", "long.png", *(f"{number:04d}.jpg" for number in range(9))} <= set(error_of)
     assert "  failed  broken.jpg: broken link" in result.stdout
-    assert "other reasons: see clusters.csv" in result.stdout
+    assert "other reasons, see clusters.csv" in result.stdout
     # Nothing of what the libraries below would say of the damaged ones.
     progress = ("features: ", "clustering: ", "thumbnails: ")
     assert all(line.startswith(progress) for line in result.stderr.splitlines()), result.stderr
@@ -414,6 +414,8 @@ WRONG_STEPS = [
     ("run a.zip", "a.zip is an archive; `run` takes a config. Name it in one, as images.folder"),
     ("run configs", "configs is a folder of configs; `run` takes a config. Take one: imgcluster run configs/x.yaml"),
     ("run c.yml", "c.yml: no such file; did you mean c.yaml?"),
+    ("run X.yaml", "X.yaml: no such file; did you mean configs/x.yaml?"),
+    ("run pics/c.yaml", "pics/c.yaml: no such file; did you mean c.yaml?"),
     ("run c.yaml --set n_clusters=12", "did you mean 'clusters.n_clusters'?"),
     ("run c.yaml --set cluster.n_clusters=5", "did you mean 'clusters'?"),
     ("run c.yaml --set k=5", "did you mean 'clusters.n_clusters'?"),
@@ -429,6 +431,8 @@ WRONG_STEPS = [
     ("run c.yaml --output there", "use --set outputs.folder=there"),
     ("run c.yaml --seed 3", "use --set clusters.random_state=3"),
     ("run c.yaml --frce", "did you mean --force?"),
+    ("run c.yaml --set clusters.n_clusters 5", "did you mean --set clusters.n_clusters=5?"),
+    ("run --config c.yaml", "leave out --config: imgcluster run c.yaml"),
     ("sweep c.yaml --k 16", "for 16 clusters: imgcluster run c.yaml --set clusters.n_clusters=16"),
     ("cluster pics", "there is no command 'cluster'; did you mean: imgcluster run"),
     ("clsuter pics", "all commands: imgcluster --help"),

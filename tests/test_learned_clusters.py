@@ -59,7 +59,8 @@ def test_clusters_are_what_predict_says(config_file: Path, tmp_path: Path, class
     said = predict(tmp_path / "m", tmp_path / "pictures", show=False)
     assert run.clusters.labels.tolist() == [int(label) for label in said.labels]
     assert run.clusters.sizes.tolist() == [4, 0, 0, 4, 0, 0, 0, 4]
-    assert run.clusters.notes[-1] == f"learned: features, {classifier}, 9 labels, {Learned.load(tmp_path / 'm').digest}"
+    told = f"learned from 9 labels by {classifier} (features); digest {Learned.load(tmp_path / 'm').digest}"
+    assert run.clusters.notes[-1] == f"the clusters are the classes of a model, {told}"
     submission = pd.read_csv(tmp_path / "out" / "submission.csv", dtype=str)
     assert submission["label"].tolist() == said.labels
     write_pictures(tmp_path / "new", range(40, 46))

@@ -295,7 +295,9 @@ def test_names_that_are_on_other_images_than_before_are_noted(tmp_path: Path) ->
     assert notes_of((4, 3)) == []
     assert notes_of((4, 3)) == []
     (note,) = notes_of((4, 5))
-    assert "since the run before: cluster 0 (cup) was 1, 1 (rocket) was 0; to keep names, set clusters.n" in note
+    assert (
+        "since the run before: cluster 0 (cup) was 1, 1 (rocket) was 0; correct the names, and to keep them set" in note
+    )
     shutil.copytree(tmp_path / "out", tmp_path / "kept")
     assert notes_of((6, 5), f"match:{tmp_path / 'kept'}") == []
 

@@ -415,6 +415,13 @@ def test_compare_with_truth(command: Command, config_file: Path, tmp_path: Path)
     assert adjusted_rand_score(pd.read_csv(truth)["label"], labels) == pytest.approx(table["ari"][2], abs=1e-4)
 
 
+def test_a_row_alone_agrees_with_none(config_file: Path, tmp_path: Path) -> None:
+    for _ in range(2):  # made, and found there
+        found = compare(load_config(config_file), Grid(), out=tmp_path / "c", show=False)
+        assert pd.isna(found.table()["agreement"]).tolist() == [True]
+        assert not any("agreement" in note for note in found.notes)
+
+
 def test_a_list_given_in_parts_adds_up(command: Command, config_file: Path, tmp_path: Path) -> None:
     arguments = [*("--methods", "kmeans", "--methods", "agglomerative,birch"), *("--k", "2..3", "--k", "4")]
     arguments += ["--backbones", "efficientnet_lite0", "--layers", "default", "--layers", "logits", "--quiet"]

@@ -204,7 +204,7 @@ def notes_of(run: Run) -> str:
 
 
 def test_what_a_scorer_may_take_for_something_else_is_said(tmp_path: Path) -> None:
-    arbitrary = "submission.csv leaves it to chance which cluster has which"
+    arbitrary = "submission.csv gives each cluster an arbitrary"
     label = a_template(tmp_path, "id,label", "0")
     assert f"{arbitrary} label; where a score compares classes" in notes_of(a_run(label))
     assert arbitrary not in notes_of(a_run(label, labels=[1, 2, 2, 1], **BY_TRUTH))

@@ -65,7 +65,9 @@ def test_failures_are_counted_by_reason_the_commonest_first() -> None:
 def test_of_many_reasons_the_first_few_are_named() -> None:
     lines = failing({f"{number}.jpg": f"reason {max(0, number - 2)}" for number in range(9)})
     assert lines[0] == "  failed  0.jpg, 1.jpg, 2.jpg: reason 0"
-    assert lines[5:] == ["  failed  2 more for 2 other reasons: see clusters.csv"]
+    assert lines[5:] == ["  failed  2 more images: 2 other reasons, see clusters.csv"]
+    lines = failing({f"{number}.jpg": f"reason {number}" for number in range(6)})
+    assert lines[5:] == ["  failed  1 more image: another reason, see clusters.csv"]
 
 
 def test_nothing_is_said_where_nothing_failed() -> None:

@@ -627,6 +627,11 @@ def test_an_index_column_stays_and_is_no_label(tmp_path: Path) -> None:
         imgcluster.check(config_from_dict(sections))
 
 
+def test_several_columns_beside_the_labels_are_several(tmp_path: Path) -> None:
+    folder, template = made(tmp_path, Shape("", "id,proba,share,label", ("0.0,0.0,0",), {}))
+    assert "labels    'proba', 'share' stay as in the template" in start(folder, template, tmp_path / "c.yaml")
+
+
 def test_the_column_of_labels_can_be_named(tmp_path: Path) -> None:
     folder, template = made(tmp_path, Shape("", "id,kind,place", ("0,7", "1,5"), {}))
     with pytest.raises(ConfigError, match="which column takes the labels, 'kind', 'place'"):

@@ -194,7 +194,7 @@ def _reading_notes(run: Run, template: Template) -> list[str]:
     said = clusters.are_labels or names or (outputs.names and outputs.layout != "labels")
     if not said:
         notes.append(
-            f"leaves it to chance which cluster has which {which}; where a score compares classes (accuracy, F1, log "
+            f"gives each cluster an arbitrary {which}; where a score compares classes (accuracy, F1, log "
             "loss), set clusters.numbering: truth:CSV"
         )
     if outputs.layout == "labels" and names and not clusters.are_labels:
