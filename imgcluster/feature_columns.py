@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-Kind = Literal["list", "number", "other"]
+Kind = Literal["list", "bytes", "number", "other"]
 
 ID_COLUMN, PATH_COLUMN = "id", "path"
 ID_NAMES = (
@@ -76,29 +76,48 @@ def find_id_column(names: Sequence[str], kinds: Sequence[Kind], texts: Collectio
 def choose_columns(names: Sequence[str], kinds: Sequence[Kind], id_column: int, asked: Sequence[str] | None) -> Columns:
     """Choose the columns that hold the vectors: one of lists, or several with a common beginning and numbers behind it.
 
-    Numbers without gaps go before others; where none are numbered, all columns of numbers are taken. asked: names of
-    columns, or what numbered ones begin with.
+    Numbered columns are not chosen where more columns of numbers are beside them; where none are numbered, all columns
+    of numbers are taken. asked: names of columns, or what numbered ones begin with.
     Raises Unfit: several could be meant, or none, or what is asked for is not there.
     """
     others = [place for place, name in enumerate(names) if place != id_column and name != PATH_COLUMN]
     if asked is not None:
         taken = sorted({place for text in asked for place in _asked(text, names, others)})
-        return Columns(taken, _left_out(names, others, taken))
+        return Columns(taken, _note(names, others, taken, f"took {_some([names[place] for place in taken])}"))
     plain = [place for place in others if not ROW_INDEX.fullmatch(names[place])]
-    numbered = _numbered(names, [place for place in plain if kinds[place] == "number"])
-    found = [_Vectors(names[at], f"{names[at]!r} (lists)", [at]) for at in plain if kinds[at] == "list"]
-    found += [each for each in numbered if not each.gaps]
-    found = found or numbered
+    found = _candidates(names, kinds, plain)
     if len(found) > 1:
+        first = next((each for each in found if kinds[each.places[0]] != "bytes"), found[0])
         raise Unfit(
             f"its vectors may be {' or '.join(each.words for each in found)}: choose by features.file_columns: "
-            f"{found[0].name or repr('')} (or a list, to join several)"
+            f"{first.name or repr('')} (or a list, to join several)"
         )
     if found:
         taken = sorted(found[0].places)
         gaps = f"took {found[0].words}, whose numbers have gaps" if found[0].gaps else ""
-        return Columns(taken, _joined(gaps, _left_out(names, others, taken)))
+        note = _note(names, others, taken, gaps or f"took {found[0].words}")
+        return Columns(taken, note or gaps)
     return _all_numbers(names, kinds, plain, others)
+
+
+def _candidates(names: Sequence[str], kinds: Sequence[Kind], plain: Sequence[int]) -> list[_Vectors]:
+    """Return all that may be the vectors: columns of lists or bytes, numbered ones, and the rest where it is larger."""
+    words = {"list": "lists", "bytes": "bytes"}
+    found = [_Vectors(names[at], f"{names[at]!r} ({words[kinds[at]]})", [at]) for at in plain if kinds[at] in words]
+    numbers = [place for place in plain if kinds[place] == "number"]
+    numbered = _numbered(names, numbers)
+    grouped = {place for each in numbered for place in each.places}
+    rest = [place for place in numbers if place not in grouped]
+    if numbered and not found and len(rest) > max(len(each.places) for each in numbered):
+        words_of_rest = f"{_some([names[place] for place in rest])} ({len(rest)} columns)"
+        return [*numbered, _Vectors(names[rest[0]], words_of_rest, rest)]
+    return [*found, *numbered]
+
+
+def _note(names: Sequence[str], others: Sequence[int], taken: Sequence[int], took: str) -> str:
+    """Say what was taken where anything was left out."""
+    left = _left_out(names, others, taken)
+    return _joined(took, left) if left else ""
 
 
 def _asked(text: str, names: Sequence[str], places: Sequence[int]) -> list[int]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError
+from imgcluster.feature_cells import kind_of_cell, parse_list, stacked, vector_of
 from imgcluster.feature_columns import ID_COLUMN, Kind, Unfit, choose_columns, find_id_column
 from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.id_columns import names_by
@@ -167,9 +168,12 @@ def _read_csv(path: Path, asked: Asked) -> Raw:
     texts = _csv_texts(kinds, rows)
     id_column = find_id_column(header, kinds, texts, typed=False)
     columns = choose_columns(header, kinds, id_column, asked)
-    vectors = [_numbers([cells[column] for column in columns.taken], f"line {line}") for line, cells in rows]
+    of_vectors = [(header[column], kinds[column]) for column in columns.taken]
+    vectors = [
+        vector_of([cells[column] for column in columns.taken], of_vectors, f"line {line}") for line, cells in rows
+    ]
     ids = [cells[id_column] for _, cells in rows]
-    return Raw(ids, np.array(vectors, np.float32), columns.note, _names(header, id_column, ids, texts))
+    return Raw(ids, stacked(vectors), columns.note, _names(header, id_column, ids, texts))
 
 
 def _csv_texts(kinds: Sequence[Kind], rows: list[tuple[int, list[str]]]) -> dict[int, list[str]]:
@@ -192,15 +196,7 @@ def _names(
 def _csv_kinds(header: list[str], rows: list[tuple[int, list[str]]]) -> list[Kind]:
     """Tell by the first cell of each column that is not empty whether it holds numbers."""
     firsts = (next((cells[column] for _, cells in rows if cells[column].strip()), "0") for column in range(len(header)))
-    return ["number" if _is_number(cell) else "other" for cell in firsts]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    return [kind_of_cell(cell) for cell in firsts]
 
 
 def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -215,19 +211,12 @@ def _csv_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, rows
 
 
-def _numbers(cells: list[str], place: str) -> np.ndarray:
-    try:
-        return np.array(cells, np.float32)
-    except ValueError as error:
-        raise Unfit(f"{place}: {error}") from None
-
-
 def _read_parquet(path: Path, asked: Asked) -> Raw:
     # No partitioning: it would make a column of a folder that is called `key=value`.
     table = import_parquet().read_table(path, partitioning=None)
     names = table.column_names
-    kinds = [_arrow_kind(column.type) for column in table.columns]
-    texts = _arrow_texts(table)
+    kinds = [_arrow_kind(column) for column in table.columns]
+    texts = _arrow_texts(table, kinds)
     id_column = find_id_column(names, kinds, texts, typed=True)
     columns = choose_columns(names, kinds, id_column, asked)
     ids = table.column(id_column).to_pylist()
@@ -236,18 +225,27 @@ def _read_parquet(path: Path, asked: Asked) -> Raw:
     return Raw(ids, vectors, columns.note, _names(names, id_column, ids, texts))
 
 
-def _arrow_texts(table: Any) -> dict[int, list[str]]:
-    import pyarrow as pa
-
-    strings = (pa.types.is_string, pa.types.is_large_string)
-    places = [place for place, field in enumerate(table.schema) if any(is_it(field.type) for is_it in strings)]
+def _arrow_texts(table: Any, kinds: Sequence[Kind]) -> dict[int, list[str]]:
+    places = [at for at, field in enumerate(table.schema) if kinds[at] == "other" and _is_string(field.type)]
     columns = {place: table.column(place).to_pylist() for place in places}
     return {place: cells for place, cells in columns.items() if _may_name(cells)}
 
 
-def _arrow_kind(type: Any) -> Kind:
+def _is_string(type: Any) -> bool:
     import pyarrow as pa
 
+    return bool(pa.types.is_string(type) or pa.types.is_large_string(type))
+
+
+def _arrow_kind(column: Any) -> Kind:
+    import pyarrow as pa
+
+    type = column.type
+    if _is_string(type):
+        first = next((cell for cell in column.drop_null().slice(0, 1).to_pylist()), "")
+        return "list" if kind_of_cell(first) == "list" else "other"
+    if pa.types.is_binary(type) or pa.types.is_large_binary(type) or pa.types.is_fixed_size_binary(type):
+        return "bytes"
     is_list = _is_list(type)
     value = type.value_type if is_list else type
     if not (pa.types.is_floating(value) or pa.types.is_integer(value)):
@@ -267,6 +265,9 @@ def _arrow_block(column: Any, name: str) -> np.ndarray:
     import pyarrow.compute as pc
 
     length = 1
+    if _is_string(column.type):
+        cells = column.to_pylist()
+        return stacked([np.array(parse_list(cell or "", name, f"row {row}")) for row, cell in enumerate(cells, 1)])
     if _is_list(column.type):
         lengths = pc.unique(pc.list_value_length(column)).to_pylist()
         if len(lengths) != 1 or lengths[0] is None:

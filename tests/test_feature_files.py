@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -220,8 +221,10 @@ def test_other_columns_of_numbers_are_left_out_and_named(tmp_path: Path, ending:
     getattr(frame(names), f"to_{ending}")(file, index=False)
     run = imgcluster.run(config(tmp_path, file), show=False)
     np.testing.assert_array_equal(run.features.vectors, SIXTEEN)
-    assert run.features.notes == [f"f.{ending}: left out 4 columns that are {LEFT_OUT}"]
-    assert f"note: f.{ending}: left out" in summarize_run(run)
+    assert run.features.notes == [
+        f"f.{ending}: took {names[0]!r} to {names[-1]!r} (16 columns); left out 4 columns that are {LEFT_OUT}"
+    ]
+    assert f"note: f.{ending}: took {names[0]!r} to" in summarize_run(run)
 
 
 def test_the_row_numbers_of_pandas_are_no_feature_and_no_id(tmp_path: Path) -> None:
@@ -264,7 +267,9 @@ def test_a_list_goes_before_single_numbers(tmp_path: Path) -> None:
     table(id=IDS, label=[0, 1, 0, 1], vector=VECTORS.tolist(), note=["n"] * 4)(tmp_path / "f.parquet")
     run = imgcluster.run(config(tmp_path, tmp_path / "f.parquet"), show=False)
     np.testing.assert_array_equal(run.features.vectors, VECTORS)
-    assert run.features.notes == ["f.parquet: left out 2 columns that are not part of the vectors: 'label', 'note'"]
+    assert run.features.notes == [
+        "f.parquet: took 'vector' (lists); left out 2 columns that are not part of the vectors: 'label', 'note'"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +302,52 @@ def test_a_key_chooses_the_columns(tmp_path: Path, asked: Any, wanted: list[int]
     assert run.features.vectors.tolist() == expected
     assert len(imgcluster.check(chosen)) == 4
     assert features_of_run(run.folder).vectors.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "words"),
+    [
+        (
+            "f.csv",
+            {"bbox_0": [1] * 4, "bbox_1": [2] * 4, "embedding": VECTORS.tolist()},
+            "'embedding' (lists) or 'bbox_0'",
+        ),
+        (
+            "f.csv",
+            {"crop1": [1] * 4, "crop2": [2] * 4, "a": [1] * 4, "b": [2] * 4, "c": [3] * 4},
+            "or 'a', 'b', 'c' (3",
+        ),
+        (
+            "f.csv",
+            {"fold1": [1] * 4, "fold2": [2] * 4, "v0": [1] * 4, "v2": [2] * 4, "v5": [3] * 4},
+            "or 'v0' to 'v5' (3",
+        ),
+        ("f.parquet", {"box": VECTORS.tolist(), "vector": [b"abcd"] * 4}, "'box' (lists) or 'vector' (bytes)"),
+        ("f.parquet", {"box": VECTORS.tolist(), "vector": ["[1, 2]"] * 4}, "'box' (lists) or 'vector' (lists)"),
+    ],
+)
+def test_columns_that_may_all_be_the_vectors_are_refused(
+    tmp_path: Path, name: str, columns: dict[str, list[Any]], words: str
+) -> None:
+    file = tmp_path / name
+    getattr(pd.DataFrame({"id": IDS, **columns}), f"to_{file.suffix[1:]}")(file, index=False)
+    with pytest.raises(ConfigError, match=rf"{re.escape(words)}.*choose by features.file_columns: "):
+        read_features(file)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_list_as_text_is_read(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"f.{ending}"
+    table = pd.DataFrame({"id": IDS, "label": [0, 1, 0, 1], "embedding": [str(row) for row in VECTORS.tolist()]})
+    getattr(table, f"to_{ending}")(file, index=False)
+    np.testing.assert_array_equal(read_features(file)[1], VECTORS)
+    for cells, words in {
+        ("[1 2]", "[1 2]"): "'embedding' is no list of",
+        ("[1, 2]", "[1]"): "different lengths",
+    }.items():
+        getattr(table.assign(embedding=[*cells, *cells]), f"to_{ending}")(file, index=False)
+        with pytest.raises(ConfigError, match=words):
+            read_features(file)
 
 
 def test_a_key_that_chooses_nothing_is_refused(tmp_path: Path) -> None:
