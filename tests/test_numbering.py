@@ -107,6 +107,16 @@ def test_known_labels_have_endings_or_are_folders(tmp_path: Path) -> None:
     assert [int(found.numbers[label]) for label in LABELS] == [2, 2, 0, 0, 0, 1]
 
 
+@pytest.mark.parametrize(("words", "named"), [(("7", "3", "3", "5"), "'5'"), (("c", "a", "a", "b"), "'b'")])
+def test_known_labels_without_a_cluster_are_noted(tmp_path: Path, words: tuple[str, ...], named: str) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\n" + "".join(f"{id},{word}\n" for id, word in zip("acde", words, strict=True)))
+    two = np.array([1, 1, 0, 0, 0, 1])
+    note = f"1 of 3 known labels have no cluster, so no image gets them: {named}"
+    assert note in number_clusters(two, 2, f"truth:{truth}", IDS).notes
+    assert not any("have no cluster" in note for note in number_clusters(LABELS, 3, f"truth:{truth}", IDS).notes)
+
+
 def test_known_labels_of_no_image_are_noted_in_the_run(tmp_path: Path) -> None:
     truth = tmp_path / "some.csv"
     truth.write_text("id,label\na,1\nc,0\nx,2\n")
