@@ -74,7 +74,8 @@ def read_labels(
     """Read the labels of images from a CSV: {id: label}, both as text. `key` is what named the file, for messages.
 
     The ids are in the first column if no other is named; the labels where `find_label_column` finds them. In a
-    clusters.csv, images that failed have none, and are left out. some: a blank label is not known, and left out too.
+    clusters.csv, images that failed have none, and are left out. Blanks around a label are not part of it.
+    some: a blank label is not known, and left out too.
     Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label; with `some`, no
     label at all.
     """
@@ -86,7 +87,7 @@ def read_labels(
         if failed[row]:
             continue
         if isinstance(label, str) and label.strip():
-            labels[id] = label
+            labels[id] = label.strip()  # "cat " is no class of its own
         elif not some:
             raise ConfigError(f"{key}: {template.place(row)}: the label of {id!r}, in column {column!r}, is empty")
     if some and not labels:

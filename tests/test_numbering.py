@@ -89,6 +89,14 @@ def test_known_labels_may_be_a_table_of_suggestions_partly_filled_in(tmp_path: P
     assert numbered(LABELS, f"truth:{truth}") == [1, 1, 0, 0, 0, 2]
 
 
+def test_blanks_around_known_labels_are_not_part_of_them(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na,cat \nb,cat\nc, dog\nf,emu\n")
+    assert number_clusters(LABELS, 3, f"truth:{truth}", IDS).names == {0: "cat", 1: "dog", 2: "emu"}
+    truth.write_text("id,label\na, 1\nb,1\nc,0 \nf,2\n")
+    assert number_clusters(LABELS, 3, f"truth:{truth}", IDS).names == {}
+
+
 def test_known_labels_have_endings_or_are_folders(tmp_path: Path) -> None:
     truth = tmp_path / "some.csv"
     truth.write_text("id,label\na.jpg,1\nc.jpg,0\nf.jpg,2\nx.jpg,2\n")
