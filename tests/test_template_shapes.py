@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
+from imgcluster.cli import main
 from imgcluster.config import config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
@@ -726,3 +727,13 @@ def test_known_labels_that_fit_no_column_are_refused_before_the_work(
         return
     with pytest.raises(ConfigError, match=message):
         check_known_classes(template, config)
+
+
+def test_a_config_with_too_few_known_labels_is_refused_by_check(config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "known.csv").write_text("id,label\n0000,cat\n0001,dog\n")
+    keys = [f"clusters.numbering=truth:{tmp_path / 'known.csv'}", "outputs.layout=one_hot", "images.ids=null"]
+    arguments = [part for key in keys for part in ("--set", key)]
+    with pytest.raises(ConfigError, match=r"has only 2 different labels \('cat', 'dog'\) for 3 clusters"):
+        imgcluster.run(load_config(config_file, keys), show=False)
+    assert not (tmp_path / "store").exists()  # before any work
+    assert main(["check", str(config_file), *arguments]) == 1
