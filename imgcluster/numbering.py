@@ -17,6 +17,7 @@ from imgcluster.tables import NOISE
 from imgcluster.template import read_labels
 
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
+NAMED = 10  # labels in a note
 MATCH, TRUTH = "match:", "truth:"
 ARE_LABELS = "numbers_are_labels"  # of run.json
 
@@ -74,6 +75,7 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
         return Numbers(_all_numbered(numbers, theirs, [], free_from), names, are_labels=are_labels, notes=notes)
     found = _all_numbered(numbers, given, sorted(theirs - given), free_from)
     notes += _guess_notes(found[numbers < 0], k, path)
+    notes += _without_cluster(set(numbers_here.values()), set(found.tolist()), names)
     return Numbers(found, names, are_labels=are_labels, notes=notes)
 
 
@@ -168,6 +170,15 @@ def _guess_notes(numbers: np.ndarray, k: int, path: str) -> list[str]:
         return []
     listed = ", ".join(map(str, sorted(numbers.tolist())))
     return [f"{len(numbers)} of {k} clusters match no label of {path}; their numbers are guesses: {listed}"]
+
+
+def _without_cluster(known: set[int], found: set[int], names: dict[int, str]) -> list[str]:
+    """Say which labels known of these images no cluster has."""
+    lacking = [names.get(number, str(number)) for number in sorted(known - found)]
+    if not lacking:
+        return []
+    listed = ", ".join(map(repr, lacking[:NAMED])) + (", ..." if len(lacking) > NAMED else "")
+    return [f"{len(lacking)} of {len(known)} known labels have no cluster, so no image gets them: {listed}"]
 
 
 def _all_numbered(numbers: np.ndarray, taken: set[int], left: Sequence[int], first: int) -> np.ndarray:

@@ -27,6 +27,7 @@ from imgcluster.method_memory import check_memory
 from imgcluster.methods import METHODS
 from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
+from imgcluster.outputs.known_classes import check_known_classes
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
@@ -184,6 +185,7 @@ def _listed(config: Config) -> Listing:
     check_enough(len(listing.images), config.clusters.n_clusters)
     check_method(config, len(listing.images))
     check_outputs(listing.template, config)
+    check_known_classes(listing.template, config)
     return listing
 
 

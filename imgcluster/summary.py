@@ -161,6 +161,7 @@ def _cluster_lines(run: Run) -> list[str]:
     return [
         f"cluster {number:>3}  {bar(size, largest, BAR):<{BAR}}  {size:>{width},}{_name_after(names, number)}"
         for number, size in enumerate(sizes.tolist())
+        if size  # a number below the first label is no cluster
     ]
 
 

@@ -95,6 +95,7 @@ def read_label_table(
 
     The ids are where `choose_ids` finds them if no column is named, and other columns may name the images then; the
     labels where `find_label_column` finds them. In a clusters.csv, images that failed have none, and are left out.
+    Blanks around a label are not part of it.
     some: a blank label is not known, and left out too.
     Raises ConfigError: unreadable, no such column, an empty or a doubled id, an image without a label; with `some`, no
     label at all.
@@ -107,7 +108,7 @@ def read_label_table(
         if failed[row]:
             continue
         if isinstance(label, str) and label.strip():
-            labels[id] = label
+            labels[id] = label.strip()  # "cat " is no class of its own
         elif not some:
             raise ConfigError(f"{key}: {template.place(row)}: the label of {id!r}, in column {column!r}, is empty")
     if some and not labels:

@@ -92,6 +92,14 @@ def test_known_labels_may_be_a_table_of_suggestions_partly_filled_in(tmp_path: P
     assert numbered(LABELS, f"truth:{truth}") == [1, 1, 0, 0, 0, 2]
 
 
+def test_blanks_around_known_labels_are_not_part_of_them(tmp_path: Path) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\na,cat \nb,cat\nc, dog\nf,emu\n")
+    assert number_clusters(LABELS, 3, f"truth:{truth}", IDS).names == {0: "cat", 1: "dog", 2: "emu"}
+    truth.write_text("id,label\na, 1\nb,1\nc,0 \nf,2\n")
+    assert number_clusters(LABELS, 3, f"truth:{truth}", IDS).names == {}
+
+
 def test_known_labels_have_endings_or_are_folders(tmp_path: Path) -> None:
     truth = tmp_path / "some.csv"
     truth.write_text("id,label\na.jpg,1\nc.jpg,0\nf.jpg,2\nx.jpg,2\n")
@@ -108,6 +116,16 @@ def test_known_labels_have_endings_or_are_folders(tmp_path: Path) -> None:
     found = number_clusters(LABELS, 3, f"truth:{tmp_path / 'sorted'}", IDS)
     assert found.names == {0: "land", 1: "sea", 2: "sky"}
     assert [int(found.numbers[label]) for label in LABELS] == [2, 2, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("words", "named"), [(("7", "3", "3", "5"), "'5'"), (("c", "a", "a", "b"), "'b'")])
+def test_known_labels_without_a_cluster_are_noted(tmp_path: Path, words: tuple[str, ...], named: str) -> None:
+    truth = tmp_path / "some.csv"
+    truth.write_text("id,label\n" + "".join(f"{id},{word}\n" for id, word in zip("acde", words, strict=True)))
+    two = np.array([1, 1, 0, 0, 0, 1])
+    note = f"1 of 3 known labels have no cluster, so no image gets them: {named}"
+    assert note in number_clusters(two, 2, f"truth:{truth}", IDS).notes
+    assert not any("have no cluster" in note for note in number_clusters(LABELS, 3, f"truth:{truth}", IDS).notes)
 
 
 def test_known_labels_of_no_image_are_noted_in_the_run(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_what_is_shown(tmp_path: Path, command: Command) -> None:
     assert done.stdout.splitlines() == [
         "run       run",
         "finished  2026-01-02T03:04:05+00:00",
-        "images    8 in 3 clusters, 2 noise, 1 failed",
+        "images    8 in 2 clusters, 2 noise, 1 failed",
         "backbone  vgg16 fc6, 4096-d, imagenet",
         "FALLBACK  efficientnet_lite0 stood in for vgg16 fc6",
         "scored    silhouette 0.250, from -1 to 1",
@@ -64,7 +64,6 @@ def test_what_is_shown(tmp_path: Path, command: Command) -> None:
         "        nearest.jpg, near.jpg, mid.jpg",
         "     1  ████             1   12.5%  tiger 61%?",
         "        other.jpg",
-        "     2                   0    0.0%",
         " noise  ████████         2   25.0%",
         "        lost.jpg, lost2.jpg",
         "failed  ████             1   12.5%",
@@ -142,7 +141,6 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [group["typical"] for group in found["clusters"]] == [
         ["nearest.jpg", "near.jpg"],
         ["two\nlines.jpg", "other.jpg"],
-        [],
     ]
     assert found["clusters"][1]["suggested"] == {"name": "tiger", "share": 0.61}
     assert [(group["label"], group["size"], group["share"]) for group in found["others"]] == [
@@ -209,7 +207,13 @@ def test_what_cannot_be_shown(tmp_path: Path) -> None:
 
 def test_a_run_of_no_images(tmp_path: Path) -> None:
     write_run(tmp_path, tmp_path, {}, cluster_sizes=[0])
-    assert "0                   0    0.0%" in overview_lines(run_overview(tmp_path), 60)
+    assert "images    0 in 0 clusters" in overview_lines(run_overview(tmp_path), 60)
+
+
+def test_numbers_below_the_first_label_are_no_clusters(tmp_path: Path) -> None:
+    lines = overview_lines(run_overview(make_run(tmp_path, {"a.jpg": ("1", None)}, cluster_sizes=[0, 1])), 60)
+    assert "images    1 in 1 clusters" in lines
+    assert [line.split()[0] for line in lines if line.endswith("%")] == ["1"]
 
 
 def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:

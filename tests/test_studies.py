@@ -273,7 +273,7 @@ def test_compared_without_truth_the_best_mean_rank_comes_first(tmp_path: Path) -
 def test_a_truth_of_some_images_is_compared_with_these(tmp_path: Path) -> None:
     truth = tmp_path / "truth.csv"
     known = {f"i{number:02d}": str(number % 3) for number in range(5, 40, 2)}
-    truth.write_text("id,label\nx,1\n" + "".join(f"{id},{label}\n" for id, label in known.items()))
+    truth.write_text("id,label\nx,1\ni00,\ni01, \n" + "".join(f"{id},{label}\n" for id, label in known.items()))
     grid = Grid(methods=["kmeans", "agglomerative", "dbscan"], ks=[2, 3, 4])
     vectors = np.concatenate([np.eye(3, 4)[np.arange(40) % 3] * 9 + noise(40, 4), np.full((1, 4), 90)])
     found = compare(config_of(tmp_path, vectors, n_clusters=2), grid, truth=truth, out=tmp_path / "all", show=False)

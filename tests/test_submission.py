@@ -409,3 +409,8 @@ def test_a_run_writes_each_layout(tmp_path: Path, config_file: Path, layout: str
     assert len(set(lines[1:4])) == 3
     if layout != "soft":
         assert [line[4:] for line in lines[1:4]] * 4 == [line[4:] for line in lines[1:]]
+
+
+def test_numbers_that_no_image_has_are_no_lines_of_the_summary() -> None:
+    lines = summarize_run(a_run(labels=[1, 2, 1, 2], are_labels=True)).splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("cluster ")] == [["cluster", "1"], ["cluster", "2"]]

@@ -19,11 +19,14 @@ import pandas as pd
 import pytest
 
 import imgcluster
+from imgcluster.cli import main
 from imgcluster.config import config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
+from imgcluster.outputs.known_classes import check_known_classes
 from imgcluster.outputs.validation import validated
 from imgcluster.tables import Template
+from imgcluster.template import read_template
 from imgcluster.template_cells import kind_of, read_asked
 
 IMAGES = 24
@@ -711,3 +714,49 @@ def test_words_are_put_into_the_config_to_be_sorted(tmp_path: Path) -> None:
     text = (tmp_path / "c.yaml").read_text()
     (tmp_path / "c.yaml").write_text(text.replace("  # names: {", "  names: {"))
     assert load_config(tmp_path / "c.yaml").outputs.names == {0: "a: b", 1: "#2"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "known", "keys", "message"),
+    [
+        ("c1,c2,c3", "1 2", {}, r"label_offset: 0, but the columns .* from 1, .* set outputs.label_offset: 1$"),
+        ("c1,c2,c3", "1 2", {"label_offset": 1}, None),
+        ("c0,c1,c2", "1 3", {}, r"has the labels '3', but the columns of the template end in 0 to 2; write the labels"),
+        (
+            "cat,dog,emu",
+            "cat dog",
+            {},
+            r"only 2 different labels \('cat', 'dog'\) for 3 clusters, .*: one_hot needs",
+        ),
+        ("cat,dog,emu", "Cat dog emu", {}, r"has the labels 'Cat', which are no columns of the template \('cat', "),
+        ("cat,dog,emu", "cat dog emu", {}, None),
+        ("label", "cat dog", {"layout": "names"}, r"only 2 different labels .* for 3 clusters, and .*: names needs"),
+        ("label", "cat dog emu", {"layout": "names"}, None),
+    ],
+)
+def test_known_labels_that_fit_no_column_are_refused_before_the_work(
+    tmp_path: Path, columns: str, known: str, keys: dict[str, Any], message: str | None
+) -> None:
+    cells = ",".join(["1", "0", "0"]) if "," in columns else "cat"
+    (tmp_path / "t.csv").write_text(f"id,{columns}\n" + "".join(f"{row},{cells}\n" for row in range(4)))
+    rows = "".join(f"{row},{label}\n" for row, label in enumerate(known.split()))
+    (tmp_path / "known.csv").write_text(f"id,label\n{rows}")
+    clusters = {"n_clusters": 3, "numbering": f"truth:{tmp_path / 'known.csv'}"}
+    outputs = {"folder": "out", "layout": "one_hot", **keys}
+    config = config_from_dict({"images": {"folder": "."}, "clusters": clusters, "outputs": outputs})
+    template = read_template(tmp_path / "t.csv", None)
+    if message is None:
+        check_known_classes(template, config)
+        return
+    with pytest.raises(ConfigError, match=message):
+        check_known_classes(template, config)
+
+
+def test_a_config_with_too_few_known_labels_is_refused_by_check(config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "known.csv").write_text("id,label\n0000,cat\n0001,dog\n")
+    keys = [f"clusters.numbering=truth:{tmp_path / 'known.csv'}", "outputs.layout=one_hot", "images.ids=null"]
+    arguments = [part for key in keys for part in ("--set", key)]
+    with pytest.raises(ConfigError, match=r"has only 2 different labels \('cat', 'dog'\) for 3 clusters"):
+        imgcluster.run(load_config(config_file, keys), show=False)
+    assert not (tmp_path / "store").exists()  # before any work
+    assert main(["check", str(config_file), *arguments]) == 1
