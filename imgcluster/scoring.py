@@ -13,7 +13,6 @@ import numpy as np
 from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.files import write_whole
-from imgcluster.id_columns import is_index, other_columns
 from imgcluster.known_labels import read_known, table_at
 from imgcluster.label_numbers import WHOLE, plain_label
 from imgcluster.metrics import Agreement, agreement
@@ -22,7 +21,7 @@ from imgcluster.outputs.submission import IN_COLUMNS
 from imgcluster.outputs.wide_labels import wide_labels
 from imgcluster.outputs.write import CLUSTERS, csv_text
 from imgcluster.tables import NOISE
-from imgcluster.template import has_column, read_rows
+from imgcluster.template import has_column
 
 NAMED = 3
 SHOWN = 20  # rows and columns of a matrix that a terminal has room for
@@ -97,7 +96,7 @@ def score_labels(
         raise ConfigError(
             f"{str(files['labels'])!r} and {str(files['truth'])!r} have no id in common "
             f"({next(iter(given), 'nothing')!r} there, {next(iter(truth_known.labels), 'nothing')!r} here)"
-            f"{matching.none_because}{'' if id_column else _way_to_ids([*files.values()])}"
+            f"{matching.none_because}"
         )
     found = agreement(_sortable([given[id] for id in known]), _sortable(list(known.values())))
     noise = sum(given[id] == str(NOISE) for id in known)
@@ -108,13 +107,6 @@ def score_labels(
     if out is not None:
         _write(scores, Path(out))
     return scores
-
-
-def _way_to_ids(files: list[Path]) -> str:
-    """Say how to name the column of ids, where the first column of a table counts its rows."""
-    tables = [read_rows(file, None) for file in files if file.is_file()]
-    counted = [table for table in tables if is_index(table) and other_columns(table)]
-    return f"; column {counted[0].id_column!r} counts rows: name that of the ids with --id-column" if counted else ""
 
 
 def scores_text(scores: Scores) -> str:
