@@ -28,7 +28,6 @@ from imgcluster.parquet_columns import (
     read_group,
     texts,
 )
-from imgcluster.reading import read_bytes
 from imgcluster.sources import Source, Stamp, reason_of
 
 ROW, COLUMN = "#row=", "&column="
@@ -127,6 +126,8 @@ class RowFile(Source):
 
     def read(self) -> bytes:
         """Return the file's bytes."""
+        from imgcluster.reading import read_bytes  # and with it OpenCV
+
         return read_bytes(Path(self.file))[0]
 
 
