@@ -111,6 +111,8 @@ def strange_labels(asked: Asked, labels: Collection[str], keys: str = "") -> Ite
 
     keys: added where labels are out of the template's range, for the keys of a config that set them.
     """
+    if not asked.columns:  # it has ids alone
+        return
     written, column = kind_of(labels), f"the template's {asked.columns[0]!r}"
     if asked.kind in (MIXED, WORDS) and written in NUMBERS:
         yield f"has numbers where {column} has words{' too' * (asked.kind == MIXED)} ({listed(asked.values)})"
