@@ -109,6 +109,6 @@ def test_the_table_has_every_family_and_no_fault() -> None:
     if rows[0].versions.startswith(VERSIONS.partition(" torch")[0]):
         assert [row.family for row in rows] == sorted(timm.list_modules())
     judged = [row for row in rows if row.torch not in ("", UNTRIED)]
-    assert len(judged) > len(rows) / 4
+    assert len(judged) > len(rows) * 3 / 4
     faults = [row for row in judged if row.torch != SAME or row.bits not in ("", SAME)]
     assert [(row.network, row.torch, row.bits) for row in faults] == []
