@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from imgcluster._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from imgcluster.assignment import assign
     from imgcluster.cluster_folders import export_folders, undo_export
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from imgcluster.exports import export_features
     from imgcluster.extractor import FeatureExtractor
     from imgcluster.feature_files import read_features
+    from imgcluster.feature_result import Features
     from imgcluster.features import extract_features
     from imgcluster.image_features import ImageFeatures
     from imgcluster.images import list_images
@@ -47,15 +50,14 @@ if TYPE_CHECKING:
     from imgcluster.reading import read_image
     from imgcluster.report import write_report, write_sheets
     from imgcluster.run_places import images_are_in
+    from imgcluster.run_result import Run
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
     from imgcluster.spreading import Spread, spread_labels
     from imgcluster.suggestions import Suggestions, suggest_images
-    from imgcluster.tables import Clusters, Features, ImageFile, Run
+    from imgcluster.tables import Clusters, ImageFile
     from imgcluster.training import Training
     from imgcluster.trials import stability
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Clusters",

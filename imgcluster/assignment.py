@@ -13,13 +13,14 @@ from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.holders import is_held, open_all_again
 from imgcluster.image_keys import with_stamps
 from imgcluster.images import images_at, walk_images
 from imgcluster.outputs.write import DISTANCE_FORMAT, NAME, path_text
 from imgcluster.runs import config_of, read_record
-from imgcluster.tables import Features, ImageFile
+from imgcluster.tables import ImageFile
 
 if TYPE_CHECKING:
     import pandas as pd

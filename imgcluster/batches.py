@@ -7,16 +7,26 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.runtime import Pixels, Runtime
 
 READ_AHEAD = 2  # batches, beside those in the network: one ready, one being read
 MAX_READERS = 16
 
+Pixels = Any  # uint8: an array of numpy, or a tensor on the device that computes
+
 Item = TypeVar("Item")
 Slot = TypeVar("Slot")
+
+
+class PixelBuffers(Protocol):
+    """Memory for batches. depth: batches in flight at a time."""
+
+    depth: int
+
+    def buffer(self, shape: tuple[int, ...]) -> Pixels:
+        """Return black pixels of this shape, in memory that the device reads."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ def read_batches(  # noqa: PLR0913, PLR0917 (what is read, how, and by how many)
     fill: Callable[[Pixels, Item], Slot],
     recipe: Recipe,
     batch_size: int,
-    runtime: Runtime,
+    runtime: PixelBuffers,
     readers: int | None = None,
 ) -> Generator[Batch[Slot], None, None]:
     """Fill batches in order, ahead of the consumer. A batch's pixels are valid until `depth` more are asked for.

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.files import replacing
+from imgcluster.plotting import CHOSEN, INK, QUIET, save
 
 if TYPE_CHECKING:
     from imgcluster.sweeps import Sweep
 
-INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
-FORMATS = ("svg", "png")
 PANELS = {
     "modularity": "modularity of the neighbours (higher)",
     "silhouette": "silhouette (higher)",
@@ -31,19 +29,6 @@ def draw_sweep(found: Sweep, folder: Path) -> list[Path]:
         _panel(place, found, name, title)
     figure.suptitle(f"{found.chosen} clusters proposed", color=INK, fontweight="bold")
     return save(figure, folder, "sweep")
-
-
-def save(figure: Any, folder: Path, name: str) -> list[Path]:
-    """Write a figure as SVG and PNG, each whole; the same figure gives the same bytes."""
-    import matplotlib
-
-    paths = []
-    with matplotlib.rc_context({"svg.hashsalt": "imgcluster", "svg.fonttype": "none"}):
-        for kind in FORMATS:
-            paths.append(path := folder / f"{name}.{kind}")
-            with replacing(path) as file:
-                figure.savefig(file, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else {})
-    return paths
 
 
 def _panel(place: Any, found: Sweep, name: str, title: str) -> None:

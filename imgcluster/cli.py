@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster import __version__
+from imgcluster._version import __version__
 from imgcluster.cli_clusters import add_commands
 from imgcluster.cli_explain import add_explain_commands
 from imgcluster.cli_folders import add_folder_commands

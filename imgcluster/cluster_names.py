@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
-from imgcluster.numbering import MATCH, TRUTH
+from imgcluster.methods import MATCH, TRUTH
 from imgcluster.template import read_labels
 
 if TYPE_CHECKING:

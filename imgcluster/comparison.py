@@ -16,14 +16,15 @@ from imgcluster.backbones.layers import check_layers
 from imgcluster.clusters import cluster_features
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
+from imgcluster.feature_result import Features
+from imgcluster.features import extract_listed
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
 from imgcluster.known_labels import read_known
 from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
-from imgcluster.pipeline import extract_listed
 from imgcluster.storage import use_storage
-from imgcluster.tables import Features, ImageFile
+from imgcluster.tables import ImageFile
 from imgcluster.transforms import fit_transform
 from imgcluster.tried import DEFAULT, Candidate, Tried, config_name, differing
 

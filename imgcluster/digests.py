@@ -1,4 +1,4 @@
-"""The sha256 of a file, remembered for as long as the file stays as it is."""
+"""Digests: of bytes, of what shapes a feature, and of files, remembered while a file stays as it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ from typing import Any
 from imgcluster.files import cache_folder, write_whole
 
 _CHUNK = 1 << 20
+FINGERPRINT_LENGTH = 16  # hex digits
 _REMEMBERED = 64  # the latest so many files: more than anybody keeps weights
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the digest by which equal files are known wherever they lie: 128 bits of BLAKE2b, as hex."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def fingerprint_of(shaped_by: dict[str, Any]) -> str:
+    """Hash everything that shapes a feature. `shaped_by` must be JSON-serialisable; the order of keys is no matter."""
+    canonical = json.dumps(shaped_by, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def file_sha256(path: Path) -> str:

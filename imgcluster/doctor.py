@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import TypeVar
 
 from packaging.requirements import Requirement
 
+from imgcluster._version import __version__
 from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.files import cache_folder
 from imgcluster.memory import free_memory
@@ -112,7 +112,7 @@ _Answer = TypeVar("_Answer")
 
 
 def _packages() -> _Found:
-    release = sys.modules["imgcluster"].__version__
+    release = __version__
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     yield "imgcluster", f"{release}, on Python {platform.python_version()}, {system}"
     if not asked_for():

@@ -21,9 +21,8 @@ from imgcluster.memory import fits
 from imgcluster.outputs.write import CLUSTERS, write_rows
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
-from imgcluster.sources import ImagePath
 from imgcluster.store import FeatureStore, ImageKey
-from imgcluster.tables import ImageFile
+from imgcluster.tables import ImageFile, ImagePath
 from imgcluster.template import read_labels
 from imgcluster.transforms import join_blocks
 

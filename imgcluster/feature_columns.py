@@ -9,22 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from imgcluster.id_columns import ID_COLUMN, ID_NAMES
+
 Kind = Literal["list", "bytes", "number", "other"]
 
-ID_COLUMN, PATH_COLUMN = "id", "path"
-ID_NAMES = (
-    "image_id",
-    "imageid",
-    "image",
-    "image_name",
-    "img",
-    "filename",
-    "file_name",
-    "file",
-    "__key__",
-    "key",
-    "name",
-)
+PATH_COLUMN = "path"
 ROW_INDEX = re.compile(r"|index|level_\d+|__index_level_\d+__|Unnamed: \d+(\.\d+)?")  # what pandas calls row numbers
 NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
 NAMED = 5

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from imgcluster.backbones import Choice, choose_backbones
-from imgcluster.config import FeaturesConfig
-from imgcluster.engines import Cluster
+from imgcluster.config import Config, FeaturesConfig
+from imgcluster.config_types import BUNDLED
+from imgcluster.engines import Cluster, open_cluster
+from imgcluster.engines.cluster import NO_DASK
 from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
-from imgcluster.errors import ConfigError, StoreError
+from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
 from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
 from imgcluster.feature_files import features_from_file
+from imgcluster.feature_result import Features, Origin
 from imgcluster.layer_stores import LayerStores
 from imgcluster.processes import compute_on
 from imgcluster.progress import track
@@ -27,7 +32,7 @@ from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.store_files import files_of
 from imgcluster.stored import StoredVectors
-from imgcluster.tables import Failure, Features, ImageFile, Origin
+from imgcluster.tables import Failure, ImageFile
 from imgcluster.transforms import join_blocks
 from imgcluster.work import Work
 
@@ -226,3 +231,51 @@ def _origin(choice: Choice, device: str, plan: Plan, store: LayerStores, work: W
         reused=work.reused,
         seconds={stage: round(spent, 3) for stage, spent in work.stopwatch.seconds.items()},
     )
+
+
+def check_engine(config: Config) -> None:
+    """Raise ConfigError where the config wants Dask, and it is not installed."""
+    if config.dask is not None and find_spec("distributed") is None:
+        raise ConfigError(NO_DASK)
+
+
+def extract_listed(
+    images: list[ImageFile],
+    config: Config,
+    show: bool,
+    *,
+    gather: bool | Callable[[int], bool] = True,
+    cluster: Cluster | None = None,
+) -> Features:
+    """Return the features of images as a config says; ImageError where none of them can be read.
+
+    cluster: the one of `config.engine`, where it is open already.
+    """
+    check_engine(config)
+    with ExitStack() as opened, _hinting_at_a_fallback(config):
+        features = extract_features(
+            images,
+            config.features,
+            on_error=config.images.on_error,
+            missing=config.images.missing,
+            gather=gather,
+            cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
+            show=show,
+        )
+    if not features.images:
+        first = features.failures[0]
+        raise ImageError(
+            f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
+        )
+    return features
+
+
+@contextmanager
+def _hinting_at_a_fallback(config: Config) -> Iterator[None]:
+    """Where weights cannot be had and nothing is to be used instead, say by which key something is."""
+    try:
+        yield
+    except WeightsUnavailable as error:
+        if set(config.features.backbones) <= set(BUNDLED):
+            raise
+        raise WeightsUnavailable(f"{error}; or use {BUNDLED[0]} instead: features.fallback: {BUNDLED[0]}") from error

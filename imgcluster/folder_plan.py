@@ -12,8 +12,7 @@ from pathlib import Path
 
 from imgcluster.journal import Entry
 from imgcluster.runs import listed_path
-from imgcluster.sources import Source
-from imgcluster.tables import NOISE
+from imgcluster.tables import NOISE, Source
 
 NOISE_FOLDER, FAILED_FOLDER = "noise", "failed"
 LONGEST_NAME = 255  # bytes, on nearly every file system

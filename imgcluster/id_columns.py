@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from imgcluster.feature_columns import ID_COLUMN, ID_NAMES
 from imgcluster.matching import match_names
 from imgcluster.pattern_search import FoundPatterns, find_patterns
 from imgcluster.tables import Template
 
+ID_COLUMN = "id"
+ID_NAMES = (
+    "image_id",
+    "imageid",
+    "image",
+    "image_name",
+    "img",
+    "filename",
+    "file_name",
+    "file",
+    "__key__",
+    "key",
+    "name",
+)
 INDEX_NAMES = frozenset(("", "index", "unnamed: 0"))  # as pandas writes an index, and reads it again
 
 LABEL_NAMES = frozenset(("cluster", "label"))

@@ -17,10 +17,9 @@ from imgcluster.image_names import SUFFIXES, is_image_name, natural_key
 from imgcluster.local_folder import LocalFolder
 from imgcluster.pattern_search import find_patterns
 from imgcluster.remote_folder import RemoteFolder
-from imgcluster.sources import ImagePath
 from imgcluster.spellings import near_names, spelled, spellings
 from imgcluster.storage import shown
-from imgcluster.tables import ImageFile, Template
+from imgcluster.tables import ImageFile, ImagePath, Template
 from imgcluster.template import TEMPLATE, check_ids
 
 NAMED = 3

@@ -19,7 +19,7 @@ from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.backbones.captured import Pooled
 from imgcluster.backbones.timm_models import recipe_of_timm
 from imgcluster.backbones.watched import Watched
-from imgcluster.batches import Batch, read_batches
+from imgcluster.batches import Batch, Pixels, read_batches
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.execution import build_runtime, on_torch, plan_for
@@ -32,9 +32,10 @@ from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_
 from imgcluster.runtimes.check_pictures import TRIED, Pictures, no_pictures, usable
 from imgcluster.runtimes.hardware import DTYPES
 from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
+from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
-from imgcluster.sources import Source, readers_for
+from imgcluster.sources import readers_for
+from imgcluster.tables import Source
 
 Layer = str | int
 Images = Any  # what `extract` takes; no type says it

@@ -15,11 +15,10 @@ from imgcluster.classifiers import LEAST, fit_classifier, held_back, probabiliti
 from imgcluster.config import Config, FeaturesConfig, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
-from imgcluster.features import extract_features
+from imgcluster.features import extract_features, extract_listed
 from imgcluster.images import list_images
 from imgcluster.learned import BACKBONE, Learned, is_file, prepared
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
-from imgcluster.pipeline import extract_listed
 from imgcluster.run_places import places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
 from imgcluster.storage import use_storage

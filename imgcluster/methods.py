@@ -53,3 +53,5 @@ METHODS = {
     LEARNED: Method("imgcluster.learned.LearnedClasses", None),
 }
 METHOD_NAMES = tuple(METHODS)
+
+MATCH, TRUTH = "match:", "truth:"  # `clusters.numbering` from another run, or from a CSV of true labels

@@ -7,12 +7,12 @@ from pathlib import Path
 from imgcluster.config import config_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.exports import FeatureTable, check_out, write_features
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.holders import is_held
 from imgcluster.images import list_images
 from imgcluster.outputs.write import path_text
 from imgcluster.storage import shown
-from imgcluster.tables import Features
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))
 PREPROCESS = "squash"  # each picture to the network's square, out of shape

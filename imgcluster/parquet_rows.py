@@ -28,7 +28,8 @@ from imgcluster.parquet_columns import (
     read_group,
     texts,
 )
-from imgcluster.sources import Source, Stamp, reason_of
+from imgcluster.sources import reason_of
+from imgcluster.tables import Source, Stamp
 
 ROW, COLUMN = "#row=", "&column="
 PARQUET = "parquet://"

@@ -13,13 +13,12 @@ from imgcluster.backbones import check_backbones
 from imgcluster.cluster_names import names_note
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import Config
-from imgcluster.config_types import BUNDLED
 from imgcluster.engines import Cluster, open_cluster
-from imgcluster.engines.cluster import NO_DASK
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError, WeightsUnavailable
+from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.estimators import check_parameters
 from imgcluster.feature_files import features_from_file
-from imgcluster.features import extract_features
+from imgcluster.feature_result import Features
+from imgcluster.features import check_engine, extract_listed
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.kept_clusters import KeptClusters
@@ -31,12 +30,13 @@ from imgcluster.outputs.known_classes import check_known_classes
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
+from imgcluster.run_result import Run
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
 from imgcluster.storage import use_storage
 from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 from imgcluster.sweeps import AUTO, Sweep, sweep
-from imgcluster.tables import Clusters, Features, ImageFile, Run
+from imgcluster.tables import Clusters, ImageFile
 from imgcluster.transforms import check_steps, fit_steps
 from imgcluster.weights import find_weights
 
@@ -124,7 +124,7 @@ def fill_store(config: Config, *, show: bool = True) -> Features:
 
     The vectors returned are (n, 0). Raises ImgclusterError.
     """
-    _check_engine(config)
+    check_engine(config)
     use_storage(config.storage)
     images, _ = list_images(config.images)
     return extract_listed(images, config, show, gather=False)
@@ -135,7 +135,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     method = config.clusters.method
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
         raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
-    _check_engine(config)
+    check_engine(config)
     use_storage(config.storage)
     images, _ = list_images(config.images)
     check_method(config, len(images))
@@ -168,16 +168,11 @@ def check(config: Config) -> list[ImageFile]:
 
 def _check_packages(config: Config) -> None:
     """Raise ConfigError, before any work, where the engine or the K-Means of a run needs what is not installed."""
-    _check_engine(config)
+    check_engine(config)
     if config.clusters.backend == "dask":
         for module, package in (("dask", "dask"), ("dask_ml", "dask-ml")):
             if find_spec(module) is None:
                 raise ConfigError(f"clusters.backend: {package} is not installed; pip install 'imgcluster[dask]'")
-
-
-def _check_engine(config: Config) -> None:
-    if config.dask is not None and find_spec("distributed") is None:
-        raise ConfigError(NO_DASK)
 
 
 def _listed(config: Config) -> Listing:
@@ -198,48 +193,6 @@ def check_method(config: Config, images: int) -> None:
         check_memory(config.clusters, images)
     check_steps(config.clusters.transform, images)
     check_numbering(config.clusters.numbering, config.outputs.label_offset)
-
-
-def extract_listed(
-    images: list[ImageFile],
-    config: Config,
-    show: bool,
-    *,
-    gather: bool | Callable[[int], bool] = True,
-    cluster: Cluster | None = None,
-) -> Features:
-    """Return the features of images as a config says; ImageError where none of them can be read.
-
-    cluster: the one of `config.engine`, where it is open already.
-    """
-    _check_engine(config)
-    with ExitStack() as opened, _hinting_at_a_fallback(config):
-        features = extract_features(
-            images,
-            config.features,
-            on_error=config.images.on_error,
-            missing=config.images.missing,
-            gather=gather,
-            cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
-            show=show,
-        )
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
-    return features
-
-
-@contextmanager
-def _hinting_at_a_fallback(config: Config) -> Iterator[None]:
-    """Where weights cannot be had and nothing is to be used instead, say by which key something is."""
-    try:
-        yield
-    except WeightsUnavailable as error:
-        if set(config.features.backbones) <= set(BUNDLED):
-            raise
-        raise WeightsUnavailable(f"{error}; or use {BUNDLED[0]} instead: features.fallback: {BUNDLED[0]}") from error
 
 
 @contextmanager

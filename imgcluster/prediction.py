@@ -14,12 +14,13 @@ import numpy as np
 from imgcluster.assignment import listed_images
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.id_columns import naming_column, other_names
 from imgcluster.learned import Learned
 from imgcluster.matching import match_names
 from imgcluster.outputs.write import path_text
-from imgcluster.tables import Features, ImageFile, Template
+from imgcluster.tables import ImageFile, Template
 from imgcluster.template import read_template
 from imgcluster.template_cells import (
     DECIMAL,

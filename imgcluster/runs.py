@@ -19,9 +19,8 @@ from imgcluster.holders import open_all_again
 from imgcluster.outputs.far_away import RECORD, finished_record
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.run_places import places_of
-from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage
-from imgcluster.tables import ImageFile
+from imgcluster.tables import ImageFile, ImagePath
 
 # What lies in the folder of a run's report, as all who write there and read there call it.
 REPORT, PAGE, REPORT_RECORD, REPORT_LOCK = "report", "index.html", "report.json", ".lock"

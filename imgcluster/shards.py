@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from imgcluster.digests import digest_bytes
 from imgcluster.store_files import StoreFiles
 
 FORMAT = 1
@@ -46,11 +46,6 @@ def image_key(path: Path, status: os.stat_result, data: bytes | None = None) -> 
     """Return the key of a file of this status; without its bytes, one that is found by the status alone."""
     digest = "" if data is None else digest_bytes(data)
     return ImageKey(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)
-
-
-def digest_bytes(data: bytes) -> str:
-    """Return the digest by which equal files are known wherever they lie: 128 bits of BLAKE2b, as hex."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def write_shard(

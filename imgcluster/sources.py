@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from imgcluster.errors import ImageError
 from imgcluster.storage import AT_ONCE, file_system, in_words, is_missing, read_whole, retried
+from imgcluster.tables import ImagePath, Source, Stamp
 
 # What tells one version of an object from another, and when it was made, by any of the names that file systems give it.
 VERSIONS = ("ETag", "etag", "generation", "md5Hash", "content_md5", "Content-MD5", "Digest", "md5", "checksum", "CRC")
 TIMES = ("LastModified", "mtime", "updated", "last_modified", "Last-Modified", "modified", "date_time", "created")
-
-
-class Stamp(NamedTuple):
-    """What tells that an image is the one it was, without reading it; `version` stands where a file has its ctime."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    version: int
-
-
-class Source(ABC):
-    """An image that is no file of this machine. Its text opens it again."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def __str__(self) -> str: ...
-
-    @property
-    @abstractmethod
-    def stamp(self) -> Stamp | None:
-        """What tells whether it has changed; None where nothing does but its bytes."""
-
-    @property
-    @abstractmethod
-    def is_far(self) -> bool:
-        """Whether reading it means to wait for a network, so that many have to be read at a time."""
-
-    @property
-    def order(self) -> str:
-        """By this, images that are read together stand together; empty where every order is as good."""
-        return ""
-
-    @abstractmethod
-    def read(self) -> bytes:
-        """Return its bytes. Raises ImageError, whose text is the reason alone."""
-
-    def absolute(self) -> Source:
-        """Return it as another process finds it, which works in another folder."""
-        return self
-
-
-ImagePath = Path | Source
 
 
 class HasPath(Protocol):

@@ -17,7 +17,6 @@ side by side (the workers of a cluster, several runs on a store behind a URL) ha
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -32,11 +31,11 @@ from typing import Any
 import numpy as np
 
 from imgcluster.blocks import new_rows
+from imgcluster.digests import fingerprint_of
 from imgcluster.errors import StoreError
 from imgcluster.shards import (
     FORMAT,
     ImageKey,
-    digest_bytes,
     image_key,
     index_file,
     read_index,
@@ -50,7 +49,7 @@ from imgcluster.store_files import below, files_of
 from imgcluster.store_index import Location, Shard, StoreIndex
 from imgcluster.stored import Chunk, StoredVectors
 
-__all__ = ["FeatureStore", "ImageKey", "Location", "Shard", "digest_bytes", "fingerprint_of", "image_key", "store_name"]
+__all__ = ["FeatureStore", "ImageKey", "Location", "Shard", "image_key", "store_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +59,6 @@ DRIVEN = ".driven-"  # and what tells one run from another: a file by which work
 SECONDS_FOR_PARTS = 10
 SHARD_BYTES = 64 * 2**20
 OTHERS_BYTES = 2**20  # what others wrote as one shard stays one from here on: a million images are 2,000 of them
-FINGERPRINT_LENGTH = 16
-
-
-def fingerprint_of(shaped_by: dict[str, Any]) -> str:
-    """Hash everything that shapes a feature. `shaped_by` must be JSON-serialisable; the order of keys is no matter."""
-    canonical = json.dumps(shaped_by, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def store_name(shaped_by: dict[str, Any]) -> str:

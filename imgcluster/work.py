@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.batches import Batch, read_batches
+from imgcluster.batches import Batch, Pixels, read_batches
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
 from imgcluster.layer_stores import LayerStores
@@ -27,7 +27,7 @@ from imgcluster.memory import ran_out
 from imgcluster.progress import Advance
 from imgcluster.reading import Marks, decode_picture, room_for
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
+from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.sources import in_reading_order, readers_for
 from imgcluster.stopwatch import Stopwatch
 from imgcluster.store import ImageKey

@@ -29,8 +29,8 @@ from imgcluster.in_memory import extract
 from imgcluster.learning import learn
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, listed_paths, read_rows
-from imgcluster.sources import Source
 from imgcluster.storage import use_storage
+from imgcluster.tables import Source
 from tests.servers import S3Server, WebServer
 from tests.test_remote import TWELVE, config_of, listed, refused
 

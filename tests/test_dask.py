@@ -122,10 +122,9 @@ def refused(command: Command, config: Path, cluster: DaskProcesses, **environmen
 def old_version(tmp_path: Path) -> str:
     """A folder for PYTHONPATH with another version of the package."""
     shutil.copytree(ROOT / "imgcluster", tmp_path / "old" / "imgcluster", ignore=shutil.ignore_patterns("*.pyc"))
-    package = tmp_path / "old" / "imgcluster" / "__init__.py"
-    text = package.read_text()
-    assert "\n__version__ = " in text
-    package.write_text(text.replace("\n__version__ = ", '\n__version__ = "0.0.1"\n_ = '))
+    package = tmp_path / "old" / "imgcluster" / "_version.py"
+    assert "\n__version__ = " in package.read_text()
+    package.write_text('__version__ = "0.0.1"\n')
     return str(tmp_path / "old")
 
 

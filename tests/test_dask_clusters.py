@@ -33,6 +33,7 @@ from imgcluster.images import list_images
 from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
+from imgcluster.run_result import Run
 from imgcluster.storage import use_storage
 from imgcluster.stored import Chunk, Part, StoredVectors
 from imgcluster.streamed import cluster_stored, cuml, should_use_dask
@@ -40,7 +41,7 @@ from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.streamed import kmeans as streamed_kmeans
 from imgcluster.streamed import points as streamed_points
 from imgcluster.summary import stability_lines
-from imgcluster.tables import Clusters, Run
+from imgcluster.tables import Clusters
 from imgcluster.transforms import apply_transform, fit_steps
 from imgcluster.trials import stability
 from tests.conftest import Command, write_pictures

@@ -26,6 +26,7 @@ from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
 from imgcluster.execution import plan_for
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
@@ -34,7 +35,7 @@ from imgcluster.runtimes import hardware
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.torch_runtime import TorchRuntime
 from imgcluster.store_files import LocalFiles
-from imgcluster.tables import Features, ImageFile
+from imgcluster.tables import ImageFile
 from imgcluster.transforms import unit_length
 from imgcluster.weights import RANDOM_SEED
 

@@ -21,12 +21,13 @@ from imgcluster import execution, extract
 from imgcluster.backbones import choose_backbones
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import find_recipe
 from imgcluster.runtimes import calibration, converted, hardware, int8
 from imgcluster.runtimes.calibration import find_calibration
-from imgcluster.tables import Features, ImageFile
+from imgcluster.tables import ImageFile
 
 from .conftest import ROOT, write_pictures
 from .test_openvino import SMALL_VGG, WATCHED, cosines, refuse

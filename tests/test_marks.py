@@ -13,10 +13,10 @@ from PIL import Image
 
 from imgcluster import pipeline
 from imgcluster.config import FeaturesConfig, load_config
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.summary import summarize_run
-from imgcluster.tables import Features
 
 from .conftest import write_pictures
 from .test_store import forget_marks

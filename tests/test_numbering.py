@@ -14,8 +14,9 @@ from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
+from imgcluster.feature_result import Features
 from imgcluster.numbering import check_numbering, number_classes, number_clusters
-from imgcluster.tables import Features, ImageFile
+from imgcluster.tables import ImageFile
 
 LABELS = np.array([2, 2, 0, 0, 0, 1])
 IDS = ["a", "b", "c", "d", "e", "f"]

@@ -22,6 +22,7 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.engines import jobs
 from imgcluster.engines.messages import Job
 from imgcluster.errors import ConfigError
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
@@ -32,7 +33,6 @@ from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, scaled
 from imgcluster.samples import photos, write_sample
-from imgcluster.tables import Features
 
 from .conftest import ROOT, write_pictures
 

@@ -16,11 +16,11 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.engines import checks
 from imgcluster.engines.messages import Greeting
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.feature_result import Origin
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.pixel_check import FORMATS, REDUCED, all_parts, differences, digests_of, parts_of
 from imgcluster.recipes import STAGE, Recipe, named_recipe
-from imgcluster.tables import Origin
 from tests.make_pixel_check import FILES
 
 LITE0 = BACKBONES["efficientnet_lite0"].recipe

@@ -14,10 +14,10 @@ import pytest
 from imgcluster import processes
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.tables import Features
 
 from .conftest import Command, Start, write_pictures
 

@@ -18,11 +18,13 @@ from imgcluster.config import Config, config_from_dict
 from imgcluster.csv_files import read_cells
 from imgcluster.exports import FeatureTable, write_features
 from imgcluster.feature_files import read_features
+from imgcluster.feature_result import Features
 from imgcluster.images import list_images
 from imgcluster.outputs.run_folder import RunFolder
 from imgcluster.outputs.write import output_names, path_text, write_outputs
+from imgcluster.run_result import Run
 from imgcluster.runs import read_rows
-from imgcluster.tables import Clusters, Failure, Features, ImageFile, Run, Template
+from imgcluster.tables import Clusters, Failure, ImageFile, Template
 from imgcluster.template import read_labels
 
 PROFILE = settings(deadline=None, max_examples=50)

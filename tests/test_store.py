@@ -14,9 +14,10 @@ import pytest
 
 from imgcluster import blocks
 from imgcluster import store as store_module
+from imgcluster.digests import digest_bytes, fingerprint_of
 from imgcluster.errors import StoreError
 from imgcluster.shards import write_shard
-from imgcluster.store import FeatureStore, ImageKey, digest_bytes, fingerprint_of, image_key
+from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.store_files import LocalFiles
 from imgcluster.transforms import join_blocks
 

@@ -12,10 +12,12 @@ import pytest
 import imgcluster
 from imgcluster.config import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
+from imgcluster.feature_result import Features
 from imgcluster.outputs.submission import check_outputs, columns_of, make_submission, submission_notes
 from imgcluster.outputs.write import clusters_rows, csv_text
+from imgcluster.run_result import Run
 from imgcluster.summary import summarize_run
-from imgcluster.tables import Clusters, Failure, Features, ImageFile, Run, Template
+from imgcluster.tables import Clusters, Failure, ImageFile, Template
 from imgcluster.template import read_template
 
 IDS = ["01", "02", "03", "04", "05"]  # the last one failed

@@ -17,13 +17,13 @@ from imgcluster import features as features_module
 from imgcluster import work as work_module
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ImageError, StoreError
+from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
 from imgcluster.store import FeatureStore
 from imgcluster.store_files import LocalFiles
-from imgcluster.tables import Features
 
 from .conftest import write_pictures
 

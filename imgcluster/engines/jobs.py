@@ -12,9 +12,10 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from imgcluster._version import __version__
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
-from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome
+from imgcluster.engines.messages import Greeting, Handful, Job, Outcome
 from imgcluster.engines.task_store import TaskStore
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
@@ -24,11 +25,10 @@ from imgcluster.reading import bytes_of
 from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
-from imgcluster.sources import ImagePath
 from imgcluster.storage import use_storage
 from imgcluster.store import DRIVEN, FeatureStore, store_name
 from imgcluster.store_files import below, files_of
-from imgcluster.tables import ImageFile
+from imgcluster.tables import ImageFile, ImagePath
 from imgcluster.weights import find_weights
 from imgcluster.work import Work
 
@@ -57,9 +57,9 @@ _kept = _Kept()
 def greet(job: Job) -> Greeting:
     """Say what this worker is, and how it would execute the network, or why it cannot."""
     versions = {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
-    greeting = Greeting(RELEASE, versions)
-    if job.release != RELEASE:
-        return replace(greeting, refusal=f"has imgcluster {RELEASE}, and {job.release} is needed")
+    greeting = Greeting(__version__, versions)
+    if job.release != __version__:
+        return replace(greeting, refusal=f"has imgcluster {__version__}, and {job.release} is needed")
     try:
         plan = plan_for(_own_choice(job), _with_own_device(job))
         _check_places(job)
@@ -175,8 +175,8 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
     """Return the network of a job, built at the first task of it that this worker gets, which has these images."""
     if _kept.token == job.token and _kept.runtime is not None:
         return _kept.runtime
-    if job.release != RELEASE:
-        raise _Refusal(f"has imgcluster {RELEASE}, and {job.release} is needed")
+    if job.release != __version__:
+        raise _Refusal(f"has imgcluster {__version__}, and {job.release} is needed")
     _kept.token, _kept.runtime, _kept.known = "", None, []  # two networks at once would want the memory of both
     _take_threads()
     try:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from imgcluster._version import __version__
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
 from imgcluster.execution import Plan
-from imgcluster.sources import ImagePath
-from imgcluster.tables import ImageFile
-
-RELEASE: str = sys.modules["imgcluster"].__version__  # an import of it would be one of all that lies above this module
+from imgcluster.tables import ImageFile, ImagePath
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Job:
     is_here: bool
     plan: Plan | None = None
     stored: int = 0
-    release: str = RELEASE
+    release: str = __version__
 
 
 @dataclass(frozen=True)

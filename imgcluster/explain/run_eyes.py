@@ -25,8 +25,7 @@ from imgcluster.preprocess import find_recipe
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.runtimes.hardware import find_devices
-from imgcluster.sources import ImagePath
-from imgcluster.tables import NOISE
+from imgcluster.tables import NOISE, ImagePath
 from imgcluster.weights import find_weights
 
 NAMED = 3

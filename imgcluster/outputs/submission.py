@@ -20,7 +20,8 @@ from imgcluster.outputs.template_check import (
     listed,
 )
 from imgcluster.outputs.validation import Expected, check_submission
-from imgcluster.tables import Clusters, Run, Template
+from imgcluster.run_result import Run
+from imgcluster.tables import Clusters, Template
 from imgcluster.template_cells import number_at_end, read_asked
 
 if TYPE_CHECKING:

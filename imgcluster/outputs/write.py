@@ -15,15 +15,14 @@ import numpy as np
 
 from imgcluster.cluster_names import NAMES, known_names
 from imgcluster.config import Config
-from imgcluster.numbering import ARE_LABELS
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
 from imgcluster.packages import installed
 from imgcluster.run_places import STARTED_IN, way_to_start
-from imgcluster.sources import Source
+from imgcluster.run_result import Run
 from imgcluster.storage import is_url
-from imgcluster.tables import Clusters, ImageFile, Run, by_reason
+from imgcluster.tables import ARE_LABELS, Clusters, ImageFile, Source, by_reason
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from imgcluster.errors import ImageError
 from imgcluster.reading import read_image
 from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
-from imgcluster.sources import ImagePath
-from imgcluster.tables import NOISE, Run
+from imgcluster.run_result import Run
+from imgcluster.tables import NOISE, ImagePath
 
 CLUSTERS = 30
 IMAGES = 8

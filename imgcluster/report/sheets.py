@@ -17,8 +17,9 @@ from imgcluster.reading import read_image
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
 from imgcluster.run_places import places_of
 from imgcluster.runs import listed_paths, read_record, read_rows
-from imgcluster.sources import ImagePath, readers_for
+from imgcluster.sources import readers_for
 from imgcluster.storage import at_once
+from imgcluster.tables import ImagePath
 
 SHEETS, LIST = "clusters", ".sheets"
 COLUMNS, ROWS = 8, 8

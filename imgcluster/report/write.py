@@ -33,7 +33,7 @@ from imgcluster.runs import (
     read_report_record,
 )
 from imgcluster.scoring import Scores, score_labels
-from imgcluster.sources import ImagePath
+from imgcluster.tables import ImagePath
 
 ASSETS = ("report.css", "report.js")
 PLOTLY = "plotly.min.js"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from imgcluster import memory
 from imgcluster.errors import ConfigError
+from imgcluster.memory import free_memory as free_ram
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 OF_GPUS = ("fp16", "tf32")
@@ -66,7 +66,7 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch, for nothing
         return torch.cuda.mem_get_info(device)[0] + unused
-    return memory.free_memory()
+    return free_ram()
 
 
 def has_vnni() -> bool:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from imgcluster import preprocess
-from imgcluster.preprocess import CROPS, MIRRORED, VERY_LONG, WHOLE, crop_start, shorter_side_to
+from imgcluster.preprocess import CROPS, MIRRORED, VERY_LONG, WHOLE, crop_start, prepare, shorter_side_to
 from imgcluster.recipes import Recipe
 
 STEPS_HERE = (("resize", "center_crop"), ("squash",))
@@ -46,7 +45,7 @@ class Preparer:
         with self._stream(out.device):
             if not (_is_for_device(image, recipe) and self._resize_there(image, recipe, out)):
                 staging = self._staging(out.shape, out.device)
-                preprocess.prepare(image, recipe, staging.numpy())
+                prepare(image, recipe, staging.numpy())
                 out.copy_(staging, non_blocking=True)
 
     def _resize_there(self, image: np.ndarray, recipe: Recipe, out: Tensor) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from imgcluster.batches import Pixels
 from imgcluster.recipes import Recipe
 
 Blocks = list[np.ndarray]  # (n, dim) float32, one for each layer
-Pixels = Any  # uint8, an array of numpy or a tensor on the device: of that kind which the runtime's `buffer` returns
 
 
 class Runtime(Protocol):

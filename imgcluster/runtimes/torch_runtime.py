@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from imgcluster import preprocess
+from imgcluster.batches import Pixels
 from imgcluster.errors import ConfigError
 from imgcluster.memory import ran_out
+from imgcluster.preprocess import prepare
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
 from imgcluster.runtimes.on_device import Preparer
-from imgcluster.runtimes.runtime import Blocks, Pixels
+from imgcluster.runtimes.runtime import Blocks
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class TorchRuntime:
         if isinstance(out, torch.Tensor):
             self._preparer.prepare(image, recipe, out)
         else:
-            preprocess.prepare(image, recipe, out)
+            prepare(image, recipe, out)
 
     def start(self, pixels: Pixels) -> Callable[[], Blocks]:
         """Compute a batch: on the CPU at once, with all cores; a GPU is only told to."""

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from imgcluster.batches import read_batches
+from imgcluster.batches import Pixels, read_batches
 from imgcluster.errors import ImageError
 from imgcluster.reading import read_image
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.runtime import Pixels, Runtime
-from imgcluster.sources import ImagePath, readers_for
+from imgcluster.runtimes.runtime import Runtime
+from imgcluster.sources import readers_for
+from imgcluster.tables import ImagePath
 from imgcluster.training.augmentation import Augmentation
 
 

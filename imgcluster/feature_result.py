@@ -1,0 +1,65 @@
+"""Features of images, and their origin: weights, runtime, precision, store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from imgcluster.stored import StoredVectors
+from imgcluster.tables import Failure, ImageFile
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How one backbone's features were made, and from where they came. `computed` and `reused` count vectors.
+
+    seconds: by stage, those of all threads added up.
+    """
+
+    backbone: str
+    layer: str
+    dim: int
+    pooling: str
+    weights: str
+    weights_file: str | None
+    weights_sha256: str
+    licence: str
+    fallback: dict[str, str] | None
+    device: str
+    precision: str
+    runtime: str
+    fingerprint: str
+    stores: list[str]
+    computed: int
+    reused: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the readable images, in the order of the list they came from: vectors, (len(images), dim) float32.
+
+    origins: one for each backbone, in the order in which their features stand in a vector. stored: where each layer's
+    are, where they were not gathered; `vectors` is (len(images), 0) then. remarks: of readable images, what a person
+    should know about them. content: a digest of the bytes of these images; empty where nobody has read them.
+    """
+
+    images: list[ImageFile]
+    vectors: np.ndarray
+    failures: list[Failure]
+    origins: list[Origin]
+    notes: list[str] = field(default_factory=list)
+    stored: list[StoredVectors] = field(default_factory=list)
+    remarks: dict[ImageFile, str] = field(default_factory=dict)
+    content: str = ""
+
+    @property
+    def dim(self) -> int:
+        """The length of a vector, wherever it is."""
+        return sum(each.dim for each in self.stored) or int(self.vectors.shape[1])
+
+    @property
+    def ids(self) -> list[str]:
+        """The image ids, one for each row of `vectors`."""
+        return [image.id for image in self.images]

@@ -1,0 +1,24 @@
+"""Figures of matplotlib written to files, without a display: the same figure gives the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from imgcluster.files import replacing
+
+INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
+FORMATS = ("svg", "png")
+
+
+def save(figure: Any, folder: Path, name: str) -> list[Path]:
+    """Write a figure as SVG and PNG, each whole; the same figure gives the same bytes."""
+    import matplotlib
+
+    paths = []
+    with matplotlib.rc_context({"svg.hashsalt": "imgcluster", "svg.fonttype": "none"}):
+        for kind in FORMATS:
+            paths.append(path := folder / f"{name}.{kind}")
+            with replacing(path) as file:
+                figure.savefig(file, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else {})
+    return paths
