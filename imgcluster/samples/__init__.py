@@ -1,37 +1,5 @@
 """Ready-made folders of images with known labels, to try the tool on and to test it with."""
 
-from __future__ import annotations
+from imgcluster.samples.registry import SAMPLES, write_sample
 
-from collections.abc import Callable
-from pathlib import Path
-
-from imgcluster.errors import ConfigError
-from imgcluster.samples.files import Sample, write
-
-
-def _stage() -> Sample:
-    from imgcluster.samples import stage
-
-    return stage.sample()
-
-
-def _digits() -> Sample:
-    from imgcluster.samples import digits
-
-    return digits.sample()
-
-
-def _photos() -> Sample:
-    from imgcluster.samples import photos
-
-    return photos.sample()
-
-
-SAMPLES: dict[str, Callable[[], Sample]] = {"stage": _stage, "digits": _digits, "photos": _photos}
-
-
-def write_sample(name: str, folder: str | Path) -> int:
-    """Write the sample into the folder: test/, sample_submission.csv, truth.csv. Returns the number of images."""
-    if name not in SAMPLES:
-        raise ConfigError(f"there is no sample {name!r}: choose one of {', '.join(SAMPLES)}")
-    return write(SAMPLES[name](), Path(folder))
+__all__ = ["SAMPLES", "write_sample"]
