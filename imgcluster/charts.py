@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.plotting import CHOSEN, INK, QUIET, save
+from imgcluster.utils import CHOSEN, INK, QUIET, save
 
 if TYPE_CHECKING:
     from imgcluster.sweeps import Sweep

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.blocks import row_slices
 from imgcluster.errors import ConfigError
+from imgcluster.utils import row_slices
 
 Arrays = dict[str, np.ndarray]
 

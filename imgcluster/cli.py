@@ -28,7 +28,7 @@ from imgcluster.cli_scores import add_score_commands
 from imgcluster.cli_steps import GUIDE, check_steps, unknown_arguments, unknown_command
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.likely_names import likely
-from imgcluster.memory import ran_out
+from imgcluster.utils import ran_out
 
 if TYPE_CHECKING:
     from imgcluster.config import Config, FeaturesConfig
@@ -93,7 +93,7 @@ def _call(options: argparse.Namespace) -> None:
 
 def _with_the_run_here(options: argparse.Namespace) -> argparse.Namespace:
     """Bring a run folder that is behind a URL here, for commands that look at it."""
-    from imgcluster.storage import is_url, shown
+    from imgcluster.utils import is_url, shown
 
     run = getattr(options, "run", None)
     if isinstance(run, str) and is_url(run):

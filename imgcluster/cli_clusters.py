@@ -163,7 +163,7 @@ def _stability(options: argparse.Namespace) -> None:
 def _init(options: argparse.Namespace) -> None:
     from imgcluster.first_config import start
     from imgcluster.holders import is_held
-    from imgcluster.storage import shown
+    from imgcluster.utils import shown
 
     if is_held(options.folder):
         raise ConfigError(f"{shown(options.folder)!r} is no folder of this machine: write its config by hand")

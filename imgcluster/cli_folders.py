@@ -57,7 +57,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _export_lines(found: ExportedFolders, run: str) -> list[str]:
-    from imgcluster.terminal import printable
+    from imgcluster.utils import printable
 
     lines = [f"{DONE[found.action]:<9} {found.placed:,} images into {printable(str(found.folder))}"]
     if before := sum(found.counts.values()) - found.placed:
@@ -75,7 +75,7 @@ def _export_lines(found: ExportedFolders, run: str) -> list[str]:
 
 def _undo(options: argparse.Namespace) -> None:
     from imgcluster.cluster_folders import undo_export
-    from imgcluster.terminal import printable
+    from imgcluster.utils import printable
 
     undone = undo_export(options.folder, options.run, show=not options.quiet)
     what = "brought back" if undone.action == "move" else "removed"
@@ -91,7 +91,7 @@ def _undo(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from imgcluster.overview import overview_lines, report_page, run_overview
-    from imgcluster.terminal import BLOCK, ELLIPSIS, can_show
+    from imgcluster.utils import BLOCK, ELLIPSIS, can_show
 
     found = run_overview(options.run, typical=options.typical)
     page = report_page(options.run) if options.open else None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from imgcluster.cli_steps import CONFIG, RUN
 from imgcluster.errors import ConfigError
-from imgcluster.files import write_whole
 from imgcluster.run_places import OPTION, images_are_in
+from imgcluster.utils import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

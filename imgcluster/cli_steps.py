@@ -16,7 +16,7 @@ from pathlib import Path
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.image_names import SUFFIXES
 from imgcluster.likely_names import likely_key
-from imgcluster.terminal import printable
+from imgcluster.utils import printable
 
 GUIDE = """usage: imgcluster [-h] [--version] COMMAND ...
 

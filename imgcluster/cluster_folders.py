@@ -38,9 +38,9 @@ from imgcluster.folder_steps import (
 )
 from imgcluster.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
 from imgcluster.outputs.write import CLUSTERS
-from imgcluster.progress import track
 from imgcluster.run_places import places_of
 from imgcluster.runs import read_record, read_rows
+from imgcluster.utils import track
 
 # What ails one image, and not the disk that all go to.
 OF_ONE_IMAGE = frozenset((errno.EACCES, errno.EPERM, errno.ENOENT, errno.EIO))

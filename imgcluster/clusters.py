@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.blocks import finite_rows, in_order, row_slices
 from imgcluster.config import ClustersConfig
 from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
@@ -21,6 +20,7 @@ from imgcluster.numbering import Numbers, number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import NOISE, Clusters
 from imgcluster.transforms import Points, State, fit_steps
+from imgcluster.utils import finite_rows, in_order, row_slices
 
 NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule

@@ -23,10 +23,10 @@ from imgcluster.images import list_images
 from imgcluster.known_labels import read_known
 from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
-from imgcluster.storage import use_storage
 from imgcluster.tables import ImageFile
 from imgcluster.transforms import fit_transform
 from imgcluster.tried import DEFAULT, Candidate, Tried, config_name, differing
+from imgcluster.utils import use_storage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from imgcluster.blocks import in_order
+from imgcluster.utils import in_order
 
 DIGEST = 16  # bytes; two different rows with the same 16 are not to be expected
 KEY = f"V{DIGEST}"

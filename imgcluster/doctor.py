@@ -18,10 +18,8 @@ from packaging.requirements import Requirement
 
 from imgcluster._version import __version__
 from imgcluster.catalog import BACKBONES, Backbone
-from imgcluster.files import cache_folder
-from imgcluster.memory import free_memory
-from imgcluster.packages import NOT_INSTALLED, asked_for, installed
 from imgcluster.runtimes.openvino_package import import_openvino, is_installed
+from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed
 from imgcluster.weight_sources import are_here, place_of
 
 GOOD, ADVICE, PROBLEM = "good", "advice", "problem"
@@ -226,7 +224,7 @@ def _weights() -> _Found:
         if name not in here and path is not None and path.is_file():
             yield name, f"{path}: not of its published size", PROBLEM, "broken off, or another file: remove it"
     if mirror := os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR"):
-        from imgcluster.storage import shown
+        from imgcluster.utils import shown
 
         yield "mirror", shown(mirror)
 

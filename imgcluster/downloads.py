@@ -19,9 +19,8 @@ from urllib.parse import urlsplit
 
 import filelock
 
-from imgcluster.digests import hash_file
 from imgcluster.errors import DownloadError
-from imgcluster.progress import track
+from imgcluster.utils import hash_file, track
 
 _CHUNK = 1 << 20
 _PAUSES = (0.0, 1.0, 3.0)  # seconds before each try

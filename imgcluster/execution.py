@@ -14,7 +14,6 @@ import torch
 from imgcluster.backbones import Choice, build_extractor
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
-from imgcluster.memory import ran_out
 from imgcluster.pixel_check import differences
 from imgcluster.reading import RULES
 from imgcluster.runtimes import openvino_package, openvino_runtime
@@ -30,6 +29,7 @@ from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.runtimes.same_bits import MOST_TOGETHER, alone_and_together, at_any_place, remembered
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
+from imgcluster.utils import ran_out
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,9 @@ from typing import IO, Any
 import numpy as np
 
 from imgcluster.config import FeaturesConfig
-from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.feature_files import features_from_file, import_parquet
-from imgcluster.files import replacing
 from imgcluster.image_keys import any_there, known_key, read_with_key
-from imgcluster.memory import fits
 from imgcluster.outputs.write import CLUSTERS, write_rows
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
@@ -25,6 +22,7 @@ from imgcluster.store import FeatureStore, ImageKey
 from imgcluster.tables import ImageFile, ImagePath
 from imgcluster.template import read_labels
 from imgcluster.transforms import join_blocks
+from imgcluster.utils import file_sha256, fits, replacing
 
 HELD = 2.5  # times the features: they themselves, as they were clustered, and what is worked out from them
 

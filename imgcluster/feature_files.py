@@ -12,7 +12,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from imgcluster.digests import file_sha256
 from imgcluster.errors import ConfigError
 from imgcluster.feature_cells import kind_of_cell, parse_list, stacked, vector_of
 from imgcluster.feature_columns import Kind, Unfit, choose_columns, find_id_column
@@ -21,6 +20,7 @@ from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.id_columns import ID_COLUMN, names_by
 from imgcluster.matching import match_names
 from imgcluster.tables import Failure, ImageFile
+from imgcluster.utils import file_sha256
 
 NAMED = 3  # ids in a message
 FINGERPRINT_LENGTH = 16

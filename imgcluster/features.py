@@ -24,7 +24,6 @@ from imgcluster.feature_files import features_from_file
 from imgcluster.feature_result import Features, Origin
 from imgcluster.layer_stores import LayerStores
 from imgcluster.processes import compute_on
-from imgcluster.progress import track
 from imgcluster.runtimes.calibration import find_calibration
 from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.hardware import find_devices
@@ -34,6 +33,7 @@ from imgcluster.store_files import files_of
 from imgcluster.stored import StoredVectors
 from imgcluster.tables import Failure, ImageFile
 from imgcluster.transforms import join_blocks
+from imgcluster.utils import track
 from imgcluster.work import Work
 
 ONE_COLOUR = "of one colour as read"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imgcluster.errors import OutputError
 from imgcluster.journal import Entry
-from imgcluster.placing import copy_file, is_placeholder, move_file, same_bytes
+from imgcluster.utils import copy_file, is_placeholder, move_file, same_bytes
 
 PART = ".imgcluster-part"  # a copy in the making: in DIR, and beside the original while a move is taken back
 BACK, NOTHING, LEFT, STUCK = "back", "nothing", "left", "stuck"

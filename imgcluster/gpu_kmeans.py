@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from imgcluster.blocks import row_slices
 from imgcluster.config import ClustersConfig
 from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE, Assigned, Block, Clustering, Step, Steps, joined, lloyd
 from imgcluster.transforms import Points, moments
+from imgcluster.utils import row_slices
 
 BLOCK_BYTES = 256 * 2**20
 MEMORY_SHARE = 0.7  # of a GPU's memory, for the points: beside them are blocks, and perhaps a network

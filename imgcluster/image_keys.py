@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imgcluster.digests import digest_bytes
 from imgcluster.errors import ImageError
 from imgcluster.picture_headers import is_opaque
 from imgcluster.reading import bytes_of, read_bytes
 from imgcluster.remote_folder import known_by_listing
 from imgcluster.sources import RemoteFile, asked_again, number_of
-from imgcluster.storage import at_once
 from imgcluster.store import ImageKey, image_key
 from imgcluster.tables import ImagePath, Source
+from imgcluster.utils import at_once, digest_bytes
 
 ASKED = 8
 HEAD = 4096

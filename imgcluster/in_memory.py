@@ -26,7 +26,6 @@ from imgcluster.execution import build_runtime, on_torch, plan_for
 from imgcluster.holders import is_held, open_all_again
 from imgcluster.images import images_at, walk_images
 from imgcluster.picture_types import to_rgb
-from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_of
 from imgcluster.runtimes.check_pictures import TRIED, Pictures, no_pictures, usable
@@ -36,6 +35,7 @@ from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.sources import readers_for
 from imgcluster.tables import Source
+from imgcluster.utils import track
 
 Layer = str | int
 Images = Any  # what `extract` takes; no type says it

@@ -12,13 +12,12 @@ import numpy as np
 from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.clusterer import Clusterer
 from imgcluster.exports import features_of_run, labels_of_run
-from imgcluster.files import write_whole
 from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.outputs.write import DISTANCE_FORMAT, csv_text
 from imgcluster.runs import read_record
 from imgcluster.tables import NOISE
-from imgcluster.terminal import printable
 from imgcluster.transforms import apply_transform
+from imgcluster.utils import printable, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

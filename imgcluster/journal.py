@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.errors import OutputError
-from imgcluster.files import remove_temporary, write_whole
-from imgcluster.placing import sync_folder
+from imgcluster.utils import remove_temporary, sync_folder, write_whole
 
 JOURNAL = ".imgcluster-journal.jsonl"
 FORMAT = "imgcluster export-folders"

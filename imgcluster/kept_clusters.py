@@ -17,13 +17,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from imgcluster.blocks import row_slices
 from imgcluster.config import ClustersConfig
-from imgcluster.files import cache_folder, write_whole
 from imgcluster.grouping import Groups
-from imgcluster.packages import installed
 from imgcluster.stored import StoredVectors
 from imgcluster.transforms import State
+from imgcluster.utils import cache_folder, installed, row_slices, write_whole
 
 FORMAT = 1  # of what is kept: raise it when clusters are found in another way
 MOST = 2**30  # bytes of all that is kept

@@ -15,11 +15,10 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from imgcluster.blocks import IN_MEMORY_BYTES, is_large, squared_lengths
 from imgcluster.config import ClustersConfig
 from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE, Steps, StreamedRows, lloyd
-from imgcluster.progress import Advance, track
 from imgcluster.transforms import Points, column_strips, moments
+from imgcluster.utils import IN_MEMORY_BYTES, Advance, is_large, squared_lengths, track
 
 try:  # given squared lengths in float64, it does not work them out for each seed anew; the public one rounds them
     from sklearn.cluster._kmeans import _kmeans_plusplus

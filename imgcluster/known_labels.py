@@ -9,10 +9,10 @@ from pathlib import Path
 from imgcluster.errors import ConfigError
 from imgcluster.id_columns import names_by
 from imgcluster.image_names import as_id, natural_key
-from imgcluster.label_numbers import plain_labels
 from imgcluster.local_folder import LocalFolder
 from imgcluster.matching import Matching, match_names
 from imgcluster.template import LabelTable, read_label_table
+from imgcluster.utils import plain_labels
 
 CLUSTERS = "clusters.csv"
 

@@ -13,8 +13,8 @@ import numpy as np
 from imgcluster.classifiers import Arrays, probabilities
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.files import write_whole
 from imgcluster.transforms import apply_transform
+from imgcluster.utils import write_whole
 
 FORMAT = 1
 BACKBONE = "backbone.safetensors"  # of a model whose network has learned too

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgcluster.blocks import in_order, row_slices
 from imgcluster.transforms import unit_length
+from imgcluster.utils import in_order, row_slices
 
 NEAREST = 12
 SEARCHED = 24  # nearest in the space of the search, of which the nearest are taken

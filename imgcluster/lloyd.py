@@ -13,9 +13,8 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from imgcluster.blocks import in_order
-from imgcluster.progress import Advance
 from imgcluster.transforms import Points
+from imgcluster.utils import Advance, in_order
 
 MAX_ITERATIONS = 300  # as many as scikit-learn allows
 TOLERANCE = 1e-4  # of the mean variance: scikit-learn's

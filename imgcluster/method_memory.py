@@ -12,8 +12,8 @@ import numpy as np
 
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
-from imgcluster.memory import free_memory
 from imgcluster.methods import DIFFUSION, LEARNED, METHODS
+from imgcluster.utils import free_memory
 
 SAMPLE = 2000  # points, where the need depends on the points
 UNNAMED = {DIFFUSION, LEARNED, "mean_shift"}  # not recommended: another's name, no algorithm, too slow for many images

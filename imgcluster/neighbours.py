@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.blocks import row_slices
+from imgcluster.utils import row_slices
 
 NEIGHBOURS = (5, 10, 20)  # an image among the nearest 5 counts three times one among the nearest 20
 DENSE = 2000  # up to so many images all eigenvectors are worked out; above, the leading ones alone

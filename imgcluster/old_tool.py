@@ -12,7 +12,7 @@ from imgcluster.features import extract_features
 from imgcluster.holders import is_held
 from imgcluster.images import list_images
 from imgcluster.outputs.write import path_text
-from imgcluster.storage import shown
+from imgcluster.utils import shown
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))
 PREPROCESS = "squash"  # each picture to the network's square, out of shape

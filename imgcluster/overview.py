@@ -15,16 +15,7 @@ from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs import PAGE, REPORT, read_record, read_report_record, read_rows
 from imgcluster.tables import NOISE
-from imgcluster.terminal import (
-    ASCII_BLOCK,
-    ASCII_ELLIPSIS,
-    BLOCK,
-    ELLIPSIS,
-    bar,
-    columns_of,
-    printable,
-    shortened,
-)
+from imgcluster.utils import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, columns_of, printable, shortened
 
 NARROWEST, WIDEST = 40, 120
 BAR_SHARE = 4  # a quarter of the terminal

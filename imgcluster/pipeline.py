@@ -33,11 +33,11 @@ from imgcluster.report import discard_report, run_html, write_report, write_shee
 from imgcluster.run_result import Run
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
-from imgcluster.storage import use_storage
 from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 from imgcluster.sweeps import AUTO, Sweep, sweep
 from imgcluster.tables import Clusters, ImageFile
 from imgcluster.transforms import check_steps, fit_steps
+from imgcluster.utils import use_storage
 from imgcluster.weights import find_weights
 
 logger = logging.getLogger(__name__)

@@ -22,11 +22,10 @@ from imgcluster.backbones import Choice
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
-from imgcluster.progress import Advance
 from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.storage import is_url, storage_in_use
 from imgcluster.store import PART, ImageKey
 from imgcluster.tables import ImageFile
+from imgcluster.utils import Advance, is_url, storage_in_use
 from imgcluster.work import Work
 from imgcluster.worker import Job
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from imgcluster.blocks import is_large
 from imgcluster.errors import ClusteringError
+from imgcluster.utils import is_large
 
 Moments = tuple[int, np.ndarray, np.ndarray]  # of rows: how many, their mean, the squares of what they differ from it
 

@@ -15,8 +15,8 @@ from imgcluster.file_patterns import within
 from imgcluster.image_filter import ImageFilter
 from imgcluster.image_names import is_image_name
 from imgcluster.sources import RemoteFile, stamp_of
-from imgcluster.storage import at_once, file_system, in_words, is_missing, retried, shown
 from imgcluster.tables import Source
+from imgcluster.utils import at_once, file_system, in_words, is_missing, retried, shown
 
 ENOUGH_TO_LIST = 1_000  # ids: a listing brings so many with a request
 WEB = ("http", "https")

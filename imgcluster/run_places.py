@@ -14,7 +14,7 @@ from typing import Any
 
 from imgcluster.containers import names_apart
 from imgcluster.errors import ConfigError
-from imgcluster.storage import is_url, shown
+from imgcluster.utils import is_url, shown
 
 STARTED_IN = "started_in"  # in run.json
 OPTION = "--images-folder"

@@ -12,9 +12,7 @@ import numpy as np
 
 from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.files import write_whole
 from imgcluster.known_labels import read_known, table_at
-from imgcluster.label_numbers import WHOLE, plain_label
 from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.submission import IN_COLUMNS
@@ -22,6 +20,7 @@ from imgcluster.outputs.wide_labels import wide_labels
 from imgcluster.outputs.write import CLUSTERS, csv_text
 from imgcluster.tables import NOISE
 from imgcluster.template import has_column
+from imgcluster.utils import WHOLE, plain_label, write_whole
 
 NAMED = 3
 SHOWN = 20  # rows and columns of a matrix that a terminal has room for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgcluster.blocks import row_slices
 from imgcluster.errors import ClusteringError
+from imgcluster.utils import row_slices
 
 Costs = np.ndarray
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from imgcluster.digests import digest_bytes
 from imgcluster.store_files import StoreFiles
+from imgcluster.utils import digest_bytes
 
 FORMAT = 1
 NAME = r"\d+(-[0-9a-f]+)?"  # what stands between `vectors-` and `.npy`

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.blocks import in_order, row_slices
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.neighbours import NEIGHBOURS, Graph, neighbour_graph
 from imgcluster.partial_labels import read_partial_labels
-from imgcluster.terminal import printable
 from imgcluster.transforms import Points, fit_transform
+from imgcluster.utils import in_order, printable, row_slices
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,8 +30,6 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.blocks import new_rows
-from imgcluster.digests import fingerprint_of
 from imgcluster.errors import StoreError
 from imgcluster.shards import (
     FORMAT,
@@ -44,10 +42,10 @@ from imgcluster.shards import (
     vectors_file,
     write_shard,
 )
-from imgcluster.storage import at_once, is_url
 from imgcluster.store_files import below, files_of
 from imgcluster.store_index import Location, Shard, StoreIndex
 from imgcluster.stored import Chunk, StoredVectors
+from imgcluster.utils import at_once, fingerprint_of, is_url, new_rows
 
 __all__ = ["FeatureStore", "ImageKey", "Location", "Shard", "image_key", "store_name"]
 

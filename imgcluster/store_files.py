@@ -19,9 +19,17 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.files import cache_folder, one_of_many, remove_temporary
-from imgcluster.storage import file_system, in_words, is_url, make_folder, retried
 from imgcluster.stored import far_header, read_rows
+from imgcluster.utils import (
+    cache_folder,
+    file_system,
+    in_words,
+    is_url,
+    make_folder,
+    one_of_many,
+    remove_temporary,
+    retried,
+)
 
 
 class StoreFiles(Protocol):

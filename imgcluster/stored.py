@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import StoreError
-from imgcluster.storage import in_words, is_url, read_range
+from imgcluster.utils import in_words, is_url, read_range
 
 GAP_BYTES = 256 * 2**10  # between rows of a file behind a URL that are fetched in one request
 HEADER_BYTES = 4096  # of a .npy, and more than its header has

@@ -15,8 +15,8 @@ from imgcluster.run_result import Run
 from imgcluster.store_files import below
 from imgcluster.sweeps import Sweep
 from imgcluster.tables import Failure, by_reason
-from imgcluster.terminal import bar, printable
 from imgcluster.trials import Stability
+from imgcluster.utils import bar, printable
 
 BAR = 30
 NAMED = 3

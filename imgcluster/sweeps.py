@@ -20,8 +20,8 @@ from imgcluster.grouping import group
 from imgcluster.methods import DIFFUSION, METHODS
 from imgcluster.metrics import silhouette_of
 from imgcluster.neighbours import modularity, neighbour_graph
-from imgcluster.progress import track
 from imgcluster.transforms import Points
+from imgcluster.utils import track
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,14 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.csv_files import NO_TEXT, read_cells
 from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.id_columns import INDEX_NAMES, choose_ids, other_names
 from imgcluster.sources import read_object
-from imgcluster.storage import is_url, shown
 from imgcluster.tables import Template
 from imgcluster.template_cells import read_asked
+from imgcluster.utils import NO_TEXT, is_url, read_cells, shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.blocks import in_order, is_large, new_rows, row_slices
 from imgcluster.copies import Copies, count_distinct, find_copies
 from imgcluster.errors import ClusteringError
 from imgcluster.reductions import (
@@ -29,6 +28,7 @@ from imgcluster.reductions import (
     scale_of,
     whitened,
 )
+from imgcluster.utils import in_order, is_large, new_rows, row_slices
 
 HELD_SHARE = 8  # of large features, what pca leaves is kept in memory when it is no more than an eighth
 STRIP = 64  # columns

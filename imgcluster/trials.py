@@ -17,9 +17,9 @@ from imgcluster.grouping import group
 from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import matched
 from imgcluster.outputs.write import DISTANCE_FORMAT, NAME
-from imgcluster.progress import track
 from imgcluster.runs import config_of, read_record
 from imgcluster.transforms import fit_steps
+from imgcluster.utils import track
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,11 +17,10 @@ from filelock import FileLock, Timeout
 
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
-from imgcluster.files import write_whole
 from imgcluster.image_keys import known_key
 from imgcluster.outputs.write import csv_text
-from imgcluster.packages import installed
 from imgcluster.tables import NOISE, ImageFile
+from imgcluster.utils import installed, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

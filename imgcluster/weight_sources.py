@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from imgcluster.catalog import Backbone
-from imgcluster.digests import file_sha256
 from imgcluster.downloads import check_reachable, fetch
 from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable
+from imgcluster.utils import file_sha256
 
 HUB = "https://huggingface.co"
 SHA256_DIGITS = 64

@@ -23,8 +23,6 @@ from imgcluster.batches import Batch, Pixels, read_batches
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
 from imgcluster.layer_stores import LayerStores
-from imgcluster.memory import ran_out
-from imgcluster.progress import Advance
 from imgcluster.reading import Marks, decode_picture, room_for
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Blocks, Runtime
@@ -32,6 +30,7 @@ from imgcluster.sources import in_reading_order, readers_for
 from imgcluster.stopwatch import Stopwatch
 from imgcluster.store import ImageKey
 from imgcluster.tables import Failure, ImageFile
+from imgcluster.utils import Advance, ran_out
 
 QUEUED_BATCHES = 8
 NOT_FINITE = "its features are not finite (NaN or infinity)"

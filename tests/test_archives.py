@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from imgcluster import containers, holders, load_config, parquet_rows, run, storage, tar_files
+from imgcluster import containers, holders, load_config, parquet_rows, run, tar_files
 from imgcluster.assignment import assign, listed_images
 from imgcluster.cluster_folders import export_folders
 from imgcluster.config import Config, ImagesConfig
@@ -29,8 +29,9 @@ from imgcluster.in_memory import extract
 from imgcluster.learning import learn
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, listed_paths, read_rows
-from imgcluster.storage import use_storage
 from imgcluster.tables import Source
+from imgcluster.utils import storage
+from imgcluster.utils.storage import use_storage
 from tests.servers import S3Server, WebServer
 from tests.test_remote import TWELVE, config_of, listed, refused
 

@@ -34,7 +34,6 @@ from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
 from imgcluster.run_result import Run
-from imgcluster.storage import use_storage
 from imgcluster.stored import Chunk, Part, StoredVectors
 from imgcluster.streamed import cluster_stored, cuml, should_use_dask
 from imgcluster.streamed import clusters as streamed_clusters
@@ -44,6 +43,7 @@ from imgcluster.summary import stability_lines
 from imgcluster.tables import Clusters
 from imgcluster.transforms import apply_transform, fit_steps
 from imgcluster.trials import stability
+from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures
 from tests.servers import S3Server, WebServer
 
@@ -585,7 +585,7 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
 
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.memory.free_memory", lambda: 1)
+    monkeypatch.setattr("imgcluster.utils.memory.free_memory", lambda: 1)
     for module in ("report.gather", "inner_scores", "trials"):
         monkeypatch.setattr(f"imgcluster.{module}.SAMPLED_ABOVE", 10)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from imgcluster import doctor, packages
+from imgcluster import doctor
 from imgcluster.catalog import BACKBONES
 from imgcluster.doctor import ADVICE, GOOD, PROBLEM, Finding, as_text, examine
+from imgcluster.utils import packages
 from tests.conftest import Command
 
 

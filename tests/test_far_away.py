@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from imgcluster import load_config, run, storage
+from imgcluster import load_config, run
 from imgcluster.cli import main
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
@@ -21,8 +21,9 @@ from imgcluster.exports import features_of_run
 from imgcluster.outputs import far_away as far_away_module
 from imgcluster.outputs.far_away import FarAway, fetched, kept_at, lock_of
 from imgcluster.outputs.run_folder import RunFolder
-from imgcluster.storage import file_system, use_storage
 from imgcluster.store import FeatureStore, ImageKey
+from imgcluster.utils import storage
+from imgcluster.utils.storage import file_system, use_storage
 from tests.conftest import Command
 from tests.dask_processes import DaskProcesses
 from tests.servers import KEY, SECRET_KEY, S3Server, free_port

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imgcluster.files import write_whole
+from imgcluster.utils.files import write_whole
 
 
 def dead_process() -> int:

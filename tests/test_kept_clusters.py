@@ -14,13 +14,13 @@ import imgcluster
 from imgcluster import kept_clusters, load_config
 from imgcluster.clusters import cluster_features
 from imgcluster.config import ClustersConfig
-from imgcluster.files import cache_folder
 from imgcluster.grouping import Groups
 from imgcluster.kept_clusters import KeptClusters
 from imgcluster.stored import Chunk, StoredVectors
 from imgcluster.streamed import cluster_stored
 from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.tables import Clusters
+from imgcluster.utils.files import cache_folder
 
 ALGORITHM = ("choose_k", "fit_steps", "group", "nearest_two")
 Count = Callable[[], list[str]]

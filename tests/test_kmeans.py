@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans, kmeans_plusplus
 
-from imgcluster import blocks, gpu_kmeans, kmeans, lloyd
+from imgcluster import gpu_kmeans, kmeans, lloyd
 from imgcluster.clusters import centroid_distances, cluster_features, nearest_two
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
@@ -20,6 +20,7 @@ from imgcluster.kmeans import draw_seeds, fit_kmeans
 from imgcluster.lloyd import MAX_ITERATIONS, Rows, Steps, StreamedRows
 from imgcluster.tables import Clusters
 from imgcluster.transforms import Points, apply_transform, fit_steps, fit_transform, moments
+from imgcluster.utils import parallel as blocks
 
 CPU = torch.device("cpu")
 FIELDS = ("labels", "distance", "runner_up", "runner_up_distance", "sizes")
@@ -397,7 +398,7 @@ def test_each_iteration_is_a_step_and_all_steps_come(n_init: int) -> None:
 
 @pytest.mark.usefixtures("everything_is_large")
 def test_streaming_tells_each_reading(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("imgcluster.utils.progress.SECONDS_BETWEEN_LINES", 0.0)
     cluster_features(noise(), config(6), show=True)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "clustering: a sample: 0/918 steps"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from imgcluster import execution, memory
+from imgcluster import execution
 from imgcluster import features as features_module
 from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.batches import read_batches
@@ -29,6 +29,7 @@ from imgcluster.runtimes import on_device, torch_runtime
 from imgcluster.runtimes.hardware import free_memory
 from imgcluster.runtimes.on_device import Preparer, resizes_here
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size, batch_size_within
+from imgcluster.utils import memory
 
 TRAINED = BACKBONES["efficientnet_lite0"].recipe
 SQUASH = named_recipe("squash", TRAINED)

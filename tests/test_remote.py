@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
-from imgcluster import load_config, run, storage
+from imgcluster import load_config, run
 from imgcluster.cli import main
 from imgcluster.cluster_folders import export_folders
 from imgcluster.config import Config, ImagesConfig, config_from_dict
@@ -29,7 +29,8 @@ from imgcluster.pipeline import fill_store
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, read_rows
 from imgcluster.sources import RemoteFile
-from imgcluster.storage import use_storage
+from imgcluster.utils import storage
+from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures
 from tests.servers import KEY, SECRET_KEY, S3Server, WebServer, free_port
 

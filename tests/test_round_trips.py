@@ -15,7 +15,6 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from imgcluster.config import Config, config_from_dict
-from imgcluster.csv_files import read_cells
 from imgcluster.exports import FeatureTable, write_features
 from imgcluster.feature_files import read_features
 from imgcluster.feature_result import Features
@@ -26,6 +25,7 @@ from imgcluster.run_result import Run
 from imgcluster.runs import read_rows
 from imgcluster.tables import Clusters, Failure, ImageFile, Template
 from imgcluster.template import read_labels
+from imgcluster.utils.csv import read_cells
 
 PROFILE = settings(deadline=None, max_examples=50)
 # What spreadsheets, shells, paths and CSVs give a meaning to, beside all that is a letter somewhere.

@@ -68,7 +68,7 @@ def test_segments_find_the_stages() -> None:
 
 def test_segments_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = segments(frames(), 4)
-    monkeypatch.setattr("imgcluster.blocks.BLOCK_BYTES", 4 * 2 * 100 * 7)
+    monkeypatch.setattr("imgcluster.utils.parallel.BLOCK_BYTES", 4 * 2 * 100 * 7)
     np.testing.assert_array_equal(segments(frames(), 4), whole)
 
 

@@ -15,7 +15,7 @@ from imgcluster.cli import main
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.overview import overview_lines, run_overview
 from imgcluster.runs import clusters_digest
-from imgcluster.terminal import bar, can_show, columns_of, printable, shortened
+from imgcluster.utils.terminal import bar, can_show, columns_of, printable, shortened
 
 from .conftest import ROOT, Command
 from .folder_runs import make_run, write_run

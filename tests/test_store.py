@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgcluster import blocks
 from imgcluster import store as store_module
-from imgcluster.digests import digest_bytes, fingerprint_of
 from imgcluster.errors import StoreError
 from imgcluster.shards import write_shard
 from imgcluster.store import FeatureStore, ImageKey, image_key
 from imgcluster.store_files import LocalFiles
 from imgcluster.transforms import join_blocks
+from imgcluster.utils import parallel as blocks
+from imgcluster.utils.hashing import digest_bytes, fingerprint_of
 
 SHAPED_BY = {"backbone": "net", "layer": "fc6"}
 

@@ -22,9 +22,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from imgcluster import digests
 from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.errors import WeightsError, WeightsUnavailable
+from imgcluster.utils import hashing as digests
 from imgcluster.weights import Weights, find_weights, fit, load_state_dict
 
 PAYLOAD = b"what a server has to offer" * 100

@@ -11,7 +11,7 @@ from imgcluster.engines.jobs import PACKAGES, READERS, greet
 from imgcluster.engines.messages import Greeting, Job
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.execution import Plan
-from imgcluster.packages import installed
+from imgcluster.utils import installed
 
 NOT_HERE = "has no imgcluster, or another version of it, where its Python looks ({error})"
 ENDED = "ended, or was lost, when it was asked what it is: out of memory?"

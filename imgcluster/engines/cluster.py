@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.blocks import cores
 from imgcluster.config_engine import DaskEngine
 from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.utils import cores
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -23,10 +23,10 @@ from imgcluster.engines.jobs import compute
 from imgcluster.engines.messages import Handful, Job, Outcome
 from imgcluster.errors import ImgclusterError
 from imgcluster.layer_stores import LayerStores
-from imgcluster.progress import Tell
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.store import Shard
 from imgcluster.tables import ImageFile
+from imgcluster.utils import Tell
 from imgcluster.work import Work
 
 if TYPE_CHECKING:

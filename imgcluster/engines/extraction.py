@@ -18,11 +18,10 @@ from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
 from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
-from imgcluster.progress import Tell
-from imgcluster.storage import is_url, storage_in_use
 from imgcluster.store import DRIVEN
 from imgcluster.store_files import files_of
 from imgcluster.tables import ImageFile
+from imgcluster.utils import Tell, is_url, storage_in_use
 from imgcluster.work import Work
 
 SAMPLES = 5  # images, of which one that can be read here must be readable by all workers

@@ -19,16 +19,14 @@ from imgcluster.engines.messages import Greeting, Handful, Job, Outcome
 from imgcluster.engines.task_store import TaskStore
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
-from imgcluster.memory import ran_out
-from imgcluster.packages import installed
 from imgcluster.reading import bytes_of
 from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
-from imgcluster.storage import use_storage
 from imgcluster.store import DRIVEN, FeatureStore, store_name
 from imgcluster.store_files import below, files_of
 from imgcluster.tables import ImageFile, ImagePath
+from imgcluster.utils import installed, ran_out, use_storage
 from imgcluster.weights import find_weights
 from imgcluster.work import Work
 

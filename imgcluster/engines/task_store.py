@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.digests import fingerprint_of
 from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
 from imgcluster.layer_stores import least_marks
@@ -15,6 +14,7 @@ from imgcluster.runtimes.runtime import Blocks
 from imgcluster.shards import ImageKey, unique_name, write_shard
 from imgcluster.store import FeatureStore, store_name
 from imgcluster.store_files import below, files_of
+from imgcluster.utils import fingerprint_of
 
 
 class TaskStore:

@@ -14,8 +14,8 @@ from PIL import Image
 
 from imgcluster.errors import OutputError
 from imgcluster.explain.pictures import jpeg
-from imgcluster.files import write_whole
 from imgcluster.runs import EXPLAINED, EXPLANATIONS, REPORT, REPORT_LOCK, clusters_digest
+from imgcluster.utils import write_whole
 
 FORMAT = 1
 OURS = re.compile(r"(cluster|gradcam|activations|filters)-[A-Za-z0-9_.-]+\.jpg")

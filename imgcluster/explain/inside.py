@@ -16,8 +16,8 @@ from imgcluster.errors import ConfigError
 from imgcluster.explain.pictures import evened, tiled
 from imgcluster.explain.places import KINDS, PROBED, before_activation, kind_of, places_of
 from imgcluster.preprocess import prepare
-from imgcluster.progress import track
 from imgcluster.runtimes.torch_runtime import normalization, scaled
+from imgcluster.utils import track
 
 GREY, NOISE = 128.0, 20.0  # of the pictures that ascents start from, 0 to 255: from 118 to 138
 STEPS, STEP = 40, 1.0

@@ -30,9 +30,9 @@ from imgcluster.explain.pictures import overlay, tiled
 from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
 from imgcluster.image_keys import any_there
-from imgcluster.progress import Advance, track
 from imgcluster.reading import read_image
 from imgcluster.runtimes.torch_runtime import auto_batch_size
+from imgcluster.utils import Advance, track
 
 AT_ONCE = 16  # pictures at most: more are no quicker, and are held in their own size
 OF_A_CLUSTER = 4  # typical images, and as many borderline ones

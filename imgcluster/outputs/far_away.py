@@ -14,8 +14,17 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.files import cache_folder, write_whole
-from imgcluster.storage import at_once, file_system, in_words, is_missing, make_folder, retried, shown
+from imgcluster.utils import (
+    at_once,
+    cache_folder,
+    file_system,
+    in_words,
+    is_missing,
+    make_folder,
+    retried,
+    shown,
+    write_whole,
+)
 
 RECORD = "run.json"
 PROBE = ".writable"

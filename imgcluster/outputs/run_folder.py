@@ -16,9 +16,8 @@ from filelock import FileLock, Timeout
 from imgcluster.as_used import features_as_used
 from imgcluster.config import SECTIONS, Config, features_from_dict
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.files import remove_temporary, replacing, write_whole
 from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, lock_of, start_anew
-from imgcluster.storage import is_url
+from imgcluster.utils import is_url, remove_temporary, replacing, write_whole
 
 # Keys that change how long a run takes, and what else it leaves, not what it finds. What a fallback finds is for want
 # of what was asked for, and older versions record one for every backbone.

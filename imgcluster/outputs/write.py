@@ -18,11 +18,10 @@ from imgcluster.config import Config
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
-from imgcluster.packages import installed
 from imgcluster.run_places import STARTED_IN, way_to_start
 from imgcluster.run_result import Run
-from imgcluster.storage import is_url
 from imgcluster.tables import ARE_LABELS, Clusters, ImageFile, Source, by_reason
+from imgcluster.utils import installed, is_url
 
 if TYPE_CHECKING:
     import pandas as pd

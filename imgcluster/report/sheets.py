@@ -7,19 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.blocks import in_order
 from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ImageError, OutputError
-from imgcluster.files import write_whole
 from imgcluster.folder_plan import folder_names
-from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
 from imgcluster.run_places import places_of
 from imgcluster.runs import listed_paths, read_record, read_rows
 from imgcluster.sources import readers_for
-from imgcluster.storage import at_once
 from imgcluster.tables import ImagePath
+from imgcluster.utils import at_once, in_order, track, write_whole
 
 SHEETS, LIST = "clusters", ".sheets"
 COLUMNS, ROWS = 8, 8

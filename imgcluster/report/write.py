@@ -15,7 +15,6 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.files import write_whole
 from imgcluster.image_keys import any_there
 from imgcluster.report.gather import Facts, gather
 from imgcluster.report.page import config_text, neighbour_chunks, page_data, render_page
@@ -34,6 +33,7 @@ from imgcluster.runs import (
 )
 from imgcluster.scoring import Scores, score_labels
 from imgcluster.tables import ImagePath
+from imgcluster.utils import write_whole
 
 ASSETS = ("report.css", "report.js")
 PLOTLY = "plotly.min.js"

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.digests import digest_bytes, fingerprint_of
 from imgcluster.errors import ImageError
-from imgcluster.files import replacing
 from imgcluster.preprocess import prepare
 from imgcluster.reading import RULES, read_image
 from imgcluster.recipes import Recipe
 from imgcluster.tables import ImageFile, ImagePath, Source
+from imgcluster.utils import digest_bytes, fingerprint_of, replacing
 
 MOST = 40  # of VGG16 on the stage frames, twice as many change no cluster
 FILES = "calibration-*.npz"

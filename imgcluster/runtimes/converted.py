@@ -19,12 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from imgcluster.files import cache_folder, write_whole
-from imgcluster.packages import installed
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.check_pictures import Pictures, check_pixels, no_pictures
 from imgcluster.runtimes.openvino_package import TELEMETRY, Unsupported, import_openvino, not_installed, told
 from imgcluster.runtimes.torch_runtime import scaled
+from imgcluster.utils import cache_folder, installed, write_whole
 
 FORMAT = 1  # of what is kept: raise it when models are converted in another way
 MOST = 4 * 2**30  # bytes of converted models kept: eight of VGG16

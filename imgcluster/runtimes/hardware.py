@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from imgcluster.errors import ConfigError
-from imgcluster.memory import free_memory as free_ram
+from imgcluster.utils import free_memory as free_ram
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 OF_GPUS = ("fp16", "tf32")

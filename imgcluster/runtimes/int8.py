@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from imgcluster.errors import ConfigError
-from imgcluster.progress import track
 from imgcluster.runtimes.calibration import Calibration
 from imgcluster.runtimes.converted import from_cache, into_cache
 from imgcluster.runtimes.hardware import has_vnni
 from imgcluster.runtimes.openvino_package import TELEMETRY, import_openvino, not_installed, told
+from imgcluster.utils import track
 
 RUNTIMES = ("auto", "openvino")
 

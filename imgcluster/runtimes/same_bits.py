@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.digests import fingerprint_of
-from imgcluster.files import cache_folder, write_whole
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Blocks, Runtime
+from imgcluster.utils import cache_folder, fingerprint_of, write_whole
 
 PICTURES = 8
 MOST_TOGETHER = 64  # pictures of a batch on torch; a check of larger ones would need their memory twice

@@ -12,12 +12,12 @@ from torch import nn
 
 from imgcluster.batches import Pixels
 from imgcluster.errors import ConfigError
-from imgcluster.memory import ran_out
 from imgcluster.preprocess import prepare
 from imgcluster.recipes import Recipe
 from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
 from imgcluster.runtimes.on_device import Preparer
 from imgcluster.runtimes.runtime import Blocks
+from imgcluster.utils import ran_out
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,6 @@ from imgcluster.config_types import parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import Groups
 from imgcluster.kept_clusters import Fitted, KeptClusters, NothingKept
-from imgcluster.memory import free_memory
 from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import number_clusters
 from imgcluster.stored import StoredVectors
@@ -30,6 +29,7 @@ from imgcluster.streamed.steps import fit_streamed, streamed_moments
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import Clusters
 from imgcluster.transforms import Points, apply_transform
+from imgcluster.utils import free_memory
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -12,9 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.errors import ClusteringError, ConfigError, ImgclusterError
-from imgcluster.storage import storage_in_use, use_storage
 from imgcluster.stored import Part, StoredVectors, read_block
 from imgcluster.transforms import State, apply_transform
+from imgcluster.utils import storage_in_use, use_storage
 
 if TYPE_CHECKING:
     import dask.array

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from imgcluster.errors import OutputError
-from imgcluster.files import remove_temporary, write_whole
 from imgcluster.learned import CHECKPOINT
+from imgcluster.utils import remove_temporary, write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from imgcluster.files import write_whole
 from imgcluster.learned import CURVE
-from imgcluster.plotting import CHOSEN, INK, QUIET, save
 from imgcluster.training.loop import ALL, HELD_BACK, Epoch
+from imgcluster.utils import CHOSEN, INK, QUIET, save, write_whole
 
 PANELS = {
     "loss": (("loss", "training", QUIET), ("held_loss", "held back", INK)),

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.errors import ConfigError
-from imgcluster.progress import track
 from imgcluster.training.augmentation import seed_of
 from imgcluster.training.checkpoints import Checkpoint, Progress
 from imgcluster.training.head import Head
 from imgcluster.training.settings import Training
+from imgcluster.utils import track
 
 WARMING = 0.1  # of the training: Adam's first steps are as long as any, before it knows a direction
 HELD_BACK, ALL = "held back", "all"

@@ -18,7 +18,6 @@ from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, soft
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import runtime_for
-from imgcluster.files import remove_temporary, write_whole
 from imgcluster.learned import BACKBONE, RECORD, prepared
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.training.augmentation import Augmentation
@@ -33,6 +32,7 @@ from imgcluster.training.pictures import Pictures
 from imgcluster.training.settings import AUGMENT, FINETUNE, Training
 from imgcluster.training.unfreezing import top_block, unfreeze
 from imgcluster.transforms import join_blocks
+from imgcluster.utils import remove_temporary, write_whole
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large
 # weights multiply. On digits with 20 labels a class, by the head's C: 0.93 with that of the folds, 0.96 with 10.

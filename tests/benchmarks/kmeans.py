@@ -15,8 +15,9 @@ import torch
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from imgcluster import blocks, cluster_features, kmeans
+from imgcluster import cluster_features, kmeans
 from imgcluster.config import ClustersConfig
+from imgcluster.utils import parallel as blocks
 from tests.benchmarks.clock import median_ratio, take_turns
 from tests.benchmarks.rows import Row
 

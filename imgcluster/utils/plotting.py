@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imgcluster.files import replacing
+from imgcluster.utils.files import replacing
 
 INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
 FORMATS = ("svg", "png")

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imgcluster.files import cache_folder, write_whole
+from imgcluster.utils.files import cache_folder, write_whole
 
 _CHUNK = 1 << 20
 FINGERPRINT_LENGTH = 16  # hex digits
