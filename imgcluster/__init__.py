@@ -122,7 +122,7 @@ _MODULES = {
     "imgcluster.cluster_folders": ("export_folders", "undo_export"),
     "imgcluster.clusters": ("cluster_features",),
     "imgcluster.comparison": ("Grid", "compare"),
-    "imgcluster.config": (
+    "imgcluster.config.loader": (
         "ClustersConfig",
         "Config",
         "FeaturesConfig",

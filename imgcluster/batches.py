@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from imgcluster.recipes import Recipe
+from imgcluster.config import Recipe
 
 READ_AHEAD = 2  # batches, beside those in the network: one ready, one being read
 MAX_READERS = 16

@@ -26,8 +26,8 @@ from imgcluster.cli_parts import add_command, add_config_command, add_images_fol
 from imgcluster.cli_report import add_report_commands
 from imgcluster.cli_scores import add_score_commands
 from imgcluster.cli_steps import GUIDE, check_steps, unknown_arguments, unknown_command
+from imgcluster.config import likely
 from imgcluster.errors import ConfigError, ImgclusterError
-from imgcluster.likely_names import likely
 from imgcluster.utils import ran_out
 
 if TYPE_CHECKING:
@@ -198,8 +198,7 @@ def _asked_of(features: FeaturesConfig) -> str:
 
 
 def _schema(options: argparse.Namespace) -> None:
-    from imgcluster.config import config_schema
-    from imgcluster.config_docs import config_table
+    from imgcluster.config import config_schema, config_table
 
     print(config_table() if options.markdown else json.dumps(config_schema(), indent=2))
 

@@ -107,7 +107,7 @@ def _sweep(options: argparse.Namespace) -> None:
 
 
 def _range(text: str, option: str) -> range:
-    from imgcluster.config_types import parse_range
+    from imgcluster.config import parse_range
 
     try:
         return parse_range(text)
@@ -118,8 +118,8 @@ def _range(text: str, option: str) -> range:
 def _compare(options: argparse.Namespace) -> None:
     config = load_options(options)
     from imgcluster.comparison import Grid, compare
+    from imgcluster.config import parse_yaml
     from imgcluster.tried import BEST, TABLE
-    from imgcluster.yaml_files import parse_yaml
 
     grid = Grid(
         backbones=_listed(options.backbones),

@@ -13,9 +13,9 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
+from imgcluster.config import likely_key
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.image_names import SUFFIXES
-from imgcluster.likely_names import likely_key
 from imgcluster.utils import printable
 
 GUIDE = """usage: imgcluster [-h] [--version] COMMAND ...

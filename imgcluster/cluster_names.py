@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.config import Config
+from imgcluster.config import MATCH, TRUTH, Config
 from imgcluster.errors import ConfigError
-from imgcluster.methods import MATCH, TRUTH
 from imgcluster.template import read_labels
 
 if TYPE_CHECKING:

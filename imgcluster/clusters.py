@@ -8,14 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.config import ClustersConfig
-from imgcluster.config_types import parse_range
+from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.feature_result import Features
 from imgcluster.grouping import Groups, group, method_of
 from imgcluster.kept_clusters import Fitted, KeptClusters, Nearest, NothingKept
 from imgcluster.learned import Learned
-from imgcluster.methods import LEARNED, MODEL
 from imgcluster.numbering import Numbers, number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import NOISE, Clusters

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.as_used import config_as_used
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 from imgcluster.clusters import cluster_features
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_listed
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
 from imgcluster.known_labels import read_known
-from imgcluster.methods import AUTO, DIFFUSION, METHODS
 from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.tables import ImageFile
 from imgcluster.transforms import fit_transform

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from imgcluster.file_patterns import glob_regex
+from imgcluster.config import glob_regex
 
 HIDDEN = "._*"  # the one hidden name that is counted: there is one beside each picture
 

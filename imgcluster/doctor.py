@@ -17,7 +17,7 @@ from typing import TypeVar
 from packaging.requirements import Requirement
 
 from imgcluster._version import __version__
-from imgcluster.catalog import BACKBONES, Backbone
+from imgcluster.config import BACKBONES, Backbone
 from imgcluster.runtimes.openvino_package import import_openvino, is_installed
 from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed
 from imgcluster.weight_sources import are_here, place_of

@@ -14,12 +14,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.classifiers import probabilities
-from imgcluster.config import ClustersConfig
+from imgcluster.config import ALL, LEARNED, METHODS, WEIGHTED, ClustersConfig
 from imgcluster.copies import Copies
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.learned import prepared
 from imgcluster.method_memory import check_memory
-from imgcluster.methods import ALL, LEARNED, METHODS, WEIGHTED
 from imgcluster.tables import NOISE
 
 # With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and

@@ -13,8 +13,7 @@ from typing import Literal
 import numpy as np
 
 from imgcluster.backbones import Choice, choose_backbones
-from imgcluster.config import Config, FeaturesConfig
-from imgcluster.config_types import BUNDLED
+from imgcluster.config import BUNDLED, Config, FeaturesConfig
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.engines.cluster import NO_DASK
 from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on

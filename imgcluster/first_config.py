@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from imgcluster.config import ImagesConfig, config_from_dict
+from imgcluster.config import ImagesConfig, config_from_dict, parse_yaml
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.first_look import look_at
 from imgcluster.images import list_images
@@ -18,7 +18,6 @@ from imgcluster.outputs.submission import check_outputs
 from imgcluster.tables import ImageFile, Template
 from imgcluster.template_plan import Plan, plan_for, why_not_by_image
 from imgcluster.utils import write_whole
-from imgcluster.yaml_files import parse_yaml
 
 LOOKED_AT = 200  # images whose headers are read
 

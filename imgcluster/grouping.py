@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from imgcluster.config import ClustersConfig
+from imgcluster.config import LEARNED, METHODS, ClustersConfig
 from imgcluster.copies import Copies, distinct_images
 from imgcluster.estimators import Fitted, Rule, can_place, fit
-from imgcluster.methods import LEARNED, METHODS
 from imgcluster.sequence import segments, smoothed
 from imgcluster.transforms import Points
 

@@ -11,11 +11,10 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from imgcluster.config import ImagesConfig
+from imgcluster.config import ImagesConfig, within
 from imgcluster.containers import Container, container, find_containers, is_archive, names_apart, names_of
 from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.file_patterns import within
 from imgcluster.image_filter import ImageFilter
 from imgcluster.local_folder import LocalFolder, check_folder
 from imgcluster.parquet_rows import parquet_rows, place_of_row, row_again

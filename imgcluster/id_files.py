@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from imgcluster.config import ImagesConfig
+from imgcluster.config import ImagesConfig, NameIndex, fill, is_wild
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, quoted
-from imgcluster.file_patterns import NameIndex, fill, is_wild
 from imgcluster.holders import Holder, Lost, open_holder
 from imgcluster.id_columns import best_column, is_index, other_columns
 from imgcluster.image_names import SUFFIXES, is_image_name, natural_key

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from imgcluster.config import glob_regex
 from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError
-from imgcluster.file_patterns import glob_regex
 from imgcluster.image_names import OTHER_PICTURES
 
 

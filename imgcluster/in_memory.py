@@ -20,14 +20,13 @@ from imgcluster.backbones.captured import Pooled
 from imgcluster.backbones.timm_models import recipe_of_timm
 from imgcluster.backbones.watched import Watched
 from imgcluster.batches import Batch, Pixels, read_batches
-from imgcluster.config import FeaturesConfig, features_from_dict
+from imgcluster.config import STAGE, FeaturesConfig, Recipe, check_views, features_from_dict, named_recipe, recipe_of
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.execution import build_runtime, on_torch, plan_for
 from imgcluster.holders import is_held, open_all_again
 from imgcluster.images import images_at, walk_images
 from imgcluster.picture_types import to_rgb
 from imgcluster.reading import read_image
-from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_of
 from imgcluster.runtimes.check_pictures import TRIED, Pictures, no_pictures, usable
 from imgcluster.runtimes.hardware import DTYPES
 from imgcluster.runtimes.openvino_package import Unsupported

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.as_used import features_as_used
 from imgcluster.classifiers import LEAST, fit_classifier, held_back, probabilities
-from imgcluster.config import Config, FeaturesConfig, load_config
+from imgcluster.config import Config, FeaturesConfig, features_as_used, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.features import extract_features, extract_listed

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.config import ClustersConfig
+from imgcluster.config import DIFFUSION, LEARNED, METHODS, ClustersConfig
 from imgcluster.errors import ClusteringError
-from imgcluster.methods import DIFFUSION, LEARNED, METHODS
 from imgcluster.utils import free_memory
 
 SAMPLE = 2000  # points, where the need depends on the points

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from imgcluster.backbones import find_backbone
 from imgcluster.backbones.networks import empty_network
 from imgcluster.backbones.timm_models import PREFIX, features_dim, match_timm
-from imgcluster.catalog import BACKBONES, Backbone
+from imgcluster.config import BACKBONES, OLD_NAMES, Backbone
 from imgcluster.errors import ConfigError
-from imgcluster.old_names import OLD_NAMES
 from imgcluster.weight_sources import are_here
 
 MEASURED = 50  # so many of timm's are built, on the meta device, to tell their dim and megabytes

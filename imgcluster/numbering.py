@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from imgcluster.config import MATCH, TRUTH
 from imgcluster.errors import ConfigError
 from imgcluster.known_labels import KnownLabels, read_known
-from imgcluster.methods import MATCH, TRUTH
 from imgcluster.tables import ARE_LABELS, NOISE
 from imgcluster.template import read_labels
 from imgcluster.utils import plain_label, plain_labels

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 
-from imgcluster.file_patterns import ID, NameIndex, is_wild, slices_of
+from imgcluster.config import ID, NameIndex, is_wild, slices_of
 
 LOOKED_AT = 200  # ids, of which patterns are made; all of them are then tried
 FEW = 5  # ids that are looked for inside of all names, where none is the name of a file or folder

@@ -12,7 +12,7 @@ from pathlib import Path
 from imgcluster.backbones import check_backbones
 from imgcluster.cluster_names import names_note
 from imgcluster.clusters import check_enough, cluster_features
-from imgcluster.config import Config
+from imgcluster.config import METHODS, Config
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.estimators import check_parameters
@@ -23,7 +23,6 @@ from imgcluster.grouping import SEQUENCE
 from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.kept_clusters import KeptClusters
 from imgcluster.method_memory import check_memory
-from imgcluster.methods import METHODS
 from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.known_classes import check_known_classes

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgcluster.catalog import Backbone
-from imgcluster.recipes import Recipe, named_recipe, recipe_of
+from imgcluster.config import Backbone, Recipe, named_recipe, recipe_of
 
 VERY_LONG = 4  # times the shorter side
 PILLOWS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
+from imgcluster.config import within
 from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.file_patterns import within
 from imgcluster.image_filter import ImageFilter
 from imgcluster.image_names import is_image_name
 from imgcluster.sources import RemoteFile, stamp_of

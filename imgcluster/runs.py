@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imgcluster.as_used import config_as_used
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config import Config, config_as_used, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.holders import open_all_again
 from imgcluster.outputs.far_away import RECORD, finished_record

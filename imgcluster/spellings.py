@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from imgcluster.file_patterns import Fold, NameIndex
+from imgcluster.config import Fold, NameIndex
 from imgcluster.image_names import SUFFIXES
 
 AROUND_IDS = " \t\r\n\ufeff='\"“”"  # what comes to stand around one by accident

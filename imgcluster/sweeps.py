@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.config import ClustersConfig
+from imgcluster.config import DIFFUSION, METHODS, ClustersConfig
 from imgcluster.copies import distinct_images
 from imgcluster.diffusion import THREADS
 from imgcluster.errors import ClusteringError
 from imgcluster.estimators import build
 from imgcluster.grouping import group
-from imgcluster.methods import DIFFUSION, METHODS
 from imgcluster.metrics import silhouette_of
 from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.transforms import Points

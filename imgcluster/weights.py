@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.catalog import Backbone
+from imgcluster.config import Backbone
 from imgcluster.errors import WeightsError
 from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.weight_sources import find_pretrained, sha256_of

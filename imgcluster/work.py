@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from imgcluster.batches import Batch, Pixels, read_batches
+from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
 from imgcluster.layer_stores import LayerStores
 from imgcluster.reading import Marks, decode_picture, room_for
-from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.sources import in_reading_order, readers_for
 from imgcluster.stopwatch import Stopwatch

@@ -11,8 +11,8 @@ import torch
 import torchvision
 from torchvision.models import get_model_weights, list_models
 
-from imgcluster.catalog import Backbone
-from imgcluster.recipes import Recipe
+from imgcluster.config.backbone_table import Backbone
+from imgcluster.config.recipe import Recipe
 
 TABLE = Path(__file__).parent.parent / "imgcluster" / "backbones.csv"
 

@@ -20,7 +20,7 @@ from pyarrow import parquet
 from imgcluster import containers, holders, load_config, parquet_rows, run, tar_files
 from imgcluster.assignment import assign, listed_images
 from imgcluster.cluster_folders import export_folders
-from imgcluster.config import Config, ImagesConfig
+from imgcluster.config.loader import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, OutputError
 from imgcluster.exports import features_of_run
 from imgcluster.image_keys import known_key

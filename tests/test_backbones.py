@@ -26,11 +26,11 @@ from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with, random_network
 from imgcluster.backbones.pooling import pool
 from imgcluster.backbones.timm_models import match_timm
-from imgcluster.catalog import BACKBONES, Backbone
 from imgcluster.cli import main
+from imgcluster.config.backbone_aliases import OLD_NAMES, REFUSED
+from imgcluster.config.backbone_table import BACKBONES, Backbone
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
 from imgcluster.models import WIDTH, list_models, models_table
-from imgcluster.old_names import OLD_NAMES, REFUSED
 from imgcluster.weights import Weights, find_weights
 
 from .conftest import Command

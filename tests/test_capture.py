@@ -13,8 +13,8 @@ from imgcluster.backbones.choose import Choice
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers, layers_of
 from imgcluster.backbones.networks import empty_network, random_network
-from imgcluster.catalog import BACKBONES
 from imgcluster.cli import main
+from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.errors import ConfigError
 from imgcluster.weights import Weights
 

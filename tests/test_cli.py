@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 import pytest
 
-from imgcluster import catalog
 from imgcluster.cli import _parser, main
 from imgcluster.cli_steps import COMMANDS
-from imgcluster.config import SECTIONS
-from imgcluster.likely_names import BACKBONES, KEYS, METHODS, known_elsewhere, likely
-from imgcluster.methods import METHOD_NAMES
+from imgcluster.config import backbone_table as catalog
+from imgcluster.config.likely_names import BACKBONES, KEYS, METHODS, known_elsewhere, likely
+from imgcluster.config.loader import SECTIONS
+from imgcluster.config.method_table import METHOD_NAMES
 
 from .conftest import ROOT, Command, Start, write_pictures, write_template
 from .folder_runs import write_run

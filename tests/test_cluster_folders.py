@@ -21,7 +21,7 @@ from filelock import FileLock
 import imgcluster
 from imgcluster import cluster_folders, export_folders, folder_steps, undo_export
 from imgcluster.cli import main
-from imgcluster.config import config_from_dict
+from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.folder_plan import folder_names, safe_name
 from imgcluster.journal import JOURNAL, read_journal

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from imgcluster import transforms
 from imgcluster.clusters import centroid_distances, cluster_features
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.copies import Copies, count_distinct, find_copies
 from imgcluster.errors import ClusteringError
 from imgcluster.transforms import apply_transform, check_steps, fit_transform

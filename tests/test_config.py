@@ -16,14 +16,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imgcluster.catalog import BACKBONES
-from imgcluster.config import SECTIONS, Config, config_from_dict, config_schema, load_config
-from imgcluster.config_docs import config_table
-from imgcluster.config_engine import DaskEngine
+from imgcluster.config.backbone_aliases import OLD_NAMES
+from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.docs import config_table
+from imgcluster.config.engine_schema import DaskEngine
+from imgcluster.config.loader import SECTIONS, Config, config_from_dict, config_schema, load_config
+from imgcluster.config.method_table import METHOD_NAMES
+from imgcluster.config.recipe import RECIPE_NAMES
 from imgcluster.errors import ConfigError
-from imgcluster.methods import METHOD_NAMES
-from imgcluster.old_names import OLD_NAMES
-from imgcluster.recipes import RECIPE_NAMES
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from imgcluster.config import Config, config_from_dict, config_schema, load_config
+from imgcluster.config.loader import Config, config_from_dict, config_schema, load_config
 from imgcluster.errors import ConfigError
 
 SMALLEST: dict[str, Any] = {"images": {"folder": "x"}, "clusters": {"n_clusters": 3}, "outputs": {"folder": "y"}}

@@ -18,7 +18,7 @@ from distributed.comm import CommClosedError
 from pyarrow import parquet
 
 from imgcluster.cli import main
-from imgcluster.config_engine import DaskEngine
+from imgcluster.config.engine_schema import DaskEngine
 from imgcluster.engines import open_cluster
 from tests.conftest import ROOT, Command, Start, write_pictures
 from tests.dask_processes import DaskProcesses, free_port, wait_until
@@ -216,7 +216,7 @@ def test_weights_of_ones_own_beside_the_driver(
     from safetensors.torch import save_file
 
     from imgcluster.backbones.networks import empty_network
-    from imgcluster.catalog import BACKBONES
+    from imgcluster.config.backbone_table import BACKBONES
 
     network = empty_network(BACKBONES["shufflenet_v2_x0_5"]).to_empty(device="cpu")
     save_file({name: value.fill_(0.01) for name, value in network.state_dict().items()}, tmp_path / "mine.safetensors")

@@ -26,7 +26,7 @@ from imgcluster import pipeline
 from imgcluster import stored as stored_module
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances, cluster_features
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, StoreError
 from imgcluster.exports import features_of_run
 from imgcluster.images import list_images

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from imgcluster import diffusion, neighbours
 from imgcluster.clusters import cluster_features
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.diffusion import DiffusionClustering, Walk
 from imgcluster.errors import ClusteringError
 from imgcluster.neighbours import leading, modularity, neighbour_graph

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from imgcluster import doctor
-from imgcluster.catalog import BACKBONES
+from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.doctor import ADVICE, GOOD, PROBLEM, Finding, as_text, examine
 from imgcluster.utils import packages
 from tests.conftest import Command

@@ -20,9 +20,10 @@ from torch import nn
 import imgcluster
 from imgcluster.backbones import Choice
 from imgcluster.backbones.networks import random_network
-from imgcluster.catalog import BACKBONES
 from imgcluster.cli import main
 from imgcluster.clusters import centroid_distances
+from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain import ExplainedRun
 from imgcluster.explain.cut import cut
@@ -34,7 +35,6 @@ from imgcluster.explain.places import before_activation
 from imgcluster.explain.targets import class_index, class_names, margins, transformed
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.recipes import Recipe
 from imgcluster.transforms import apply_transform, fit_transform
 from imgcluster.weights import find_weights
 

@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 import imgcluster
 from imgcluster.cli import main
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.exports import FORMATS, FeatureTable, export_features, features_of_run, loader, write_features
 from imgcluster.feature_files import READERS, read_features

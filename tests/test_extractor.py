@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from imgcluster.backbones.networks import random_network
 from imgcluster.backbones.pooling import gem
-from imgcluster.catalog import BACKBONES
+from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
 from imgcluster.extractor import FeatureExtractor
 

@@ -15,7 +15,7 @@ import yaml
 
 from imgcluster import load_config, run
 from imgcluster.cli import main
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
 from imgcluster.exports import features_of_run
 from imgcluster.outputs import far_away as far_away_module

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 import imgcluster
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.feature_files import read_features

@@ -23,7 +23,7 @@ from imgcluster import execution as execution_module
 from imgcluster import features as features_module
 from imgcluster import work as work_module
 from imgcluster.backbones import build_extractor, choose_backbones
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
 from imgcluster.execution import plan_for
 from imgcluster.feature_result import Features

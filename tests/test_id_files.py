@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from imgcluster.config import ImagesConfig, config_from_dict
+from imgcluster.config.file_patterns import NameIndex, fill, glob_regex, problem_of
+from imgcluster.config.loader import ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.file_patterns import NameIndex, fill, glob_regex, problem_of
 from imgcluster.first_config import start
 from imgcluster.images import find_images
 from imgcluster.pattern_search import find_patterns

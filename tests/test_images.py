@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run
-from imgcluster.config import ImagesConfig
+from imgcluster.config.loader import ImagesConfig
 from imgcluster.debris import DEBRIS, HIDDEN, debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.images import find_images, list_images, walk_images

@@ -12,14 +12,14 @@ from PIL import Image
 from torch import nn
 
 import imgcluster
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
+from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.in_memory import run_over
 from imgcluster.picture_types import to_rgb
 from imgcluster.preprocess import prepare
-from imgcluster.recipes import Recipe
 
 from .conftest import write_pictures
 

@@ -19,7 +19,7 @@ import torch
 
 from imgcluster import execution, extract
 from imgcluster.backbones import choose_backbones
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features

@@ -13,7 +13,7 @@ import pytest
 import imgcluster
 from imgcluster import kept_clusters, load_config
 from imgcluster.clusters import cluster_features
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.grouping import Groups
 from imgcluster.kept_clusters import KeptClusters
 from imgcluster.stored import Chunk, StoredVectors

@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 
 from imgcluster import gpu_kmeans, kmeans, lloyd
 from imgcluster.clusters import centroid_distances, cluster_features, nearest_two
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.gpu_kmeans import DeviceRows, kmeans_on
 from imgcluster.kmeans import draw_seeds, fit_kmeans

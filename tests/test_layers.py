@@ -18,7 +18,7 @@ from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import _prepared
 from imgcluster.backbones.pooling import gem, pool, rmac, rmac_regions, spp
 from imgcluster.cli import main
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images

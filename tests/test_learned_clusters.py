@@ -15,7 +15,7 @@ import imgcluster
 from imgcluster.assignment import assign
 from imgcluster.classifiers import CLASSIFIERS
 from imgcluster.cluster_names import known_names
-from imgcluster.config import load_config
+from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.learned import Learned
 from imgcluster.learning import learn

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imgcluster import pipeline
-from imgcluster.config import FeaturesConfig, load_config
+from imgcluster.config.loader import FeaturesConfig, load_config
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images

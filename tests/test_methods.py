@@ -13,10 +13,10 @@ from sklearn.metrics import adjusted_rand_score
 from imgcluster import estimators
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
+from imgcluster.config.method_table import LEARNED, METHODS
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.method_memory import check_memory
-from imgcluster.methods import LEARNED, METHODS
 from imgcluster.tables import Clusters
 
 OTHERS = ("agglomerative", "spectral", "hdbscan", "dbscan")

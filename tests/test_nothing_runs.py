@@ -103,7 +103,7 @@ def test_what_is_allowed_is_there() -> None:
 def test_yaml_is_read_by_a_safe_loader() -> None:
     import yaml
 
-    from imgcluster import yaml_files
+    from imgcluster.config import yaml as yaml_files
 
     assert issubclass(yaml_files._StrictLoader, yaml.SafeLoader)
 

@@ -12,7 +12,7 @@ import pytest
 import imgcluster
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ConfigError
 from imgcluster.feature_result import Features
 from imgcluster.numbering import check_numbering, number_classes, number_clusters

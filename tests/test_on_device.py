@@ -17,14 +17,14 @@ from imgcluster import execution
 from imgcluster import features as features_module
 from imgcluster.backbones import build_extractor, choose_backbones
 from imgcluster.batches import read_batches
-from imgcluster.catalog import BACKBONES
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.loader import FeaturesConfig
+from imgcluster.config.recipe import STAGE, VIEWS, Recipe, named_recipe
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.in_memory import run_over
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.recipes import STAGE, VIEWS, Recipe, named_recipe
 from imgcluster.runtimes import on_device, torch_runtime
 from imgcluster.runtimes.hardware import free_memory
 from imgcluster.runtimes.on_device import Preparer, resizes_here

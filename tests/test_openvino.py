@@ -18,7 +18,8 @@ from torchvision.models import efficientnet_b1
 
 from imgcluster import execution, extract, worker
 from imgcluster.backbones import build_extractor, choose_backbones
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
+from imgcluster.config.recipe import Recipe
 from imgcluster.engines import jobs
 from imgcluster.engines.messages import Job
 from imgcluster.errors import ConfigError
@@ -27,7 +28,6 @@ from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.recipes import Recipe
 from imgcluster.runtimes import check_pictures, converted, openvino_package, openvino_runtime
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.as_used import caveat, config_as_used
 from imgcluster.clusters import centroid_distances
-from imgcluster.config import load_config
+from imgcluster.config.as_used import caveat, config_as_used
+from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError, ImageError, OutputError
 from imgcluster.outputs import run_folder
 from imgcluster.outputs.write import csv_text

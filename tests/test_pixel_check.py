@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from imgcluster import pixel_check
-from imgcluster.catalog import BACKBONES
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.loader import FeaturesConfig
+from imgcluster.config.recipe import STAGE, Recipe, named_recipe
 from imgcluster.engines import checks
 from imgcluster.engines.messages import Greeting
 from imgcluster.errors import ConfigError, ImageError
@@ -20,7 +21,6 @@ from imgcluster.feature_result import Origin
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.pixel_check import FORMATS, REDUCED, all_parts, differences, digests_of, parts_of
-from imgcluster.recipes import STAGE, Recipe, named_recipe
 from tests.make_pixel_check import FILES
 
 LITE0 = BACKBONES["efficientnet_lite0"].recipe

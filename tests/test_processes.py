@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from imgcluster import processes
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 
 from imgcluster import reading
+from imgcluster.config.recipe import STAGE, Recipe, named_recipe
 from imgcluster.errors import ImageError
 from imgcluster.picture_headers import declared_size, is_opaque
 from imgcluster.picture_types import to_rgb
 from imgcluster.preprocess import prepare
 from imgcluster.reading import Marks, decode_image, decode_picture, read_image, room_for
-from imgcluster.recipes import STAGE, Recipe, named_recipe
 from imgcluster.transparency import GREY, NEARLY_WHITE
 from tests.bad_input.images import NO_IMAGES, tiff
 

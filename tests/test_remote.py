@@ -19,7 +19,7 @@ import yaml
 from imgcluster import load_config, run
 from imgcluster.cli import main
 from imgcluster.cluster_folders import export_folders
-from imgcluster.config import Config, ImagesConfig, config_from_dict
+from imgcluster.config.loader import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.explain import cluster_map
 from imgcluster.image_keys import known_key, with_stamps

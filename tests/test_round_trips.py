@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from imgcluster.config import Config, config_from_dict
+from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.exports import FeatureTable, write_features
 from imgcluster.feature_files import read_features
 from imgcluster.feature_result import Features

@@ -13,8 +13,8 @@ from torch import nn
 
 from imgcluster import execution
 from imgcluster.backbones import choose_backbones
-from imgcluster.config import FeaturesConfig
-from imgcluster.recipes import Recipe
+from imgcluster.config.loader import FeaturesConfig
+from imgcluster.config.recipe import Recipe
 from imgcluster.runtimes import converted
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.same_bits import alone_and_together, at_any_place, remembered

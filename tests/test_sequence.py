@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imgcluster.clusters import cluster_features
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.sequence import segments, smoothed
 

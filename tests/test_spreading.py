@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 import imgcluster
 from imgcluster.cli import main
-from imgcluster.config import config_from_dict
+from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.neighbours import neighbour_graph
 from imgcluster.partial_labels import read_partial_labels

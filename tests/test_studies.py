@@ -23,13 +23,13 @@ from imgcluster.charts import draw_sweep
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.comparison import Grid, compare
-from imgcluster.config import ClustersConfig, Config, config_from_dict
+from imgcluster.config.loader import ClustersConfig, Config, config_from_dict
+from imgcluster.config.method_table import DEEP
 from imgcluster.errors import ClusteringError, ConfigError, OutputError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.first_config import start
 from imgcluster.grouping import Groups
 from imgcluster.inner_scores import score_run
-from imgcluster.methods import DEEP
 from imgcluster.metrics import silhouette_of
 from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.sweeps import choose_k, elbow_of, sweep

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import imgcluster
-from imgcluster.config import config_from_dict, load_config
+from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.feature_result import Features
 from imgcluster.outputs.submission import check_outputs, columns_of, make_submission, submission_notes

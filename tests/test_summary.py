@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images

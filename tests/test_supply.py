@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imgcluster.catalog import BACKBONES, Backbone
+from imgcluster.config.backbone_table import BACKBONES, Backbone
 from imgcluster.outputs.write import PACKAGES
 
 ROOT = Path(__file__).parent.parent

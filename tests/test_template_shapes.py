@@ -20,7 +20,7 @@ import pytest
 
 import imgcluster
 from imgcluster.cli import main
-from imgcluster.config import config_from_dict, load_config
+from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
 from imgcluster.outputs.known_classes import check_known_classes

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from imgcluster.catalog import BACKBONES, Backbone
+from imgcluster.config.backbone_table import BACKBONES, Backbone
 from imgcluster.errors import WeightsError, WeightsUnavailable
 from imgcluster.utils import hashing as digests
 from imgcluster.weights import Weights, find_weights, fit, load_state_dict

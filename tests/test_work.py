@@ -15,7 +15,7 @@ import pytest
 from imgcluster import batches as batches_module
 from imgcluster import features as features_module
 from imgcluster import work as work_module
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ImageError, StoreError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features

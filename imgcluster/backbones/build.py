@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with
-from imgcluster.catalog import Backbone
+from imgcluster.config import Backbone
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:

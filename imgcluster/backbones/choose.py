@@ -10,11 +10,9 @@ from imgcluster.backbones.build import check_size
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
 from imgcluster.backbones.timm_models import corrections
-from imgcluster.catalog import BACKBONES, Backbone
-from imgcluster.config import FeaturesConfig
+from imgcluster.config import BACKBONES, Backbone, FeaturesConfig, Recipe, check_views
 from imgcluster.errors import ConfigError, WeightsUnavailable
 from imgcluster.preprocess import find_recipe
-from imgcluster.recipes import Recipe, check_views
 from imgcluster.weights import Weights, find_weights
 
 logger = logging.getLogger(__name__)

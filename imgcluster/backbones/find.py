@@ -6,10 +6,8 @@ import difflib
 from dataclasses import replace
 
 from imgcluster.backbones.timm_models import PREFIX, find_timm
-from imgcluster.catalog import BACKBONES, Backbone
+from imgcluster.config import BACKBONES, OLD_NAMES, REFUSED, Backbone, known_elsewhere
 from imgcluster.errors import ConfigError
-from imgcluster.likely_names import known_elsewhere
-from imgcluster.old_names import OLD_NAMES, REFUSED
 
 
 def find_backbone(name: str) -> Backbone:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgcluster.backbones.networks import empty_network
 from imgcluster.backbones.timm_models import PRE_LOGITS, classifier_name
-from imgcluster.catalog import Backbone
+from imgcluster.config import Backbone
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from imgcluster.backbones.build import capture, size_problem
 from imgcluster.backbones.layers import PREDICTIONS, layers_of
 from imgcluster.backbones.networks import empty_network
-from imgcluster.catalog import Backbone
+from imgcluster.config import Backbone
 from imgcluster.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from imgcluster.backbones.timm_models import timm_name
-from imgcluster.catalog import Backbone
+from imgcluster.config import Backbone
 from imgcluster.errors import WeightsError
 from imgcluster.weights import RANDOM_SEED, Weights, fit, load_state_dict
 

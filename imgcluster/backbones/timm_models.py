@@ -11,9 +11,8 @@ from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.catalog import Backbone
+from imgcluster.config import Backbone, Recipe
 from imgcluster.errors import ConfigError
-from imgcluster.recipes import Recipe
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.config_engine import DaskEngine
+from imgcluster.config import DaskEngine
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.utils import cores
 

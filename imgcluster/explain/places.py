@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import Layers, layers_of
 from imgcluster.backbones.networks import empty_network
-from imgcluster.catalog import Backbone
+from imgcluster.config import Backbone
 from imgcluster.errors import ConfigError
 
 PASSING = re.compile(

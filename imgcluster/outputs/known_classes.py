@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgcluster.config import Config
+from imgcluster.config import TRUTH, Config
 from imgcluster.errors import ConfigError
 from imgcluster.known_labels import read_known
-from imgcluster.methods import TRUTH
 from imgcluster.outputs.template_check import listed
 from imgcluster.tables import Template
 from imgcluster.template_cells import number_at_end, read_asked

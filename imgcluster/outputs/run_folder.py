@@ -13,8 +13,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from imgcluster.as_used import features_as_used
-from imgcluster.config import SECTIONS, Config, features_from_dict
+from imgcluster.config import SECTIONS, Config, features_as_used, features_from_dict
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, lock_of, start_anew
 from imgcluster.utils import is_url, remove_temporary, replacing, write_whole

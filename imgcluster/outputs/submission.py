@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgcluster.cluster_names import known_names, names_found, names_to_write
-from imgcluster.config import ClustersConfig, Config, OutputsConfig
+from imgcluster.config import LEARNED, ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
-from imgcluster.methods import LEARNED
 from imgcluster.outputs.template_check import (
     THREE_WAYS,
     check_labels,

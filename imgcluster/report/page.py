@@ -13,9 +13,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from imgcluster.as_used import caveat, config_as_used
 from imgcluster.cluster_names import recorded_names, with_name
-from imgcluster.config import config_from_dict
+from imgcluster.config import caveat, config_as_used, config_from_dict
 from imgcluster.report.gather import STRANGEST, Card, Facts
 from imgcluster.report.names import ASKED
 from imgcluster.runs import REPORT

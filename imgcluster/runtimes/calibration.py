@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.preprocess import prepare
 from imgcluster.reading import RULES, read_image
-from imgcluster.recipes import Recipe
 from imgcluster.tables import ImageFile, ImagePath, Source
 from imgcluster.utils import digest_bytes, fingerprint_of, replacing
 

@@ -12,10 +12,10 @@ from itertools import islice
 
 import numpy as np
 
+from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.recipes import Recipe
 from imgcluster.tables import ImageFile
 
 COUNT = 4  # pictures that are compared

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from imgcluster.recipes import Recipe
+from imgcluster.config import Recipe
 from imgcluster.runtimes.check_pictures import Pictures, check_pixels, no_pictures
 from imgcluster.runtimes.openvino_package import TELEMETRY, Unsupported, import_openvino, not_installed, told
 from imgcluster.runtimes.torch_runtime import scaled

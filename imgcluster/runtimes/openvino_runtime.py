@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.preprocess import prepare
-from imgcluster.recipes import Recipe
 from imgcluster.runtimes.openvino_package import import_openvino, told
 from imgcluster.runtimes.runtime import Blocks
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from imgcluster.batches import Pixels
-from imgcluster.recipes import Recipe
+from imgcluster.config import Recipe
 
 Blocks = list[np.ndarray]  # (n, dim) float32, one for each layer
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.recipes import Recipe
+from imgcluster.config import Recipe
 from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.utils import cache_folder, fingerprint_of, write_whole
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from imgcluster.batches import Pixels
+from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.preprocess import prepare
-from imgcluster.recipes import Recipe
 from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
 from imgcluster.runtimes.on_device import Preparer
 from imgcluster.runtimes.runtime import Blocks

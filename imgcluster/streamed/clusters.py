@@ -16,8 +16,7 @@ from imgcluster.clusters import (
     shares_by_distance,
     spread,
 )
-from imgcluster.config import ClustersConfig
-from imgcluster.config_types import parse_range
+from imgcluster.config import ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.grouping import Groups
 from imgcluster.kept_clusters import Fitted, KeptClusters, NothingKept

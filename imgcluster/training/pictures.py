@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from imgcluster.batches import Pixels, read_batches
+from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.reading import read_image
-from imgcluster.recipes import Recipe
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.sources import readers_for
 from imgcluster.tables import ImagePath

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from distributed import Client, LocalCluster
 
-from imgcluster.config import Config, load_config
+from imgcluster.config.loader import Config, load_config
 from imgcluster.engines.dispatch import Dispatcher
 from imgcluster.engines.messages import Handful, Outcome
 from imgcluster.pipeline import fill_store

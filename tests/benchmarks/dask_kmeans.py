@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.cluster import KMeans
 
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.stored import Chunk, StoredVectors
 from imgcluster.streamed import cluster_stored
 from tests.benchmarks.clock import seconds

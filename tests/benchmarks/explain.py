@@ -15,7 +15,7 @@ from captum.attr import LayerAttribution, LayerGradCam
 from imgcluster import list_images, write_sample
 from imgcluster.backbones import choose_backbones
 from imgcluster.backbones.networks import network_with
-from imgcluster.config import FeaturesConfig, ImagesConfig
+from imgcluster.config.loader import FeaturesConfig, ImagesConfig
 from imgcluster.explain.eyes import Eye, shown
 from imgcluster.reading import read_image
 from tests.benchmarks.clock import median_ratio, take_turns

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from imgcluster import ImageFile, extract_features
-from imgcluster.catalog import BACKBONES
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.preprocess import prepare
 from imgcluster.reading import decode_image
 from tests.benchmarks.clock import median_ratio, seconds, take_turns

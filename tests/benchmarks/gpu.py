@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from imgcluster import ImageFile, list_images
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.reading import decode_image
 from imgcluster.runtimes import on_device
 from imgcluster.runtimes.torch_runtime import TorchRuntime

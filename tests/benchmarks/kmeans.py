@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from imgcluster import cluster_features, kmeans
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from imgcluster.utils import parallel as blocks
 from tests.benchmarks.clock import median_ratio, take_turns
 from tests.benchmarks.rows import Row

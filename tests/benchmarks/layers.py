@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from imgcluster.backbones import build_extractor, choose_backbones
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.runtimes.torch_runtime import TorchRuntime
 from tests.benchmarks.clock import Side, median_ratio, take_turns
 from tests.benchmarks.rows import Row

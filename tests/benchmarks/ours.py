@@ -13,7 +13,7 @@ import numpy as np
 
 from imgcluster import ImageFile, extract_features
 from imgcluster.backbones import choose_backbones
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from imgcluster.execution import build_runtime, plan_for
 from imgcluster.runtimes.calibration import find_calibration
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.config import FeaturesConfig
+from imgcluster.config.loader import FeaturesConfig
 from tests.benchmarks.clock import median_ratio, take_turns
 from tests.benchmarks.extraction import BACKBONE, write_jpegs
 from tests.benchmarks.ours import OurLoop

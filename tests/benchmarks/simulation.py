@@ -7,7 +7,7 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from imgcluster.config_engine import DaskEngine
+from imgcluster.config.engine_schema import DaskEngine
 from imgcluster.engines.dispatch import FIRST_TASK, seconds_a_task, share_of
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from imgcluster import ImageFile, cluster_features, list_images
-from imgcluster.config import ClustersConfig
+from imgcluster.config.loader import ClustersConfig
 from tests.benchmarks.clock import median_ratio, take_turns
 from tests.benchmarks.inputs import stage_config
 from tests.benchmarks.ours import OurLoop

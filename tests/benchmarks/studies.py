@@ -12,7 +12,7 @@ from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 from imgcluster import Grid, compare, config_from_dict, extract_features, list_images, sweep_clusters, write_sample
-from imgcluster.config import Config
+from imgcluster.config.loader import Config
 from tests.benchmarks.clock import seconds
 from tests.benchmarks.rows import Row
 

@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from importlib import resources
 
-from imgcluster.recipes import Recipe
+from imgcluster.config.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Backbone:
 
 def _read_table() -> dict[str, Backbone]:
     """Read backbones.csv, which tests/make_backbones.py writes."""
-    text = (resources.files("imgcluster") / "backbones.csv").read_text(encoding="utf-8")
+    text = (resources.files("imgcluster.config.loader") / "backbones.csv").read_text(encoding="utf-8")
     return {row["name"]: _backbone(row) for row in csv.DictReader(text.splitlines())}
 
 

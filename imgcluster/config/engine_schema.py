@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 
-from imgcluster.config_types import Allowed, Count, Text, describe, secret_in_url, unfit
+from imgcluster.config.fields import Allowed, Count, Text, describe, secret_in_url, unfit
 
 PROTOCOL = r"[a-z][a-z0-9+.-]+"
 SECRET = re.compile(

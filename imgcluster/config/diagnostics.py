@@ -11,10 +11,10 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from imgcluster.config_types import TEXT, UNFIT, describe, names_in, refusal
+from imgcluster.config.fields import TEXT, UNFIT, describe, names_in, refusal
+from imgcluster.config.likely_names import likely, likely_key
+from imgcluster.config.yaml import KeyPath
 from imgcluster.errors import ConfigError
-from imgcluster.likely_names import likely, likely_key
-from imgcluster.yaml_files import KeyPath
 
 Fields = Mapping[str, FieldInfo]  # of the config: its sections, and what is no section
 Problem = tuple[float, str]  # the line it stands on, and the words

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from imgcluster.config_types import (
+from imgcluster.config.fields import (
     BUNDLED,
     Backbones,
     BlockWeights,
@@ -35,7 +35,7 @@ from imgcluster.config_types import (
     WeightsSpec,
     unfit,
 )
-from imgcluster.methods import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
+from imgcluster.config.method_table import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
 
 # Keys that a model has in itself, each with its default, and that as `--set` takes it.
 LEFT_TO_MODEL = {"transform": ((), "[]"), "numbering": ("raw", "raw"), "order": (None, "null")}

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from imgcluster.config_engine import DaskEngine, Engine, Storage
-from imgcluster.config_problems import SET, Problem, dotted, problem, stop, validation_problems
-from imgcluster.config_sections import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig, Section
+from imgcluster.config.diagnostics import SET, Problem, dotted, problem, stop, validation_problems
+from imgcluster.config.engine_schema import DaskEngine, Engine, Storage
+from imgcluster.config.schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig, Section
+from imgcluster.config.yaml import Document, KeyPath, parse_yaml, read_yaml
 from imgcluster.errors import ConfigError
-from imgcluster.yaml_files import Document, KeyPath, parse_yaml, read_yaml
 
 __all__ = [
     "SECTIONS",

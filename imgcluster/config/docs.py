@@ -5,8 +5,8 @@ from __future__ import annotations
 import yaml
 from pydantic.fields import FieldInfo
 
-from imgcluster.config import SECTIONS, Config
-from imgcluster.config_types import describe
+from imgcluster.config.fields import describe
+from imgcluster.config.loader import SECTIONS, Config
 
 
 def config_table() -> str:

@@ -16,11 +16,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from typing_extensions import TypedDict
 
-from imgcluster.catalog import BACKBONES
-from imgcluster.file_patterns import problem_of
-from imgcluster.methods import METHOD_NAMES
-from imgcluster.old_names import OLD_NAMES, REFUSED
-from imgcluster.recipes import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
+from imgcluster.config.backbone_aliases import OLD_NAMES, REFUSED
+from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.file_patterns import problem_of
+from imgcluster.config.method_table import METHOD_NAMES
+from imgcluster.config.recipe import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
 
 TEXT = "non-empty text"
 TEXT_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
