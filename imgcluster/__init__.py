@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from imgcluster.scoring import score_labels
     from imgcluster.spreading import Spread, spread_labels
     from imgcluster.suggestions import Suggestions, suggest_images
-    from imgcluster.tables import Clusters, ImageFile
     from imgcluster.training import Training
     from imgcluster.trials import stability
+    from imgcluster.types import Clusters, ImageFile
 
 __all__ = [
     "Clusters",
@@ -162,7 +162,7 @@ _MODULES = {
     "imgcluster.scoring": ("score_labels",),
     "imgcluster.spreading": ("Spread", "spread_labels"),
     "imgcluster.suggestions": ("Suggestions", "suggest_images"),
-    "imgcluster.tables": ("Clusters", "Features", "ImageFile", "Run"),
+    "imgcluster.types": ("Clusters", "Features", "ImageFile", "Run"),
     "imgcluster.training": ("Training",),
     "imgcluster.trials": ("stability",),
 }

@@ -20,7 +20,7 @@ from imgcluster.image_keys import with_stamps
 from imgcluster.images import images_at, walk_images
 from imgcluster.outputs.write import DISTANCE_FORMAT, NAME, path_text
 from imgcluster.runs import config_of, read_record
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,8 +16,8 @@ from imgcluster.kept_clusters import Fitted, KeptClusters, Nearest, NothingKept
 from imgcluster.learned import Learned
 from imgcluster.numbering import Numbers, number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
-from imgcluster.tables import NOISE, Clusters
 from imgcluster.transforms import Points, State, fit_steps
+from imgcluster.types import NOISE, Clusters
 from imgcluster.utils import finite_rows, in_order, row_slices
 
 NO_MORE = "no more of them have features of their own"

@@ -21,9 +21,9 @@ from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images
 from imgcluster.known_labels import read_known
 from imgcluster.metrics import ranks_of, silhouette_of
-from imgcluster.tables import ImageFile
 from imgcluster.transforms import fit_transform
 from imgcluster.tried import DEFAULT, Candidate, Tried, config_name, differing
+from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import IO
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.image_names import natural_key
 from imgcluster.sources import ask, reason_of
-from imgcluster.tables import Stamp
+from imgcluster.types import Stamp
 from imgcluster.utils import at_once, file_system, in_words, is_url, read_range, retried, shown
 
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away

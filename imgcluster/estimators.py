@@ -19,7 +19,7 @@ from imgcluster.copies import Copies
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.learned import prepared
 from imgcluster.method_memory import check_memory
-from imgcluster.tables import NOISE
+from imgcluster.types import NOISE
 
 # With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and
 # float32 sums in another order are other bits. Two threads give the same bytes each time.

@@ -19,9 +19,9 @@ from imgcluster.outputs.write import CLUSTERS, write_rows
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
 from imgcluster.store import FeatureStore, ImageKey
-from imgcluster.tables import ImageFile, ImagePath
 from imgcluster.template import read_labels
 from imgcluster.transforms import join_blocks
+from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
 
 HELD = 2.5  # times the features: they themselves, as they were clustered, and what is worked out from them

@@ -19,7 +19,7 @@ from imgcluster.feature_result import Features, Origin
 from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.id_columns import ID_COLUMN, names_by
 from imgcluster.matching import match_names
-from imgcluster.tables import Failure, ImageFile
+from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import file_sha256
 
 NAMED = 3  # ids in a message

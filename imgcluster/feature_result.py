@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from imgcluster.stored import StoredVectors
-from imgcluster.tables import Failure, ImageFile
+from imgcluster.types import Failure, ImageFile
 
 
 @dataclass(frozen=True)

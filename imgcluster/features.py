@@ -30,8 +30,8 @@ from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.store_files import files_of
 from imgcluster.stored import StoredVectors
-from imgcluster.tables import Failure, ImageFile
 from imgcluster.transforms import join_blocks
+from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import track
 from imgcluster.work import Work
 

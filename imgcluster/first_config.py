@@ -15,8 +15,8 @@ from imgcluster.errors import ConfigError, ImageError
 from imgcluster.first_look import look_at
 from imgcluster.images import list_images
 from imgcluster.outputs.submission import check_outputs
-from imgcluster.tables import ImageFile, Template
 from imgcluster.template_plan import Plan, plan_for, why_not_by_image
+from imgcluster.types import ImageFile, Template
 from imgcluster.utils import write_whole
 
 LOOKED_AT = 200  # images whose headers are read

@@ -16,8 +16,8 @@ from imgcluster.images import Listing, find_images
 from imgcluster.local_folder import none_below
 from imgcluster.pattern_search import FoundPatterns, find_patterns
 from imgcluster.spellings import ITSELF, Spelling, spellings
-from imgcluster.tables import ImageFile, Template
 from imgcluster.template import check_ids, read_rows
+from imgcluster.types import ImageFile, Template
 
 NAMED = 3
 MOST_CLASSES = 1_000  # folders that may be one for each class

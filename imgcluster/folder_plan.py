@@ -12,7 +12,7 @@ from pathlib import Path
 
 from imgcluster.journal import Entry
 from imgcluster.runs import listed_path
-from imgcluster.tables import NOISE, Source
+from imgcluster.types import NOISE, Source
 
 NOISE_FOLDER, FAILED_FOLDER = "noise", "failed"
 LONGEST_NAME = 255  # bytes, on nearly every file system

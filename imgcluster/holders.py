@@ -20,8 +20,8 @@ from imgcluster.local_folder import LocalFolder, check_folder
 from imgcluster.parquet_rows import parquet_rows, place_of_row, row_again
 from imgcluster.remote_folder import RemoteFolder
 from imgcluster.sources import RemoteFile
-from imgcluster.tables import ImagePath, Source, Stamp
 from imgcluster.tar_files import TAR, tar_members
+from imgcluster.types import ImagePath, Source, Stamp
 from imgcluster.utils import AT_ONCE, at_once, is_url, shown
 from imgcluster.zip_files import ZIP, zip_members
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from imgcluster.matching import match_names
 from imgcluster.pattern_search import FoundPatterns, find_patterns
-from imgcluster.tables import Template
+from imgcluster.types import Template
 
 ID_COLUMN = "id"
 ID_NAMES = (

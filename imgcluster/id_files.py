@@ -17,8 +17,8 @@ from imgcluster.local_folder import LocalFolder
 from imgcluster.pattern_search import find_patterns
 from imgcluster.remote_folder import RemoteFolder
 from imgcluster.spellings import near_names, spelled, spellings
-from imgcluster.tables import ImageFile, ImagePath, Template
 from imgcluster.template import TEMPLATE, check_ids
+from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import shown
 
 NAMED = 3

@@ -17,8 +17,8 @@ from imgcluster.features import extract_features
 from imgcluster.image_keys import with_stamps
 from imgcluster.in_memory import build_planned, list_pictures, opened, run_over
 from imgcluster.runtimes.runtime import Runtime
-from imgcluster.tables import ImageFile, Source
 from imgcluster.transforms import join_blocks
+from imgcluster.types import ImageFile, Source
 
 
 class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from imgcluster.reading import bytes_of, read_bytes
 from imgcluster.remote_folder import known_by_listing
 from imgcluster.sources import RemoteFile, asked_again, number_of
 from imgcluster.store import ImageKey, image_key
-from imgcluster.tables import ImagePath, Source
+from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, digest_bytes
 
 ASKED = 8

@@ -13,8 +13,8 @@ from imgcluster.id_files import IdFiles
 from imgcluster.image_names import as_id, is_image_name, natural_key
 from imgcluster.local_folder import LocalFolder, none_below
 from imgcluster.sources import RemoteFile, asked_again
-from imgcluster.tables import ImageFile, ImagePath, Template
 from imgcluster.template import read_rows
+from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import is_url, shown
 
 logger = logging.getLogger(__name__)

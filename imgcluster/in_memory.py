@@ -33,7 +33,7 @@ from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.sources import readers_for
-from imgcluster.tables import Source
+from imgcluster.types import Source
 from imgcluster.utils import track
 
 Layer = str | int

@@ -15,8 +15,8 @@ from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.outputs.write import DISTANCE_FORMAT, csv_text
 from imgcluster.runs import read_record
-from imgcluster.tables import NOISE
 from imgcluster.transforms import apply_transform
+from imgcluster.types import NOISE
 from imgcluster.utils import printable, write_whole
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from imgcluster.learned import BACKBONE, Learned, is_file, prepared
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.run_places import places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
-from imgcluster.tables import ImageFile
 from imgcluster.training import FEATURES, Labelled, Taught, Training, checked
 from imgcluster.training.teaching import plan_training, teach
+from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
 
 NAMED = 3

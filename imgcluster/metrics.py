@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgcluster.tables import NOISE
+from imgcluster.types import NOISE
 from imgcluster.utils import row_slices
 
 SAMPLED_ABOVE = 10_000  # points; the silhouette needs the distance of each to each

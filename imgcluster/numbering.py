@@ -13,8 +13,8 @@ import numpy as np
 from imgcluster.config import MATCH, TRUTH
 from imgcluster.errors import ConfigError
 from imgcluster.known_labels import KnownLabels, read_known
-from imgcluster.tables import ARE_LABELS, NOISE
 from imgcluster.template import read_labels
+from imgcluster.types import ARE_LABELS, NOISE
 from imgcluster.utils import plain_label, plain_labels
 
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest

@@ -14,7 +14,7 @@ from typing import Any
 from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs import PAGE, REPORT, read_record, read_report_record, read_rows
-from imgcluster.tables import NOISE
+from imgcluster.types import NOISE
 from imgcluster.utils import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, columns_of, printable, shortened
 
 NARROWEST, WIDEST = 40, 120

@@ -29,7 +29,7 @@ from imgcluster.parquet_columns import (
     texts,
 )
 from imgcluster.sources import reason_of
-from imgcluster.tables import Source, Stamp
+from imgcluster.types import Source, Stamp
 
 ROW, COLUMN = "#row=", "&column="
 PARQUET = "parquet://"

@@ -34,8 +34,8 @@ from imgcluster.runtimes.hardware import find_devices
 from imgcluster.runtimes.int8 import check_int8
 from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 from imgcluster.sweeps import AUTO, Sweep, sweep
-from imgcluster.tables import Clusters, ImageFile
 from imgcluster.transforms import check_steps, fit_steps
+from imgcluster.types import Clusters, ImageFile
 from imgcluster.utils import use_storage
 from imgcluster.weights import find_weights
 

@@ -20,7 +20,6 @@ from imgcluster.id_columns import naming_column, other_names
 from imgcluster.learned import Learned
 from imgcluster.matching import match_names
 from imgcluster.outputs.write import path_text
-from imgcluster.tables import ImageFile, Template
 from imgcluster.template import read_template
 from imgcluster.template_cells import (
     DECIMAL,
@@ -33,6 +32,7 @@ from imgcluster.template_cells import (
     kind_of,
     read_asked,
 )
+from imgcluster.types import ImageFile, Template
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.store import PART, ImageKey
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 from imgcluster.utils import Advance, is_url, storage_in_use
 from imgcluster.work import Work
 from imgcluster.worker import Job

@@ -15,7 +15,7 @@ from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.image_filter import ImageFilter
 from imgcluster.image_names import is_image_name
 from imgcluster.sources import RemoteFile, stamp_of
-from imgcluster.tables import Source
+from imgcluster.types import Source
 from imgcluster.utils import at_once, file_system, in_words, is_missing, retried, shown
 
 ENOUGH_TO_LIST = 1_000  # ids: a listing brings so many with a request

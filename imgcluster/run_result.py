@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imgcluster.config import Config
 from imgcluster.feature_result import Features
-from imgcluster.tables import Clusters, ImageFile, Template
+from imgcluster.types import Clusters, ImageFile, Template
 
 
 @dataclass(frozen=True)

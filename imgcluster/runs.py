@@ -18,7 +18,7 @@ from imgcluster.holders import open_all_again
 from imgcluster.outputs.far_away import RECORD, finished_record
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.run_places import places_of
-from imgcluster.tables import ImageFile, ImagePath
+from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import use_storage
 
 # What lies in the folder of a run's report, as all who write there and read there call it.

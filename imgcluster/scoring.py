@@ -18,8 +18,8 @@ from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.submission import IN_COLUMNS
 from imgcluster.outputs.wide_labels import wide_labels
 from imgcluster.outputs.write import CLUSTERS, csv_text
-from imgcluster.tables import NOISE
 from imgcluster.template import has_column
+from imgcluster.types import NOISE
 from imgcluster.utils import WHOLE, plain_label, write_whole
 
 NAMED = 3

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
 from imgcluster.errors import ImageError
-from imgcluster.tables import ImagePath, Source, Stamp
+from imgcluster.types import ImagePath, Source, Stamp
 from imgcluster.utils import AT_ONCE, file_system, in_words, is_missing, read_whole, retried
 
 # What tells one version of an object from another, and when it was made, by any of the names that file systems give it.

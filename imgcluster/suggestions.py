@@ -23,8 +23,8 @@ from imgcluster.spreading import (
     spreading_space,
     unknown_lines,
 )
-from imgcluster.tables import NOISE
 from imgcluster.transforms import Points
+from imgcluster.types import NOISE
 
 if TYPE_CHECKING:
     import pandas as pd

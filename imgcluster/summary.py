@@ -14,8 +14,8 @@ from imgcluster.outputs.write import output_names
 from imgcluster.run_result import Run
 from imgcluster.store_files import below
 from imgcluster.sweeps import Sweep
-from imgcluster.tables import Failure, by_reason
 from imgcluster.trials import Stability
+from imgcluster.types import Failure, by_reason
 from imgcluster.utils import bar, printable
 
 BAR = 30

@@ -21,7 +21,7 @@ from imgcluster.containers import Container
 from imgcluster.errors import ImageError
 from imgcluster.image_names import is_image_name
 from imgcluster.sources import number_of, reason_of
-from imgcluster.tables import Source, Stamp
+from imgcluster.types import Source, Stamp
 from imgcluster.utils import cache_folder, write_whole
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.file_kinds import ENOUGH, kind_of
 from imgcluster.id_columns import INDEX_NAMES, choose_ids, other_names
 from imgcluster.sources import read_object
-from imgcluster.tables import Template
 from imgcluster.template_cells import read_asked
+from imgcluster.types import Template
 from imgcluster.utils import NO_TEXT, is_url, read_cells, shown
 
 if TYPE_CHECKING:

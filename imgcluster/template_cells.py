@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from imgcluster.tables import Template
+from imgcluster.types import Template
 
 LOOKED_AT = 1000  # rows of a wide template that tell what its cells are
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")

@@ -13,7 +13,6 @@ from typing import Any
 
 from imgcluster.errors import ConfigError
 from imgcluster.outputs.template_check import NO_LABELS, WIDE, listed
-from imgcluster.tables import Template
 from imgcluster.template import read_rows
 from imgcluster.template_cells import (
     BLANK,
@@ -29,6 +28,7 @@ from imgcluster.template_cells import (
     Asked,
     read_asked,
 )
+from imgcluster.types import Template
 
 ALONE = "to cluster the images without a submission, leave out --ids"
 MOST_OTHERWISE = 0.1  # of the ids, that are not an image with something added

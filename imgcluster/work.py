@@ -29,7 +29,7 @@ from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.sources import in_reading_order, readers_for
 from imgcluster.stopwatch import Stopwatch
 from imgcluster.store import ImageKey
-from imgcluster.tables import Failure, ImageFile
+from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import Advance, ran_out
 
 QUEUED_BATCHES = 8

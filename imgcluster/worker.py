@@ -24,7 +24,7 @@ from imgcluster.image_keys import known_key
 from imgcluster.layer_stores import LayerStores
 from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
 from imgcluster.work import Work
 

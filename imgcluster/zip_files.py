@@ -11,7 +11,7 @@ from imgcluster.containers import Container
 from imgcluster.errors import ImageError
 from imgcluster.image_names import is_image_name
 from imgcluster.sources import reason_of
-from imgcluster.tables import Source, Stamp
+from imgcluster.types import Source, Stamp
 
 ZIP = "zip://"
 HEADER = 30  # bytes, and after them the name and what is extra (APPNOTE.TXT, 4.3.7)

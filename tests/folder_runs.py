@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.outputs.write import path_text, write_rows
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
 MTIME = 1_600_000_000_123_456_789

@@ -29,7 +29,7 @@ from imgcluster.in_memory import extract
 from imgcluster.learning import learn
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, listed_paths, read_rows
-from imgcluster.tables import Source
+from imgcluster.types import Source
 from imgcluster.utils import storage
 from imgcluster.utils.storage import use_storage
 from tests.servers import S3Server, WebServer

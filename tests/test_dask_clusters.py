@@ -40,9 +40,9 @@ from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.streamed import kmeans as streamed_kmeans
 from imgcluster.streamed import points as streamed_points
 from imgcluster.summary import stability_lines
-from imgcluster.tables import Clusters
 from imgcluster.transforms import apply_transform, fit_steps
 from imgcluster.trials import stability
+from imgcluster.types import Clusters
 from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures
 from tests.servers import S3Server, WebServer

@@ -35,8 +35,8 @@ from imgcluster.runtimes import hardware
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.torch_runtime import TorchRuntime
 from imgcluster.store_files import LocalFiles
-from imgcluster.tables import ImageFile
 from imgcluster.transforms import unit_length
+from imgcluster.types import ImageFile
 from imgcluster.weights import RANDOM_SEED
 
 from .conftest import ROOT, write_picture, write_pictures

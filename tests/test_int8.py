@@ -27,7 +27,7 @@ from imgcluster.images import walk_images
 from imgcluster.preprocess import find_recipe
 from imgcluster.runtimes import calibration, converted, hardware, int8
 from imgcluster.runtimes.calibration import find_calibration
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 
 from .conftest import ROOT, write_pictures
 from .test_openvino import SMALL_VGG, WATCHED, cosines, refuse

@@ -19,7 +19,7 @@ from imgcluster.kept_clusters import KeptClusters
 from imgcluster.stored import Chunk, StoredVectors
 from imgcluster.streamed import cluster_stored
 from imgcluster.streamed import clusters as streamed_clusters
-from imgcluster.tables import Clusters
+from imgcluster.types import Clusters
 from imgcluster.utils.files import cache_folder
 
 ALGORITHM = ("choose_k", "fit_steps", "group", "nearest_two")

@@ -18,8 +18,8 @@ from imgcluster.errors import ClusteringError
 from imgcluster.gpu_kmeans import DeviceRows, kmeans_on
 from imgcluster.kmeans import draw_seeds, fit_kmeans
 from imgcluster.lloyd import MAX_ITERATIONS, Rows, Steps, StreamedRows
-from imgcluster.tables import Clusters
 from imgcluster.transforms import Points, apply_transform, fit_steps, fit_transform, moments
+from imgcluster.types import Clusters
 from imgcluster.utils import parallel as blocks
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from imgcluster.config.loader import ClustersConfig
 from imgcluster.config.method_table import LEARNED, METHODS
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.method_memory import check_memory
-from imgcluster.tables import Clusters
+from imgcluster.types import Clusters
 
 OTHERS = ("agglomerative", "spectral", "hdbscan", "dbscan")
 PLACING = (

@@ -16,7 +16,7 @@ from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ConfigError
 from imgcluster.feature_result import Features
 from imgcluster.numbering import check_numbering, number_classes, number_clusters
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 
 LABELS = np.array([2, 2, 0, 0, 0, 1])
 IDS = ["a", "b", "c", "d", "e", "f"]

@@ -23,8 +23,8 @@ from imgcluster.outputs.run_folder import RunFolder
 from imgcluster.outputs.write import output_names, path_text, write_outputs
 from imgcluster.run_result import Run
 from imgcluster.runs import read_rows
-from imgcluster.tables import Clusters, Failure, ImageFile, Template
 from imgcluster.template import read_labels
+from imgcluster.types import Clusters, Failure, ImageFile, Template
 from imgcluster.utils.csv import read_cells
 
 PROFILE = settings(deadline=None, max_examples=50)

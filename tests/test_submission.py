@@ -17,8 +17,8 @@ from imgcluster.outputs.submission import check_outputs, columns_of, make_submis
 from imgcluster.outputs.write import clusters_rows, csv_text
 from imgcluster.run_result import Run
 from imgcluster.summary import summarize_run
-from imgcluster.tables import Clusters, Failure, ImageFile, Template
 from imgcluster.template import read_template
+from imgcluster.types import Clusters, Failure, ImageFile, Template
 
 IDS = ["01", "02", "03", "04", "05"]  # the last one failed
 LABELS = [0, 2, 1, 2]

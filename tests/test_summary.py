@@ -11,7 +11,7 @@ from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
 from imgcluster.summary import ADVICE, profile_lines, summarize_features
-from imgcluster.tables import Failure, ImageFile
+from imgcluster.types import Failure, ImageFile
 
 SECONDS = {"decoding": 3.0, "waiting for images": 1.0, "network": 2.0, "waiting for the disk": 0.5}
 

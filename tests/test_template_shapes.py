@@ -25,9 +25,9 @@ from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
 from imgcluster.outputs.known_classes import check_known_classes
 from imgcluster.outputs.validation import validated
-from imgcluster.tables import Template
 from imgcluster.template import read_template
 from imgcluster.template_cells import kind_of, read_asked
+from imgcluster.types import Template
 
 IMAGES = 24
 LABEL, ZERO_ONE, SHARE = r"[0-9]+", r"[01]", r"[01]\.[0-9]{6}"

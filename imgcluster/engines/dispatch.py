@@ -25,7 +25,7 @@ from imgcluster.errors import ImgclusterError
 from imgcluster.layer_stores import LayerStores
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.store import Shard
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 from imgcluster.utils import Tell
 from imgcluster.work import Work
 

@@ -20,7 +20,7 @@ from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.store import DRIVEN
 from imgcluster.store_files import files_of
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 from imgcluster.utils import Tell, is_url, storage_in_use
 from imgcluster.work import Work
 

@@ -25,7 +25,7 @@ from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.store import DRIVEN, FeatureStore, store_name
 from imgcluster.store_files import below, files_of
-from imgcluster.tables import ImageFile, ImagePath
+from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import installed, ran_out, use_storage
 from imgcluster.weights import find_weights
 from imgcluster.work import Work

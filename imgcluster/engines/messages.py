@@ -12,7 +12,7 @@ from imgcluster._version import __version__
 from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
 from imgcluster.execution import Plan
-from imgcluster.tables import ImageFile, ImagePath
+from imgcluster.types import ImageFile, ImagePath
 
 
 @dataclass(frozen=True)

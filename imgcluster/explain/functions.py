@@ -22,7 +22,7 @@ from imgcluster.holders import open_again
 from imgcluster.picture_types import to_rgb
 from imgcluster.reading import read_image
 from imgcluster.runtimes.hardware import find_devices
-from imgcluster.tables import Source
+from imgcluster.types import Source
 
 Picture = Any  # a path, a PIL image, an array (height, width[, 3 or 4]) or a tensor (3, height, width)
 

@@ -25,7 +25,7 @@ from imgcluster.preprocess import find_recipe
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.runtimes.hardware import find_devices
-from imgcluster.tables import NOISE, ImagePath
+from imgcluster.types import NOISE, ImagePath
 from imgcluster.weights import find_weights
 
 NAMED = 3

@@ -9,8 +9,8 @@ from imgcluster.config import TRUTH, Config
 from imgcluster.errors import ConfigError
 from imgcluster.known_labels import read_known
 from imgcluster.outputs.template_check import listed
-from imgcluster.tables import Template
 from imgcluster.template_cells import number_at_end, read_asked
+from imgcluster.types import Template
 
 
 def check_known_classes(template: Template | None, config: Config) -> None:

@@ -20,8 +20,8 @@ from imgcluster.outputs.template_check import (
 )
 from imgcluster.outputs.validation import Expected, check_submission
 from imgcluster.run_result import Run
-from imgcluster.tables import Clusters, Template
 from imgcluster.template_cells import number_at_end, read_asked
+from imgcluster.types import Clusters, Template
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
-from imgcluster.tables import Template
 from imgcluster.template_cells import (
     DECIMAL,
     LISTS,
@@ -27,6 +26,7 @@ from imgcluster.template_cells import (
     kind_of,
     read_asked,
 )
+from imgcluster.types import Template
 
 NAMED = 3
 BINARY = frozenset("01")

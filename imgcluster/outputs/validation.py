@@ -10,7 +10,6 @@ from pathlib import Path
 
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.outputs.template_check import strange_labels
-from imgcluster.tables import Template
 from imgcluster.template import named_source, read_rows, read_template
 from imgcluster.template_cells import (
     DECIMAL,
@@ -31,6 +30,7 @@ from imgcluster.template_cells import (
     kind_of,
     read_asked,
 )
+from imgcluster.types import Template
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from imgcluster.outputs.run_folder import RunFolder, Writer
 from imgcluster.outputs.submission import make_submission
 from imgcluster.run_places import STARTED_IN, way_to_start
 from imgcluster.run_result import Run
-from imgcluster.tables import ARE_LABELS, Clusters, ImageFile, Source, by_reason
+from imgcluster.types import ARE_LABELS, Clusters, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
-from imgcluster.tables import NOISE, ImageFile
 from imgcluster.transforms import apply_transform
+from imgcluster.types import NOISE, ImageFile
 
 TYPICAL, BORDERLINE, ODD = 12, 6, 6
 STRANGEST = 50

@@ -13,7 +13,7 @@ from imgcluster.backbones.layers import PREDICTIONS
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ImgclusterError
 from imgcluster.features import extract_features
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 
 ASKED = 9  # images of each cluster that are shown to the network
 MOST = 200  # clusters that get a name, the largest first

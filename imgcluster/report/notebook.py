@@ -13,7 +13,7 @@ from imgcluster.reading import read_image
 from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
 from imgcluster.run_result import Run
-from imgcluster.tables import NOISE, ImagePath
+from imgcluster.types import NOISE, ImagePath
 
 CLUSTERS = 30
 IMAGES = 8

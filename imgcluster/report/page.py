@@ -19,7 +19,7 @@ from imgcluster.report.gather import STRANGEST, Card, Facts
 from imgcluster.report.names import ASKED
 from imgcluster.runs import REPORT
 from imgcluster.scoring import TITLES, Scores
-from imgcluster.tables import NOISE
+from imgcluster.types import NOISE
 
 EXPLANATION_TITLES = {
     "cluster": "What pulls them here, in red",

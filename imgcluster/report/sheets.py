@@ -15,7 +15,7 @@ from imgcluster.report.thumbnails import encode_jpeg, shrunk
 from imgcluster.run_places import places_of
 from imgcluster.runs import listed_paths, read_record, read_rows
 from imgcluster.sources import readers_for
-from imgcluster.tables import ImagePath
+from imgcluster.types import ImagePath
 from imgcluster.utils import at_once, in_order, track, write_whole
 
 SHEETS, LIST = "clusters", ".sheets"

@@ -15,7 +15,7 @@ from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_key, read_with_key, with_stamps
 from imgcluster.reading import bytes_of, decode_image, room_for
 from imgcluster.sources import readers_for
-from imgcluster.tables import ImagePath, Source
+from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track
 
 SIDES = ((2_000, 224), (20_000, 128))  # of up to so many images, the longer side in pixels: the folder stays small

@@ -32,7 +32,7 @@ from imgcluster.runs import (
     read_report_record,
 )
 from imgcluster.scoring import Scores, score_labels
-from imgcluster.tables import ImagePath
+from imgcluster.types import ImagePath
 from imgcluster.utils import write_whole
 
 ASSETS = ("report.css", "report.js")

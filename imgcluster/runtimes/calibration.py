@@ -16,7 +16,7 @@ from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.preprocess import prepare
 from imgcluster.reading import RULES, read_image
-from imgcluster.tables import ImageFile, ImagePath, Source
+from imgcluster.types import ImageFile, ImagePath, Source
 from imgcluster.utils import digest_bytes, fingerprint_of, replacing
 
 MOST = 40  # of VGG16 on the stage frames, twice as many change no cluster

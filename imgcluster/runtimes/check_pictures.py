@@ -16,7 +16,7 @@ from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.preprocess import prepare
 from imgcluster.reading import read_image
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 
 COUNT = 4  # pictures that are compared
 TRIED = 20  # images that are read until there are so many

@@ -26,8 +26,8 @@ from imgcluster.stored import StoredVectors
 from imgcluster.streamed.points import StreamedPoints, computing
 from imgcluster.streamed.steps import fit_streamed, streamed_moments
 from imgcluster.sweeps import AUTO, choose_k
-from imgcluster.tables import Clusters
 from imgcluster.transforms import Points, apply_transform
+from imgcluster.types import Clusters
 from imgcluster.utils import free_memory
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from imgcluster.classifiers import Arrays
 from imgcluster.config import FeaturesConfig
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 
 
 @dataclass(frozen=True)

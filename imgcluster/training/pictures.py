@@ -12,8 +12,8 @@ from imgcluster.errors import ImageError
 from imgcluster.reading import read_image
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.sources import readers_for
-from imgcluster.tables import ImagePath
 from imgcluster.training.augmentation import Augmentation
+from imgcluster.types import ImagePath
 
 
 class Pictures:

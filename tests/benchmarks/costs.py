@@ -24,7 +24,7 @@ from imgcluster.engines.messages import Handful, Outcome
 from imgcluster.pipeline import fill_store
 from imgcluster.shards import ImageKey, write_shard
 from imgcluster.store import FeatureStore
-from imgcluster.tables import ImageFile
+from imgcluster.types import ImageFile
 from tests.benchmarks.extraction import write_jpegs
 from tests.benchmarks.inputs import ROOT
 
