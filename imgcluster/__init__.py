@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from imgcluster.feature_result import Features
     from imgcluster.features import extract_features
     from imgcluster.image_features import ImageFeatures
-    from imgcluster.images import list_images
+    from imgcluster.images import list_images, read_image
     from imgcluster.in_memory import extract
     from imgcluster.inner_scores import score_run
     from imgcluster.learned import Learned
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from imgcluster.perceptual import PerceptualLoss, image_distances
     from imgcluster.pipeline import check, run, sweep_clusters
     from imgcluster.prediction import predict
-    from imgcluster.reading import read_image
     from imgcluster.report import write_report, write_sheets
     from imgcluster.run_places import images_are_in
     from imgcluster.run_result import Run
@@ -145,7 +144,7 @@ _MODULES = {
     "imgcluster.extractor": ("FeatureExtractor",),
     "imgcluster.features": ("extract_features",),
     "imgcluster.image_features": ("ImageFeatures",),
-    "imgcluster.images": ("list_images",),
+    "imgcluster.images.listing": ("list_images",),
     "imgcluster.inner_scores": ("score_run",),
     "imgcluster.in_memory": ("extract",),
     "imgcluster.outputs.validation": ("validate_submission",),
@@ -155,7 +154,7 @@ _MODULES = {
     "imgcluster.perceptual": ("PerceptualLoss", "image_distances"),
     "imgcluster.prediction": ("predict",),
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
-    "imgcluster.reading": ("read_image",),
+    "imgcluster.images.decode": ("read_image",),
     "imgcluster.report": ("write_report", "write_sheets"),
     "imgcluster.run_places": ("images_are_in",),
     "imgcluster.samples": ("write_sample",),

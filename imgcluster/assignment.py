@@ -15,9 +15,8 @@ from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.holders import is_held, open_all_again
 from imgcluster.image_keys import with_stamps
-from imgcluster.images import images_at, walk_images
+from imgcluster.images import images_at, is_held, open_all_again, walk_images
 from imgcluster.outputs.write import DISTANCE_FORMAT, NAME, path_text
 from imgcluster.runs import config_of, read_record
 from imgcluster.types import ImageFile

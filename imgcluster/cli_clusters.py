@@ -162,7 +162,7 @@ def _stability(options: argparse.Namespace) -> None:
 
 def _init(options: argparse.Namespace) -> None:
     from imgcluster.first_config import start
-    from imgcluster.holders import is_held
+    from imgcluster.images import is_held
     from imgcluster.utils import shown
 
     if is_held(options.folder):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from imgcluster.config import likely_key
 from imgcluster.errors import ConfigError, ImgclusterError
-from imgcluster.image_names import SUFFIXES
+from imgcluster.images import SUFFIXES
 from imgcluster.utils import printable
 
 GUIDE = """usage: imgcluster [-h] [--version] COMMAND ...

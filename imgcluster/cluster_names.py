@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import MATCH, TRUTH, Config
 from imgcluster.errors import ConfigError
-from imgcluster.template import read_labels
+from imgcluster.images import read_labels
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,8 +18,7 @@ from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_listed
 from imgcluster.grouping import SEQUENCE
-from imgcluster.images import list_images
-from imgcluster.known_labels import read_known
+from imgcluster.images import list_images, read_known
 from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.transforms import fit_transform
 from imgcluster.tried import DEFAULT, Candidate, Tried, config_name, differing

@@ -14,8 +14,7 @@ import torch
 from imgcluster.backbones import Choice, build_extractor
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
-from imgcluster.pixel_check import differences
-from imgcluster.reading import RULES
+from imgcluster.images import RULES, differences, resizes_here
 from imgcluster.runtimes import openvino_package, openvino_runtime
 from imgcluster.runtimes.calibration import Calibration
 from imgcluster.runtimes.check_pictures import Pictures, no_pictures
@@ -23,7 +22,6 @@ from imgcluster.runtimes.converted import converted, has_failed
 from imgcluster.runtimes.hardware import find_devices, find_precision
 from imgcluster.runtimes.int8 import check_int8, numerics_of_int8, quantised
 from imgcluster.runtimes.mixed_precision import keep_exact
-from imgcluster.runtimes.on_device import resizes_here
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.runtime import Runtime

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from imgcluster.id_columns import ID_COLUMN, ID_NAMES
+from imgcluster.images import ID_COLUMN, ID_NAMES
 
 Kind = Literal["list", "bytes", "number", "other"]
 

@@ -16,9 +16,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.feature_cells import kind_of_cell, parse_list, stacked, vector_of
 from imgcluster.feature_columns import Kind, Unfit, choose_columns, find_id_column
 from imgcluster.feature_result import Features, Origin
-from imgcluster.file_kinds import ENOUGH, kind_of
-from imgcluster.id_columns import ID_COLUMN, names_by
-from imgcluster.matching import match_names
+from imgcluster.images import ENOUGH, ID_COLUMN, kind_of, match_names, names_by
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import file_sha256
 

@@ -10,13 +10,24 @@ from pathlib import Path
 
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.holders import Holder, Lost, open_holder
-from imgcluster.id_columns import best_column, is_index, other_columns
-from imgcluster.images import Listing, find_images
-from imgcluster.local_folder import none_below
-from imgcluster.pattern_search import FoundPatterns, find_patterns
-from imgcluster.spellings import ITSELF, Spelling, spellings
-from imgcluster.template import check_ids, read_rows
+from imgcluster.images import (
+    ITSELF,
+    FoundPatterns,
+    Holder,
+    Listing,
+    Lost,
+    Spelling,
+    best_column,
+    check_ids,
+    find_images,
+    find_patterns,
+    is_index,
+    none_below,
+    open_holder,
+    other_columns,
+    read_rows,
+    spellings,
+)
 from imgcluster.types import ImageFile, Template
 
 NAMED = 3

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgcluster.errors import ImageError
-from imgcluster.picture_headers import is_opaque
-from imgcluster.reading import bytes_of, read_bytes
-from imgcluster.remote_folder import known_by_listing
-from imgcluster.sources import RemoteFile, asked_again, number_of
+from imgcluster.images import RemoteFile, asked_again, bytes_of, is_opaque, known_by_listing, number_of, read_bytes
 from imgcluster.store import ImageKey, image_key
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, digest_bytes

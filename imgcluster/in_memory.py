@@ -19,20 +19,26 @@ from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.backbones.captured import Pooled
 from imgcluster.backbones.timm_models import recipe_of_timm
 from imgcluster.backbones.watched import Watched
-from imgcluster.batches import Batch, Pixels, read_batches
 from imgcluster.config import STAGE, FeaturesConfig, Recipe, check_views, features_from_dict, named_recipe, recipe_of
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.execution import build_runtime, on_torch, plan_for
-from imgcluster.holders import is_held, open_all_again
-from imgcluster.images import images_at, walk_images
-from imgcluster.picture_types import to_rgb
-from imgcluster.reading import read_image
+from imgcluster.images import (
+    Batch,
+    Pixels,
+    images_at,
+    is_held,
+    open_all_again,
+    read_batches,
+    read_image,
+    readers_for,
+    to_rgb,
+    walk_images,
+)
 from imgcluster.runtimes.check_pictures import TRIED, Pictures, no_pictures, usable
 from imgcluster.runtimes.hardware import DTYPES
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
-from imgcluster.sources import readers_for
 from imgcluster.types import Source
 from imgcluster.utils import track
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from imgcluster.config import MATCH, TRUTH
 from imgcluster.errors import ConfigError
-from imgcluster.known_labels import KnownLabels, read_known
-from imgcluster.template import read_labels
+from imgcluster.images import KnownLabels, read_known, read_labels
 from imgcluster.types import ARE_LABELS, NOISE
 from imgcluster.utils import plain_label, plain_labels
 

@@ -9,8 +9,7 @@ from imgcluster.errors import ConfigError, ImageError
 from imgcluster.exports import FeatureTable, check_out, write_features
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.holders import is_held
-from imgcluster.images import list_images
+from imgcluster.images import is_held, list_images
 from imgcluster.outputs.write import path_text
 from imgcluster.utils import shown
 

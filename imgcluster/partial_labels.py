@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ConfigError
-from imgcluster.known_labels import read_known
+from imgcluster.images import read_known
 
 KEY = "labels"
 

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from imgcluster.backbones import find_backbone
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
 from imgcluster.extractor import FeatureExtractor
-from imgcluster.images import walk_images
-from imgcluster.reading import read_image
+from imgcluster.images import read_image, walk_images
 
 logger = logging.getLogger(__name__)
 

@@ -16,12 +16,7 @@ from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.id_columns import naming_column, other_names
-from imgcluster.learned import Learned
-from imgcluster.matching import match_names
-from imgcluster.outputs.write import path_text
-from imgcluster.template import read_template
-from imgcluster.template_cells import (
+from imgcluster.images import (
     DECIMAL,
     MEASURED,
     NUMBER,
@@ -30,8 +25,14 @@ from imgcluster.template_cells import (
     WHOLE_NUMBER,
     WORDS,
     kind_of,
+    match_names,
+    naming_column,
+    other_names,
     read_asked,
+    read_template,
 )
+from imgcluster.learned import Learned
+from imgcluster.outputs.write import path_text
 from imgcluster.types import ImageFile, Template
 
 if TYPE_CHECKING:

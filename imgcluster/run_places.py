@@ -12,8 +12,8 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import Any
 
-from imgcluster.containers import names_apart
 from imgcluster.errors import ConfigError
+from imgcluster.images import names_apart
 from imgcluster.utils import is_url, shown
 
 STARTED_IN = "started_in"  # in run.json

@@ -12,13 +12,12 @@ import numpy as np
 
 from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.known_labels import read_known, table_at
+from imgcluster.images import has_column, read_known, table_at
 from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.submission import IN_COLUMNS
 from imgcluster.outputs.wide_labels import wide_labels
 from imgcluster.outputs.write import CLUSTERS, csv_text
-from imgcluster.template import has_column
 from imgcluster.types import NOISE
 from imgcluster.utils import WHOLE, plain_label, write_whole
 

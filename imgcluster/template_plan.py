@@ -12,9 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from imgcluster.errors import ConfigError
-from imgcluster.outputs.template_check import NO_LABELS, WIDE, listed
-from imgcluster.template import read_rows
-from imgcluster.template_cells import (
+from imgcluster.images import (
     BLANK,
     DECIMAL,
     MIXED,
@@ -27,7 +25,9 @@ from imgcluster.template_cells import (
     ZERO_OR_ONE,
     Asked,
     read_asked,
+    read_rows,
 )
+from imgcluster.outputs.template_check import NO_LABELS, WIDE, listed
 from imgcluster.types import Template
 
 ALONE = "to cluster the images without a submission, leave out --ids"

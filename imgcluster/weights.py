@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import Backbone
 from imgcluster.errors import WeightsError
-from imgcluster.file_kinds import ENOUGH, kind_of
+from imgcluster.images import ENOUGH, kind_of
 from imgcluster.weight_sources import find_pretrained, sha256_of
 
 if TYPE_CHECKING:

@@ -19,14 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.batches import Batch, Pixels, read_batches
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
+from imgcluster.images import (
+    Batch,
+    Marks,
+    Pixels,
+    decode_picture,
+    in_reading_order,
+    read_batches,
+    readers_for,
+    room_for,
+)
 from imgcluster.layer_stores import LayerStores
-from imgcluster.reading import Marks, decode_picture, room_for
 from imgcluster.runtimes.runtime import Blocks, Runtime
-from imgcluster.sources import in_reading_order, readers_for
 from imgcluster.stopwatch import Stopwatch
 from imgcluster.store import ImageKey
 from imgcluster.types import Failure, ImageFile

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from imgcluster.errors import ImageError
-from imgcluster.reading import decode_image
+from imgcluster.images.decode import decode_image
 from tests.warm import Program, Running
 
 BATCH = 400  # images in one process

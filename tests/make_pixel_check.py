@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from imgcluster import pixel_check
-from imgcluster.pixel_check import TABLE, all_parts, digests_of
+from imgcluster.images import pixel_check
+from imgcluster.images.pixel_check import TABLE, all_parts, digests_of
 
 ORIENTATION, SAMPLE_FORMAT = 0x0112, 339
 HEIGHT, WIDTH = 21, 27  # odd, so that the halves of 4:2:0 do not come out even

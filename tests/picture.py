@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from imgcluster.reading import read_image
+from imgcluster.images.decode import read_image
 
 SIDE, COLUMNS, MARGIN, CAPTION = 112, 8, 6, 150
 FONT = cv2.FONT_HERSHEY_SIMPLEX

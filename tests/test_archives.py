@@ -17,14 +17,18 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from imgcluster import containers, holders, load_config, parquet_rows, run, tar_files
+from imgcluster import load_config, run
 from imgcluster.assignment import assign, listed_images
 from imgcluster.cluster_folders import export_folders
 from imgcluster.config.loader import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, OutputError
 from imgcluster.exports import features_of_run
 from imgcluster.image_keys import known_key
-from imgcluster.images import find_images, list_images
+from imgcluster.images.listing import find_images, list_images
+from imgcluster.images.sources import archive as containers
+from imgcluster.images.sources import open as holders
+from imgcluster.images.sources import parquet as parquet_rows
+from imgcluster.images.sources import tar as tar_files
 from imgcluster.in_memory import extract
 from imgcluster.learning import learn
 from imgcluster.report import write_report
@@ -122,7 +126,7 @@ def test_a_second_run_on_a_tar_opens_no_member(
 ) -> None:
     config = config_of(config_file, images={"folder": str(tar_of(tmp_path / "a.tar", files_of(pictures)))})
     run(config, show=False)
-    monkeypatch.setattr("imgcluster.tar_files.TarMember.read", None)
+    monkeypatch.setattr("imgcluster.images.sources.tar.TarMember.read", None)
     assert run(config, show=False).features.origins[0].reused == 12
 
 

@@ -29,7 +29,7 @@ from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, StoreError
 from imgcluster.exports import features_of_run
-from imgcluster.images import list_images
+from imgcluster.images.listing import list_images
 from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather

@@ -28,13 +28,13 @@ from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputEr
 from imgcluster.explain import ExplainedRun
 from imgcluster.explain.cut import cut
 from imgcluster.explain.eyes import Eye, shown
-from imgcluster.explain.geometry import onto_picture, windows_of
 from imgcluster.explain.inside import Inside
 from imgcluster.explain.pictures import evened, tiled
 from imgcluster.explain.places import before_activation
 from imgcluster.explain.targets import class_index, class_names, margins, transformed
-from imgcluster.preprocess import prepare
-from imgcluster.reading import read_image
+from imgcluster.images.decode import read_image
+from imgcluster.images.geometry import onto_picture, windows_of
+from imgcluster.images.preprocess import prepare
 from imgcluster.transforms import apply_transform, fit_transform
 from imgcluster.weights import find_weights
 

@@ -28,9 +28,9 @@ from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavai
 from imgcluster.execution import plan_for
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
-from imgcluster.preprocess import prepare
-from imgcluster.reading import read_image
+from imgcluster.images.decode import read_image
+from imgcluster.images.listing import walk_images
+from imgcluster.images.preprocess import prepare
 from imgcluster.runtimes import hardware
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.runtimes.torch_runtime import TorchRuntime

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcluster.file_kinds import ENOUGH, IMAGES, kind_of, why_no_image
+from imgcluster.images.file_kinds import ENOUGH, IMAGES, kind_of, why_no_image
 from tests.bad_input.images import NO_IMAGES
 
 POINTER = NO_IMAGES["a pointer of Git LFS"]

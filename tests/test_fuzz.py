@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from imgcluster.reading import decode_image
+from imgcluster.images.decode import decode_image
 from tests import fuzz
 from tests.conftest import ROOT
 

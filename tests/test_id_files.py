@@ -14,8 +14,8 @@ from imgcluster.config.file_patterns import NameIndex, fill, glob_regex, problem
 from imgcluster.config.loader import ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.first_config import start
-from imgcluster.images import find_images
-from imgcluster.pattern_search import find_patterns
+from imgcluster.images.ids.pattern_search import find_patterns
+from imgcluster.images.listing import find_images
 
 from .conftest import write_picture
 from .test_images import touch

@@ -16,10 +16,10 @@ from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.images.convert import to_rgb
+from imgcluster.images.listing import walk_images
+from imgcluster.images.preprocess import prepare
 from imgcluster.in_memory import run_over
-from imgcluster.picture_types import to_rgb
-from imgcluster.preprocess import prepare
 
 from .conftest import write_pictures
 

@@ -23,8 +23,8 @@ from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
-from imgcluster.preprocess import find_recipe
+from imgcluster.images.listing import walk_images
+from imgcluster.images.preprocess import find_recipe
 from imgcluster.runtimes import calibration, converted, hardware, int8
 from imgcluster.runtimes.calibration import find_calibration
 from imgcluster.types import ImageFile

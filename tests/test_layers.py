@@ -21,7 +21,7 @@ from imgcluster.cli import main
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.images.listing import walk_images
 
 # Convolutions and pools block by block, as the papers and torchvision's sources give them: features.N.
 CONVOLUTIONS = {

@@ -15,7 +15,7 @@ from imgcluster import pipeline
 from imgcluster.config.loader import FeaturesConfig, load_config
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.images.listing import walk_images
 from imgcluster.summary import summarize_run
 
 from .conftest import write_pictures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imgcluster.matching import bare, match_names
+from imgcluster.images.ids.matching import bare, match_names
 
 
 def matched(known: list[str], ids: list[str], *, label_folders: bool = False) -> dict[str, str]:

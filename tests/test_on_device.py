@@ -16,18 +16,19 @@ import torch
 from imgcluster import execution
 from imgcluster import features as features_module
 from imgcluster.backbones import build_extractor, choose_backbones
-from imgcluster.batches import read_batches
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import STAGE, VIEWS, Recipe, named_recipe
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.images import preprocess_gpu as on_device
+from imgcluster.images.decode import read_image
+from imgcluster.images.listing import walk_images
+from imgcluster.images.loader import read_batches
+from imgcluster.images.preprocess import prepare
+from imgcluster.images.preprocess_gpu import Preparer, resizes_here
 from imgcluster.in_memory import run_over
-from imgcluster.preprocess import prepare
-from imgcluster.reading import read_image
-from imgcluster.runtimes import on_device, torch_runtime
+from imgcluster.runtimes import torch_runtime
 from imgcluster.runtimes.hardware import free_memory
-from imgcluster.runtimes.on_device import Preparer, resizes_here
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size, batch_size_within
 from imgcluster.utils import memory
 

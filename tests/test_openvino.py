@@ -25,9 +25,9 @@ from imgcluster.engines.messages import Job
 from imgcluster.errors import ConfigError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
-from imgcluster.preprocess import prepare
-from imgcluster.reading import read_image
+from imgcluster.images.decode import read_image
+from imgcluster.images.listing import walk_images
+from imgcluster.images.preprocess import prepare
 from imgcluster.runtimes import check_pictures, converted, openvino_package, openvino_runtime
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime

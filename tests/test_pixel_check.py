@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgcluster import pixel_check
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import STAGE, Recipe, named_recipe
@@ -19,8 +18,9 @@ from imgcluster.engines.messages import Greeting
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.feature_result import Origin
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
-from imgcluster.pixel_check import FORMATS, REDUCED, all_parts, differences, digests_of, parts_of
+from imgcluster.images import pixel_check
+from imgcluster.images.listing import walk_images
+from imgcluster.images.pixel_check import FORMATS, REDUCED, all_parts, differences, digests_of, parts_of
 from tests.make_pixel_check import FILES
 
 LITE0 = BACKBONES["efficientnet_lite0"].recipe

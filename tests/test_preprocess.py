@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.recipe import STAGE, STEPS, Recipe, named_recipe, recipe_of
-from imgcluster.preprocess import GEOMETRY, center_crop, find_recipe, prepare
+from imgcluster.images.preprocess import GEOMETRY, center_crop, find_recipe, prepare
 
 PILLOWS = replace(BACKBONES["vgg16"].recipe, resampling="pillow")  # whose pixels are those of the oracles, to the bit
 SIZES = [(512, 512), (480, 640), (641, 479), (100, 75), (1, 1), (7, 1000), (512, 300), (301, 513), (2000, 20)]

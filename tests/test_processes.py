@@ -16,7 +16,7 @@ from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.images.listing import walk_images
 from imgcluster.runtimes.openvino_package import Unsupported
 
 from .conftest import Command, Start, write_pictures

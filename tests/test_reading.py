@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcluster import reading
 from imgcluster.config.recipe import STAGE, Recipe, named_recipe
 from imgcluster.errors import ImageError
-from imgcluster.picture_headers import declared_size, is_opaque
-from imgcluster.picture_types import to_rgb
-from imgcluster.preprocess import prepare
-from imgcluster.reading import Marks, decode_image, decode_picture, read_image, room_for
-from imgcluster.transparency import GREY, NEARLY_WHITE
+from imgcluster.images import decode as reading
+from imgcluster.images.convert import to_rgb
+from imgcluster.images.decode import Marks, decode_image, decode_picture, read_image, room_for
+from imgcluster.images.headers import declared_size, is_opaque
+from imgcluster.images.preprocess import prepare
+from imgcluster.images.transparency import GREY, NEARLY_WHITE
 from tests.bad_input.images import NO_IMAGES, tiff
 
 # A picture in which every corner differs, so that no turn and no swap of channels goes unnoticed.

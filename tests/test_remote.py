@@ -23,12 +23,12 @@ from imgcluster.config.loader import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.explain import cluster_map
 from imgcluster.image_keys import known_key, with_stamps
-from imgcluster.images import find_images, list_images, walk_images
+from imgcluster.images.listing import find_images, list_images, walk_images
+from imgcluster.images.sources.base import RemoteFile
 from imgcluster.old_tool import compute_features
 from imgcluster.pipeline import fill_store
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, read_rows
-from imgcluster.sources import RemoteFile
 from imgcluster.utils import storage
 from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures
@@ -179,8 +179,8 @@ def test_more_ids_than_can_be_asked_one_by_one_are_listed(
     keys = {"ids": str(tmp_path / "ids.csv")}
     use_storage(s3.storage)
     asked, _ = list_images(ImagesConfig(folder="s3://many", **keys))
-    monkeypatch.setattr("imgcluster.remote_folder.ENOUGH_TO_LIST", 2)
-    monkeypatch.setattr("imgcluster.remote_folder.RemoteFolder._ask", None)
+    monkeypatch.setattr("imgcluster.images.sources.remote.ENOUGH_TO_LIST", 2)
+    monkeypatch.setattr("imgcluster.images.sources.remote.RemoteFolder._ask", None)
     known, _ = list_images(ImagesConfig(folder="s3://many", **keys))
     assert known == asked
     assert [known_key(image.path) for image in known] == [known_key(image.path) for image in asked]
@@ -194,8 +194,8 @@ def test_places_of_a_table_are_known_again_by_one_listing(s3: S3Server, monkeypa
     images, _ = list_images(ImagesConfig(folder="s3://table/deep"))
     texts = [str(image.path) for image in images]
     asked = with_stamps([listed_path(text) for text in texts])
-    monkeypatch.setattr("imgcluster.remote_folder.ENOUGH_TO_LIST", 2)
-    monkeypatch.setattr("imgcluster.sources.ask", None)  # and no question about a single one
+    monkeypatch.setattr("imgcluster.images.sources.remote.ENOUGH_TO_LIST", 2)
+    monkeypatch.setattr("imgcluster.images.sources.base.ask", None)  # and no question about a single one
     known = with_stamps([listed_path(text) for text in texts])
     expected = [known_key(image.path) for image in images]
     assert None not in expected

@@ -18,12 +18,12 @@ from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.exports import FeatureTable, write_features
 from imgcluster.feature_files import read_features
 from imgcluster.feature_result import Features
-from imgcluster.images import list_images
+from imgcluster.images.ids.table import read_labels
+from imgcluster.images.listing import list_images
 from imgcluster.outputs.run_folder import RunFolder
 from imgcluster.outputs.write import output_names, path_text, write_outputs
 from imgcluster.run_result import Run
 from imgcluster.runs import read_rows
-from imgcluster.template import read_labels
 from imgcluster.types import Clusters, Failure, ImageFile, Template
 from imgcluster.utils.csv import read_cells
 

@@ -15,7 +15,7 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.known_labels import read_known
+from imgcluster.images.ids.known_labels import read_known
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.partial_labels import read_partial_labels
 from imgcluster.scoring import FILES, score_labels, scores_json, scores_text

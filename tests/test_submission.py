@@ -13,11 +13,11 @@ import imgcluster
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.feature_result import Features
+from imgcluster.images.ids.table import read_template
 from imgcluster.outputs.submission import check_outputs, columns_of, make_submission, submission_notes
 from imgcluster.outputs.write import clusters_rows, csv_text
 from imgcluster.run_result import Run
 from imgcluster.summary import summarize_run
-from imgcluster.template import read_template
 from imgcluster.types import Clusters, Failure, ImageFile, Template
 
 IDS = ["01", "02", "03", "04", "05"]  # the last one failed

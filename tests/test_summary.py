@@ -9,7 +9,7 @@ import numpy as np
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
+from imgcluster.images.listing import walk_images
 from imgcluster.summary import ADVICE, profile_lines, summarize_features
 from imgcluster.types import Failure, ImageFile
 

@@ -23,10 +23,10 @@ from imgcluster.cli import main
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
+from imgcluster.images.ids.label_cells import kind_of, read_asked
+from imgcluster.images.ids.table import read_template
 from imgcluster.outputs.known_classes import check_known_classes
 from imgcluster.outputs.validation import validated
-from imgcluster.template import read_template
-from imgcluster.template_cells import kind_of, read_asked
 from imgcluster.types import Template
 
 IMAGES = 24

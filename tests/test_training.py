@@ -24,11 +24,11 @@ from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.networks import empty_network, network_with, random_network
 from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, probabilities
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.images.augment import ABOUT, AUGMENTATIONS, Augmentation
 from imgcluster.learned import Learned, prepared
 from imgcluster.learning import learn
 from imgcluster.prediction import predict
 from imgcluster.training import Training, loop
-from imgcluster.training.augmentation import ABOUT, AUGMENTATIONS, Augmentation
 from imgcluster.training.checkpoints import Checkpoint, Progress
 from imgcluster.training.head import Head, prepared_tensor
 from imgcluster.training.loop import ALL, HELD_BACK, Lesson, train

@@ -11,8 +11,8 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, SubmissionError
+from imgcluster.images.ids.table import read_template
 from imgcluster.outputs.validation import Expected, check_submission, validate_submission, validated
-from imgcluster.template import read_template
 
 TEMPLATE = "id,label\n01,0\n02,0\n03,0\n"
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcluster import batches as batches_module
 from imgcluster import features as features_module
 from imgcluster import work as work_module
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ImageError, StoreError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
-from imgcluster.images import walk_images
-from imgcluster.preprocess import prepare
-from imgcluster.reading import read_image
+from imgcluster.images import loader as batches_module
+from imgcluster.images.decode import read_image
+from imgcluster.images.listing import walk_images
+from imgcluster.images.preprocess import prepare
 from imgcluster.store import FeatureStore
 from imgcluster.store_files import LocalFiles
 

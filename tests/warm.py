@@ -32,7 +32,7 @@ from typing import IO, Any, NoReturn
 ROOT = Path(__file__).parent.parent
 # What commands, schedulers and workers need. Not timm, whose hub settles its folders as it is imported.
 IMPORTED = (
-    "imgcluster.reading",  # before any other that loads OpenCV, which it sets up
+    "imgcluster.images.decode",  # before any other that loads OpenCV, which it sets up
     "dask.array",
     "distributed.cli.dask_scheduler",
     "distributed.cli.dask_worker",

@@ -12,7 +12,7 @@ from imgcluster.backbones.layers import check_layers
 from imgcluster.backbones.timm_models import corrections
 from imgcluster.config import BACKBONES, Backbone, FeaturesConfig, Recipe, check_views
 from imgcluster.errors import ConfigError, WeightsUnavailable
-from imgcluster.preprocess import find_recipe
+from imgcluster.images import find_recipe
 from imgcluster.weights import Weights, find_weights
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from imgcluster.engines.messages import Greeting, Handful, Job, Outcome
 from imgcluster.engines.task_store import TaskStore
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
-from imgcluster.reading import bytes_of
+from imgcluster.images import bytes_of
 from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime

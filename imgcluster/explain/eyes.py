@@ -14,9 +14,8 @@ from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import pool
 from imgcluster.errors import ConfigError
 from imgcluster.explain.cut import cut
-from imgcluster.explain.geometry import onto_picture, windows_of
 from imgcluster.explain.places import KINDS, Place, place_before
-from imgcluster.preprocess import prepare
+from imgcluster.images import onto_picture, prepare, windows_of
 from imgcluster.runtimes.torch_runtime import scaled, with_channels_last
 
 

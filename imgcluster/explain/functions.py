@@ -18,9 +18,7 @@ from imgcluster.explain.eyes import Eye, shown
 from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_choice, ascent_side, grid_of_channels
 from imgcluster.explain.run_eyes import ExplainedRun
 from imgcluster.explain.targets import class_index
-from imgcluster.holders import open_again
-from imgcluster.picture_types import to_rgb
-from imgcluster.reading import read_image
+from imgcluster.images import open_again, read_image, to_rgb
 from imgcluster.runtimes.hardware import find_devices
 from imgcluster.types import Source
 

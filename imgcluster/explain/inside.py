@@ -15,7 +15,7 @@ from imgcluster.backbones.networks import network_with
 from imgcluster.errors import ConfigError
 from imgcluster.explain.pictures import evened, tiled
 from imgcluster.explain.places import KINDS, PROBED, before_activation, kind_of, places_of
-from imgcluster.preprocess import prepare
+from imgcluster.images import prepare
 from imgcluster.runtimes.torch_runtime import normalization, scaled
 from imgcluster.utils import track
 

@@ -30,7 +30,7 @@ from imgcluster.explain.pictures import overlay, tiled
 from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
 from imgcluster.image_keys import any_there
-from imgcluster.reading import read_image
+from imgcluster.images import read_image
 from imgcluster.runtimes.torch_runtime import auto_batch_size
 from imgcluster.utils import Advance, track
 

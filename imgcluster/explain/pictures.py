@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from imgcluster.errors import ImageError
-from imgcluster.picture_types import to_rgb
+from imgcluster.images import to_rgb
 
 STRENGTH = 0.4  # of the heat over the picture
 PER_ROW = 16

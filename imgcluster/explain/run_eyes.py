@@ -20,8 +20,8 @@ from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.eyes import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
+from imgcluster.images import find_recipe
 from imgcluster.outputs.write import CLUSTERS
-from imgcluster.preprocess import find_recipe
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
 from imgcluster.runtimes.hardware import find_devices

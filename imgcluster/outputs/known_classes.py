@@ -7,9 +7,8 @@ from pathlib import Path
 
 from imgcluster.config import TRUTH, Config
 from imgcluster.errors import ConfigError
-from imgcluster.known_labels import read_known
+from imgcluster.images import number_at_end, read_asked, read_known
 from imgcluster.outputs.template_check import listed
-from imgcluster.template_cells import number_at_end, read_asked
 from imgcluster.types import Template
 
 

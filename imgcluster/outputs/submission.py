@@ -10,6 +10,7 @@ import numpy as np
 from imgcluster.cluster_names import known_names, names_found, names_to_write
 from imgcluster.config import LEARNED, ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
+from imgcluster.images import number_at_end, read_asked
 from imgcluster.outputs.template_check import (
     THREE_WAYS,
     check_labels,
@@ -20,7 +21,6 @@ from imgcluster.outputs.template_check import (
 )
 from imgcluster.outputs.validation import Expected, check_submission
 from imgcluster.run_result import Run
-from imgcluster.template_cells import number_at_end, read_asked
 from imgcluster.types import Clusters, Template
 
 if TYPE_CHECKING:

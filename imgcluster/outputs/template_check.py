@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
-from imgcluster.template_cells import (
+from imgcluster.images import (
     DECIMAL,
     LISTS,
     MEASURED,

@@ -9,9 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from imgcluster.errors import ConfigError, SubmissionError
-from imgcluster.outputs.template_check import strange_labels
-from imgcluster.template import named_source, read_rows, read_template
-from imgcluster.template_cells import (
+from imgcluster.images import (
     DECIMAL,
     MEASURED,
     NONE,
@@ -28,8 +26,12 @@ from imgcluster.template_cells import (
     cells_of,
     is_said,
     kind_of,
+    named_source,
     read_asked,
+    read_rows,
+    read_template,
 )
+from imgcluster.outputs.template_check import strange_labels
 from imgcluster.types import Template
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
 
-from imgcluster.template import read_template
-from imgcluster.template_cells import number_at_end, read_asked
+from imgcluster.images import number_at_end, read_asked, read_template
 
 
 def wide_labels(path: Path, id_column: str | None, true: Collection[str]) -> dict[str, str]:

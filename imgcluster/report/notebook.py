@@ -9,7 +9,7 @@ import numpy as np
 
 from imgcluster.cluster_names import known_names
 from imgcluster.errors import ImageError
-from imgcluster.reading import read_image
+from imgcluster.images import read_image
 from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
 from imgcluster.run_result import Run

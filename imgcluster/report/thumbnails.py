@@ -13,8 +13,7 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_key, read_with_key, with_stamps
-from imgcluster.reading import bytes_of, decode_image, room_for
-from imgcluster.sources import readers_for
+from imgcluster.images import bytes_of, decode_image, readers_for, room_for
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
-from imgcluster.preprocess import prepare
-from imgcluster.reading import RULES, read_image
+from imgcluster.images import RULES, prepare, read_image
 from imgcluster.types import ImageFile, ImagePath, Source
 from imgcluster.utils import digest_bytes, fingerprint_of, replacing
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
-from imgcluster.preprocess import prepare
-from imgcluster.reading import read_image
+from imgcluster.images import prepare, read_image
 from imgcluster.types import ImageFile
 
 COUNT = 4  # pictures that are compared

@@ -10,7 +10,7 @@ import torch
 
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
-from imgcluster.preprocess import prepare
+from imgcluster.images import prepare
 from imgcluster.runtimes.openvino_package import import_openvino, told
 from imgcluster.runtimes.runtime import Blocks
 

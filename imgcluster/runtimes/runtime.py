@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from imgcluster.batches import Pixels
 from imgcluster.config import Recipe
+from imgcluster.images import Pixels
 
 Blocks = list[np.ndarray]  # (n, dim) float32, one for each layer
 

@@ -10,12 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from imgcluster.batches import Pixels
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
-from imgcluster.preprocess import prepare
+from imgcluster.images import Pixels, Preparer, prepare
 from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
-from imgcluster.runtimes.on_device import Preparer
 from imgcluster.runtimes.runtime import Blocks
 from imgcluster.utils import ran_out
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.errors import ConfigError
-from imgcluster.training.augmentation import seed_of
+from imgcluster.images import seed_of
 from imgcluster.training.checkpoints import Checkpoint, Progress
 from imgcluster.training.head import Head
 from imgcluster.training.settings import Training

@@ -13,8 +13,8 @@ from imgcluster.backbones.build import capture
 from imgcluster.backbones.captured import Pooled
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import join
-from imgcluster.batches import Pixels
 from imgcluster.config import FeaturesConfig
+from imgcluster.images import Pixels
 from imgcluster.runtimes.torch_runtime import TorchRuntime, normalization, scaled, with_channels_last
 from imgcluster.training.head import Head, prepared_tensor
 from imgcluster.training.pictures import Pictures

@@ -6,13 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from imgcluster.batches import Pixels, read_batches
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
-from imgcluster.reading import read_image
+from imgcluster.images import Augmentation, Pixels, read_batches, read_image, readers_for
 from imgcluster.runtimes.runtime import Runtime
-from imgcluster.sources import readers_for
-from imgcluster.training.augmentation import Augmentation
 from imgcluster.types import ImagePath
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 from imgcluster.classifiers import check_classifier
 from imgcluster.errors import ConfigError
-from imgcluster.training.augmentation import check_augmentation
+from imgcluster.images import check_augmentation
 
 FEATURES, AUGMENT, FINETUNE = "features", "augment", "finetune"
 SEEDS = 2**32

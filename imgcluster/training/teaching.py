@@ -18,9 +18,9 @@ from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, soft
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import runtime_for
+from imgcluster.images import Augmentation
 from imgcluster.learned import BACKBONE, RECORD, prepared
 from imgcluster.runtimes.hardware import find_devices
-from imgcluster.training.augmentation import Augmentation
 from imgcluster.training.checkpoints import Checkpoint
 from imgcluster.training.curve import write_curve
 from imgcluster.training.head import Head

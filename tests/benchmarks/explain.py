@@ -17,7 +17,7 @@ from imgcluster.backbones import choose_backbones
 from imgcluster.backbones.networks import network_with
 from imgcluster.config.loader import FeaturesConfig, ImagesConfig
 from imgcluster.explain.eyes import Eye, shown
-from imgcluster.reading import read_image
+from imgcluster.images.decode import read_image
 from tests.benchmarks.clock import median_ratio, take_turns
 from tests.benchmarks.rows import Row
 

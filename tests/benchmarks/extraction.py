@@ -16,8 +16,8 @@ import torch
 from imgcluster import ImageFile, extract_features
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig
-from imgcluster.preprocess import prepare
-from imgcluster.reading import decode_image
+from imgcluster.images.decode import decode_image
+from imgcluster.images.preprocess import prepare
 from tests.benchmarks.clock import median_ratio, seconds, take_turns
 from tests.benchmarks.inputs import STAGE
 from tests.benchmarks.ours import OurLoop

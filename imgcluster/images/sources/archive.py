@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.image_names import natural_key
-from imgcluster.sources import ask, reason_of
+from imgcluster.images.sources.base import ask, reason_of
+from imgcluster.images.sources.names import natural_key
 from imgcluster.types import Stamp
 from imgcluster.utils import at_once, file_system, in_words, is_url, read_range, retried, shown
 

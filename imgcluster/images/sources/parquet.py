@@ -17,9 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from imgcluster.containers import Container
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.parquet_columns import (
+from imgcluster.images.sources.archive import Container
+from imgcluster.images.sources.base import reason_of
+from imgcluster.images.sources.parquet_columns import (
     INDEXED,
     id_columns,
     image_column,
@@ -28,7 +29,6 @@ from imgcluster.parquet_columns import (
     read_group,
     texts,
 )
-from imgcluster.sources import reason_of
 from imgcluster.types import Source, Stamp
 
 ROW, COLUMN = "#row=", "&column="
@@ -127,7 +127,7 @@ class RowFile(Source):
 
     def read(self) -> bytes:
         """Return the file's bytes."""
-        from imgcluster.reading import read_bytes  # and with it OpenCV
+        from imgcluster.images.decode import read_bytes  # and with it OpenCV
 
         return read_bytes(Path(self.file))[0]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster.errors import ConfigError, ImageError, quoted
-from imgcluster.file_kinds import ENOUGH, kind_of
-from imgcluster.id_columns import INDEX_NAMES, choose_ids, other_names
-from imgcluster.sources import read_object
-from imgcluster.template_cells import read_asked
+from imgcluster.images.file_kinds import ENOUGH, kind_of
+from imgcluster.images.ids.columns import INDEX_NAMES, choose_ids, other_names
+from imgcluster.images.ids.label_cells import read_asked
+from imgcluster.images.sources.base import read_object
 from imgcluster.types import Template
 from imgcluster.utils import NO_TEXT, is_url, read_cells, shown
 

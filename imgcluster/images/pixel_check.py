@@ -21,8 +21,8 @@ import numpy as np
 
 from imgcluster.config import INTERPOLATIONS, RESAMPLINGS, Recipe, Steps
 from imgcluster.errors import ImageError
-from imgcluster.preprocess import WHOLE, prepare
-from imgcluster.reading import decode_image
+from imgcluster.images.decode import decode_image
+from imgcluster.images.preprocess import WHOLE, prepare
 
 TABLE = Path(__file__).with_name("pixel_check.json")
 FORMATS = ("jpeg", "png", "gif", "webp", "tiff", "bmp", "pnm", "jp2")

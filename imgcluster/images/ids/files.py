@@ -10,14 +10,14 @@ from pathlib import Path
 
 from imgcluster.config import ImagesConfig, NameIndex, fill, is_wild
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, quoted
-from imgcluster.holders import Holder, Lost, open_holder
-from imgcluster.id_columns import best_column, is_index, other_columns
-from imgcluster.image_names import SUFFIXES, is_image_name, natural_key
-from imgcluster.local_folder import LocalFolder
-from imgcluster.pattern_search import find_patterns
-from imgcluster.remote_folder import RemoteFolder
-from imgcluster.spellings import near_names, spelled, spellings
-from imgcluster.template import TEMPLATE, check_ids
+from imgcluster.images.ids.columns import best_column, is_index, other_columns
+from imgcluster.images.ids.pattern_search import find_patterns
+from imgcluster.images.ids.spellings import near_names, spelled, spellings
+from imgcluster.images.ids.table import TEMPLATE, check_ids
+from imgcluster.images.sources.local import LocalFolder
+from imgcluster.images.sources.names import SUFFIXES, is_image_name, natural_key
+from imgcluster.images.sources.open import Holder, Lost, open_holder
+from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import shown
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imgcluster.config import Recipe
-from imgcluster.preprocess import CROPS, MIDDLE, MIRRORED, WHOLE, crop_start, shorter_side_to
+from imgcluster.images.preprocess import CROPS, MIDDLE, MIRRORED, WHOLE, crop_start, shorter_side_to
 
 LEAST_SHARE = 1e-3  # of a view at its very edge: more than nothing, where it is the only one
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from imgcluster.config import glob_regex
-from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError
-from imgcluster.image_names import OTHER_PICTURES
+from imgcluster.images.sources.debris import debris_in
+from imgcluster.images.sources.names import OTHER_PICTURES
 
 
 @dataclass

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from imgcluster.config import Fold, NameIndex
-from imgcluster.image_names import SUFFIXES
+from imgcluster.images.sources.names import SUFFIXES
 
 AROUND_IDS = " \t\r\n\ufeff='\"“”"  # what comes to stand around one by accident
 MOST_DIGITS = 12

@@ -12,18 +12,18 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from imgcluster.config import ImagesConfig, within
-from imgcluster.containers import Container, container, find_containers, is_archive, names_apart, names_of
-from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.image_filter import ImageFilter
-from imgcluster.local_folder import LocalFolder, check_folder
-from imgcluster.parquet_rows import parquet_rows, place_of_row, row_again
-from imgcluster.remote_folder import RemoteFolder
-from imgcluster.sources import RemoteFile
-from imgcluster.tar_files import TAR, tar_members
+from imgcluster.images.sources.archive import Container, container, find_containers, is_archive, names_apart, names_of
+from imgcluster.images.sources.base import RemoteFile
+from imgcluster.images.sources.debris import debris_in
+from imgcluster.images.sources.filter import ImageFilter
+from imgcluster.images.sources.local import LocalFolder, check_folder
+from imgcluster.images.sources.parquet import parquet_rows, place_of_row, row_again
+from imgcluster.images.sources.remote import RemoteFolder
+from imgcluster.images.sources.tar import TAR, tar_members
+from imgcluster.images.sources.zip import ZIP, zip_members
 from imgcluster.types import ImagePath, Source, Stamp
 from imgcluster.utils import AT_ONCE, at_once, is_url, shown
-from imgcluster.zip_files import ZIP, zip_members
 
 SHARDS = (".tar", ".zip", ".parquet")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")

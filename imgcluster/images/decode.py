@@ -37,9 +37,9 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from imgcluster.errors import ImageError  # noqa: E402
-from imgcluster.picture_damage import why_undecodable  # noqa: E402
-from imgcluster.picture_headers import JPEG_MAGIC, TIFF_MAGICS, declared_size, is_whole_png, jpeg_size  # noqa: E402
-from imgcluster.transparency import WHITE, ground_of, laid_over  # noqa: E402
+from imgcluster.images.damage import why_undecodable  # noqa: E402
+from imgcluster.images.headers import JPEG_MAGIC, TIFF_MAGICS, declared_size, is_whole_png, jpeg_size  # noqa: E402
+from imgcluster.images.transparency import WHITE, ground_of, laid_over  # noqa: E402
 from imgcluster.types import ImagePath, Source  # noqa: E402
 
 RULES = 2  # part of the fingerprint: raise it when one of them changes

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from imgcluster.config import within
-from imgcluster.debris import debris_in
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.image_filter import ImageFilter
-from imgcluster.image_names import is_image_name
-from imgcluster.sources import RemoteFile, stamp_of
+from imgcluster.images.sources.base import RemoteFile, stamp_of
+from imgcluster.images.sources.debris import debris_in
+from imgcluster.images.sources.filter import ImageFilter
+from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Source
 from imgcluster.utils import at_once, file_system, in_words, is_missing, retried, shown
 

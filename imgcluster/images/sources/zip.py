@@ -7,10 +7,10 @@ import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from imgcluster.containers import Container
 from imgcluster.errors import ImageError
-from imgcluster.image_names import is_image_name
-from imgcluster.sources import reason_of
+from imgcluster.images.sources.archive import Container
+from imgcluster.images.sources.base import reason_of
+from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Source, Stamp
 
 ZIP = "zip://"

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from imgcluster.config import Recipe
-from imgcluster.preprocess import CROPS, MIRRORED, VERY_LONG, WHOLE, crop_start, prepare, shorter_side_to
+from imgcluster.images.preprocess import CROPS, MIRRORED, VERY_LONG, WHOLE, crop_start, prepare, shorter_side_to
 
 STEPS_HERE = (("resize", "center_crop"), ("squash",))
 MOST_PIXELS = 2**24  # in float32 192 MiB, for each of the readers

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from imgcluster.errors import ImageError
-from imgcluster.reading import to_uint8
-from imgcluster.transparency import ground_of, laid_over
+from imgcluster.images.decode import to_uint8
+from imgcluster.images.transparency import ground_of, laid_over
 
 CHANNELS = (1, 3, 4)
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # one channel of more than eight bits

@@ -6,10 +6,10 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from imgcluster.containers import Container
 from imgcluster.errors import ConfigError
-from imgcluster.file_kinds import ENOUGH, kind_of
-from imgcluster.sources import reason_of
+from imgcluster.images.file_kinds import ENOUGH, kind_of
+from imgcluster.images.sources.archive import Container
+from imgcluster.images.sources.base import reason_of
 
 USUAL = ("image", "img", "jpg", "jpeg", "png", "bytes")  # what columns of images are called
 IDS = ("id", "image_id", "__key__", "key", "file_name", "path", "name")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from imgcluster.matching import match_names
-from imgcluster.pattern_search import FoundPatterns, find_patterns
+from imgcluster.images.ids.matching import match_names
+from imgcluster.images.ids.pattern_search import FoundPatterns, find_patterns
 from imgcluster.types import Template
 
 ID_COLUMN = "id"

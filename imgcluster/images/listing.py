@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgcluster.config import ImagesConfig
-from imgcluster.holders import Holder, file_name, open_again, open_holder
-from imgcluster.id_files import IdFiles
-from imgcluster.image_names import as_id, is_image_name, natural_key
-from imgcluster.local_folder import LocalFolder, none_below
-from imgcluster.sources import RemoteFile, asked_again
-from imgcluster.template import read_rows
+from imgcluster.images.ids.files import IdFiles
+from imgcluster.images.ids.table import read_rows
+from imgcluster.images.sources.base import RemoteFile, asked_again
+from imgcluster.images.sources.local import LocalFolder, none_below
+from imgcluster.images.sources.names import as_id, is_image_name, natural_key
+from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
 from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import is_url, shown
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from imgcluster.file_kinds import kind_of, why_no_image
-from imgcluster.picture_headers import DAMAGE, SAMPLES, is_whole_png, tiff_tags
+from imgcluster.images.file_kinds import kind_of, why_no_image
+from imgcluster.images.headers import DAMAGE, SAMPLES, is_whole_png, tiff_tags
 
 UNKNOWN = "cannot be decoded: damaged, or not an image"
 MOST_SAMPLES = 4

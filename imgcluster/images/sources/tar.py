@@ -17,10 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from imgcluster.containers import Container
 from imgcluster.errors import ImageError
-from imgcluster.image_names import is_image_name
-from imgcluster.sources import number_of, reason_of
+from imgcluster.images.sources.archive import Container
+from imgcluster.images.sources.base import number_of, reason_of
+from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Source, Stamp
 from imgcluster.utils import cache_folder, write_whole
 

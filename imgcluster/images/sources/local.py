@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from imgcluster.debris import HIDDEN, debris_of
 from imgcluster.errors import ConfigError, ImageError, quoted
-from imgcluster.image_filter import ImageFilter, formats_text
-from imgcluster.image_names import SUFFIXES
+from imgcluster.images.sources.debris import HIDDEN, debris_of
+from imgcluster.images.sources.filter import ImageFilter, formats_text
+from imgcluster.images.sources.names import SUFFIXES
 
 logger = logging.getLogger(__name__)
 

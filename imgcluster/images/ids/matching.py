@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from imgcluster.image_names import OTHER_PICTURES, SUFFIXES
+from imgcluster.images.sources.names import OTHER_PICTURES, SUFFIXES
 
 Value = TypeVar("Value")
 

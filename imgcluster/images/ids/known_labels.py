@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imgcluster.errors import ConfigError
-from imgcluster.id_columns import names_by
-from imgcluster.image_names import as_id, natural_key
-from imgcluster.local_folder import LocalFolder
-from imgcluster.matching import Matching, match_names
-from imgcluster.template import LabelTable, read_label_table
+from imgcluster.images.ids.columns import names_by
+from imgcluster.images.ids.matching import Matching, match_names
+from imgcluster.images.ids.table import LabelTable, read_label_table
+from imgcluster.images.sources.local import LocalFolder
+from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.utils import plain_labels
 
 CLUSTERS = "clusters.csv"

@@ -1,0 +1,144 @@
+from .augment import Augmentation, check_augmentation, seed_of
+from .convert import to_rgb
+from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
+from .file_kinds import ENOUGH
+from .geometry import onto_picture, windows_of
+from .headers import is_opaque
+from .ids.columns import ID_COLUMN, ID_NAMES, best_column, is_index, names_by, naming_column, other_columns, other_names
+from .ids.known_labels import KnownLabels, read_known, table_at
+from .ids.label_cells import (
+    BLANK,
+    DECIMAL,
+    LISTS,
+    MEASURED,
+    MIXED,
+    NONE,
+    NUMBER,
+    ONE_HOT,
+    SEVERAL,
+    SHARE,
+    SHARES,
+    SOFT,
+    UNCLEAR,
+    WHOLE,
+    WHOLE_NUMBER,
+    WORDS,
+    ZERO_OR_ONE,
+    Asked,
+    adds_up,
+    cells_of,
+    is_said,
+    kind_of,
+    number_at_end,
+    read_asked,
+)
+from .ids.matching import match_names
+from .ids.pattern_search import FoundPatterns, find_patterns
+from .ids.spellings import ITSELF, Spelling, spellings
+from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
+from .listing import Listing, find_images, images_at, list_images, list_with_notes, walk_images
+from .loader import Batch, Pixels, read_batches
+from .pixel_check import differences
+from .preprocess import find_recipe, prepare
+from .preprocess_gpu import Preparer, resizes_here
+from .sources.archive import names_apart
+from .sources.base import RemoteFile, asked_again, in_reading_order, number_of, readers_for
+from .sources.local import none_below
+from .sources.names import SUFFIXES
+from .sources.open import Holder, Lost, is_held, open_again, open_all_again, open_holder
+from .sources.remote import known_by_listing
+
+__all__ = [
+    "BLANK",
+    "DECIMAL",
+    "ENOUGH",
+    "ID_COLUMN",
+    "ID_NAMES",
+    "ITSELF",
+    "LISTS",
+    "MEASURED",
+    "MIXED",
+    "NONE",
+    "NUMBER",
+    "ONE_HOT",
+    "RULES",
+    "SEVERAL",
+    "SHARE",
+    "SHARES",
+    "SOFT",
+    "SUFFIXES",
+    "UNCLEAR",
+    "WHOLE",
+    "WHOLE_NUMBER",
+    "WORDS",
+    "ZERO_OR_ONE",
+    "Asked",
+    "Augmentation",
+    "Batch",
+    "FoundPatterns",
+    "Holder",
+    "KnownLabels",
+    "Listing",
+    "Lost",
+    "Marks",
+    "Pixels",
+    "Preparer",
+    "RemoteFile",
+    "Spelling",
+    "adds_up",
+    "asked_again",
+    "best_column",
+    "bytes_of",
+    "cells_of",
+    "check_augmentation",
+    "check_ids",
+    "decode_image",
+    "decode_picture",
+    "differences",
+    "find_images",
+    "find_patterns",
+    "find_recipe",
+    "has_column",
+    "images_at",
+    "in_reading_order",
+    "is_held",
+    "is_index",
+    "is_opaque",
+    "is_said",
+    "kind_of",
+    "known_by_listing",
+    "list_images",
+    "list_with_notes",
+    "match_names",
+    "named_source",
+    "names_apart",
+    "names_by",
+    "naming_column",
+    "none_below",
+    "number_at_end",
+    "number_of",
+    "onto_picture",
+    "open_again",
+    "open_all_again",
+    "open_holder",
+    "other_columns",
+    "other_names",
+    "prepare",
+    "read_asked",
+    "read_batches",
+    "read_bytes",
+    "read_image",
+    "read_known",
+    "read_labels",
+    "read_rows",
+    "read_template",
+    "readers_for",
+    "resizes_here",
+    "room_for",
+    "seed_of",
+    "spellings",
+    "table_at",
+    "to_rgb",
+    "walk_images",
+    "windows_of",
+]

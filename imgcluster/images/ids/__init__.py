@@ -1,0 +1,1 @@
+"""Ids in tables, and the files they name."""

@@ -1,0 +1,1 @@
+"""Image collections: local and remote folders, tar, zip and Parquet files."""
