@@ -17,6 +17,7 @@ from imgcluster._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from imgcluster.assignment import assign
+    from imgcluster.backbones import FeatureExtractor, PerceptualLoss, image_distances
     from imgcluster.cluster_folders import export_folders, undo_export
     from imgcluster.clusters import cluster_features
     from imgcluster.comparison import Grid, compare
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from imgcluster.errors import ImgclusterError
     from imgcluster.explain import activation_grid, cluster_map, explain_run, filter_images, grad_cam, overlay
     from imgcluster.exports import export_features
-    from imgcluster.extractor import FeatureExtractor
     from imgcluster.feature_files import read_features
     from imgcluster.feature_result import Features
     from imgcluster.features import extract_features
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from imgcluster.learning import learn
     from imgcluster.outputs.validation import validate_submission
     from imgcluster.overview import run_overview
-    from imgcluster.perceptual import PerceptualLoss, image_distances
     from imgcluster.pipeline import check, run, sweep_clusters
     from imgcluster.prediction import predict
     from imgcluster.report import write_report, write_sheets
@@ -141,7 +140,7 @@ _MODULES = {
     ),
     "imgcluster.exports": ("export_features",),
     "imgcluster.feature_files": ("read_features",),
-    "imgcluster.extractor": ("FeatureExtractor",),
+    "imgcluster.backbones.extractor": ("FeatureExtractor",),
     "imgcluster.features": ("extract_features",),
     "imgcluster.image_features": ("ImageFeatures",),
     "imgcluster.images.listing": ("list_images",),
@@ -151,7 +150,7 @@ _MODULES = {
     "imgcluster.overview": ("run_overview",),
     "imgcluster.learned": ("Learned",),
     "imgcluster.learning": ("learn",),
-    "imgcluster.perceptual": ("PerceptualLoss", "image_distances"),
+    "imgcluster.backbones.perceptual": ("PerceptualLoss", "image_distances"),
     "imgcluster.prediction": ("predict",),
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.images.decode": ("read_image",),

@@ -204,8 +204,7 @@ def _schema(options: argparse.Namespace) -> None:
 
 
 def _layers(options: argparse.Namespace) -> None:
-    from imgcluster.backbones import find_backbone
-    from imgcluster.backbones.listing import list_layers
+    from imgcluster.backbones import find_backbone, list_layers
 
     rows = list_layers(find_backbone(options.backbone), options.size)
     if options.json:

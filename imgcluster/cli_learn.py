@@ -136,7 +136,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _distance(options: argparse.Namespace) -> None:
     layers = _weighed(options.layers)
-    from imgcluster.perceptual import image_distances
+    from imgcluster.backbones import image_distances
     from imgcluster.utils import printable
 
     found = image_distances(

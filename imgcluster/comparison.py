@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.backbones.find import find_backbone
-from imgcluster.backbones.layers import check_layers
+from imgcluster.backbones import check_layers, find_backbone
 from imgcluster.clusters import cluster_features
 from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable

@@ -17,10 +17,9 @@ from typing import TypeVar
 from packaging.requirements import Requirement
 
 from imgcluster._version import __version__
+from imgcluster.backbones import are_here, import_openvino, is_installed, place_of
 from imgcluster.config import BACKBONES, Backbone
-from imgcluster.runtimes.openvino_package import import_openvino, is_installed
 from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed
-from imgcluster.weight_sources import are_here, place_of
 
 GOOD, ADVICE, PROBLEM = "good", "advice", "problem"
 MARKS = {GOOD: "   ", ADVICE: " - ", PROBLEM: " ! "}
@@ -167,7 +166,7 @@ def _devices() -> _Found:
     try:
         import torch
 
-        from imgcluster.runtimes.hardware import describe
+        from imgcluster.backbones import describe
     except Exception:  # told of above
         return
     yield "cpu", describe(torch.device("cpu")).removeprefix("cpu, ")
@@ -189,7 +188,7 @@ def _runtimes() -> _Found:
     try:
         import torch
 
-        from imgcluster.runtimes.hardware import find_device, find_precision, has_vnni
+        from imgcluster.backbones import find_device, find_precision, has_vnni
     except Exception:  # told of above
         return
     device = find_device("auto")

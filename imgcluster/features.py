@@ -12,22 +12,28 @@ from typing import Literal
 
 import numpy as np
 
-from imgcluster.backbones import Choice, choose_backbones
+from imgcluster.backbones import (
+    Choice,
+    Plan,
+    Runtime,
+    Unsupported,
+    build_runtime,
+    choose_backbones,
+    find_calibration,
+    find_devices,
+    on_torch,
+    plan_for,
+    some_of,
+)
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.engines.cluster import NO_DASK
 from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
-from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
 from imgcluster.feature_files import features_from_file
 from imgcluster.feature_result import Features, Origin
 from imgcluster.layer_stores import LayerStores
 from imgcluster.processes import compute_on
-from imgcluster.runtimes.calibration import find_calibration
-from imgcluster.runtimes.check_pictures import some_of
-from imgcluster.runtimes.hardware import find_devices
-from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.runtimes.runtime import Runtime
 from imgcluster.store_files import files_of
 from imgcluster.stored import StoredVectors
 from imgcluster.transforms import join_blocks

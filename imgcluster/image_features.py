@@ -10,13 +10,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from imgcluster.backbones import choose_backbones
+from imgcluster.backbones import Runtime, choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features
 from imgcluster.image_keys import with_stamps
 from imgcluster.in_memory import build_planned, list_pictures, opened, run_over
-from imgcluster.runtimes.runtime import Runtime
 from imgcluster.transforms import join_blocks
 from imgcluster.types import ImageFile, Source
 

@@ -15,13 +15,28 @@ import torch
 from PIL import Image
 from torch import nn
 
-from imgcluster.backbones import Choice, choose_backbones
-from imgcluster.backbones.captured import Pooled
-from imgcluster.backbones.timm_models import recipe_of_timm
-from imgcluster.backbones.watched import Watched
+from imgcluster.backbones import (
+    DTYPES,
+    TRIED,
+    Blocks,
+    Choice,
+    Pictures,
+    Pooled,
+    Runtime,
+    TorchRuntime,
+    Unsupported,
+    Watched,
+    auto_batch_size,
+    build_runtime,
+    choose_backbones,
+    no_pictures,
+    on_torch,
+    plan_for,
+    recipe_of_timm,
+    usable,
+)
 from imgcluster.config import STAGE, FeaturesConfig, Recipe, check_views, features_from_dict, named_recipe, recipe_of
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.execution import build_runtime, on_torch, plan_for
 from imgcluster.images import (
     Batch,
     Pixels,
@@ -34,11 +49,6 @@ from imgcluster.images import (
     to_rgb,
     walk_images,
 )
-from imgcluster.runtimes.check_pictures import TRIED, Pictures, no_pictures, usable
-from imgcluster.runtimes.hardware import DTYPES
-from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.runtimes.runtime import Blocks, Runtime
-from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.types import Source
 from imgcluster.utils import track
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass, replace
 
-from imgcluster.backbones import find_backbone
-from imgcluster.backbones.networks import empty_network
-from imgcluster.backbones.timm_models import PREFIX, features_dim, match_timm
+from imgcluster.backbones import PREFIX, are_here, empty_network, features_dim, find_backbone, match_timm
 from imgcluster.config import BACKBONES, OLD_NAMES, Backbone
 from imgcluster.errors import ConfigError
-from imgcluster.weight_sources import are_here
 
 MEASURED = 50  # so many of timm's are built, on the meta device, to tell their dim and megabytes
 WIDTH = 100

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from imgcluster.backbones import check_backbones
+from imgcluster.backbones import check_backbones, check_int8, find_devices, find_weights
 from imgcluster.cluster_names import names_note
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import METHODS, Config
@@ -30,14 +30,11 @@ from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
 from imgcluster.run_result import Run
-from imgcluster.runtimes.hardware import find_devices
-from imgcluster.runtimes.int8 import check_int8
 from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 from imgcluster.sweeps import AUTO, Sweep, sweep
 from imgcluster.transforms import check_steps, fit_steps
 from imgcluster.types import Clusters, ImageFile
 from imgcluster.utils import use_storage
-from imgcluster.weights import find_weights
 
 logger = logging.getLogger(__name__)
 

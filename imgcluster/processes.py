@@ -18,11 +18,9 @@ from typing import IO, Any, cast
 import torch
 
 from imgcluster import errors
-from imgcluster.backbones import Choice
+from imgcluster.backbones import Choice, Plan, Unsupported
 from imgcluster.errors import ConfigError, ImgclusterError
-from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
-from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.store import PART, ImageKey
 from imgcluster.types import ImageFile
 from imgcluster.utils import Advance, is_url, storage_in_use

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
@@ -33,7 +34,6 @@ from imgcluster.images import (
     room_for,
 )
 from imgcluster.layer_stores import LayerStores
-from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.stopwatch import Stopwatch
 from imgcluster.store import ImageKey
 from imgcluster.types import Failure, ImageFile

@@ -17,13 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from imgcluster.backbones import Choice
+from imgcluster.backbones import Choice, Plan, Unsupported, build_runtime, some_of
 from imgcluster.errors import ImgclusterError
-from imgcluster.execution import Plan, build_runtime
 from imgcluster.image_keys import known_key
 from imgcluster.layer_stores import LayerStores
-from imgcluster.runtimes.check_pictures import some_of
-from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
 from imgcluster.work import Work

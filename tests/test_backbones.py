@@ -20,18 +20,18 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import get_model_weights
 
-from imgcluster.backbones import find_backbone
 from imgcluster.backbones.build import capture
+from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with, random_network
 from imgcluster.backbones.pooling import pool
-from imgcluster.backbones.timm_models import match_timm
+from imgcluster.backbones.timm_networks import match_timm
+from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.cli import main
 from imgcluster.config.backbone_aliases import OLD_NAMES, REFUSED
 from imgcluster.config.backbone_table import BACKBONES, Backbone
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
 from imgcluster.models import WIDTH, list_models, models_table
-from imgcluster.weights import Weights, find_weights
 
 from .conftest import Command
 from .make_backbones import TABLE, torchvision_row

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from imgcluster.backbones.build import build_extractor, capture, check_size
-from imgcluster.backbones.choose import Choice
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers, layers_of
 from imgcluster.backbones.networks import empty_network, random_network
+from imgcluster.backbones.select import Choice
+from imgcluster.backbones.weights.load import Weights
 from imgcluster.cli import main
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.errors import ConfigError
-from imgcluster.weights import Weights
 
 
 def pixels(side: int = 64) -> torch.Tensor:

@@ -15,8 +15,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from imgcluster import downloads
-from imgcluster.downloads import fetch
+from imgcluster.backbones.weights import download as downloads
+from imgcluster.backbones.weights.download import fetch
 from imgcluster.errors import DownloadError
 
 PAYLOAD = random.Random(7).randbytes(300_000)

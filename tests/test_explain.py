@@ -18,15 +18,16 @@ from PIL import Image
 from torch import nn
 
 import imgcluster
-from imgcluster.backbones import Choice
+from imgcluster.backbones.cut import cut
 from imgcluster.backbones.networks import random_network
+from imgcluster.backbones.select import Choice
+from imgcluster.backbones.weights.load import find_weights
 from imgcluster.cli import main
 from imgcluster.clusters import centroid_distances
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain import ExplainedRun
-from imgcluster.explain.cut import cut
 from imgcluster.explain.eyes import Eye, shown
 from imgcluster.explain.inside import Inside
 from imgcluster.explain.pictures import evened, tiled
@@ -36,7 +37,6 @@ from imgcluster.images.decode import read_image
 from imgcluster.images.geometry import onto_picture, windows_of
 from imgcluster.images.preprocess import prepare
 from imgcluster.transforms import apply_transform, fit_transform
-from imgcluster.weights import find_weights
 
 from .conftest import write_picture
 

@@ -13,11 +13,11 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
+from imgcluster.backbones.extractor import FeatureExtractor
 from imgcluster.backbones.networks import random_network
 from imgcluster.backbones.pooling import gem
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
-from imgcluster.extractor import FeatureExtractor
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
@@ -290,7 +290,7 @@ def test_default_layer_and_pooling() -> None:
 def test_values_are_scaled_as_the_recipe_says(monkeypatch: pytest.MonkeyPatch) -> None:
     model, row = random_network(BACKBONES["resnet18"]), BACKBONES["resnet18"]
     recipe = replace(row.recipe, channels="bgr", scale=2.0, mean=(10.0, 20.0, 30.0), std=(40.0, 50.0, 60.0))
-    monkeypatch.setattr("imgcluster.extractor.find_backbone", lambda name: replace(row, recipe=recipe))
+    monkeypatch.setattr("imgcluster.backbones.extractor.find_backbone", lambda name: replace(row, recipe=recipe))
     blue_green_red = pixels()[:, [2, 1, 0]] * 255
     wanted = (blue_green_red / 2 - torch.tensor(recipe.mean).view(1, 3, 1, 1)) / torch.tensor(recipe.std).view(
         1, 3, 1, 1

@@ -18,26 +18,27 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import transforms
 
-from imgcluster import execution
-from imgcluster import execution as execution_module
 from imgcluster import features as features_module
 from imgcluster import work as work_module
-from imgcluster.backbones import build_extractor, choose_backbones
+from imgcluster.backbones.build import build_extractor
+from imgcluster.backbones.runtimes import devices as hardware
+from imgcluster.backbones.runtimes import plan as execution
+from imgcluster.backbones.runtimes import plan as execution_module
+from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
+from imgcluster.backbones.runtimes.plan import plan_for
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
+from imgcluster.backbones.select import choose_backbones
+from imgcluster.backbones.weights.load import RANDOM_SEED
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
-from imgcluster.execution import plan_for
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare
-from imgcluster.runtimes import hardware
-from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.runtimes.torch_runtime import TorchRuntime
 from imgcluster.store_files import LocalFiles
 from imgcluster.transforms import unit_length
 from imgcluster.types import ImageFile
-from imgcluster.weights import RANDOM_SEED
 
 from .conftest import ROOT, write_picture, write_pictures
 

@@ -17,16 +17,19 @@ import numpy as np
 import pytest
 import torch
 
-from imgcluster import execution, extract
-from imgcluster.backbones import choose_backbones
+from imgcluster import extract
+from imgcluster.backbones.runtimes import calibration, int8
+from imgcluster.backbones.runtimes import devices as hardware
+from imgcluster.backbones.runtimes import openvino_conversion as converted
+from imgcluster.backbones.runtimes import plan as execution
+from imgcluster.backbones.runtimes.calibration import find_calibration
+from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import find_recipe
-from imgcluster.runtimes import calibration, converted, hardware, int8
-from imgcluster.runtimes.calibration import find_calibration
 from imgcluster.types import ImageFile
 
 from .conftest import ROOT, write_pictures

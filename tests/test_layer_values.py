@@ -12,11 +12,11 @@ from torch.nn import functional
 from torchvision.models import DenseNet, VisionTransformer
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from imgcluster.backbones import find_backbone
 from imgcluster.backbones.build import capture
+from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with
-from imgcluster.weights import Weights
+from imgcluster.backbones.weights.load import Weights
 
 # Convolutions in each block: Simonyan & Zisserman 2015, table 1, columns D and E.
 CONVOLUTIONS = {

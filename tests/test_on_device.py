@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from imgcluster import execution
 from imgcluster import features as features_module
-from imgcluster.backbones import build_extractor, choose_backbones
+from imgcluster.backbones.build import build_extractor
+from imgcluster.backbones.runtimes import plan as execution
+from imgcluster.backbones.runtimes import torch_runtime
+from imgcluster.backbones.runtimes.devices import free_memory
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, auto_batch_size, batch_size_within
+from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import STAGE, VIEWS, Recipe, named_recipe
@@ -27,9 +31,6 @@ from imgcluster.images.loader import read_batches
 from imgcluster.images.preprocess import prepare
 from imgcluster.images.preprocess_gpu import Preparer, resizes_here
 from imgcluster.in_memory import run_over
-from imgcluster.runtimes import torch_runtime
-from imgcluster.runtimes.hardware import free_memory
-from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size, batch_size_within
 from imgcluster.utils import memory
 
 TRAINED = BACKBONES["efficientnet_lite0"].recipe

@@ -16,8 +16,15 @@ import torch
 from torch import nn
 from torchvision.models import efficientnet_b1
 
-from imgcluster import execution, extract, worker
-from imgcluster.backbones import build_extractor, choose_backbones
+from imgcluster import extract, worker
+from imgcluster.backbones.build import build_extractor
+from imgcluster.backbones.runtimes import check_pictures, openvino_package, openvino_runtime
+from imgcluster.backbones.runtimes import openvino_conversion as converted
+from imgcluster.backbones.runtimes import plan as execution
+from imgcluster.backbones.runtimes.openvino_package import Unsupported
+from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, scaled
+from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import Recipe
 from imgcluster.engines import jobs
@@ -28,10 +35,6 @@ from imgcluster.features import extract_features
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare
-from imgcluster.runtimes import check_pictures, converted, openvino_package, openvino_runtime
-from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.runtimes.torch_runtime import TorchRuntime, scaled
 from imgcluster.samples import photos, write_sample
 
 from .conftest import ROOT, write_pictures

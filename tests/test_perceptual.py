@@ -12,8 +12,8 @@ from torch import nn
 from torchvision.models import vgg16
 
 import imgcluster
+from imgcluster.backbones.perceptual import DISTANCES, LAYERS, PerceptualLoss, image_distances
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.perceptual import DISTANCES, LAYERS, PerceptualLoss, image_distances
 from tests.conftest import Command, write_picture
 
 LITE0 = "efficientnet_lite0"

@@ -106,8 +106,8 @@ def test_a_reading_of_its_own_has_a_store_of_its_own(
 
 
 def test_workers_that_read_otherwise_are_refused_with_their_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    from imgcluster.backbones import choose_backbones
-    from imgcluster.execution import plan_for
+    from imgcluster.backbones.runtimes.plan import plan_for
+    from imgcluster.backbones.select import choose_backbones
 
     config = FeaturesConfig(backbone="efficientnet_lite0")
     (choice,) = choose_backbones(config, progress=False)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from imgcluster import processes
+from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.feature_result import Features
 from imgcluster.features import extract_features
 from imgcluster.images.listing import walk_images
-from imgcluster.runtimes.openvino_package import Unsupported
 
 from .conftest import Command, Start, write_pictures
 

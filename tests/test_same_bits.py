@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import nn
 
-from imgcluster import execution
-from imgcluster.backbones import choose_backbones
+from imgcluster.backbones.runtimes import openvino_conversion as converted
+from imgcluster.backbones.runtimes import plan as execution
+from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
+from imgcluster.backbones.runtimes.same_bits import alone_and_together, at_any_place, remembered
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
+from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import Recipe
-from imgcluster.runtimes import converted
-from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.runtimes.same_bits import alone_and_together, at_any_place, remembered
-from imgcluster.runtimes.torch_runtime import TorchRuntime
 
 RECIPE = Recipe((("squash", 4),))
 

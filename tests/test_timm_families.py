@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from imgcluster.backbones import find_backbone
 from imgcluster.backbones.build import capture
+from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network
-from imgcluster.backbones.timm_models import corrections
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, with_channels_last
+from imgcluster.backbones.timm_networks import corrections
 from imgcluster.explain.eyes import Eye
 from imgcluster.models import list_models
-from imgcluster.runtimes.torch_runtime import TorchRuntime, with_channels_last
 
 timm = pytest.importorskip("timm", reason="timm is not installed")
 

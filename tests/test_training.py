@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import imgcluster
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.networks import empty_network, network_with, random_network
+from imgcluster.backbones.weights.load import find_weights
 from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, probabilities
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.images.augment import ABOUT, AUGMENTATIONS, Augmentation
@@ -33,7 +34,6 @@ from imgcluster.training.checkpoints import Checkpoint, Progress
 from imgcluster.training.head import Head, prepared_tensor
 from imgcluster.training.loop import ALL, HELD_BACK, Lesson, train
 from imgcluster.training.unfreezing import TOP_BLOCKS, top_block, unfreeze
-from imgcluster.weights import find_weights
 from tests.conftest import Command, Start, write_picture, write_pictures
 
 NAMES = ("red, dark", "green", "007")

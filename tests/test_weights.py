@@ -22,10 +22,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from imgcluster.backbones.weights.load import Weights, find_weights, fit, load_state_dict
 from imgcluster.config.backbone_table import BACKBONES, Backbone
 from imgcluster.errors import WeightsError, WeightsUnavailable
 from imgcluster.utils import hashing as digests
-from imgcluster.weights import Weights, find_weights, fit, load_state_dict
 
 PAYLOAD = b"what a server has to offer" * 100
 VGG16 = replace(BACKBONES["vgg16"], file="vgg16-tiny.pth", sha256=hashlib.sha256(PAYLOAD).hexdigest())
@@ -95,7 +95,7 @@ def test_wrong_file_in_the_hub_cache_is_replaced_with_a_warning(
     assert cached.read_bytes() == PAYLOAD
     found = hashlib.sha256(PAYLOAD[:-1]).hexdigest()
     message = f"{cached} is damaged or foreign: sha256 {found}, not {VGG16.sha256}; fetching it anew"
-    assert caplog.record_tuples == [("imgcluster.weight_sources", logging.WARNING, message)]
+    assert caplog.record_tuples == [("imgcluster.backbones.weights.locate", logging.WARNING, message)]
 
 
 def test_wrong_file_is_neither_used_nor_removed_where_no_other_can_be_had(cached: Path, mirror: Path) -> None:

@@ -23,17 +23,18 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from imgcluster import execution
-from imgcluster.backbones import Choice, find_backbone
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.captured import Pooled
+from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.networks import empty_network, random_network
+from imgcluster.backbones.runtimes import openvino_conversion as converted
+from imgcluster.backbones.runtimes import plan as execution
+from imgcluster.backbones.runtimes.openvino_package import Unsupported
+from imgcluster.backbones.runtimes.plan import Plan, build_runtime
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, scaled
+from imgcluster.backbones.select import Choice
+from imgcluster.backbones.weights.load import Weights
 from imgcluster.errors import ConfigError
-from imgcluster.execution import Plan, build_runtime
-from imgcluster.runtimes import converted
-from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.runtimes.torch_runtime import TorchRuntime, scaled
-from imgcluster.weights import Weights
 
 TABLE = Path(__file__).parent / "timm_families.csv"
 VERSIONS = " ".join(f"{package} {version(package)}" for package in ("timm", "torch", "openvino"))

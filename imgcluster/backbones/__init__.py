@@ -1,7 +1,5 @@
-"""Pretrained networks: which one a run gets, how it is built, and what its layers are called."""
+"""Pretrained networks: selection, weights, layers, pooling, execution."""
 
-from imgcluster.backbones.build import build_extractor
-from imgcluster.backbones.choose import Choice, check_backbones, choose_backbones
-from imgcluster.backbones.find import find_backbone
+import lazy_loader
 
-__all__ = ["Choice", "build_extractor", "check_backbones", "choose_backbones", "find_backbone"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

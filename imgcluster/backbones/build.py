@@ -13,7 +13,7 @@ from imgcluster.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-    from imgcluster.backbones.choose import Choice
+    from imgcluster.backbones.select import Choice
 
 REASON_LENGTH = 200
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import replace
 
-from imgcluster.backbones.timm_models import PREFIX, find_timm
+from imgcluster.backbones.timm_networks import PREFIX, find_timm
 from imgcluster.config import BACKBONES, OLD_NAMES, REFUSED, Backbone, known_elsewhere
 from imgcluster.errors import ConfigError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from imgcluster.backbones.networks import empty_network
-from imgcluster.backbones.timm_models import PRE_LOGITS, classifier_name
+from imgcluster.backbones.timm_networks import PRE_LOGITS, classifier_name
 from imgcluster.config import Backbone
 from imgcluster.errors import ConfigError
 

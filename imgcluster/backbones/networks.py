@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.backbones.timm_models import timm_name
+from imgcluster.backbones.timm_networks import timm_name
+from imgcluster.backbones.weights.load import RANDOM_SEED, Weights, fit, load_state_dict
 from imgcluster.config import Backbone
 from imgcluster.errors import WeightsError
-from imgcluster.weights import RANDOM_SEED, Weights, fit, load_state_dict
 
 if TYPE_CHECKING:
     from torch import nn

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from imgcluster import errors
+from imgcluster.backbones import Unsupported
 from imgcluster.engines.cluster import Cluster
 from imgcluster.engines.jobs import compute
 from imgcluster.engines.messages import Handful, Job, Outcome
 from imgcluster.errors import ImgclusterError
 from imgcluster.layer_stores import LayerStores
-from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.store import Shard
 from imgcluster.types import ImageFile
 from imgcluster.utils import Tell

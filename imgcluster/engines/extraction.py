@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from imgcluster.backbones import Choice
+from imgcluster.backbones import Choice, Plan
 from imgcluster.config import FeaturesConfig
 from imgcluster.engines.checks import plan_of_all
 from imgcluster.engines.cluster import Cluster
@@ -16,7 +16,6 @@ from imgcluster.engines.dispatch import Dispatcher, absolute
 from imgcluster.engines.jobs import seen_in, why_not_there
 from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
-from imgcluster.execution import Plan
 from imgcluster.layer_stores import LayerStores
 from imgcluster.store import DRIVEN
 from imgcluster.store_files import files_of

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from imgcluster._version import __version__
-from imgcluster.backbones import Choice
+from imgcluster.backbones import Choice, Plan
 from imgcluster.config import FeaturesConfig
-from imgcluster.execution import Plan
 from imgcluster.types import ImageFile, ImagePath
 
 

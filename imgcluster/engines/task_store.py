@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.backbones import Blocks
 from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
 from imgcluster.layer_stores import least_marks
-from imgcluster.runtimes.runtime import Blocks
 from imgcluster.shards import ImageKey, unique_name, write_shard
 from imgcluster.store import FeatureStore, store_name
 from imgcluster.store_files import below, files_of

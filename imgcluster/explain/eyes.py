@@ -9,14 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgcluster.backbones import Choice
-from imgcluster.backbones.networks import network_with
-from imgcluster.backbones.pooling import pool
+from imgcluster.backbones import Choice, cut, network_with, pool, scaled, with_channels_last
 from imgcluster.errors import ConfigError
-from imgcluster.explain.cut import cut
 from imgcluster.explain.places import KINDS, Place, place_before
 from imgcluster.images import onto_picture, prepare, windows_of
-from imgcluster.runtimes.torch_runtime import scaled, with_channels_last
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from imgcluster.backbones import Choice, choose_backbones
-from imgcluster.backbones.layers import LOGITS
+from imgcluster.backbones import LOGITS, Choice, choose_backbones, find_devices
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ClusteringError
 from imgcluster.explain.eyes import Eye, shown
@@ -19,7 +18,6 @@ from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_choice, asc
 from imgcluster.explain.run_eyes import ExplainedRun
 from imgcluster.explain.targets import class_index
 from imgcluster.images import open_again, read_image, to_rgb
-from imgcluster.runtimes.hardware import find_devices
 from imgcluster.types import Source
 
 Picture = Any  # a path, a PIL image, an array (height, width[, 3 or 4]) or a tensor (3, height, width)

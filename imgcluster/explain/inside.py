@@ -9,14 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgcluster.backbones import Choice
-from imgcluster.backbones.build import capture, size_problem
-from imgcluster.backbones.networks import network_with
+from imgcluster.backbones import Choice, capture, network_with, normalization, scaled, size_problem
 from imgcluster.errors import ConfigError
 from imgcluster.explain.pictures import evened, tiled
 from imgcluster.explain.places import KINDS, PROBED, before_activation, kind_of, places_of
 from imgcluster.images import prepare
-from imgcluster.runtimes.torch_runtime import normalization, scaled
 from imgcluster.utils import track
 
 GREY, NOISE = 128.0, 20.0  # of the pictures that ascents start from, 0 to 255: from 118 to 138

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imgcluster.backbones import Choice
-from imgcluster.backbones.classes import CLASSES, class_names
-from imgcluster.backbones.layers import LOGITS
+from imgcluster.backbones import CLASSES, LOGITS, Choice, auto_batch_size, class_names
 from imgcluster.cluster_names import with_name
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
 from imgcluster.explain.album import Album, Explanation
@@ -31,7 +29,6 @@ from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
 from imgcluster.image_keys import any_there
 from imgcluster.images import read_image
-from imgcluster.runtimes.torch_runtime import auto_batch_size
 from imgcluster.utils import Advance, track
 
 AT_ONCE = 16  # pictures at most: more are no quicker, and are held in their own size

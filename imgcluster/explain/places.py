@@ -12,9 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from imgcluster.backbones.build import capture
-from imgcluster.backbones.layers import Layers, layers_of
-from imgcluster.backbones.networks import empty_network
+from imgcluster.backbones import Layers, capture, empty_network, layers_of
 from imgcluster.config import Backbone
 from imgcluster.errors import ConfigError
 

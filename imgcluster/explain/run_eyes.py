@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imgcluster.backbones import Choice, find_backbone
-from imgcluster.backbones.pooling import join
+from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
 from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer
 from imgcluster.config import Config, FeaturesConfig
@@ -24,9 +23,7 @@ from imgcluster.images import find_recipe
 from imgcluster.outputs.write import CLUSTERS
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
-from imgcluster.runtimes.hardware import find_devices
 from imgcluster.types import NOISE, ImagePath
-from imgcluster.weights import find_weights
 
 NAMED = 3
 

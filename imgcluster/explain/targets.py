@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from imgcluster.backbones.classes import CLASSES, class_names
+from imgcluster.backbones import CLASSES, class_names
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.transforms import State
 

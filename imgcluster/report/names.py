@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.backbones.classes import CLASSES, class_names
-from imgcluster.backbones.layers import PREDICTIONS
+from imgcluster.backbones import CLASSES, PREDICTIONS, class_names
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ImgclusterError
 from imgcluster.features import extract_features

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgcluster.runtimes.runtime import Blocks, Runtime
+from imgcluster.backbones import Blocks, Runtime
 from imgcluster.training.head import Head
 from imgcluster.training.pictures import Pictures
 

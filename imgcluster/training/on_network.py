@@ -8,14 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgcluster.backbones import Choice
-from imgcluster.backbones.build import capture
-from imgcluster.backbones.captured import Pooled
-from imgcluster.backbones.networks import network_with
-from imgcluster.backbones.pooling import join
+from imgcluster.backbones import (
+    Choice,
+    Pooled,
+    TorchRuntime,
+    capture,
+    join,
+    network_with,
+    normalization,
+    scaled,
+    with_channels_last,
+)
 from imgcluster.config import FeaturesConfig
 from imgcluster.images import Pixels
-from imgcluster.runtimes.torch_runtime import TorchRuntime, normalization, scaled, with_channels_last
 from imgcluster.training.head import Head, prepared_tensor
 from imgcluster.training.pictures import Pictures
 from imgcluster.training.unfreezing import unfreeze

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from imgcluster.backbones import Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.images import Augmentation, Pixels, read_batches, read_image, readers_for
-from imgcluster.runtimes.runtime import Runtime
 from imgcluster.types import ImagePath
 
 

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.backbones import Choice, choose_backbones
-from imgcluster.backbones.networks import empty_network
+from imgcluster.backbones import Choice, choose_backbones, empty_network, find_devices
 from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, softmax
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import runtime_for
 from imgcluster.images import Augmentation
 from imgcluster.learned import BACKBONE, RECORD, prepared
-from imgcluster.runtimes.hardware import find_devices
 from imgcluster.training.checkpoints import Checkpoint
 from imgcluster.training.curve import write_curve
 from imgcluster.training.head import Head

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imgcluster.backbones.layers import Layers, layers_of
+from imgcluster.backbones import Layers, layers_of
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 
 from imgcluster import list_images, write_sample
-from imgcluster.backbones import choose_backbones
 from imgcluster.backbones.networks import network_with
+from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig, ImagesConfig
 from imgcluster.explain.eyes import Eye, shown
 from imgcluster.images.decode import read_image

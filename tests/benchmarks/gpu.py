@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from imgcluster import ImageFile, list_images
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.images import preprocess_gpu as on_device
 from imgcluster.images.decode import decode_image
-from imgcluster.runtimes.torch_runtime import TorchRuntime
 from tests.benchmarks.clock import Side, median_ratio, seconds, take_turns
 from tests.benchmarks.extraction import network_alone, write_jpegs
 from tests.benchmarks.inputs import stage_config

@@ -8,9 +8,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from imgcluster.backbones import build_extractor, choose_backbones
+from imgcluster.backbones.build import build_extractor
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
+from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
-from imgcluster.runtimes.torch_runtime import TorchRuntime
 from tests.benchmarks.clock import Side, median_ratio, take_turns
 from tests.benchmarks.rows import Row
 

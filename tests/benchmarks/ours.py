@@ -12,10 +12,10 @@ from unittest.mock import patch
 import numpy as np
 
 from imgcluster import ImageFile, extract_features
-from imgcluster.backbones import choose_backbones
+from imgcluster.backbones.runtimes.calibration import find_calibration
+from imgcluster.backbones.runtimes.plan import build_runtime, plan_for
+from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
-from imgcluster.execution import build_runtime, plan_for
-from imgcluster.runtimes.calibration import find_calibration
 
 
 class OurLoop:

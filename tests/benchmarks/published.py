@@ -12,7 +12,7 @@ from torchvision.models import vgg16
 from torchvision.transforms import CenterCrop, Compose, Resize, ToTensor
 
 from imgcluster import ImageFile
-from imgcluster.weights import RANDOM_SEED
+from imgcluster.backbones.weights.load import RANDOM_SEED
 
 
 class PublishedLoop:

@@ -9,11 +9,11 @@ from typing import Any
 from imgcluster.backbones.build import check_size
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
-from imgcluster.backbones.timm_models import corrections
+from imgcluster.backbones.timm_networks import corrections
+from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.config import BACKBONES, Backbone, FeaturesConfig, Recipe, check_views
 from imgcluster.errors import ConfigError, WeightsUnavailable
 from imgcluster.images import find_recipe
-from imgcluster.weights import Weights, find_weights
 
 logger = logging.getLogger(__name__)
 

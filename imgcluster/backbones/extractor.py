@@ -16,9 +16,9 @@ from imgcluster.backbones.layers import check_layers, nearest
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import POOLINGS
 from imgcluster.backbones.watched import Watched
+from imgcluster.backbones.weights.load import find_weights
 from imgcluster.config import NORMALIZATIONS, Backbone
 from imgcluster.errors import ConfigError
-from imgcluster.weights import find_weights
 
 WHITE = 255.0  # recipes count from 0 to this, pixels here from 0 to 1
 

@@ -11,22 +11,23 @@ from typing import Any
 
 import torch
 
-from imgcluster.backbones import Choice, build_extractor
+from imgcluster.backbones.build import build_extractor
+from imgcluster.backbones.runtimes import openvino_package, openvino_runtime
+from imgcluster.backbones.runtimes.base import Runtime
+from imgcluster.backbones.runtimes.calibration import Calibration
+from imgcluster.backbones.runtimes.check_pictures import Pictures, no_pictures
+from imgcluster.backbones.runtimes.devices import find_devices, find_precision
+from imgcluster.backbones.runtimes.int8 import check_int8, numerics_of_int8, quantised
+from imgcluster.backbones.runtimes.mixed_precision import keep_exact
+from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed
+from imgcluster.backbones.runtimes.openvino_package import Unsupported
+from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
+from imgcluster.backbones.runtimes.same_bits import MOST_TOGETHER, alone_and_together, at_any_place, remembered
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, auto_batch_size
+from imgcluster.backbones.select import Choice
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.images import RULES, differences, resizes_here
-from imgcluster.runtimes import openvino_package, openvino_runtime
-from imgcluster.runtimes.calibration import Calibration
-from imgcluster.runtimes.check_pictures import Pictures, no_pictures
-from imgcluster.runtimes.converted import converted, has_failed
-from imgcluster.runtimes.hardware import find_devices, find_precision
-from imgcluster.runtimes.int8 import check_int8, numerics_of_int8, quantised
-from imgcluster.runtimes.mixed_precision import keep_exact
-from imgcluster.runtimes.openvino_package import Unsupported
-from imgcluster.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.runtimes.runtime import Runtime
-from imgcluster.runtimes.same_bits import MOST_TOGETHER, alone_and_together, at_any_place, remembered
-from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.utils import ran_out
 
 logger = logging.getLogger(__name__)

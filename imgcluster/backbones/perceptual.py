@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from imgcluster.backbones import find_backbone
+from imgcluster.backbones.extractor import FeatureExtractor
+from imgcluster.backbones.find import find_backbone
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
-from imgcluster.extractor import FeatureExtractor
 from imgcluster.images import read_image, walk_images
 
 logger = logging.getLogger(__name__)

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from imgcluster.backbones.runtimes.base import Blocks
+from imgcluster.backbones.runtimes.devices import DTYPES, describe, free_memory
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.images import Pixels, Preparer, prepare
-from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
-from imgcluster.runtimes.runtime import Blocks
 from imgcluster.utils import ran_out
 
 logger = logging.getLogger(__name__)

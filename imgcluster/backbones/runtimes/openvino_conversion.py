@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from imgcluster.backbones.runtimes.check_pictures import Pictures, check_pixels, no_pictures
+from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, Unsupported, import_openvino, not_installed, told
+from imgcluster.backbones.runtimes.torch_runtime import scaled
 from imgcluster.config import Recipe
-from imgcluster.runtimes.check_pictures import Pictures, check_pixels, no_pictures
-from imgcluster.runtimes.openvino_package import TELEMETRY, Unsupported, import_openvino, not_installed, told
-from imgcluster.runtimes.torch_runtime import scaled
 from imgcluster.utils import cache_folder, installed, write_whole
 
 FORMAT = 1  # of what is kept: raise it when models are converted in another way

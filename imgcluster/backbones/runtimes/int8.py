@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from imgcluster.backbones.runtimes.calibration import Calibration
+from imgcluster.backbones.runtimes.devices import has_vnni
+from imgcluster.backbones.runtimes.openvino_conversion import from_cache, into_cache
+from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, import_openvino, not_installed, told
 from imgcluster.errors import ConfigError
-from imgcluster.runtimes.calibration import Calibration
-from imgcluster.runtimes.converted import from_cache, into_cache
-from imgcluster.runtimes.hardware import has_vnni
-from imgcluster.runtimes.openvino_package import TELEMETRY, import_openvino, not_installed, told
 from imgcluster.utils import track
 
 RUNTIMES = ("auto", "openvino")

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from imgcluster.backbones.runtimes.base import Blocks
+from imgcluster.backbones.runtimes.openvino_package import import_openvino, told
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.images import prepare
-from imgcluster.runtimes.openvino_package import import_openvino, told
-from imgcluster.runtimes.runtime import Blocks
 
 LARGE_SIDE = 320
 BATCH_SIZES = {True: 1, False: 2}

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgcluster.backbones.weights.locate import find_pretrained, sha256_of
 from imgcluster.config import Backbone
 from imgcluster.errors import WeightsError
 from imgcluster.images import ENOUGH, kind_of
-from imgcluster.weight_sources import find_pretrained, sha256_of
 
 if TYPE_CHECKING:
     import torch

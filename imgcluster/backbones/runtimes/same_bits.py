@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.backbones.runtimes.base import Blocks, Runtime
 from imgcluster.config import Recipe
-from imgcluster.runtimes.runtime import Blocks, Runtime
 from imgcluster.utils import cache_folder, fingerprint_of, write_whole
 
 PICTURES = 8

@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
+from imgcluster.backbones.runtimes.openvino_package import import_openvino
 from imgcluster.errors import ConfigError
-from imgcluster.runtimes.openvino_package import import_openvino
 
 MODEL = "model.xml"
 NO_STEPS = ("Const", "Parameter", "Result")

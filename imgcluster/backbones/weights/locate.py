@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from imgcluster.backbones.weights.download import check_reachable, fetch
 from imgcluster.config import Backbone
-from imgcluster.downloads import check_reachable, fetch
 from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable
 from imgcluster.utils import file_sha256
 

@@ -1,0 +1,86 @@
+from .build import build_extractor, capture, size_problem
+from .captured import Pooled
+from .cut import cut
+from .extractor import FeatureExtractor
+from .find import find_backbone
+from .imagenet import CLASSES, class_names
+from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
+from .listing import list_layers
+from .networks import empty_network, network_with
+from .perceptual import PerceptualLoss, image_distances
+from .pooling import join, pool
+from .runtimes.base import Blocks, Runtime
+from .runtimes.calibration import find_calibration
+from .runtimes.check_pictures import TRIED, Pictures, no_pictures, some_of, usable
+from .runtimes.devices import DTYPES, describe, find_device, find_devices, find_precision, has_vnni
+from .runtimes.int8 import check_int8
+from .runtimes.openvino_package import Unsupported, import_openvino, is_installed
+from .runtimes.plan import Plan, build_runtime, on_torch, plan_for
+from .runtimes.torch_runtime import TorchRuntime, auto_batch_size, normalization, scaled, with_channels_last
+from .select import Choice, check_backbones, choose_backbones
+from .timm_networks import PREFIX, features_dim, match_timm, recipe_of_timm
+from .watched import Watched
+from .weights.load import find_weights
+from .weights.locate import are_here, place_of
+
+__all__ = [
+    "CLASSES",
+    "DTYPES",
+    "LOGITS",
+    "PREDICTIONS",
+    "PREFIX",
+    "TRIED",
+    "Blocks",
+    "Choice",
+    "FeatureExtractor",
+    "Layers",
+    "PerceptualLoss",
+    "Pictures",
+    "Plan",
+    "Pooled",
+    "Runtime",
+    "TorchRuntime",
+    "Unsupported",
+    "Watched",
+    "are_here",
+    "auto_batch_size",
+    "build_extractor",
+    "build_runtime",
+    "capture",
+    "check_backbones",
+    "check_int8",
+    "check_layers",
+    "choose_backbones",
+    "class_names",
+    "cut",
+    "describe",
+    "empty_network",
+    "features_dim",
+    "find_backbone",
+    "find_calibration",
+    "find_device",
+    "find_devices",
+    "find_precision",
+    "find_weights",
+    "has_vnni",
+    "image_distances",
+    "import_openvino",
+    "is_installed",
+    "join",
+    "layers_of",
+    "list_layers",
+    "match_timm",
+    "network_with",
+    "no_pictures",
+    "normalization",
+    "on_torch",
+    "place_of",
+    "plan_for",
+    "pool",
+    "recipe_of_timm",
+    "scaled",
+    "size_problem",
+    "some_of",
+    "usable",
+    "with_channels_last",
+]

@@ -1,0 +1,1 @@
+"""State dicts: located, downloaded, checked, loaded."""
