@@ -33,12 +33,8 @@ if TYPE_CHECKING:
     from imgcluster.errors import ImgclusterError
     from imgcluster.explain import activation_grid, cluster_map, explain_run, filter_images, grad_cam, overlay
     from imgcluster.exports import export_features
-    from imgcluster.feature_files import read_features
-    from imgcluster.feature_result import Features
-    from imgcluster.features import extract_features
-    from imgcluster.image_features import ImageFeatures
+    from imgcluster.features import Features, ImageFeatures, extract, extract_features, read_features
     from imgcluster.images import list_images, read_image
-    from imgcluster.in_memory import extract
     from imgcluster.inner_scores import score_run
     from imgcluster.learned import Learned
     from imgcluster.learning import learn
@@ -139,13 +135,13 @@ _MODULES = {
         "overlay",
     ),
     "imgcluster.exports": ("export_features",),
-    "imgcluster.feature_files": ("read_features",),
+    "imgcluster.features.files": ("read_features",),
     "imgcluster.backbones.extractor": ("FeatureExtractor",),
-    "imgcluster.features": ("extract_features",),
-    "imgcluster.image_features": ("ImageFeatures",),
+    "imgcluster.features.extraction": ("extract_features",),
+    "imgcluster.features.transformer": ("ImageFeatures",),
     "imgcluster.images.listing": ("list_images",),
     "imgcluster.inner_scores": ("score_run",),
-    "imgcluster.in_memory": ("extract",),
+    "imgcluster.features.arrays": ("extract",),
     "imgcluster.outputs.validation": ("validate_submission",),
     "imgcluster.overview": ("run_overview",),
     "imgcluster.learned": ("Learned",),

@@ -13,9 +13,7 @@ from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
-from imgcluster.image_keys import with_stamps
+from imgcluster.features import Features, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
 from imgcluster.outputs.write import DISTANCE_FORMAT, NAME, path_text
 from imgcluster.runs import config_of, read_record

@@ -151,7 +151,7 @@ def _leave_at_once(hint: str) -> None:
 def _load_and_start(options: argparse.Namespace) -> Config:
     """Return the config, having its cluster import what it needs while this process does."""
     config = load_options(options)
-    from imgcluster.engines import start_early
+    from imgcluster.features import start_early
 
     start_early(config.dask)
     return config

@@ -10,7 +10,7 @@ import numpy as np
 from imgcluster.clusters import RULE, centroid_distances, nearest_two
 from imgcluster.errors import ClusteringError, OutputError
 from imgcluster.estimators import place
-from imgcluster.transforms import STEPS, Points, State, apply_transform
+from imgcluster.features import STEPS, Points, State, apply_transform
 from imgcluster.types import NOISE
 
 CLUSTERER = "clusterer.npz"

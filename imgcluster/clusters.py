@@ -10,13 +10,12 @@ import numpy as np
 
 from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
-from imgcluster.feature_result import Features
+from imgcluster.features import Features, Points, State, fit_steps
 from imgcluster.grouping import Groups, group, method_of
 from imgcluster.kept_clusters import Fitted, KeptClusters, Nearest, NothingKept
 from imgcluster.learned import Learned
 from imgcluster.numbering import Numbers, number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
-from imgcluster.transforms import Points, State, fit_steps
 from imgcluster.types import NOISE, Clusters
 from imgcluster.utils import finite_rows, in_order, row_slices
 

@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from imgcluster.classifiers import probabilities
 from imgcluster.config import ALL, LEARNED, METHODS, WEIGHTED, ClustersConfig
-from imgcluster.copies import Copies
 from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.features import Copies
 from imgcluster.learned import prepared
 from imgcluster.method_memory import check_memory
 from imgcluster.types import NOISE

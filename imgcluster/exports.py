@@ -13,14 +13,20 @@ import numpy as np
 
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
-from imgcluster.feature_files import features_from_file, import_parquet
-from imgcluster.image_keys import any_there, known_key, read_with_key
+from imgcluster.features import (
+    FeatureStore,
+    ImageKey,
+    any_there,
+    features_from_file,
+    import_parquet,
+    join_blocks,
+    known_key,
+    read_with_key,
+)
 from imgcluster.images import read_labels
 from imgcluster.outputs.write import CLUSTERS, write_rows
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
-from imgcluster.store import FeatureStore, ImageKey
-from imgcluster.transforms import join_blocks
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from imgcluster.config import ClustersConfig
+from imgcluster.features import Points, moments
 from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE, Assigned, Block, Clustering, Step, Steps, joined, lloyd
-from imgcluster.transforms import Points, moments
 from imgcluster.utils import row_slices
 
 BLOCK_BYTES = 256 * 2**20

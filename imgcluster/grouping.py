@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from imgcluster.config import LEARNED, METHODS, ClustersConfig
-from imgcluster.copies import Copies, distinct_images
 from imgcluster.estimators import Fitted, Rule, can_place, fit
+from imgcluster.features import Copies, Points, distinct_images
 from imgcluster.sequence import segments, smoothed
-from imgcluster.transforms import Points
 
 SEQUENCE, SMOOTH = "sequence", "smooth"
 

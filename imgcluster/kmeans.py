@@ -16,8 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from imgcluster.config import ClustersConfig
+from imgcluster.features import Points, column_strips, moments
 from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE, Steps, StreamedRows, lloyd
-from imgcluster.transforms import Points, column_strips, moments
 from imgcluster.utils import IN_MEMORY_BYTES, Advance, is_large, squared_lengths, track
 
 try:  # given squared lengths in float64, it does not work them out for each seed anew; the public one rounds them

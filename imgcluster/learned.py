@@ -13,7 +13,7 @@ import numpy as np
 from imgcluster.classifiers import Arrays, probabilities
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.transforms import apply_transform
+from imgcluster.features import apply_transform
 from imgcluster.utils import write_whole
 
 FORMAT = 1

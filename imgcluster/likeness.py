@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgcluster.transforms import unit_length
+from imgcluster.features import unit_length
 from imgcluster.utils import in_order, row_slices
 
 NEAREST = 12

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from imgcluster.transforms import Points
+from imgcluster.features import Points
 from imgcluster.utils import Advance, in_order
 
 MAX_ITERATIONS = 300  # as many as scikit-learn allows

@@ -7,8 +7,7 @@ from pathlib import Path
 from imgcluster.config import config_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.exports import FeatureTable, check_out, write_features
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features import Features, extract_features
 from imgcluster.images import is_held, list_images
 from imgcluster.outputs.write import path_text
 from imgcluster.utils import shown

@@ -13,12 +13,18 @@ from imgcluster.backbones import check_backbones, check_int8, find_devices, find
 from imgcluster.cluster_names import names_note
 from imgcluster.clusters import check_enough, cluster_features
 from imgcluster.config import METHODS, Config
-from imgcluster.engines import Cluster, open_cluster
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.estimators import check_parameters
-from imgcluster.feature_files import features_from_file
-from imgcluster.feature_result import Features
-from imgcluster.features import check_engine, extract_listed
+from imgcluster.features import (
+    Cluster,
+    Features,
+    check_engine,
+    check_steps,
+    extract_listed,
+    features_from_file,
+    fit_steps,
+    open_cluster,
+)
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.kept_clusters import KeptClusters
@@ -32,7 +38,6 @@ from imgcluster.report import discard_report, run_html, write_report, write_shee
 from imgcluster.run_result import Run
 from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 from imgcluster.sweeps import AUTO, Sweep, sweep
-from imgcluster.transforms import check_steps, fit_steps
 from imgcluster.types import Clusters, ImageFile
 from imgcluster.utils import use_storage
 

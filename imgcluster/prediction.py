@@ -14,8 +14,7 @@ import numpy as np
 from imgcluster.assignment import listed_images
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features import Features, extract_features
 from imgcluster.images import (
     DECIMAL,
     MEASURED,

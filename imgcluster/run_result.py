@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgcluster.config import Config
-from imgcluster.feature_result import Features
+from imgcluster.features import Features
 from imgcluster.types import Clusters, ImageFile, Template
 
 

@@ -97,7 +97,7 @@ def _unescaped(text: str) -> str:
 
 def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
     """Return the images of rows, as `Places.rows` has them, with what is known of each without reading it."""
-    from imgcluster.image_keys import with_stamps  # which needs OpenCV
+    from imgcluster.features import with_stamps  # which needs OpenCV
 
     places = with_stamps(listed_paths([row["path"] for row in rows]))
     return [ImageFile(row["id"], place) for row, place in zip(rows, places, strict=True)]

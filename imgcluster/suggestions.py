@@ -12,6 +12,7 @@ import numpy as np
 from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.errors import ConfigError
 from imgcluster.exports import FeatureTable, features_of_run
+from imgcluster.features import Points
 from imgcluster.neighbours import Graph
 from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.run_places import places_of
@@ -23,7 +24,6 @@ from imgcluster.spreading import (
     spreading_space,
     unknown_lines,
 )
-from imgcluster.transforms import Points
 from imgcluster.types import NOISE
 
 if TYPE_CHECKING:

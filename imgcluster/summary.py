@@ -8,11 +8,10 @@ import numpy as np
 
 from imgcluster.assignment import Assigned
 from imgcluster.cluster_names import known_names, with_name
-from imgcluster.feature_result import Features, Origin
+from imgcluster.features import Features, Origin, below
 from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
 from imgcluster.run_result import Run
-from imgcluster.store_files import below
 from imgcluster.sweeps import Sweep
 from imgcluster.trials import Stability
 from imgcluster.types import Failure, by_reason

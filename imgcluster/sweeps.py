@@ -12,14 +12,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.config import DIFFUSION, METHODS, ClustersConfig
-from imgcluster.copies import distinct_images
 from imgcluster.diffusion import THREADS
 from imgcluster.errors import ClusteringError
 from imgcluster.estimators import build
+from imgcluster.features import Points, distinct_images
 from imgcluster.grouping import group
 from imgcluster.metrics import silhouette_of
 from imgcluster.neighbours import modularity, neighbour_graph
-from imgcluster.transforms import Points
 from imgcluster.utils import track
 
 if TYPE_CHECKING:

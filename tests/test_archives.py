@@ -23,13 +23,13 @@ from imgcluster.cluster_folders import export_folders
 from imgcluster.config.loader import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, OutputError
 from imgcluster.exports import features_of_run
-from imgcluster.image_keys import known_key
+from imgcluster.features.arrays import extract
+from imgcluster.features.store.keys import known_key
 from imgcluster.images.listing import find_images, list_images
 from imgcluster.images.sources import archive as containers
 from imgcluster.images.sources import open as holders
 from imgcluster.images.sources import parquet as parquet_rows
 from imgcluster.images.sources import tar as tar_files
-from imgcluster.in_memory import extract
 from imgcluster.learning import learn
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, listed_paths, read_rows

@@ -11,12 +11,12 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler, normalize
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from imgcluster import transforms
 from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config.loader import ClustersConfig
-from imgcluster.copies import Copies, count_distinct, find_copies
 from imgcluster.errors import ClusteringError
-from imgcluster.transforms import apply_transform, check_steps, fit_transform
+from imgcluster.features import transforms
+from imgcluster.features.copies import Copies, count_distinct, find_copies
+from imgcluster.features.transforms import apply_transform, check_steps, fit_transform
 
 
 def blobs(n: int = 90, dim: int = 6, spread: float = 1.0) -> np.ndarray:

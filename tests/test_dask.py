@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from imgcluster.cli import main
 from imgcluster.config.engine_schema import DaskEngine
-from imgcluster.engines import open_cluster
+from imgcluster.features.engines.dask.cluster import open_cluster
 from tests.conftest import ROOT, Command, Start, write_pictures
 from tests.dask_processes import DaskProcesses, free_port, wait_until
 from tests.servers import S3Server
@@ -305,7 +305,7 @@ def test_each_task_has_a_worker_of_its_own(
 
 
 def _has_computed() -> bool:
-    from imgcluster.engines.jobs import _kept
+    from imgcluster.features.engines.dask.worker import _kept
 
     return _kept.runtime is not None
 

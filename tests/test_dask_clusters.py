@@ -23,24 +23,24 @@ from sklearn.metrics import adjusted_rand_score
 
 import imgcluster
 from imgcluster import pipeline
-from imgcluster import stored as stored_module
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import centroid_distances, cluster_features
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, StoreError
 from imgcluster.exports import features_of_run
+from imgcluster.features.store import reader as stored_module
+from imgcluster.features.store.reader import Chunk, Part, StoredVectors
+from imgcluster.features.transforms import apply_transform, fit_steps
 from imgcluster.images.listing import list_images
 from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
 from imgcluster.run_result import Run
-from imgcluster.stored import Chunk, Part, StoredVectors
 from imgcluster.streamed import cluster_stored, cuml, should_use_dask
 from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.streamed import kmeans as streamed_kmeans
 from imgcluster.streamed import points as streamed_points
 from imgcluster.summary import stability_lines
-from imgcluster.transforms import apply_transform, fit_steps
 from imgcluster.trials import stability
 from imgcluster.types import Clusters
 from imgcluster.utils.storage import use_storage

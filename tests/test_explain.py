@@ -33,10 +33,10 @@ from imgcluster.explain.inside import Inside
 from imgcluster.explain.pictures import evened, tiled
 from imgcluster.explain.places import before_activation
 from imgcluster.explain.targets import class_index, class_names, margins, transformed
+from imgcluster.features.transforms import apply_transform, fit_transform
 from imgcluster.images.decode import read_image
 from imgcluster.images.geometry import onto_picture, windows_of
 from imgcluster.images.preprocess import prepare
-from imgcluster.transforms import apply_transform, fit_transform
 
 from .conftest import write_picture
 

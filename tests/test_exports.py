@@ -21,7 +21,7 @@ from imgcluster.cli import main
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.exports import FORMATS, FeatureTable, export_features, features_of_run, loader, write_features
-from imgcluster.feature_files import READERS, read_features
+from imgcluster.features.files import READERS, read_features
 from imgcluster.old_tool import compute_features
 
 from .conftest import Command, write_picture, write_pictures
@@ -187,7 +187,7 @@ def test_an_image_that_was_only_touched_is_found(copy: Path) -> None:
 
 
 def test_while_another_run_writes_the_store(root: Path) -> None:
-    from imgcluster.store import FeatureStore
+    from imgcluster.features.store.store import FeatureStore
 
     (folder,) = (path for path in (root / "store").iterdir() if "avgpool" in path.name)
     shaped_by = json.loads((folder / "meta.json").read_bytes())["shaped_by"]

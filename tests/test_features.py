@@ -18,8 +18,6 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import transforms
 
-from imgcluster import features as features_module
-from imgcluster import work as work_module
 from imgcluster.backbones.build import build_extractor
 from imgcluster.backbones.runtimes import devices as hardware
 from imgcluster.backbones.runtimes import plan as execution
@@ -31,13 +29,15 @@ from imgcluster.backbones.select import choose_backbones
 from imgcluster.backbones.weights.load import RANDOM_SEED
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features import extraction as features_module
+from imgcluster.features.engines import local as work_module
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Features
+from imgcluster.features.store.backend import LocalFiles
+from imgcluster.features.transforms import unit_length
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare
-from imgcluster.store_files import LocalFiles
-from imgcluster.transforms import unit_length
 from imgcluster.types import ImageFile
 
 from .conftest import ROOT, write_picture, write_pictures

@@ -18,8 +18,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import imgcluster
 from imgcluster import ImageFeatures
-from imgcluster import image_features as module
 from imgcluster.errors import ConfigError, ImageError
+from imgcluster.features import transformer as module
 
 from .conftest import write_pictures
 

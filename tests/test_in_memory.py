@@ -15,11 +15,11 @@ import imgcluster
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
-from imgcluster.features import extract_features
+from imgcluster.features.arrays import run_over
+from imgcluster.features.extraction import extract_features
 from imgcluster.images.convert import to_rgb
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare
-from imgcluster.in_memory import run_over
 
 from .conftest import write_pictures
 

@@ -26,8 +26,8 @@ from imgcluster.backbones.runtimes.calibration import find_calibration
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import find_recipe
 from imgcluster.types import ImageFile

@@ -14,9 +14,9 @@ import imgcluster
 from imgcluster import kept_clusters, load_config
 from imgcluster.clusters import cluster_features
 from imgcluster.config.loader import ClustersConfig
+from imgcluster.features.store.reader import Chunk, StoredVectors
 from imgcluster.grouping import Groups
 from imgcluster.kept_clusters import KeptClusters
-from imgcluster.stored import Chunk, StoredVectors
 from imgcluster.streamed import cluster_stored
 from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.types import Clusters

@@ -15,10 +15,10 @@ from imgcluster import gpu_kmeans, kmeans, lloyd
 from imgcluster.clusters import centroid_distances, cluster_features, nearest_two
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
+from imgcluster.features.transforms import Points, apply_transform, fit_steps, fit_transform, moments
 from imgcluster.gpu_kmeans import DeviceRows, kmeans_on
 from imgcluster.kmeans import draw_seeds, fit_kmeans
 from imgcluster.lloyd import MAX_ITERATIONS, Rows, Steps, StreamedRows
-from imgcluster.transforms import Points, apply_transform, fit_steps, fit_transform, moments
 from imgcluster.types import Clusters
 from imgcluster.utils import parallel as blocks
 

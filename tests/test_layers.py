@@ -12,7 +12,6 @@ import torchvision
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from imgcluster import features as features_module
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import _prepared
@@ -20,7 +19,8 @@ from imgcluster.backbones.pooling import gem, pool, rmac, rmac_regions, spp
 from imgcluster.cli import main
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError
-from imgcluster.features import extract_features
+from imgcluster.features import extraction as features_module
+from imgcluster.features.extraction import extract_features
 from imgcluster.images.listing import walk_images
 
 # Convolutions and pools block by block, as the papers and torchvision's sources give them: features.N.

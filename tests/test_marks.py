@@ -13,8 +13,8 @@ from PIL import Image
 
 from imgcluster import pipeline
 from imgcluster.config.loader import FeaturesConfig, load_config
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
 from imgcluster.summary import summarize_run
 

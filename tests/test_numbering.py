@@ -14,7 +14,7 @@ from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ConfigError
-from imgcluster.feature_result import Features
+from imgcluster.features.result import Features
 from imgcluster.numbering import check_numbering, number_classes, number_clusters
 from imgcluster.types import ImageFile
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-from imgcluster import features as features_module
 from imgcluster.backbones.build import build_extractor
 from imgcluster.backbones.runtimes import plan as execution
 from imgcluster.backbones.runtimes import torch_runtime
@@ -23,14 +22,15 @@ from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import STAGE, VIEWS, Recipe, named_recipe
-from imgcluster.features import extract_features
+from imgcluster.features import extraction as features_module
+from imgcluster.features.arrays import run_over
+from imgcluster.features.extraction import extract_features
 from imgcluster.images import preprocess_gpu as on_device
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.loader import read_batches
 from imgcluster.images.preprocess import prepare
 from imgcluster.images.preprocess_gpu import Preparer, resizes_here
-from imgcluster.in_memory import run_over
 from imgcluster.utils import memory
 
 TRAINED = BACKBONES["efficientnet_lite0"].recipe

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torchvision.models import efficientnet_b1
 
-from imgcluster import extract, worker
+from imgcluster import extract
 from imgcluster.backbones.build import build_extractor
 from imgcluster.backbones.runtimes import check_pictures, openvino_package, openvino_runtime
 from imgcluster.backbones.runtimes import openvino_conversion as converted
@@ -27,11 +27,12 @@ from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, scaled
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import Recipe
-from imgcluster.engines import jobs
-from imgcluster.engines.messages import Job
 from imgcluster.errors import ConfigError
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features.engines import multiprocess_worker as worker
+from imgcluster.features.engines.dask import worker as jobs
+from imgcluster.features.engines.dask.protocol import Job
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Features
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare

@@ -13,11 +13,11 @@ import pytest
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import STAGE, Recipe, named_recipe
-from imgcluster.engines import checks
-from imgcluster.engines.messages import Greeting
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.feature_result import Origin
-from imgcluster.features import extract_features
+from imgcluster.features.engines.dask import checks
+from imgcluster.features.engines.dask.protocol import Greeting
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Origin
 from imgcluster.images import pixel_check
 from imgcluster.images.listing import walk_images
 from imgcluster.images.pixel_check import FORMATS, REDUCED, all_parts, differences, digests_of, parts_of

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcluster import processes
 from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features.engines import multiprocess as processes
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
 
 from .conftest import Command, Start, write_pictures

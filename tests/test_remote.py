@@ -22,7 +22,7 @@ from imgcluster.cluster_folders import export_folders
 from imgcluster.config.loader import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.explain import cluster_map
-from imgcluster.image_keys import known_key, with_stamps
+from imgcluster.features.store.keys import known_key, with_stamps
 from imgcluster.images.listing import find_images, list_images, walk_images
 from imgcluster.images.sources.base import RemoteFile
 from imgcluster.old_tool import compute_features

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.exports import FeatureTable, write_features
-from imgcluster.feature_files import read_features
-from imgcluster.feature_result import Features
+from imgcluster.features.files import read_features
+from imgcluster.features.result import Features
 from imgcluster.images.ids.table import read_labels
 from imgcluster.images.listing import list_images
 from imgcluster.outputs.run_folder import RunFolder

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgcluster import store as store_module
 from imgcluster.errors import StoreError
-from imgcluster.shards import write_shard
-from imgcluster.store import FeatureStore, ImageKey, image_key
-from imgcluster.store_files import LocalFiles
-from imgcluster.transforms import join_blocks
+from imgcluster.features.store import store as store_module
+from imgcluster.features.store.backend import LocalFiles
+from imgcluster.features.store.shards import write_shard
+from imgcluster.features.store.store import FeatureStore, ImageKey, image_key
+from imgcluster.features.transforms import join_blocks
 from imgcluster.utils import parallel as blocks
 from imgcluster.utils.hashing import digest_bytes, fingerprint_of
 

@@ -27,13 +27,13 @@ from imgcluster.config.loader import ClustersConfig, Config, config_from_dict
 from imgcluster.config.method_table import DEEP
 from imgcluster.errors import ClusteringError, ConfigError, OutputError
 from imgcluster.exports import features_of_run, labels_of_run
+from imgcluster.features.transforms import Points, fit_transform
 from imgcluster.first_config import start
 from imgcluster.grouping import Groups
 from imgcluster.inner_scores import score_run
 from imgcluster.metrics import silhouette_of
 from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.sweeps import choose_k, elbow_of, sweep
-from imgcluster.transforms import Points, fit_transform
 from imgcluster.trials import stability
 
 from .conftest import Command, write_picture, write_template
@@ -455,7 +455,7 @@ def test_what_cannot_be_compared_is_a_note_or_told_before_any_work(
     assert sorted(candidate.row()["method"] for candidate in found.candidates) == ["agglomerative", "kmeans"]
     assert len(found.notes) == 2
     assert "40 clusters need at least as many" in found.notes[0]
-    monkeypatch.setattr("imgcluster.features.extract_features", lambda *_: pytest.fail("worked"))
+    monkeypatch.setattr("imgcluster.features.extraction.extract_features", lambda *_: pytest.fail("worked"))
     for wrong in ("l2", ["l3"], [{"pca": "x"}]):
         with pytest.raises(ConfigError, match=r"clusters.transform"):
             compare(config, Grid(transforms=[wrong]), show=False)
@@ -684,7 +684,7 @@ def test_compare_computes_each_vector_once(config_file: Path, monkeypatch: pytes
     config = load_config(config_file)
     grid = Grid(layers=["avgpool", "logits"], methods=["kmeans"], ks=[2, 3])
     compare(config, grid, show=False)
-    monkeypatch.setattr("imgcluster.features.build_runtime", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("imgcluster.features.extraction.build_runtime", lambda *_: pytest.fail("computed again"))
     compare(config, grid, show=False)
 
 

@@ -12,7 +12,7 @@ import pytest
 import imgcluster
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
-from imgcluster.feature_result import Features
+from imgcluster.features.result import Features
 from imgcluster.images.ids.table import read_template
 from imgcluster.outputs.submission import check_outputs, columns_of, make_submission, submission_notes
 from imgcluster.outputs.write import clusters_rows, csv_text

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.config.loader import FeaturesConfig
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
 from imgcluster.summary import ADVICE, profile_lines, summarize_features
 from imgcluster.types import Failure, ImageFile

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imgcluster import features as features_module
-from imgcluster import work as work_module
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ImageError, StoreError
-from imgcluster.feature_result import Features
-from imgcluster.features import extract_features
+from imgcluster.features import extraction as features_module
+from imgcluster.features.engines import local as work_module
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.result import Features
+from imgcluster.features.store.backend import LocalFiles
+from imgcluster.features.store.store import FeatureStore
 from imgcluster.images import loader as batches_module
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare
-from imgcluster.store import FeatureStore
-from imgcluster.store_files import LocalFiles
 
 from .conftest import write_pictures
 

@@ -27,7 +27,7 @@ from imgcluster.explain.inside import (
 from imgcluster.explain.pictures import overlay, tiled
 from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
-from imgcluster.image_keys import any_there
+from imgcluster.features import any_there
 from imgcluster.images import read_image
 from imgcluster.utils import Advance, track
 

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from imgcluster.backbones import CLASSES, class_names
 from imgcluster.errors import ClusteringError, ConfigError
-from imgcluster.transforms import State
+from imgcluster.features import State
 
 NAMED = 5
 SMALLEST_ROOT = 1e-12  # below which a root has no derivative to speak of

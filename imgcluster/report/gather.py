@@ -15,13 +15,13 @@ from imgcluster.clusters import centroid_distances
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.exports import features_of_run
+from imgcluster.features import apply_transform
 from imgcluster.likeness import Likeness, find_likeness
 from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
 from imgcluster.run_places import Places, places_of
 from imgcluster.runs import config_of, listed_paths, read_record, read_rows
-from imgcluster.transforms import apply_transform
 from imgcluster.types import NOISE, ImageFile
 
 TYPICAL, BORDERLINE, ODD = 12, 6, 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imgcluster.errors import ClusteringError, ConfigError
-from imgcluster.transforms import NO_UMAP
+from imgcluster.features import NO_UMAP
 
 FITTED = 20_000  # images that the two components are found from
 COMPONENTS = 50  # what t-SNE and UMAP begin with, as their authors advise

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.image_keys import known_key, read_with_key, with_stamps
+from imgcluster.features import known_key, read_with_key, with_stamps
 from imgcluster.images import bytes_of, decode_image, readers_for, room_for
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track

@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.image_keys import any_there
+from imgcluster.features import any_there
 from imgcluster.report.gather import Facts, gather
 from imgcluster.report.page import config_text, neighbour_chunks, page_data, render_page
 from imgcluster.report.thumbnails import make_thumbnails

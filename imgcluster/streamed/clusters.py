@@ -18,15 +18,14 @@ from imgcluster.clusters import (
 )
 from imgcluster.config import ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
+from imgcluster.features import Points, StoredVectors, apply_transform
 from imgcluster.grouping import Groups
 from imgcluster.kept_clusters import Fitted, KeptClusters, NothingKept
 from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import number_clusters
-from imgcluster.stored import StoredVectors
 from imgcluster.streamed.points import StreamedPoints, computing
 from imgcluster.streamed.steps import fit_streamed, streamed_moments
 from imgcluster.sweeps import AUTO, choose_k
-from imgcluster.transforms import Points, apply_transform
 from imgcluster.types import Clusters
 from imgcluster.utils import free_memory
 

@@ -12,8 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.errors import ClusteringError, ConfigError, ImgclusterError
-from imgcluster.stored import Part, StoredVectors, read_block
-from imgcluster.transforms import State, apply_transform
+from imgcluster.features import Part, State, StoredVectors, apply_transform, read_block
 from imgcluster.utils import storage_in_use, use_storage
 
 if TYPE_CHECKING:

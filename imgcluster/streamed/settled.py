@@ -8,11 +8,11 @@ import numpy as np
 
 from imgcluster.clusters import nearest_two
 from imgcluster.estimators import place
+from imgcluster.features import Points
 from imgcluster.kept_clusters import Nearest
 from imgcluster.lloyd import MAX_ITERATIONS, Steps
 from imgcluster.streamed.kmeans import ROUNDS, StreamedKMeans
 from imgcluster.streamed.points import StreamedPoints
-from imgcluster.transforms import Points
 from imgcluster.utils import track
 
 RELOCATIONS = 5  # of centroids without images; each is a K-Means of its own

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import ClusteringError
-from imgcluster.reductions import (
+from imgcluster.features import (
     Moments,
+    State,
+    apply_transform,
     block_moments,
     check_components,
     check_covariance,
@@ -19,7 +21,6 @@ from imgcluster.reductions import (
     whitened,
 )
 from imgcluster.streamed.points import StreamedPoints
-from imgcluster.transforms import State, apply_transform
 
 BLOCKS_A_SCATTER = 8  # one after the other: each scatter is (dim, dim), and as large as a block
 

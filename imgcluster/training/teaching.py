@@ -16,7 +16,7 @@ from imgcluster.backbones import Choice, choose_backbones, empty_network, find_d
 from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, softmax
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.features import runtime_for
+from imgcluster.features import join_blocks, runtime_for
 from imgcluster.images import Augmentation
 from imgcluster.learned import BACKBONE, RECORD, prepared
 from imgcluster.training.checkpoints import Checkpoint
@@ -29,7 +29,6 @@ from imgcluster.training.on_network import Network, OnNetwork
 from imgcluster.training.pictures import Pictures
 from imgcluster.training.settings import AUGMENT, FINETUNE, Training
 from imgcluster.training.unfreezing import top_block, unfreeze
-from imgcluster.transforms import join_blocks
 from imgcluster.utils import remove_temporary, write_whole
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large

@@ -19,11 +19,11 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from imgcluster.config.loader import Config, load_config
-from imgcluster.engines.dispatch import Dispatcher
-from imgcluster.engines.messages import Handful, Outcome
+from imgcluster.features.engines.dask.protocol import Handful, Outcome
+from imgcluster.features.engines.dask.scheduler import Dispatcher
+from imgcluster.features.store.shards import ImageKey, write_shard
+from imgcluster.features.store.store import FeatureStore
 from imgcluster.pipeline import fill_store
-from imgcluster.shards import ImageKey, write_shard
-from imgcluster.store import FeatureStore
 from imgcluster.types import ImageFile
 from tests.benchmarks.extraction import write_jpegs
 from tests.benchmarks.inputs import ROOT

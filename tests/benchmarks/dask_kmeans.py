@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from imgcluster.config.loader import ClustersConfig
-from imgcluster.stored import Chunk, StoredVectors
+from imgcluster.features.store.reader import Chunk, StoredVectors
 from imgcluster.streamed import cluster_stored
 from tests.benchmarks.clock import seconds
 from tests.benchmarks.rows import Row

@@ -36,7 +36,9 @@ class OurLoop:
 
     def __call__(self, images: Sequence[ImageFile]) -> np.ndarray:
         with TemporaryDirectory() as store, ExitStack() as patches:
-            patches.enter_context(patch("imgcluster.features.build_runtime", lambda *_: self.runtime))
-            patches.enter_context(patch("imgcluster.features.find_calibration", lambda *_: self.plan.calibration))
+            patches.enter_context(patch("imgcluster.features.extraction.build_runtime", lambda *_: self.runtime))
+            patches.enter_context(
+                patch("imgcluster.features.extraction.find_calibration", lambda *_: self.plan.calibration)
+            )
             config = self._config.model_copy(update={"store": store})
             return extract_features(images, config, on_error="stop", show=False).vectors

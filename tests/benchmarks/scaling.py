@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median
 
-from imgcluster.engines.dispatch import ADMITTING, SECONDS_A_TASK
+from imgcluster.features.engines.dask.scheduler import ADMITTING, SECONDS_A_TASK
 from tests.benchmarks.costs import Measured, measure
 from tests.benchmarks.rows import Row
 from tests.benchmarks.simulation import Replay, Setting, replay

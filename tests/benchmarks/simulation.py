@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from imgcluster.config.engine_schema import DaskEngine
-from imgcluster.engines.dispatch import FIRST_TASK, seconds_a_task, share_of
+from imgcluster.features.engines.dask.scheduler import FIRST_TASK, seconds_a_task, share_of
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imgcluster.stored import StoredVectors
+from imgcluster.features.store.reader import StoredVectors
 from imgcluster.types import Failure, ImageFile
 
 

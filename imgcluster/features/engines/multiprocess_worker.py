@@ -19,11 +19,11 @@ from typing import IO, Any
 
 from imgcluster.backbones import Choice, Plan, Unsupported, build_runtime, some_of
 from imgcluster.errors import ImgclusterError
-from imgcluster.image_keys import known_key
-from imgcluster.layer_stores import LayerStores
+from imgcluster.features.engines.local import Work
+from imgcluster.features.store.keys import known_key
+from imgcluster.features.store.layers import LayerStores
 from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
-from imgcluster.work import Work
 
 GONE = 1
 

@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.stored import far_header, read_rows
+from imgcluster.features.store.reader import far_header, read_rows
 from imgcluster.utils import (
     cache_folder,
     file_system,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.store import FeatureStore, ImageKey, Shard
-from imgcluster.stored import StoredVectors
+from imgcluster.features.store.reader import StoredVectors
+from imgcluster.features.store.store import FeatureStore, ImageKey, Shard
 
 
 def least_marks(stores: Iterable[FeatureStore], key: ImageKey) -> int | None:

@@ -22,7 +22,10 @@ import numpy as np
 from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
-from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
+from imgcluster.features.engines.stopwatch import Stopwatch
+from imgcluster.features.store.keys import known_as_opaque, known_key, read_with_key
+from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.store import ImageKey
 from imgcluster.images import (
     Batch,
     Marks,
@@ -33,9 +36,6 @@ from imgcluster.images import (
     readers_for,
     room_for,
 )
-from imgcluster.layer_stores import LayerStores
-from imgcluster.stopwatch import Stopwatch
-from imgcluster.store import ImageKey
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import Advance, ran_out
 

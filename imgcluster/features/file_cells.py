@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imgcluster.feature_columns import Kind, Unfit
+from imgcluster.features.file_columns import Kind, Unfit
 
 
 def kind_of_cell(cell: str) -> Kind:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from imgcluster.backbones import Plan
-from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.jobs import PACKAGES, READERS, greet
-from imgcluster.engines.messages import Greeting, Job
 from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.features.engines.dask.cluster import Cluster
+from imgcluster.features.engines.dask.protocol import Greeting, Job
+from imgcluster.features.engines.dask.worker import PACKAGES, READERS, greet
 from imgcluster.utils import installed
 
 NOT_HERE = "has no imgcluster, or another version of it, where its Python looks ({error})"

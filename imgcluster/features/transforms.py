@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.copies import Copies, count_distinct, find_copies
 from imgcluster.errors import ClusteringError
-from imgcluster.reductions import (
+from imgcluster.features.copies import Copies, count_distinct, find_copies
+from imgcluster.features.moments import (
     block_moments,
     check_components,
     check_covariance,

@@ -6,7 +6,7 @@ gc.disable()  # hundreds of thousands of objects are made here, and all of them 
 
 import distributed  # noqa: E402, F401
 
-import imgcluster.engines.jobs  # noqa: E402, F401
+import imgcluster.features.engines.dask.worker  # noqa: E402, F401
 
 gc.freeze()  # so that no worker looks through them, and makes copies of their pages by that
 gc.enable()

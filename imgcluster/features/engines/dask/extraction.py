@@ -10,18 +10,18 @@ from uuid import uuid4
 
 from imgcluster.backbones import Choice, Plan
 from imgcluster.config import FeaturesConfig
-from imgcluster.engines.checks import plan_of_all
-from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.dispatch import Dispatcher, absolute
-from imgcluster.engines.jobs import seen_in, why_not_there
-from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
-from imgcluster.layer_stores import LayerStores
-from imgcluster.store import DRIVEN
-from imgcluster.store_files import files_of
+from imgcluster.features.engines.dask.checks import plan_of_all
+from imgcluster.features.engines.dask.cluster import Cluster
+from imgcluster.features.engines.dask.protocol import Job
+from imgcluster.features.engines.dask.scheduler import Dispatcher, absolute
+from imgcluster.features.engines.dask.worker import seen_in, why_not_there
+from imgcluster.features.engines.local import Work
+from imgcluster.features.store.backend import files_of
+from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.store import DRIVEN
 from imgcluster.types import ImageFile
 from imgcluster.utils import Tell, is_url, storage_in_use
-from imgcluster.work import Work
 
 SAMPLES = 5  # images, of which one that can be read here must be readable by all workers
 

@@ -20,12 +20,12 @@ import torch
 from imgcluster import errors
 from imgcluster.backbones import Choice, Plan, Unsupported
 from imgcluster.errors import ConfigError, ImgclusterError
-from imgcluster.layer_stores import LayerStores
-from imgcluster.store import PART, ImageKey
+from imgcluster.features.engines.local import Work
+from imgcluster.features.engines.multiprocess_worker import Job
+from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.store import PART, ImageKey
 from imgcluster.types import ImageFile
 from imgcluster.utils import Advance, is_url, storage_in_use
-from imgcluster.work import Work
-from imgcluster.worker import Job
 
 SECONDS_TO_LEAVE = 10
 
@@ -110,7 +110,11 @@ def _started(jobs: list[Job]) -> Iterator[list[_Process]]:
 
 
 def _start(job: Job) -> _Process:
-    popen = subprocess.Popen([sys.executable, "-m", "imgcluster.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    popen = subprocess.Popen(
+        [sys.executable, "-m", "imgcluster.features.engines.multiprocess_worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     stdin, stdout = (cast(IO[bytes], pipe) for pipe in (popen.stdin, popen.stdout))
     return _Process(str(job.plan.device), job.images, popen, stdin, stdout)
 

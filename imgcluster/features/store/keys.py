@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imgcluster.errors import ImageError
+from imgcluster.features.store.store import ImageKey, image_key
 from imgcluster.images import RemoteFile, asked_again, bytes_of, is_opaque, known_by_listing, number_of, read_bytes
-from imgcluster.store import ImageKey, image_key
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, digest_bytes
 

@@ -26,20 +26,19 @@ from imgcluster.backbones import (
     some_of,
 )
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
-from imgcluster.engines import Cluster, open_cluster
-from imgcluster.engines.cluster import NO_DASK
-from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
-from imgcluster.feature_files import features_from_file
-from imgcluster.feature_result import Features, Origin
-from imgcluster.layer_stores import LayerStores
-from imgcluster.processes import compute_on
-from imgcluster.store_files import files_of
-from imgcluster.stored import StoredVectors
-from imgcluster.transforms import join_blocks
+from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
+from imgcluster.features.engines.dask.extraction import Planned, compute_on_cluster, plan_on
+from imgcluster.features.engines.local import Work
+from imgcluster.features.engines.multiprocess import compute_on
+from imgcluster.features.files import features_from_file
+from imgcluster.features.result import Features, Origin
+from imgcluster.features.store.backend import files_of
+from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.reader import StoredVectors
+from imgcluster.features.transforms import join_blocks
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import track
-from imgcluster.work import Work
 
 ONE_COLOUR = "of one colour as read"
 

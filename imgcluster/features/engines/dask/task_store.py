@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from imgcluster.backbones import Blocks
-from imgcluster.engines.messages import Job
 from imgcluster.errors import StoreError
-from imgcluster.layer_stores import least_marks
-from imgcluster.shards import ImageKey, unique_name, write_shard
-from imgcluster.store import FeatureStore, store_name
-from imgcluster.store_files import below, files_of
+from imgcluster.features.engines.dask.protocol import Job
+from imgcluster.features.store.backend import below, files_of
+from imgcluster.features.store.layers import least_marks
+from imgcluster.features.store.shards import ImageKey, unique_name, write_shard
+from imgcluster.features.store.store import FeatureStore, store_name
 from imgcluster.utils import fingerprint_of
 
 

@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from imgcluster.backbones import Runtime, choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError
-from imgcluster.features import extract_features
-from imgcluster.image_keys import with_stamps
-from imgcluster.in_memory import build_planned, list_pictures, opened, run_over
-from imgcluster.transforms import join_blocks
+from imgcluster.features.arrays import build_planned, list_pictures, opened, run_over
+from imgcluster.features.extraction import extract_features
+from imgcluster.features.store.keys import with_stamps
+from imgcluster.features.transforms import join_blocks
 from imgcluster.types import ImageFile, Source
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgcluster.shards import ImageKey, number_of
+from imgcluster.features.store.shards import ImageKey, number_of
 
 Shard = tuple[list[ImageKey], np.ndarray]  # the keys of its rows, and the rows
 

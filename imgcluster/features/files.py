@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from imgcluster.errors import ConfigError
-from imgcluster.feature_cells import kind_of_cell, parse_list, stacked, vector_of
-from imgcluster.feature_columns import Kind, Unfit, choose_columns, find_id_column
-from imgcluster.feature_result import Features, Origin
+from imgcluster.features.file_cells import kind_of_cell, parse_list, stacked, vector_of
+from imgcluster.features.file_columns import Kind, Unfit, choose_columns, find_id_column
+from imgcluster.features.result import Features, Origin
 from imgcluster.images import ENOUGH, ID_COLUMN, kind_of, match_names, names_by
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import file_sha256

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster import errors
 from imgcluster.backbones import Unsupported
-from imgcluster.engines.cluster import Cluster
-from imgcluster.engines.jobs import compute
-from imgcluster.engines.messages import Handful, Job, Outcome
 from imgcluster.errors import ImgclusterError
-from imgcluster.layer_stores import LayerStores
-from imgcluster.store import Shard
+from imgcluster.features.engines.dask.cluster import Cluster
+from imgcluster.features.engines.dask.protocol import Handful, Job, Outcome
+from imgcluster.features.engines.dask.worker import compute
+from imgcluster.features.engines.local import Work
+from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.store import Shard
 from imgcluster.types import ImageFile
 from imgcluster.utils import Tell
-from imgcluster.work import Work
 
 if TYPE_CHECKING:
     from distributed import Future

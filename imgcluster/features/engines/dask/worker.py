@@ -15,15 +15,15 @@ from pathlib import Path
 from imgcluster._version import __version__
 from imgcluster.backbones import Choice, Plan, Runtime, Unsupported, build_runtime, find_weights, plan_for, some_of
 from imgcluster.config import FeaturesConfig
-from imgcluster.engines.messages import Greeting, Handful, Job, Outcome
-from imgcluster.engines.task_store import TaskStore
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
+from imgcluster.features.engines.dask.protocol import Greeting, Handful, Job, Outcome
+from imgcluster.features.engines.dask.task_store import TaskStore
+from imgcluster.features.engines.local import Work
+from imgcluster.features.store.backend import below, files_of
+from imgcluster.features.store.store import DRIVEN, FeatureStore, store_name
 from imgcluster.images import bytes_of
-from imgcluster.store import DRIVEN, FeatureStore, store_name
-from imgcluster.store_files import below, files_of
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import installed, ran_out, use_storage
-from imgcluster.work import Work
 
 SEARCHED = 200_000  # rows of a store in which workers look for images by their bytes; the index of more would fill them
 READERS = ("opencv-python", "pillow", "torch")  # what makes pixels of a file

@@ -247,7 +247,7 @@ def start_early(settings: DaskEngine | None) -> None:
     from multiprocessing import forkserver
 
     with _environment(**ONE_THREAD, PYTHONWARNINGS=_warnings()):
-        forkserver.set_forkserver_preload(["imgcluster.engines.early"])
+        forkserver.set_forkserver_preload(["imgcluster.features.engines.dask.preload"])
         forkserver.ensure_running()
 
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from imgcluster.store_files import StoreFiles
+from imgcluster.features.store.backend import StoreFiles
 from imgcluster.utils import digest_bytes
 
 FORMAT = 1

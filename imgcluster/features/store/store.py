@@ -31,7 +31,10 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import StoreError
-from imgcluster.shards import (
+from imgcluster.features.store.backend import below, files_of
+from imgcluster.features.store.index import Location, Shard, StoreIndex
+from imgcluster.features.store.reader import Chunk, StoredVectors
+from imgcluster.features.store.shards import (
     FORMAT,
     ImageKey,
     image_key,
@@ -42,9 +45,6 @@ from imgcluster.shards import (
     vectors_file,
     write_shard,
 )
-from imgcluster.store_files import below, files_of
-from imgcluster.store_index import Location, Shard, StoreIndex
-from imgcluster.stored import Chunk, StoredVectors
 from imgcluster.utils import at_once, fingerprint_of, is_url, new_rows
 
 __all__ = ["FeatureStore", "ImageKey", "Location", "Shard", "image_key", "store_name"]

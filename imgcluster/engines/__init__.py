@@ -1,5 +1,0 @@
-"""Where the work is spread beyond this machine: over the workers of a Dask cluster."""
-
-from imgcluster.engines.cluster import Cluster, open_cluster, start_early
-
-__all__ = ["Cluster", "open_cluster", "start_early"]

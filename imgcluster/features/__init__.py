@@ -1,0 +1,5 @@
+"""Images to vectors: extraction, the feature store, files of features, transforms."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,84 @@
+from .arrays import extract
+from .copies import Copies, distinct_images
+from .engines.dask.cluster import Cluster, open_cluster, start_early
+from .extraction import check_engine, extract_features, extract_listed, runtime_for
+from .files import features_from_file, import_parquet, read_features
+from .moments import (
+    Moments,
+    block_moments,
+    check_components,
+    check_covariance,
+    components_of,
+    joined_moments,
+    scale_of,
+    whitened,
+)
+from .result import Features, Origin
+from .store.backend import below
+from .store.keys import any_there, known_key, read_with_key, with_stamps
+from .store.reader import Part, StoredVectors, read_block
+from .store.store import FeatureStore, ImageKey
+from .transformer import ImageFeatures
+from .transforms import (
+    NO_UMAP,
+    STEPS,
+    Points,
+    State,
+    apply_transform,
+    check_steps,
+    column_strips,
+    fit_steps,
+    fit_transform,
+    join_blocks,
+    moments,
+    unit_length,
+)
+
+__all__ = [
+    "NO_UMAP",
+    "STEPS",
+    "Cluster",
+    "Copies",
+    "FeatureStore",
+    "Features",
+    "ImageFeatures",
+    "ImageKey",
+    "Moments",
+    "Origin",
+    "Part",
+    "Points",
+    "State",
+    "StoredVectors",
+    "any_there",
+    "apply_transform",
+    "below",
+    "block_moments",
+    "check_components",
+    "check_covariance",
+    "check_engine",
+    "check_steps",
+    "column_strips",
+    "components_of",
+    "distinct_images",
+    "extract",
+    "extract_features",
+    "extract_listed",
+    "features_from_file",
+    "fit_steps",
+    "fit_transform",
+    "import_parquet",
+    "join_blocks",
+    "joined_moments",
+    "known_key",
+    "moments",
+    "open_cluster",
+    "read_block",
+    "read_features",
+    "read_with_key",
+    "runtime_for",
+    "scale_of",
+    "start_early",
+    "unit_length",
+    "whitened",
+    "with_stamps",
+]

@@ -1,0 +1,1 @@
+"""Where the extraction runs: this process, one process for each device, or a Dask cluster."""
