@@ -23,7 +23,7 @@ from imgcluster.images import (
     WHOLE,
     WHOLE_NUMBER,
     WORDS,
-    kind_of,
+    kind_of_cells,
     match_names,
     naming_column,
     other_names,
@@ -140,7 +140,7 @@ class Predicted:
                 f"{where}: column {column!r} takes {kind}, such as {wanted.values[0]!r}, and the model's labels are "
                 f"not all {kind}, such as {unfit[0]!r}; learn from labels that are {kind}, or correct the template"
             )
-        if wanted.kind == WORDS and kind_of(self.classes) != WORDS:
+        if wanted.kind == WORDS and kind_of_cells(self.classes) != WORDS:
             logger.warning(
                 "%s: column %r holds words, such as %r, and the model's labels are none, such as %r",
                 *(where, column, wanted.values[0], self.classes[0]),

@@ -23,7 +23,7 @@ from imgcluster.cli import main
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
-from imgcluster.images.ids.label_cells import kind_of, read_asked
+from imgcluster.images.ids.label_cells import kind_of_cells, read_asked
 from imgcluster.images.ids.table import read_template
 from imgcluster.outputs.known_classes import check_known_classes
 from imgcluster.outputs.validation import validated
@@ -702,7 +702,7 @@ def test_a_large_wide_template_is_looked_at_in_part() -> None:
     ],
 )
 def test_kinds_of_cells(cells: list[str], kind: str) -> None:
-    assert kind_of(cells) == kind
+    assert kind_of_cells(cells) == kind
 
 
 def test_words_are_put_into_the_config_to_be_sorted(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 from .build import build_extractor, capture, size_problem
 from .captured import Pooled
-from .cut import cut
 from .extractor import FeatureExtractor
 from .find import find_backbone
 from .imagenet import CLASSES, class_names
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import list_layers
 from .networks import empty_network, network_with
+from .partition import cut
 from .perceptual import PerceptualLoss, image_distances
 from .pooling import join, pool
 from .runtimes.base import Blocks, Runtime

@@ -3,7 +3,7 @@ from .copies import Copies, distinct_images
 from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, extract_features, extract_listed, runtime_for
 from .files import features_from_file, import_parquet, read_features
-from .moments import (
+from .reductions import (
     Moments,
     block_moments,
     check_components,

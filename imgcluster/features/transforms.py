@@ -19,7 +19,7 @@ import numpy as np
 
 from imgcluster.errors import ClusteringError
 from imgcluster.features.copies import Copies, count_distinct, find_copies
-from imgcluster.features.moments import (
+from imgcluster.features.reductions import (
     block_moments,
     check_components,
     check_covariance,

@@ -1,7 +1,7 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
-from .file_kinds import ENOUGH
+from .file_kinds import ENOUGH, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
 from .ids.columns import ID_COLUMN, ID_NAMES, best_column, is_index, names_by, naming_column, other_columns, other_names
@@ -28,7 +28,7 @@ from .ids.label_cells import (
     adds_up,
     cells_of,
     is_said,
-    kind_of,
+    kind_of_cells,
     number_at_end,
     read_asked,
 )
@@ -106,6 +106,7 @@ __all__ = [
     "is_opaque",
     "is_said",
     "kind_of",
+    "kind_of_cells",
     "known_by_listing",
     "list_images",
     "list_with_notes",

@@ -23,7 +23,7 @@ from imgcluster.images import (
     Asked,
     cells_of,
     is_said,
-    kind_of,
+    kind_of_cells,
     read_asked,
 )
 from imgcluster.types import Template
@@ -113,11 +113,11 @@ def strange_labels(asked: Asked, labels: Collection[str], keys: str = "") -> Ite
     """
     if not asked.columns:  # it has ids alone
         return
-    written, column = kind_of(labels), f"the template's {asked.columns[0]!r}"
+    written, column = kind_of_cells(labels), f"the template's {asked.columns[0]!r}"
     if asked.kind in (MIXED, WORDS) and written in NUMBERS:
         yield f"has numbers where {column} has words{' too' * (asked.kind == MIXED)} ({listed(asked.values)})"
     elif asked.kind in NUMBERS and written not in NUMBERS:
-        words = sorted(label for label in labels if kind_of([label]) not in NUMBERS)
+        words = sorted(label for label in labels if kind_of_cells([label]) not in NUMBERS)
         yield f"has words ({listed(words)}) where {column} has numbers ({asked.values[0]!r})"
     elif asked.kind in (WHOLE, DECIMAL) and written in (WHOLE, DECIMAL):
         if strange := _out_of_range(labels, asked.values):
@@ -147,4 +147,4 @@ def _label_cells(template: Template, label_column: str) -> tuple[str, str]:
     """Return the kind of the cells in the column of labels, and an example; `blank` where there is no such column."""
     names = [str(name) for name in template.frame.columns]
     cells = cells_of(template, names.index(label_column)) if label_column in names else []
-    return kind_of(cells, label_column), next(filter(is_said, cells), "")
+    return kind_of_cells(cells, label_column), next(filter(is_said, cells), "")

@@ -25,7 +25,7 @@ from imgcluster.images import (
     adds_up,
     cells_of,
     is_said,
-    kind_of,
+    kind_of_cells,
     named_source,
     read_asked,
     read_rows,
@@ -107,7 +107,7 @@ def validated(
 def _expected(wanted: Template, asked: Asked, layout: str | None) -> Expected:
     names = [str(name) for name in wanted.frame.columns]
     filled = [place for place, name in enumerate(names) if name != wanted.id_column]
-    kinds = {place: OF_CELLS.get(kind_of(cells_of(wanted, place)), "text") for place in filled}
+    kinds = {place: OF_CELLS.get(kind_of_cells(cells_of(wanted, place)), "text") for place in filled}
     wide = [place for place in filled if asked.is_wide and names[place] in asked.columns]
     if asked.kind == ZERO_OR_ONE:  # zeros alone do not say that shares would be wrong
         kinds |= dict.fromkeys(wide, "number")

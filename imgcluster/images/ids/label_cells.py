@@ -76,13 +76,13 @@ def read_asked(template: Template, label_column: str | None = None) -> Asked:
     if len(wide) > 1 and len({usable[place] for place in wide}) == len(wide):
         return Asked(_kind_of_rows([*zip(*wide.values(), strict=True)]), tuple(usable[place] for place in wide))
     for kind in (WHOLE, BLANK):
-        found = [place for place in usable if kind_of(cells_of(template, place)) == kind]
+        found = [place for place in usable if kind_of_cells(cells_of(template, place)) == kind]
         if len(found) == 1:
             return _in_one(template, found[0], usable)
     return Asked(UNCLEAR, tuple(usable.values()))
 
 
-def kind_of(cells: Iterable[str], name: str = "") -> str:
+def kind_of_cells(cells: Iterable[str], name: str = "") -> str:
     """Say of what kind the cells of one column are, blank ones left out; `name`: what the column is called."""
     said = [cell.strip() for cell in dict.fromkeys(cells) if is_said(cell)]
     if not said:
@@ -124,10 +124,12 @@ def number_at_end(names: Sequence[str]) -> dict[int, str]:
 
 def _in_one(template: Template, place: int, usable: dict[int, str]) -> Asked:
     cells = cells_of(template, place)
-    kind = kind_of(cells, usable[place])
+    kind = kind_of_cells(cells, usable[place])
     numbers = (BLANK, WHOLE, DECIMAL, SHARE, MEASURED)
     beside = tuple(
-        name for other, name in usable.items() if other != place and kind_of(_looked_at(template, other)) in numbers
+        name
+        for other, name in usable.items()
+        if other != place and kind_of_cells(_looked_at(template, other)) in numbers
     )
     return Asked(kind, (usable[place],), tuple(dict.fromkeys(filter(is_said, cells))), beside)
 
