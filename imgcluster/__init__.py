@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from imgcluster._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from imgcluster.assignment import assign
     from imgcluster.backbones import FeatureExtractor, PerceptualLoss, image_distances
     from imgcluster.cluster_folders import export_folders, undo_export
     from imgcluster.clusters import cluster_features
@@ -36,19 +35,16 @@ if TYPE_CHECKING:
     from imgcluster.features import Features, ImageFeatures, extract, extract_features, read_features
     from imgcluster.images import list_images, read_image
     from imgcluster.inner_scores import score_run
+    from imgcluster.labels import Spread, Suggestions, assign, learn, predict, spread_labels, suggest_images
     from imgcluster.learned import Learned
-    from imgcluster.learning import learn
     from imgcluster.outputs.validation import validate_submission
     from imgcluster.overview import run_overview
     from imgcluster.pipeline import check, run, sweep_clusters
-    from imgcluster.prediction import predict
     from imgcluster.report import write_report, write_sheets
     from imgcluster.run_places import images_are_in
     from imgcluster.run_result import Run
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
-    from imgcluster.spreading import Spread, spread_labels
-    from imgcluster.suggestions import Suggestions, suggest_images
     from imgcluster.training import Training
     from imgcluster.trials import stability
     from imgcluster.types import Clusters, ImageFile
@@ -112,7 +108,7 @@ __all__ = [
 
 # Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
 _MODULES = {
-    "imgcluster.assignment": ("assign",),
+    "imgcluster.labels.assignment": ("assign",),
     "imgcluster.cluster_folders": ("export_folders", "undo_export"),
     "imgcluster.clusters": ("cluster_features",),
     "imgcluster.comparison": ("Grid", "compare"),
@@ -145,17 +141,17 @@ _MODULES = {
     "imgcluster.outputs.validation": ("validate_submission",),
     "imgcluster.overview": ("run_overview",),
     "imgcluster.learned": ("Learned",),
-    "imgcluster.learning": ("learn",),
+    "imgcluster.labels.learning": ("learn",),
     "imgcluster.backbones.perceptual": ("PerceptualLoss", "image_distances"),
-    "imgcluster.prediction": ("predict",),
+    "imgcluster.labels.prediction": ("predict",),
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.images.decode": ("read_image",),
     "imgcluster.report": ("write_report", "write_sheets"),
     "imgcluster.run_places": ("images_are_in",),
     "imgcluster.samples": ("write_sample",),
     "imgcluster.scoring": ("score_labels",),
-    "imgcluster.spreading": ("Spread", "spread_labels"),
-    "imgcluster.suggestions": ("Suggestions", "suggest_images"),
+    "imgcluster.labels.propagation": ("Spread", "spread_labels"),
+    "imgcluster.labels.suggestions": ("Suggestions", "suggest_images"),
     "imgcluster.types": ("Clusters", "Features", "ImageFile", "Run"),
     "imgcluster.training": ("Training",),
     "imgcluster.trials": ("stability",),

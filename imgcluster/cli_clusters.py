@@ -175,7 +175,7 @@ def _init(options: argparse.Namespace) -> None:
 
 def _assign(options: argparse.Namespace) -> None:
     out = free_table(options)
-    from imgcluster.assignment import assign
+    from imgcluster.labels import assign
     from imgcluster.summary import summarize_assigned
 
     found = assign(options.run, options.images, show=not options.quiet)

@@ -36,7 +36,7 @@ def add_label_commands(commands: Commands) -> None:
 
 def _spread(options: argparse.Namespace) -> None:
     out = free_table(options)
-    from imgcluster.spreading import spread_labels
+    from imgcluster.labels import spread_labels
 
     found = spread_labels(options.run, options.labels, id_column=options.id_column, label_column=options.label_column)
     write_table(out, found.table())
@@ -45,7 +45,7 @@ def _spread(options: argparse.Namespace) -> None:
 
 def _suggest(options: argparse.Namespace) -> None:
     out = free_table(options)
-    from imgcluster.suggestions import suggest_images
+    from imgcluster.labels import suggest_images
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}
     found = suggest_images(options.run, options.n, labels=options.labels, **columns)

@@ -87,7 +87,7 @@ def _learn(options: argparse.Namespace) -> None:
             raise ConfigError(f"{str(out)!r} holds a model; overwrite it with --force")
         if out.exists() and not _is_free(out, CHECKPOINT):
             raise ConfigError(f"{str(out)!r} is no model of imgcluster's and not empty; name another folder")
-    from imgcluster.learning import learn, summary_lines
+    from imgcluster.labels import learn, summary_lines
 
     model = learn(
         options.source,
@@ -122,7 +122,7 @@ def _training(options: argparse.Namespace) -> Training:
 
 def _predict(options: argparse.Namespace) -> None:
     out = free_table(options)
-    from imgcluster.prediction import predict
+    from imgcluster.labels import predict
     from imgcluster.summary import summarize_features
 
     found = predict(options.model, options.images, unsure=options.unsure, show=not options.quiet)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from imgcluster.assignment import Assigned
 from imgcluster.cluster_names import known_names, with_name
 from imgcluster.features import Features, Origin, below
+from imgcluster.labels import Assigned
 from imgcluster.outputs.submission import submission_notes
 from imgcluster.outputs.write import output_names
 from imgcluster.run_result import Run

@@ -18,7 +18,6 @@ import pytest
 from pyarrow import parquet
 
 from imgcluster import load_config, run
-from imgcluster.assignment import assign, listed_images
 from imgcluster.cluster_folders import export_folders
 from imgcluster.config.loader import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, OutputError
@@ -30,7 +29,8 @@ from imgcluster.images.sources import archive as containers
 from imgcluster.images.sources import open as holders
 from imgcluster.images.sources import parquet as parquet_rows
 from imgcluster.images.sources import tar as tar_files
-from imgcluster.learning import learn
+from imgcluster.labels.assignment import assign, listed_images
+from imgcluster.labels.learning import learn
 from imgcluster.report import write_report
 from imgcluster.runs import listed_path, listed_paths, read_rows
 from imgcluster.types import Source

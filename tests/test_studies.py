@@ -18,7 +18,6 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
 from imgcluster import check, load_config, run, tried
-from imgcluster.assignment import assign
 from imgcluster.charts import draw_sweep
 from imgcluster.clusterer import Clusterer
 from imgcluster.clusters import cluster_features
@@ -31,6 +30,7 @@ from imgcluster.features.transforms import Points, fit_transform
 from imgcluster.first_config import start
 from imgcluster.grouping import Groups
 from imgcluster.inner_scores import score_run
+from imgcluster.labels.assignment import assign
 from imgcluster.metrics import silhouette_of
 from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.sweeps import choose_k, elbow_of, sweep

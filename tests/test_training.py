@@ -26,9 +26,9 @@ from imgcluster.backbones.weights.load import find_weights
 from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, probabilities
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.images.augment import ABOUT, AUGMENTATIONS, Augmentation
+from imgcluster.labels.learning import learn
+from imgcluster.labels.prediction import predict
 from imgcluster.learned import Learned, prepared
-from imgcluster.learning import learn
-from imgcluster.prediction import predict
 from imgcluster.training import Training, loop
 from imgcluster.training.checkpoints import Checkpoint, Progress
 from imgcluster.training.head import Head, prepared_tensor

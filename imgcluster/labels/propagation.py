@@ -15,8 +15,8 @@ from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.features import Points, fit_transform
+from imgcluster.labels.partial import read_partial_labels
 from imgcluster.neighbours import NEIGHBOURS, Graph, neighbour_graph
-from imgcluster.partial_labels import read_partial_labels
 from imgcluster.utils import in_order, printable, row_slices
 
 if TYPE_CHECKING:

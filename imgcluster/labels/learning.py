@@ -16,8 +16,8 @@ from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.features import extract_features, extract_listed
 from imgcluster.images import list_images
+from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.learned import BACKBONE, Learned, is_file, prepared
-from imgcluster.partial_labels import PartialLabels, read_partial_labels
 from imgcluster.run_places import places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
 from imgcluster.training import FEATURES, Labelled, Taught, Training, checked

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.assignment import listed_images
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import Features, extract_features
@@ -30,6 +29,7 @@ from imgcluster.images import (
     read_asked,
     read_template,
 )
+from imgcluster.labels.assignment import listed_images
 from imgcluster.learned import Learned
 from imgcluster.outputs.write import path_text
 from imgcluster.types import ImageFile, Template

@@ -1,0 +1,5 @@
+"""A few labels: read, propagated, suggested, learned from, predicted; new images assigned."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
