@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from imgcluster.images import list_images, read_image
     from imgcluster.inner_scores import score_run
     from imgcluster.labels import Spread, Suggestions, assign, learn, predict, spread_labels, suggest_images
-    from imgcluster.learned import Learned
+    from imgcluster.learning import Learned, Training
     from imgcluster.outputs.validation import validate_submission
     from imgcluster.overview import run_overview
     from imgcluster.pipeline import check, run, sweep_clusters
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from imgcluster.run_result import Run
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
-    from imgcluster.training import Training
     from imgcluster.trials import stability
     from imgcluster.types import Clusters, ImageFile
 
@@ -140,7 +139,7 @@ _MODULES = {
     "imgcluster.features.arrays": ("extract",),
     "imgcluster.outputs.validation": ("validate_submission",),
     "imgcluster.overview": ("run_overview",),
-    "imgcluster.learned": ("Learned",),
+    "imgcluster.learning.model": ("Learned",),
     "imgcluster.labels.learning": ("learn",),
     "imgcluster.backbones.perceptual": ("PerceptualLoss", "image_distances"),
     "imgcluster.labels.prediction": ("predict",),

@@ -12,7 +12,7 @@ from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands
-    from imgcluster.training import Training
+    from imgcluster.learning import Training
 
 
 def add_learn_commands(commands: Commands) -> None:
@@ -76,8 +76,7 @@ def _add_distance(commands: Commands) -> None:
 
 
 def _learn(options: argparse.Namespace) -> None:
-    from imgcluster.learned import CHECKPOINT, RECORD
-    from imgcluster.training import checked
+    from imgcluster.learning import CHECKPOINT, RECORD, checked
 
     training = _training(options)
     checked(options.mode, options.classifier, training, options.random_state)  # before what follows has imported torch
@@ -110,7 +109,7 @@ def _is_free(out: Path, checkpoint: str) -> bool:
 
 def _training(options: argparse.Namespace) -> Training:
     """Return the settings that were given, and the usual ones for the others."""
-    from imgcluster.training import Training
+    from imgcluster.learning import Training
 
     names = ("unfreeze", "epochs", "patience", "learning_rate", "batch_size", "dropout")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}

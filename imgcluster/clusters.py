@@ -13,7 +13,7 @@ from imgcluster.errors import ClusteringError
 from imgcluster.features import Features, Points, State, fit_steps
 from imgcluster.grouping import Groups, group, method_of
 from imgcluster.kept_clusters import Fitted, KeptClusters, Nearest, NothingKept
-from imgcluster.learned import Learned
+from imgcluster.learning import Learned
 from imgcluster.numbering import Numbers, number_classes, number_clusters
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.types import NOISE, Clusters

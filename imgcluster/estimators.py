@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.classifiers import probabilities
 from imgcluster.config import ALL, LEARNED, METHODS, WEIGHTED, ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.features import Copies
-from imgcluster.learned import prepared
+from imgcluster.learning import prepared, probabilities
 from imgcluster.method_memory import check_memory
 from imgcluster.types import NOISE
 

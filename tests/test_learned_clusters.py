@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.classifiers import CLASSIFIERS
 from imgcluster.cluster_names import known_names
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.labels.assignment import assign
 from imgcluster.labels.learning import learn
 from imgcluster.labels.prediction import predict
-from imgcluster.learned import Learned
+from imgcluster.learning.classifiers import CLASSIFIERS
+from imgcluster.learning.model import Learned
 from imgcluster.overview import run_overview
 from imgcluster.summary import summarize_run
 from tests.conftest import COLOURS, Command, write_picture, write_pictures

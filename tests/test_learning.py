@@ -15,11 +15,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 
 import imgcluster
-from imgcluster.classifiers import CLASSIFIERS, COMPARED, CS, _drawn, fit_classifier, held_back, probabilities
 from imgcluster.errors import ConfigError
 from imgcluster.labels.learning import learn
 from imgcluster.labels.prediction import predict
-from imgcluster.learned import Learned, prepared
+from imgcluster.learning.classifiers import CLASSIFIERS, COMPARED, CS, _drawn, fit_classifier, held_back, probabilities
+from imgcluster.learning.model import Learned, prepared
 from tests.conftest import Command, write_pictures
 
 RED, GREEN, BLUE = "red, dark", "green", "007"

@@ -23,17 +23,18 @@ import imgcluster
 from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.networks import empty_network, network_with, random_network
 from imgcluster.backbones.weights.load import find_weights
-from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, probabilities
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.images.augment import ABOUT, AUGMENTATIONS, Augmentation
 from imgcluster.labels.learning import learn
 from imgcluster.labels.prediction import predict
-from imgcluster.learned import Learned, prepared
-from imgcluster.training import Training, loop
-from imgcluster.training.checkpoints import Checkpoint, Progress
-from imgcluster.training.head import Head, prepared_tensor
-from imgcluster.training.loop import ALL, HELD_BACK, Lesson, train
-from imgcluster.training.unfreezing import TOP_BLOCKS, top_block, unfreeze
+from imgcluster.learning.classifiers import fit_classifier, fit_logistic, held_back, probabilities
+from imgcluster.learning.model import Learned, prepared
+from imgcluster.learning.training import loop
+from imgcluster.learning.training.checkpoint import Checkpoint, Progress
+from imgcluster.learning.training.head import Head, prepared_tensor
+from imgcluster.learning.training.loop import ALL, HELD_BACK, Lesson, train
+from imgcluster.learning.training.settings import Training
+from imgcluster.learning.training.unfreezing import TOP_BLOCKS, top_block, unfreeze
 from tests.conftest import Command, Start, write_picture, write_pictures
 
 NAMES = ("red, dark", "green", "007")

@@ -50,7 +50,7 @@ METHODS = {
         "sklearn.cluster.AffinityPropagation", None, {"damping": 0.9, "max_iter": 1000}, ONCE
     ),
     "mean_shift": Method("sklearn.cluster.MeanShift", None),
-    LEARNED: Method("imgcluster.learned.LearnedClasses", None),
+    LEARNED: Method("imgcluster.learning.model.LearnedClasses", None),
 }
 METHOD_NAMES = tuple(METHODS)
 

@@ -10,18 +10,31 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.classifiers import LEAST, fit_classifier, held_back, probabilities
 from imgcluster.config import Config, FeaturesConfig, features_as_used, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run
 from imgcluster.features import extract_features, extract_listed
 from imgcluster.images import list_images
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
-from imgcluster.learned import BACKBONE, Learned, is_file, prepared
+from imgcluster.learning import (
+    BACKBONE,
+    FEATURES,
+    LEAST,
+    Labelled,
+    Learned,
+    Taught,
+    Training,
+    checked,
+    fit_classifier,
+    held_back,
+    is_file,
+    plan_training,
+    prepared,
+    probabilities,
+    teach,
+)
 from imgcluster.run_places import places_of
 from imgcluster.runs import config_of, listed_images, read_record, read_rows
-from imgcluster.training import FEATURES, Labelled, Taught, Training, checked
-from imgcluster.training.teaching import plan_training, teach
 from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
 

@@ -30,7 +30,7 @@ from imgcluster.images import (
     read_template,
 )
 from imgcluster.labels.assignment import listed_images
-from imgcluster.learned import Learned
+from imgcluster.learning import Learned
 from imgcluster.outputs.write import path_text
 from imgcluster.types import ImageFile, Template
 

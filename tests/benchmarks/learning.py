@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster import Training, learn, predict, write_sample
-from imgcluster.classifiers import fit_classifier
+from imgcluster.learning.classifiers import fit_classifier
 from tests.benchmarks.rows import Row
 
 EACH = (1, 2, 5, 10, 20)  # labels a class

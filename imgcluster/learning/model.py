@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.classifiers import Arrays, probabilities
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import apply_transform
+from imgcluster.learning.classifiers import Arrays, probabilities
 from imgcluster.utils import write_whole
 
 FORMAT = 1

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones import Blocks, Runtime
-from imgcluster.training.head import Head
-from imgcluster.training.pictures import Pictures
+from imgcluster.learning.training.dataset import Pictures
+from imgcluster.learning.training.head import Head
 
 
 class Frozen:

@@ -13,22 +13,22 @@ from typing import Any
 import numpy as np
 
 from imgcluster.backbones import Choice, choose_backbones, empty_network, find_devices
-from imgcluster.classifiers import fit_classifier, fit_logistic, held_back, softmax
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import join_blocks, runtime_for
 from imgcluster.images import Augmentation
-from imgcluster.learned import BACKBONE, RECORD, prepared
-from imgcluster.training.checkpoints import Checkpoint
-from imgcluster.training.curve import write_curve
-from imgcluster.training.head import Head
-from imgcluster.training.labelled import Labelled, Taught
-from imgcluster.training.loop import ALL, Learner, Lesson, train
-from imgcluster.training.on_features import Frozen, OnFeatures
-from imgcluster.training.on_network import Network, OnNetwork
-from imgcluster.training.pictures import Pictures
-from imgcluster.training.settings import AUGMENT, FINETUNE, Training
-from imgcluster.training.unfreezing import top_block, unfreeze
+from imgcluster.learning.classifiers import fit_classifier, fit_logistic, held_back, softmax
+from imgcluster.learning.model import BACKBONE, RECORD, prepared
+from imgcluster.learning.training.augmented import Frozen, OnFeatures
+from imgcluster.learning.training.checkpoint import Checkpoint
+from imgcluster.learning.training.curve import write_curve
+from imgcluster.learning.training.dataset import Pictures
+from imgcluster.learning.training.finetune import Network, OnNetwork
+from imgcluster.learning.training.head import Head
+from imgcluster.learning.training.labelled import Labelled, Taught
+from imgcluster.learning.training.loop import ALL, Learner, Lesson, train
+from imgcluster.learning.training.settings import AUGMENT, FINETUNE, Training
+from imgcluster.learning.training.unfreezing import top_block, unfreeze
 from imgcluster.utils import remove_temporary, write_whole
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from imgcluster.errors import ConfigError
 from imgcluster.images import seed_of
-from imgcluster.training.checkpoints import Checkpoint, Progress
-from imgcluster.training.head import Head
-from imgcluster.training.settings import Training
+from imgcluster.learning.training.checkpoint import Checkpoint, Progress
+from imgcluster.learning.training.head import Head
+from imgcluster.learning.training.settings import Training
 from imgcluster.utils import track
 
 WARMING = 0.1  # of the training: Adam's first steps are as long as any, before it knows a direction

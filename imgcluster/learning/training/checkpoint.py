@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from imgcluster.errors import OutputError
-from imgcluster.learned import CHECKPOINT
+from imgcluster.learning.model import CHECKPOINT
 from imgcluster.utils import remove_temporary, write_whole
 
 logger = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from imgcluster.classifiers import check_classifier
 from imgcluster.errors import ConfigError
 from imgcluster.images import check_augmentation
+from imgcluster.learning.classifiers import check_classifier
 
 FEATURES, AUGMENT, FINETUNE = "features", "augment", "finetune"
 SEEDS = 2**32

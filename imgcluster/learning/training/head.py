@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgcluster.classifiers import Arrays, Fitted
+from imgcluster.learning.classifiers import Arrays, Fitted
 
 BEND = 1e-2  # of a row's mean: below it, roots are told to be no steeper than there
 

@@ -21,9 +21,9 @@ from imgcluster.backbones import (
 )
 from imgcluster.config import FeaturesConfig
 from imgcluster.images import Pixels
-from imgcluster.training.head import Head, prepared_tensor
-from imgcluster.training.pictures import Pictures
-from imgcluster.training.unfreezing import unfreeze
+from imgcluster.learning.training.dataset import Pictures
+from imgcluster.learning.training.head import Head, prepared_tensor
+from imgcluster.learning.training.unfreezing import unfreeze
 
 
 class Network:

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from imgcluster.learned import CURVE
-from imgcluster.training.loop import ALL, HELD_BACK, Epoch
+from imgcluster.learning.model import CURVE
+from imgcluster.learning.training.loop import ALL, HELD_BACK, Epoch
 from imgcluster.utils import CHOSEN, INK, QUIET, save, write_whole
 
 PANELS = {

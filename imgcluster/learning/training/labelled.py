@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imgcluster.classifiers import Arrays
 from imgcluster.config import FeaturesConfig
+from imgcluster.learning.classifiers import Arrays
 from imgcluster.types import ImageFile
 
 

@@ -1,0 +1,5 @@
+"""Supervised heads: classifiers on features, the model folder, the training loop."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

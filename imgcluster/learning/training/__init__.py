@@ -1,0 +1,1 @@
+"""Training with torch on augmented images: a head alone, or with the last block of the network."""
