@@ -18,7 +18,7 @@ from imgcluster._version import __version__ as __version__
 if TYPE_CHECKING:
     from imgcluster.backbones import FeatureExtractor, PerceptualLoss, image_distances
     from imgcluster.cluster_folders import export_folders, undo_export
-    from imgcluster.clusters import cluster_features
+    from imgcluster.clustering import cluster_features
     from imgcluster.comparison import Grid, compare
     from imgcluster.config import (
         ClustersConfig,
@@ -109,7 +109,7 @@ __all__ = [
 _MODULES = {
     "imgcluster.labels.assignment": ("assign",),
     "imgcluster.cluster_folders": ("export_folders", "undo_export"),
-    "imgcluster.clusters": ("cluster_features",),
+    "imgcluster.clustering.cluster": ("cluster_features",),
     "imgcluster.comparison": ("Grid", "compare"),
     "imgcluster.config.loader": (
         "ClustersConfig",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imgcluster.utils import CHOSEN, INK, QUIET, save
 
 if TYPE_CHECKING:
-    from imgcluster.sweeps import Sweep
+    from imgcluster.clustering import Sweep
 
 PANELS = {
     "modularity": "modularity of the neighbours (higher)",

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.backbones import check_layers, find_backbone
-from imgcluster.clusters import cluster_features
+from imgcluster.clustering import SEQUENCE, cluster_features, ranks_of, silhouette_of
 from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.features import Features, extract_listed, fit_transform
-from imgcluster.grouping import SEQUENCE
 from imgcluster.images import list_images, read_known
-from imgcluster.metrics import ranks_of, silhouette_of
 from imgcluster.tried import DEFAULT, Candidate, Tried, config_name, differing
 from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage

@@ -11,10 +11,22 @@ from pathlib import Path
 
 from imgcluster.backbones import check_backbones, check_int8, find_devices, find_weights
 from imgcluster.cluster_names import names_note
-from imgcluster.clusters import check_enough, cluster_features
+from imgcluster.clustering import (
+    AUTO,
+    SEQUENCE,
+    KeptClusters,
+    Sweep,
+    check_enough,
+    check_memory,
+    check_numbering,
+    check_parameters,
+    cluster_features,
+    cluster_stored,
+    should_use_dask,
+    sweep,
+)
 from imgcluster.config import METHODS, Config
 from imgcluster.errors import ConfigError, ImgclusterError
-from imgcluster.estimators import check_parameters
 from imgcluster.features import (
     Cluster,
     Features,
@@ -25,19 +37,13 @@ from imgcluster.features import (
     fit_steps,
     open_cluster,
 )
-from imgcluster.grouping import SEQUENCE
 from imgcluster.images import Listing, list_images, list_with_notes
-from imgcluster.kept_clusters import KeptClusters
-from imgcluster.method_memory import check_memory
-from imgcluster.numbering import check_numbering
 from imgcluster.outputs import RunFolder, write_outputs
 from imgcluster.outputs.known_classes import check_known_classes
 from imgcluster.outputs.submission import check_outputs
 from imgcluster.outputs.write import output_names
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
 from imgcluster.run_result import Run
-from imgcluster.streamed.clusters import cluster_stored, should_use_dask
-from imgcluster.sweeps import AUTO, Sweep, sweep
 from imgcluster.types import Clusters, ImageFile
 from imgcluster.utils import use_storage
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.clustering import Agreement, agreement
 from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.images import has_column, read_known, table_at
-from imgcluster.metrics import Agreement, agreement
 from imgcluster.outputs.far_away import RECORD
 from imgcluster.outputs.submission import IN_COLUMNS
 from imgcluster.outputs.wide_labels import wide_labels

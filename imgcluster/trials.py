@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.cluster_names import recorded_names
+from imgcluster.clustering import SAMPLED_ABOVE, group, matched
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.features import fit_steps
-from imgcluster.grouping import group
-from imgcluster.metrics import SAMPLED_ABOVE
-from imgcluster.numbering import matched
 from imgcluster.outputs.write import DISTANCE_FORMAT, NAME
 from imgcluster.runs import config_of, read_record
 from imgcluster.utils import track

@@ -23,8 +23,13 @@ from sklearn.metrics import adjusted_rand_score
 
 import imgcluster
 from imgcluster import pipeline
-from imgcluster.clusterer import Clusterer
-from imgcluster.clusters import centroid_distances, cluster_features
+from imgcluster.clustering.cluster import centroid_distances, cluster_features
+from imgcluster.clustering.fitted import Clusterer
+from imgcluster.clustering.kmeans import dask as streamed_kmeans
+from imgcluster.clustering.streamed import cluster as streamed_clusters
+from imgcluster.clustering.streamed import cuml
+from imgcluster.clustering.streamed import points as streamed_points
+from imgcluster.clustering.streamed.cluster import cluster_stored, should_use_dask
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, StoreError
 from imgcluster.exports import features_of_run
@@ -36,10 +41,6 @@ from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
 from imgcluster.run_result import Run
-from imgcluster.streamed import cluster_stored, cuml, should_use_dask
-from imgcluster.streamed import clusters as streamed_clusters
-from imgcluster.streamed import kmeans as streamed_kmeans
-from imgcluster.streamed import points as streamed_points
 from imgcluster.summary import stability_lines
 from imgcluster.trials import stability
 from imgcluster.types import Clusters

@@ -10,12 +10,13 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_circles
 from sklearn.metrics import adjusted_rand_score
 
-from imgcluster import diffusion, neighbours
-from imgcluster.clusters import cluster_features
+from imgcluster.clustering import diffusion
+from imgcluster.clustering import neighbors as neighbours
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.diffusion import DiffusionClustering, Walk
+from imgcluster.clustering.neighbors import leading, modularity, neighbour_graph
 from imgcluster.config.loader import ClustersConfig
-from imgcluster.diffusion import DiffusionClustering, Walk
 from imgcluster.errors import ClusteringError
-from imgcluster.neighbours import leading, modularity, neighbour_graph
 
 
 def points(n: int = 40, dim: int = 5) -> np.ndarray:

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 import imgcluster
-from imgcluster import kept_clusters, load_config
-from imgcluster.clusters import cluster_features
+from imgcluster import load_config
+from imgcluster.clustering import cache as kept_clusters
+from imgcluster.clustering.cache import KeptClusters
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.grouping import Groups
+from imgcluster.clustering.streamed import cluster as streamed_clusters
+from imgcluster.clustering.streamed.cluster import cluster_stored
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.features.store.reader import Chunk, StoredVectors
-from imgcluster.grouping import Groups
-from imgcluster.kept_clusters import KeptClusters
-from imgcluster.streamed import cluster_stored
-from imgcluster.streamed import clusters as streamed_clusters
 from imgcluster.types import Clusters
 from imgcluster.utils.files import cache_folder
 
@@ -41,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Count:
         return call
 
     for name in ALGORITHM:
-        monkeypatch.setattr(f"imgcluster.clusters.{name}", counted(name))
+        monkeypatch.setattr(f"imgcluster.clustering.cluster.{name}", counted(name))
 
     def since() -> list[str]:
         found = called.copy()
@@ -249,8 +250,8 @@ def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, cal
 def test_what_is_no_plain_array_is_not_kept(monkeypatch: pytest.MonkeyPatch, calls: Count) -> None:
     points = vectors()
     odd = Groups(np.zeros(60, np.int64), points[:1], {"labels": np.array([{}], object)})
-    monkeypatch.setattr("imgcluster.clusters.group", lambda *_, **__: odd)
-    monkeypatch.setattr("imgcluster.clusters.numbered_clusters", lambda *_, **__: Clusters(*[odd.labels] * 5))
+    monkeypatch.setattr("imgcluster.clustering.cluster.group", lambda *_, **__: odd)
+    monkeypatch.setattr("imgcluster.clustering.cluster.numbered_clusters", lambda *_, **__: Clusters(*[odd.labels] * 5))
     for _ in range(2):
         cluster_features(points, ClustersConfig(method="kmeans", n_clusters=1), show=False, kept=KeptClusters(points))
     assert calls() == ["fit_steps", "nearest_two"] * 2

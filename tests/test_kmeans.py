@@ -11,14 +11,16 @@ import pytest
 import torch
 from sklearn.cluster import KMeans, kmeans_plusplus
 
-from imgcluster import gpu_kmeans, kmeans, lloyd
-from imgcluster.clusters import centroid_distances, cluster_features, nearest_two
+from imgcluster.clustering.cluster import centroid_distances, cluster_features, nearest_two
+from imgcluster.clustering.kmeans import gpu as gpu_kmeans
+from imgcluster.clustering.kmeans import in_memory as kmeans
+from imgcluster.clustering.kmeans import lloyd
+from imgcluster.clustering.kmeans.gpu import DeviceRows, kmeans_on
+from imgcluster.clustering.kmeans.in_memory import draw_seeds, fit_kmeans
+from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, Rows, Steps, StreamedRows
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features.transforms import Points, apply_transform, fit_steps, fit_transform, moments
-from imgcluster.gpu_kmeans import DeviceRows, kmeans_on
-from imgcluster.kmeans import draw_seeds, fit_kmeans
-from imgcluster.lloyd import MAX_ITERATIONS, Rows, Steps, StreamedRows
 from imgcluster.types import Clusters
 from imgcluster.utils import parallel as blocks
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from imgcluster import likeness
-from imgcluster.likeness import find_likeness
+from imgcluster.clustering import similarity as likeness
+from imgcluster.clustering.similarity import find_likeness
 
 RANDOM = np.random.default_rng(3)
 

@@ -10,13 +10,13 @@ from sklearn import cluster, mixture
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from imgcluster import estimators
-from imgcluster.clusterer import Clusterer
-from imgcluster.clusters import cluster_features
+from imgcluster.clustering import estimators
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.fitted import Clusterer
+from imgcluster.clustering.memory import check_memory
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.config.method_table import LEARNED, METHODS
 from imgcluster.errors import ClusteringError, ConfigError
-from imgcluster.method_memory import check_memory
 from imgcluster.types import Clusters
 
 OTHERS = ("agglomerative", "spectral", "hdbscan", "dbscan")
@@ -269,7 +269,7 @@ def many(n: int = 200_000) -> np.ndarray:
 def test_too_many_images_are_refused_before_the_memory_goes(
     monkeypatch: pytest.MonkeyPatch, method: str, parameters: dict[str, Any], pair_bytes: int
 ) -> None:
-    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 50 * 2**30)
+    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 50 * 2**30)
     needed = f"{pair_bytes * 200_000**2 / 2**30:,.0f}"
     others = "kmeans, minibatch_kmeans, bisecting_kmeans, gaussian_mixture"
     own = {"hdbscan": "hdbscan without its parameters, "}.get(method, "")
@@ -300,14 +300,14 @@ def test_too_many_images_are_refused_before_the_memory_goes(
 def test_what_holds_no_pairs_is_not_refused(
     monkeypatch: pytest.MonkeyPatch, method: str, parameters: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 2**30)
+    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 2**30)
     n_clusters = 3 if METHODS[method].k else None
     config = ClustersConfig(method=method, n_clusters=n_clusters, parameters=parameters)
     check_memory(config, 200_000, many())
 
 
 def test_birch_needs_memory_for_pairs_of_its_subclusters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 2**30)
+    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 2**30)
     vectors = np.random.default_rng(0).normal(0, 1, (20_000, 8)).astype(np.float32)
     with pytest.raises(ClusteringError, match="birch needs 3 GB for 20,000 images, and 1 GB are free"):
         clustered(vectors, "birch", 3)
@@ -315,7 +315,7 @@ def test_birch_needs_memory_for_pairs_of_its_subclusters(monkeypatch: pytest.Mon
 
 
 def test_what_depends_on_the_features_is_not_refused_before_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 2**30)
+    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 2**30)
     for method in ("birch", "dbscan"):
         check_memory(ClustersConfig(method=method, n_clusters=3 if METHODS[method].k else None), 200_000)
     with pytest.raises(ClusteringError, match="affinity_propagation needs "):
@@ -323,7 +323,7 @@ def test_what_depends_on_the_features_is_not_refused_before_there_are_any(monkey
 
 
 def test_only_what_fits_is_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.method_memory.free_memory", lambda: 60_000**2 * 9)
+    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 60_000**2 * 9)
     with pytest.raises(
         ClusteringError, match=r"take auto, kmeans, minibatch_kmeans, bisecting_kmeans, agglomerative, "
     ):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from imgcluster.metrics import agreement, internal_scores, match, sureness
+from imgcluster.clustering.metrics import agreement, internal_scores, match, sureness
 
 # Classes a, b, c in clusters 0 to 3: 0 is a's, 1 is b's, 2 has b and c alike, 3 is one more of a.
 TRUTH = list("aaaaaabbbbbccc")
@@ -112,7 +112,7 @@ def test_noise_is_left_out() -> None:
 
 
 def test_many_points_are_sampled_by_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.metrics.SAMPLED_ABOVE", 100)
+    monkeypatch.setattr("imgcluster.clustering.metrics.SAMPLED_ABOVE", 100)
     points, labels = groups(300)
     found, again, other = (internal_scores(points, labels, seed=seed) for seed in (1, 1, 2))
     assert found.sampled == 100

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import imgcluster
-from imgcluster.clusterer import Clusterer
-from imgcluster.clusters import cluster_features
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.fitted import Clusterer
+from imgcluster.clustering.numbering import check_numbering, number_classes, number_clusters
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features.result import Features
-from imgcluster.numbering import check_numbering, number_classes, number_clusters
 from imgcluster.types import ImageFile
 
 LABELS = np.array([2, 2, 0, 0, 0, 1])

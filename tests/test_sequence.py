@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from imgcluster.clusters import cluster_features
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.sequence import segments, smoothed
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
-from imgcluster.sequence import segments, smoothed
 
 STAGES = np.repeat([0, 1, 0, 2], [30, 20, 25, 25])
 

@@ -13,12 +13,12 @@ from sklearn.linear_model import LogisticRegression
 
 import imgcluster
 from imgcluster.cli import main
+from imgcluster.clustering.neighbors import neighbour_graph
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.labels.partial import read_partial_labels
 from imgcluster.labels.propagation import ALPHA, graph_of_many, spread_along, spread_over, spreading_graph
 from imgcluster.labels.suggestions import most_in_doubt, suggest_images, typical_rows
-from imgcluster.neighbours import neighbour_graph
 
 SIZES = (14, 10, 6)  # images of the three groups, in this order
 IDS = [f"{number:03d}" for number in range(sum(SIZES))]

@@ -19,8 +19,12 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 
 from imgcluster import check, load_config, run, tried
 from imgcluster.charts import draw_sweep
-from imgcluster.clusterer import Clusterer
-from imgcluster.clusters import cluster_features
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.fitted import Clusterer
+from imgcluster.clustering.grouping import Groups
+from imgcluster.clustering.metrics import silhouette_of
+from imgcluster.clustering.n_clusters import choose_k, elbow_of, sweep
+from imgcluster.clustering.neighbors import modularity, neighbour_graph
 from imgcluster.comparison import Grid, compare
 from imgcluster.config.loader import ClustersConfig, Config, config_from_dict
 from imgcluster.config.method_table import DEEP
@@ -28,12 +32,8 @@ from imgcluster.errors import ClusteringError, ConfigError, OutputError
 from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.features.transforms import Points, fit_transform
 from imgcluster.first_config import start
-from imgcluster.grouping import Groups
 from imgcluster.inner_scores import score_run
 from imgcluster.labels.assignment import assign
-from imgcluster.metrics import silhouette_of
-from imgcluster.neighbours import modularity, neighbour_graph
-from imgcluster.sweeps import choose_k, elbow_of, sweep
 from imgcluster.trials import stability
 
 from .conftest import Command, write_picture, write_template
@@ -121,14 +121,14 @@ def test_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch, n_clusters:
         asked.append(ks)
         return 3, "three"
 
-    monkeypatch.setattr("imgcluster.clusters.choose_k", choose)
+    monkeypatch.setattr("imgcluster.clustering.cluster.choose_k", choose)
     found = cluster_features(np.eye(6, dtype=np.float32), ClustersConfig(n_clusters=n_clusters), show=False)
     assert (asked, len(found.sizes), found.notes[0]) == ([tried], 3, "three")
 
 
 def test_many_images_are_measured_by_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.sweeps.SAMPLE", 60)
-    monkeypatch.setattr("imgcluster.sweeps.MOST_NEIGHBOURS", 60)
+    monkeypatch.setattr("imgcluster.clustering.n_clusters.SAMPLE", 60)
+    monkeypatch.setattr("imgcluster.clustering.n_clusters.MOST_NEIGHBOURS", 60)
     vectors, labels = blobs(3)
     row = sweep(Points(vectors), ClustersConfig(method="kmeans", n_clusters=2), [3], show=False).rows[0]
     drawn = np.sort(np.random.default_rng(42).permutation(300)[:60])
@@ -145,7 +145,7 @@ def test_gap_and_stability_are_their_definitions(monkeypatch: pytest.MonkeyPatch
         fitted.append(points)
         return np.arange(len(points)) % k, next(inertias)
 
-    monkeypatch.setattr("imgcluster.sweeps._kmeans", fit)
+    monkeypatch.setattr("imgcluster.clustering.n_clusters._kmeans", fit)
     row = sweep(Points(vectors), ClustersConfig(method="agglomerative", n_clusters=2), [3], show=False).rows[0]
     assert row.gap == pytest.approx(3 - np.log(2))
     assert row.gap_error == pytest.approx(np.sqrt(2) * np.sqrt(1 + 1 / 5))

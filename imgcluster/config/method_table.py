@@ -26,7 +26,7 @@ class Method:
     copies: str = ALL
 
 
-_DIFFUSION = Method("imgcluster.diffusion.DiffusionClustering", copies=WEIGHTED)
+_DIFFUSION = Method("imgcluster.clustering.diffusion.DiffusionClustering", copies=WEIGHTED)
 AUTO, AUTO_COMPONENTS, DIFFUSION = "auto", 128, "diffusion"
 LEARNED, MODEL = "learned", "model"
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something

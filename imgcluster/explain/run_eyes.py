@@ -14,7 +14,7 @@ from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
 from imgcluster.cluster_names import recorded_names
-from imgcluster.clusterer import Clusterer
+from imgcluster.clustering import Clusterer
 from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.eyes import Eye, Sight

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.cluster_names import recorded_names
-from imgcluster.clusterer import Clusterer, Placed
+from imgcluster.clustering import Clusterer, Placed
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import Features, extract_features, with_stamps

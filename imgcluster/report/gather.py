@@ -10,14 +10,19 @@ from typing import Any
 import numpy as np
 
 from imgcluster.cluster_names import recorded_names
-from imgcluster.clusterer import Clusterer
-from imgcluster.clusters import centroid_distances
+from imgcluster.clustering import (
+    SAMPLED_ABOVE,
+    Clusterer,
+    InternalScores,
+    Likeness,
+    centroid_distances,
+    find_likeness,
+    internal_scores,
+)
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.exports import features_of_run
 from imgcluster.features import apply_transform
-from imgcluster.likeness import Likeness, find_likeness
-from imgcluster.metrics import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
 from imgcluster.run_places import Places, places_of

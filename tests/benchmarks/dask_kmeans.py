@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.cluster import KMeans
 
+from imgcluster.clustering.streamed.cluster import cluster_stored
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.features.store.reader import Chunk, StoredVectors
-from imgcluster.streamed import cluster_stored
 from tests.benchmarks.clock import seconds
 from tests.benchmarks.rows import Row
 
@@ -82,7 +82,9 @@ def _by_dask(folder: str, k: int) -> tuple[float, np.ndarray]:
     config = ClustersConfig(method="kmeans", n_clusters=k, n_init=10)
     labels: list[np.ndarray] = []
     with LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster) as client:
-        client.run(lambda: __import__("imgcluster.streamed.settled"))  # the workers are there before a run clusters
+        client.run(
+            lambda: __import__("imgcluster.clustering.streamed.settled")
+        )  # the workers are there before a run clusters
         spent = seconds(lambda: labels.append(cluster_stored(stored, None, config, client, show=False).labels))
     return spent, labels[0]
 

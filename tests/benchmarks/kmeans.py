@@ -15,7 +15,8 @@ import torch
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from imgcluster import cluster_features, kmeans
+from imgcluster import cluster_features
+from imgcluster.clustering.kmeans import in_memory as kmeans
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.utils import parallel as blocks
 from tests.benchmarks.clock import median_ratio, take_turns

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imgcluster.clusters import nearest_two
-from imgcluster.estimators import place
+from imgcluster.clustering.cache import Nearest
+from imgcluster.clustering.cluster import nearest_two
+from imgcluster.clustering.estimators import place
+from imgcluster.clustering.kmeans.dask import ROUNDS, StreamedKMeans
+from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, Steps
+from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.features import Points
-from imgcluster.kept_clusters import Nearest
-from imgcluster.lloyd import MAX_ITERATIONS, Steps
-from imgcluster.streamed.kmeans import ROUNDS, StreamedKMeans
-from imgcluster.streamed.points import StreamedPoints
 from imgcluster.utils import track
 
 RELOCATIONS = 5  # of centroids without images; each is a K-Means of its own

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.clusters import (
+from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
+from imgcluster.clustering.cluster import (
     centroid_distances,
     check_enough,
     numbered_clusters,
     shares_by_distance,
     spread,
 )
+from imgcluster.clustering.grouping import Groups
+from imgcluster.clustering.metrics import SAMPLED_ABOVE
+from imgcluster.clustering.n_clusters import AUTO, choose_k
+from imgcluster.clustering.numbering import number_clusters
+from imgcluster.clustering.streamed.points import StreamedPoints, computing
+from imgcluster.clustering.streamed.transforms import fit_streamed, streamed_moments
 from imgcluster.config import ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, StoredVectors, apply_transform
-from imgcluster.grouping import Groups
-from imgcluster.kept_clusters import Fitted, KeptClusters, NothingKept
-from imgcluster.metrics import SAMPLED_ABOVE
-from imgcluster.numbering import number_clusters
-from imgcluster.streamed.points import StreamedPoints, computing
-from imgcluster.streamed.steps import fit_streamed, streamed_moments
-from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.types import Clusters
 from imgcluster.utils import free_memory
 
@@ -98,14 +98,14 @@ class _Space:
     @cached_property
     def points(self) -> StreamedPoints:
         """The points that are clustered."""
-        from imgcluster.streamed.kmeans import drawn
+        from imgcluster.clustering.kmeans.dask import drawn
 
         return fit_streamed(StreamedPoints.of(self._stored, 8 * drawn(_most(self._config))), self._config.transform)
 
 
 def _fitted(space: _Space, config: ClustersConfig, client: Client | None, show: bool) -> Fitted:
-    from imgcluster.streamed.kmeans import StreamedKMeans
-    from imgcluster.streamed.settled import settled
+    from imgcluster.clustering.kmeans.dask import StreamedKMeans
+    from imgcluster.clustering.streamed.settled import settled
 
     kmeans = StreamedKMeans.of(space.points, streamed_moments(space.points), config, client)
     centroids, labels, nearest = settled(kmeans, show)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.clusters import RULE, centroid_distances, nearest_two
+from imgcluster.clustering.cluster import RULE, centroid_distances, nearest_two
+from imgcluster.clustering.estimators import place
 from imgcluster.errors import ClusteringError, OutputError
-from imgcluster.estimators import place
 from imgcluster.features import STEPS, Points, State, apply_transform
 from imgcluster.types import NOISE
 

@@ -15,9 +15,9 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, TOLERANCE, Steps, StreamedRows, lloyd
 from imgcluster.config import ClustersConfig
 from imgcluster.features import Points, column_strips, moments
-from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE, Steps, StreamedRows, lloyd
 from imgcluster.utils import IN_MEMORY_BYTES, Advance, is_large, squared_lengths, track
 
 try:  # given squared lengths in float64, it does not work them out for each seed anew; the public one rounds them
@@ -87,7 +87,7 @@ def _streamed(points: Points, config: ClustersConfig, show: bool) -> Found:
 def _on_gpu(points: Points, config: ClustersConfig, show: bool) -> Found | None:
     import torch
 
-    from imgcluster.gpu_kmeans import find_gpu, kmeans_on
+    from imgcluster.clustering.kmeans.gpu import find_gpu, kmeans_on
 
     if (device := find_gpu(points)) is None:
         return None

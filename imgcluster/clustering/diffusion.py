@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.neighbours import NEIGHBOURS, leading, neighbour_graph, unit_rows
+from imgcluster.clustering.neighbors import NEIGHBOURS, leading, neighbour_graph, unit_rows
 
 THREADS = 2  # more add up centroids in whatever order they end
 TIME = 8

@@ -8,9 +8,19 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from imgcluster.clustering.kmeans.lloyd import (
+    MAX_ITERATIONS,
+    TOLERANCE,
+    Assigned,
+    Block,
+    Clustering,
+    Step,
+    Steps,
+    joined,
+    lloyd,
+)
 from imgcluster.config import ClustersConfig
 from imgcluster.features import Points, moments
-from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE, Assigned, Block, Clustering, Step, Steps, joined, lloyd
 from imgcluster.utils import row_slices
 
 BLOCK_BYTES = 256 * 2**20

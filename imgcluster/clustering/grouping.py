@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from imgcluster.clustering.estimators import Fitted, Rule, can_place, fit
+from imgcluster.clustering.sequence import segments, smoothed
 from imgcluster.config import LEARNED, METHODS, ClustersConfig
-from imgcluster.estimators import Fitted, Rule, can_place, fit
 from imgcluster.features import Copies, Points, distinct_images
-from imgcluster.sequence import segments, smoothed
 
 SEQUENCE, SMOOTH = "sequence", "smooth"
 
@@ -76,7 +76,7 @@ def _grouped(points: Points, config: ClustersConfig, show: bool) -> Groups:
         labels = np.repeat(segments(points.take(starts), config.k, counts), counts)
         return Groups(labels, means_of(points, labels))
     if config.method == "kmeans" and not config.parameters:
-        from imgcluster.kmeans import find_clusters
+        from imgcluster.clustering.kmeans.in_memory import find_clusters
 
         kmeans = find_clusters(points, config, show=show)
         rule = {"centres": kmeans.centroids, "labels": np.arange(len(kmeans.centroids))}

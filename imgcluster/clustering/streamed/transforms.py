@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.errors import ClusteringError
 from imgcluster.features import (
     Moments,
@@ -20,7 +21,6 @@ from imgcluster.features import (
     scale_of,
     whitened,
 )
-from imgcluster.streamed.points import StreamedPoints
 
 BLOCKS_A_SCATTER = 8  # one after the other: each scatter is (dim, dim), and as large as a block
 

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from imgcluster.clustering.grouping import Groups
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
-from imgcluster.grouping import Groups
 from imgcluster.utils import cache_folder, installed, row_slices, write_whole
 
 FORMAT = 1  # of what is kept: raise it when clusters are found in another way

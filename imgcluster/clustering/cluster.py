@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from imgcluster.clustering.cache import Fitted, KeptClusters, Nearest, NothingKept
+from imgcluster.clustering.grouping import Groups, group, method_of
+from imgcluster.clustering.n_clusters import AUTO, choose_k
+from imgcluster.clustering.numbering import Numbers, number_classes, number_clusters
 from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Features, Points, State, fit_steps
-from imgcluster.grouping import Groups, group, method_of
-from imgcluster.kept_clusters import Fitted, KeptClusters, Nearest, NothingKept
 from imgcluster.learning import Learned
-from imgcluster.numbering import Numbers, number_classes, number_clusters
-from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.types import NOISE, Clusters
 from imgcluster.utils import finite_rows, in_order, row_slices
 

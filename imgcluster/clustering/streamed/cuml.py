@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, TOLERANCE
 from imgcluster.config import ClustersConfig
-from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE
 
 if TYPE_CHECKING:
     import dask.array

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from imgcluster.clustering.diffusion import THREADS
+from imgcluster.clustering.estimators import build
+from imgcluster.clustering.grouping import group
+from imgcluster.clustering.metrics import silhouette_of
+from imgcluster.clustering.neighbors import modularity, neighbour_graph
 from imgcluster.config import DIFFUSION, METHODS, ClustersConfig
-from imgcluster.diffusion import THREADS
 from imgcluster.errors import ClusteringError
-from imgcluster.estimators import build
 from imgcluster.features import Points, distinct_images
-from imgcluster.grouping import group
-from imgcluster.metrics import silhouette_of
-from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.utils import track
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from imgcluster.clustering.kmeans.in_memory import KMEANS_THREADS
+from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, TOLERANCE
+from imgcluster.clustering.streamed.cuml import fit_on_gpus, have_cuml
+from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
-from imgcluster.kmeans import KMEANS_THREADS
-from imgcluster.lloyd import MAX_ITERATIONS, TOLERANCE
-from imgcluster.streamed.cuml import fit_on_gpus, have_cuml
-from imgcluster.streamed.points import StreamedPoints
 
 if TYPE_CHECKING:
     import dask.array

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from imgcluster.clustering.memory import check_memory
 from imgcluster.config import ALL, LEARNED, METHODS, WEIGHTED, ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.features import Copies
 from imgcluster.learning import prepared, probabilities
-from imgcluster.method_memory import check_memory
 from imgcluster.types import NOISE
 
 # With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and

@@ -1,0 +1,1 @@
+"""K-Means: in memory, streamed from disk, on a GPU, by Dask."""
