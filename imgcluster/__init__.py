@@ -17,7 +17,6 @@ from imgcluster._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from imgcluster.backbones import FeatureExtractor, PerceptualLoss, image_distances
-    from imgcluster.cluster_folders import export_folders, undo_export
     from imgcluster.clustering import cluster_features
     from imgcluster.comparison import Grid, compare
     from imgcluster.config import (
@@ -31,18 +30,22 @@ if TYPE_CHECKING:
     )
     from imgcluster.errors import ImgclusterError
     from imgcluster.explain import activation_grid, cluster_map, explain_run, filter_images, grad_cam, overlay
-    from imgcluster.exports import export_features
     from imgcluster.features import Features, ImageFeatures, extract, extract_features, read_features
     from imgcluster.images import list_images, read_image
     from imgcluster.inner_scores import score_run
     from imgcluster.labels import Spread, Suggestions, assign, learn, predict, spread_labels, suggest_images
     from imgcluster.learning import Learned, Training
-    from imgcluster.outputs.validation import validate_submission
-    from imgcluster.overview import run_overview
     from imgcluster.pipeline import check, run, sweep_clusters
     from imgcluster.report import write_report, write_sheets
-    from imgcluster.run_places import images_are_in
-    from imgcluster.run_result import Run
+    from imgcluster.runs import (
+        Run,
+        export_features,
+        export_folders,
+        images_are_in,
+        run_overview,
+        undo_export,
+        validate_submission,
+    )
     from imgcluster.samples import write_sample
     from imgcluster.scoring import score_labels
     from imgcluster.trials import stability
@@ -108,7 +111,7 @@ __all__ = [
 # Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
 _MODULES = {
     "imgcluster.labels.assignment": ("assign",),
-    "imgcluster.cluster_folders": ("export_folders", "undo_export"),
+    "imgcluster.runs.export_folders.export": ("export_folders", "undo_export"),
     "imgcluster.clustering.cluster": ("cluster_features",),
     "imgcluster.comparison": ("Grid", "compare"),
     "imgcluster.config.loader": (
@@ -129,7 +132,7 @@ _MODULES = {
         "grad_cam",
         "overlay",
     ),
-    "imgcluster.exports": ("export_features",),
+    "imgcluster.runs.features": ("export_features",),
     "imgcluster.features.files": ("read_features",),
     "imgcluster.backbones.extractor": ("FeatureExtractor",),
     "imgcluster.features.extraction": ("extract_features",),
@@ -137,8 +140,8 @@ _MODULES = {
     "imgcluster.images.listing": ("list_images",),
     "imgcluster.inner_scores": ("score_run",),
     "imgcluster.features.arrays": ("extract",),
-    "imgcluster.outputs.validation": ("validate_submission",),
-    "imgcluster.overview": ("run_overview",),
+    "imgcluster.runs.validation": ("validate_submission",),
+    "imgcluster.runs.overview": ("run_overview",),
     "imgcluster.learning.model": ("Learned",),
     "imgcluster.labels.learning": ("learn",),
     "imgcluster.backbones.perceptual": ("PerceptualLoss", "image_distances"),
@@ -146,7 +149,7 @@ _MODULES = {
     "imgcluster.pipeline": ("check", "run", "sweep_clusters"),
     "imgcluster.images.decode": ("read_image",),
     "imgcluster.report": ("write_report", "write_sheets"),
-    "imgcluster.run_places": ("images_are_in",),
+    "imgcluster.runs.places": ("images_are_in",),
     "imgcluster.samples": ("write_sample",),
     "imgcluster.scoring": ("score_labels",),
     "imgcluster.labels.propagation": ("Spread", "spread_labels"),

@@ -97,7 +97,7 @@ def _with_the_run_here(options: argparse.Namespace) -> argparse.Namespace:
 
     run = getattr(options, "run", None)
     if isinstance(run, str) and is_url(run):
-        from imgcluster.outputs.far_away import fetched
+        from imgcluster.runs import fetched
 
         options.run = str(fetched(run))
         print(f"{shown(run)}: a copy of it is in {options.run}", file=sys.stderr)
@@ -240,7 +240,7 @@ def _doctor(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from imgcluster.exports import export_features, loader
+    from imgcluster.runs import export_features, loader
 
     out = Path(options.out)
     table = export_features(Path(options.run), options.format, out, force=options.force)
@@ -249,8 +249,8 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _features(options: argparse.Namespace) -> None:
-    from imgcluster.exports import check_out, loader
     from imgcluster.old_tool import compute_features, format_of
+    from imgcluster.runs import check_out, loader
     from imgcluster.summary import summarize_features
 
     out = Path(options.out)

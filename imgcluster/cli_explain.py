@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from imgcluster.cli_parts import add_command, add_images_folder, add_run
-from imgcluster.run_places import OPTION
+from imgcluster.runs import OPTION
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands

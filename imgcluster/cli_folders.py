@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imgcluster.cli_parts import Commands
-    from imgcluster.cluster_folders import ExportedFolders
+    from imgcluster.runs import ExportedFolders
 
 NAMED = 3
 DONE = {"copy": "copied", "link": "linked", "move": "moved"}
@@ -47,7 +47,7 @@ def _export(options: argparse.Namespace) -> None:
     if options.action == "undo":
         _undo(options)
         return
-    from imgcluster.cluster_folders import export_folders
+    from imgcluster.runs import export_folders
 
     found = export_folders(options.run, options.folder, options.action, show=not options.quiet)
     print("\n".join(_export_lines(found, options.run)))
@@ -74,7 +74,7 @@ def _export_lines(found: ExportedFolders, run: str) -> list[str]:
 
 
 def _undo(options: argparse.Namespace) -> None:
-    from imgcluster.cluster_folders import undo_export
+    from imgcluster.runs import undo_export
     from imgcluster.utils import printable
 
     undone = undo_export(options.folder, options.run, show=not options.quiet)
@@ -90,7 +90,7 @@ def _undo(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from imgcluster.overview import overview_lines, report_page, run_overview
+    from imgcluster.runs import overview_lines, report_page, run_overview
     from imgcluster.utils import BLOCK, ELLIPSIS, can_show
 
     found = run_overview(options.run, typical=options.typical)

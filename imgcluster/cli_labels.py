@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from imgcluster.cli_parts import add_command, add_images_folder, add_run, free_table, write_table
-from imgcluster.run_places import OPTION
+from imgcluster.runs import OPTION
 
 if TYPE_CHECKING:
     from imgcluster.cli_parts import Commands

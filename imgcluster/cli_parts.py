@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from imgcluster.cli_steps import CONFIG, RUN
 from imgcluster.errors import ConfigError
-from imgcluster.run_places import OPTION, images_are_in
+from imgcluster.runs import OPTION, images_are_in
 from imgcluster.utils import write_whole
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def free_table(options: argparse.Namespace) -> Path:
 
 def write_table(out: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV, in one piece."""
-    from imgcluster.outputs.write import csv_text
+    from imgcluster.runs import csv_text
 
     write_whole(out, csv_text(table).encode())
 

@@ -68,7 +68,7 @@ def _score_inside(options: argparse.Namespace) -> None:
 
 def _validate(options: argparse.Namespace) -> None:
     check_submission_first(options)
-    from imgcluster.outputs.validation import validated
+    from imgcluster.runs import validated
 
     found = validated(options.file, options.template, id_column=options.id_column, layout=options.layout)
     verdict = "nothing wrong" if not found.notes else "see the note"

@@ -14,7 +14,7 @@ from imgcluster.config import ImagesConfig, config_from_dict, parse_yaml
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.first_look import look_at
 from imgcluster.images import list_images
-from imgcluster.outputs.submission import check_outputs
+from imgcluster.runs import check_outputs
 from imgcluster.template_plan import Plan, plan_for, why_not_by_image
 from imgcluster.types import ImageFile, Template
 from imgcluster.utils import write_whole

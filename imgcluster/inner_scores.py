@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.clustering import SAMPLED_ABOVE, Clusterer, InternalScores, internal_scores
-from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.features import apply_transform
-from imgcluster.outputs.write import DISTANCE_FORMAT, csv_text
-from imgcluster.runs import read_record
+from imgcluster.runs import (
+    DISTANCE_FORMAT,
+    csv_text,
+    features_of_run,
+    labels_of_run,
+    read_record,
+    recorded_names,
+    with_name,
+)
 from imgcluster.types import NOISE
 from imgcluster.utils import printable, write_whole
 

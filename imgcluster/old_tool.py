@@ -6,10 +6,9 @@ from pathlib import Path
 
 from imgcluster.config import config_from_dict
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.exports import FeatureTable, check_out, write_features
 from imgcluster.features import Features, extract_features
 from imgcluster.images import is_held, list_images
-from imgcluster.outputs.write import path_text
+from imgcluster.runs import FeatureTable, check_out, path_text, write_features
 from imgcluster.utils import shown
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))

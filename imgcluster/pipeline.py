@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from imgcluster.backbones import check_backbones, check_int8, find_devices, find_weights
-from imgcluster.cluster_names import names_note
 from imgcluster.clustering import (
     AUTO,
     SEQUENCE,
@@ -38,12 +37,8 @@ from imgcluster.features import (
     open_cluster,
 )
 from imgcluster.images import Listing, list_images, list_with_notes
-from imgcluster.outputs import RunFolder, write_outputs
-from imgcluster.outputs.known_classes import check_known_classes
-from imgcluster.outputs.submission import check_outputs
-from imgcluster.outputs.write import output_names
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
-from imgcluster.run_result import Run
+from imgcluster.runs import Run, RunFolder, check_known_classes, check_outputs, names_note, output_names, write_outputs
 from imgcluster.types import Clusters, ImageFile
 from imgcluster.utils import use_storage
 

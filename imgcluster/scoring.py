@@ -14,10 +14,7 @@ from imgcluster.clustering import Agreement, agreement
 from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.images import has_column, read_known, table_at
-from imgcluster.outputs.far_away import RECORD
-from imgcluster.outputs.submission import IN_COLUMNS
-from imgcluster.outputs.wide_labels import wide_labels
-from imgcluster.outputs.write import CLUSTERS, csv_text
+from imgcluster.runs import CLUSTERS, IN_COLUMNS, RECORD, csv_text, wide_labels
 from imgcluster.types import NOISE
 from imgcluster.utils import WHOLE, plain_label, write_whole
 

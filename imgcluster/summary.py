@@ -6,13 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from imgcluster.cluster_names import known_names, with_name
 from imgcluster.clustering import Sweep
 from imgcluster.features import Features, Origin, below
 from imgcluster.labels import Assigned
-from imgcluster.outputs.submission import submission_notes
-from imgcluster.outputs.write import output_names
-from imgcluster.run_result import Run
+from imgcluster.runs import Run, known_names, output_names, submission_notes, with_name
 from imgcluster.trials import Stability
 from imgcluster.types import Failure, by_reason
 from imgcluster.utils import bar, printable

@@ -27,7 +27,7 @@ from imgcluster.images import (
     read_asked,
     read_rows,
 )
-from imgcluster.outputs.template_check import NO_LABELS, WIDE, listed
+from imgcluster.runs import NO_LABELS, WIDE, listed
 from imgcluster.types import Template
 
 ALONE = "to cluster the images without a submission, leave out --ids"

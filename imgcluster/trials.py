@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.cluster_names import recorded_names
 from imgcluster.clustering import SAMPLED_ABOVE, group, matched
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
-from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.features import fit_steps
-from imgcluster.outputs.write import DISTANCE_FORMAT, NAME
-from imgcluster.runs import config_of, read_record
+from imgcluster.runs import (
+    DISTANCE_FORMAT,
+    NAME,
+    config_of,
+    features_of_run,
+    labels_of_run,
+    read_record,
+    recorded_names,
+)
 from imgcluster.utils import track
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.features import known_key
-from imgcluster.outputs.write import csv_text
+from imgcluster.runs import csv_text
 from imgcluster.types import NOISE, ImageFile
 from imgcluster.utils import installed, write_whole
 

@@ -18,10 +18,8 @@ import pytest
 from pyarrow import parquet
 
 from imgcluster import load_config, run
-from imgcluster.cluster_folders import export_folders
 from imgcluster.config.loader import Config, ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError, OutputError
-from imgcluster.exports import features_of_run
 from imgcluster.features.arrays import extract
 from imgcluster.features.store.keys import known_key
 from imgcluster.images.listing import find_images, list_images
@@ -32,7 +30,9 @@ from imgcluster.images.sources import tar as tar_files
 from imgcluster.labels.assignment import assign, listed_images
 from imgcluster.labels.learning import learn
 from imgcluster.report import write_report
-from imgcluster.runs import listed_path, listed_paths, read_rows
+from imgcluster.runs.export_folders.export import export_folders
+from imgcluster.runs.features import features_of_run
+from imgcluster.runs.reader import listed_path, listed_paths, read_rows
 from imgcluster.types import Source
 from imgcluster.utils import storage
 from imgcluster.utils.storage import use_storage

@@ -19,12 +19,14 @@ import pytest
 from filelock import FileLock
 
 import imgcluster
-from imgcluster import cluster_folders, export_folders, folder_steps, undo_export
+from imgcluster import export_folders, undo_export
 from imgcluster.cli import main
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.folder_plan import folder_names, safe_name
-from imgcluster.journal import JOURNAL, read_journal
+from imgcluster.runs.export_folders import apply as folder_steps
+from imgcluster.runs.export_folders import export as cluster_folders
+from imgcluster.runs.export_folders.journal import JOURNAL, read_journal
+from imgcluster.runs.export_folders.plan import folder_names, safe_name
 
 from .conftest import ROOT, Command, write_pictures
 from .folder_runs import MTIME, make_run, snapshot, write_run

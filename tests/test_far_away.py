@@ -17,11 +17,11 @@ from imgcluster import load_config, run
 from imgcluster.cli import main
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
-from imgcluster.exports import features_of_run
 from imgcluster.features.store.store import FeatureStore, ImageKey
-from imgcluster.outputs import far_away as far_away_module
-from imgcluster.outputs.far_away import FarAway, fetched, kept_at, lock_of
-from imgcluster.outputs.run_folder import RunFolder
+from imgcluster.runs import remote as far_away_module
+from imgcluster.runs.features import features_of_run
+from imgcluster.runs.folder import RunFolder
+from imgcluster.runs.remote import FarAway, fetched, kept_at, lock_of
 from imgcluster.utils import storage
 from imgcluster.utils.storage import file_system, use_storage
 from tests.conftest import Command

@@ -19,8 +19,8 @@ from safetensors.numpy import save_file
 import imgcluster
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError
-from imgcluster.exports import features_of_run
 from imgcluster.features.files import read_features
+from imgcluster.runs.features import features_of_run
 from imgcluster.summary import summarize_run
 
 IDS = ["0000", "0001", "0002", "0003"]

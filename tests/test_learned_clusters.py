@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.cluster_names import known_names
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.labels.assignment import assign
@@ -20,7 +19,8 @@ from imgcluster.labels.learning import learn
 from imgcluster.labels.prediction import predict
 from imgcluster.learning.classifiers import CLASSIFIERS
 from imgcluster.learning.model import Learned
-from imgcluster.overview import run_overview
+from imgcluster.runs.cluster_names import known_names
+from imgcluster.runs.overview import run_overview
 from imgcluster.summary import summarize_run
 from tests.conftest import COLOURS, Command, write_picture, write_pictures
 

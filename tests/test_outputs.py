@@ -18,9 +18,9 @@ from imgcluster.config.as_used import caveat, config_as_used
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError, ImageError, OutputError
 from imgcluster.features.transforms import apply_transform
-from imgcluster.outputs import run_folder
-from imgcluster.outputs.write import csv_text
-from imgcluster.runs import config_of, read_record
+from imgcluster.runs import folder as run_folder
+from imgcluster.runs.reader import config_of, read_record
+from imgcluster.runs.writer import csv_text
 
 FILES = ["clusterer.npz", "clusters.csv", "run.json", "submission.csv"]
 

@@ -18,7 +18,6 @@ import yaml
 
 from imgcluster import load_config, run
 from imgcluster.cli import main
-from imgcluster.cluster_folders import export_folders
 from imgcluster.config.loader import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.explain import cluster_map
@@ -28,7 +27,8 @@ from imgcluster.images.sources.base import RemoteFile
 from imgcluster.old_tool import compute_features
 from imgcluster.pipeline import fill_store
 from imgcluster.report import write_report
-from imgcluster.runs import listed_path, read_rows
+from imgcluster.runs.export_folders.export import export_folders
+from imgcluster.runs.reader import listed_path, read_rows
 from imgcluster.utils import storage
 from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures

@@ -24,7 +24,7 @@ from imgcluster.report.gather import gather
 from imgcluster.report.maps import map_images
 from imgcluster.report.page import visible
 from imgcluster.report.thumbnails import make_thumbnails, thumbnail_path, thumbnail_side
-from imgcluster.runs import clusters_digest, read_report_record
+from imgcluster.runs.reader import clusters_digest, read_report_record
 from imgcluster.types import ImageFile
 from tests.conftest import Command, write_picture, write_pictures
 

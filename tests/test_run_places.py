@@ -12,7 +12,7 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError
-from imgcluster.run_places import Places, images_are_in, places_of
+from imgcluster.runs.places import Places, images_are_in, places_of
 from tests.conftest import Command, write_pictures
 
 CONFIG = (
@@ -165,7 +165,7 @@ def test_each_form_of_a_path(  # noqa: PLR0917
     folder: str, text: str, based: str, moved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "imgcluster.run_places._is_there", lambda path: str(path).startswith("/s/") or str(path) == "/s"
+        "imgcluster.runs.places._is_there", lambda path: str(path).startswith("/s/") or str(path) == "/s"
     )
     found = places_of(tmp_path, {"config": {"images": {"folder": folder}}})
     assert found.image(text) == text

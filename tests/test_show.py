@@ -13,8 +13,8 @@ import pytest
 
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.overview import overview_lines, run_overview
-from imgcluster.runs import clusters_digest
+from imgcluster.runs.overview import overview_lines, run_overview
+from imgcluster.runs.reader import clusters_digest
 from imgcluster.utils.terminal import bar, can_show, columns_of, printable, shortened
 
 from .conftest import ROOT, Command

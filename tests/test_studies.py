@@ -29,11 +29,11 @@ from imgcluster.comparison import Grid, compare
 from imgcluster.config.loader import ClustersConfig, Config, config_from_dict
 from imgcluster.config.method_table import DEEP
 from imgcluster.errors import ClusteringError, ConfigError, OutputError
-from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.features.transforms import Points, fit_transform
 from imgcluster.first_config import start
 from imgcluster.inner_scores import score_run
 from imgcluster.labels.assignment import assign
+from imgcluster.runs.features import features_of_run, labels_of_run
 from imgcluster.trials import stability
 
 from .conftest import Command, write_picture, write_template

@@ -14,9 +14,9 @@ from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.features.result import Features
 from imgcluster.images.ids.table import read_template
-from imgcluster.outputs.submission import check_outputs, columns_of, make_submission, submission_notes
-from imgcluster.outputs.write import clusters_rows, csv_text
-from imgcluster.run_result import Run
+from imgcluster.runs.run import Run
+from imgcluster.runs.submission import check_outputs, columns_of, make_submission, submission_notes
+from imgcluster.runs.writer import clusters_rows, csv_text
 from imgcluster.summary import summarize_run
 from imgcluster.types import Clusters, Failure, ImageFile, Template
 

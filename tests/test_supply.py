@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imgcluster.config.backbone_table import BACKBONES, Backbone
-from imgcluster.outputs.write import PACKAGES
+from imgcluster.runs.writer import PACKAGES
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED_DIGITS = 8  # of the sha256, in the names of torchvision's files

@@ -25,8 +25,8 @@ from imgcluster.errors import ConfigError
 from imgcluster.first_config import start
 from imgcluster.images.ids.label_cells import kind_of_cells, read_asked
 from imgcluster.images.ids.table import read_template
-from imgcluster.outputs.known_classes import check_known_classes
-from imgcluster.outputs.validation import validated
+from imgcluster.runs.known_classes import check_known_classes
+from imgcluster.runs.validation import validated
 from imgcluster.types import Template
 
 IMAGES = 24

@@ -12,7 +12,7 @@ import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.images.ids.table import read_template
-from imgcluster.outputs.validation import Expected, check_submission, validate_submission, validated
+from imgcluster.runs.validation import Expected, check_submission, validate_submission, validated
 
 TEMPLATE = "id,label\n01,0\n02,0\n03,0\n"
 

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from imgcluster.backbones import CLASSES, LOGITS, Choice, auto_batch_size, class_names
-from imgcluster.cluster_names import with_name
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
 from imgcluster.explain.album import Album, Explanation
 from imgcluster.explain.eyes import Eye, shown
@@ -29,6 +28,7 @@ from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
 from imgcluster.features import any_there
 from imgcluster.images import read_image
+from imgcluster.runs import with_name
 from imgcluster.utils import Advance, track
 
 AT_ONCE = 16  # pictures at most: more are no quicker, and are held in their own size

@@ -13,16 +13,13 @@ import torch
 from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
-from imgcluster.cluster_names import recorded_names
 from imgcluster.clustering import Clusterer
 from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.eyes import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.images import find_recipe
-from imgcluster.outputs.write import CLUSTERS
-from imgcluster.run_places import Places, places_of
-from imgcluster.runs import config_of, listed_paths, read_record, read_rows
+from imgcluster.runs import CLUSTERS, Places, config_of, listed_paths, places_of, read_record, read_rows, recorded_names
 from imgcluster.types import NOISE, ImagePath
 
 NAMED = 3

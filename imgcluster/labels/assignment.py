@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.cluster_names import recorded_names
 from imgcluster.clustering import Clusterer, Placed
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.features import Features, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
-from imgcluster.outputs.write import DISTANCE_FORMAT, NAME, path_text
-from imgcluster.runs import config_of, read_record
+from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_record, recorded_names
 from imgcluster.types import ImageFile
 
 if TYPE_CHECKING:

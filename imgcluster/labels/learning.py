@@ -12,7 +12,6 @@ import numpy as np
 
 from imgcluster.config import Config, FeaturesConfig, features_as_used, load_config
 from imgcluster.errors import ConfigError
-from imgcluster.exports import features_of_run
 from imgcluster.features import extract_features, extract_listed
 from imgcluster.images import list_images
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
@@ -33,8 +32,7 @@ from imgcluster.learning import (
     probabilities,
     teach,
 )
-from imgcluster.run_places import places_of
-from imgcluster.runs import config_of, listed_images, read_record, read_rows
+from imgcluster.runs import config_of, features_of_run, listed_images, places_of, read_record, read_rows
 from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
 

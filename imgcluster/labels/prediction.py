@@ -31,7 +31,7 @@ from imgcluster.images import (
 )
 from imgcluster.labels.assignment import listed_images
 from imgcluster.learning import Learned
-from imgcluster.outputs.write import path_text
+from imgcluster.runs import path_text
 from imgcluster.types import ImageFile, Template
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering import NEIGHBOURS, Graph, neighbour_graph
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
-from imgcluster.exports import features_of_run, labels_of_run
 from imgcluster.features import Points, fit_transform
 from imgcluster.labels.partial import read_partial_labels
+from imgcluster.runs import features_of_run, labels_of_run
 from imgcluster.utils import in_order, printable, row_slices
 
 if TYPE_CHECKING:

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.clustering import Graph
 from imgcluster.errors import ConfigError
-from imgcluster.exports import FeatureTable, features_of_run
 from imgcluster.features import Points
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space, unknown_lines
-from imgcluster.run_places import places_of
-from imgcluster.runs import read_record, read_rows
+from imgcluster.runs import FeatureTable, features_of_run, places_of, read_record, read_rows, recorded_names, with_name
 from imgcluster.types import NOISE
 
 if TYPE_CHECKING:

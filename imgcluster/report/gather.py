@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.cluster_names import recorded_names
 from imgcluster.clustering import (
     SAMPLED_ABOVE,
     Clusterer,
@@ -21,12 +20,19 @@ from imgcluster.clustering import (
 )
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.exports import features_of_run
 from imgcluster.features import apply_transform
 from imgcluster.report.maps import map_images
 from imgcluster.report.names import Guess, Guesses, guess_names
-from imgcluster.run_places import Places, places_of
-from imgcluster.runs import config_of, listed_paths, read_record, read_rows
+from imgcluster.runs import (
+    Places,
+    config_of,
+    features_of_run,
+    listed_paths,
+    places_of,
+    read_record,
+    read_rows,
+    recorded_names,
+)
 from imgcluster.types import NOISE, ImageFile
 
 TYPICAL, BORDERLINE, ODD = 12, 6, 6

@@ -7,12 +7,11 @@ from html import escape
 
 import numpy as np
 
-from imgcluster.cluster_names import known_names
 from imgcluster.errors import ImageError
 from imgcluster.images import read_image
 from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
-from imgcluster.run_result import Run
+from imgcluster.runs import Run, known_names
 from imgcluster.types import NOISE, ImagePath
 
 CLUSTERS = 30

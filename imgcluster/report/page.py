@@ -13,11 +13,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from imgcluster.cluster_names import recorded_names, with_name
 from imgcluster.config import caveat, config_as_used, config_from_dict
 from imgcluster.report.gather import STRANGEST, Card, Facts
 from imgcluster.report.names import ASKED
-from imgcluster.runs import REPORT
+from imgcluster.runs import REPORT, recorded_names, with_name
 from imgcluster.scoring import TITLES, Scores
 from imgcluster.types import NOISE
 

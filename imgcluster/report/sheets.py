@@ -7,13 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ImageError, OutputError
-from imgcluster.folder_plan import folder_names
 from imgcluster.images import read_image, readers_for
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
-from imgcluster.run_places import places_of
-from imgcluster.runs import listed_paths, read_record, read_rows
+from imgcluster.runs import folder_names, listed_paths, places_of, read_record, read_rows, recorded_names
 from imgcluster.types import ImagePath
 from imgcluster.utils import at_once, in_order, track, write_whole
 

@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from imgcluster import config_from_dict, run, spread_labels, suggest_images, write_sample
-from imgcluster.exports import features_of_run
 from imgcluster.labels.propagation import spread_over, spreading_graph, spreading_space
+from imgcluster.runs.features import features_of_run
 from tests.benchmarks.rows import Row
 
 SETS = {"photos": ("{id}.jpg", 16, 0.9), "digits": ("{id}.png", 10, None), "stage": ("{id}.jpg", 5, None)}

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.cluster_names import NAMES, known_names
 from imgcluster.config import Config
-from imgcluster.outputs.far_away import RECORD
-from imgcluster.outputs.run_folder import RunFolder, Writer
-from imgcluster.outputs.submission import make_submission
-from imgcluster.run_places import STARTED_IN, way_to_start
-from imgcluster.run_result import Run
+from imgcluster.runs.cluster_names import NAMES, known_names
+from imgcluster.runs.folder import RunFolder, Writer
+from imgcluster.runs.places import STARTED_IN, way_to_start
+from imgcluster.runs.remote import RECORD
+from imgcluster.runs.run import Run
+from imgcluster.runs.submission import make_submission
 from imgcluster.types import ARE_LABELS, Clusters, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.runs import PAGE, REPORT, read_record, read_report_record, read_rows
+from imgcluster.runs.cluster_names import recorded_names
+from imgcluster.runs.reader import PAGE, REPORT, read_record, read_report_record, read_rows
 from imgcluster.types import NOISE
 from imgcluster.utils import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, columns_of, printable, shortened
 

@@ -31,7 +31,7 @@ from imgcluster.images import (
     read_rows,
     read_template,
 )
-from imgcluster.outputs.template_check import strange_labels
+from imgcluster.runs.template_check import strange_labels
 from imgcluster.types import Template
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 from imgcluster.config import TRUTH, Config
 from imgcluster.errors import ConfigError
 from imgcluster.images import number_at_end, read_asked, read_known
-from imgcluster.outputs.template_check import listed
+from imgcluster.runs.template_check import listed
 from imgcluster.types import Template
 
 

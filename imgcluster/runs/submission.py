@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.cluster_names import known_names, names_found, names_to_write
 from imgcluster.config import LEARNED, ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
 from imgcluster.images import number_at_end, read_asked
-from imgcluster.outputs.template_check import (
-    THREE_WAYS,
-    check_labels,
-    check_template,
-    column_notes,
-    label_notes,
-    listed,
-)
-from imgcluster.outputs.validation import Expected, check_submission
-from imgcluster.run_result import Run
+from imgcluster.runs.cluster_names import known_names, names_found, names_to_write
+from imgcluster.runs.run import Run
+from imgcluster.runs.template_check import THREE_WAYS, check_labels, check_template, column_notes, label_notes, listed
+from imgcluster.runs.validation import Expected, check_submission
 from imgcluster.types import Clusters, Template
 
 if TYPE_CHECKING:

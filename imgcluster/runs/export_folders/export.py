@@ -13,19 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgcluster.cluster_names import recorded_names
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.folder_checks import (
-    LOCK,
-    check_files,
-    check_place,
-    check_possible,
-    check_same,
-    locked,
-    real_path,
-)
-from imgcluster.folder_plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
-from imgcluster.folder_steps import (
+from imgcluster.runs.cluster_names import recorded_names
+from imgcluster.runs.export_folders.apply import (
     BACK,
     LEFT,
     PART,
@@ -36,10 +26,20 @@ from imgcluster.folder_steps import (
     place,
     take_back,
 )
-from imgcluster.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
-from imgcluster.outputs.write import CLUSTERS
-from imgcluster.run_places import places_of
-from imgcluster.runs import read_record, read_rows
+from imgcluster.runs.export_folders.checks import (
+    LOCK,
+    check_files,
+    check_place,
+    check_possible,
+    check_same,
+    locked,
+    real_path,
+)
+from imgcluster.runs.export_folders.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
+from imgcluster.runs.export_folders.plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
+from imgcluster.runs.places import places_of
+from imgcluster.runs.reader import read_record, read_rows
+from imgcluster.runs.writer import CLUSTERS
 from imgcluster.utils import track
 
 # What ails one image, and not the disk that all go to.

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
-from imgcluster.journal import Entry
-from imgcluster.runs import listed_path
+from imgcluster.runs.export_folders.journal import Entry
+from imgcluster.runs.reader import listed_path
 from imgcluster.types import NOISE, Source
 
 NOISE_FOLDER, FAILED_FOLDER = "noise", "failed"

@@ -12,11 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import OutputError
-from imgcluster.folder_plan import crosses
-from imgcluster.folder_steps import PART, check_folder
-from imgcluster.journal import JOURNAL, Entry, Journal
-from imgcluster.run_places import Places
-from imgcluster.runs import listed_path
+from imgcluster.runs.export_folders.apply import PART, check_folder
+from imgcluster.runs.export_folders.journal import JOURNAL, Entry, Journal
+from imgcluster.runs.export_folders.plan import crosses
+from imgcluster.runs.places import Places
+from imgcluster.runs.reader import listed_path
 
 LOCK = ".imgcluster-lock"
 

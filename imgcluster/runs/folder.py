@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from imgcluster.config import SECTIONS, Config, features_as_used, features_from_dict
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.outputs.far_away import RECORD, FarAway, kept_at, lock_of, start_anew
+from imgcluster.runs.remote import RECORD, FarAway, kept_at, lock_of, start_anew
 from imgcluster.utils import is_url, remove_temporary, replacing, write_whole
 
 # Keys that change how long a run takes, and what else it leaves, not what it finds. What a fallback finds is for want

@@ -15,9 +15,9 @@ from typing import Any
 from imgcluster.config import Config, config_as_used, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.images import open_all_again
-from imgcluster.outputs.far_away import RECORD, finished_record
-from imgcluster.outputs.write import CLUSTERS
-from imgcluster.run_places import places_of
+from imgcluster.runs.places import places_of
+from imgcluster.runs.remote import RECORD, finished_record
+from imgcluster.runs.writer import CLUSTERS
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import use_storage
 

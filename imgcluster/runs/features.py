@@ -24,9 +24,9 @@ from imgcluster.features import (
     read_with_key,
 )
 from imgcluster.images import read_labels
-from imgcluster.outputs.write import CLUSTERS, write_rows
-from imgcluster.run_places import Places, places_of
-from imgcluster.runs import config_of, listed_images, read_record, read_rows
+from imgcluster.runs.places import Places, places_of
+from imgcluster.runs.reader import config_of, listed_images, read_record, read_rows
+from imgcluster.runs.writer import CLUSTERS, write_rows
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
 

@@ -1,0 +1,1 @@
+"""Export of the images into one folder per cluster, with undo."""
