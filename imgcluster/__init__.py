@@ -111,7 +111,7 @@ __all__ = [
 # Imported when first used, so that `import imgcluster` and `--help` do not wait for torch.
 _MODULES = {
     "imgcluster.labels.assignment": ("assign",),
-    "imgcluster.runs.export_folders.export": ("export_folders", "undo_export"),
+    "imgcluster.runs.folder_export.export": ("export_folders", "undo_export"),
     "imgcluster.clustering.cluster": ("cluster_features",),
     "imgcluster.comparison": ("Grid", "compare"),
     "imgcluster.config.loader": (

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from imgcluster.runs.export_folders.export import export_folders, undo_export
+from imgcluster.runs.folder_export.export import export_folders, undo_export
 
 from .folder_runs import make_run, snapshot
 

@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 
 import pytest
 from filelock import FileLock
+from imgcluster.runs.export_folders import apply as folder_steps
+from imgcluster.runs.export_folders import export as cluster_folders
 
 import imgcluster
 from imgcluster import export_folders, undo_export
 from imgcluster.cli import main
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.runs.export_folders import apply as folder_steps
-from imgcluster.runs.export_folders import export as cluster_folders
-from imgcluster.runs.export_folders.journal import JOURNAL, read_journal
-from imgcluster.runs.export_folders.plan import folder_names, safe_name
+from imgcluster.runs.folder_export.journal import JOURNAL, read_journal
+from imgcluster.runs.folder_export.plan import folder_names, safe_name
 
 from .conftest import ROOT, Command, write_pictures
 from .folder_runs import MTIME, make_run, snapshot, write_run

@@ -27,7 +27,7 @@ from imgcluster.images.sources.base import RemoteFile
 from imgcluster.old_tool import compute_features
 from imgcluster.pipeline import fill_store
 from imgcluster.report import write_report
-from imgcluster.runs.export_folders.export import export_folders
+from imgcluster.runs.folder_export.export import export_folders
 from imgcluster.runs.reader import listed_path, read_rows
 from imgcluster.utils import storage
 from imgcluster.utils.storage import use_storage

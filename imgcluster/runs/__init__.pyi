@@ -1,9 +1,10 @@
 from .cluster_names import known_names, names_note, recorded_names, with_name
-from .export_folders.export import ExportedFolders, export_folders, undo_export
-from .export_folders.plan import folder_names
 from .features import FeatureTable, check_out, export_features, features_of_run, labels_of_run, loader, write_features
 from .folder import RunFolder
+from .folder_export.export import ExportedFolders, export_folders, undo_export
+from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
+from .label_columns import wide_labels
 from .overview import overview_lines, report_page, run_overview
 from .places import OPTION, Places, images_are_in, places_of
 from .reader import (
@@ -26,7 +27,6 @@ from .run import Run
 from .submission import IN_COLUMNS, check_outputs, submission_notes
 from .template_check import NO_LABELS, WIDE, listed
 from .validation import validate_submission, validated
-from .wide_labels import wide_labels
 from .writer import CLUSTERS, DISTANCE_FORMAT, NAME, csv_text, output_names, path_text, write_outputs
 
 __all__ = [

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
-from imgcluster.runs.export_folders.journal import Entry
+from imgcluster.runs.folder_export.journal import Entry
 from imgcluster.runs.reader import listed_path
 from imgcluster.types import NOISE, Source
 

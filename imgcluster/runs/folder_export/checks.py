@@ -12,9 +12,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import OutputError
-from imgcluster.runs.export_folders.apply import PART, check_folder
-from imgcluster.runs.export_folders.journal import JOURNAL, Entry, Journal
-from imgcluster.runs.export_folders.plan import crosses
+from imgcluster.runs.folder_export.apply import PART, check_folder
+from imgcluster.runs.folder_export.journal import JOURNAL, Entry, Journal
+from imgcluster.runs.folder_export.plan import crosses
 from imgcluster.runs.places import Places
 from imgcluster.runs.reader import listed_path
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from imgcluster.errors import OutputError
-from imgcluster.runs.export_folders.journal import Entry
+from imgcluster.runs.folder_export.journal import Entry
 from imgcluster.utils import copy_file, is_placeholder, move_file, same_bytes
 
 PART = ".imgcluster-part"  # a copy in the making: in DIR, and beside the original while a move is taken back

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.cluster_names import recorded_names
-from imgcluster.runs.export_folders.apply import (
+from imgcluster.runs.folder_export.apply import (
     BACK,
     LEFT,
     PART,
@@ -26,7 +26,7 @@ from imgcluster.runs.export_folders.apply import (
     place,
     take_back,
 )
-from imgcluster.runs.export_folders.checks import (
+from imgcluster.runs.folder_export.checks import (
     LOCK,
     check_files,
     check_place,
@@ -35,8 +35,8 @@ from imgcluster.runs.export_folders.checks import (
     locked,
     real_path,
 )
-from imgcluster.runs.export_folders.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
-from imgcluster.runs.export_folders.plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
+from imgcluster.runs.folder_export.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
+from imgcluster.runs.folder_export.plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.runs.places import places_of
 from imgcluster.runs.reader import read_record, read_rows
 from imgcluster.runs.writer import CLUSTERS
