@@ -18,7 +18,6 @@ from imgcluster._version import __version__ as __version__
 if TYPE_CHECKING:
     from imgcluster.backbones import FeatureExtractor, PerceptualLoss, image_distances
     from imgcluster.clustering import cluster_features
-    from imgcluster.comparison import Grid, compare
     from imgcluster.config import (
         ClustersConfig,
         Config,
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
         load_config,
     )
     from imgcluster.errors import ImgclusterError
+    from imgcluster.evaluation import Grid, compare, score_labels, score_run, stability
     from imgcluster.explain import activation_grid, cluster_map, explain_run, filter_images, grad_cam, overlay
     from imgcluster.features import Features, ImageFeatures, extract, extract_features, read_features
     from imgcluster.images import list_images, read_image
-    from imgcluster.inner_scores import score_run
     from imgcluster.labels import Spread, Suggestions, assign, learn, predict, spread_labels, suggest_images
     from imgcluster.learning import Learned, Training
     from imgcluster.pipeline import check, run, sweep_clusters
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
         validate_submission,
     )
     from imgcluster.samples import write_sample
-    from imgcluster.scoring import score_labels
-    from imgcluster.trials import stability
     from imgcluster.types import Clusters, ImageFile
 
 __all__ = [
@@ -113,7 +110,7 @@ _MODULES = {
     "imgcluster.labels.assignment": ("assign",),
     "imgcluster.runs.folder_export.export": ("export_folders", "undo_export"),
     "imgcluster.clustering.cluster": ("cluster_features",),
-    "imgcluster.comparison": ("Grid", "compare"),
+    "imgcluster.evaluation.comparison": ("Grid", "compare"),
     "imgcluster.config.loader": (
         "ClustersConfig",
         "Config",
@@ -138,7 +135,7 @@ _MODULES = {
     "imgcluster.features.extraction": ("extract_features",),
     "imgcluster.features.transformer": ("ImageFeatures",),
     "imgcluster.images.listing": ("list_images",),
-    "imgcluster.inner_scores": ("score_run",),
+    "imgcluster.evaluation.internal": ("score_run",),
     "imgcluster.features.arrays": ("extract",),
     "imgcluster.runs.validation": ("validate_submission",),
     "imgcluster.runs.overview": ("run_overview",),
@@ -151,12 +148,12 @@ _MODULES = {
     "imgcluster.report": ("write_report", "write_sheets"),
     "imgcluster.runs.places": ("images_are_in",),
     "imgcluster.samples": ("write_sample",),
-    "imgcluster.scoring": ("score_labels",),
+    "imgcluster.evaluation.scoring": ("score_labels",),
     "imgcluster.labels.propagation": ("Spread", "spread_labels"),
     "imgcluster.labels.suggestions": ("Suggestions", "suggest_images"),
     "imgcluster.types": ("Clusters", "Features", "ImageFile", "Run"),
     "imgcluster.training": ("Training",),
-    "imgcluster.trials": ("stability",),
+    "imgcluster.evaluation.cluster_stability": ("stability",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -94,7 +94,7 @@ def _sweep(options: argparse.Namespace) -> None:
         told = shlex.join(["imgcluster", "run", options.config, "--set", f"clusters.n_clusters={options.k}"])
         raise ConfigError(f"--k takes a range from 2 up, such as 2..20; for {options.k} clusters: {told}")
     ks = _range(options.k, "--k")
-    from imgcluster.charts import draw_sweep
+    from imgcluster.evaluation import draw_sweep
     from imgcluster.pipeline import sweep_clusters
     from imgcluster.summary import sweep_lines
 
@@ -117,9 +117,8 @@ def _range(text: str, option: str) -> range:
 
 def _compare(options: argparse.Namespace) -> None:
     config = load_options(options)
-    from imgcluster.comparison import Grid, compare
     from imgcluster.config import parse_yaml
-    from imgcluster.tried import BEST, TABLE
+    from imgcluster.evaluation import BEST, TABLE, Grid, compare
 
     grid = Grid(
         backbones=_listed(options.backbones),
@@ -151,8 +150,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def _stability(options: argparse.Namespace) -> None:
+    from imgcluster.evaluation import stability
     from imgcluster.summary import stability_lines
-    from imgcluster.trials import stability
 
     found = stability(options.run, trials=options.trials, show=not options.quiet)
     out = Path(options.out or Path(options.run) / "stability.csv")

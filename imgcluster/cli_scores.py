@@ -42,7 +42,7 @@ def _score(options: argparse.Namespace) -> None:
     if options.truth is None:
         _score_inside(options)
         return
-    from imgcluster.scoring import FILES, score_labels, scores_json, scores_text
+    from imgcluster.evaluation import FILES, score_labels, scores_json, scores_text
 
     columns = {"id_column": options.id_column, "label_column": options.label_column}
     scores = score_labels(options.labels, options.truth, **columns, out=options.out)
@@ -52,7 +52,7 @@ def _score(options: argparse.Namespace) -> None:
 
 
 def _score_inside(options: argparse.Namespace) -> None:
-    from imgcluster.inner_scores import IMAGES, SHOWN, score_run
+    from imgcluster.evaluation import IMAGES, SHOWN, score_run
 
     if Path(options.labels).is_file():
         raise ConfigError(

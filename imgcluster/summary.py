@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from imgcluster.clustering import Sweep
+from imgcluster.evaluation import Stability
 from imgcluster.features import Features, Origin, below
 from imgcluster.labels import Assigned
 from imgcluster.runs import Run, known_names, output_names, submission_notes, with_name
-from imgcluster.trials import Stability
 from imgcluster.types import Failure, by_reason
 from imgcluster.utils import bar, printable
 

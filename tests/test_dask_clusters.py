@@ -32,17 +32,17 @@ from imgcluster.clustering.streamed import points as streamed_points
 from imgcluster.clustering.streamed.cluster import cluster_stored, should_use_dask
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, StoreError
+from imgcluster.evaluation.cluster_stability import stability
+from imgcluster.evaluation.internal import score_run
 from imgcluster.features.store import reader as stored_module
 from imgcluster.features.store.reader import Chunk, Part, StoredVectors
 from imgcluster.features.transforms import apply_transform, fit_steps
 from imgcluster.images.listing import list_images
-from imgcluster.inner_scores import score_run
 from imgcluster.report import write_report
 from imgcluster.report.gather import gather
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.run import Run
 from imgcluster.summary import stability_lines
-from imgcluster.trials import stability
 from imgcluster.types import Clusters
 from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures

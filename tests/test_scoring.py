@@ -15,10 +15,10 @@ import pytest
 import imgcluster
 from imgcluster.cli import main
 from imgcluster.errors import ConfigError, OutputError
+from imgcluster.evaluation.scoring import FILES, score_labels, scores_json, scores_text
 from imgcluster.images.ids.known_labels import read_known
 from imgcluster.labels.partial import read_partial_labels
 from imgcluster.runs.remote import RECORD
-from imgcluster.scoring import FILES, score_labels, scores_json, scores_text
 
 from .conftest import ROOT
 

@@ -17,24 +17,25 @@ from pyarrow import parquet
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
-from imgcluster import check, load_config, run, tried
-from imgcluster.charts import draw_sweep
+from imgcluster import check, load_config, run
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.grouping import Groups
 from imgcluster.clustering.metrics import silhouette_of
 from imgcluster.clustering.n_clusters import choose_k, elbow_of, sweep
 from imgcluster.clustering.neighbors import modularity, neighbour_graph
-from imgcluster.comparison import Grid, compare
 from imgcluster.config.loader import ClustersConfig, Config, config_from_dict
 from imgcluster.config.method_table import DEEP
 from imgcluster.errors import ClusteringError, ConfigError, OutputError
+from imgcluster.evaluation import comparison_table as tried
+from imgcluster.evaluation.charts import draw_sweep
+from imgcluster.evaluation.cluster_stability import stability
+from imgcluster.evaluation.comparison import Grid, compare
+from imgcluster.evaluation.internal import score_run
 from imgcluster.features.transforms import Points, fit_transform
 from imgcluster.first_config import start
-from imgcluster.inner_scores import score_run
 from imgcluster.labels.assignment import assign
 from imgcluster.runs.features import features_of_run, labels_of_run
-from imgcluster.trials import stability
 
 from .conftest import Command, write_picture, write_template
 
@@ -330,7 +331,7 @@ def test_each_trial_has_other_images_and_another_seed(tmp_path: Path, monkeypatc
         assert (len(values), config.n_clusters) == (11, 2)
         return Groups(np.searchsorted([1, 60], values) - 1, np.zeros((2, 1), np.float32))
 
-    monkeypatch.setattr("imgcluster.trials.group", grouped)
+    monkeypatch.setattr("imgcluster.evaluation.cluster_stability.group", grouped)
     found = stability(tmp_path / "out", trials=12, show=False)
     assert len({seed for seed, _ in seen}) == 12
     assert len({drawn for _, drawn in seen}) > 1
@@ -540,7 +541,7 @@ def test_a_later_comparison_adds_rows_and_tries_nothing_twice(
         tried.append((clusters.method, clusters.k))
         return cluster_features(features, clusters, **keys)
 
-    monkeypatch.setattr("imgcluster.comparison.cluster_features", cluster)
+    monkeypatch.setattr("imgcluster.evaluation.comparison.cluster_features", cluster)
     found = compare(config, Grid(methods=["kmeans", "agglomerative"], ks=[3, 4]), out=out, show=False)
     assert sorted(tried) == [("agglomerative", 3), ("agglomerative", 4), ("kmeans", 4)]
     assert len(found.candidates) == 7
@@ -573,7 +574,7 @@ def test_another_version_tries_again_in_the_same_row(
 ) -> None:
     config, out = load_config(config_file), tmp_path / "all"
     compare(config, Grid(ks=[2, 3]), out=out, show=False)
-    monkeypatch.setattr("imgcluster.tried.installed", lambda package: "9.9")
+    monkeypatch.setattr("imgcluster.evaluation.comparison_table.installed", lambda package: "9.9")
     found = compare(config, Grid(ks=[3]), out=out, show=False)
     assert sorted(each.number for each in found.candidates) == [1, 2]
     keys = {each.number: each.key for each in found.candidates}
@@ -651,7 +652,7 @@ def test_a_killed_comparison_has_kept_what_it_tried(
     config, out = load_config(config_file), tmp_path / "all"
     grid = Grid(layers=["avgpool", "logits"], ks=[2, 3])
     whole = compare(config, grid, out=tmp_path / "whole", show=False)
-    for name in ("imgcluster.comparison._by_agreement", "imgcluster.tried.csv_text"):
+    for name in ("imgcluster.evaluation.comparison._by_agreement", "imgcluster.evaluation.comparison_table.csv_text"):
         with monkeypatch.context() as patch:
             patch.setattr(name, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
@@ -665,10 +666,12 @@ def test_a_killed_comparison_has_kept_what_it_tried(
         real(path, data)
 
     with monkeypatch.context() as patch:  # between the table and the best config
-        patch.setattr("imgcluster.tried.write_whole", killed)
+        patch.setattr("imgcluster.evaluation.comparison_table.write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
             compare(config, grid, out=out, show=False)
-    monkeypatch.setattr("imgcluster.comparison.cluster_features", lambda *_, **__: pytest.fail("tried again"))
+    monkeypatch.setattr(
+        "imgcluster.evaluation.comparison.cluster_features", lambda *_, **__: pytest.fail("tried again")
+    )
     found = compare(config, grid, out=out, show=False)
     assert found.table().equals(whole.table())
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import numpy as np
 
 from imgcluster.config import caveat, config_as_used, config_from_dict
+from imgcluster.evaluation import TITLES, Scores
 from imgcluster.report.gather import STRANGEST, Card, Facts
 from imgcluster.report.names import ASKED
 from imgcluster.runs import REPORT, recorded_names, with_name
-from imgcluster.scoring import TITLES, Scores
 from imgcluster.types import NOISE
 
 EXPLANATION_TITLES = {

@@ -15,6 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import ConfigError, OutputError
+from imgcluster.evaluation import Scores, score_labels
 from imgcluster.features import any_there
 from imgcluster.report.gather import Facts, gather
 from imgcluster.report.page import config_text, neighbour_chunks, page_data, render_page
@@ -31,7 +32,6 @@ from imgcluster.runs import (
     read_record,
     read_report_record,
 )
-from imgcluster.scoring import Scores, score_labels
 from imgcluster.types import ImagePath
 from imgcluster.utils import write_whole
 

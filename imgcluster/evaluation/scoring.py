@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from imgcluster.clustering import Agreement, agreement
-from imgcluster.confusion import confusion_chart, picture
 from imgcluster.errors import ConfigError, OutputError
+from imgcluster.evaluation.confusion import confusion_chart, picture
 from imgcluster.images import has_column, read_known, table_at
 from imgcluster.runs import CLUSTERS, IN_COLUMNS, RECORD, csv_text, wide_labels
 from imgcluster.types import NOISE

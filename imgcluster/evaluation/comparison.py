@@ -14,9 +14,9 @@ from imgcluster.backbones import check_layers, find_backbone
 from imgcluster.clustering import SEQUENCE, cluster_features, ranks_of, silhouette_of
 from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
+from imgcluster.evaluation.comparison_table import DEFAULT, Candidate, Tried, config_name, differing
 from imgcluster.features import Features, extract_listed, fit_transform
 from imgcluster.images import list_images, read_known
-from imgcluster.tried import DEFAULT, Candidate, Tried, config_name, differing
 from imgcluster.types import ImageFile
 from imgcluster.utils import use_storage
 
