@@ -29,7 +29,7 @@ from imgcluster.images.sources import parquet as parquet_rows
 from imgcluster.images.sources import tar as tar_files
 from imgcluster.labels.assignment import assign, listed_images
 from imgcluster.labels.learning import learn
-from imgcluster.report import write_report
+from imgcluster.report.write import write_report
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.folder_export.export import export_folders
 from imgcluster.runs.reader import listed_path, listed_paths, read_rows

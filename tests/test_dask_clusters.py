@@ -38,8 +38,8 @@ from imgcluster.features.store import reader as stored_module
 from imgcluster.features.store.reader import Chunk, Part, StoredVectors
 from imgcluster.features.transforms import apply_transform, fit_steps
 from imgcluster.images.listing import list_images
-from imgcluster.report import write_report
 from imgcluster.report.gather import gather
+from imgcluster.report.write import write_report
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.run import Run
 from imgcluster.summary import stability_lines

@@ -26,7 +26,7 @@ from imgcluster.images.listing import find_images, list_images, walk_images
 from imgcluster.images.sources.base import RemoteFile
 from imgcluster.old_tool import compute_features
 from imgcluster.pipeline import fill_store
-from imgcluster.report import write_report
+from imgcluster.report.write import write_report
 from imgcluster.runs.folder_export.export import export_folders
 from imgcluster.runs.reader import listed_path, read_rows
 from imgcluster.utils import storage

@@ -19,11 +19,14 @@ from PIL import Image
 
 import imgcluster
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.report import names, thumbnails, write_report, write_sheets
+from imgcluster.report import cluster_names as names
+from imgcluster.report import thumbnails
 from imgcluster.report.gather import gather
-from imgcluster.report.maps import map_images
 from imgcluster.report.page import visible
+from imgcluster.report.projection import map_images
+from imgcluster.report.sheets import write_sheets
 from imgcluster.report.thumbnails import make_thumbnails, thumbnail_path, thumbnail_side
+from imgcluster.report.write import write_report
 from imgcluster.runs.reader import clusters_digest, read_report_record
 from imgcluster.types import ImageFile
 from tests.conftest import Command, write_picture, write_pictures

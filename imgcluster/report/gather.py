@@ -21,8 +21,8 @@ from imgcluster.clustering import (
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.features import apply_transform
-from imgcluster.report.maps import map_images
-from imgcluster.report.names import Guess, Guesses, guess_names
+from imgcluster.report.cluster_names import Guess, Guesses, guess_names
+from imgcluster.report.projection import map_images
 from imgcluster.runs import (
     Places,
     config_of,

@@ -15,8 +15,8 @@ import numpy as np
 
 from imgcluster.config import caveat, config_as_used, config_from_dict
 from imgcluster.evaluation import TITLES, Scores
+from imgcluster.report.cluster_names import ASKED
 from imgcluster.report.gather import STRANGEST, Card, Facts
-from imgcluster.report.names import ASKED
 from imgcluster.runs import REPORT, recorded_names, with_name
 from imgcluster.types import NOISE
 
