@@ -27,11 +27,11 @@ from imgcluster.clustering.cluster import centroid_distances
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
-from imgcluster.explain import ExplainedRun
-from imgcluster.explain.eyes import Eye, shown
-from imgcluster.explain.inside import Inside
-from imgcluster.explain.pictures import evened, tiled
-from imgcluster.explain.places import before_activation
+from imgcluster.explain.activations import Inside
+from imgcluster.explain.gradcam import Eye, shown
+from imgcluster.explain.heatmap import evened, tiled
+from imgcluster.explain.run import ExplainedRun
+from imgcluster.explain.spatial_layers import before_activation
 from imgcluster.explain.targets import class_index, class_names, margins, transformed
 from imgcluster.features.transforms import apply_transform, fit_transform
 from imgcluster.images.decode import read_image
@@ -571,8 +571,8 @@ def test_points_are_where_the_run_found_them(run: Path) -> None:
 def test_later_explanations_are_added_until_the_clusters_change(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgcluster.explain.of_run.STEPS", 1)
-    monkeypatch.setattr("imgcluster.explain.of_run.FILTERS", 3)
+    monkeypatch.setattr("imgcluster.explain.explain_run.STEPS", 1)
+    monkeypatch.setattr("imgcluster.explain.explain_run.FILTERS", 3)
     run = make_run()
     imgcluster.explain_run(run, images=["0003.png"], show=False)
     kinds = ("cluster", "gradcam", "activations", "filters")
@@ -671,7 +671,7 @@ def test_images_that_failed_or_are_gone(make_run: MakeRun, tmp_path: Path, caplo
 def test_noise_is_pulled_nowhere(run: Path) -> None:
     opened = ExplainedRun(run)
     opened.images[0] = replace(opened.images[0], cluster=-1)
-    from imgcluster.explain import of_run
+    from imgcluster.explain import explain_run as of_run
 
     with pytest.raises(ClusteringError, match=r"image '0000.png' is noise: in no cluster"):
         of_run.KINDS["cluster"](of_run._Asked(opened, opened.images[:1], (), None, False), None)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from imgcluster import load_config, run
 from imgcluster.cli import main
 from imgcluster.config.loader import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.explain import cluster_map
+from imgcluster.explain.api import cluster_map
 from imgcluster.features.store.keys import known_key, with_stamps
 from imgcluster.images.listing import find_images, list_images, walk_images
 from imgcluster.images.sources.base import RemoteFile

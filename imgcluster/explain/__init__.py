@@ -1,17 +1,5 @@
-"""What networks and clusters see in pictures: activations, filters, Grad-CAM, and what pulls into a cluster."""
+"""Heat maps, activations and filters: why a network or a cluster answers as it does."""
 
-from imgcluster.explain.functions import activation_grid, cluster_map, filter_images, grad_cam
-from imgcluster.explain.of_run import RunExplained, explain_run
-from imgcluster.explain.pictures import overlay
-from imgcluster.explain.run_eyes import ExplainedRun
+import lazy_loader
 
-__all__ = [
-    "ExplainedRun",
-    "RunExplained",
-    "activation_grid",
-    "cluster_map",
-    "explain_run",
-    "filter_images",
-    "grad_cam",
-    "overlay",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,7 @@ from imgcluster import list_images, write_sample
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig, ImagesConfig
-from imgcluster.explain.eyes import Eye, shown
+from imgcluster.explain.gradcam import Eye, shown
 from imgcluster.images.decode import read_image
 from tests.benchmarks.clock import median_ratio, take_turns
 from tests.benchmarks.rows import Row

@@ -16,7 +16,7 @@ from imgcluster.backbones import Choice, find_backbone, find_devices, find_weigh
 from imgcluster.clustering import Clusterer
 from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
-from imgcluster.explain.eyes import Eye, Sight
+from imgcluster.explain.gradcam import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.images import find_recipe
 from imgcluster.runs import CLUSTERS, Places, config_of, listed_paths, places_of, read_record, read_rows, recorded_names

@@ -12,9 +12,7 @@ from PIL import Image
 
 from imgcluster.backbones import CLASSES, LOGITS, Choice, auto_batch_size, class_names
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
-from imgcluster.explain.album import Album, Explanation
-from imgcluster.explain.eyes import Eye, shown
-from imgcluster.explain.inside import (
+from imgcluster.explain.activations import (
     FILTERS,
     STEPS,
     Inside,
@@ -23,8 +21,10 @@ from imgcluster.explain.inside import (
     grid_of_channels,
     layers_by_size,
 )
-from imgcluster.explain.pictures import overlay, tiled
-from imgcluster.explain.run_eyes import ExplainedRun, RunImage, is_noise
+from imgcluster.explain.gallery import Album, Explanation
+from imgcluster.explain.gradcam import Eye, shown
+from imgcluster.explain.heatmap import overlay, tiled
+from imgcluster.explain.run import ExplainedRun, RunImage, is_noise
 from imgcluster.explain.targets import class_index
 from imgcluster.features import any_there
 from imgcluster.images import read_image

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from imgcluster.backbones import Choice, cut, network_with, pool, scaled, with_channels_last
 from imgcluster.errors import ConfigError
-from imgcluster.explain.places import KINDS, Place, place_before
+from imgcluster.explain.spatial_layers import KINDS, Place, place_before
 from imgcluster.images import onto_picture, prepare, windows_of
 
 

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from imgcluster.errors import OutputError
-from imgcluster.explain.pictures import jpeg
+from imgcluster.explain.heatmap import jpeg
 from imgcluster.runs import EXPLAINED, EXPLANATIONS, REPORT, REPORT_LOCK, clusters_digest
 from imgcluster.utils import write_whole
 

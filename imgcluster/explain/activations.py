@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from imgcluster.backbones import Choice, capture, network_with, normalization, scaled, size_problem
 from imgcluster.errors import ConfigError
-from imgcluster.explain.pictures import evened, tiled
-from imgcluster.explain.places import KINDS, PROBED, before_activation, kind_of, places_of
+from imgcluster.explain.heatmap import evened, tiled
+from imgcluster.explain.spatial_layers import KINDS, PROBED, before_activation, kind_of, places_of
 from imgcluster.images import prepare
 from imgcluster.utils import track
 

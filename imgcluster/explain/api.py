@@ -13,9 +13,9 @@ import numpy as np
 from imgcluster.backbones import LOGITS, Choice, choose_backbones, find_devices
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ClusteringError
-from imgcluster.explain.eyes import Eye, shown
-from imgcluster.explain.inside import FILTERS, STEPS, Inside, ascent_choice, ascent_side, grid_of_channels
-from imgcluster.explain.run_eyes import ExplainedRun
+from imgcluster.explain.activations import FILTERS, STEPS, Inside, ascent_choice, ascent_side, grid_of_channels
+from imgcluster.explain.gradcam import Eye, shown
+from imgcluster.explain.run import ExplainedRun
 from imgcluster.explain.targets import class_index
 from imgcluster.images import open_again, read_image, to_rgb
 from imgcluster.types import Source
