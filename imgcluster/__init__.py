@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         config_from_dict,
         load_config,
     )
+    from imgcluster.datasets import write_sample
     from imgcluster.errors import ImgclusterError
     from imgcluster.evaluation import Grid, compare, score_labels, score_run, stability
     from imgcluster.explain import activation_grid, cluster_map, explain_run, filter_images, grad_cam, overlay
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
         undo_export,
         validate_submission,
     )
-    from imgcluster.samples import write_sample
     from imgcluster.types import Clusters, ImageFile
 
 __all__ = [

@@ -261,7 +261,7 @@ def _features(options: argparse.Namespace) -> None:
 
 
 def _sample(options: argparse.Namespace) -> None:
-    from imgcluster.samples import write_sample
+    from imgcluster.datasets import write_sample
 
     count = write_sample(options.name, Path(options.folder))
     print(f"{count:,} images, sample_submission.csv and truth.csv in {options.folder}")

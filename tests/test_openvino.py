@@ -27,6 +27,8 @@ from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, scaled
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import Recipe
+from imgcluster.datasets import photos
+from imgcluster.datasets.registry import write_sample
 from imgcluster.errors import ConfigError
 from imgcluster.features.engines import multiprocess_worker as worker
 from imgcluster.features.engines.dask import worker as jobs
@@ -36,7 +38,6 @@ from imgcluster.features.result import Features
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare
-from imgcluster.samples import photos, write_sample
 
 from .conftest import ROOT, write_pictures
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from imgcluster.datasets import photos, stage
+from imgcluster.datasets.files import Sample, write
+from imgcluster.datasets.registry import SAMPLES, write_sample
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError
-from imgcluster.samples import SAMPLES, photos, stage, write_sample
-from imgcluster.samples.files import Sample, write
 
 COMMITTED = Path(__file__).parent.parent / "data" / "stage"
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from imgcluster.samples import write_sample
+from imgcluster.datasets.registry import write_sample
 from tests.benchmarks.rows import Row
 
 MANY = {False: 20_000, True: 2_000}  # by --quick

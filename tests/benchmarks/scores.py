@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from imgcluster import ImageFile, cluster_features, extract_features, list_images
 from imgcluster.config.loader import ClustersConfig, FeaturesConfig, ImagesConfig
-from imgcluster.samples import write_sample
+from imgcluster.datasets.registry import write_sample
 from tests.benchmarks.inputs import STAGE
 from tests.benchmarks.rows import Row
 

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from imgcluster.samples.drawing import (
+from imgcluster.datasets.drawing import (
     DUST,
     SIZE,
     Colour,
@@ -29,8 +29,8 @@ from imgcluster.samples.drawing import (
     speckle,
     stroke,
 )
-from imgcluster.samples.flight import from_above
-from imgcluster.samples.terrain import fractal, ground, smoothstep, value_noise
+from imgcluster.datasets.flight import from_above
+from imgcluster.datasets.terrain import fractal, ground, smoothstep, value_noise
 
 # ---- 3: sky crane
 

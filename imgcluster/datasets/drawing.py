@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from imgcluster.samples.terrain import fractal, smoothstep, value_noise
+from imgcluster.datasets.terrain import fractal, smoothstep, value_noise
 
 SIZE = 512
 V, U = (np.mgrid[:SIZE, :SIZE].astype(np.float32)) - (SIZE - 1) / 2  # pixels below, and right of, the middle

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from imgcluster.samples.drawing import (
+from imgcluster.datasets.drawing import (
     DUST,
     SIZE,
     Point,
@@ -25,7 +25,7 @@ from imgcluster.samples.drawing import (
     sky,
     stroke,
 )
-from imgcluster.samples.terrain import fractal, ground, smoothstep
+from imgcluster.datasets.terrain import fractal, ground, smoothstep
 
 
 def _bell(t: float, centre: float, width: float) -> float:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from imgcluster.samples import flight, landing
-from imgcluster.samples.drawing import DUST, SIZE, U, V, blend, canvas_of
-from imgcluster.samples.files import Sample
-from imgcluster.samples.terrain import fractal
+from imgcluster.datasets import flight, landing
+from imgcluster.datasets.drawing import DUST, SIZE, U, V, blend, canvas_of
+from imgcluster.datasets.files import Sample
+from imgcluster.datasets.terrain import fractal
 
 SEED = 7
 FRAME_BYTES = 27_000  # what a frame may take, like a downlink that gives every frame the same share

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from imgcluster.datasets.files import Sample
 from imgcluster.errors import ConfigError
-from imgcluster.samples.files import Sample
 
 SEED = 11
 COPIES = 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from imgcluster.samples.files import Sample
+from imgcluster.datasets.files import Sample
 
 SIDE = 64
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from imgcluster.datasets.files import Sample, write
 from imgcluster.errors import ConfigError
-from imgcluster.samples.files import Sample, write
 
 
 def _stage() -> Sample:
-    from imgcluster.samples import stage
+    from imgcluster.datasets import stage
 
     return stage.sample()
 
 
 def _digits() -> Sample:
-    from imgcluster.samples import digits
+    from imgcluster.datasets import digits
 
     return digits.sample()
 
 
 def _photos() -> Sample:
-    from imgcluster.samples import photos
+    from imgcluster.datasets import photos
 
     return photos.sample()
 

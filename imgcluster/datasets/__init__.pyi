@@ -1,0 +1,3 @@
+from .registry import SAMPLES, write_sample
+
+__all__ = ["SAMPLES", "write_sample"]
