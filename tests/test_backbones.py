@@ -27,11 +27,11 @@ from imgcluster.backbones.networks import empty_network, network_with, random_ne
 from imgcluster.backbones.pooling import pool
 from imgcluster.backbones.timm_networks import match_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
-from imgcluster.cli import main
+from imgcluster.cli.commands.models import WIDTH, list_models, models_table
+from imgcluster.cli.main import main
 from imgcluster.config.backbone_aliases import OLD_NAMES, REFUSED
 from imgcluster.config.backbone_table import BACKBONES, Backbone
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
-from imgcluster.models import WIDTH, list_models, models_table
 
 from .conftest import Command
 from .make_backbones import TABLE, torchvision_row

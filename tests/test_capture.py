@@ -14,7 +14,7 @@ from imgcluster.backbones.layers import check_layers, layers_of
 from imgcluster.backbones.networks import empty_network, random_network
 from imgcluster.backbones.select import Choice
 from imgcluster.backbones.weights.load import Weights
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.errors import ConfigError
 

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 import pytest
 
-from imgcluster.cli import _parser, main
-from imgcluster.cli_steps import COMMANDS
+from imgcluster.cli.corrections import COMMANDS
+from imgcluster.cli.main import _parser, main
 from imgcluster.config import backbone_table as catalog
 from imgcluster.config.likely_names import BACKBONES, KEYS, METHODS, known_elsewhere, likely
 from imgcluster.config.loader import SECTIONS
@@ -384,7 +384,7 @@ def raises(error: Exception) -> Callable[[object], None]:
 def test_what_a_machine_lacks_is_a_line(
     error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("imgcluster.cli._doctor", raises(error))
+    monkeypatch.setattr("imgcluster.cli.main._doctor", raises(error))
     assert main(["doctor"]) == 1
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"imgcluster: {line}")
@@ -392,7 +392,7 @@ def test_what_a_machine_lacks_is_a_line(
 
 def test_a_mistake_of_ours_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends in a traceback, which whoever mends it needs."""
-    monkeypatch.setattr("imgcluster.cli._doctor", raises(ValueError("oh")))
+    monkeypatch.setattr("imgcluster.cli.main._doctor", raises(ValueError("oh")))
     with pytest.raises(ValueError, match="oh"):
         main(["doctor"])
 

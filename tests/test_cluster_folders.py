@@ -22,7 +22,7 @@ from imgcluster.runs.export_folders import export as cluster_folders
 
 import imgcluster
 from imgcluster import export_folders, undo_export
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.folder_export.journal import JOURNAL, read_journal

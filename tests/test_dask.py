@@ -17,7 +17,7 @@ from distributed import Client, Future
 from distributed.comm import CommClosedError
 from pyarrow import parquet
 
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.config.engine_schema import DaskEngine
 from imgcluster.features.engines.dask.cluster import open_cluster
 from tests.conftest import ROOT, Command, Start, write_pictures

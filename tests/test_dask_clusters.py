@@ -23,6 +23,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import imgcluster
 from imgcluster import pipeline
+from imgcluster.cli.format import stability_lines
 from imgcluster.clustering.cluster import centroid_distances, cluster_features
 from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.kmeans import dask as streamed_kmeans
@@ -42,7 +43,6 @@ from imgcluster.report.gather import gather
 from imgcluster.report.write import write_report
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.run import Run
-from imgcluster.summary import stability_lines
 from imgcluster.types import Clusters
 from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures

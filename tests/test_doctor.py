@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from imgcluster import doctor
+from imgcluster.cli.commands import doctor
+from imgcluster.cli.commands.doctor import ADVICE, GOOD, PROBLEM, Finding, as_text, examine
 from imgcluster.config.backbone_table import BACKBONES
-from imgcluster.doctor import ADVICE, GOOD, PROBLEM, Finding, as_text, examine
 from imgcluster.utils import packages
 from tests.conftest import Command
 

@@ -22,7 +22,7 @@ from imgcluster.backbones.networks import random_network
 from imgcluster.backbones.partition import cut
 from imgcluster.backbones.select import Choice
 from imgcluster.backbones.weights.load import find_weights
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.clustering.cluster import centroid_distances
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.recipe import Recipe

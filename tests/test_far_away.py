@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
 from imgcluster.features.store.store import FeatureStore, ImageKey

@@ -17,11 +17,11 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 import imgcluster
+from imgcluster.cli.format import summarize_run
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features.files import read_features
 from imgcluster.runs.features import features_of_run
-from imgcluster.summary import summarize_run
 
 IDS = ["0000", "0001", "0002", "0003"]
 VECTORS = np.array([[0, 0], [9, 9], [0, 0.1], [9, 9.1]], np.float32)

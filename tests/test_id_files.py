@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import yaml
 
+from imgcluster.cli.commands.init import start
 from imgcluster.config.file_patterns import NameIndex, fill, glob_regex, problem_of
 from imgcluster.config.loader import ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.first_config import start
 from imgcluster.images.ids.pattern_search import find_patterns
 from imgcluster.images.listing import find_images
 

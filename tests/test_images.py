@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run
+from imgcluster.cli.format import summarize_run
 from imgcluster.config.loader import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.images.listing import find_images, list_images, walk_images
 from imgcluster.images.sources.debris import DEBRIS, HIDDEN, debris_in
-from imgcluster.summary import summarize_run
 
 from .conftest import write_pictures, write_template
 

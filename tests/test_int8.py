@@ -257,7 +257,7 @@ def test_without_nncf(frames: list[ImageFile], tmp_path: Path, monkeypatch: pyte
 
 
 def test_check_tells_it(config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    from imgcluster.cli import main
+    from imgcluster.cli.main import main
 
     monkeypatch.setattr(int8, "find_spec", lambda _: None)
     arguments = ["check", str(config_file), "--set", "features.device=cpu", "--set", "features.precision=int8"]

@@ -16,7 +16,7 @@ from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import _prepared
 from imgcluster.backbones.pooling import gem, pool, rmac, rmac_regions, spp
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features import extraction as features_module

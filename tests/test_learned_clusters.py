@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
+from imgcluster.cli.format import summarize_run
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.labels.assignment import assign
@@ -21,7 +22,6 @@ from imgcluster.learning.classifiers import CLASSIFIERS
 from imgcluster.learning.model import Learned
 from imgcluster.runs.cluster_names import known_names
 from imgcluster.runs.overview import run_overview
-from imgcluster.summary import summarize_run
 from tests.conftest import COLOURS, Command, write_picture, write_pictures
 
 WORDS = ("red, dark", "green", "blue")

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from imgcluster import pipeline
+from imgcluster.cli.format import summarize_run
 from imgcluster.config.loader import FeaturesConfig, load_config
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
-from imgcluster.summary import summarize_run
 
 from .conftest import write_pictures
 from .test_store import forget_marks

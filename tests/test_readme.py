@@ -94,7 +94,7 @@ def test_the_config_by_example_is_one(tmp_path: Path) -> None:
 
 
 def test_the_table_of_commands_is_complete() -> None:
-    from imgcluster.cli import _parser
+    from imgcluster.cli.main import _parser
 
     listed = set(re.findall(r"^\| `imgcluster ([\w-]+)", README, flags=re.M))
     actions = [action for action in _parser()._actions if action.choices]

@@ -17,14 +17,14 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run
-from imgcluster.cli import main
+from imgcluster.cli.commands.features import compute_features
+from imgcluster.cli.main import main
 from imgcluster.config.loader import Config, ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.explain.api import cluster_map
 from imgcluster.features.store.keys import known_key, with_stamps
 from imgcluster.images.listing import find_images, list_images, walk_images
 from imgcluster.images.sources.base import RemoteFile
-from imgcluster.old_tool import compute_features
 from imgcluster.pipeline import fill_store
 from imgcluster.report.write import write_report
 from imgcluster.runs.folder_export.export import export_folders

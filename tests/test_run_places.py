@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import imgcluster
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.errors import ConfigError
 from imgcluster.runs.places import Places, images_are_in, places_of
 from tests.conftest import Command, write_pictures

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import imgcluster
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation.scoring import FILES, score_labels, scores_json, scores_text
 from imgcluster.images.ids.known_labels import read_known

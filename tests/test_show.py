@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.overview import overview_lines, run_overview
 from imgcluster.runs.reader import clusters_digest

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
 import imgcluster
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.clustering.neighbors import neighbour_graph
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, StoreError

@@ -18,6 +18,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, silhouette_score
 
 from imgcluster import check, load_config, run
+from imgcluster.cli.commands.init import start
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.grouping import Groups
@@ -33,7 +34,6 @@ from imgcluster.evaluation.cluster_stability import stability
 from imgcluster.evaluation.comparison import Grid, compare
 from imgcluster.evaluation.internal import score_run
 from imgcluster.features.transforms import Points, fit_transform
-from imgcluster.first_config import start
 from imgcluster.labels.assignment import assign
 from imgcluster.runs.features import features_of_run, labels_of_run
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from imgcluster.cli.format import ADVICE, profile_lines, summarize_features
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
-from imgcluster.summary import ADVICE, profile_lines, summarize_features
 from imgcluster.types import Failure, ImageFile
 
 SECONDS = {"decoding": 3.0, "waiting for images": 1.0, "network": 2.0, "waiting for the disk": 0.5}

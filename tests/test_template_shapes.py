@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.cli import main
+from imgcluster.cli.commands.init import start
+from imgcluster.cli.main import main
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError
-from imgcluster.first_config import start
 from imgcluster.images.ids.label_cells import kind_of_cells, read_asked
 from imgcluster.images.ids.table import read_template
 from imgcluster.runs.known_classes import check_known_classes

@@ -13,8 +13,8 @@ from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, with_channels_last
 from imgcluster.backbones.timm_networks import corrections
+from imgcluster.cli.commands.models import list_models
 from imgcluster.explain.gradcam import Eye
-from imgcluster.models import list_models
 
 timm = pytest.importorskip("timm", reason="timm is not installed")
 

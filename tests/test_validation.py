@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.images.ids.table import read_template
 from imgcluster.runs.validation import Expected, check_submission, validate_submission, validated

@@ -10,12 +10,12 @@ from typing import Any
 
 from PIL import Image
 
+from imgcluster.cli.first_look import look_at
+from imgcluster.cli.template_plan import Plan, plan_for, why_not_by_image
 from imgcluster.config import ImagesConfig, config_from_dict, parse_yaml
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.first_look import look_at
 from imgcluster.images import list_images
 from imgcluster.runs import check_outputs
-from imgcluster.template_plan import Plan, plan_for, why_not_by_image
 from imgcluster.types import ImageFile, Template
 from imgcluster.utils import write_whole
 

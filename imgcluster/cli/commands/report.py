@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_images_folder, add_run
+from imgcluster.cli.options import add_command, add_images_folder, add_run
 
 if TYPE_CHECKING:
-    from imgcluster.cli_parts import Commands
+    from imgcluster.cli.options import Commands
 
 
 def add_report_commands(commands: Commands) -> None:

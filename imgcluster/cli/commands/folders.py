@@ -10,13 +10,13 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_images_folder, add_run
+from imgcluster.cli.options import add_command, add_images_folder, add_run
 from imgcluster.errors import OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from imgcluster.cli_parts import Commands
+    from imgcluster.cli.options import Commands
     from imgcluster.runs import ExportedFolders
 
 NAMED = 3

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from imgcluster.cli_steps import CONFIG, RUN
+from imgcluster.cli.corrections import CONFIG, RUN
 from imgcluster.errors import ConfigError
 from imgcluster.runs import OPTION, images_are_in
 from imgcluster.utils import write_whole

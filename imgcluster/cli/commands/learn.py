@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_images_folder, add_set, free_table, write_table
-from imgcluster.cli_steps import CONFIG, MODEL, RUN
+from imgcluster.cli.corrections import CONFIG, MODEL, RUN
+from imgcluster.cli.options import add_command, add_images_folder, add_set, free_table, write_table
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from imgcluster.cli_parts import Commands
+    from imgcluster.cli.options import Commands
     from imgcluster.learning import Training
 
 
@@ -121,8 +121,8 @@ def _training(options: argparse.Namespace) -> Training:
 
 def _predict(options: argparse.Namespace) -> None:
     out = free_table(options)
+    from imgcluster.cli.format import summarize_features
     from imgcluster.labels import predict
-    from imgcluster.summary import summarize_features
 
     found = predict(options.model, options.images, unsure=options.unsure, show=not options.quiet)
     table, notes = found.table(), list[str]()

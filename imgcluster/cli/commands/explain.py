@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_images_folder, add_run
+from imgcluster.cli.options import add_command, add_images_folder, add_run
 from imgcluster.runs import OPTION
 
 if TYPE_CHECKING:
-    from imgcluster.cli_parts import Commands
+    from imgcluster.cli.options import Commands
 
 RANDOM = "RANDOM    the weights are random: the network has learnt nothing, and these pictures tell nothing"
 

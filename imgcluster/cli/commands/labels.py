@@ -6,11 +6,11 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_images_folder, add_run, free_table, write_table
+from imgcluster.cli.options import add_command, add_images_folder, add_run, free_table, write_table
 from imgcluster.runs import OPTION
 
 if TYPE_CHECKING:
-    from imgcluster.cli_parts import Commands
+    from imgcluster.cli.options import Commands
 
 
 def add_label_commands(commands: Commands) -> None:

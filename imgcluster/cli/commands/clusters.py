@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.cli_parts import (
+from imgcluster.cli.corrections import IMAGES
+from imgcluster.cli.options import (
     add_command,
     add_config_command,
     add_images_folder,
@@ -16,11 +17,10 @@ from imgcluster.cli_parts import (
     load_options,
     write_table,
 )
-from imgcluster.cli_steps import IMAGES
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from imgcluster.cli_parts import Commands
+    from imgcluster.cli.options import Commands
 
 LIST: dict[str, Any] = {"action": "append", "default": []}  # an option that may be repeated
 
@@ -94,9 +94,9 @@ def _sweep(options: argparse.Namespace) -> None:
         told = shlex.join(["imgcluster", "run", options.config, "--set", f"clusters.n_clusters={options.k}"])
         raise ConfigError(f"--k takes a range from 2 up, such as 2..20; for {options.k} clusters: {told}")
     ks = _range(options.k, "--k")
+    from imgcluster.cli.format import sweep_lines
     from imgcluster.evaluation import draw_sweep
     from imgcluster.pipeline import sweep_clusters
-    from imgcluster.summary import sweep_lines
 
     found = sweep_clusters(config, ks, show=not options.quiet)
     out = Path(options.out or Path(config.outputs.folder) / "sweep")
@@ -150,8 +150,8 @@ def _numbers(text: str) -> list[int]:
 
 
 def _stability(options: argparse.Namespace) -> None:
+    from imgcluster.cli.format import stability_lines
     from imgcluster.evaluation import stability
-    from imgcluster.summary import stability_lines
 
     found = stability(options.run, trials=options.trials, show=not options.quiet)
     out = Path(options.out or Path(options.run) / "stability.csv")
@@ -160,7 +160,7 @@ def _stability(options: argparse.Namespace) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
-    from imgcluster.first_config import start
+    from imgcluster.cli.commands.init import start
     from imgcluster.images import is_held
     from imgcluster.utils import shown
 
@@ -174,8 +174,8 @@ def _init(options: argparse.Namespace) -> None:
 
 def _assign(options: argparse.Namespace) -> None:
     out = free_table(options)
+    from imgcluster.cli.format import summarize_assigned
     from imgcluster.labels import assign
-    from imgcluster.summary import summarize_assigned
 
     found = assign(options.run, options.images, show=not options.quiet)
     write_table(out, found.table())

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster._version import __version__
-from imgcluster.cli_clusters import add_commands
-from imgcluster.cli_explain import add_explain_commands
-from imgcluster.cli_folders import add_folder_commands
-from imgcluster.cli_labels import add_label_commands
-from imgcluster.cli_learn import add_learn_commands
-from imgcluster.cli_parts import add_command, add_config_command, add_images_folder, add_run, load_options, look_there
-from imgcluster.cli_report import add_report_commands
-from imgcluster.cli_scores import add_score_commands
-from imgcluster.cli_steps import GUIDE, check_steps, unknown_arguments, unknown_command
+from imgcluster.cli.commands.clusters import add_commands
+from imgcluster.cli.commands.explain import add_explain_commands
+from imgcluster.cli.commands.folders import add_folder_commands
+from imgcluster.cli.commands.labels import add_label_commands
+from imgcluster.cli.commands.learn import add_learn_commands
+from imgcluster.cli.commands.report import add_report_commands
+from imgcluster.cli.commands.scores import add_score_commands
+from imgcluster.cli.corrections import GUIDE, check_steps, unknown_arguments, unknown_command
+from imgcluster.cli.options import add_command, add_config_command, add_images_folder, add_run, load_options, look_there
 from imgcluster.config import likely
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.utils import ran_out
@@ -159,8 +159,8 @@ def _load_and_start(options: argparse.Namespace) -> Config:
 
 def _run(options: argparse.Namespace) -> None:
     config = _load_and_start(options)
+    from imgcluster.cli.format import profile_lines, summarize_run
     from imgcluster.pipeline import run
-    from imgcluster.summary import profile_lines, summarize_run
 
     finished = run(config, force=options.force, show=not options.quiet)
     print("\n".join([summarize_run(finished), *(profile_lines(finished.features) if options.profile else [])]))
@@ -168,8 +168,8 @@ def _run(options: argparse.Namespace) -> None:
 
 def _extract(options: argparse.Namespace) -> None:
     config = _load_and_start(options)
+    from imgcluster.cli.format import profile_lines, summarize_features
     from imgcluster.pipeline import fill_store
-    from imgcluster.summary import profile_lines, summarize_features
 
     features = fill_store(config, show=not options.quiet)
     print("\n".join([*summarize_features(features), *(profile_lines(features) if options.profile else [])]))
@@ -217,7 +217,7 @@ def _layers(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from imgcluster.models import list_models, models_table
+    from imgcluster.cli.commands.models import list_models, models_table
 
     rows = list_models(options.pattern)
     if options.json:
@@ -231,7 +231,7 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from imgcluster.doctor import as_json, as_text, examine, has_problems
+    from imgcluster.cli.commands.doctor import as_json, as_text, examine, has_problems
 
     findings = examine()
     print(as_json(findings) if options.json else as_text(findings))
@@ -249,9 +249,9 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _features(options: argparse.Namespace) -> None:
-    from imgcluster.old_tool import compute_features, format_of
+    from imgcluster.cli.commands.features import compute_features, format_of
+    from imgcluster.cli.format import summarize_features
     from imgcluster.runs import check_out, loader
-    from imgcluster.summary import summarize_features
 
     out = Path(options.out)
     check_out(format_of(out), out, options.force)

@@ -8,12 +8,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli_parts import add_command, add_images_folder
-from imgcluster.cli_steps import check_submission_first
+from imgcluster.cli.corrections import check_submission_first
+from imgcluster.cli.options import add_command, add_images_folder
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from imgcluster.cli_parts import Commands
+    from imgcluster.cli.options import Commands
 
 
 def add_score_commands(commands: Commands) -> None:
