@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 
 # The libraries are half a million objects that stay. Python looks through them for garbage again and again as they are
 # imported, and takes them apart one by one at the end: together a fifth of a short command.

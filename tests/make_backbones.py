@@ -1,4 +1,4 @@
-"""Write imgcluster/backbones.csv from the installed torchvision: `python -m tests.make_backbones`."""
+"""Write imgcluster/config/backbones.csv from the installed torchvision: `python -m tests.make_backbones`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torchvision.models import get_model_weights, list_models
 from imgcluster.config.backbone_table import Backbone
 from imgcluster.config.recipe import Recipe
 
-TABLE = Path(__file__).parent.parent / "imgcluster" / "backbones.csv"
+TABLE = Path(__file__).parent.parent / "imgcluster" / "config" / "backbones.csv"
 
 # What feeds the last classification layer, by the beginning of the name; the longest that fits counts. VGG's is the one
 # before, as the stage task has it. A transformer's are its tokens, of which the first is taken.

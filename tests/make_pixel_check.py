@@ -1,7 +1,8 @@
 """Write imgcluster/pixel_check.json: `python -m tests.make_pixel_check`.
 
 Only what is missing is added. The bytes of a file stay, whatever encoder is installed, and so does the reference: as
-long as RULES in imgcluster/reading.py stays, a store whose fingerprint mentions no pixels holds those of the reference.
+long as RULES in imgcluster/images/decode.py stays, a store whose fingerprint mentions no pixels holds those of the
+reference.
 Where RULES is raised, remove the table first, and make it with the versions that are then to be the reference.
 """
 

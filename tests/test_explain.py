@@ -571,8 +571,8 @@ def test_points_are_where_the_run_found_them(run: Path) -> None:
 def test_later_explanations_are_added_until_the_clusters_change(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgcluster.explain.explain_run.STEPS", 1)
-    monkeypatch.setattr("imgcluster.explain.explain_run.FILTERS", 3)
+    monkeypatch.setattr("imgcluster.explain.run_explanation.STEPS", 1)
+    monkeypatch.setattr("imgcluster.explain.run_explanation.FILTERS", 3)
     run = make_run()
     imgcluster.explain_run(run, images=["0003.png"], show=False)
     kinds = ("cluster", "gradcam", "activations", "filters")

@@ -1,7 +1,7 @@
 from .api import activation_grid, cluster_map, filter_images, grad_cam
-from .explain_run import RunExplained, explain_run
 from .heatmap import overlay
 from .run import ExplainedRun
+from .run_explanation import RunExplained, explain_run
 
 __all__ = [
     "ExplainedRun",
