@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from imgcluster.config.recipe import Recipe
 
@@ -37,7 +37,7 @@ class Backbone:
 
 def _read_table() -> dict[str, Backbone]:
     """Read backbones.csv, which tests/make_backbones.py writes."""
-    text = (resources.files("imgcluster.config.loader") / "backbones.csv").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("backbones.csv").read_text(encoding="utf-8")
     return {row["name"]: _backbone(row) for row in csv.DictReader(text.splitlines())}
 
 
