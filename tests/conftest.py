@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.dask_processes import DaskProcesses
-from tests.servers import KEY, SECRET_KEY, S3Server, WebServer, s3_server, web_server
-from tests.warm import Nursery, Program, Running
+from tests.support.dask_processes import DaskProcesses
+from tests.support.servers import KEY, SECRET_KEY, S3Server, WebServer, s3_server, web_server
+from tests.support.warm import Nursery, Program, Running
 
-ROOT = Path(__file__).parent.parent
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 
 

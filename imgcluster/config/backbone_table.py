@@ -36,7 +36,7 @@ class Backbone:
 
 
 def _read_table() -> dict[str, Backbone]:
-    """Read backbones.csv, which tests/make_backbones.py writes."""
+    """Read backbones.csv, which tests/support/make_backbones.py writes."""
     text = Path(__file__).with_name("backbones.csv").read_text(encoding="utf-8")
     return {row["name"]: _backbone(row) for row in csv.DictReader(text.splitlines())}
 

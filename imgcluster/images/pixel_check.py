@@ -1,6 +1,6 @@
 """Whether reading and resizing give the same pixels here as with the versions that this release was made with.
 
-A few pictures, encoded once and kept in pixel_check.json (tests/make_pixel_check.py writes it), are decoded and
+A few pictures, encoded once and kept in pixel_check.json (tests/support/make_pixel_check.py writes it), are decoded and
 resized by what is installed. A part that gives the pixels of the reference is not mentioned in a fingerprint; any
 other is, with its digest. So versions of OpenCV, Pillow and torch that give the same pixels share a store of
 features, and others have stores of their own.

@@ -18,9 +18,9 @@ import numpy as np
 
 from tests.benchmarks.inputs import ROOT, STAGE
 from tests.benchmarks.rows import Row
-from tests.dask_processes import DaskProcesses
-from tests.servers import web_server
-from tests.warm import Running
+from tests.support.dask_processes import DaskProcesses
+from tests.support.servers import web_server
+from tests.support.warm import Running
 
 IMAGES = {False: 5000, True: 300}  # by --quick
 ROUNDS = {False: 3, True: 1}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgcluster import Config, load_config
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 STAGE = ROOT / "data" / "stage"
 TRUTH = STAGE / "truth.csv"
 
