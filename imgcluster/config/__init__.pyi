@@ -1,6 +1,5 @@
 from .as_used import caveat, config_as_used, features_as_used
-from .backbone_aliases import OLD_NAMES, REFUSED
-from .backbone_table import BACKBONES, Backbone
+from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
 from .docs import config_table
 from .engine_schema import DaskEngine
 from .fields import BUNDLED, parse_range

@@ -29,8 +29,7 @@ from imgcluster.backbones.timm_networks import match_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.cli.commands.models import WIDTH, list_models, models_table
 from imgcluster.cli.main import main
-from imgcluster.config.backbone_aliases import OLD_NAMES, REFUSED
-from imgcluster.config.backbone_table import BACKBONES, Backbone
+from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
 from tests.conftest import Command
 from tests.support.make_backbones import TABLE, torchvision_row

@@ -1,4 +1,4 @@
-"""The smallest network of each family of timm against timm itself: `python -m tests.support.timm_families [FAMILY ...]`.
+"""Networks of timm, one per family, against timm itself: `python -m tests.support.timm_families [FAMILY ...]`.
 
 Writes tests/support/timm_families.csv, a row for each family, as it goes; families with a verdict by the installed
 versions are left out unless they are named. Weights are random, and the same ones each time.
