@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Command
-from .golden import old
-from .golden.cases import CASES, RECORDED, Imgcluster, differences, lay_out, read_record, run_all
-from .golden.surface import lost, surface
+from tests.conftest import Command
+from tests.golden import old
+from tests.golden.cases import CASES, RECORDED, Imgcluster, differences, lay_out, read_record, run_all
+from tests.golden.surface import lost, surface
 
 
 @pytest.fixture
