@@ -12,8 +12,8 @@ import numpy as np
 from imgcluster.cluster_names import recorded_names
 from imgcluster.clusterer import Clusterer, Placed
 from imgcluster.config import Config
-from imgcluster.errors import ConfigError, ImageError
-from imgcluster.features import extract_features
+from imgcluster.errors import ConfigError
+from imgcluster.features import check_readable, extract_features
 from imgcluster.holders import is_held, open_all_again
 from imgcluster.image_keys import with_stamps
 from imgcluster.images import images_at, walk_images
@@ -82,11 +82,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     config = _config(record, folder)
     listed = listed_images(images)
     features = extract_features(listed, config.features, show=show)
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(listed):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
+    check_readable(features)
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -32,6 +32,8 @@ from imgcluster.runtimes.same_bits import MOST_TOGETHER, alone_and_together, at_
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -100,19 +102,51 @@ def build_runtime(choice: Choice, plan: Plan, pictures: Pictures = no_pictures) 
         ) from None
 
 
-def on_torch(choice: Choice, plan: Plan, config: FeaturesConfig, error: Unsupported) -> Plan:
-    """Return the plan with torch in the place of a runtime that has failed, and say so.
+def with_fallback(
+    choice: Choice,
+    config: FeaturesConfig,
+    plan: Callable[[FeaturesConfig], Plan],
+    execute: Callable[[FeaturesConfig, Plan], Result],
+) -> Result:
+    """Plan and execute; where the plan's runtime cannot execute the network, plan and execute with torch instead.
 
-    Raises ConfigError where the config asks for that runtime by its name, or for what no other computes.
+    plan: makes a plan of a config. execute: raises Unsupported where the plan's runtime cannot execute the network.
+
+    Raises ConfigError where the config names that runtime, or asks for int8, which torch does not compute.
     """
+    planned = plan(config)
+    try:
+        return execute(config, planned)
+    except Unsupported as error:
+        fallback = _torch_instead(choice, config, planned, error)
+    return execute(fallback, plan(fallback))
+
+
+def build_with_fallback(
+    choice: Choice,
+    config: FeaturesConfig,
+    pictures: Pictures = no_pictures,
+    plan: Callable[[FeaturesConfig], Plan] | None = None,
+) -> tuple[Runtime, int]:
+    """Build the network of a choice on the runtime of its plan, or on torch; returns it and its batch size.
+
+    pictures: as `build_runtime` takes them. plan: makes the plan of a config; None stands for `plan_for`.
+    """
+
+    def build(_: FeaturesConfig, planned: Plan) -> tuple[Runtime, int]:
+        return build_runtime(choice, planned, pictures), planned.batch_size
+
+    return with_fallback(choice, config, plan or partial(plan_for, choice), build)
+
+
+def _torch_instead(choice: Choice, config: FeaturesConfig, plan: Plan, error: Unsupported) -> FeaturesConfig:
+    network = choice.backbone.name
     if plan.precision == "int8":
-        raise ConfigError(
-            f"features.precision: int8 is computed by openvino, which cannot execute {choice.backbone.name}: {error}"
-        )
+        raise ConfigError(f"features.precision: int8 is computed by openvino, which cannot execute {network}: {error}")
     if config.runtime == plan.runtime:
-        raise ConfigError(f"features.runtime: {plan.runtime} cannot execute {choice.backbone.name}: {error}")
-    logger.warning("%s cannot execute %s, and torch does: %s", plan.runtime, choice.backbone.name, error)
-    return plan_for(choice, config.model_copy(update={"runtime": "torch"}))
+        raise ConfigError(f"features.runtime: {plan.runtime} cannot execute {network}: {error}")
+    logger.warning("%s cannot execute %s, and torch does: %s", plan.runtime, network, error)
+    return config.model_copy(update={"runtime": "torch"})
 
 
 def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:

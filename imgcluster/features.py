@@ -14,8 +14,8 @@ from imgcluster.backbones import Choice, choose_backbones
 from imgcluster.config import FeaturesConfig
 from imgcluster.engines import Cluster
 from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
-from imgcluster.errors import ConfigError, StoreError
-from imgcluster.execution import Plan, build_runtime, on_torch, plan_for
+from imgcluster.errors import ConfigError, ImageError, StoreError
+from imgcluster.execution import Plan, build_runtime, build_with_fallback, plan_for, with_fallback
 from imgcluster.feature_files import features_from_file
 from imgcluster.layer_stores import LayerStores
 from imgcluster.processes import compute_on
@@ -23,7 +23,6 @@ from imgcluster.progress import track
 from imgcluster.runtimes.calibration import find_calibration
 from imgcluster.runtimes.check_pictures import some_of
 from imgcluster.runtimes.hardware import find_devices
-from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.store_files import files_of
 from imgcluster.stored import StoredVectors
@@ -73,12 +72,23 @@ def runtime_for(
 
     Raises ConfigError as `extract_features`.
     """
-    plan = _calibrated(plan_for(choice, config), choice, images, config, show)
-    try:
-        return build_runtime(choice, plan, some_of(images, choice.recipe)), plan.batch_size
-    except Unsupported as error:
-        plan = on_torch(choice, plan, config, error)
-        return build_runtime(choice, plan), plan.batch_size
+
+    def plan(config: FeaturesConfig) -> Plan:
+        return _calibrated(plan_for(choice, config), choice, images, config, show)
+
+    return build_with_fallback(choice, config, some_of(images, choice.recipe), plan)
+
+
+def check_readable(features: Features) -> None:
+    """Raise ImageError, with the first failure, where no image has features."""
+    if features.images:
+        return
+    if not features.failures:
+        raise ImageError("there are no images")
+    first = features.failures[0]
+    raise ImageError(
+        f"none of the {len(features.failures):,} images can be read; the first: {first.image.path}: {first.reason}"
+    )
 
 
 @dataclass(frozen=True)
@@ -106,13 +116,13 @@ class _Part:
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
-    plan = _planned(choice, images, request)
-    try:
-        return _extracted_as_planned(images, choice, plan, request)
-    except Unsupported as error:
-        plan = on_torch(choice, plan, request.config, error)
-        request = replace(request, config=request.config.model_copy(update={"runtime": "torch"}))
-        return _extracted_as_planned(images, choice, _planned(choice, images, request), request)
+    def plan(config: FeaturesConfig) -> Plan:
+        return _planned(choice, images, replace(request, config=config))
+
+    def extract(config: FeaturesConfig, planned: Plan) -> _Part:
+        return _extracted_as_planned(images, choice, planned, replace(request, config=config))
+
+    return with_fallback(choice, request.config, plan, extract)
 
 
 def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Plan:

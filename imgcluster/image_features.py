@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from imgcluster.backbones import choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError
+from imgcluster.execution import build_with_fallback
 from imgcluster.features import extract_features
 from imgcluster.image_keys import with_stamps
-from imgcluster.in_memory import build_planned, list_pictures, opened, run_over
+from imgcluster.in_memory import list_pictures, opened, run_over
 from imgcluster.runtimes.runtime import Runtime
 from imgcluster.sources import Source
 from imgcluster.tables import ImageFile
@@ -65,7 +66,7 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ConfigError("backbone: one name; several are joined by a FeatureUnion, or by a config")
         (choice,) = choose_backbones(config, progress=False)
         self._recipe = choice.recipe
-        self._runtime, self._batch_size = build_planned(choice, config)
+        self._runtime, self._batch_size = build_with_fallback(choice, config)
         black = self._runtime.buffer(
             (self._batch_size, choice.recipe.n_views, choice.recipe.side, choice.recipe.side, 3)
         )

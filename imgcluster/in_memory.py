@@ -15,23 +15,22 @@ import torch
 from PIL import Image
 from torch import nn
 
-from imgcluster.backbones import Choice, choose_backbones
+from imgcluster.backbones import choose_backbones
 from imgcluster.backbones.captured import Pooled
 from imgcluster.backbones.timm_models import recipe_of_timm
 from imgcluster.backbones.watched import Watched
 from imgcluster.batches import Batch, read_batches
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.execution import build_runtime, on_torch, plan_for
+from imgcluster.execution import build_with_fallback
 from imgcluster.holders import is_held, open_all_again
 from imgcluster.images import images_at, walk_images
 from imgcluster.picture_types import to_rgb
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_of
-from imgcluster.runtimes.check_pictures import TRIED, Pictures, no_pictures, usable
+from imgcluster.runtimes.check_pictures import TRIED, usable
 from imgcluster.runtimes.hardware import DTYPES
-from imgcluster.runtimes.openvino_package import Unsupported
 from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.sources import Source, readers_for
@@ -101,7 +100,7 @@ def extract(  # noqa: PLR0913 (one call says all)
     else:
         choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
         recipe = choice.recipe
-        runtime, size = build_planned(choice, config, partial(_looked_at, items, recipe))
+        runtime, size = build_with_fallback(choice, config, partial(_looked_at, items, recipe))
     blocks = run_over(items, runtime, recipe, size, on_error, show)
     found = blocks if output == "numpy" else [torch.from_numpy(block) for block in blocks]
     return found[0] if layers is None or isinstance(layers, str | int) else dict(zip(asked, found, strict=True))
@@ -138,19 +137,6 @@ def _listed(images: Images) -> list[Any]:
     if isinstance(images, Iterable):
         return list(images)
     raise ImageError(f"{type(images).__name__} is no images; give a list, a folder, an array or a tensor")
-
-
-def build_planned(choice: Choice, config: FeaturesConfig, pictures: Pictures = no_pictures) -> tuple[Runtime, int]:
-    """Build the network of a choice as a config says; returns it, and the number of images it takes at a time.
-
-    pictures: as `execution.build_runtime` takes them.
-    """
-    plan = plan_for(choice, config)
-    try:
-        return build_runtime(choice, plan, pictures), plan.batch_size
-    except Unsupported as error:
-        plan = on_torch(choice, plan, config, error)
-        return build_runtime(choice, plan), plan.batch_size
 
 
 def _looked_at(items: Sequence[Any], recipe: Recipe) -> Iterator[np.ndarray]:

@@ -16,10 +16,10 @@ from imgcluster.config import Config
 from imgcluster.config_types import BUNDLED
 from imgcluster.engines import Cluster, open_cluster
 from imgcluster.engines.cluster import NO_DASK
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError, WeightsUnavailable
+from imgcluster.errors import ConfigError, ImgclusterError, WeightsUnavailable
 from imgcluster.estimators import check_parameters
 from imgcluster.feature_files import features_from_file
-from imgcluster.features import extract_features
+from imgcluster.features import check_readable, extract_features
 from imgcluster.grouping import SEQUENCE
 from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.kept_clusters import KeptClusters
@@ -223,11 +223,7 @@ def extract_listed(
             cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
             show=show,
         )
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
+    check_readable(features)
     return features
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from imgcluster.assignment import listed_images
 from imgcluster.config import features_from_dict
-from imgcluster.errors import ConfigError, ImageError
-from imgcluster.features import extract_features
+from imgcluster.errors import ConfigError
+from imgcluster.features import check_readable, extract_features
 from imgcluster.id_columns import naming_column, other_names
 from imgcluster.learned import Learned
 from imgcluster.matching import match_names
@@ -169,11 +169,7 @@ def predict(
     learned = Learned.load(Path(model))
     listed = listed_images(images)
     features = extract_features(listed, features_from_dict(learned.features), show=show)
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(listed):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
+    check_readable(features)
     learned.check_fingerprints([origin.fingerprint for origin in features.origins], str(model))
     commonest = max(learned.counts, key=lambda label: learned.counts[label])
     found = learned.probabilities(features.vectors)
