@@ -1,6 +1,10 @@
-"""What this machine computes on, and in which precision it is quick."""
+"""Devices and number formats of torch: what there is, what the hardware speeds up, and TF32 on GPUs."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -70,13 +74,64 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def has_vnni() -> bool:
-    """Tell whether the CPU is known to add up products of int8 in 32 bits; torch says it only in private."""
-    return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
+    """Tell whether the CPU is known to add up products of int8 in 32 bits (AVX-512 VNNI)."""
+    return _cpu_has("avx512_vnni", "_is_vnni_supported")
+
+
+@contextmanager
+def tf32(*, allowed: bool) -> Iterator[None]:
+    """Let CUDA round float32 to TF32 (10 bits of mantissa) in matrix products and convolutions, or forbid it.
+
+    The settings are those of the whole process; they are restored at the end.
+    """
+    settings = _tf32_settings(allowed)
+    before = [(module, name, _setting(module, name)) for module, name, _ in settings]
+    _apply(settings)
+    try:
+        yield
+    finally:
+        _apply((module, name, value) for module, name, value in before if value is not None)
+
+
+def _tf32_settings(allowed: bool) -> list[tuple[Any, str, Any]]:
+    """Return module, attribute and value of both of torch's ways to set TF32; the second came with torch 2.9.
+
+    The second overrides the first, and torch raises where they disagree and the first is read.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    switches = [(module, "allow_tf32", allowed) for module in (products, convolutions)]
+    operators = (products, getattr(convolutions, "conv", None), getattr(convolutions, "rnn", None))
+    precision = "tf32" if allowed else "ieee"
+    return [
+        *switches,
+        *((module, "fp32_precision", precision) for module in operators if hasattr(module, "fp32_precision")),
+    ]
+
+
+def _setting(module: Any, name: str) -> Any:
+    try:
+        return getattr(module, name)
+    except RuntimeError:  # set the second way alone: the first has no value to go back to
+        return None
+
+
+def _apply(settings: Iterable[tuple[Any, str, Any]]) -> None:
+    for module, name, value in settings:
+        setattr(module, name, value)
 
 
 def _quick_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # torch says it only in private; where a version does not, fp32 is always right.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return _cpu_has("avx512_bf16", "_is_avx512_bf16_supported") or _cpu_has("amx_tile", "_is_amx_tile_supported")
+
+
+def _cpu_has(feature: str, probe: str) -> bool:
+    """Tell whether torch knows the CPU to have a set of instructions.
+
+    probe: the private function that says it in versions of torch without `torch.cpu.get_capabilities`. Where a version
+    has neither, the answer is no: what depends on it is slower then, and right.
+    """
+    if hasattr(torch.cpu, "get_capabilities"):
+        return bool(torch.cpu.get_capabilities().get(feature, False))
+    return bool(getattr(torch.cpu, probe, lambda: False)())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from imgcluster import preprocess
 from imgcluster.errors import ConfigError
 from imgcluster.memory import ran_out
 from imgcluster.recipes import Recipe
-from imgcluster.runtimes.hardware import DTYPES, describe, free_memory
+from imgcluster.runtimes.hardware import DTYPES, describe, free_memory, tf32
 from imgcluster.runtimes.on_device import Preparer
 from imgcluster.runtimes.runtime import Blocks, Pixels
 
@@ -75,9 +77,7 @@ class TorchRuntime:
         self._chunk: int | None = None
         # Tensors made in inference mode cannot be trained with: a module of somebody else's may keep one.
         self._mode = torch.inference_mode if moved else torch.no_grad
-        if device.type == "cuda" and moved:  # TF32 keeps 10 bits of what was asked for in full
-            torch.backends.cudnn.allow_tf32 = precision == "tf32"
-            torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        self._tf32 = partial(tf32, allowed=precision == "tf32") if moved else nullcontext
 
     def compile(self) -> None:
         """Let torch compile the network when it is first called; it takes a C++ compiler, and a minute or so."""
@@ -140,7 +140,7 @@ class TorchRuntime:
         """Run the network over pixels; of a GPU, the values are there when it has come to the next event."""
         images, views = pixels.shape[:2]
         batch = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
-        with self._mode():
+        with self._mode(), self._tf32():
             batch = batch.flatten(0, 1).to(self.torch_device, non_blocking=True)
             values = scaled(batch, self._recipe, self._normalization).to(self._dtype)
             blocks = [block.float() for block in self.network(values)]

@@ -20,7 +20,7 @@ from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import runtime_for
 from imgcluster.files import remove_temporary, write_whole
 from imgcluster.learned import BACKBONE, RECORD, prepared
-from imgcluster.runtimes.hardware import find_devices
+from imgcluster.runtimes.hardware import find_devices, tf32
 from imgcluster.training.augmentation import Augmentation
 from imgcluster.training.checkpoints import Checkpoint
 from imgcluster.training.curve import write_curve
@@ -97,7 +97,8 @@ def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     held = held_back(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
     checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
-    learner, history, scores = train(make, lesson, checkpoint, show=show)
+    with tf32(allowed=False):
+        learner, history, scores = train(make, lesson, checkpoint, show=show)
     epochs = sum(epoch.round == ALL and epoch.number > 0 for epoch in history)
     features = labelled.features
     try:
