@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -96,16 +97,20 @@ def layers_of(model: nn.Module) -> Layers:
 
 
 def _renamed(model: nn.Module) -> dict[str, str]:
-    """Return {module: node} where torchvision's graph calls a module by another name.
+    """Return {module: node} of the modules whose node in torchvision's graph has another name.
 
-    It numbers what has the same name anew, and takes `ln_1` and `ln_2` for two of the name `ln`: they become `ln` and
-    `ln_1`. In the graph of a ViT, `ln_1` would so mean the second of its modules.
+    torchvision numbers equal names, and takes `ln_1` and `ln_2` for two modules named `ln`: they become `ln` and
+    `ln_1`. In the graph of a ViT, the node `ln_1` is the module `ln_2`.
     """
-    from torchvision.models.feature_extraction import NodePathTracer, _set_default_tracer_kwargs
+    import torchvision
+    from torch import nn
+    from torchvision.models.feature_extraction import NodePathTracer
 
     if not any(NUMBERED.search(name) for name, module in model.named_modules() if not list(module.children())):
         return {}
-    tracer = NodePathTracer(**_set_default_tracer_kwargs(None))
+    # The defaults of `get_graph_node_names`, as its documentation states them.
+    leaves = [each for each in vars(torchvision.ops).values() if isinstance(each, type) and issubclass(each, nn.Module)]
+    tracer = NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=leaves)
     calls = [node for node in tracer.trace(model).nodes if node.op == "call_module"]
     first = {str(node.target): tracer.node_to_qualname[node] for node in reversed(calls)}
     return {target: node for target, node in first.items() if target != node}
