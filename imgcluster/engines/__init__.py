@@ -1,4 +1,4 @@
-"""Where the work is spread beyond this machine: over the workers of a Dask cluster."""
+"""Extraction on the workers of a Dask cluster."""
 
 from imgcluster.engines.cluster import Cluster, open_cluster, start_early
 
