@@ -29,7 +29,7 @@ from imgcluster.picture_types import to_rgb
 from imgcluster.progress import track
 from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, Recipe, check_views, named_recipe, recipe_of
-from imgcluster.runtimes.check_pictures import TRIED, usable
+from imgcluster.runtimes.check_pictures import MAX_IMAGES_READ, usable
 from imgcluster.runtimes.hardware import DTYPES
 from imgcluster.runtimes.runtime import Blocks, Pixels, Runtime
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size
@@ -140,7 +140,7 @@ def _listed(images: Images) -> list[Any]:
 
 
 def _looked_at(items: Sequence[Any], recipe: Recipe) -> Iterator[np.ndarray]:
-    return usable(partial(_picture_of, item, recipe) for item in opened(items[:TRIED]))
+    return usable(partial(_picture_of, item, recipe) for item in opened(items[:MAX_IMAGES_READ]))
 
 
 def _own_runtime(

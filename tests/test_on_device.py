@@ -27,7 +27,7 @@ from imgcluster.reading import read_image
 from imgcluster.recipes import STAGE, VIEWS, Recipe, named_recipe
 from imgcluster.runtimes import on_device, torch_runtime
 from imgcluster.runtimes.hardware import free_memory
-from imgcluster.runtimes.on_device import Preparer, resizes_here
+from imgcluster.runtimes.on_device import GpuPreprocessor, resizes_here
 from imgcluster.runtimes.torch_runtime import TorchRuntime, auto_batch_size, batch_size_within
 
 TRAINED = BACKBONES["efficientnet_lite0"].recipe
@@ -54,9 +54,9 @@ def on_cpu(image: np.ndarray, recipe: Recipe) -> np.ndarray:
     return out
 
 
-def prepared(image: np.ndarray, recipe: Recipe, device: str, preparer: Preparer | None = None) -> np.ndarray:
+def prepared(image: np.ndarray, recipe: Recipe, device: str, preparer: GpuPreprocessor | None = None) -> np.ndarray:
     out = torch.full((recipe.n_views, recipe.side, recipe.side, 3), 77, dtype=torch.uint8, device=device)
-    (preparer or Preparer()).prepare(image, recipe, out)
+    (preparer or GpuPreprocessor()).prepare(image, recipe, out)
     return out.cpu().numpy()
 
 
@@ -128,7 +128,7 @@ def test_pictures_out_of_the_ordinary_are_prepared_on_the_cpu(device: str, monke
     for size in LONG:
         assert difference(picture(*size), replace(TRAINED, views="ten_crops"), device) == 0
     assert difference(picture(4, 224 * 33), SQUASH, device) == 0  # shrunk too much
-    monkeypatch.setattr(on_device, "MOST_PIXELS", 100 * 75 - 1)
+    monkeypatch.setattr(on_device, "MAX_PIXELS", 100 * 75 - 1)
     assert difference(picture(100, 75), TRAINED, device) == 0
 
 
@@ -153,7 +153,7 @@ def test_a_photographs_pixels_are_nearly_all_the_cpus(device: str, interpolation
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_threads_do_not_get_into_each_others_way(device: str) -> None:
-    preparer = Preparer()
+    preparer = GpuPreprocessor()
     images = [picture(size + 40, size) for size in range(30, 300, 3)]
     wanted = [prepared(image, TRAINED, device) for image in images]
     with ThreadPoolExecutor(8) as pool:

@@ -16,6 +16,7 @@ from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
+    from torchvision.models.feature_extraction import NodePathTracer
 
 NAMED_IN_MESSAGES = 5
 EFFICIENTNET_LITE_ALIASES = {"avgpool": "_avg_pooling"}
@@ -102,18 +103,22 @@ def _renamed(model: nn.Module) -> dict[str, str]:
     torchvision numbers equal names, and takes `ln_1` and `ln_2` for two modules named `ln`: they become `ln` and
     `ln_1`. In the graph of a ViT, the node `ln_1` is the module `ln_2`.
     """
+    if not any(NUMBERED.search(name) for name, module in model.named_modules() if not list(module.children())):
+        return {}
+    tracer = _tracer()
+    calls = [node for node in tracer.trace(model).nodes if node.op == "call_module"]
+    first = {str(node.target): tracer.node_to_qualname[node] for node in reversed(calls)}
+    return {target: node for target, node in first.items() if target != node}
+
+
+def _tracer() -> NodePathTracer:
+    """Return the tracer of `get_graph_node_names`, with its defaults as torchvision documents them."""
     import torchvision
     from torch import nn
     from torchvision.models.feature_extraction import NodePathTracer
 
-    if not any(NUMBERED.search(name) for name, module in model.named_modules() if not list(module.children())):
-        return {}
-    # The defaults of `get_graph_node_names`, as its documentation states them.
     leaves = [each for each in vars(torchvision.ops).values() if isinstance(each, type) and issubclass(each, nn.Module)]
-    tracer = NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=leaves)
-    calls = [node for node in tracer.trace(model).nodes if node.op == "call_module"]
-    first = {str(node.target): tracer.node_to_qualname[node] for node in reversed(calls)}
-    return {target: node for target, node in first.items() if target != node}
+    return NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=leaves)
 
 
 def _logits(model: nn.Module, nodes: list[str], traced: bool) -> str | None:

@@ -1,1 +1,1 @@
-"""What executes the network: a batch of uint8 pictures in, a batch of float32 vectors out."""
+"""Runtimes execute networks: a batch of uint8 pixels in, a batch of float32 vectors out."""

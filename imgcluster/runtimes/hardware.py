@@ -16,9 +16,9 @@ OF_GPUS = ("fp16", "tf32")
 
 
 def find_devices(names: str | tuple[str, ...]) -> list[torch.device]:
-    """Return the devices a config names: one, or for a list, or for `all` GPUs, several of a kind.
+    """Return the devices that a config names: one, or several of a kind for a list or for `all` GPUs.
 
-    Raises ConfigError where one is not here.
+    Raises ConfigError where a device does not exist.
     """
     if names == "all":
         _check_cuda(names)
@@ -30,7 +30,7 @@ def find_devices(names: str | tuple[str, ...]) -> list[torch.device]:
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device a config names; `auto` is the GPU where there is one. Raises ConfigError if it is not here."""
+    """Return the device that a config names; `auto` prefers a GPU. Raises ConfigError where it does not exist."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
@@ -47,9 +47,9 @@ def _check_cuda(name: str) -> None:
 
 
 def find_precision(name: str, device: torch.device, bears_bf16: bool) -> str:
-    """Return a number format's name; `auto` is bf16 where the hardware speeds it up and the features bear it.
+    """Return the name of a number format; `auto` is bf16 where hardware speeds it up and features tolerate it.
 
-    Raises ConfigError where the device cannot compute in it.
+    Raises ConfigError where the device does not support it.
     """
     if name == "auto":
         return "bf16" if bears_bf16 and _quick_bf16(device) else "fp32"
@@ -59,16 +59,16 @@ def find_precision(name: str, device: torch.device, bears_bf16: bool) -> str:
 
 
 def describe(device: torch.device) -> str:
-    """Name the device for a person: `cpu, 2 threads`, `cuda:0, NVIDIA H200`."""
+    """Return a description of a device for messages: `cpu, 2 threads`, `cuda:0, NVIDIA H200`."""
     if device.type == "cpu":
         return f"cpu, {torch.get_num_threads()} threads"
     return f"{device}, {torch.cuda.get_device_name(device)}"
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return how many bytes a device has free for networks; None where the system does not tell."""
+    """Return the bytes of a device's memory that are free for networks; None where that is unknown."""
     if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch, for nothing
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # cached by torch
         return torch.cuda.mem_get_info(device)[0] + unused
     return memory.free_memory()
 
