@@ -173,16 +173,12 @@ def _plan_of(job: Job) -> Plan:
 
 
 def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
-    """Return the network of a job; this worker's first task of the job, with these images, builds it."""
+    """Return the network of a job, which this worker's first task of it builds. images: of that task."""
     if _kept.token == job.token and _kept.runtime is not None:
         return _kept.runtime
     if job.release != RELEASE:
         raise _Refusal(f"has imgcluster {RELEASE}, and {job.release} is needed")
-    _kept.token, _kept.runtime, _kept.known = (
-        "",
-        None,
-        [],
-    )  # before there is another network: two would need the memory of both
+    _kept.token, _kept.runtime, _kept.known = "", None, []  # two networks at a time would need the memory of both
     _take_threads()
     try:
         choice = _own_choice(job)
