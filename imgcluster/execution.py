@@ -103,51 +103,36 @@ def build_runtime(choice: Choice, plan: Plan, pictures: Pictures = no_pictures) 
         ) from None
 
 
-def with_fallback(
-    choice: Choice,
-    config: FeaturesConfig,
-    plan: Callable[[FeaturesConfig], Plan],
-    execute: Callable[[FeaturesConfig, Plan], Result],
-) -> Result:
-    """Plan and execute; where the plan's runtime cannot execute the network, plan and execute with torch instead.
+def with_fallback(choice: Choice, config: FeaturesConfig, execute: Callable[[FeaturesConfig], Result]) -> Result:
+    """Return what `execute` returns for a config, or for torch where it raises Unsupported.
 
-    plan: makes a plan of a config. execute: raises Unsupported where the plan's runtime cannot execute the network.
-
-    Raises ConfigError where the config names that runtime, or asks for int8, which torch does not compute.
+    Raises ConfigError where the config asks for openvino, or for int8, which torch does not compute.
     """
-    planned = plan(config)
     try:
-        return execute(config, planned)
+        return execute(config)
     except Unsupported as error:
-        fallback = _torch_instead(choice, config, planned, error)
-    return execute(fallback, plan(fallback))
+        refusal = f"cannot execute {choice.backbone.name}: {error}"
+        if config.precision == "int8":
+            raise ConfigError(f"features.precision: int8 is computed by openvino, which {refusal}") from error
+        if config.runtime == "openvino":
+            raise ConfigError(f"features.runtime: openvino {refusal}") from error
+        logger.warning("openvino cannot execute %s, and torch does: %s", choice.backbone.name, error)
+    return execute(config.model_copy(update={"runtime": "torch"}))
 
 
 def build_with_fallback(
-    choice: Choice,
-    config: FeaturesConfig,
-    pictures: Pictures = no_pictures,
-    plan: Callable[[FeaturesConfig], Plan] | None = None,
+    choice: Choice, config: FeaturesConfig, pictures: Pictures = no_pictures
 ) -> tuple[Runtime, int]:
-    """Build the network of a choice on the runtime of its plan, or on torch; returns it and its batch size.
+    """Build the network of a choice, on torch where its runtime cannot; returns it and its batch size.
 
-    pictures: as `build_runtime` takes them. plan: makes the plan of a config; None stands for `plan_for`.
+    pictures: as `build_runtime` takes them.
     """
 
-    def build(_: FeaturesConfig, planned: Plan) -> tuple[Runtime, int]:
-        return build_runtime(choice, planned, pictures), planned.batch_size
+    def build(config: FeaturesConfig) -> tuple[Runtime, int]:
+        plan = plan_for(choice, config)
+        return build_runtime(choice, plan, pictures), plan.batch_size
 
-    return with_fallback(choice, config, plan or partial(plan_for, choice), build)
-
-
-def _torch_instead(choice: Choice, config: FeaturesConfig, plan: Plan, error: Unsupported) -> FeaturesConfig:
-    network = choice.backbone.name
-    if plan.precision == "int8":
-        raise ConfigError(f"features.precision: int8 is computed by openvino, which cannot execute {network}: {error}")
-    if config.runtime == plan.runtime:
-        raise ConfigError(f"features.runtime: {plan.runtime} cannot execute {network}: {error}")
-    logger.warning("%s cannot execute %s, and torch does: %s", plan.runtime, network, error)
-    return config.model_copy(update={"runtime": "torch"})
+    return with_fallback(choice, config, build)
 
 
 def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:

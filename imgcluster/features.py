@@ -15,7 +15,7 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.engines import Cluster
 from imgcluster.engines.extraction import Planned, compute_on_cluster, plan_on
 from imgcluster.errors import ConfigError, ImageError, StoreError
-from imgcluster.execution import Plan, build_runtime, build_with_fallback, plan_for, with_fallback
+from imgcluster.execution import Plan, build_runtime, plan_for, with_fallback
 from imgcluster.feature_files import features_from_file
 from imgcluster.layer_stores import LayerStores
 from imgcluster.processes import compute_on
@@ -73,10 +73,11 @@ def runtime_for(
     Raises ConfigError as `extract_features`.
     """
 
-    def plan(config: FeaturesConfig) -> Plan:
-        return _calibrated(plan_for(choice, config), choice, images, config, show)
+    def build(config: FeaturesConfig) -> tuple[Runtime, int]:
+        plan = _calibrated(plan_for(choice, config), choice, images, config, show)
+        return build_runtime(choice, plan, some_of(images, choice.recipe)), plan.batch_size
 
-    return build_with_fallback(choice, config, some_of(images, choice.recipe), plan)
+    return with_fallback(choice, config, build)
 
 
 def check_readable(features: Features) -> None:
@@ -116,13 +117,11 @@ class _Part:
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
-    def plan(config: FeaturesConfig) -> Plan:
-        return _planned(choice, images, replace(request, config=config))
+    def extract(config: FeaturesConfig) -> _Part:
+        ours = replace(request, config=config)
+        return _extracted_as_planned(images, choice, _planned(choice, images, ours), ours)
 
-    def extract(config: FeaturesConfig, planned: Plan) -> _Part:
-        return _extracted_as_planned(images, choice, planned, replace(request, config=config))
-
-    return with_fallback(choice, request.config, plan, extract)
+    return with_fallback(choice, request.config, extract)
 
 
 def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Plan:
