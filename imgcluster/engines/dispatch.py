@@ -141,7 +141,7 @@ class Dispatcher:
         """Give each idle worker a task.
 
         Never more: a task that waits at a worker would count as failed when that worker ends, and would be done twice
-        when the scheduler does.
+        when the scheduler ends.
         """
         while len(self._in_flight) < self.workers.count and self._tasks:
             self._submit_task(self._tasks.next(self.workers.count))
