@@ -70,7 +70,8 @@ def _best_kept(store: Path, made_by: str, images: dict[str, ImageFile]) -> np.nd
         try:
             shared, pixels = _read_kept(path, made_by, images)
         except (*PARSING_ERRORS, *CONTENT_ERRORS) as error:
-            logger.warning("%s is damaged, calibration images are chosen anew: %s", path, error or type(error).__name__)
+            # numpy's messages advise to unpickle what it does not understand.
+            logger.warning("%s is damaged (%s); it is not used for calibration", path, type(error).__name__)
             continue
         if shared > most_shared:
             best, most_shared = pixels, shared
