@@ -157,7 +157,7 @@ class Dispatcher:
                 key=f"imgcluster-{self._job.token}-{self._number}",
                 pure=False,
             )
-        except BaseException:
+        except CONNECTION_ERRORS:
             self._tasks.retry(task)
             raise
         self._number += 1
@@ -197,7 +197,7 @@ class Dispatcher:
         except TIMEOUTS:
             self._tasks.retry(task)
             return None
-        except Exception:
+        except CONNECTION_ERRORS:
             self._tasks.retry(task)
             raise
         if not isinstance(error, KilledWorker):
