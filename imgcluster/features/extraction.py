@@ -16,14 +16,13 @@ from imgcluster.backbones import (
     Choice,
     Plan,
     Runtime,
-    Unsupported,
     build_runtime,
     choose_backbones,
     find_calibration,
     find_devices,
-    on_torch,
     plan_for,
     some_of,
+    with_fallback,
 )
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
@@ -82,12 +81,24 @@ def runtime_for(
 
     Raises ConfigError as `extract_features`.
     """
-    plan = _calibrated(plan_for(choice, config), choice, images, config, show)
-    try:
+
+    def build(config: FeaturesConfig) -> tuple[Runtime, int]:
+        plan = _calibrated(plan_for(choice, config), choice, images, config, show)
         return build_runtime(choice, plan, some_of(images, choice.recipe)), plan.batch_size
-    except Unsupported as error:
-        plan = on_torch(choice, plan, config, error)
-        return build_runtime(choice, plan), plan.batch_size
+
+    return with_fallback(choice, config, build)
+
+
+def check_readable(features: Features) -> None:
+    """Raise ImageError, with the first failure, where no image has features."""
+    if features.images:
+        return
+    if not features.failures:
+        raise ImageError("there are no images")
+    first = features.failures[0]
+    raise ImageError(
+        f"none of the {len(features.failures):,} images can be read; the first: {first.image.path}: {first.reason}"
+    )
 
 
 @dataclass(frozen=True)
@@ -115,13 +126,11 @@ class _Part:
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
-    plan = _planned(choice, images, request)
-    try:
-        return _extracted_as_planned(images, choice, plan, request)
-    except Unsupported as error:
-        plan = on_torch(choice, plan, request.config, error)
-        request = replace(request, config=request.config.model_copy(update={"runtime": "torch"}))
-        return _extracted_as_planned(images, choice, _planned(choice, images, request), request)
+    def extract(config: FeaturesConfig) -> _Part:
+        ours = replace(request, config=config)
+        return _extracted_as_planned(images, choice, _planned(choice, images, ours), ours)
+
+    return with_fallback(choice, request.config, extract)
 
 
 def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Plan:
@@ -266,11 +275,7 @@ def extract_listed(
             cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
             show=show,
         )
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
+    check_readable(features)
     return features
 
 

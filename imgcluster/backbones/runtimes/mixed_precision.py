@@ -1,4 +1,4 @@
-"""Networks of which the first part keeps float32 while the rest is computed in bfloat16."""
+"""Mixed precision in OpenVINO: the first layers stay in float32 while the rest computes in bfloat16."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from imgcluster.backbones.runtimes.openvino_package import import_openvino
 from imgcluster.errors import ConfigError
 
 MODEL = "model.xml"
-NO_STEPS = ("Const", "Parameter", "Result")
+NO_OPERATORS = ("Const", "Parameter", "Result")
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
 
 def keep_exact(model: Any, convolutions: int) -> Any:
-    """Return a model of OpenVINO of which the steps up to the last of so many convolutions ignore a lower precision.
+    """Return an OpenVINO model whose operators up to the last of so many convolutions stay in float32.
 
-    Rounding in the first layers is what moves features most: BatchNorm behind each of them makes it larger.
-    OpenVINO heeds the mark when it reads it from a file, and offers no other way to set it. All steps are marked, not
-    the convolutions alone: it cannot compile a convolution fused with a sum of another precision. Raises ConfigError
-    where there is no space for the file.
+    Rounding in the first layers changes features most: each BatchNorm behind them amplifies it. OpenVINO takes this
+    mark only from a model file. All operators are marked, not only the convolutions: OpenVINO cannot compile a
+    convolution fused with a sum of another precision.
+
+    Raises ConfigError where there is no space for the file.
     """
     if not convolutions:
         return model
@@ -30,7 +31,7 @@ def keep_exact(model: Any, convolutions: int) -> Any:
         path = Path(folder) / MODEL
         try:
             ov.save_model(model, path, compress_to_fp16=False)
-        except RuntimeError:  # of C++, which has no words for a full disk
+        except RuntimeError:  # from C++, with no message about a full disk
             place = gettempdir()
             raise ConfigError(
                 f"{place!r} does not take a copy of the network: no space? Set TMPDIR elsewhere"
@@ -51,6 +52,6 @@ def _first_part(tree: ET.ElementTree[ET.Element], convolutions: int) -> list[ET.
         passed += layer.get("type") in CONVOLUTIONS
         if passed > convolutions:
             break
-        if layer.get("type") not in NO_STEPS:
+        if layer.get("type") not in NO_OPERATORS:
             part.append(layer)
     return part

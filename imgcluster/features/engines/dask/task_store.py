@@ -1,4 +1,4 @@
-"""The feature store as a task sees it: what is computed is held, and then written as one shard of each layer."""
+"""In-memory feature store of one task, written as one shard of each layer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from imgcluster.utils import fingerprint_of
 
 
 class TaskStore:
-    """The stores of a task's layers, as `Work` wants them: vectors are held, and then written as one shard.
+    """Vectors of a task in memory, and read access to those in the stores: a `work.VectorStore`.
 
-    known: the stores as they were before, in which images are found by their bytes.
+    known: the layers' stores as they were before the job; images are looked up there by their bytes.
     """
 
     seconds_between_writes = 0.5
@@ -31,26 +31,26 @@ class TaskStore:
         self._blocks: list[list[np.ndarray]] = [[] for _ in shapes]
 
     def marks(self, key: ImageKey) -> int | None:
-        """Return the marks of these bytes if the stores had them before; of the rest, whoever hands out has asked."""
+        """Return the marks of bytes that the stores had before. The driver has looked up images that have a stamp."""
         return least_marks(self._known, key) if key.digest and self._known else None
 
     def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
-        """Hold rows: a (len(keys), dim) float32 block for each layer."""
+        """Add rows: a (len(keys), dim) float32 block for each layer."""
         self._keys += keys
         for held, block in zip(self._blocks, blocks, strict=True):
             held.append(block)
 
     def vectors(self, keys: list[ImageKey]) -> Blocks:
-        """Return the rows of images of which `marks` are known."""
+        """Return the stores' rows of images that have `marks`."""
         return [store.vectors(keys) for store in self._known]
 
     def rows_of(self, keys: Sequence[ImageKey | None]) -> np.ndarray:
-        """Return at which row of what is held each key is, (len(keys),) int32; -1 where it is not."""
+        """Return the row of each key in the shard, (len(keys),) int32; -1 where it has none."""
         rows = {key: row for row, key in enumerate(self._keys)}
         return np.array([-1 if key is None else rows[key] for key in keys], np.int32)
 
     def write(self, number: int) -> str | None:
-        """Write what is held into each layer's store, under one name, which is returned. Raises StoreError."""
+        """Write a shard into each layer's store; returns its name, None without rows. Raises StoreError."""
         if not self._keys:
             return None
         name = unique_name(number)
