@@ -22,7 +22,7 @@ import numpy as np
 from imgcluster.batches import Batch, read_batches
 from imgcluster.errors import ImageError
 from imgcluster.image_keys import known_as_opaque, known_key, read_with_key
-from imgcluster.layer_stores import LayerStores
+from imgcluster.layer_stores import VectorStore
 from imgcluster.memory import ran_out
 from imgcluster.progress import Advance
 from imgcluster.reading import Marks, decode_picture, room_for
@@ -40,7 +40,7 @@ NOT_FINITE = "its features are not finite (NaN or infinity)"
 class Work:
     """What has become of each image so far: its key in the store, or its failure, or neither yet."""
 
-    def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
+    def __init__(self, images: list[ImageFile], store: VectorStore, on_error: str) -> None:
         self._images = images
         self.store = store
         self.on_error = on_error

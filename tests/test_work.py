@@ -160,7 +160,7 @@ def test_a_disk_that_fills_ends_the_run(pictures: Path, tmp_path: Path, monkeypa
 
     def full(store: FeatureStore, keys: list[Any], vectors: np.ndarray) -> None:
         if len(written) == 2:
-            with store._told():
+            with store._store_errors():
                 raise OSError(28, "No space left on device")
         written.append(append(store, keys, vectors))
 

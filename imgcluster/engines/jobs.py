@@ -16,7 +16,7 @@ from imgcluster.backbones import Choice
 from imgcluster.config import FeaturesConfig
 from imgcluster.engines.messages import RELEASE, Greeting, Handful, Job, Outcome
 from imgcluster.engines.task_store import TaskStore
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
+from imgcluster.errors import ConfigError, DamagedShard, ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.execution import Plan, build_runtime, plan_for
 from imgcluster.memory import ran_out
 from imgcluster.packages import installed
@@ -78,7 +78,7 @@ def compute(job: Job, number: int, handful: Handful) -> Outcome:
     with _kept.lock:
         try:
             started = time.monotonic()
-            outcome = _computed(job, number, handful.images)
+            outcome = _computed_without_damage(job, number, handful.images)
             return replace(outcome, spent=time.monotonic() - started)
         except MemoryError:
             return Outcome(memory=True)
@@ -151,11 +151,19 @@ def why_not_there(path: ImagePath) -> str | None:
     return None
 
 
+def _computed_without_damage(job: Job, number: int, images: list[ImageFile]) -> Outcome:
+    while True:
+        try:
+            return _computed(job, number, images)
+        except DamagedShard:  # the store that was there before leaves it out from now on, and its images are computed
+            continue
+
+
 def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
     runtime = _runtime(job, images)
     plan = _plan_of(job)
     store = TaskStore(job, plan.shapes(job.choice), _kept.known)
-    work = Work(images, store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
+    work = Work(images, store, job.on_error)
     work.do(runtime, job.choice.recipe, plan.batch_size, lambda count: None)
     place_of = {image: place for place, image in enumerate(images)}
     reasons = {place_of[image]: failure.reason for image, failure in work.failures.items()}
