@@ -138,15 +138,15 @@ class LayerStores(VectorStore):
         """Return where the rows of images lie, for each layer, and read none of them. Raises as `vectors`."""
         return self._of_each(lambda store: store.stored(keys))
 
-    def _of_each(self, asked: Callable[[FeatureStore], Result]) -> list[Result]:
-        """Ask the store of each layer, the others too where one has damaged shards, which is raised at the end."""
-        found: list[Result] = []
+    def _of_each(self, ask: Callable[[FeatureStore], Result]) -> list[Result]:
+        """Ask the store of each layer; where one has damaged shards, the others are asked before that is raised."""
+        found: dict[Path | str, Result] = {}
         damaged: DamagedShard | None = None
-        for store in self._stores:
+        for folder, store in self._opened.items():
             try:
-                found.append(asked(self._opened[store.folder]))
+                found[folder] = ask(store)
             except DamagedShard as error:
                 damaged = error
         if damaged is not None:
             raise damaged
-        return found
+        return [found[folder] for folder in self.folders]

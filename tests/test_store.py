@@ -14,6 +14,7 @@ import pytest
 
 from imgcluster import blocks, store_shards
 from imgcluster.errors import DamagedShard, StoreError
+from imgcluster.layer_stores import LayerStores
 from imgcluster.shards import write_shard
 from imgcluster.store import FeatureStore, ImageKey, digest_bytes, fingerprint_of, image_key
 from imgcluster.store_files import LocalFiles
@@ -433,6 +434,22 @@ def test_a_file_that_is_cut_off_is_found_at_opening(tmp_path: Path, cut: int, ca
     with FeatureStore(tmp_path, SHAPED_BY) as store:
         assert len(store) == 2
     assert "shard 00001 is damaged (vectors-00001.npy: " in caplog.text
+
+
+def test_damage_in_several_layers_is_found_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    layers = [SHAPED_BY, {**SHAPED_BY, "layer": "fc7"}, SHAPED_BY]
+    with LayerStores(tmp_path, layers) as stores:
+        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)])
+        found = stores.vectors(keys(2))
+        assert [block.tolist() for block in found] == [rows(2).tolist(), rows(4).tolist(), rows(2).tolist()]
+    for path in tmp_path.glob("*/vectors-*.npy"):
+        zero_rows(path)
+    with LayerStores(tmp_path, layers) as stores:
+        with pytest.raises(DamagedShard):
+            stores.vectors(keys(1, 2))
+        assert len(caplog.messages) == 2
+        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)])
+        assert [block.tolist() for block in stores.vectors(keys(2))] == [block.tolist() for block in found]
 
 
 def test_vectors_of_equal_shape_from_elsewhere_are_found(tmp_path: Path) -> None:
