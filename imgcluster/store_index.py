@@ -106,23 +106,25 @@ class StoreIndex:
         self._keys[name] = keys
         self.rows[name] = rows
         self.next_number = max(self.next_number, number_of(name) + 1)
-        for row, key in enumerate(keys):
-            self._by_stamp[key.stamp] = self._by_digest[key.digest] = Location(name, row)
+        self._point_to(name)
 
     def remove(self, name: str) -> None:
-        """Remove a shard, and with it the images that no other shard has."""
-        del self.rows[name]
-        for key in self._keys.pop(name):
-            if _is_in(name, self._by_stamp.get(key.stamp)):
-                del self._by_stamp[key.stamp]
-            if _is_in(name, self._by_digest.get(key.digest)):
-                del self._by_digest[key.digest]
+        """Remove a shard whose rows stand in a later one."""
+        del self._keys[name], self.rows[name]
+
+    def drop(self, name: str) -> None:
+        """Remove a shard with its rows; images that another shard has too are found there from now on."""
+        self.remove(name)
+        self._by_stamp.clear()
+        self._by_digest.clear()
+        for other in self._keys:
+            self._point_to(other)
+
+    def _point_to(self, name: str) -> None:
+        for row, key in enumerate(self._keys[name]):
+            self._by_stamp[key.stamp] = self._by_digest[key.digest] = Location(name, row)
 
     def clear(self) -> None:
         """Remove all shards."""
         for each in (self._keys, self.rows, self._by_stamp, self._by_digest):
             each.clear()
-
-
-def _is_in(name: str, found: Location | None) -> bool:
-    return found is not None and found.shard == name

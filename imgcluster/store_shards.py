@@ -41,7 +41,8 @@ OTHERS_BYTES = 2**20  # a shard of this size from another process is not joined:
 class StoreShards:
     """The shards of one fingerprint in one folder. Failures are OSErrors.
 
-    Damaged shards are set aside, each with a warning; nothing else than Damage makes a shard a damaged one.
+    Damaged shards are set aside, each with a warning. Only `Damage` marks a shard as damaged: every other exception
+    propagates, and leaves the files as they are.
 
     read_only: another process may be writing; nothing is changed, and damaged shards are merely left out.
     """
@@ -73,7 +74,7 @@ class StoreShards:
         self.load()
 
     def read(self, name: str) -> Shard:
-        """Read a shard. Any thread may. Raises Damage."""
+        """Read a shard, from any thread. Raises Damage."""
         try:
             keys, rows = read_shard(self._files, name, self._fingerprint)
         except FileNotFoundError:
@@ -91,9 +92,6 @@ class StoreShards:
     def admit(self, name: str, shard: Shard) -> None:
         """Add a shard that was read to the index."""
         self.index.add(name, *shard)
-        self._note_if_small(name)
-
-    def _note_if_small(self, name: str) -> None:
         if self.index.rows[name].nbytes < (OTHERS_BYTES if "-" in name else SHARD_BYTES):
             self._small.append(name)
 
@@ -151,7 +149,7 @@ class StoreShards:
                 continue
             for name in joined:
                 self.discard(name)
-            break
+            break  # a joint shard may be small again
         return damaged
 
     def take_over(self, part: StoreShards) -> None:
@@ -168,8 +166,8 @@ class StoreShards:
                 part.discard(name)
 
     def discard(self, name: str) -> None:
-        """Remove a shard, whose rows stand in another one by now."""
-        self._forget(name)
+        """Remove a shard after its rows were written to another one."""
+        self.index.remove(name)
         self._files.remove(index_file(name))  # first, so that no index is ever without its vectors
         self._files.remove(vectors_file(name))
 
@@ -189,11 +187,8 @@ class StoreShards:
                 "%s: shard %s is damaged (%s); set aside as %s, its images are computed again",
                 *(self._files.place, name, damage, " and ".join(new for new in names if new)),
             )
-        self._forget(name)
-
-    def _forget(self, name: str) -> None:
         if name in self.index:
-            self.index.remove(name)
+            self.index.drop(name)
         self._small = [small for small in self._small if small != name]
 
     def remove_leftovers(self) -> None:

@@ -524,6 +524,21 @@ def test_joining_makes_no_damaged_row_a_good_one(tmp_path: Path, caplog: pytest.
     assert len(list(folder.glob("index-*.json"))) == 1
 
 
+def test_rows_of_a_damaged_shard_that_stand_in_others_too_are_found_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = two_shards(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "remove", lambda self, name: None)
+        with FeatureStore(tmp_path, SHAPED_BY):
+            pass  # joined, and killed before the small ones were removed
+    zero_rows(folder / "vectors-00002.npy")
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        with pytest.raises(DamagedShard):
+            store.vectors(keys(*range(1, 5)))
+        np.testing.assert_array_equal(store.vectors(keys(*range(1, 5))), rows(*range(1, 5)))
+
+
 def test_damaged_parts_of_other_processes_stay_where_they_are(tmp_path: Path) -> None:
     folder = two_shards(tmp_path / ".part-0")
     damaged = zero_rows(folder / "vectors-00001.npy")
