@@ -25,7 +25,7 @@ from imgcluster.backbones import (
     with_fallback,
 )
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
-from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
+from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
 from imgcluster.features.engines.dask.extraction import Planned, compute_on_cluster, plan_on
 from imgcluster.features.engines.local import Work
@@ -149,23 +149,31 @@ def _calibrated(plan: Plan, choice: Choice, images: list[ImageFile], config: Fea
 
 def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, request: _Request) -> _Part:
     with LayerStores(request.config.store, plan.shapes(choice)) as store:
-        work = Work(images, store, request.on_error)
-        # Built only where there is work to do: with everything in the store, the network is not needed.
-        device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
-        readable = work.readable
-        if lost := [image for image in images if image not in work.keys and image not in work.failures]:
-            raise StoreError(
-                f"{len(lost):,} images have neither features nor a reason why not; run the same command again"
-            )
-        blocks, stored = [np.empty((len(readable), 0), np.float32)], []
-        keys = [work.keys[image] for image in readable]
-        with work.stopwatch.timed("gathering"):
-            if request.gather(4 * len(readable) * store.dim):
-                blocks = store.vectors(keys)
-            else:
-                stored = store.stored(keys)
-        origin = _origin(choice, device, plan, store, work)
-        return _Part(readable, blocks, stored, work.failures, origin, work.one_colour, store.content(keys))
+        while True:
+            try:
+                return _extracted_into(store, images, choice, plan, request)
+            except DamagedShard:  # set aside by now, so that its images are new ones: each time there is a shard less
+                continue
+
+
+def _extracted_into(
+    store: LayerStores, images: list[ImageFile], choice: Choice, plan: Plan, request: _Request
+) -> _Part:
+    work = Work(images, store, request.on_error)
+    # Built only where there is work to do: with everything in the store, the network is not needed.
+    device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
+    readable = work.readable
+    if lost := [image for image in images if image not in work.keys and image not in work.failures]:
+        raise StoreError(f"{len(lost):,} images have neither features nor a reason why not; run the same command again")
+    blocks, stored = [np.empty((len(readable), 0), np.float32)], []
+    keys = [work.keys[image] for image in readable]
+    with work.stopwatch.timed("gathering"):
+        if request.gather(4 * len(readable) * store.dim):
+            blocks = store.vectors(keys)
+        else:
+            stored = store.stored(keys)
+    origin = _origin(choice, device, plan, store, work)
+    return _Part(readable, blocks, stored, work.failures, origin, work.one_colour, store.content(keys))
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:

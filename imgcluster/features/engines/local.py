@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.features.store.keys import known_as_opaque, known_key, read_with_key
+from imgcluster.features.store.layers import VectorStore
 from imgcluster.features.store.store import ImageKey
 from imgcluster.images import (
     Batch,
@@ -39,23 +40,6 @@ from imgcluster.utils import Advance, Stopwatch, ran_out
 
 QUEUED_BATCHES = 8
 NOT_FINITE = "its features are not finite (NaN or infinity)"
-
-
-class VectorStore(Protocol):
-    """The part of a feature store, with a block for each layer, that `Work` uses: `LayerStores`, `TaskStore`."""
-
-    @property
-    def seconds_between_writes(self) -> float:
-        """The least time between two writes."""
-
-    def marks(self, key: ImageKey) -> int | None:
-        """Return the marks of an image whose vectors are stored; None where they are not."""
-
-    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
-        """Add rows: a (len(keys), dim) float32 block for each layer."""
-
-    def vectors(self, keys: list[ImageKey]) -> Blocks:
-        """Return the rows of images that have `marks`: a (len(keys), dim) float32 block for each layer."""
 
 
 class Work:

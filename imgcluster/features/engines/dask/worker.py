@@ -15,7 +15,7 @@ from pathlib import Path
 from imgcluster._version import __version__
 from imgcluster.backbones import Choice, Plan, Runtime, Unsupported, build_runtime, find_weights, plan_for, some_of
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
+from imgcluster.errors import ConfigError, DamagedShard, ImageError, ImgclusterError, StoreError, WeightsError
 from imgcluster.features.engines.dask.protocol import Greeting, Job, Outcome, TaskImages
 from imgcluster.features.engines.dask.task_store import TaskStore
 from imgcluster.features.engines.local import Work
@@ -72,7 +72,7 @@ def compute(job: Job, number: int, task: TaskImages) -> Outcome:
     with _kept.lock:
         try:
             started = time.monotonic()
-            outcome = _computed(job, number, task.images)
+            outcome = _computed_without_damage(job, number, task.images)
             return replace(outcome, spent=time.monotonic() - started)
         except MemoryError:
             return Outcome(memory=True)
@@ -143,6 +143,14 @@ def read_problem(path: ImagePath) -> str | None:
     except ImageError as error:
         return str(error)
     return None
+
+
+def _computed_without_damage(job: Job, number: int, images: list[ImageFile]) -> Outcome:
+    while True:
+        try:
+            return _computed(job, number, images)
+        except DamagedShard:  # the store that was there before leaves it out from now on, and its images are computed
+            continue
 
 
 def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
