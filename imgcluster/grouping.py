@@ -9,6 +9,7 @@ import numpy as np
 from imgcluster.config import ClustersConfig
 from imgcluster.copies import Copies, distinct_images
 from imgcluster.estimators import Fitted, Rule, can_place, fit
+from imgcluster.kmeans import find_clusters
 from imgcluster.methods import LEARNED, METHODS
 from imgcluster.sequence import segments, smoothed
 from imgcluster.transforms import Points
@@ -78,8 +79,6 @@ def _grouped(points: Points, config: ClustersConfig, show: bool) -> Groups:
         labels = np.repeat(segments(points.take(starts), config.k, counts), counts)
         return Groups(labels, means_of(points, labels))
     if config.method == "kmeans" and not config.parameters:
-        from imgcluster.kmeans import find_clusters
-
         kmeans = find_clusters(points, config, show=show)
         rule = {"centres": kmeans.centroids, "labels": np.arange(len(kmeans.centroids))}
         return Groups(kmeans.labels, kmeans.centroids, rule, None, kmeans.notes)

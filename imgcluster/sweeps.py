@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from imgcluster.blocks import OPENMP_THREADS
 from imgcluster.config import ClustersConfig
 from imgcluster.copies import distinct_images
-from imgcluster.diffusion import THREADS
 from imgcluster.errors import ClusteringError
 from imgcluster.estimators import build
 from imgcluster.grouping import group
@@ -182,7 +182,7 @@ def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings():
+    with threadpool_limits(OPENMP_THREADS, user_api="openmp"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a subset may have fewer distinct points than clusters
         model = KMeans(k, n_init=1, random_state=0).fit(points)
     return np.asarray(model.labels_), float(model.inertia_)

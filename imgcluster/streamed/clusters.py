@@ -25,7 +25,9 @@ from imgcluster.memory import free_memory
 from imgcluster.metrics import SAMPLED_ABOVE
 from imgcluster.numbering import number_clusters
 from imgcluster.stored import StoredVectors
+from imgcluster.streamed.kmeans import StreamedKMeans, drawn
 from imgcluster.streamed.points import StreamedPoints, computing
+from imgcluster.streamed.settled import fit_without_empty_clusters
 from imgcluster.streamed.steps import fit_streamed, streamed_moments
 from imgcluster.sweeps import AUTO, choose_k
 from imgcluster.tables import Clusters
@@ -100,17 +102,12 @@ class _Space:
     @cached_property
     def points(self) -> StreamedPoints:
         """The points that are clustered."""
-        from imgcluster.streamed.kmeans import drawn
-
         return fit_streamed(StreamedPoints.of(self._stored, 8 * drawn(_most(self._config))), self._config.transform)
 
 
 def _fitted(space: _Space, config: ClustersConfig, client: Client | None, show: bool) -> Fitted:
-    from imgcluster.streamed.kmeans import StreamedKMeans
-    from imgcluster.streamed.settled import settled
-
     kmeans = StreamedKMeans.of(space.points, streamed_moments(space.points), config, client)
-    centroids, labels, nearest = settled(kmeans, show)
+    centroids, labels, nearest = fit_without_empty_clusters(kmeans, show)
     rule = {"centres": centroids, "labels": np.arange(len(centroids))}
     return Fitted(Groups(labels, centroids, rule, notes=[kmeans.note]), space.points.state, nearest)
 

@@ -75,7 +75,7 @@ def _features(rows: int, dim: int, n_clusters: int) -> np.ndarray:
 
 
 def _plain(vectors: np.ndarray, config: ClustersConfig) -> np.ndarray:
-    with threadpool_limits(kmeans.KMEANS_THREADS, user_api="openmp"):
+    with threadpool_limits(blocks.OPENMP_THREADS, user_api="openmp"):
         model = KMeans(config.n_clusters, n_init=config.n_init, random_state=config.random_state).fit(vectors)
     return np.asarray(model.labels_)
 
