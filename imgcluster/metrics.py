@@ -136,8 +136,7 @@ def internal_scores(points: np.ndarray, labels: np.ndarray, *, seed: int = 42) -
     every = points if len(inside) == len(points) else points[inside]
     inertia, sure = NAN, np.full(len(labels), NAN)
     if len(inside):
-        means = means_of_array(every, numbers)
-        inertia, sure[inside] = cluster_inertia(every, numbers, means), _margins(every, numbers, means)
+        inertia, sure[inside] = _distances(every, numbers)
     return InternalScores(
         silhouette=float(silhouettes[inside[drawn]].mean()) if len(drawn) else NAN,
         davies_bouldin=_score(metrics.davies_bouldin_score, every, numbers),
@@ -147,6 +146,21 @@ def internal_scores(points: np.ndarray, labels: np.ndarray, *, seed: int = 42) -
         sureness=sure,
         sampled=len(drawn) if len(drawn) < len(inside) else None,
     )
+
+
+def cluster_means(blocks: Iterable[np.ndarray], labels: np.ndarray, dim: int) -> np.ndarray:
+    """Return the mean of each cluster, (k, dim) float64, 0 of a number without rows; noise, label -1, is left out.
+
+    blocks: the rows of consecutive labels, (m, dim) each; labels: (n,) int. Rows are added up one by one in float64:
+    blocks of any size give the same bits.
+    """
+    sums, start = np.zeros((int(labels.max(initial=-1)) + 1, dim)), 0
+    for rows in blocks:
+        own = labels[start : start + len(rows)]
+        np.add.at(sums, own[own >= 0], rows[own >= 0].astype(np.float64))
+        start += len(rows)
+    counts = np.bincount(labels[labels >= 0], minlength=len(sums))
+    return np.asarray(sums / np.maximum(counts, 1)[:, None])
 
 
 def silhouette_of(distances: np.ndarray, labels: np.ndarray) -> float:
@@ -206,42 +220,16 @@ def _score(score: Callable[[np.ndarray, np.ndarray], float], points: np.ndarray,
     return float(score(points, numbers)) if _comparable(numbers) else NAN
 
 
-def cluster_means(blocks: Iterable[np.ndarray], labels: np.ndarray, dim: int) -> np.ndarray:
-    """Return the mean of each cluster, (k, dim) float64, 0 of a number without rows; noise, label -1, is left out.
-
-    blocks: the rows of consecutive labels, (m, dim) each; labels: (n,) int. Rows are added up one by one in float64:
-    blocks of any size give the same bits.
-    """
-    sums, start = np.zeros((int(labels.max(initial=-1)) + 1, dim)), 0
-    for rows in blocks:
-        own = labels[start : start + len(rows)]
-        np.add.at(sums, own[own >= 0], rows[own >= 0].astype(np.float64))
-        start += len(rows)
-    counts = np.bincount(labels[labels >= 0], minlength=len(sums))
-    return np.asarray(sums / np.maximum(counts, 1)[:, None])
-
-
-def means_of_array(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the mean of each cluster, as `cluster_means`, of points in an array, (n, dim)."""
-    return cluster_means((points[part] for part in row_slices(*points.shape)), labels, points.shape[1])
-
-
-def cluster_inertia(points: np.ndarray, labels: np.ndarray, means: np.ndarray) -> float:
-    """Return the sum of the squared distances of points, (n, dim), to the means, (k, dim), of their clusters."""
-    inertia = 0.0
-    for part in row_slices(*points.shape):
-        inside = labels[part] >= 0
-        inertia += float(((points[part][inside] - means[labels[part][inside]]) ** 2).sum(axis=1).sum())
-    return inertia
-
-
-def _margins(points: np.ndarray, numbers: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return the sureness of each point, (n,) float64, by its distances to all means."""
-    sure = np.empty(len(points))
-    for part in row_slices(*points.shape):
+def _distances(points: np.ndarray, numbers: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the inertia, and the sureness of each point, (n,), by the distances to the means of the clusters."""
+    slices = row_slices(*points.shape)
+    means = cluster_means((points[part] for part in slices), numbers, points.shape[1])
+    inertia, sure = 0.0, np.empty(len(points))
+    for part in slices:
         squared = np.stack([((points[part] - mean) ** 2).sum(axis=1) for mean in means], axis=1)
         at, own = np.arange(len(squared)), numbers[part]
         nearest = squared[at, own]
+        inertia += float(nearest.sum())
         squared[at, own] = np.inf
         sure[part] = sureness(np.sqrt(nearest), np.sqrt(squared.min(axis=1)))
-    return sure
+    return inertia, sure

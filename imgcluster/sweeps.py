@@ -18,7 +18,7 @@ from imgcluster.errors import ClusteringError
 from imgcluster.estimators import build
 from imgcluster.grouping import group
 from imgcluster.methods import DIFFUSION, METHODS
-from imgcluster.metrics import cluster_inertia, means_of_array, silhouette_of
+from imgcluster.metrics import silhouette_of
 from imgcluster.neighbours import modularity, neighbour_graph
 from imgcluster.progress import track
 from imgcluster.transforms import Points
@@ -127,7 +127,7 @@ class _Measured:
             silhouette=silhouette_of(self._distances, labels[self._rows]),
             davies_bouldin=float(davies_bouldin_score(self._points, labels)) if several else np.nan,
             calinski_harabasz=float(calinski_harabasz_score(self._points, labels)) if several else np.nan,
-            inertia=cluster_inertia(self._points, labels, means_of_array(self._points, labels)),
+            inertia=_inertia(self._points, labels),
             gap=gap,
             gap_error=error,
             stability=self._stability(k, labels),
@@ -171,6 +171,11 @@ def elbow_of(rows: Sequence[Measures]) -> int:
         return rows[0].k
     below = (ks - ks[0]) / np.ptp(ks) + (inertia - inertia[-1]) / np.ptp(inertia)
     return rows[int(below.argmin())].k
+
+
+def _inertia(points: np.ndarray, labels: np.ndarray) -> float:
+    groups = (points[labels == label].astype(np.float64) for label in np.unique(labels[labels >= 0]))
+    return float(sum(((group - group.mean(axis=0)) ** 2).sum() for group in groups))
 
 
 def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:

@@ -36,7 +36,7 @@ from imgcluster.transforms import Points, apply_transform
 if TYPE_CHECKING:
     from distributed import Client
 
-GATHERED = 2.5  # times the features: they themselves, and what scikit-learn's K-Means takes for them
+GATHERED = 3  # times the features: they themselves, and the two copies of scikit-learn's K-Means
 
 
 def should_use_dask(config: ClustersConfig, features_bytes: int, engine_is_dask: bool) -> bool:
