@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_SHARE = 16  # a sixteenth of large features,
-SAMPLE_BYTES = IN_MEMORY_BYTES // 2  # and no more than this,
-SAMPLE_PER_CLUSTER = 512  # but so many for each cluster,
-SAMPLE_MOST = 4  # and a quarter of them at the most
-GPU_PRODUCTS = 2**32  # points x values x clusters from which on a GPU is worth its start
-SEED_BLOCK_BYTES = 2**19  # of float32: as float64 they fit into a core's second-level cache
+SAMPLE_SHARE = 16  # the sample is a sixteenth of large features,
+SAMPLE_BYTES = IN_MEMORY_BYTES // 2  # at most this size,
+SAMPLE_PER_CLUSTER = 512  # at least so many rows for each cluster,
+SAMPLE_MOST = 4  # and at most a quarter of the features
+GPU_PRODUCTS = 2**32  # points x columns x clusters; with fewer, starting the GPU costs more than it saves
+SEED_BLOCK_BYTES = 2**19  # of float32; converted to float64, a block fits into the second-level cache of a core
 
 
 @dataclass(frozen=True)

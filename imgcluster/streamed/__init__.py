@@ -1,4 +1,4 @@
-"""Clusters of features that no machine holds: the transform, K-Means and distances by Dask, over the store's shards."""
+"""Clustering of features larger than memory: transform, K-Means and distances by Dask over the shards of a store."""
 
 from imgcluster.streamed.clusters import cluster_stored, should_use_dask
 
