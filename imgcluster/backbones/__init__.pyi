@@ -1,7 +1,7 @@
 from .build import capture, size_problem
-from .capture import Pooled, Watched, cut
 from .extractor import FeatureExtractor
 from .imagenet import CLASSES, class_names
+from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import list_layers
 from .networks import empty_network, network_with

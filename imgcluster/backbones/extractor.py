@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.capture import Pooled, Watched
+from imgcluster.backbones.layer_outputs import Pooled, Watched
 from imgcluster.backbones.layers import check_layers, nearest
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import POOLINGS
