@@ -174,7 +174,7 @@ def lay_out(folder: Path) -> None:
     shutil.copytree(INPUTS, folder / "inputs")
     rows = [f"{number:04d},0\n" for number in STAGE_FRAMES]
     (folder / "stage.csv").write_text("".join(["ImageID,label\n", *rows]))
-    (folder / "few.csv").write_text("".join(["ImageID,label\n", *rows[::8]]))
+    (folder / "few.csv").write_text("".join(["ImageID,label\n", *rows[::10]]))
 
 
 def run_all(name: str, folder: Path, imgcluster: Imgcluster) -> dict[str, str]:
