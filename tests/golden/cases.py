@@ -58,7 +58,7 @@ CASES: dict[str, tuple[str, Settings, dict[str, Settings]]] = {
                 "features.layer": "[relu3_3, fc6]",
                 "features.weights": "random",
                 "images.ids": "few.csv",
-                "clusters.n_clusters": "2",
+                "clusters.n_clusters": "1",
             },
             "sequence": {
                 "clusters.order": "sequence",
@@ -124,6 +124,7 @@ CASES: dict[str, tuple[str, Settings, dict[str, Settings]]] = {
                 "features.pooling": "gem",
                 "features.block_l2": "true",
                 "clusters.method": "kmeans",
+                "clusters.n_clusters": "3",
                 "clusters.transform": "[l2]",
             },
         },
