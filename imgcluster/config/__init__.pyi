@@ -30,6 +30,7 @@ from .recipe import (
     named_recipe,
     recipe_of,
 )
+from .run_files import RunFiles
 from .yaml import parse_yaml
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "NameIndex",
     "OutputsConfig",
     "Recipe",
+    "RunFiles",
     "Steps",
     "caveat",
     "check_views",

@@ -21,6 +21,7 @@ from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.file_patterns import problem_of
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
+from imgcluster.config.run_files import RunFiles
 
 TEXT = "non-empty text"
 TEXT_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
@@ -150,8 +151,8 @@ def _known_encoding(name: str) -> str:
 
 
 def _not_the_clusters_table(name: str) -> str:
-    if name.lower() == "clusters.csv":
-        raise ValueError("clusters.csv is the table of clusters")
+    if name.lower() == RunFiles.CLUSTERS:
+        raise ValueError(f"{RunFiles.CLUSTERS} is the table of clusters")
     return name
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from PIL import Image
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
 from imgcluster.explain.heatmap import jpeg
-from imgcluster.runs import EXPLAINED, EXPLANATIONS, REPORT, REPORT_LOCK, clusters_digest
+from imgcluster.runs import clusters_digest
 from imgcluster.utils import write_whole
 
 FORMAT = 1
@@ -42,7 +43,7 @@ class Album:
     """The explanations of one run, in its folder; they are of the clusters that are there now."""
 
     def __init__(self, run_folder: Path) -> None:
-        self.report = run_folder / REPORT
+        self.report = run_folder / RunFiles.REPORT
         self.added: list[Explanation] = []
         self._digest = clusters_digest(run_folder)
 
@@ -50,10 +51,10 @@ class Album:
     @contextmanager
     def open(cls, run_folder: Path) -> Iterator[Album]:
         """Open the album of a run; the list is written when the block ends well. Raises OutputError."""
-        folder = run_folder / REPORT / EXPLANATIONS
+        folder = run_folder / RunFiles.REPORT / RunFiles.EXPLANATIONS
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(run_folder / REPORT / REPORT_LOCK)
+            lock = FileLock(run_folder / RunFiles.REPORT / RunFiles.LOCK)
             with lock.acquire(timeout=0):
                 album = cls(run_folder)
                 former = album._former()
@@ -66,7 +67,7 @@ class Album:
 
     def add(self, picture: Image.Image, name: str, **of: str | int | None) -> None:
         """Write a picture as `name`.jpg, and note what it is of: the fields of `Explanation`."""
-        file = f"{EXPLANATIONS}/{UNSAFE.sub('_', name)}.jpg"
+        file = f"{RunFiles.EXPLANATIONS}/{UNSAFE.sub('_', name)}.jpg"
         write_whole(self.report / file, jpeg(picture))
         blank = dict.fromkeys(("id", "row", "cluster", "layer"))
         self.added.append(Explanation(**{**blank, **of, "file": file}))  # type: ignore[arg-type]
@@ -74,12 +75,12 @@ class Album:
     def _former(self) -> list[dict[str, object]]:
         """Return the list as it was, or, where it is of other clusters or damaged, nothing, and remove its pictures."""
         try:
-            listed = json.loads((self.report / EXPLAINED).read_bytes())
+            listed = json.loads((self.report / RunFiles.EXPLANATIONS_LIST).read_bytes())
             if listed["format"] == FORMAT and listed["clusters_sha256"] == self._digest:
                 return [dict(picture) for picture in listed["pictures"]]
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        for path in (self.report / EXPLANATIONS).iterdir():
+        for path in (self.report / RunFiles.EXPLANATIONS).iterdir():
             if OURS.fullmatch(path.name):
                 path.unlink()
         return []
@@ -92,4 +93,5 @@ class Album:
             "clusters_sha256": self._digest,
             "pictures": [*kept, *map(asdict, self.added)],
         }
-        write_whole(self.report / EXPLAINED, f"{json.dumps(listed, indent=1, ensure_ascii=False)}\n".encode())
+        text = f"{json.dumps(listed, indent=1, ensure_ascii=False)}\n"
+        write_whole(self.report / RunFiles.EXPLANATIONS_LIST, text.encode())

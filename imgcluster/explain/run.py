@@ -14,12 +14,12 @@ from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
 from imgcluster.clustering import Clusterer
-from imgcluster.config import Config, FeaturesConfig
+from imgcluster.config import Config, FeaturesConfig, RunFiles
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.gradcam import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.images import find_recipe
-from imgcluster.runs import CLUSTERS, Places, config_of, listed_paths, places_of, read_record, read_rows, recorded_names
+from imgcluster.runs import Places, config_of, listed_paths, places_of, read_record, read_rows, recorded_names
 from imgcluster.types import NOISE, ImagePath
 
 NAMED = 3
@@ -164,7 +164,9 @@ def _read_images(folder: Path, where: Places) -> list[RunImage]:
         places = listed_paths([row["path"] for row in rows])
         return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):
-        raise OutputError(f"{str(folder / CLUSTERS)!r} is damaged; run its config again with --force") from None
+        raise OutputError(
+            f"{str(folder / RunFiles.CLUSTERS)!r} is damaged; run its config again with --force"
+        ) from None
 
 
 def _image(number: int, row: dict[str, str], place: ImagePath) -> RunImage:

@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from imgcluster.config import caveat, config_as_used, config_from_dict
+from imgcluster.config import RunFiles, caveat, config_as_used, config_from_dict
 from imgcluster.evaluation import TITLES, Scores
 from imgcluster.report.cluster_names import ASKED
 from imgcluster.report.gather import STRANGEST, Card, Facts
-from imgcluster.runs import REPORT, recorded_names, with_name
+from imgcluster.runs import recorded_names, with_name
 from imgcluster.types import NOISE
 
 EXPLANATION_TITLES = {
@@ -123,7 +123,7 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         noise=NOISE,
         largest=max([card.size for card in facts.cards], default=1),
         thumbnails=thumbnails,
-        command=shlex.join(["python", "-m", "imgcluster", "run", str(folder / REPORT / "config.yaml")]),
+        command=shlex.join(["python", "-m", "imgcluster", "run", str(folder / RunFiles.REPORT / "config.yaml")]),
         again=shlex.join(["python", "-m", "imgcluster", "report", str(folder)]),
         explain=shlex.join(["python", "-m", "imgcluster", "explain", str(folder)]),
         fallbacks=[each["fallback"] for each in record["features"] if each["fallback"]],
@@ -162,7 +162,7 @@ def _root(facts: Facts) -> str:
     """Return the way from the report's folder to where relative paths begin: where the run was started."""
     base = facts.where.base or Path.cwd()
     try:
-        return quote(Path(os.path.relpath(base, facts.folder / REPORT)).as_posix())
+        return quote(Path(os.path.relpath(base, facts.folder / RunFiles.REPORT)).as_posix())
     except ValueError:  # on another drive
         return base.as_uri()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ImageError, OutputError
 from imgcluster.images import read_image, readers_for
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
@@ -14,7 +15,6 @@ from imgcluster.runs import folder_names, listed_paths, places_of, read_record, 
 from imgcluster.types import ImagePath
 from imgcluster.utils import at_once, in_order, track, write_whole
 
-SHEETS, LIST = "clusters", ".sheets"
 COLUMNS, ROWS = 8, 8
 SIDE, GAP = 160, 8
 PAPER = 255
@@ -32,10 +32,10 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
     groups = _groups(places_of(folder, record).rows(read_rows(folder)))
     names = folder_names([*groups], recorded_names(record))
     made: list[str] = []
-    place = folder / SHEETS
+    place = folder / RunFiles.SHEETS
     try:
         place.mkdir(exist_ok=True)
-        former = _listed(place / LIST)
+        former = _listed(place / RunFiles.SHEETS_LIST)
         with track("contact sheets", len(groups), "clusters", show=show) as advance:
             for number, paths in groups.items():
                 name = f"{names[number]}.jpg"
@@ -45,7 +45,7 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
                 advance(1)
         for name in former:
             (place / name).unlink(missing_ok=True)
-        write_whole(place / LIST, "".join(f"{name}\n" for name in made).encode())
+        write_whole(place / RunFiles.SHEETS_LIST, "".join(f"{name}\n" for name in made).encode())
     except OSError as error:
         raise OutputError(f"{str(place)!r} cannot be written: {error.strerror or error}") from None
     return place

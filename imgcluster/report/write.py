@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation import Scores, score_labels
 from imgcluster.features import any_there
@@ -21,12 +22,6 @@ from imgcluster.report.gather import Facts, gather
 from imgcluster.report.page import config_text, neighbour_chunks, page_data, render_page
 from imgcluster.report.thumbnails import make_thumbnails
 from imgcluster.runs import (
-    EXPLAINED,
-    EXPLANATIONS,
-    PAGE,
-    REPORT,
-    REPORT_LOCK,
-    REPORT_RECORD,
     clusters_digest,
     listed_paths,
     read_record,
@@ -60,27 +55,27 @@ def write_report(
     """
     folder = Path(run)
     read_record(folder)
-    home = folder / REPORT
+    home = folder / RunFiles.REPORT
     try:
         home.mkdir(exist_ok=True)
-        with FileLock(home / REPORT_LOCK).acquire(timeout=0):
+        with FileLock(home / RunFiles.LOCK).acquire(timeout=0):
             _write(folder, map, Path(truth) if truth else None, vectors, show)
     except Timeout:
         raise OutputError(f"{str(home)!r} is being written by another process; wait for it to end") from None
     except OSError as error:
         raise OutputError(f"{str(home)!r} cannot be written: {error.strerror or error}") from None
-    return home / PAGE
+    return home / RunFiles.PAGE
 
 
 def discard_report(run: Path) -> None:
     """Remove the report of a run, where there is one that `write_report` has written."""
-    if (run / REPORT / ASSETS[-1]).is_file():
-        shutil.rmtree(run / REPORT, ignore_errors=True)
+    if (run / RunFiles.REPORT / ASSETS[-1]).is_file():
+        shutil.rmtree(run / RunFiles.REPORT, ignore_errors=True)
 
 
 def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarray | None, show: bool) -> None:
     """Write all files of a report, the page last. Raises as `write_report`, and OSError."""
-    home = folder / REPORT
+    home = folder / RunFiles.REPORT
     former = read_report_record(folder)
     kind = kind or str(former.get("map", "pca"))
     facts = gather(folder, vectors=vectors, map_kind=kind)
@@ -88,15 +83,15 @@ def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarr
     _check_there(facts, paths)
     scores, truth = _scores(folder, truth, former.get("truth"))
     # From here on the page would be of other data than it was written for.
-    (home / PAGE).unlink(missing_ok=True)
-    (home / REPORT_RECORD).unlink(missing_ok=True)
+    (home / RunFiles.PAGE).unlink(missing_ok=True)
+    (home / RunFiles.REPORT_RECORD).unlink(missing_ok=True)
     thumbnails = make_thumbnails(paths, home / "t", show=show)
     explained = _explained(folder)
     _write_parts(home, facts, thumbnails, explained)
     charts = _charts(home, scores is not None)
-    write_whole(home / PAGE, render_page(facts, thumbnails, scores, explained, kind, charts).encode())
+    write_whole(home / RunFiles.PAGE, render_page(facts, thumbnails, scores, explained, kind, charts).encode())
     record = json.dumps(_record(facts, kind, truth), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(home / REPORT_RECORD, record.encode())
+    write_whole(home / RunFiles.REPORT_RECORD, record.encode())
 
 
 def _check_there(facts: Facts, paths: Sequence[ImagePath]) -> None:
@@ -112,7 +107,7 @@ def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | Non
     if truth is None:
         return None, None
     try:
-        return score_labels(folder, truth, out=folder / REPORT / "truth"), truth.resolve()
+        return score_labels(folder, truth, out=folder / RunFiles.REPORT / "truth"), truth.resolve()
     except ConfigError as error:
         if asked:
             raise
@@ -122,13 +117,13 @@ def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | Non
 
 def _explained(folder: Path) -> list[dict[str, Any]]:
     """Return the pictures that `explain` has made of these clusters; those of others are removed."""
-    home = folder / REPORT
+    home = folder / RunFiles.REPORT
     with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads((home / EXPLAINED).read_bytes())
+        record = json.loads((home / RunFiles.EXPLANATIONS_LIST).read_bytes())
         if record["clusters_sha256"] == clusters_digest(folder):
             return [each for each in record["pictures"] if (home / each["file"]).is_file()]
-    (home / EXPLAINED).unlink(missing_ok=True)
-    shutil.rmtree(home / EXPLANATIONS, ignore_errors=True)
+    (home / RunFiles.EXPLANATIONS_LIST).unlink(missing_ok=True)
+    shutil.rmtree(home / RunFiles.EXPLANATIONS, ignore_errors=True)
     return []
 
 
@@ -148,14 +143,14 @@ def _write_parts(home: Path, facts: Facts, thumbnails: list[str | None], explain
 
 def _charts(home: Path, scored: bool) -> list[str]:
     """Return the charts that the page shows, and remove those that it does not."""
-    sweep = home.parent / "sweep" / "sweep.svg"
+    sweep = home.parent / RunFiles.SWEEP / RunFiles.SWEEP_CHART
     if sweep.is_file():
-        write_whole(home / "sweep.svg", sweep.read_bytes())
+        write_whole(home / RunFiles.SWEEP_CHART, sweep.read_bytes())
     else:
-        (home / "sweep.svg").unlink(missing_ok=True)
+        (home / RunFiles.SWEEP_CHART).unlink(missing_ok=True)
     if not scored:
         shutil.rmtree(home / "truth", ignore_errors=True)
-    return [name for name in ("sweep.svg", "truth/confusion.svg") if (home / name).is_file()]
+    return [name for name in (RunFiles.SWEEP_CHART, "truth/confusion.svg") if (home / name).is_file()]
 
 
 def _copy_plotly(home: Path) -> None:

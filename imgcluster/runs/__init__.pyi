@@ -8,12 +8,6 @@ from .label_columns import wide_labels
 from .overview import overview_lines, report_page, run_overview
 from .places import OPTION, Places, images_are_in, places_of
 from .reader import (
-    EXPLAINED,
-    EXPLANATIONS,
-    PAGE,
-    REPORT,
-    REPORT_LOCK,
-    REPORT_RECORD,
     clusters_digest,
     config_of,
     listed_images,
@@ -22,27 +16,19 @@ from .reader import (
     read_report_record,
     read_rows,
 )
-from .remote import RECORD, fetched
+from .remote import fetched
 from .run import Run
 from .submission import IN_COLUMNS, check_outputs, submission_notes
 from .template_check import NO_LABELS, WIDE, listed
 from .validation import validate_submission, validated
-from .writer import CLUSTERS, DISTANCE_FORMAT, NAME, csv_text, output_names, path_text, write_outputs
+from .writer import DISTANCE_FORMAT, NAME, csv_text, output_names, path_text, write_outputs
 
 __all__ = [
-    "CLUSTERS",
     "DISTANCE_FORMAT",
-    "EXPLAINED",
-    "EXPLANATIONS",
     "IN_COLUMNS",
     "NAME",
     "NO_LABELS",
     "OPTION",
-    "PAGE",
-    "RECORD",
-    "REPORT",
-    "REPORT_LOCK",
-    "REPORT_RECORD",
     "WIDE",
     "ExportedFolders",
     "FeatureTable",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.config import MATCH, TRUTH, Config
+from imgcluster.config import MATCH, TRUTH, Config, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import read_labels
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 NAMES = "names"  # in run.json
 NONE = "-1"  # noise, in clusters.csv
-RECORD, CLUSTERS = "run.json", "clusters.csv"
 
 
 def known_names(config: Config, found: Mapping[int, str]) -> dict[int, str]:
@@ -64,11 +63,11 @@ def names_note(config: Config, run_folder: Path, ids: Sequence[str], labels: np.
 
     ids, labels: the images of the new run and their clusters, (n,) int64. Only where nothing ties numbers to images.
     """
-    names = config.outputs.names or {}
-    if not names or config.clusters.numbering.startswith((MATCH, TRUTH)) or not (run_folder / CLUSTERS).is_file():
+    names, table = config.outputs.names or {}, run_folder / RunFiles.CLUSTERS
+    if not names or config.clusters.numbering.startswith((MATCH, TRUTH)) or not table.is_file():
         return []
     with suppress(ConfigError):  # a table that is damaged says nothing
-        before = read_labels(run_folder / CLUSTERS, "outputs.names", label_column="cluster")
+        before = read_labels(table, "outputs.names", label_column="cluster")
         pairs = [(number, before.get(id, NONE)) for id, number in zip(ids, labels.tolist(), strict=True)]
         counts = Counter((number, old) for number, old in pairs if number in names and old != NONE)
         was = {number: old for (number, old), _ in reversed(counts.most_common())}
@@ -93,5 +92,5 @@ def _names_of_match(numbering: str) -> dict[int, str]:
         return {}
     run = Path(numbering.removeprefix(MATCH))
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return recorded_names(json.loads(((run if run.is_dir() else run.parent) / RECORD).read_bytes()))
+        return recorded_names(json.loads(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes()))
     return {}

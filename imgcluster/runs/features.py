@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from imgcluster.config import FeaturesConfig
+from imgcluster.config import FeaturesConfig, RunFiles
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.features import (
     FeatureStore,
@@ -26,7 +26,7 @@ from imgcluster.features import (
 from imgcluster.images import read_labels
 from imgcluster.runs.places import Places, places_of
 from imgcluster.runs.reader import config_of, listed_images, read_record, read_rows
-from imgcluster.runs.writer import CLUSTERS, write_rows
+from imgcluster.runs.writer import write_rows
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
 
@@ -101,7 +101,7 @@ def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureT
 
 def labels_of_run(run_folder: Path, ids: Sequence[str]) -> np.ndarray:
     """Return the clusters, (len(ids),) int64, that a finished run gave to these of its images; of noise -1."""
-    known = read_labels(run_folder / CLUSTERS, str(run_folder), label_column="cluster")
+    known = read_labels(run_folder / RunFiles.CLUSTERS, str(run_folder), label_column="cluster")
     return np.array([int(known[id]) for id in ids])
 
 

@@ -12,18 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from imgcluster.config import Config, config_as_used, config_from_dict
+from imgcluster.config import Config, RunFiles, config_as_used, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.images import open_all_again
 from imgcluster.runs.places import places_of
-from imgcluster.runs.remote import RECORD, finished_record
-from imgcluster.runs.writer import CLUSTERS
+from imgcluster.runs.remote import finished_record
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import use_storage
 
-# What lies in the folder of a run's report, as all who write there and read there call it.
-REPORT, PAGE, REPORT_RECORD, REPORT_LOCK = "report", "index.html", "report.json", ".lock"
-EXPLANATIONS, EXPLAINED = "explain", "explain.json"
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
 _CLUSTER = re.compile("-?[0-9]{1,9}")
 _DISTANCE = re.compile(r"(-?[0-9][0-9.e+-]*)?")
@@ -32,14 +28,14 @@ _DISTANCE = re.compile(r"(-?[0-9][0-9.e+-]*)?")
 def read_record(run_folder: Path) -> dict[str, Any]:
     """Return what run.json of a finished run says. Raises OutputError: none there, damaged, not finished."""
     try:
-        return finished_record((run_folder / RECORD).read_bytes(), str(run_folder))
+        return finished_record((run_folder / RunFiles.RECORD).read_bytes(), str(run_folder))
     except OSError as error:
-        raise OutputError(f"{str(run_folder)!r} is no run folder ({RECORD}: {error.strerror})") from None
+        raise OutputError(f"{str(run_folder)!r} is no run folder ({RunFiles.RECORD}: {error.strerror})") from None
 
 
 def read_rows(run_folder: Path) -> list[dict[str, str]]:
     """Return the rows of clusters.csv of a run, in its order, as text. Raises OutputError: not there, damaged."""
-    path = run_folder / CLUSTERS
+    path = run_folder / RunFiles.CLUSTERS
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -55,13 +51,13 @@ def read_rows(run_folder: Path) -> list[dict[str, str]]:
 
 def clusters_digest(run_folder: Path) -> str:
     """Return the sha256 of a run's clusters.csv, by which what was made of other clusters is known."""
-    return hashlib.sha256((run_folder / CLUSTERS).read_bytes()).hexdigest()
+    return hashlib.sha256((run_folder / RunFiles.CLUSTERS).read_bytes()).hexdigest()
 
 
 def read_report_record(run_folder: Path) -> dict[str, Any]:
     """Return report.json of a run; nothing where there is none that can be read, or it is of other clusters."""
     with suppress(OSError, ValueError):
-        record = json.loads((run_folder / REPORT / REPORT_RECORD).read_bytes())
+        record = json.loads((run_folder / RunFiles.REPORT / RunFiles.REPORT_RECORD).read_bytes())
         if isinstance(record, dict) and record.get("clusters_sha256") == clusters_digest(run_folder):
             return record
     return {}

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.config import Config
+from imgcluster.config import Config, RunFiles
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
-from imgcluster.runs.remote import RECORD
 from imgcluster.runs.run import Run
 from imgcluster.runs.submission import make_submission
 from imgcluster.types import ARE_LABELS, Clusters, ImageFile, Source, by_reason
@@ -26,9 +25,6 @@ from imgcluster.utils import installed, is_url
 if TYPE_CHECKING:
     import pandas as pd
 
-CLUSTERS = "clusters.csv"
-CLUSTERER = "clusterer.npz"
-REPORT_PAGE = "report/index.html"
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
 NAME, NOTE = "name", "note"
 # More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
@@ -49,16 +45,16 @@ PACKAGES = (
 def output_names(config: Config) -> list[str]:
     """Return the names of the files a run with this config writes into its folder."""
     submission = config.outputs.submission
-    page = [REPORT_PAGE] if config.outputs.report else []
-    return [*([submission] if submission else []), CLUSTERS, CLUSTERER, RECORD, *page]
+    page = [f"{RunFiles.REPORT}/{RunFiles.PAGE}"] if config.outputs.report else []
+    return [*([submission] if submission else []), RunFiles.CLUSTERS, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 
 def write_outputs(folder: RunFolder, run: Run) -> None:
     """Write submission, clusters, clusterer and record into an open run folder. Raises OutputError."""
     arrays: dict[str, Any] = {**run.clusters.state}
     files: dict[str, Writer] = {
-        CLUSTERS: _csv_writer(clusters_rows(run)),
-        CLUSTERER: lambda file: np.savez(file, **arrays),
+        RunFiles.CLUSTERS: _csv_writer(clusters_rows(run)),
+        RunFiles.CLUSTERER: lambda file: np.savez(file, **arrays),
     }
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(_rows_of(make_submission(run))), **files}
