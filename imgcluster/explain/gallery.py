@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
-from imgcluster.explain.heatmap import jpeg
+from imgcluster.images import jpeg
 from imgcluster.runs import clusters_digest
 from imgcluster.utils import write_whole
 
 FORMAT = 1
+JPEG_QUALITY = 90
 OURS = re.compile(r"(cluster|gradcam|activations|filters)-[A-Za-z0-9_.-]+\.jpg")
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -68,7 +70,7 @@ class Album:
     def add(self, picture: Image.Image, name: str, **of: str | int | None) -> None:
         """Write a picture as `name`.jpg, and note what it is of: the fields of `Explanation`."""
         file = f"{RunFiles.EXPLANATIONS}/{UNSAFE.sub('_', name)}.jpg"
-        write_whole(self.report / file, jpeg(picture))
+        write_whole(self.report / file, jpeg(np.asarray(picture), JPEG_QUALITY))
         blank = dict.fromkeys(("id", "row", "cluster", "layer"))
         self.added.append(Explanation(**{**blank, **of, "file": file}))  # type: ignore[arg-type]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import cv2
@@ -14,7 +13,6 @@ from imgcluster.images import to_rgb
 
 STRENGTH = 0.4  # of the heat over the picture
 PER_ROW = 16
-QUALITY = 90
 
 
 def overlay(image: Any, heat: np.ndarray, strength: float = STRENGTH) -> Image.Image:
@@ -47,10 +45,3 @@ def evened(values: np.ndarray) -> np.ndarray:
     mean, deviation = flat.mean(axis=1, keepdims=True), flat.std(axis=1, keepdims=True)
     level = (flat - mean) / np.where(deviation > 0, deviation, 1) * 64 + 128
     return np.asarray(level.clip(0, 255).astype(np.uint8).reshape(values.shape))
-
-
-def jpeg(image: Image.Image) -> bytes:
-    """Return a picture as the bytes of a JPEG."""
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=QUALITY)
-    return file.getvalue()

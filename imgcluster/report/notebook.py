@@ -8,9 +8,9 @@ from html import escape
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images import read_image
+from imgcluster.images import jpeg, read_image
 from imgcluster.report.page import shortened
-from imgcluster.report.thumbnails import encode_jpeg, shrunk
+from imgcluster.report.thumbnails import JPEG_QUALITY, shrunk
 from imgcluster.runs import Run, known_names
 from imgcluster.types import NOISE, ImagePath
 
@@ -46,7 +46,7 @@ def _row(run: Run, number: int, size: int) -> str:
 def _image(path: ImagePath, id: str) -> str:
     shown = escape(shortened(id), quote=True)
     try:
-        data = b64encode(encode_jpeg(shrunk(read_image(path, least=SIDE), SIDE))).decode()
+        data = b64encode(jpeg(shrunk(read_image(path, least=SIDE), SIDE), JPEG_QUALITY)).decode()
     except ImageError:
         return f"<span>{shown}</span>"
     return f'<img alt="{shown}" title="{shown}" style="display:inline;margin:2px" src="data:image/jpeg;base64,{data}">'

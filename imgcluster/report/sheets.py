@@ -9,8 +9,8 @@ import numpy as np
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import ImageError, OutputError
-from imgcluster.images import read_image, readers_for
-from imgcluster.report.thumbnails import encode_jpeg, shrunk
+from imgcluster.images import jpeg, read_image, readers_for
+from imgcluster.report.thumbnails import shrunk
 from imgcluster.runs import folder_names, listed_paths, places_of, read_record, read_rows, recorded_names
 from imgcluster.types import ImagePath
 from imgcluster.utils import at_once, in_order, track, write_whole
@@ -18,7 +18,7 @@ from imgcluster.utils import at_once, in_order, track, write_whole
 COLUMNS, ROWS = 8, 8
 SIDE, GAP = 160, 8
 PAPER = 255
-QUALITY = 88
+JPEG_QUALITY = 88
 
 
 def write_sheets(run: str | Path, *, show: bool = True) -> Path:
@@ -39,7 +39,7 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
         with track("contact sheets", len(groups), "clusters", show=show) as advance:
             for number, paths in groups.items():
                 name = f"{names[number]}.jpg"
-                write_whole(place / name, encode_jpeg(contact_sheet(_drawn(paths)), QUALITY))
+                write_whole(place / name, jpeg(contact_sheet(_drawn(paths)), JPEG_QUALITY))
                 made.append(name)
                 former.discard(name)
                 advance(1)

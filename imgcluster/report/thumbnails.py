@@ -13,13 +13,13 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.features import known_key, read_with_key, with_stamps
-from imgcluster.images import bytes_of, decode_image, readers_for, room_for
+from imgcluster.images import bytes_of, decode_image, jpeg, readers_for, room_for
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track
 
 SIDES = ((2_000, 224), (20_000, 128))  # of up to so many images, the longer side in pixels: the folder stays small
 LEAST_SIDE = 96
-QUALITY = 75
+JPEG_QUALITY = 75
 AT_ONCE = 16  # images a thread takes
 
 Picture = np.ndarray  # (height, width, 3) RGB uint8
@@ -67,12 +67,6 @@ def shrunk(image: Picture, side: int) -> Picture:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def encode_jpeg(image: Picture, quality: int = QUALITY) -> bytes:
-    """Return a picture as the bytes of a JPEG."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return bytes(data)
-
-
 def _known(path: ImagePath) -> str:
     """Return what tells the picture that there is now of an image from another. Raises OSError, ImageError."""
     if not isinstance(path, Source):
@@ -92,7 +86,7 @@ def _make(path: ImagePath, folder: Path, side: int) -> str | None:
             return name
         original = bytes_of(path)
         with room_for(original):
-            data = encode_jpeg(shrunk(decode_image(original, least=side), side))
+            data = jpeg(shrunk(decode_image(original, least=side), side), JPEG_QUALITY)
     except (ImageError, OSError, ValueError, MemoryError):
         return None
     place.parent.mkdir(parents=True, exist_ok=True)
