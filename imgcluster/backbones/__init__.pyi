@@ -2,6 +2,7 @@ from .build import build_extractor, capture, size_problem
 from .captured import Pooled
 from .extractor import FeatureExtractor
 from .find import find_backbone
+from .head import classify
 from .imagenet import CLASSES, class_names
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import list_layers
@@ -52,6 +53,7 @@ __all__ = [
     "check_layers",
     "choose_backbones",
     "class_names",
+    "classify",
     "cut",
     "describe",
     "empty_network",

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
-from imgcluster.clustering import Clusterer
-from imgcluster.config import Config, FeaturesConfig, RunFiles
+from imgcluster.clustering import centroid_distances
+from imgcluster.config import FeaturesConfig, RunFiles
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.gradcam import Eye, Sight
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.images import find_recipe
-from imgcluster.runs import Places, config_of, listed_paths, places_of, read_record, read_rows, recorded_names
+from imgcluster.runs import FinishedRun, Places, listed_paths, read_run
 from imgcluster.types import NOISE, ImagePath
 
 NAMED = 3
@@ -56,15 +56,13 @@ class ExplainedRun:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.record = read_record(folder)
-        self.config: Config = config_of(self.record, folder)
+        run = read_run(folder)
+        self.folder, self.record, self.config = folder, run.record, run.config
+        self.names, self.places = run.names, run.places
         if self.config.features.file is not None:
             raise ConfigError(f"{str(folder)!r} has its features from a file: no network can be asked about them")
-        self.names = recorded_names(self.record)
-        self.places = places_of(folder, self.record)
-        self.images = _read_images(folder, self.places)
-        self._state = Clusterer.load(folder).state
+        self.images = _read_images(run)
+        self._state = run.clusterer
         if "umap" in self._state["steps"]:
             raise ClusteringError("clusters.transform: umap cannot be followed back to the pictures")
         self._eyes: list[Eye] | None = None
@@ -132,8 +130,8 @@ class ExplainedRun:
     def nearest(self, points: Tensor) -> list[list[int]]:
         """Return the clusters of each point, the nearest first; those that no image is in are left out."""
         numbers = [int(number) for number in self.clusters]
-        distances = torch.cdist(points.detach(), self._centroids[numbers])
-        return [[numbers[at] for at in row] for row in distances.argsort(dim=1).tolist()]
+        distances = centroid_distances(points.detach().cpu().numpy(), self._state["centroids"][numbers])
+        return [[numbers[at] for at in row] for row in distances.argsort(axis=1).tolist()]
 
     @property
     def clusters(self) -> list[int]:
@@ -158,14 +156,14 @@ def _choice(origin: dict[str, Any], config: FeaturesConfig, places: Places) -> C
     return Choice(backbone, asked or (backbone.default_layer,), origin["pooling"], recipe, weights, origin["fallback"])
 
 
-def _read_images(folder: Path, where: Places) -> list[RunImage]:
+def _read_images(run: FinishedRun) -> list[RunImage]:
     try:
-        rows = where.rows(read_rows(folder))
+        rows = run.places.rows(run.rows)
         places = listed_paths([row["path"] for row in rows])
         return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):
         raise OutputError(
-            f"{str(folder / RunFiles.CLUSTERS)!r} is damaged; run its config again with --force"
+            f"{str(run.folder / RunFiles.CLUSTERS)!r} is damaged; run its config again with --force"
         ) from None
 
 

@@ -11,7 +11,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images import jpeg, read_image
 from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import JPEG_QUALITY, shrunk
-from imgcluster.runs import Run, known_names
+from imgcluster.runs import RunResult, known_names
 from imgcluster.types import NOISE, ImagePath
 
 CLUSTERS = 30
@@ -19,7 +19,7 @@ IMAGES = 8
 SIDE = 96
 
 
-def run_html(run: Run) -> str:
+def run_html(run: RunResult) -> str:
     """Return a table as HTML, whole in itself: the 30 largest clusters, 8 images of each, the most typical first."""
     labels = run.clusters.labels
     numbers, sizes = np.unique(labels, return_counts=True)
@@ -34,7 +34,7 @@ def run_html(run: Run) -> str:
     return f"<table>{head}{''.join(rows)}</table><p>{escape(str(run.folder))}</p>"
 
 
-def _row(run: Run, number: int, size: int) -> str:
+def _row(run: RunResult, number: int, size: int) -> str:
     rows = np.flatnonzero(run.clusters.labels == number)
     typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES]]
     name = known_names(run.config, run.clusters.names).get(number, "")

@@ -11,7 +11,7 @@ from imgcluster.config import RunFiles
 from imgcluster.errors import ImageError, OutputError
 from imgcluster.images import jpeg, read_image, readers_for
 from imgcluster.report.thumbnails import shrunk
-from imgcluster.runs import folder_names, listed_paths, places_of, read_record, read_rows, recorded_names
+from imgcluster.runs import RunResult, folder_names, listed_paths, read_run
 from imgcluster.types import ImagePath
 from imgcluster.utils import at_once, in_order, track, write_whole
 
@@ -21,18 +21,17 @@ PAPER = 255
 JPEG_QUALITY = 88
 
 
-def write_sheets(run: str | Path, *, show: bool = True) -> Path:
+def write_sheets(run: str | Path | RunResult, *, show: bool = True) -> Path:
     """Write a sheet for each cluster into a finished run's folder, clusters/NN.jpg or NN-NAME.jpg; returns the folder.
 
     A sheet has 64 images at most, from the one nearest to the centroid to the one farthest out, evenly drawn where the
     cluster has more. Raises OutputError: no finished run there, or a disk that fails.
     """
-    folder = Path(run)
-    record = read_record(folder)
-    groups = _groups(places_of(folder, record).rows(read_rows(folder)))
-    names = folder_names([*groups], recorded_names(record))
+    finished = read_run(run)
+    groups = _groups(finished.places.rows(finished.rows))
+    names = folder_names([*groups], finished.names)
     made: list[str] = []
-    place = folder / RunFiles.SHEETS
+    place = finished.folder / RunFiles.SHEETS
     try:
         place.mkdir(exist_ok=True)
         former = _listed(place / RunFiles.SHEETS_LIST)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,11 @@ from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation import Scores, score_labels
 from imgcluster.features import any_there
+from imgcluster.report.cluster_names import Guess
 from imgcluster.report.gather import Facts, gather
-from imgcluster.report.page import config_text, neighbour_chunks, page_data, render_page
+from imgcluster.report.page import Page, config_text, neighbour_chunks, page_data, render_page
 from imgcluster.report.thumbnails import make_thumbnails
-from imgcluster.runs import (
-    clusters_digest,
-    listed_paths,
-    read_record,
-    read_report_record,
-)
+from imgcluster.runs import FinishedRun, RunResult, listed_paths, read_report_record, read_run
 from imgcluster.types import ImagePath
 from imgcluster.utils import write_whole
 
@@ -38,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_report(
-    run: str | Path,
+    run: str | Path | RunResult,
     *,
     map: str | None = None,
     truth: str | Path | None = None,
@@ -47,19 +44,20 @@ def write_report(
 ) -> Path:
     """Write the report of a finished run into its folder, or write it anew; returns its page, report/index.html.
 
-    map: how all images are laid out in two dimensions: pca, tsne or umap; None: as the last time, at first pca. truth:
-    known labels to compare with, a CSV or a folder with a subfolder for each label; None: that of the last time. Other
-    clusters forget both. vectors: the run's features, (n, dim) float32, where they are at hand.
+    run: its folder, or what `imgcluster.run` returned; then no file of the run is read, and no network runs to guess
+    names. map: how all images are laid out in two dimensions: pca, tsne or umap; None: as the last time, at first pca.
+    truth: known labels to compare with, a CSV or a folder with a subfolder for each label; None: that of the last time.
+    Other clusters forget both. vectors: the run's features, (n, dim) float32, where they are at hand.
     Raises OutputError: no finished run there, a disk that fails, or none of the images is there any more; ConfigError:
     no such map, a truth that cannot be compared.
     """
-    folder = Path(run)
-    read_record(folder)
-    home = folder / RunFiles.REPORT
+    finished = read_run(run)
+    home = finished.folder / RunFiles.REPORT
+    is_asked_for = not isinstance(run, RunResult)
     try:
         home.mkdir(exist_ok=True)
         with FileLock(home / RunFiles.LOCK).acquire(timeout=0):
-            _write(folder, map, Path(truth) if truth else None, vectors, show)
+            _write(finished, _Request(map, Path(truth) if truth else None, vectors, is_asked_for, show))
     except Timeout:
         raise OutputError(f"{str(home)!r} is being written by another process; wait for it to end") from None
     except OSError as error:
@@ -73,32 +71,55 @@ def discard_report(run: Path) -> None:
         shutil.rmtree(run / RunFiles.REPORT, ignore_errors=True)
 
 
-def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarray | None, show: bool) -> None:
+@dataclass(frozen=True)
+class _Request:
+    """What a report is to have, as `write_report` takes it. run_network: whether a network may run to guess names."""
+
+    map: str | None
+    truth: Path | None
+    vectors: np.ndarray | None
+    run_network: bool
+    show: bool
+
+
+def _write(run: FinishedRun, request: _Request) -> None:
     """Write all files of a report, the page last. Raises as `write_report`, and OSError."""
-    home = folder / RunFiles.REPORT
-    former = read_report_record(folder)
-    kind = kind or str(former.get("map", "pca"))
-    facts = gather(folder, vectors=vectors, map_kind=kind)
-    paths = listed_paths(list(map(facts.where.image, facts.paths)))
+    home = run.folder / RunFiles.REPORT
+    former = read_report_record(run.folder, run.clusters_sha256)
+    kind = request.map or str(former.get("map", "pca"))
+    facts = gather(
+        run,
+        vectors=request.vectors,
+        map_kind=kind,
+        run_network=request.run_network,
+        known_guesses=_guesses_in(former),
+    )
+    paths = listed_paths([run.places.image(path) for path in facts.paths])
     _check_there(facts, paths)
-    scores, truth = _scores(folder, truth, former.get("truth"))
+    scores, truth = _scores(run.folder, request.truth, former.get("truth"))
     # From here on the page would be of other data than it was written for.
     (home / RunFiles.PAGE).unlink(missing_ok=True)
     (home / RunFiles.REPORT_RECORD).unlink(missing_ok=True)
-    thumbnails = make_thumbnails(paths, home / "t", show=show)
-    explained = _explained(folder)
-    _write_parts(home, facts, thumbnails, explained)
-    charts = _charts(home, scores is not None)
-    write_whole(home / RunFiles.PAGE, render_page(facts, thumbnails, scores, explained, kind, charts).encode())
+    thumbnails = make_thumbnails(paths, home / "t", show=request.show)
+    page = Page(facts, thumbnails, _explained(run), scores, kind, _charts(home, scores is not None))
+    _write_parts(home, page)
+    write_whole(home / RunFiles.PAGE, render_page(page).encode())
     record = json.dumps(_record(facts, kind, truth), indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(home / RunFiles.REPORT_RECORD, record.encode())
+
+
+def _guesses_in(record: Mapping[str, Any]) -> dict[int, Guess]:
+    """Return the names that a report of the same clusters has guessed."""
+    with suppress(KeyError, TypeError, ValueError, AttributeError):  # it is damaged
+        return {int(number): Guess(each["name"], float(each["share"])) for number, each in record["names"].items()}
+    return {}
 
 
 def _check_there(facts: Facts, paths: Sequence[ImagePath]) -> None:
     """Refuse to put a report without a picture in the place of a good one."""
     fine = [paths[row] for row in facts.fine]
-    if fine and facts.config.features.file is None and not any_there(fine):
-        raise OutputError(facts.where.lost(len(fine)))
+    if fine and facts.run.config.features.file is None and not any_there(fine):
+        raise OutputError(facts.run.places.lost(len(fine)))
 
 
 def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | None, Path | None]:
@@ -115,29 +136,29 @@ def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | Non
         return None, None
 
 
-def _explained(folder: Path) -> list[dict[str, Any]]:
+def _explained(run: FinishedRun) -> list[dict[str, Any]]:
     """Return the pictures that `explain` has made of these clusters; those of others are removed."""
-    home = folder / RunFiles.REPORT
+    home = run.folder / RunFiles.REPORT
     with suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((home / RunFiles.EXPLANATIONS_LIST).read_bytes())
-        if record["clusters_sha256"] == clusters_digest(folder):
+        if record["clusters_sha256"] == run.clusters_sha256:
             return [each for each in record["pictures"] if (home / each["file"]).is_file()]
     (home / RunFiles.EXPLANATIONS_LIST).unlink(missing_ok=True)
     shutil.rmtree(home / RunFiles.EXPLANATIONS, ignore_errors=True)
     return []
 
 
-def _write_parts(home: Path, facts: Facts, thumbnails: list[str | None], explained: list[dict[str, Any]]) -> None:
+def _write_parts(home: Path, page: Page) -> None:
     """Write all that the page loads, before the page itself."""
     assets = resources.files("imgcluster.report") / "assets"
     for name in ASSETS:
         write_whole(home / name, (assets / name).read_bytes())
     _copy_plotly(home)
-    write_whole(home / "config.yaml", config_text(facts).encode())
-    _write_script(home / "data.js", "imgclusterData", page_data(facts, thumbnails, explained))
+    write_whole(home / "config.yaml", config_text(page.facts.run).encode())
+    _write_script(home / "data.js", "imgclusterData", page_data(page))
     shutil.rmtree(home / "near", ignore_errors=True)
     (home / "near").mkdir()
-    for number, chunk in enumerate(neighbour_chunks(facts)):
+    for number, chunk in enumerate(neighbour_chunks(page.facts)):
         _write_script(home / "near" / f"{number}.js", f"imgclusterNear{number}", chunk)
 
 
@@ -173,7 +194,7 @@ def _record(facts: Facts, kind: str, truth: Path | None) -> dict[str, Any]:
     guesses = facts.guesses.by_cluster
     return {
         "format": FORMAT,
-        "clusters_sha256": clusters_digest(facts.folder),
+        "clusters_sha256": facts.run.clusters_sha256,
         "map": kind,
         "truth": None if truth is None else str(truth),
         "silhouette": silhouette,

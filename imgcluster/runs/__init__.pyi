@@ -1,5 +1,16 @@
 from .cluster_names import known_names, names_note, recorded_names, with_name
-from .features import FeatureTable, check_out, export_features, features_of_run, labels_of_run, loader, write_features
+from .clusterer import read_clusterer
+from .features import (
+    FeatureTable,
+    check_out,
+    export_features,
+    features_of_run,
+    labels_of_run,
+    loader,
+    vectors_of_rows,
+    write_features,
+)
+from .finished import FinishedRun, read_run
 from .folder import RunFolder
 from .folder_export.export import ExportedFolders, export_folders, undo_export
 from .folder_export.plan import folder_names
@@ -17,7 +28,7 @@ from .reader import (
     read_rows,
 )
 from .remote import fetched
-from .run import Run
+from .run import RunResult
 from .submission import IN_COLUMNS, check_outputs, submission_notes
 from .template_check import NO_LABELS, WIDE, listed
 from .validation import validate_submission, validated
@@ -32,9 +43,10 @@ __all__ = [
     "WIDE",
     "ExportedFolders",
     "FeatureTable",
+    "FinishedRun",
     "Places",
-    "Run",
     "RunFolder",
+    "RunResult",
     "check_known_classes",
     "check_out",
     "check_outputs",
@@ -58,9 +70,11 @@ __all__ = [
     "overview_lines",
     "path_text",
     "places_of",
+    "read_clusterer",
     "read_record",
     "read_report_record",
     "read_rows",
+    "read_run",
     "recorded_names",
     "report_page",
     "run_overview",
@@ -68,6 +82,7 @@ __all__ = [
     "undo_export",
     "validate_submission",
     "validated",
+    "vectors_of_rows",
     "wide_labels",
     "with_name",
     "write_features",

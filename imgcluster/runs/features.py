@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,8 +24,9 @@ from imgcluster.features import (
     read_with_key,
 )
 from imgcluster.images import read_labels
-from imgcluster.runs.places import Places, places_of
-from imgcluster.runs.reader import config_of, listed_images, read_record, read_rows
+from imgcluster.runs.finished import FinishedRun, read_run
+from imgcluster.runs.places import Places
+from imgcluster.runs.reader import listed_images
 from imgcluster.runs.writer import write_rows
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
@@ -74,29 +75,32 @@ def export_features(run_folder: Path, format: str, out: Path, *, force: bool = F
     return table
 
 
-def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureTable:
+def features_of_run(run: str | Path | FinishedRun, *, sampled: int | None = None) -> FeatureTable:
     """Gather the features that a finished run clustered, in its order, without torch and without reading an image.
 
-    sampled: how many, drawn by the run's seed, are enough where all of them do not fit into memory; None: all are
-    wanted. Of a sample no others are read.
-    Raises OutputError: no finished run there; StoreError: not all of them are kept; ConfigError: `features.file`.
+    sampled: number of images to draw, by the run's seed, where the features of all do not fit into memory; only their
+    features are read. None: all images.
+    Raises OutputError: no finished run there; StoreError: not all features are kept; ConfigError: `features.file`.
     """
-    record = read_record(run_folder)
-    whole, places = config_of(record, run_folder), places_of(run_folder, record)
-    config = whole.features
-    rows = [row for row in read_rows(run_folder) if row["status"] == "ok"]
+    run = run if isinstance(run, FinishedRun) else read_run(run)
+    rows = [row for row in run.rows if row["status"] == "ok"]
     count, drawn = len(rows), None
-    if sampled is not None and sampled < count and not fits(HELD * 4 * count * record["counts"]["dim"]):
-        generator = np.random.default_rng(whole.clusters.random_state)
+    if sampled is not None and sampled < count and not fits(HELD * 4 * count * run.record["counts"]["dim"]):
+        generator = np.random.default_rng(run.config.clusters.random_state)
         drawn = np.sort(generator.choice(count, sampled, replace=False))
         rows = [rows[place] for place in drawn.tolist()]
+    vectors = vectors_of_rows(run, rows)
+    return FeatureTable([row["id"] for row in rows], [row["path"] for row in rows], vectors, drawn, count)
+
+
+def vectors_of_rows(run: FinishedRun, rows: Sequence[Mapping[str, str]]) -> np.ndarray:
+    """Return the features of some rows of a run, (len(rows), dim) float32. Raises as `features_of_run`."""
+    config, places, origins = run.config.features, run.places, run.record["features"]
     images = listed_images(places.rows(rows))
-    stores = [places.path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
-        vectors = _from_file(images, config, record["features"][0]["weights_sha256"])
-    else:
-        vectors = _stored(images, stores, config, places)
-    return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors, drawn, count)
+        return _from_file(images, config, origins[0]["weights_sha256"])
+    stores = [places.path(folder) for origin in origins for folder in origin["stores"]]
+    return _stored(images, stores, config, places)
 
 
 def labels_of_run(run_folder: Path, ids: Sequence[str]) -> np.ndarray:

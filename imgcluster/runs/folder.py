@@ -85,8 +85,10 @@ class RunFolder:
         elif there and not self._force:
             raise self._foreign(there[0])
 
-    def write(self, files: Mapping[str, Writer], record: Mapping[str, Any]) -> None:
-        """Write all files and the record. Each appears whole; all are complete before the first appears.
+    def write(self, files: Mapping[str, Writer], record: Mapping[str, Any]) -> dict[str, Any]:
+        """Write all files and the record; returns the whole record.
+
+        Each file appears whole; all are complete before the first appears.
 
         The record comes first, marked as being written, and is replaced last: a folder whose run was killed in between
         still belongs to its config, and says that it is not finished.
@@ -100,13 +102,15 @@ class RunFolder:
                     file.flush()
                 self._remove_former(files)
                 self._write_record({"status": "writing"})
-            self._write_record({"status": "done", **record})
+            return self._write_record({"status": "done", **record})
         except OSError as error:
             raise OutputError(f"{str(self.path)!r} cannot be written: {error.strerror}") from None
 
-    def _write_record(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps({**record, "config": self._config}, indent=2, ensure_ascii=False)
+    def _write_record(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        whole = {**record, "config": self._config}
+        text = json.dumps(whole, indent=2, ensure_ascii=False)
         write_whole(self.path / RunFiles.RECORD, f"{text}\n".encode())
+        return whole
 
     def _remove_former(self, files: Mapping[str, Writer]) -> None:
         """Remove the submission of the run that --force overwrites, if this one writes none of that name."""

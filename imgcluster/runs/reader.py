@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,24 @@ def read_record(run_folder: Path) -> dict[str, Any]:
 def read_rows(run_folder: Path) -> list[dict[str, str]]:
     """Return the rows of clusters.csv of a run, in its order, as text. Raises OutputError: not there, damaged."""
     path = run_folder / RunFiles.CLUSTERS
+    return rows_in(read_bytes(path), path, read_record(run_folder))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file of a run. Raises OutputError where it cannot be read."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        return path.read_bytes()
     except OSError as error:
         raise OutputError(f"{str(path)!r}: {error.strerror}; run the config again with --force") from None
+
+
+def rows_in(data: bytes, path: Path, record: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the rows of a clusters.csv as text, as many as the record counts images. Raises OutputError: damaged."""
+    try:
+        rows = list(csv.DictReader(StringIO(data.decode(), newline="")))
     except (ValueError, csv.Error):
         raise _damaged_table(path) from None
-    wanted = read_record(run_folder).get("counts", {}).get("images", len(rows))
+    wanted = record.get("counts", {}).get("images", len(rows))
     if len(rows) != wanted or not all(_is_row(row) for row in rows):
         raise _damaged_table(path)
     return rows
@@ -54,11 +65,15 @@ def clusters_digest(run_folder: Path) -> str:
     return hashlib.sha256((run_folder / RunFiles.CLUSTERS).read_bytes()).hexdigest()
 
 
-def read_report_record(run_folder: Path) -> dict[str, Any]:
-    """Return report.json of a run; nothing where there is none that can be read, or it is of other clusters."""
+def read_report_record(run_folder: Path, clusters_sha256: str | None = None) -> dict[str, Any]:
+    """Return report.json of a run; nothing where there is none that can be read, or it is of other clusters.
+
+    clusters_sha256: the digest of clusters.csv, where it is known.
+    """
     with suppress(OSError, ValueError):
         record = json.loads((run_folder / RunFiles.REPORT / RunFiles.REPORT_RECORD).read_bytes())
-        if isinstance(record, dict) and record.get("clusters_sha256") == clusters_digest(run_folder):
+        digest = clusters_sha256 or clusters_digest(run_folder)
+        if isinstance(record, dict) and record.get("clusters_sha256") == digest:
             return record
     return {}
 

@@ -17,7 +17,7 @@ from imgcluster.config import Config, RunFiles
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
-from imgcluster.runs.run import Run
+from imgcluster.runs.run import RunResult
 from imgcluster.runs.submission import make_submission
 from imgcluster.types import ARE_LABELS, Clusters, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
@@ -49,8 +49,11 @@ def output_names(config: Config) -> list[str]:
     return [*([submission] if submission else []), RunFiles.CLUSTERS, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 
-def write_outputs(folder: RunFolder, run: Run) -> None:
-    """Write submission, clusters, clusterer and record into an open run folder. Raises OutputError."""
+def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
+    """Write submission, clusters, clusterer and record into an open run folder; returns the record.
+
+    Raises OutputError.
+    """
     arrays: dict[str, Any] = {**run.clusters.state}
     files: dict[str, Writer] = {
         RunFiles.CLUSTERS: _csv_writer(clusters_rows(run)),
@@ -58,10 +61,10 @@ def write_outputs(folder: RunFolder, run: Run) -> None:
     }
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(_rows_of(make_submission(run))), **files}
-    folder.write(files, run_record(run))
+    return folder.write(files, run_record(run))
 
 
-def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
+def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
     """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons.
 
     Columns stand behind the usual ones where there is something for them, so that readers by position find the others:
@@ -82,7 +85,7 @@ def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
         yield (image.id, path_text(image), *cells, *more)
 
 
-def run_record(run: Run) -> dict[str, Any]:
+def run_record(run: RunResult) -> dict[str, Any]:
     """Return what run.json says beside the config: enough to know what was done, with what, and how it went."""
     features, clusters = run.features, run.clusters
     return {

@@ -17,7 +17,6 @@ from imgcluster.cli.options import (
     load_options,
     write_table,
 )
-from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _sweep(options: argparse.Namespace) -> None:
     from imgcluster.pipeline import sweep_clusters
 
     found = sweep_clusters(config, ks, show=not options.quiet)
-    out = Path(options.out or Path(config.outputs.folder) / RunFiles.SWEEP)
+    out = Path(options.out or Path(config.outputs.folder) / "sweep")
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "sweep.csv", found.table())
     written = [out / "sweep.csv", *draw_sweep(found, out)]
