@@ -19,7 +19,6 @@ from .label_columns import wide_labels
 from .overview import overview_lines, report_page, run_overview
 from .places import OPTION, Places, images_are_in, places_of
 from .reader import (
-    clusters_digest,
     config_of,
     listed_images,
     listed_paths,
@@ -50,7 +49,6 @@ __all__ = [
     "check_known_classes",
     "check_out",
     "check_outputs",
-    "clusters_digest",
     "config_of",
     "csv_text",
     "export_features",
