@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -25,17 +24,17 @@ from imgcluster.report.projection import map_images
 from imgcluster.runs import FinishedRun, features_of_run, vectors_of_rows
 from imgcluster.types import NOISE
 
-TYPICAL, BORDERLINE, ODD = 12, 6, 6
+TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
 NO_GUESSES: Mapping[int, Guess] = MappingProxyType({})
-MAX_COMPARED = 100_000  # images; each of more with each takes too long to be done unasked
+MAX_COMPARED = 100_000  # images; comparing all pairs of more takes too long
 
 
 @dataclass(frozen=True)
 class Card:
-    """A cluster: its images by row, the most typical, those nearly in another cluster, and those farthest out.
+    """A cluster and the rows of its images: the most typical, the borderline and the atypical ones.
 
-    name: the one that is known; guess: the network's, where none is.
-    silhouette: the mean of its images; NaN where it is not known. nearest: the cluster whose centroid is nearest.
+    name: the known one; guess: the network's, where none is known. silhouette: mean of its images; NaN where unknown.
+    nearest: the cluster with the nearest centroid.
     """
 
     number: int
@@ -46,20 +45,17 @@ class Card:
     silhouette: float
     typical: list[int]
     borderline: list[int]
-    odd: list[int]
+    atypical: list[int]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a report shows. Rows count those of clusters.csv, from 0; arrays have a value for each of them.
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The columns of clusters.csv, n rows.
 
-    labels: (n,) int64, of failed images and noise -1; failed: (n,) bool; distance, runner_up_distance, silhouette: (n,)
-    float64, NaN where there is none; runner_up: (n,) int64, else -1. places: (n, 2) float32, of failed images NaN.
-    fine: the rows of images that did not fail; looked: of those that likeness is of and the scores, all or a sample.
-    lacking: why places or likeness are not there, or not of all.
+    labels: (n,) int64, -1 for failed images and noise. failed: (n,) bool. distance, runner_up_distance: (n,) float64,
+    NaN where there is none. runner_up: (n,) int64, -1 where there is none.
     """
 
-    run: FinishedRun
     ids: list[str]
     paths: list[str]
     errors: list[str]
@@ -68,15 +64,32 @@ class Facts:
     distance: np.ndarray
     runner_up: np.ndarray
     runner_up_distance: np.ndarray
-    fine: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """What the features tell of a run; None, and NaN, without features.
+
+    looked: the rows it is of, of all images that did not fail or of a sample. silhouette: (n,) float64. places: (n, 2)
+    float32, the map. lacking: what is missing and why, a sentence.
+    """
+
     looked: np.ndarray
-    scores: InternalScores | None
+    scores: InternalScores | None = None
     silhouette: np.ndarray
-    places: np.ndarray | None
-    likeness: Likeness | None
+    places: np.ndarray | None = None
+    likeness: Likeness | None = None
+    lacking: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts(Table, Geometry):
+    """What a report shows of a run. Rows are those of clusters.csv, from 0; fine: those of images that did not fail."""
+
+    run: FinishedRun
+    fine: np.ndarray
     guesses: Guesses
     cards: list[Card]
-    lacking: str = ""
 
 
 def gather(
@@ -94,12 +107,12 @@ def gather(
     Raises OutputError: no clusterer; ConfigError: no such map.
     """
     table = _table(run.rows)
-    fine = np.flatnonzero(~table["failed"])
+    fine = np.flatnonzero(~table.failed)
     vectors, looked, lacking = _vectors_of(run, fine, run.vectors if vectors is None else vectors)
-    shape = _shape(run, vectors, table, looked, map_kind)
-    if vectors is not None and shape["likeness"] is None:
-        lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
-    groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
+    geometry = _geometry(run, vectors, table, looked, map_kind)
+    if vectors is None or len(looked) < len(fine):
+        geometry = replace(geometry, lacking=lacking)
+    groups = _by_distance(table.labels[fine], table.distance[fine], fine)
     unnamed = {number: rows for number, rows in _typical(groups).items() if number not in run.names}
     if run_network or not unnamed.keys() <= known_guesses.keys():
         features_of = partial(_features_of, run, vectors, looked)
@@ -108,29 +121,30 @@ def gather(
         guesses = Guesses({number: known_guesses[number] for number in unnamed})
     nearest = _nearest_clusters(run.clusterer["centroids"])
     named = {number: (run.names.get(number), guesses.by_cluster.get(number), nearest.get(number)) for number in groups}
-    cards = [_card(number, rows, table, shape["silhouette"], named[number]) for number, rows in groups.items()]
-    return Facts(run=run, fine=fine, looked=looked, guesses=guesses, cards=cards, lacking=lacking, **shape, **table)
+    cards = [_card(number, rows, table, geometry.silhouette, named[number]) for number, rows in groups.items()]
+    return Facts(run=run, fine=fine, guesses=guesses, cards=cards, **vars(table), **vars(geometry))
 
 
-def _shape(
-    run: FinishedRun, vectors: np.ndarray | None, table: Mapping[str, Any], looked: np.ndarray, map_kind: str
-) -> dict[str, Any]:
-    """Return what features tell of the run: scores, silhouette, places and likeness, by their names in `Facts`."""
-    count = len(table["ids"])
-    found: dict[str, Any] = {"scores": None, "silhouette": np.full(count, np.nan), "places": None, "likeness": None}
+def _geometry(
+    run: FinishedRun, vectors: np.ndarray | None, table: Table, looked: np.ndarray, map_kind: str
+) -> Geometry:
+    count = len(table.ids)
+    silhouette = np.full(count, np.nan)
     if vectors is None:
-        return found
+        return Geometry(looked=looked, silhouette=silhouette)
     points, again = _points(vectors, run.clusterer)
+    scores = None
     if again:
-        scores = internal_scores(points, table["labels"][looked])
-        is_sample = len(looked) < count - int(table["failed"].sum())
-        found["scores"] = replace(scores, sampled=len(looked)) if is_sample else scores
-        found["silhouette"][looked] = scores.silhouettes
-    found["places"] = np.full((count, 2), np.nan, np.float32)
-    found["places"][looked] = map_images(points, map_kind, run.config.clusters.random_state)
+        scores = internal_scores(points, table.labels[looked])
+        scores = replace(scores, sampled=len(looked)) if len(looked) < (~table.failed).sum() else scores
+        silhouette[looked] = scores.silhouettes
+    places = np.full((count, 2), np.nan, np.float32)
+    places[looked] = map_images(points, map_kind, run.config.clusters.random_state)
+    found = Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
     if len(vectors) <= MAX_COMPARED:
-        found["likeness"] = find_likeness(vectors)
-    return found
+        return replace(found, likeness=find_likeness(vectors))
+    many = f"{len(vectors):,} images are too many to compare all"
+    return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
 
 
 def _typical(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
@@ -139,22 +153,20 @@ def _typical(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
     return {number: groups[number][:TYPICAL].tolist() for number in largest}
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """Return the rows of clusters.csv as columns, by their names in `Facts`."""
-
+def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     def numbers(name: str, missing: float) -> np.ndarray:
         return np.array([float(row[name] or missing) for row in rows])
 
-    return {
-        "ids": [row["id"] for row in rows],
-        "paths": [row["path"] for row in rows],
-        "errors": [row["error"] for row in rows],
-        "failed": np.array([row["status"] != "ok" for row in rows], bool),
-        "labels": numbers("cluster", NOISE).astype(np.int64),
-        "distance": numbers("distance", np.nan),
-        "runner_up": numbers("runner_up", -1).astype(np.int64),
-        "runner_up_distance": numbers("runner_up_distance", np.nan),
-    }
+    return Table(
+        ids=[row["id"] for row in rows],
+        paths=[row["path"] for row in rows],
+        errors=[row["error"] for row in rows],
+        failed=np.array([row["status"] != "ok" for row in rows], bool),
+        labels=numbers("cluster", NOISE).astype(np.int64),
+        distance=numbers("distance", np.nan),
+        runner_up=numbers("runner_up", -1).astype(np.int64),
+        runner_up_distance=numbers("runner_up_distance", np.nan),
+    )
 
 
 def _vectors_of(
@@ -207,7 +219,7 @@ def _nearest_clusters(centroids: np.ndarray) -> dict[int, int]:
 def _card(
     number: int,
     rows: np.ndarray,
-    table: Mapping[str, Any],
+    table: Table,
     silhouette: np.ndarray,
     named: tuple[str | None, Guess | None, int | None],
 ) -> Card:
@@ -220,21 +232,21 @@ def _card(
     few = len(rows) // 4 if number != NOISE else 0
     n_typical = min(TYPICAL, len(rows) - 2 * few)
     typical, others = rows[:n_typical], rows[n_typical:]
-    own, other = table["distance"][others], table["runner_up_distance"][others]
+    own, other = table.distance[others], table.runner_up_distance[others]
     with np.errstate(invalid="ignore"):
         margin = (other - own) / np.maximum(own, other)
-    doubtful = others[np.argsort(np.where(np.isnan(margin), np.inf, margin), kind="stable")]
-    doubtful = doubtful[np.isfinite(table["runner_up_distance"][doubtful])][: min(BORDERLINE, few)]
-    odd = others[~np.isin(others, doubtful)][::-1][:ODD]
+    borderline = others[np.argsort(np.where(np.isnan(margin), np.inf, margin), kind="stable")]
+    borderline = borderline[np.isfinite(table.runner_up_distance[borderline])][: min(BORDERLINE, few)]
+    atypical = others[~np.isin(others, borderline)][::-1][:ATYPICAL]
     if number == NOISE:  # which has no centroid to be near to
-        doubtful, odd = doubtful[:0], odd[:0]
+        borderline, atypical = borderline[:0], atypical[:0]
     return Card(
         number=number,
         size=len(rows),
         silhouette=float(known.mean()) if len(known) else np.nan,
         typical=[int(row) for row in typical],
-        borderline=[int(row) for row in doubtful],
-        odd=[int(row) for row in odd],
+        borderline=[int(row) for row in borderline],
+        atypical=[int(row) for row in atypical],
         name=name,
         guess=guess,
         nearest=nearest,

@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: its clusters, each with its most typical images."""
+"""A run as a table in a notebook: its clusters, each with its most typical images."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from imgcluster.report.thumbnails import JPEG_QUALITY, shrunk
 from imgcluster.runs import RunResult, known_names
 from imgcluster.types import NOISE, ImagePath
 
-CLUSTERS = 30
-IMAGES = 8
-SIDE = 96
+MAX_CLUSTERS = 30
+IMAGES_PER_CLUSTER = 8
+SIDE = 96  # pixels
 
 
 def run_html(run: RunResult) -> str:
-    """Return a table as HTML, whole in itself: the 30 largest clusters, 8 images of each, the most typical first."""
+    """Return a table as HTML, with the pictures in it: the 30 largest clusters, the 8 most typical images of each."""
     labels = run.clusters.labels
     numbers, sizes = np.unique(labels, return_counts=True)
-    largest = np.sort(numbers[np.argsort(-sizes, kind="stable")[:CLUSTERS]])
+    largest = np.sort(numbers[np.argsort(-sizes, kind="stable")[:MAX_CLUSTERS]])
     counts = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
     rows = [_row(run, number, counts[number]) for number in largest.tolist()]
     left = len(numbers) - len(rows)
@@ -36,7 +36,7 @@ def run_html(run: RunResult) -> str:
 
 def _row(run: RunResult, number: int, size: int) -> str:
     rows = np.flatnonzero(run.clusters.labels == number)
-    typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES]]
+    typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES_PER_CLUSTER]]
     name = known_names(run.config, run.clusters.names).get(number, "")
     title = "noise" if number == NOISE else f"{number} {name}".rstrip()
     images = "".join(_image(run.features.images[row].path, run.features.images[row].id) for row in typical.tolist())

@@ -29,25 +29,25 @@ EXPLANATION_TITLES = {
 }
 MAX_OUTLIERS = 50
 CHUNK = 2_000  # images whose neighbours are in one file
-GROUPS = 200  # of nearly equal images, that the page shows
-CARDS = 300  # clusters that stand in the page itself; the others are in the table, and shown on demand
-SHOWN_OF_GROUP = 12
-FAILURES = 500
-LONGEST = 120  # letters of an id in a line
-# What would act on the text around it and not be seen: control codes, marks and overrides of direction, line ends.
+MAX_GROUPS = 200  # of near-duplicates
+MAX_CARDS = 300  # clusters in the page itself; others are in the table, and shown on demand
+IMAGES_PER_GROUP = 12
+MAX_FAILURES = 500
+MAX_ID_LENGTH = 120  # characters
+# Invisible characters that change the text around them: control codes, direction marks and overrides, line ends.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Return a text whose control codes and marks of direction are shown by their escapes."""
+    """Return a text with its control codes and direction marks as visible escapes."""
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shortened(text: str) -> str:
-    """Return a visible text of `LONGEST` letters at most, cut in its middle."""
+    """Return a visible text of `MAX_ID_LENGTH` characters at most, cut in the middle."""
     shown = visible(text)
-    half = LONGEST // 2
-    return shown if len(shown) <= LONGEST else f"{shown[:half]}…{shown[1 - half :]}"
+    half = MAX_ID_LENGTH // 2
+    return shown if len(shown) <= MAX_ID_LENGTH else f"{shown[:half]}…{shown[1 - half :]}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Page:
 
 
 def page_data(page: Page) -> dict[str, Any]:
-    """Return what the page's script knows of the images: columns of a value for each row of clusters.csv."""
+    """Return the data of the page's script: columns with a value for each row of clusters.csv."""
     facts = page.facts
     run, places = facts.run, facts.places
     return {
@@ -94,7 +94,7 @@ def page_data(page: Page) -> dict[str, Any]:
 
 
 def neighbour_chunks(facts: Facts) -> Iterator[list[list[list[float]]]]:
-    """Yield for so many rows at a time the nearest images of each: [[row, cosine], ...]."""
+    """Yield the nearest images of each row, [[row, cosine], ...], for CHUNK rows at a time."""
     if facts.likeness is None:
         return
     near: list[list[list[float]]] = [[] for _ in facts.ids]
@@ -155,7 +155,7 @@ def _command(name: str, path: Path) -> str:
 def _cluster_values(page: Page) -> dict[str, Any]:
     """Return what the template shows of clusters; the cards of the largest stand in the page itself."""
     cards, explained = page.facts.cards, page.explained
-    shown = {card.number for card in sorted(cards, key=lambda card: (-card.size, card.number))[:CARDS]}
+    shown = {card.number for card in sorted(cards, key=lambda card: (-card.size, card.number))[:MAX_CARDS]}
     return {
         "title": _title,
         "named": partial(with_name, names=page.facts.run.names),
@@ -175,10 +175,10 @@ def _image_values(page: Page) -> dict[str, Any]:
     return {
         "groups": _groups(facts),
         "group_count": 0 if facts.likeness is None else len(facts.likeness.duplicates),
-        "shown_of_group": SHOWN_OF_GROUP,
+        "shown_of_group": IMAGES_PER_GROUP,
         "outliers": _outliers(facts),
         "lost": sum(name is None and not gone for name, gone in zip(page.thumbnails, failed, strict=True)),
-        "failures": np.flatnonzero(facts.failed).tolist()[:FAILURES],
+        "failures": np.flatnonzero(facts.failed).tolist()[:MAX_FAILURES],
         "failure_count": sum(failed),
     }
 
@@ -191,7 +191,7 @@ def _score_values(scores: Scores | None) -> dict[str, Any]:
 
 
 def _rounded(values: np.ndarray, digits: int = 4) -> list[float | None]:
-    """Return values with so many significant digits; None in the place of what is not a number."""
+    """Round values to significant digits; None for those that are not finite."""
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
@@ -202,7 +202,7 @@ def _title(card: Card) -> str:
 
 
 def _root(run: FinishedRun) -> str:
-    """Return the way from the report's folder to where relative paths begin: where the run was started."""
+    """Return the relative path from the report's folder to where the run was started: images' paths begin there."""
     base = run.places.base or Path.cwd()
     try:
         return quote(Path(os.path.relpath(base, run.folder / RunFiles.REPORT)).as_posix())
@@ -211,7 +211,7 @@ def _root(run: FinishedRun) -> str:
 
 
 def _from_start(run: FinishedRun) -> Path:
-    """Return the run folder as it is called where the run was started, which is where the page's commands work."""
+    """Return the run folder relative to where the run was started: the page's commands are run there."""
     if run.places.base is None:
         return run.folder
     return Path(os.path.relpath(os.path.realpath(run.folder), run.places.base))
@@ -220,7 +220,7 @@ def _from_start(run: FinishedRun) -> Path:
 def _groups(facts: Facts) -> list[tuple[list[int], float]]:
     if facts.likeness is None:
         return []
-    return [(facts.looked[each.rows].tolist(), each.similarity) for each in facts.likeness.duplicates[:GROUPS]]
+    return [(facts.looked[each.rows].tolist(), each.similarity) for each in facts.likeness.duplicates[:MAX_GROUPS]]
 
 
 def _outliers(facts: Facts) -> list[tuple[int, float]]:
@@ -233,7 +233,7 @@ def _outliers(facts: Facts) -> list[tuple[int, float]]:
 
 
 def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, list[tuple[str, list[dict[str, Any]]]]]:
-    """Return for each cluster the pictures that explain its images: a heading, and those that are of its kind."""
+    """Return the explanations of each cluster's images by kind: a heading and its pictures."""
     of: dict[int, dict[str, list[dict[str, Any]]]] = {}
     for each in explained:
         if each.get("row") is not None:

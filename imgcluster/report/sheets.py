@@ -1,4 +1,4 @@
-"""A contact sheet of each cluster, as one JPEG: its images from the middle outwards."""
+"""Contact sheets: one JPEG for each cluster, its images from the centroid outwards."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from imgcluster.types import ImagePath
 from imgcluster.utils import at_once, in_order, track, write_whole
 
 COLUMNS, ROWS = 8, 8
-SIDE, GAP = 160, 8
-PAPER = 255
+SIDE, GAP = 160, 8  # pixels
+PAPER = 255  # white
 JPEG_QUALITY = 88
 
 
@@ -51,9 +51,9 @@ def write_sheets(run: str | Path | RunResult, *, show: bool = True) -> Path:
 
 
 def contact_sheet(paths: Sequence[ImagePath]) -> np.ndarray:
-    """Return images side by side, each as large as fits its place: (height, width, 3) RGB uint8.
+    """Return images side by side, each fitted into its cell: (height, width, 3) RGB uint8.
 
-    The place of an image that cannot be read stays empty.
+    The cell of an image that cannot be read stays empty.
     """
     columns = min(COLUMNS, max(1, len(paths)))
     rows = max(1, -(-len(paths) // columns))
@@ -68,7 +68,7 @@ def contact_sheet(paths: Sequence[ImagePath]) -> np.ndarray:
 
 
 def _listed(path: Path) -> set[str]:
-    """Return the names of the sheets that a run before has left."""
+    """Return the names of the sheets that an earlier run has left."""
     try:
         return {name for name in path.read_text().splitlines() if Path(name).name == name}
     except OSError:

@@ -1,4 +1,4 @@
-"""The report of a run, written: the page, its data and its pictures, in the folder `report` of the run."""
+"""Write the report of a run: the page, its data and its thumbnails, in the folder `report` of the run."""
 
 from __future__ import annotations
 
@@ -116,14 +116,14 @@ def _guesses_in(record: Mapping[str, Any]) -> dict[int, Guess]:
 
 
 def _check_there(facts: Facts, paths: Sequence[ImagePath]) -> None:
-    """Refuse to put a report without a picture in the place of a good one."""
+    """Refuse to replace a good report by one without pictures."""
     fine = [paths[row] for row in facts.fine]
     if fine and facts.run.config.features.file is None and not any_there(fine):
         raise OutputError(facts.run.places.lost(len(fine)))
 
 
 def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | None, Path | None]:
-    """Compare with the truth that is asked for, or else, where it still fits, with that of the last time."""
+    """Compare with the truth that was given, or else with that of the last time, if it still fits."""
     truth = asked or (Path(former) if isinstance(former, str) else None)
     if truth is None:
         return None, None
@@ -137,7 +137,7 @@ def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | Non
 
 
 def _explained(run: FinishedRun) -> list[dict[str, Any]]:
-    """Return the pictures that `explain` has made of these clusters; those of others are removed."""
+    """Return the list of pictures that `explain` has made of these clusters; remove those of others."""
     home = run.folder / RunFiles.REPORT
     with suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((home / RunFiles.EXPLANATIONS_LIST).read_bytes())
@@ -149,7 +149,7 @@ def _explained(run: FinishedRun) -> list[dict[str, Any]]:
 
 
 def _write_parts(home: Path, page: Page) -> None:
-    """Write all that the page loads, before the page itself."""
+    """Write what the page loads, before the page itself."""
     assets = resources.files("imgcluster.report") / "assets"
     for name in ASSETS:
         write_whole(home / name, (assets / name).read_bytes())
@@ -163,7 +163,7 @@ def _write_parts(home: Path, page: Page) -> None:
 
 
 def _charts(home: Path, scored: bool) -> list[str]:
-    """Return the charts that the page shows, and remove those that it does not."""
+    """Return the charts for the page, and remove others."""
     sweep = home.parent / RunFiles.SWEEP / RunFiles.SWEEP_CHART
     if sweep.is_file():
         write_whole(home / RunFiles.SWEEP_CHART, sweep.read_bytes())
@@ -175,7 +175,7 @@ def _charts(home: Path, scored: bool) -> list[str]:
 
 
 def _copy_plotly(home: Path) -> None:
-    """Copy the charts' library: a page must not fetch it, and a newer one may draw otherwise."""
+    """Copy plotly beside the page: the page must not download it, and a newer version may draw differently."""
     source = resources.files("plotly") / "package_data" / PLOTLY
     data = source.read_bytes()
     place = home / PLOTLY
@@ -184,7 +184,7 @@ def _copy_plotly(home: Path) -> None:
 
 
 def _write_script(path: Path, name: str, value: Any) -> None:
-    """Write data as a script that sets a variable: a page that is opened from a file may load no other kind."""
+    """Write data as a script that sets a variable: a page opened from a file cannot load JSON."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     write_whole(path, f"window.{name}={text};\n".encode())
 

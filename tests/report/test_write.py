@@ -155,11 +155,11 @@ def test_copies_are_shown_as_near_duplicates(hostile: Path) -> None:
 def test_each_cluster_shows_each_of_its_images_once_and_typical_ones_first(
     hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("TYPICAL", "BORDERLINE", "ODD"):
+    for name in ("TYPICAL", "BORDERLINE", "ATYPICAL"):
         monkeypatch.setattr(f"imgcluster.report.gather.{name}", 3)
     facts = gather(read_run(hostile))
     for card in facts.cards:
-        rows = [*card.typical, *card.borderline, *card.odd]
+        rows = [*card.typical, *card.borderline, *card.atypical]
         assert len(set(rows)) == len(rows)
         assert {facts.labels[row] for row in rows} == {card.number}
         members = np.flatnonzero(facts.labels == card.number)
@@ -167,8 +167,8 @@ def test_each_cluster_shows_each_of_its_images_once_and_typical_ones_first(
         assert facts.distance[card.typical].max() <= np.sort(facts.distance[members])[len(card.typical) - 1]
         margins = facts.runner_up_distance[members] - facts.distance[members]
         assert (len(card.typical), len(card.borderline)) == (3, len(members) // 4)
-        assert card.odd
-        assert facts.distance[card.odd].min() >= facts.distance[card.typical].max()
+        assert card.atypical
+        assert facts.distance[card.atypical].min() >= facts.distance[card.typical].max()
         assert margins[np.isin(members, card.borderline)].mean() < margins.mean()
 
 
@@ -684,5 +684,5 @@ def test_a_silhouette_of_another_space_is_not_shown(pictures: Path, tmp_path: Pa
 
 def test_few_images_show_some_of_each_kind(hostile: Path) -> None:
     for card in gather(read_run(hostile)).cards:
-        assert len(card.typical) + len(card.borderline) + len(card.odd) == card.size
-        assert min(len(card.borderline), len(card.odd)) == card.size // 4 > 0
+        assert len(card.typical) + len(card.borderline) + len(card.atypical) == card.size
+        assert min(len(card.borderline), len(card.atypical)) == card.size // 4 > 0
