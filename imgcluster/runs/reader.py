@@ -1,4 +1,4 @@
-"""The record of a finished run, as others read it."""
+"""Read run.json, clusters.csv and report.json of a finished run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DISTANCE = re.compile(r"(-?[0-9][0-9.e+-]*)?")
 
 
 def read_record(run_folder: Path) -> dict[str, Any]:
-    """Return what run.json of a finished run says. Raises OutputError: none there, damaged, not finished."""
+    """Return run.json of a finished run. Raises OutputError: none there, damaged, not finished."""
     try:
         return finished_record((run_folder / RunFiles.RECORD).read_bytes(), str(run_folder))
     except OSError as error:
@@ -61,7 +61,7 @@ def rows_in(data: bytes, path: Path, record: Mapping[str, Any]) -> list[dict[str
 
 
 def clusters_digest(run_folder: Path) -> str:
-    """Return the sha256 of a run's clusters.csv, by which what was made of other clusters is known."""
+    """Return the sha256 of a run's clusters.csv: reports and explanations of other clusters have another."""
     return hashlib.sha256((run_folder / RunFiles.CLUSTERS).read_bytes()).hexdigest()
 
 
@@ -79,10 +79,9 @@ def read_report_record(run_folder: Path, clusters_sha256: str | None = None) -> 
 
 
 def config_of(record: dict[str, Any], run_folder: Path) -> Config:
-    """Return the config that gives a run again, of what run.json says, and have the file systems behind its URLs ready.
+    """Return the config that repeats a run, from its run.json, and set up the file systems behind its URLs.
 
-    Its paths lead to where they led when the run was started, wherever this process is. After a fallback it names the
-    network that was used, not the one that was asked for.
+    Its paths are resolved from where the run was started. After a fallback it names the network that was used.
     """
     there = config_from_dict(places_of(run_folder, record).config(record["config"]))
     config = config_as_used(there, record.get("features", []))
@@ -91,12 +90,12 @@ def config_of(record: dict[str, Any], run_folder: Path) -> Config:
 
 
 def listed_path(text: str) -> ImagePath:
-    """Return the place that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
+    """Return the path for its text in clusters.csv, where bytes that are not UTF-8 are `\\udcNN`."""
     return listed_paths([text])[0]
 
 
 def listed_paths(texts: Sequence[str]) -> list[ImagePath]:
-    """Return the places that clusters.csv writes so; an archive that holds several of them is asked once."""
+    """Return the paths for their texts in clusters.csv; an archive with several of them is opened once."""
     there = [os.path.exists(text) for text in texts]  # noqa: PTH110 (Path.exists raises for a name that is too long)
     others = iter(open_all_again([_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]))
     return [Path(text) if here else next(others) for text, here in zip(texts, there, strict=True)]
@@ -107,7 +106,7 @@ def _unescaped(text: str) -> str:
 
 
 def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
-    """Return the images of rows, as `Places.rows` has them, with what is known of each without reading it."""
+    """Return the images of rows from `Places.rows`, with their stamps, without reading them."""
     from imgcluster.features import with_stamps  # which needs OpenCV
 
     places = with_stamps(listed_paths([row["path"] for row in rows]))
