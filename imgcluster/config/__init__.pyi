@@ -1,23 +1,11 @@
 from .as_used import caveat, config_as_used, features_as_used
-from .backbone_aliases import OLD_NAMES, REFUSED
-from .backbone_table import BACKBONES, Backbone
+from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
 from .docs import config_table
 from .engine_schema import DaskEngine
 from .fields import BUNDLED, parse_range
 from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slices_of, within
 from .likely_names import known_elsewhere, likely, likely_key
-from .loader import (
-    SECTIONS,
-    ClustersConfig,
-    Config,
-    FeaturesConfig,
-    ImagesConfig,
-    OutputsConfig,
-    config_from_dict,
-    config_schema,
-    features_from_dict,
-    load_config,
-)
+from .loader import SECTIONS, Config, config_from_dict, config_schema, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
 from .recipe import (
     INTERPOLATIONS,
@@ -31,6 +19,7 @@ from .recipe import (
     recipe_of,
 )
 from .run_files import RunFiles
+from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
 from .yaml import parse_yaml
 
 __all__ = [

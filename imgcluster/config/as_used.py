@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imgcluster.config.backbone_aliases import OLD_NAMES
+from imgcluster.config.backbone_table import OLD_NAMES
 from imgcluster.config.loader import Config, FeaturesConfig, config_from_dict
 
 OWN_DEFAULTS = {"pooling": "auto", "preprocess": "backbone"}  # how the network of a fallback is always used

@@ -11,8 +11,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from imgcluster.config.fields import TEXT, UNFIT, describe, names_in, refusal
+from imgcluster.config.fields import TEXT, UNFIT
 from imgcluster.config.likely_names import likely, likely_key
+from imgcluster.config.wording import describe, names_in, refusal
 from imgcluster.config.yaml import KeyPath
 from imgcluster.errors import ConfigError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import yaml
 from pydantic.fields import FieldInfo
 
-from imgcluster.config.fields import describe
 from imgcluster.config.loader import SECTIONS, Config
+from imgcluster.config.wording import describe
 
 
 def config_table() -> str:

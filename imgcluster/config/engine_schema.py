@@ -1,4 +1,4 @@
-"""What a config says of where the work is done, and of how far-away files are reached; no secret is ever in it."""
+"""The keys `engine` and `storage`: where the work is done, and options of file systems, without secrets."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 
-from imgcluster.config.fields import Allowed, Count, Text, describe, secret_in_url, unfit
+from imgcluster.config.fields import Count, Text, unfit
+from imgcluster.config.secrets import secret_in_options
+from imgcluster.config.wording import Allowed, describe
 
 PROTOCOL = r"[a-z][a-z0-9+.-]+"
-SECRET = re.compile(
-    r"pass|secret|credential|connection[_-]?string|(access|account|private|api|client)[_-]?key|key$"
-    r"|authoriz|(^|[_-])auth$|signature(?![_-]?version)|cookie|token|pwd|(^|[_-])pw$|(^|[_-])sas$",
-    re.IGNORECASE,
-)
-# A text that is one, whatever its name: what a header `Authorization` has, a login without its URL.
-SECRET_TEXT = re.compile(r"(bearer|basic|token)\s+\S|[^/\s:@]+:[^/\s@]+@", re.IGNORECASE)
-NO_TOKENS = ("anon", "cloud", "google_default", "browser", "cache")  # what gcsfs takes in the place of a token
-
-
 Address = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+:[0-9]+$"), Allowed("tcp://HOST:PORT")]
 
 
@@ -86,44 +78,13 @@ def _without_secrets(value: Any) -> Any:
             raise unfit(f"{str(protocol)!r} is no protocol, such as s3, gs or http")
         if not isinstance(options, Mapping):
             raise unfit(f"{protocol}: allowed: a mapping of options of its file system, such as {{anon: true}}")
-        if found := _secret_in(options):
+        if found := secret_in_options(options):
             place, what = found
             raise unfit(
                 f"{protocol}.{place}: {what} does not belong into a config; set it in the environment, as "
                 f"FSSPEC_{protocol.upper()}_{place.split('.')[0].upper()}, or by what {protocol} itself looks for"
             )
     return value
-
-
-def _secret_in(options: Mapping[Any, Any]) -> tuple[str, str] | None:
-    """Return the place of a secret in options of a file system, and what it is; nothing of its value."""
-    for name, value in options.items():
-        if isinstance(value, Mapping) and (inner := _secret_in(value)):
-            return f"{name}.{inner[0]}", inner[1]
-        if SECRET.search(str(name)) and value not in (None, *NO_TOKENS):
-            return str(name), "a secret"
-        if what := _secret_value(value):
-            return str(name), what
-    return None
-
-
-def _secret_value(value: Any) -> str | None:
-    """Say what secret a value has that is no mapping: a text, or a list, as of the names and values of headers."""
-    if isinstance(value, list | tuple):
-        pair = len(value) == 2 and isinstance(value[0], str) and SECRET.search(value[0])
-        return "a secret" if pair else next(filter(None, map(_secret_item, value)), None)
-    if not isinstance(value, str):
-        return None
-    return "a secret" if SECRET_TEXT.match(value) else secret_in_url(value)
-
-
-def _secret_item(item: Any) -> str | None:
-    if isinstance(item, Mapping):
-        named = any(isinstance(value, str) and SECRET.search(value) for value in item.values())
-        return "a secret" if named else (_secret_in(item) or ("", None))[1]
-    if isinstance(item, str) and SECRET.search(item.partition(":")[0]) and ":" in item:  # as a header is written
-        return "a secret"
-    return _secret_value(item)
 
 
 _DASK: TypeAdapter[Any] = TypeAdapter(DaskEngine)

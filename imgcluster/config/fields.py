@@ -4,118 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePath
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
-from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from imgcluster.config.backbone_aliases import OLD_NAMES, REFUSED
-from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED
 from imgcluster.config.file_patterns import problem_of
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
 from imgcluster.config.run_files import RunFiles
+from imgcluster.config.secrets import IN_THE_ENVIRONMENT, secret_in_url
+from imgcluster.config.wording import Allowed, OneOf
 
 TEXT = "non-empty text"
 TEXT_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """Metadata of a field: what it allows, in words, and the names that a near miss may have meant.
-
-    refused: names that people know, each with why it is not allowed.
-    """
-
-    words: str
-    names: tuple[str, ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Metadata of a text field whose choices come from a table; a Literal could not be read from one."""
-
-    names: tuple[str, ...]
-
-    @property
-    def words(self) -> str:
-        """The choices, as an error lists them."""
-        return ", ".join(self.names)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.literal_schema(list(self.names))
-
-
-def describe(annotation: Any, metadata: Iterable[Any] = ()) -> str:
-    """Say what a field allows, from its annotation: `auto or a whole number >= 1`."""
-    notes = list(_notes(metadata))
-    for note in notes:
-        if isinstance(note, Allowed | OneOf):
-            return note.words
-    if get_origin(annotation) is Annotated:
-        inner, *metadata = get_args(annotation)
-        return describe(inner, metadata)
-    return _DESCRIBE[get_origin(annotation) or annotation](get_args(annotation), notes)
-
-
-def _notes(metadata: Iterable[Any]) -> Iterator[Any]:
-    for note in metadata:
-        yield from note.metadata if isinstance(note, FieldInfo) else [note]
-
-
-def _bounds(notes: list[Any]) -> str:
-    bounds = {name: getattr(note, name) for name in ("ge", "gt", "le", "lt") for note in notes if hasattr(note, name)}
-    return _BOUNDS["-".join(bounds)].format(**bounds)
-
-
-_BOUNDS = {
-    "": "",
-    "ge": " >= {ge}",
-    "ge-le": " from {ge} to {le}",
-    "gt-lt": " between {gt} and {lt}",
-    "gt": " > {gt}",
-    "lt": " < {lt}",
-}
-
-_DESCRIBE: dict[Any, Callable[[tuple[Any, ...], list[Any]], str]] = {
-    Literal: lambda args, _: ", ".join(args),
-    Union: lambda args, _: " or ".join(map(describe, args)),
-    UnionType: lambda args, _: " or ".join(map(describe, args)),
-    tuple: lambda args, _: f"a list of {describe(args[0])}",
-    dict: lambda args, _: f"{{{describe(args[0])}: {describe(args[1])}}}",
-    bool: lambda _args, _notes: "true or false",
-    int: lambda _, notes: f"a whole number{_bounds(notes)}",
-    float: lambda _, notes: f"a number{_bounds(notes)}",
-    NoneType: lambda _args, _notes: "null",
-}
-
-
-def refusal(value: Any, metadata: Iterable[Any]) -> str | None:
-    """Say why a name that people know is not allowed; None where there is nothing to say about it."""
-    reasons = (pair for note in _notes(metadata) for pair in getattr(note, "refused", ()))
-    values = value if isinstance(value, list) else [value]
-    return next((reason for name, reason in reasons if name in values), None)
-
-
-def names_in(annotation: Any, metadata: Iterable[Any] = ()) -> Iterator[str]:
-    """Every name a text in this place could have meant."""
-    for note in _notes(metadata):
-        yield from getattr(note, "names", ())
-    if get_origin(annotation) is Literal:
-        yield from get_args(annotation)
-    elif get_origin(annotation) is Annotated:
-        yield from names_in(get_args(annotation)[0], get_args(annotation)[1:])
-    elif get_origin(annotation) in (Union, UnionType):
-        for choice in get_args(annotation):
-            yield from names_in(choice)
 
 
 BACKBONE_NAMES = tuple(sorted({*BACKBONES, *OLD_NAMES}))
@@ -131,15 +37,6 @@ def _from_path(value: Any) -> Any:
     if found := secret_in_url(text):
         raise unfit(f"{found} does not belong into a config; {IN_THE_ENVIRONMENT}")
     return os.path.expanduser(text.removeprefix("file://"))  # noqa: PTH111 (text stays as it is)
-
-
-def secret_in_url(text: str) -> str | None:
-    """Say what secret a URL in a text has, without it; None where it has none that is known by its place."""
-    if re.search(r"://[^/?#@:]*:[^/?#@]+@", text):
-        return "a URL with a password in it"
-    if re.search(r"://.*[?&][^=&]*(sig|token|secret|key|password|credential|auth)[^=&]*=", text, re.IGNORECASE):
-        return "a URL with a signature or a key behind its ?"
-    return None
 
 
 def _known_encoding(name: str) -> str:
@@ -227,7 +124,6 @@ def _whole_range(text: str) -> str:
 
 
 UNFIT = "unfit"
-IN_THE_ENVIRONMENT = "set it in the environment, as FSSPEC_S3_SECRET, FSSPEC_SFTP_PASSWORD, ..."
 MOST_PIXELS = 2**14  # of a side: as many pixels in all as are read of a picture
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")

@@ -25,7 +25,6 @@ from imgcluster.config.fields import (
     Layers,
     MethodName,
     Numbering,
-    OneOf,
     Order,
     Parameters,
     PathText,
@@ -37,6 +36,7 @@ from imgcluster.config.fields import (
 )
 from imgcluster.config.method_table import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
 from imgcluster.config.run_files import RunFiles
+from imgcluster.config.wording import OneOf
 
 # Keys that a model has in itself, each with its default, and that as `--set` takes it.
 LEFT_TO_MODEL = {"transform": ((), "[]"), "numbering": ("raw", "raw"), "order": (None, "null")}

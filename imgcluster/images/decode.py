@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from enum import IntFlag
@@ -24,24 +23,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# OpenCV reads this once, when it is loaded. Its own bound, 2**30 pixels, would let one file take 3 GB.
-MAX_PIXELS = 2**28
-MAX_BYTES = 2**30  # of a file, and of the values of its pixels: of 16 bits and four channels, fewer pixels fit
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
-# What is wrong with a file stands in our own reasons; OpenCV would write over the progress, once a file.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-warnings.filterwarnings("ignore", module=r"PIL\.")  # as would Pillow
+import numpy as np
+from PIL import Image
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-from PIL import Image  # noqa: E402
+from imgcluster.errors import ImageError
+from imgcluster.images.damage import why_undecodable
+from imgcluster.images.headers import JPEG_MAGIC, TIFF_MAGICS, declared_size, is_whole_png, jpeg_size
+from imgcluster.images.opencv import MAX_PIXELS, cv2
+from imgcluster.images.transparency import WHITE, ground_of, laid_over
+from imgcluster.types import ImagePath, Source
 
-from imgcluster.errors import ImageError  # noqa: E402
-from imgcluster.images.damage import why_undecodable  # noqa: E402
-from imgcluster.images.headers import JPEG_MAGIC, TIFF_MAGICS, declared_size, is_whole_png, jpeg_size  # noqa: E402
-from imgcluster.images.transparency import WHITE, ground_of, laid_over  # noqa: E402
-from imgcluster.types import ImagePath, Source  # noqa: E402
-
+MAX_BYTES = 2**30  # of a file, and of its decoded pixels: with 16 bits and four channels, fewer pixels fit
 RULES = 2  # part of the fingerprint: raise it when one of them changes
 PNG_MAGIC = b"\x89PNG"
 EXIF_MARKERS = (b"eXIf", b"EXIF")  # the chunk names of PNG and of WebP

@@ -16,8 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imgcluster.config.backbone_aliases import OLD_NAMES
-from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES
 from imgcluster.config.docs import config_table
 from imgcluster.config.engine_schema import DaskEngine
 from imgcluster.config.loader import SECTIONS, Config, config_from_dict, config_schema, load_config

@@ -1,4 +1,4 @@
-"""The smallest network of each family of timm against timm itself: `python -m tests.support.timm_families [FAMILY ...]`.
+"""Networks of timm, one per family, against timm itself: `python -m tests.support.timm_families [FAMILY ...]`.
 
 Writes tests/support/timm_families.csv, a row for each family, as it goes; families with a verdict by the installed
 versions are left out unless they are named. Weights are random, and the same ones each time.
@@ -24,15 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.captured import Pooled
-from imgcluster.backbones.find import find_backbone
+from imgcluster.backbones.capture import Pooled
 from imgcluster.backbones.networks import empty_network, random_network
 from imgcluster.backbones.runtimes import openvino_conversion as converted
 from imgcluster.backbones.runtimes import plan as execution
 from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.backbones.runtimes.plan import Plan, build_runtime
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, scaled
-from imgcluster.backbones.select import Choice
+from imgcluster.backbones.select import Choice, find_backbone
 from imgcluster.backbones.weights.load import Weights
 from imgcluster.errors import ConfigError
 

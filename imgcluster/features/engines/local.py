@@ -22,9 +22,8 @@ import numpy as np
 from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
-from imgcluster.features.engines.stopwatch import Stopwatch
 from imgcluster.features.store.keys import known_as_opaque, known_key, read_with_key
-from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.layers import VectorStore
 from imgcluster.features.store.store import ImageKey
 from imgcluster.images import (
     Batch,
@@ -37,7 +36,7 @@ from imgcluster.images import (
     room_for,
 )
 from imgcluster.types import Failure, ImageFile
-from imgcluster.utils import Advance, ran_out
+from imgcluster.utils import Advance, Stopwatch, ran_out
 
 QUEUED_BATCHES = 8
 NOT_FINITE = "its features are not finite (NaN or infinity)"
@@ -46,7 +45,7 @@ NOT_FINITE = "its features are not finite (NaN or infinity)"
 class Work:
     """What has become of each image so far: its key in the store, or its failure, or neither yet."""
 
-    def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
+    def __init__(self, images: list[ImageFile], store: VectorStore, on_error: str) -> None:
         self._images = images
         self.store = store
         self.on_error = on_error

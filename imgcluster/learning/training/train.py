@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.backbones import Choice, choose_backbones, empty_network, find_devices
+from imgcluster.backbones import Choice, choose_backbones, empty_network, find_devices, tf32
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import join_blocks, runtime_for
@@ -23,12 +23,10 @@ from imgcluster.learning.training.augmented import Frozen, OnFeatures
 from imgcluster.learning.training.checkpoint import Checkpoint
 from imgcluster.learning.training.curve import write_curve
 from imgcluster.learning.training.dataset import Pictures
-from imgcluster.learning.training.finetune import Network, OnNetwork
+from imgcluster.learning.training.finetune import Network, OnNetwork, top_block, unfreeze
 from imgcluster.learning.training.head import Head
-from imgcluster.learning.training.labelled import Labelled, Taught
 from imgcluster.learning.training.loop import ALL, Learner, Lesson, train
-from imgcluster.learning.training.settings import AUGMENT, FINETUNE, Training
-from imgcluster.learning.training.unfreezing import top_block, unfreeze
+from imgcluster.learning.training.settings import AUGMENT, FINETUNE, Labelled, Taught, Training
 from imgcluster.utils import remove_temporary, write_whole
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large
@@ -94,7 +92,8 @@ def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     held = held_back(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
     checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
-    learner, history, scores = train(make, lesson, checkpoint, show=show)
+    with tf32(allowed=False):
+        learner, history, scores = train(make, lesson, checkpoint, show=show)
     epochs = sum(epoch.round == ALL and epoch.number > 0 for epoch in history)
     features = labelled.features
     try:

@@ -180,7 +180,7 @@ def test_every_place_is_there_once(tmp_path: Path) -> None:
     stored = a_store(tmp_path / "s", vectors)
     np.testing.assert_array_equal(stored.take(np.arange(100)), vectors)
     for chunk in stored.chunks:
-        np.testing.assert_array_equal(stored.load(chunk), vectors[chunk.places])
+        np.testing.assert_array_equal(stored.take(chunk.places), vectors[chunk.places])
     with pytest.raises(ValueError, match="each of 101 places once"):
         StoredVectors(stored.chunks, DIM, 101)
     with pytest.raises(ValueError, match="each of 100 places once"):
@@ -588,7 +588,7 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
 
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.utils.memory.free_memory", lambda: 1)
+    monkeypatch.setattr("imgcluster.utils.system.free_memory", lambda: 1)
     for module in ("report.gather", "evaluation.internal", "evaluation.cluster_stability"):
         monkeypatch.setattr(f"imgcluster.{module}.SAMPLED_ABOVE", 10)
 
