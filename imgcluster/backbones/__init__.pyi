@@ -1,5 +1,6 @@
 from .build import capture, size_problem
 from .extractor import FeatureExtractor
+from .head import classify
 from .imagenet import CLASSES, class_names
 from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
@@ -48,6 +49,7 @@ __all__ = [
     "check_layers",
     "choose_backbones",
     "class_names",
+    "classify",
     "cut",
     "describe",
     "empty_network",

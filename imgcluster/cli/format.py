@@ -10,7 +10,7 @@ from imgcluster.clustering import Sweep
 from imgcluster.evaluation import Stability
 from imgcluster.features import Features, Origin, below
 from imgcluster.labels import Assigned
-from imgcluster.runs import Run, known_names, output_names, submission_notes, with_name
+from imgcluster.runs import RunResult, known_names, output_names, submission_notes, with_name
 from imgcluster.types import Failure, by_reason
 from imgcluster.utils import bar, printable
 
@@ -26,7 +26,7 @@ ADVICE = {
 }
 
 
-def summarize_run(run: Run) -> str:
+def summarize_run(run: RunResult) -> str:
     """Return the summary of a run: what was read, with what, the clusters, the seconds, and where it all lies."""
     lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
@@ -152,7 +152,7 @@ def _named(group: list[Failure]) -> str:
     return names if len(group) <= NAMED else f"{len(group):,} images ({names}, ...)"
 
 
-def _cluster_lines(run: Run) -> list[str]:
+def _cluster_lines(run: RunResult) -> list[str]:
     sizes = run.clusters.sizes
     largest, width = int(sizes.max(initial=0)), len(f"{int(sizes.max(initial=0)):,}")
     names = known_names(run.config, run.clusters.names)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.clustering import SAMPLED_ABOVE, Clusterer, InternalScores, internal_scores
+from imgcluster.clustering import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.features import apply_transform
 from imgcluster.runs import (
     DISTANCE_FORMAT,
     csv_text,
     features_of_run,
     labels_of_run,
+    read_clusterer,
     read_record,
     recorded_names,
     with_name,
@@ -85,7 +86,7 @@ def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
     not kept any more; ClusteringError: its transform cannot be done again (umap).
     """
     folder = Path(run)
-    state = Clusterer.load(folder).state
+    state = read_clusterer(folder)
     features = features_of_run(folder, sampled=SAMPLED_ABOVE)
     labels = labels_of_run(folder, features.ids)
     scores = internal_scores(apply_transform(features.vectors, state), labels)

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from imgcluster.clustering import Agreement, agreement
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation.confusion import confusion_chart, picture
 from imgcluster.images import has_column, read_known, table_at
-from imgcluster.runs import CLUSTERS, IN_COLUMNS, RECORD, csv_text, wide_labels
+from imgcluster.runs import IN_COLUMNS, csv_text, wide_labels
 from imgcluster.types import NOISE
 from imgcluster.utils import WHOLE, plain_label, write_whole
 
@@ -150,9 +151,9 @@ def scores_json(scores: Scores) -> str:
 def _table(path: Path) -> Path:
     if not path.is_dir():
         return path
-    if not (path / CLUSTERS).is_file():
-        raise ConfigError(f"labels: {str(path)!r} is no run folder (it has no {CLUSTERS})")
-    return path / CLUSTERS
+    if not (path / RunFiles.CLUSTERS).is_file():
+        raise ConfigError(f"labels: {str(path)!r} is no run folder (it has no {RunFiles.CLUSTERS})")
+    return path / RunFiles.CLUSTERS
 
 
 def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str, str | None]:
@@ -188,7 +189,7 @@ def _submitted(run: Path, ids: Sequence[str], true: Collection[str]) -> tuple[di
     if not run.is_dir():
         return None
     try:
-        config = json.loads((run / RECORD).read_bytes())["config"]
+        config = json.loads((run / RunFiles.RECORD).read_bytes())["config"]
         outputs, id_column = config["outputs"], config["images"]["id_column"]
         if outputs["submission"] is None:
             return None

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.cluster_names import recorded_names
-from imgcluster.runs.reader import PAGE, REPORT, read_record, read_report_record, read_rows
+from imgcluster.runs.reader import read_record, read_report_record, read_rows
 from imgcluster.types import NOISE
 from imgcluster.utils import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, columns_of, printable, shortened
 
@@ -64,7 +65,7 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
     numbers = sorted({label for label in images if isinstance(label, int)} - {NOISE})
     names = recorded_names(record)
     origins = [origin for origin in record.get("features", ()) if isinstance(origin, dict)]
-    page = folder / REPORT / PAGE
+    page = folder / RunFiles.REPORT / RunFiles.PAGE
 
     def group(word: str, label: int | str) -> Group:
         found = images.get(label, [])
@@ -93,7 +94,7 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
 
 def report_page(run: str | Path) -> Path:
     """Return the page of a run's report. Raises OutputError: there is none."""
-    page = Path(run) / REPORT / PAGE
+    page = Path(run) / RunFiles.REPORT / RunFiles.PAGE
     if not page.is_file():
         raise OutputError(f"{str(run)!r} has no report; python -m imgcluster report {shlex.quote(str(run))} makes it")
     return page

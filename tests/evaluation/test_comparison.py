@@ -20,7 +20,6 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 from imgcluster import check, load_config, run
 from imgcluster.cli.commands.init import start
 from imgcluster.clustering.cluster import cluster_features
-from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.grouping import Groups
 from imgcluster.clustering.metrics import silhouette_of
 from imgcluster.clustering.n_clusters import choose_k, elbow_of, sweep
@@ -35,6 +34,7 @@ from imgcluster.evaluation.comparison import Grid, compare
 from imgcluster.evaluation.internal import score_run
 from imgcluster.features.transforms import Points, fit_transform
 from imgcluster.labels.assignment import assign
+from imgcluster.runs.clusterer import read_clusterer
 from imgcluster.runs.features import features_of_run, labels_of_run
 from tests.conftest import Command, write_picture, write_template
 
@@ -359,16 +359,16 @@ def test_a_run_of_vectors_made_elsewhere_places_no_images(tmp_path: Path) -> Non
 
 def test_a_clusterer_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"has no clusterer.npz: it is not the folder of a finished run$"):
-        Clusterer.load(tmp_path)
+        read_clusterer(tmp_path)
     (tmp_path / "table.csv").write_text("id,label\n")
     with pytest.raises(OutputError, match=r"has no clusterer.npz: it is not the folder of a finished run$"):
-        Clusterer.load(tmp_path / "table.csv")
+        read_clusterer(tmp_path / "table.csv")
     (tmp_path / "clusterer.npz").write_bytes(b"no archive")
     with pytest.raises(OutputError, match=r"clusterer.npz' is damaged \(.*\); run its config again$"):
-        Clusterer.load(tmp_path)
+        read_clusterer(tmp_path)
     np.savez(tmp_path / "clusterer.npz", centroids=np.zeros((2, 2)), method="kmeans", steps=np.array([], str))
     with pytest.raises(OutputError, match=r"clusterer.npz' comes from an older imgcluster; run its config again$"):
-        Clusterer.load(tmp_path)
+        read_clusterer(tmp_path)
 
 
 # --- on images, from the command line ---

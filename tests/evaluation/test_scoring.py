@@ -14,11 +14,11 @@ import pytest
 
 import imgcluster
 from imgcluster.cli.main import main
+from imgcluster.config.run_files import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation.scoring import FILES, score_labels, scores_json, scores_text
 from imgcluster.images.ids.known_labels import read_known
 from imgcluster.labels.partial import read_partial_labels
-from imgcluster.runs.remote import RECORD
 from tests import ROOT
 
 STAGE = ROOT / "data" / "stage" / "truth.csv"
@@ -420,6 +420,6 @@ def test_a_submission_whose_ids_are_not_first_is_compared_as_it_stands(tmp_path:
     written(run / "clusters.csv", "id,cluster\na.png,0\nb.png,1\nc.png,1\n")
     written(run / "s.csv", "label,id\n7,a.png\n8,b.png\n8,c.png\n")
     outputs = {"submission": "s.csv", "layout": "labels", "label_column": None}
-    written(run / RECORD, json.dumps({"config": {"outputs": outputs, "images": {"id_column": None}}}))
+    written(run / RunFiles.RECORD, json.dumps({"config": {"outputs": outputs, "images": {"id_column": None}}}))
     found = score_labels(run, written(tmp_path / "t.csv", "id,label\na.png,7\nb.png,8\nc.png,7\n"))
     assert (found.accuracy_as_is, found.as_is_in) == (pytest.approx(2 / 3), "s.csv")

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from imgcluster.cli.options import add_command, add_images_folder, add_run
+from imgcluster.config import RunFiles
 from imgcluster.runs import OPTION
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ def add_explain_commands(commands: Commands) -> None:
 def _explain(options: argparse.Namespace) -> None:
     from imgcluster.explain import explain_run
     from imgcluster.report import write_report
-    from imgcluster.runs import REPORT_RECORD
 
     done = explain_run(
         options.run,
@@ -53,7 +53,7 @@ def _explain(options: argparse.Namespace) -> None:
     if done.is_random:
         print(RANDOM)
     print(f"written   {done.folder / 'explain'}")
-    if (done.folder / REPORT_RECORD).is_file():
+    if (done.folder / RunFiles.REPORT_RECORD).is_file():
         print(f"written   {write_report(options.run, show=False)}")
 
 

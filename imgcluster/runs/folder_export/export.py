@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.cluster_names import recorded_names
 from imgcluster.runs.folder_export.apply import (
@@ -39,7 +40,6 @@ from imgcluster.runs.folder_export.journal import ACTIONS, JOURNAL, Entry, Journ
 from imgcluster.runs.folder_export.plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.runs.places import places_of
 from imgcluster.runs.reader import read_record, read_rows
-from imgcluster.runs.writer import CLUSTERS
 from imgcluster.utils import track
 
 # What ails one image, and not the disk that all go to.
@@ -151,7 +151,7 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
 
 def _digest(run_folder: Path, names: Mapping[int, str]) -> str:
     """Return a hash of what decides where images go."""
-    return hashlib.sha256((run_folder / CLUSTERS).read_bytes() + json.dumps(names).encode()).hexdigest()
+    return hashlib.sha256((run_folder / RunFiles.CLUSTERS).read_bytes() + json.dumps(names).encode()).hexdigest()
 
 
 # Doing it, and taking it back.

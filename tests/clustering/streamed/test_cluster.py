@@ -37,10 +37,12 @@ from imgcluster.features.store import reader as stored_module
 from imgcluster.features.store.reader import Chunk, Part, StoredVectors
 from imgcluster.features.transforms import apply_transform, fit_steps
 from imgcluster.images.listing import list_images
+from imgcluster.pipeline import Run
 from imgcluster.report.gather import gather
 from imgcluster.report.write import write_report
+from imgcluster.runs.clusterer import read_clusterer
 from imgcluster.runs.features import features_of_run
-from imgcluster.runs.run import Run
+from imgcluster.runs.finished import read_run
 from imgcluster.types import Clusters
 from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures
@@ -128,7 +130,7 @@ def test_new_images_are_placed_by_what_is_kept(tmp_path: Path) -> None:
     vectors = blobs()
     found = streamed(a_store(tmp_path / "s", vectors), config(transform=("l2",), numbering="size"))
     np.savez(tmp_path / "clusterer.npz", **found.state)
-    placed = Clusterer.load(tmp_path).place(vectors)
+    placed = Clusterer(read_clusterer(tmp_path)).place(vectors)
     np.testing.assert_array_equal(placed.labels, found.labels)
 
 
@@ -532,7 +534,7 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
     ours, wanted = ((run.folder / "clusters.csv").read_text().splitlines() for run in (finished, theirs))
     assert [row.split(",")[0::6] for row in ours] == [row.split(",")[0::6] for row in wanted]
     assert (finished.folder / "submission.csv").read_text().count("\n") == 26
-    facts = gather(finished.folder)
+    facts = gather(read_run(finished.folder))
     assert (len(facts.looked), facts.lacking) == (24, "")
     assert facts.likeness is not None
 
@@ -540,13 +542,13 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgcluster.utils.system.free_memory", lambda: 1)
-    for module in ("report.gather", "inner_scores", "trials"):
+    for module in ("report.gather", "evaluation.internal", "evaluation.cluster_stability"):
         monkeypatch.setattr(f"imgcluster.{module}.SAMPLED_ABOVE", 10)
 
 
 @pytest.mark.usefixtures("short_of_memory")
 def test_a_report_is_of_a_sample_where_memory_is_short(finished: Run, tmp_path: Path) -> None:
-    facts = gather(finished.folder)
+    facts = gather(read_run(finished.folder))
     told = "Map, silhouettes, neighbours and near-duplicates are of 10 of 24 images, drawn: the features of all"
     assert facts.lacking == f"{told} do not fit into memory."
     assert (len(facts.looked), len(facts.fine), len(facts.ids)) == (10, 24, 25)
