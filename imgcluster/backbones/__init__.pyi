@@ -4,7 +4,7 @@ from .extractor import FeatureExtractor
 from .find import find_backbone
 from .imagenet import CLASSES, class_names
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
-from .listing import list_layers
+from .listing import LayerRow, ModelRow, list_layers, list_models
 from .networks import empty_network, network_with
 from .partition import cut
 from .perceptual import PerceptualLoss, image_distances
@@ -18,7 +18,7 @@ from .runtimes.openvino_package import Unsupported, import_openvino, is_installe
 from .runtimes.plan import Plan, build_runtime, on_torch, plan_for
 from .runtimes.torch_runtime import TorchRuntime, auto_batch_size, normalization, scaled, with_channels_last
 from .select import Choice, check_backbones, choose_backbones
-from .timm_networks import PREFIX, features_dim, match_timm, recipe_of_timm
+from .timm_networks import recipe_of_timm
 from .watched import Watched
 from .weights.load import find_weights
 from .weights.locate import are_here, place_of
@@ -28,12 +28,13 @@ __all__ = [
     "DTYPES",
     "LOGITS",
     "PREDICTIONS",
-    "PREFIX",
     "TRIED",
     "Blocks",
     "Choice",
     "FeatureExtractor",
+    "LayerRow",
     "Layers",
+    "ModelRow",
     "PerceptualLoss",
     "Pictures",
     "Plan",
@@ -55,7 +56,6 @@ __all__ = [
     "cut",
     "describe",
     "empty_network",
-    "features_dim",
     "find_backbone",
     "find_calibration",
     "find_device",
@@ -69,7 +69,7 @@ __all__ = [
     "join",
     "layers_of",
     "list_layers",
-    "match_timm",
+    "list_models",
     "network_with",
     "no_pictures",
     "normalization",

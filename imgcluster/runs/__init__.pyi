@@ -1,12 +1,12 @@
 from .cluster_names import known_names, names_note, recorded_names, with_name
 from .features import FeatureTable, check_out, export_features, features_of_run, labels_of_run, loader, write_features
 from .folder import RunFolder
-from .folder_export.export import ExportedFolders, export_folders, undo_export
+from .folder_export.export import ExportedFolders, UndoneExport, export_folders, undo_export
 from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
 from .label_columns import wide_labels
-from .overview import overview_lines, report_page, run_overview
-from .places import OPTION, Places, images_are_in, places_of
+from .overview import Group, Overview, report_page, run_overview
+from .places import Places, images_are_in, places_of
 from .reader import (
     EXPLAINED,
     EXPLANATIONS,
@@ -37,7 +37,6 @@ __all__ = [
     "IN_COLUMNS",
     "NAME",
     "NO_LABELS",
-    "OPTION",
     "PAGE",
     "RECORD",
     "REPORT",
@@ -46,9 +45,12 @@ __all__ = [
     "WIDE",
     "ExportedFolders",
     "FeatureTable",
+    "Group",
+    "Overview",
     "Places",
     "Run",
     "RunFolder",
+    "UndoneExport",
     "check_known_classes",
     "check_out",
     "check_outputs",
@@ -69,7 +71,6 @@ __all__ = [
     "loader",
     "names_note",
     "output_names",
-    "overview_lines",
     "path_text",
     "places_of",
     "read_record",

@@ -23,7 +23,18 @@ from .storage import (
     storage_in_use,
     use_storage,
 )
-from .terminal import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, can_show, columns_of, printable, shortened
+from .terminal import (
+    ASCII_BLOCK,
+    ASCII_ELLIPSIS,
+    BLOCK,
+    ELLIPSIS,
+    bar,
+    can_show,
+    columns_of,
+    first_few,
+    printable,
+    shortened,
+)
 
 __all__ = [
     "ASCII_BLOCK",
@@ -53,6 +64,7 @@ __all__ = [
     "file_system",
     "fingerprint_of",
     "finite_rows",
+    "first_few",
     "fits",
     "free_memory",
     "hash_file",

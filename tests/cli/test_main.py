@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from imgcluster.cli.corrections import COMMANDS
-from imgcluster.cli.main import _parser, main
+from imgcluster.cli.main import build_parser, main
 from imgcluster.config import backbone_table as catalog
 from imgcluster.config.likely_names import BACKBONES, KEYS, METHODS, known_elsewhere, likely
 from imgcluster.config.loader import SECTIONS
@@ -35,7 +35,7 @@ HEAVY = {"torch", "torchvision", "sklearn", "pandas", "cv2", "numpy"}
 
 def imported_by(*arguments: str) -> set[str]:
     script = (
-        "import sys\nfrom imgcluster.cli import main\n"
+        "import sys\nfrom imgcluster.cli.main import main\n"
         f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
         "print('MODULES', *sys.modules, file=sys.stderr)"
     )
@@ -221,7 +221,7 @@ def test_the_fallback_cannot_be_overlooked(tmp_path: Path, config_file: Path, co
     result = command("run", config_file, "--quiet", *named)
     assert result.returncode == 0
     assert "FALLBACK: these are NOT features of vgg16, but of efficientnet_lite0" in result.stderr
-    assert "FALLBACK  efficientnet_lite0 stood in for vgg16" in result.stdout
+    assert "FALLBACK  used efficientnet_lite0 instead of vgg16 (weights not available)" in result.stdout
     assert '"wanted": "vgg16"' in (tmp_path / "out" / "run.json").read_text()
 
 
@@ -248,7 +248,7 @@ def test_the_default_backbone_has_a_fallback(config_file: Path, command: Command
     config_file.write_text(config_file.read_text().replace("backbone: efficientnet_lite0, ", ""))
     result = command("run", config_file, "--quiet")
     assert result.returncode == 0, result.stderr
-    assert "FALLBACK  efficientnet_lite0 stood in for vgg16" in result.stdout
+    assert "FALLBACK  used efficientnet_lite0 instead of vgg16 (weights not available)" in result.stdout
 
 
 def slow_config(tmp_path: Path, count: int = 60) -> Path:
@@ -366,8 +366,8 @@ def test_the_shipped_stage_config_runs_offline(tmp_path: Path, command: Command)
     assert {line.split(",")[1] for line in submission[1:]} == set("01234")
 
 
-def raises(error: Exception) -> Callable[[object], None]:
-    def command(_: object) -> None:
+def raises(error: Exception) -> Callable[[], None]:
+    def command() -> None:
         raise error
 
     return command
@@ -376,15 +376,15 @@ def raises(error: Exception) -> Callable[[object], None]:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (MemoryError("Unable to allocate 9 GiB"), "the memory does not suffice (Unable to allocate 9 GiB)"),
-        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "the memory does not suffice (Default"),
+        (MemoryError("Unable to allocate 9 GiB"), "out of memory (Unable to allocate 9 GiB)"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), "out of memory (Default"),
         (ImportError("libGL.so.1: cannot open shared object file\nmore"), "a package cannot be loaded: libGL.so.1: "),
     ],
 )
 def test_what_a_machine_lacks_is_a_line(
     error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("imgcluster.cli.main._doctor", raises(error))
+    monkeypatch.setattr("imgcluster.cli.machine.examine", raises(error))
     assert main(["doctor"]) == 1
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith(f"imgcluster: {line}")
@@ -392,7 +392,7 @@ def test_what_a_machine_lacks_is_a_line(
 
 def test_a_mistake_of_ours_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends in a traceback, which whoever mends it needs."""
-    monkeypatch.setattr("imgcluster.cli.main._doctor", raises(ValueError("oh")))
+    monkeypatch.setattr("imgcluster.cli.machine.examine", raises(ValueError("oh")))
     with pytest.raises(ValueError, match="oh"):
         main(["doctor"])
 
@@ -526,7 +526,7 @@ def test_what_is_right_is_not_asked_about(first_steps: Path, monkeypatch: pytest
 
 def test_every_command_that_is_named_is_one() -> None:
     """In hints, errors and what comes next, all over the package."""
-    commands = set(_parser().get_default("names"))
+    commands = set(build_parser().get_default("names"))
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "imgcluster").rglob("*.py"))
     named = set(re.findall(r"(?:-m |`|: |\n  )imgcluster ([a-z-]+) ", text)) | set(COMMANDS.values())
     assert {"init", "show", "export-folders", "run"} <= named <= commands | {"--help", "--version"}

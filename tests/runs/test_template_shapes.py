@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.cli.commands.init import start
+from imgcluster.cli.init.config import start
 from imgcluster.cli.main import main
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from imgcluster.cli.commands.init import start
+from imgcluster.cli.init.config import start
 from imgcluster.config.file_patterns import NameIndex, fill, glob_regex, problem_of
 from imgcluster.config.loader import ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError

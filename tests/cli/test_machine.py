@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from imgcluster.cli.commands import doctor
-from imgcluster.cli.commands.doctor import ADVICE, GOOD, PROBLEM, Finding, as_text, examine
+from imgcluster.cli import machine
+from imgcluster.cli.format.machine import findings_text
+from imgcluster.cli.machine import ADVICE, GOOD, PROBLEM, Finding, examine
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.utils import packages
 from tests.conftest import Command
@@ -41,7 +41,7 @@ def test_a_problem_is_an_exit_code(command: Command, tmp_path: Path) -> None:
     done = command("doctor", IMGCLUSTER_CACHE=str(tmp_path / "file" / "cache"))
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "problems, marked with !: 1"
-    assert done.stderr == "imgcluster: this machine is not fit for all of it; what to do is said above\n"
+    assert done.stderr == "imgcluster: this machine has problems; fixes are suggested above\n"
     (line,) = (each for each in done.stdout.splitlines() if each.startswith(" ! "))
     assert line.endswith("file/cache: cannot be written to")
     following = done.stdout.splitlines()[done.stdout.splitlines().index(line) + 1]
@@ -51,7 +51,7 @@ def test_a_problem_is_an_exit_code(command: Command, tmp_path: Path) -> None:
 def versions(monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
     """Have other versions installed than there are."""
     real = packages.installed
-    monkeypatch.setattr(doctor, "installed", lambda name: found.get(name.replace("-", "_"), real(name)))
+    monkeypatch.setattr(machine, "installed", lambda name: found.get(name.replace("-", "_"), real(name)))
 
 
 def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_a_package_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> N
         if name == "cv2":
             raise ImportError("libGL.so.1: cannot open shared object file\nand more")
 
-    monkeypatch.setattr(doctor, "import_module", broken)
+    monkeypatch.setattr(machine, "import_module", broken)
     one = found("opencv-python")
     assert one.state == PROBLEM
     assert one.value.endswith("cannot be imported: libGL.so.1: cannot open shared object file")
@@ -81,7 +81,7 @@ def test_every_extra_is_asked_for() -> None:
     from importlib.metadata import metadata
 
     offered = set(metadata("imgcluster").get_all("Provides-Extra") or [])
-    assert offered - {"test", "lint"} == set(doctor.EXTRAS)
+    assert offered - {"test", "lint"} == set(machine.EXTRAS)
 
 
 def test_an_extra_that_is_not_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_gpu_that_torch_cannot_use(
     if torch.cuda.is_available():
         pytest.skip("torch uses the GPU of this machine")
     (tmp_path / "version").touch()
-    monkeypatch.setattr(doctor, "DRIVER", tmp_path / "version")
+    monkeypatch.setattr(machine, "DRIVER", tmp_path / "version")
     monkeypatch.setattr(torch.version, "cuda", cuda)
     assert found("gpu").state == state
     assert advice in found("gpu").advice
@@ -114,7 +114,7 @@ def test_threads_that_are_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("missing", ["openvino"])
 def test_a_runtime_that_is_not_there(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    monkeypatch.setattr(doctor, "is_installed", lambda: False)
+    monkeypatch.setattr(machine, "is_installed", lambda: False)
     states = [each.state for each in examine() if each.name == missing]
     assert states == ([GOOD] if torch.cuda.is_available() else [GOOD, ADVICE])
 
@@ -142,12 +142,14 @@ def test_weights_that_are_here_and_that_broke_off() -> None:
 def test_a_mirror_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://me:secret@127.0.0.1:9/weights")
     assert "127.0.0.1:9/weights" in found("mirror").value
-    assert "secret" not in as_text(examine())
+    assert "secret" not in findings_text(examine())
 
 
-@pytest.mark.parametrize(("free", "state"), [(lambda: 1, ADVICE), (lambda: None, GOOD), (lambda: 8 * doctor.GIB, GOOD)])
+@pytest.mark.parametrize(
+    ("free", "state"), [(lambda: 1, ADVICE), (lambda: None, GOOD), (lambda: 8 * machine.GIB, GOOD)]
+)
 def test_memory(monkeypatch: pytest.MonkeyPatch, free: Callable[[], int | None], state: str) -> None:
-    monkeypatch.setattr(doctor, "free_memory", free)
+    monkeypatch.setattr(machine, "free_memory", free)
     assert found("memory").state == state
 
 
@@ -155,7 +157,7 @@ def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     class Usage:
         free = 1000
 
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Usage)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: Usage)
     for place in ("cache", "this folder", "temporary"):
         assert found(place).state == ADVICE
         assert "little room" in found(place).advice
@@ -165,7 +167,7 @@ def test_nobodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(doctor, "cache_folder", nobody)
+    monkeypatch.setattr(machine, "cache_folder", nobody)
     assert found("cache").state == PROBLEM
 
 
@@ -185,6 +187,6 @@ def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_sources_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "asked_for", lambda: [])
+    monkeypatch.setattr(machine, "asked_for", lambda: [])
     assert found("installation").state == PROBLEM
     assert "extras" not in [each.name for each in examine()]
