@@ -23,6 +23,7 @@ IMAGES_FOLDER = "--images-folder"
 LABELS_HELP = "ids and labels: a CSV (leave the label empty if unknown), or a folder with one subfolder per label"
 # How messages of the library name its parameters: `overwrite it with force=True`, `name it with label_column=NAME`.
 PARAMETER = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
+RENAMED = {"overrides": "--set", "label": "--class"}
 FUNCTIONS = {"imgcluster.images_are_in(RUN, FOLDER)": f"{IMAGES_FOLDER} FOLDER", "imgcluster.undo_export": "--undo"}
 
 
@@ -143,8 +144,9 @@ def with_options(message: str, options: argparse.Namespace) -> str:
     `trials: 0` becomes `--trials: 0` where the command has that option, and `force=True` becomes `--force`.
     """
     parameter, colon, problem = message.partition(":")
-    if colon and _option(parameter) in options_of(options.parser):
-        message = f"{_option(parameter)}:{problem}"
+    option = RENAMED.get(parameter, _option(parameter))
+    if colon and option in options_of(options.parser):
+        message = f"{option}:{problem}"
     for function, flag in FUNCTIONS.items():
         message = message.replace(function, flag)
     return PARAMETER.sub(lambda found: " ".join(filter(None, (_option(found[1]), found[2]))), message)

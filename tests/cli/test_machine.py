@@ -1,9 +1,10 @@
-"""`imgcluster doctor`: each thing that can be wrong with a machine, and what is said to do about it."""
+"""`imgcluster doctor`: each thing that can be wrong with a machine, and the fix that is suggested."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,9 @@ def test_a_problem_is_an_exit_code(command: Command, tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "problems, marked with !: 1"
     assert done.stderr == "imgcluster: this machine has problems; fixes are suggested above\n"
     (line,) = (each for each in done.stdout.splitlines() if each.startswith(" ! "))
-    assert line.endswith("file/cache: cannot be written to")
+    assert line.endswith("file/cache: not writable")
     following = done.stdout.splitlines()[done.stdout.splitlines().index(line) + 1]
-    assert following.strip() == "-> set IMGCLUSTER_CACHE to a folder that is yours"
+    assert following.strip() == "-> set IMGCLUSTER_CACHE to a folder that you can write to"
 
 
 def versions(monkeypatch: pytest.MonkeyPatch, **found: str) -> None:
@@ -58,7 +59,7 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     versions(monkeypatch, pandas="0.9", matplotlib=packages.NOT_INSTALLED, opencv_python_headless="4.12.0")
     old, missing, second = map(found, ("pandas", "matplotlib", "opencv-python-headless"))
     assert old.state == missing.state == second.state == PROBLEM
-    assert old.value.startswith("0.9, and >=")
+    assert old.value.startswith("0.9, but >=")
     assert old.advice.startswith("pip install 'pandas>=")
     assert missing.advice.startswith("pip install 'matplotlib>=")
     assert "pip uninstall opencv-python-headless opencv-python" in second.advice
@@ -132,7 +133,7 @@ def test_weights_that_are_here_and_that_broke_off() -> None:
     assert str(folder / vgg.file) in found("vgg16").advice
     assert vgg.megabytes is not None
     sparse(folder / vgg.file, vgg.megabytes)
-    assert "vgg16" in found("here").value
+    assert "vgg16" in found("available").value
     assert "vgg16" not in [each.name for each in examine()]
     sparse(folder / BACKBONES["alexnet"].file, 3)
     assert found("alexnet").state == PROBLEM
@@ -160,7 +161,7 @@ def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: Usage)
     for place in ("cache", "this folder", "temporary"):
         assert found(place).state == ADVICE
-        assert "little room" in found(place).advice
+        assert "little space left" in found(place).advice
 
 
 def test_nobodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +176,7 @@ def test_without_torch_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "torch", None)
     assert found("torch").state == PROBLEM
     assert found("memory").state == GOOD
-    assert "efficientnet_lite0" in found("here").value
+    assert "efficientnet_lite0" in found("available").value
 
 
 def test_a_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 
 from imgcluster import check, load_config, run
 from imgcluster.cli.format.scores import inner_scores_lines
-from imgcluster.cli.init.config import start
+from imgcluster.cli.init.config import write_first_config
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.grouping import Groups
@@ -828,7 +828,7 @@ def test_init_finds_how_ids_become_files(tmp_path: Path, names: list[str], ids: 
         path.parent.mkdir(parents=True, exist_ok=True)
         write_picture(path, np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "ids.csv").write_text("name\n" + "\n".join(ids) + "\n")
-    start(tmp_path / "pictures", tmp_path / "ids.csv", tmp_path / "c.yaml")
+    write_first_config(tmp_path / "pictures", tmp_path / "ids.csv", tmp_path / "c.yaml")
     config = yaml.safe_load((tmp_path / "c.yaml").read_text())
     assert config["images"]["file"] == pattern
     assert config["clusters"]["n_clusters"] == "auto"
@@ -850,7 +850,7 @@ def test_init_looks_at_the_labels(
 ) -> None:
     rows = "".join(f"{number:04d},{cell}\n" for number, cell in enumerate(cells))
     (tmp_path / "ids.csv").write_text(f"id,{header}\n{rows}")
-    start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
     config = load_config(tmp_path / "c.yaml")
     assert (config.outputs.label_column, config.outputs.label_offset, config.clusters.n_clusters) == wanted
 
@@ -867,14 +867,14 @@ def test_init_tells_the_smallest_and_the_largest_size(tmp_path: Path) -> None:
     for name, (width, height) in {"a": (30, 60), "b": (20, 80), "c": (50, 70)}.items():
         (tmp_path / "pictures").mkdir(exist_ok=True)
         write_picture(tmp_path / "pictures" / f"{name}.png", np.zeros((height, width, 3), np.uint8))
-    words = start(tmp_path / "pictures", None, tmp_path / "c.yaml")
+    words = write_first_config(tmp_path / "pictures", None, tmp_path / "c.yaml")
     assert words[0] == "images    3: from 20 x 60 to 50 x 80 pixels"
 
 
 def test_init_writes_a_config_where_a_few_files_are_missing(tmp_path: Path, pictures: Path) -> None:
     (pictures / "0004.jpg").unlink()
     write_template(tmp_path / "ids.csv", range(12))
-    said = start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    said = write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
     (note,) = [line for line in said if "have no file" in line]
     assert note.startswith("note: 1 of 12 ids have no file, the first '0004'; the config has images.missing: skip, ")
     config = load_config(tmp_path / "c.yaml")
@@ -885,5 +885,5 @@ def test_init_writes_a_config_where_a_few_files_are_missing(tmp_path: Path, pict
 def test_init_tells_ids_without_files(tmp_path: Path, pictures: Path) -> None:
     (tmp_path / "ids.csv").write_text("name\nnobody\n")
     with pytest.raises(ConfigError, match=r"no image below .* is called 'nobody'$"):
-        start(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+        write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
     assert not (tmp_path / "c.yaml").exists()

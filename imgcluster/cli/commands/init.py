@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write a first config, print what was found."""
-    from imgcluster.cli.init.config import start
+    from imgcluster.cli.init.config import write_first_config
     from imgcluster.images import is_held
     from imgcluster.utils import shown
 
@@ -36,4 +36,4 @@ def run(options: argparse.Namespace) -> None:
     folder = Path(options.folder)
     out = Path(options.out or f"{folder.resolve().name}.yaml")
     ids = Path(options.ids) if options.ids else None
-    print("\n".join(start(folder, ids, out, label_column=options.label_column, force=options.force)))
+    print("\n".join(write_first_config(folder, ids, out, label_column=options.label_column, force=options.force)))

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "suggest", run, "suggest images of a run to label, the most useful first")
     add_run(command)
-    command.add_argument("-n", "--count", type=int, default=20, metavar="N", help="number of images (default: 20)")
+    command.add_argument("--count", "-n", type=int, default=20, metavar="N", help="number of images (default: 20)")
     command.add_argument("--labels", metavar="CSV", help="labels you have already, as for spread")
     add_images_folder(command)
     add_table(command)

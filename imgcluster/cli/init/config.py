@@ -1,74 +1,86 @@
-"""A first config for a folder of images: what is there is looked at, and written down with comments."""
+"""A first config for a folder of images, with comments that say what was found there."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from imgcluster.cli.init.look import look_at
+from imgcluster.cli.init.look import Look, look_at
 from imgcluster.cli.init.plan import Plan, plan_for, why_not_by_image
 from imgcluster.config import ImagesConfig, config_from_dict, parse_yaml
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.images import list_images
 from imgcluster.runs import check_outputs
-from imgcluster.types import ImageFile, Template
+from imgcluster.types import ImageFile
 from imgcluster.utils import write_whole
 
-LOOKED_AT = 200  # images whose headers are read
+MAX_HEADERS_READ = 200  # images whose sizes are looked up
+FEATURES_AND_CLUSTERS = """\
+features:
+  backbone: vgg16  # `imgcluster models` lists the others; efficientnet_lite0 is the fast one
+  fallback: efficientnet_lite0  # used, with a warning, if the weights are not available; null: stop instead
+  views: whole  # centre crop + entire image; center takes half the time
+clusters:
+  method: auto  # a good default for many kinds of images; or kmeans, hdbscan, ...
+  n_clusters: {n_clusters}  # a number; auto: chosen, and the summary says why
+  numbering: size  # 0 is the largest
+outputs:
+  folder: {folder}"""
 
 
-@dataclass(frozen=True)
-class Found:
-    """What there is: images, `lost` of them without a file, how they are named, their sizes, and the CSV."""
-
-    images: list[ImageFile]
-    template: Template | None
-    file: str | list[str] | None
-    sizes: list[tuple[int, int]]
-    plan: Plan
-    notes: list[str]
-    lost: int = 0
-
-
-def start(
+def write_first_config(
     folder: Path, ids: Path | None, out: Path, *, label_column: str | None = None, force: bool = False
 ) -> list[str]:
-    """Look at a folder of images, and a CSV of ids where there is one, and write a commented config for them.
+    """Look at a folder of images, and at a CSV of ids if there is one, and write a commented config for them.
 
-    Returns what was found, line by line. The images have been listed, and the config loaded, before it is written.
-    label_column: the template's column of labels, where it cannot be told.
-    Raises ConfigError: `out` exists and no `force`, no such column, ids without files, a template that clusters cannot
-    fill.
+    Returns the lines to print. The images have been listed, and the config loaded, before it is written.
+    label_column: the template's column of labels, where it is ambiguous.
+    Raises ConfigError: `out` exists without `force`, no such column, ids without files, a template that clusters
+    cannot fill.
     """
     if out.exists() and not force:
         raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    found = _look(folder, ids)
+    plan = Plan() if found.template is None else plan_for(found.template, label_column)
+    size = _size_text(found.images)
+    lines = [
+        f"# python -m imgcluster run {out}",
+        f"# {size}",
+        *_image_lines(found, folder, ids),
+        FEATURES_AND_CLUSTERS.format(n_clusters=plan.n_clusters, folder=_quoted(Path("outputs") / out.stem)),
+        *_submission_lines(found, plan),
+    ]
+    text = "\n".join([*lines, ""])
+    config = config_from_dict(parse_yaml(text).value)
+    if not plan.to_do:
+        check_outputs(found.template, config)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, text.encode())
+    then = f"{plan.to_do}, then " if plan.to_do else ""
+    return [
+        size,
+        *(f"labels    {line}" for line in plan.found),
+        *(f"note: {note}" for note in found.notes),
+        f"written   {out}",
+        f"next      {then}python -m imgcluster run {out}",
+    ]
+
+
+def _look(folder: Path, ids: Path | None) -> Look:
+    """Look at the images and the CSV; a CSV with several rows per image is refused with that reason."""
     try:
-        found = _look(folder, ids, label_column)
+        found = look_at(folder, ids)
     except (ConfigError, ImageError):
         if ids is not None and (reason := _why_not_by_image(ids, folder)):
             raise ConfigError(reason) from None
         raise
     if found.lost and ids is not None and (reason := why_not_by_image(ids, [image.path for image in found.images])):
         raise ConfigError(reason)
-    text = _config_text(found, folder, ids, out)
-    config = config_from_dict(parse_yaml(text).value)
-    if not found.plan.to_do:
-        check_outputs(found.template, config)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, text.encode())
-    then = f"{found.plan.to_do}, then " if found.plan.to_do else ""
-    return [
-        f"{_words(found)}",
-        *(f"labels    {line}" for line in found.plan.found),
-        *(f"note: {note}" for note in found.notes),
-        f"written   {out}",
-        f"next      {then}python -m imgcluster run {out}",
-    ]
+    return found
 
 
 def _why_not_by_image(ids: Path, folder: Path) -> str | None:
@@ -79,67 +91,45 @@ def _why_not_by_image(ids: Path, folder: Path) -> str | None:
     return why_not_by_image(ids, [image.path for image in images])
 
 
-def _look(folder: Path, ids: Path | None, label_column: str | None) -> Found:
-    known = look_at(folder, ids)
-    plan = Plan() if known.template is None else plan_for(known.template, label_column)
-    return Found(known.images, known.template, known.file, _sizes(known.images), plan, known.notes, known.lost)
-
-
-def _sizes(images: Sequence[ImageFile]) -> list[tuple[int, int]]:
-    step = max(1, len(images) // LOOKED_AT)
-    return [size for image in images[::step] if (size := _size(Path(str(image.path)))) is not None]
+def _size_text(images: Sequence[ImageFile]) -> str:
+    step = max(1, len(images) // MAX_HEADERS_READ)
+    sizes = [size for image in images[::step] if (size := _size(Path(str(image.path)))) is not None] or [(0, 0)]
+    widths, heights = zip(*sizes, strict=True)
+    return f"images    {len(images):,}: from {min(widths)} x {min(heights)} to {max(widths)} x {max(heights)} pixels"
 
 
 def _size(path: Path) -> tuple[int, int] | None:
     try:
         with Image.open(path) as picture:
             return picture.size
-    except Exception:  # whatever a damaged header makes Pillow raise; the run will tell
+    except Exception:  # a damaged header makes Pillow raise anything; the run will report it
         return None
 
 
-def _words(found: Found) -> str:
-    widths, heights = zip(*found.sizes, strict=True) if found.sizes else ((0,), (0,))
-    return (
-        f"images    {len(found.images):,}: from {min(widths)} x {min(heights)} to {max(widths)} x {max(heights)} pixels"
-    )
-
-
-def _config_text(found: Found, folder: Path, ids: Path | None, out: Path) -> str:
+def _image_lines(found: Look, folder: Path, ids: Path | None) -> Iterator[str]:
+    yield "images:"
+    yield f"  folder: {_quoted(folder)}"
+    if found.template is None or ids is None:
+        return
     template = found.template
-    lines = [
-        f"# python -m imgcluster run {out}",
-        f"# {_words(found)}",
-        "images:",
-        f"  folder: {_text(folder)}",
-    ]
-    if template is not None and ids is not None:
-        columns = ", ".join(map(str, template.frame.columns))
-        lines += [
-            f"  ids: {_text(ids)}  # {len(template.ids):,} rows, columns {columns}",
-            *([f"  id_column: {_text(template.id_column)}"] if template.id_column.strip() else []),
-            f"  file: {_text(found.file)}",
-            *([f"  missing: skip  # {found.lost:,} ids have no file; stop: refuse them"] if found.lost else []),
-        ]
-    lines += [
-        "features:",
-        "  backbone: vgg16  # `imgcluster models` lists the others; efficientnet_lite0 is the quick one",
-        "  fallback: efficientnet_lite0  # used, loudly, where the weights cannot be had; null: stop instead",
-        "  views: whole  # the middle and the whole picture; center is twice as quick",
-        "clusters:",
-        "  method: auto  # the best over many kinds of images; kmeans, hdbscan, ...: others",
-        f"  n_clusters: {found.plan.n_clusters}  # a number; auto: chosen, and the summary says why",
-        "  numbering: size  # 0 is the largest",
-        "outputs:",
-        f"  folder: {_text(Path('outputs') / out.stem)}",
-    ]
-    if template is None:
-        return "\n".join([*lines, "  submission: null  # no CSV asks for one", ""])
-    lines += [f"  # {line}" for line in found.plan.found]
-    lines += [f"  {key}: {_text(value) if isinstance(value, str) else value}" for key, value in found.plan.keys.items()]
-    return "\n".join([*lines, *(f"  # {line}" for line in found.plan.ways), ""])
+    columns = ", ".join(map(str, template.frame.columns))
+    yield f"  ids: {_quoted(ids)}  # {len(template.ids):,} rows, columns {columns}"
+    if template.id_column.strip():
+        yield f"  id_column: {_quoted(template.id_column)}"
+    yield f"  file: {_quoted(found.file)}"
+    if found.lost:
+        yield f"  missing: skip  # {found.lost:,} ids have no file; stop: refuse them"
 
 
-def _text(value: Any) -> str:
-    """Write text, or a list of texts, as YAML that cannot be taken for something else."""
+def _submission_lines(found: Look, plan: Plan) -> Iterator[str]:
+    if found.template is None:
+        yield "  submission: null  # no CSV asks for one"
+        return
+    yield from (f"  # {line}" for line in plan.found)
+    yield from (f"  {key}: {_quoted(value) if isinstance(value, str) else value}" for key, value in plan.keys.items())
+    yield from (f"  # {line}" for line in plan.ways)
+
+
+def _quoted(value: Any) -> str:
+    """Write text, or a list of texts, as YAML that cannot be read as anything else."""
     return json.dumps(value if isinstance(value, list) else str(value), ensure_ascii=False)
