@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +15,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.features import Points, fit_transform
 from imgcluster.labels.partial import read_partial_labels
 from imgcluster.runs import features_of_run, labels_of_run
-from imgcluster.utils import in_order, printable, row_slices
+from imgcluster.utils import in_order, row_slices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +26,6 @@ STEPS = 60  # after which the shares are exact to 0.002
 SHARPNESS = 4  # weights to this power: the nearest neighbours count more
 STRENGTH = 100.0  # of the classifier: the inverse of its regularization
 CONFIDENCE_FORMAT = "{:.4g}"
-HALF = 0.5
-NAMED = 3
-SHOWN = 20  # classes in a summary
 MANY = 10_000  # images; the neighbours of more are searched for on all cores
 COLUMNS_BYTES, SEARCH_BYTES = 32 * 2**20, 16 * 2**20
 YES, NO = "yes", "no"
@@ -76,21 +71,6 @@ class Spread:
                 "cluster": self.clusters,
             }
         )
-
-    def lines(self) -> list[str]:
-        """Return the summary for a person: what was given, the classes, how many images are doubtful."""
-        given = Counter(label for label, known in zip(self.labels, self.given, strict=True) if known)
-        counts = Counter(self.labels).most_common()
-        single = [label for label, count in given.items() if count == 1]
-        doubtful = int((self.confidence < HALF).sum())
-        return [
-            *unknown_lines(self.unknown, self.notes),
-            f"images    {len(self.ids):,}, {int(self.given.sum()):,} of them labelled, {len(given)} classes",
-            *(f"{count:>8,}  {printable(label)} ({given[label]:,} given)" for label, count in counts[:SHOWN]),
-            *([f"          and {len(counts) - SHOWN:,} more classes"] if len(counts) > SHOWN else []),
-            *([f"note: one example alone of {named(single)}"] if single else []),
-            f"doubtful  {doubtful:,} with a confidence below {HALF}",
-        ]
 
 
 def spread_labels(
@@ -209,17 +189,6 @@ def spread_over(points: np.ndarray, graph: Graph, rows: np.ndarray, numbers: np.
         start[:, part] = spread_along(graph, start[:, part])
     settled = np.isin(rows, labelled[classes == 1])
     return _shares(start, rows[settled], numbers[settled])
-
-
-def unknown_lines(unknown: Sequence[str], notes: Sequence[str]) -> list[str]:
-    """Say of which labelled ids a run knows nothing, and how the others were matched, where their names differ."""
-    left = [f"LEFT OUT  {len(unknown):,} labelled ids are no images of the run: {named(unknown)}"] if unknown else []
-    return [*left, *(f"note: {note}" for note in notes)]
-
-
-def named(texts: Sequence[str]) -> str:
-    """Name the first few."""
-    return ", ".join(map(repr, texts[:NAMED])) + (", …" if len(texts) > NAMED else "")
 
 
 def _guesses(points: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
 import imgcluster
+from imgcluster.cli.format.labels import spread_lines, suggestions_lines
 from imgcluster.cli.main import main
 from imgcluster.clustering.neighbors import neighbour_graph
 from imgcluster.config.loader import config_from_dict
@@ -82,8 +83,8 @@ def test_labels_from_folders_and_with_endings_are_spread(finished: Path, tmp_pat
         found = imgcluster.spread_labels(finished, labels)
         assert found.labels == [wanted[group] for group in GROUPS]
         assert int(found.given.sum()) == 6
-        assert found.lines()[0].startswith("note: matched 6 labels by name: 6 without folders and endings (")
-        assert suggest_images(finished, 2, labels=labels).lines()[0] == found.lines()[0]
+        assert spread_lines(found)[0].startswith("note: matched 6 labels by name: 6 without folders and endings (")
+        assert suggestions_lines(suggest_images(finished, 2, labels=labels))[0] == spread_lines(found)[0]
 
 
 @pytest.mark.parametrize(
@@ -225,13 +226,13 @@ def test_all_images_get_labels(finished: Path, tmp_path: Path, capsys: pytest.Ca
     assert all(0.5 < float(row["confidence"]) < 1 for row in rows if row["given"] == "no")
     assert [row["cluster"] for row in rows] == [str(group) for group in GROUPS]
     assert capsys.readouterr().out.splitlines() == [
-        "LEFT OUT  1 labelled ids are no images of the run: 'x'",
+        "skipped   1 labelled id that the run does not have: 'x'",
         "images    30, 4 of them labelled, 3 classes",
         "      14  007 (2 given)",
         "      10  b, c (1 given)",
         "       6  7 (1 given)",
-        "note: one example alone of 'b, c', '7'",
-        "doubtful  0 with a confidence below 0.5",
+        "note: only one labelled image for 'b, c', '7'",
+        "unsure    0 images (confidence below 0.5)",
         f"written   {tmp_path / 'o.csv'}",
     ]
 

@@ -104,7 +104,10 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
         started = [*journal.entries.values()]
         plan = make_plan(rows, folders, root, started)
         if not plan.entries and not started:
-            raise OutputError(f"{where.lost(len(rows))}, or take an export that moved them back with --undo")
+            raise OutputError(
+                f"{where.lost(len(rows))}, or, after an export that moved them, take it back with "
+                "imgcluster.undo_export"
+            )
         fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
         again = [entry for entry in started if not is_placed(action, entry, root)]
         gone = [entry.source for entry in again if not os.path.lexists(entry.source)]

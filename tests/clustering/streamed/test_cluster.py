@@ -22,7 +22,8 @@ from sklearn.metrics import adjusted_rand_score
 
 import imgcluster
 from imgcluster import pipeline
-from imgcluster.cli.format import stability_lines
+from imgcluster.cli.format.clustering import stability_lines
+from imgcluster.cli.format.scores import inner_scores_lines
 from imgcluster.clustering.cluster import centroid_distances, cluster_features
 from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.kmeans import dask as streamed_kmeans
@@ -579,7 +580,7 @@ def test_scores_are_of_a_sample_where_memory_is_short(finished: Run) -> None:
     note = "10 of 24 images, drawn: the features of all do not fit into memory"
     found = score_run(finished.folder)
     assert len(found.ids) == 10
-    assert f"all scores are of {note}" in found.lines()
+    assert f"all scores are of {note}" in inner_scores_lines(found)
     trials = stability(finished.folder, trials=2, show=False)
     assert len(trials.ids) == 10
     assert f"of        {note}" in stability_lines(trials)
@@ -587,7 +588,7 @@ def test_scores_are_of_a_sample_where_memory_is_short(finished: Run) -> None:
 
 def test_all_are_looked_at_where_memory_suffices(finished: Run) -> None:
     assert len(score_run(finished.folder).ids) == 24
-    assert not any("drawn" in line for line in score_run(finished.folder).lines())
+    assert not any("drawn" in line for line in inner_scores_lines(score_run(finished.folder)))
     assert features_of_run(finished.folder, sampled=10).drawn is None
 
 
