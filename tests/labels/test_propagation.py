@@ -14,11 +14,10 @@ from sklearn.linear_model import LogisticRegression
 import imgcluster
 from imgcluster.cli.format.labels import spread_lines, suggestions_lines
 from imgcluster.cli.main import main
-from imgcluster.clustering.neighbors import neighbour_graph
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.labels.partial import read_partial_labels
-from imgcluster.labels.propagation import ALPHA, graph_of_many, spread_along, spread_over, spreading_graph
+from imgcluster.labels.propagation import ALPHA, spread_along, spread_over, spreading_graph
 from imgcluster.labels.suggestions import most_in_doubt, suggest_images, typical_rows
 
 SIZES = (14, 10, 6)  # images of the three groups, in this order
@@ -140,11 +139,6 @@ def test_the_graph_is_the_one_written_out() -> None:
     graph = spreading_graph(two_groups()).toarray()
     np.testing.assert_allclose(graph, dense(two_groups()), atol=1e-12)
     assert not graph[-1].any()  # nothing leads to the point far away
-
-
-def test_the_graph_of_many_images_is_the_same() -> None:
-    points = np.random.default_rng(0).normal(size=(60, 5))
-    np.testing.assert_allclose(graph_of_many(points).toarray(), neighbour_graph(points).toarray(), atol=1e-6)
 
 
 def test_spreading_solves_the_equations() -> None:
