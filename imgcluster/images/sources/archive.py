@@ -18,6 +18,7 @@ from imgcluster.images.sources.names import natural_key
 from imgcluster.types import Stamp
 from imgcluster.utils import at_once, file_system, in_words, is_url, read_range, retried, shown
 
+ARCHIVES = (".tar", ".zip", ".parquet")  # endings of files that hold many images
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
 MOST_BYTES = 2**30  # of an image in it, as of one in a file
 NO_STAMP = Stamp("", 0, 0, 0)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imgcluster.errors import ConfigError, ImageError, quoted
+from imgcluster.images.sources.archive import ARCHIVES
 from imgcluster.images.sources.debris import HIDDEN, debris_of
 from imgcluster.images.sources.filter import ImageFilter, formats_text
 from imgcluster.images.sources.names import SUFFIXES
@@ -20,7 +21,6 @@ logger = logging.getLogger(__name__)
 RUN_FILES = frozenset(("run.json", "clusters.csv"))
 OF_A_RUN = {"report": "index.html", "clusters": ".sheets"}
 NAMED = 3
-ARCHIVES = (".tar", ".zip", ".parquet")
 MOST_FOLDERS = 1_000  # looked into for images beside those that are named
 
 
