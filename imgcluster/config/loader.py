@@ -40,7 +40,7 @@ class Config(Section):
     outputs: OutputsConfig = Field(description="what a run writes, and where")
     engine: Engine = Field(
         default="local",
-        description="what does the work; local: this machine; dask: a Dask cluster, one on this machine where no "
+        description="what does the work; local: this machine; dask: a Dask cluster, started on this machine if no "
         "address is given; the outputs are the same",
         examples=["dask", {"dask": {"address": "tcp://10.0.0.1:8786"}}, {"dask": {"workers": 4}}],
     )

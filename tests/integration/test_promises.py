@@ -9,13 +9,13 @@ from tests import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROMISES: dict[str, tuple[str, ...]] = {
-    "No bad file ends a run.": (
+    "No bad file stops a run.": (
         "integration/test_bad_input.py::test_it",
         "cli/test_main.py::test_a_hostile_folder_is_clustered_with_every_file_accounted_for",
         "integration/test_fuzz.py::test_damaged_images_are_read_or_refused",
         "runs/test_writer.py::test_a_failed_image_keeps_its_row",
     ),
-    "A killed run goes on.": (
+    "Interrupted runs resume.": (
         "integration/test_kills.py::test_the_same_command_makes_it_good",
         "cli/test_main.py::test_killed_runs_go_on_to_the_undisturbed_bytes",
         "features/engines/dask/test_faults.py::test_the_driver_killed",
@@ -29,12 +29,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "features/engines/test_multiprocess.py::test_the_bytes_are_those_of_one_device",
         "features/engines/dask/test_extraction.py::test_same_bytes_as_one_machine_with_no_other_change",
     ),
-    "Nothing that is read is run:": (
+    "Nothing that is read is executed:": (
         "integration/test_nothing_runs.py::test_no_source_runs_what_it_reads",
         "integration/test_nothing_leaves.py::test_nothing_is_unpickled_and_no_program_is_started",
     ),
-    "Nothing leaves.": ("integration/test_nothing_leaves.py::test_no_connection_is_made",),
-    "Nothing is written elsewhere:": (
+    "No data leaves the machine.": ("integration/test_nothing_leaves.py::test_no_connection_is_made",),
+    "Files are written to few places:": (
         "integration/test_nothing_leaves.py::test_nothing_is_written_elsewhere",
         "integration/test_nothing_leaves.py::test_there_is_nothing_else_afterwards",
     ),
@@ -42,13 +42,13 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "integration/test_nothing_leaves.py::test_images_are_as_they_were",
         "runs/folder_export/test_export.py::test_killed_at_a_random_moment_all_comes_back",
     ),
-    "A stand-in is never silent.": ("cli/test_main.py::test_the_fallback_cannot_be_overlooked",),
-    "What is wrong is said in one line:": (
+    "A fallback is never silent.": ("cli/test_main.py::test_the_fallback_cannot_be_overlooked",),
+    "An error is one line:": (
         "integration/test_bad_input.py::test_it",
         "cli/test_main.py::test_a_wrong_command_line_exits_with_2",
         "cli/test_main.py::test_ctrl_c_ends_at_once_and_says_how_to_go_on",
     ),
-    "Two runs never write the same place.": (
+    "Two runs never write to the same place.": (
         "integration/test_two_at_once.py::test_the_second_on_a_store_is_refused_and_the_first_goes_on",
         "integration/test_two_at_once.py::test_the_second_in_a_run_folder_is_refused",
         "integration/test_two_at_once.py::test_a_lock_whose_holder_was_killed_holds_nobody_up",
