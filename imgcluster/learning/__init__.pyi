@@ -1,7 +1,6 @@
 from .classifiers import LEAST, fit_classifier, held_back, probabilities
 from .model import BACKBONE, CHECKPOINT, RECORD, Learned, is_file, prepared
-from .training.labelled import Labelled, Taught
-from .training.settings import AUGMENT, FEATURES, FINETUNE, Training, checked
+from .training.settings import AUGMENT, FEATURES, FINETUNE, Labelled, Taught, Training, checked
 from .training.train import plan_training, teach
 
 __all__ = [

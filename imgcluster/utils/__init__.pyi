@@ -1,13 +1,21 @@
 from .csv import NO_TEXT, read_cells
-from .files import cache_folder, one_of_many, remove_temporary, replacing, write_whole
+from .files import (
+    cache_folder,
+    copy_file,
+    is_placeholder,
+    move_file,
+    one_of_many,
+    remove_temporary,
+    replacing,
+    same_bytes,
+    sync_folder,
+    write_whole,
+)
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .label_numbers import WHOLE, plain_label, plain_labels
-from .memory import fits, free_memory, ran_out
-from .packages import NOT_INSTALLED, asked_for, installed
 from .parallel import IN_MEMORY_BYTES, cores, finite_rows, in_order, is_large, new_rows, row_slices, squared_lengths
-from .placing import copy_file, is_placeholder, move_file, same_bytes, sync_folder
 from .plotting import CHOSEN, INK, QUIET, save
-from .progress import Advance, Tell, track
+from .progress import Advance, Stopwatch, Tell, track
 from .storage import (
     AT_ONCE,
     at_once,
@@ -23,6 +31,7 @@ from .storage import (
     storage_in_use,
     use_storage,
 )
+from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
 from .terminal import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, can_show, columns_of, printable, shortened
 
 __all__ = [
@@ -39,6 +48,7 @@ __all__ = [
     "QUIET",
     "WHOLE",
     "Advance",
+    "Stopwatch",
     "Tell",
     "asked_for",
     "at_once",

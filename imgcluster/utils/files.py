@@ -1,8 +1,11 @@
-"""Files that are either whole or not there: written beside their place, flushed to the disk, then renamed."""
+"""Files that are whole or absent: atomic writes, and copies, links and moves that never overwrite."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -81,3 +84,97 @@ def cache_folder() -> Path:
     if folder := os.environ.get("XDG_CACHE_HOME"):
         return Path(folder) / "imgcluster"
     return Path.home() / ".cache" / "imgcluster"
+
+
+# What file systems without hard links answer, and Linux where the file is another user's.
+NO_HARD_LINKS = frozenset((errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK))
+_CHUNK = 1 << 20
+
+
+def move_file(source: Path, target: Path, temporary: Path) -> None:
+    """Move a file, within a disk or onto another one. Raises OSError, and then `source` is as it was.
+
+    FileExistsError: something is at `target`, and stays. temporary: a name beside `target`, for a copy in the making.
+    """
+    try:
+        _rename_into_gap(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_file(source, target, temporary)
+        sync_folder(target.parent)
+        _unlink_source(source, target)
+
+
+def copy_file(source: Path, target: Path, temporary: Path) -> None:
+    """Copy a file with its times and permissions; it appears whole, on the disk, and compared. Raises OSError.
+
+    FileExistsError: something is at `target`, and stays. temporary: a name on the disk of `target`, for the meantime.
+    """
+    temporary.unlink(missing_ok=True)
+    try:
+        with source.open("rb") as original, temporary.open("xb") as copy:
+            shutil.copyfileobj(original, copy, _CHUNK)
+            copy.flush()
+            shutil.copystat(source, temporary)
+            os.fsync(copy.fileno())
+        if not same_bytes(source, temporary):
+            raise OSError(errno.EIO, "its copy is not as the original", str(source))
+        _rename_into_gap(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rename_into_gap(source: Path, target: Path) -> None:
+    """Rename a file within a disk, where `rename` would overwrite. Raises FileExistsError, OSError."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        _rename_onto_placeholder(source, target)
+    else:
+        _unlink_source(source, target)
+
+
+def _unlink_source(source: Path, target: Path) -> None:
+    try:
+        source.unlink()
+    except OSError:  # a folder that may be read only: the file stays in it, and in it alone
+        target.unlink()
+        raise
+
+
+def _rename_onto_placeholder(source: Path, target: Path) -> None:
+    target.open("xb").close()  # from here on the name is ours: what is overwritten is this empty file
+    try:
+        source.replace(target)
+    except OSError:
+        target.unlink()
+        raise
+
+
+def is_placeholder(target: Path, size: int) -> bool:
+    """Whether an empty file stands where one of `size` bytes was about to be renamed to."""
+    return size > 0 and target.is_file() and not target.is_symlink() and target.stat().st_size == 0
+
+
+def same_bytes(first: Path, second: Path) -> bool:
+    """Whether two files hold the same."""
+    with first.open("rb") as one, second.open("rb") as other:
+        while True:
+            chunk = one.read(_CHUNK)
+            if chunk != other.read(_CHUNK):
+                return False
+            if not chunk:
+                return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder written to the disk, where the system knows how."""
+    with contextlib.suppress(OSError):  # Windows opens no folders; some network disks sync none
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,8 +1,9 @@
-"""Progress for a person: a bar on a terminal, a plain line now and then elsewhere, nothing when asked to be quiet."""
+"""Progress for a person, and seconds per stage for the record."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,3 +91,25 @@ class _Lines:
         if self._unit == "B":
             return f"{count / 2**20:.1f}"
         return f"{count:,}" if isinstance(count, int) else f"{count:,.1f}"
+
+
+class Stopwatch:
+    """Adds up seconds by the name of the stage. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the seconds inside of a `with`, also where it ends with an error."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - start)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count seconds that were measured elsewhere."""
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds

@@ -31,7 +31,7 @@ from imgcluster.images.listing import walk_images
 from imgcluster.images.loader import read_batches
 from imgcluster.images.preprocess import prepare
 from imgcluster.images.preprocess_gpu import Preparer, resizes_here
-from imgcluster.utils import memory
+from imgcluster.utils import system as memory
 from tests import ROOT
 
 TRAINED = BACKBONES["efficientnet_lite0"].recipe

@@ -22,7 +22,6 @@ import numpy as np
 from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
-from imgcluster.features.engines.stopwatch import Stopwatch
 from imgcluster.features.store.keys import known_as_opaque, known_key, read_with_key
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.store import ImageKey
@@ -37,7 +36,7 @@ from imgcluster.images import (
     room_for,
 )
 from imgcluster.types import Failure, ImageFile
-from imgcluster.utils import Advance, ran_out
+from imgcluster.utils import Advance, Stopwatch, ran_out
 
 QUEUED_BATCHES = 8
 NOT_FINITE = "its features are not finite (NaN or infinity)"

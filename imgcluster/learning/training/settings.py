@@ -1,12 +1,16 @@
-"""How a head, or a head and a block, are trained: what can be set, and what is taken where nothing is."""
+"""Training settings, and what a training takes and gives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
+import numpy as np
+
+from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.images import check_augmentation
-from imgcluster.learning.classifiers import check_classifier
+from imgcluster.learning.classifiers import Arrays, check_classifier
+from imgcluster.types import ImageFile
 
 FEATURES, AUGMENT, FINETUNE = "features", "augment", "finetune"
 SEEDS = 2**32
@@ -89,3 +93,27 @@ LIMITS: dict[str, tuple[float, float]] = {
     "dropout": (0, 1),
     "patience": (1, 100_000),
 }
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images, their classes (n,) int64 from 0, and their features as a config makes them, prepared: (n, dim)."""
+
+    images: list[ImageFile]
+    classes: np.ndarray
+    points: np.ndarray
+    features: FeaturesConfig
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What was learned: the arrays of a classifier, and the section of features that they are for.
+
+    held: (n,) bool, the images held back; probabilities: (held.sum(), n_classes), what they got, where there are any.
+    """
+
+    arrays: Arrays
+    features: FeaturesConfig
+    held: np.ndarray
+    probabilities: np.ndarray | None
+    notes: list[str] = field(default_factory=list)

@@ -23,12 +23,10 @@ from imgcluster.learning.training.augmented import Frozen, OnFeatures
 from imgcluster.learning.training.checkpoint import Checkpoint
 from imgcluster.learning.training.curve import write_curve
 from imgcluster.learning.training.dataset import Pictures
-from imgcluster.learning.training.finetune import Network, OnNetwork
+from imgcluster.learning.training.finetune import Network, OnNetwork, top_block, unfreeze
 from imgcluster.learning.training.head import Head
-from imgcluster.learning.training.labelled import Labelled, Taught
 from imgcluster.learning.training.loop import ALL, Learner, Lesson, train
-from imgcluster.learning.training.settings import AUGMENT, FINETUNE, Training
-from imgcluster.learning.training.unfreezing import top_block, unfreeze
+from imgcluster.learning.training.settings import AUGMENT, FINETUNE, Labelled, Taught, Training
 from imgcluster.utils import remove_temporary, write_whole
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large

@@ -13,7 +13,7 @@ import torch
 from imgcluster.cli.commands import doctor
 from imgcluster.cli.commands.doctor import ADVICE, GOOD, PROBLEM, Finding, as_text, examine
 from imgcluster.config.backbone_table import BACKBONES
-from imgcluster.utils import packages
+from imgcluster.utils import system as packages
 from tests.conftest import Command
 
 

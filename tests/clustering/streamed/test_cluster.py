@@ -586,7 +586,7 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
 
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.utils.memory.free_memory", lambda: 1)
+    monkeypatch.setattr("imgcluster.utils.system.free_memory", lambda: 1)
     for module in ("report.gather", "inner_scores", "trials"):
         monkeypatch.setattr(f"imgcluster.{module}.SAMPLED_ABOVE", 10)
 

@@ -32,10 +32,10 @@ from imgcluster.learning.classifiers import fit_classifier, fit_logistic, held_b
 from imgcluster.learning.model import Learned, prepared
 from imgcluster.learning.training import loop
 from imgcluster.learning.training.checkpoint import Checkpoint, Progress
+from imgcluster.learning.training.finetune import TOP_BLOCKS, top_block, unfreeze
 from imgcluster.learning.training.head import Head, prepared_tensor
 from imgcluster.learning.training.loop import ALL, HELD_BACK, Lesson, train
 from imgcluster.learning.training.settings import Training
-from imgcluster.learning.training.unfreezing import TOP_BLOCKS, top_block, unfreeze
 from tests.conftest import Command, Start, write_picture, write_pictures
 
 NAMES = ("red, dark", "green", "007")

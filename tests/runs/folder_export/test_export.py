@@ -247,7 +247,7 @@ def test_no_space_for_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("imgcluster.utils.placing.shutil.copyfileobj", full)
+    monkeypatch.setattr("imgcluster.utils.files.shutil.copyfileobj", full)
     with pytest.raises(OutputError, match=r"No space left on device .*, after 0 of 5 images"):
         export_folders(run, out, "copy")
     assert placed(out) == set()
@@ -266,7 +266,7 @@ def test_a_copy_that_came_out_otherwise_is_refused(tmp_path: Path, monkeypatch: 
         link(source, target, **options)
 
     monkeypatch.setattr(os, "link", two_disks)
-    monkeypatch.setattr("imgcluster.utils.placing.shutil.copyfileobj", lambda source, copy, size: copy.write(b"x"))
+    monkeypatch.setattr("imgcluster.utils.files.shutil.copyfileobj", lambda source, copy, size: copy.write(b"x"))
     found = export_folders(run, out, "move")
     assert found.placed == 0
     assert set(found.refused.values()) == {"its copy is not as the original"}
