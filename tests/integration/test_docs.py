@@ -17,6 +17,7 @@ from tests import ROOT
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 DOCUMENTS = [CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / ".github").rglob("*.md"))]
+LINKING = [*DOCUMENTS, ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), ROOT / "tests" / "golden" / "README.md"]
 TEXT = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
 PLACEHOLDERS = re.compile(r"\b(PACKAGE|MODULE|NAME|RUN)\b")  # in paths such as tests/PACKAGE/test_MODULE.py
 ROOTS = ("imgcluster/", "tests/", "configs/", "data/", "docs/", "findings/", ".ci/", ".github/")
@@ -41,14 +42,11 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 def paths_in(path: Path) -> set[str]:
-    """Paths from the root of the repository: in code, and as the targets of links."""
+    """Paths from the root of the repository that stand in code."""
     code = re.findall(r"`([^`\s]+)`", TEXT[path])
     shell = " ".join(blocks(path, "sh")).split()
     named = {each.partition("::")[0] for each in [*code, *shell] if each.startswith(ROOTS)}
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", TEXT[path])
-    return {each for each in named if not PLACEHOLDERS.search(each)} | {
-        str((path.parent / link).resolve().relative_to(ROOT)) for link in links
-    }
+    return {each for each in named if not PLACEHOLDERS.search(each)}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -56,9 +54,22 @@ def test_paths_exist(path: Path) -> None:
     assert [each for each in sorted(paths_in(path)) if not (ROOT / each).exists()] == []
 
 
-def test_documents_name_paths() -> None:
+def test_contributing_names_paths() -> None:
     assert len(paths_in(CONTRIBUTING)) > 20
-    assert len(paths_in(ARCHITECTURE)) > 3
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors that GitHub makes of a document's headings."""
+    found = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in found}
+
+
+@pytest.mark.parametrize("path", LINKING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)", path.read_text(encoding="utf-8")):
+        linked = (path.parent / target).resolve() if target else path
+        assert linked.exists(), target
+        assert not anchor or anchor in headings(linked), f"{target}#{anchor}"
 
 
 def test_every_package_has_its_row() -> None:
