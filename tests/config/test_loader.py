@@ -985,7 +985,7 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
 
 
 def test_schema_file_is_current() -> None:
-    """If not: python -m imgcluster schema > configs/schema.json"""
+    """If not, run: `python -m imgcluster schema > configs/schema.json`."""
     written = (ROOT / "configs/schema.json").read_text(encoding="utf-8")
     assert written == json.dumps(config_schema(), indent=2) + "\n"
 
