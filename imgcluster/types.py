@@ -1,4 +1,4 @@
-"""The small values that pass between the steps of a run: images, features, clusters."""
+"""Values passed between the steps of a run: images, features, clusters."""
 
 from __future__ import annotations
 

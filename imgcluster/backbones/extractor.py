@@ -1,4 +1,4 @@
-"""What layers of a network give for a batch of pictures, as a module of torch."""
+"""Feature extraction as a torch module: the outputs of selected layers for a batch of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perceptual distance: how far apart two pictures are to a pretrained network, as a loss of torch and as a number."""
+"""Perceptual distance between images, as a torch loss and as a number."""
 
 from __future__ import annotations
 

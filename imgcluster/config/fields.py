@@ -1,4 +1,4 @@
-"""The types of the config's values: what each allows, for pydantic and in words."""
+"""Types of config values: validation, and allowed values in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The config: one model per YAML section, read strictly, with every problem reported at once."""
+"""Load a config: strict validation, one model per section, all problems reported together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ready-made folders of images with known labels, to try the tool on and to test it with."""
+"""The samples by name."""
 
 from __future__ import annotations
 

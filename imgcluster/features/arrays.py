@@ -1,4 +1,4 @@
-"""Pictures a program holds, arrays, tensors, PIL images or paths, to features: no config, no store, no files."""
+"""Features of arrays, tensors, PIL images or paths, without config, store or files."""
 
 from __future__ import annotations
 

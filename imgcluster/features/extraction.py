@@ -1,4 +1,4 @@
-"""From a list of images to their features: what the store has is taken, the rest is read, computed and kept."""
+"""Extract the features of a list of images: stored ones are reused, the others are computed and stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors that were made elsewhere: read from a file, and matched with the images by name."""
+"""Read vectors computed elsewhere from a file, and match them with the images by name."""
 
 from __future__ import annotations
 

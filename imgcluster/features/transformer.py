@@ -1,4 +1,4 @@
-"""Deep features as a transformer of scikit-learn: pictures in, a matrix out, at the head of a Pipeline."""
+"""`ImageFeatures`: deep features as a scikit-learn transformer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One image file to one RGB uint8 array, by written rules, or an ImageError that says why not.
+"""Decode an image file to an RGB uint8 array, or raise an ImageError with the reason.
 
 The rules, whatever the format (data/README.md has them as a table for users):
 

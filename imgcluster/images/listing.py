@@ -1,4 +1,4 @@
-"""Which images a run is about, in a stable order: the rows of a CSV, or all that lies below a folder."""
+"""List the images of a run in a stable order: the rows of a CSV, or everything below a folder."""
 
 from __future__ import annotations
 

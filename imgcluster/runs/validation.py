@@ -1,4 +1,4 @@
-"""Whether a submission has the shape that a competition's template asks for: every problem at once, with its row."""
+"""Validate a submission against a template: all problems together, with their rows."""
 
 from __future__ import annotations
 

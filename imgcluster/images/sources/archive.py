@@ -1,4 +1,4 @@
-"""Files that hold many images, here or behind a URL: named one by one, by a pattern or by a range, read in parts."""
+"""Archives, local or behind a URL: found by name, pattern or range, and read in parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of this machine: the images below it, by one walk, and whether files are there, by asking for each."""
+"""Local folders: list the images below them, or look up single files."""
 
 from __future__ import annotations
 

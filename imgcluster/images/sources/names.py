@@ -1,4 +1,4 @@
-"""By their names: which files are taken for images, and in which order they come."""
+"""Image file names: endings and natural order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds images: a folder of this machine or behind a URL; tar, zip and Parquet files; several of these."""
+"""Open the image collections of a config: local and remote folders, archives, or a list of these."""
 
 from __future__ import annotations
 
