@@ -33,6 +33,10 @@ class StoreError(ImgclusterError):
     """The feature store is locked, damaged, or was written by a newer version."""
 
 
+class DamagedShard(StoreError):
+    """Stored features are not those that were written. Whoever computes features anew may go on."""
+
+
 class ClusteringError(ImgclusterError):
     """The features cannot be clustered as asked."""
 

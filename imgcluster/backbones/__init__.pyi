@@ -1,25 +1,22 @@
-from .build import build_extractor, capture, size_problem
-from .captured import Pooled
+from .build import capture, size_problem
 from .extractor import FeatureExtractor
-from .find import find_backbone
 from .imagenet import CLASSES, class_names
+from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import list_layers
 from .networks import empty_network, network_with
-from .partition import cut
 from .perceptual import PerceptualLoss, image_distances
 from .pooling import join, pool
 from .runtimes.base import Blocks, Runtime
 from .runtimes.calibration import find_calibration
-from .runtimes.check_pictures import TRIED, Pictures, no_pictures, some_of, usable
-from .runtimes.devices import DTYPES, describe, find_device, find_devices, find_precision, has_vnni
+from .runtimes.check_pictures import MAX_IMAGES_READ, some_of, usable
+from .runtimes.devices import DTYPES, describe, find_device, find_devices, find_precision, has_vnni, tf32
 from .runtimes.int8 import check_int8
 from .runtimes.openvino_package import Unsupported, import_openvino, is_installed
-from .runtimes.plan import Plan, build_runtime, on_torch, plan_for
+from .runtimes.plan import Plan, build_runtime, build_with_fallback, plan_for, with_fallback
 from .runtimes.torch_runtime import TorchRuntime, auto_batch_size, normalization, scaled, with_channels_last
-from .select import Choice, check_backbones, choose_backbones
+from .select import Choice, check_backbones, choose_backbones, find_backbone
 from .timm_networks import PREFIX, features_dim, match_timm, recipe_of_timm
-from .watched import Watched
 from .weights.load import find_weights
 from .weights.locate import are_here, place_of
 
@@ -27,15 +24,14 @@ __all__ = [
     "CLASSES",
     "DTYPES",
     "LOGITS",
+    "MAX_IMAGES_READ",
     "PREDICTIONS",
     "PREFIX",
-    "TRIED",
     "Blocks",
     "Choice",
     "FeatureExtractor",
     "Layers",
     "PerceptualLoss",
-    "Pictures",
     "Plan",
     "Pooled",
     "Runtime",
@@ -44,8 +40,8 @@ __all__ = [
     "Watched",
     "are_here",
     "auto_batch_size",
-    "build_extractor",
     "build_runtime",
+    "build_with_fallback",
     "capture",
     "check_backbones",
     "check_int8",
@@ -71,9 +67,7 @@ __all__ = [
     "list_layers",
     "match_timm",
     "network_with",
-    "no_pictures",
     "normalization",
-    "on_torch",
     "place_of",
     "plan_for",
     "pool",
@@ -81,6 +75,8 @@ __all__ = [
     "scaled",
     "size_problem",
     "some_of",
+    "tf32",
     "usable",
     "with_channels_last",
+    "with_fallback",
 ]

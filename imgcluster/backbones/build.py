@@ -1,4 +1,4 @@
-"""From a choice to a network that ends at the deepest of the layers asked for."""
+"""Networks cut behind the deepest of the layers asked for; check of their input size."""
 
 from __future__ import annotations
 
@@ -15,28 +15,33 @@ if TYPE_CHECKING:
 
     from imgcluster.backbones.select import Choice
 
-REASON_LENGTH = 200
+MAX_REASON_LENGTH = 200
+# Errors of torch's operators, and of checks in networks, over the size of an input.
+SIZE_ERRORS = (RuntimeError, AssertionError, ValueError, LookupError, ArithmeticError)
+# Errors of a forward pass on the meta device at any size: no such operator there, or values are needed. torch derives
+# NotImplementedError from RuntimeError: this has to be caught first.
+NEEDS_VALUES = (NotImplementedError, TypeError, AttributeError)
 
 
 def build_extractor(choice: Choice) -> nn.Module:
     """Build the network of a choice, in eval mode: (n, 3, side, side) float -> a list of (n, dim), one for each layer.
 
-    Where the choice's pooling is None, the list has each layer's output as it comes. Nothing behind the deepest layer
-    is computed. Raises WeightsError where the weights do not fit, ConfigError where there is no such layer, or its
-    output cannot be pooled as asked.
+    Without pooling in the choice, the list has each layer's output as it is. Nothing behind the deepest layer is
+    computed. Raises WeightsError where the weights do not fit, ConfigError where there is no such layer, or its output
+    cannot be pooled as asked.
     """
-    from imgcluster.backbones.captured import Pooled
+    from imgcluster.backbones.layer_outputs import Pooled
 
     model = network_with(choice.backbone, choice.weights)
     return Pooled(capture(model, choice.layers, choice.backbone.name), choice.layers, choice.pooling).eval()
 
 
 def capture(model: nn.Module, layers: Sequence[str | int], network: str) -> nn.Module:
-    """Wrap a network in eval mode so that it returns a list of the outputs of these layers, as they come.
+    """Wrap a network in eval mode so that it returns a list of these layers' outputs.
 
     Raises ConfigError where there is no such layer.
     """
-    from imgcluster.backbones.captured import Captured, Hooked, traced
+    from imgcluster.backbones.layer_outputs import Captured, Hooked, traced
 
     known = layers_of(model)
     names = [known.find(layer, network) for layer in layers]
@@ -46,31 +51,39 @@ def capture(model: nn.Module, layers: Sequence[str | int], network: str) -> nn.M
 
 
 def check_size(backbone: Backbone, side: int, layers: Sequence[str | int] | None = None) -> None:
-    """Raise ConfigError where a backbone cannot take pictures of side x side; of its own side, it can.
+    """Raise ConfigError where a backbone cannot take an input of side x side; its own size is not tried.
 
-    With layers, only what comes before the deepest of them has to take them. Needs no weights.
+    With layers, only the steps up to the deepest of them must take it. Needs no weights.
     """
     if side != backbone.recipe.side and (problem := size_problem(backbone, side, layers)):
         raise ConfigError(f"features.preprocess: {problem}")
 
 
 def size_problem(backbone: Backbone, side: int, layers: Sequence[str | int] | None = None) -> str | None:
-    """Say in one line why a backbone cannot take pictures of side x side; None: it can, or it cannot be told."""
+    """Return, on one line, why a backbone cannot take an input of side x side; None where it can, or may be able to.
+
+    The network runs without values, on torch's meta device. Where it needs values, or uses an operator that this device
+    lacks, nothing is known of the size.
+    """
     model = empty_network(backbone)
     network = model if layers is None else capture(model, layers, backbone.name)
     own = backbone.recipe.side
-    reason = _refusal(network, side)
-    if reason is None or _refusal(network, own) is not None:  # a network that looks at values cannot do without them
+    try:
+        _run_without_values(network, side)
+        return None
+    except NEEDS_VALUES:
+        return None
+    except SIZE_ERRORS as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:MAX_REASON_LENGTH]
+    try:
+        _run_without_values(network, own)
+    except (*NEEDS_VALUES, *SIZE_ERRORS):  # at its own size as well: not an error of the size
         return None
     return f"{backbone.name} takes pictures of {own} x {own}, not of {side} x {side} ({reason})"
 
 
-def _refusal(network: nn.Module, side: int) -> str | None:
+def _run_without_values(network: nn.Module, side: int) -> None:
     import torch
 
-    try:
-        with torch.no_grad():
-            network(torch.empty(1, 3, side, side, device="meta"))
-    except Exception as error:  # each network, and torch for it, has an error of its own for this
-        return (str(error).strip() or type(error).__name__).splitlines()[0][:REASON_LENGTH]
-    return None
+    with torch.no_grad():
+        network(torch.empty(1, 3, side, side, device="meta"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
+    from torchvision.models.feature_extraction import NodePathTracer
 
 NAMED_IN_MESSAGES = 5
 EFFICIENTNET_LITE_ALIASES = {"avgpool": "_avg_pooling"}
@@ -96,19 +98,27 @@ def layers_of(model: nn.Module) -> Layers:
 
 
 def _renamed(model: nn.Module) -> dict[str, str]:
-    """Return {module: node} where torchvision's graph calls a module by another name.
+    """Return {module: node} of the modules whose node in torchvision's graph has another name.
 
-    It numbers what has the same name anew, and takes `ln_1` and `ln_2` for two of the name `ln`: they become `ln` and
-    `ln_1`. In the graph of a ViT, `ln_1` would so mean the second of its modules.
+    torchvision numbers equal names, and takes `ln_1` and `ln_2` for two modules named `ln`: they become `ln` and
+    `ln_1`. In the graph of a ViT, the node `ln_1` is the module `ln_2`.
     """
-    from torchvision.models.feature_extraction import NodePathTracer, _set_default_tracer_kwargs
-
     if not any(NUMBERED.search(name) for name, module in model.named_modules() if not list(module.children())):
         return {}
-    tracer = NodePathTracer(**_set_default_tracer_kwargs(None))
+    tracer = _tracer()
     calls = [node for node in tracer.trace(model).nodes if node.op == "call_module"]
     first = {str(node.target): tracer.node_to_qualname[node] for node in reversed(calls)}
     return {target: node for target, node in first.items() if target != node}
+
+
+def _tracer() -> NodePathTracer:
+    """Return the tracer of `get_graph_node_names`, with its defaults as torchvision documents them."""
+    import torchvision
+    from torch import nn
+    from torchvision.models.feature_extraction import NodePathTracer
+
+    leaves = [each for each in vars(torchvision.ops).values() if isinstance(each, type) and issubclass(each, nn.Module)]
+    return NodePathTracer(autowrap_modules=(math, torchvision.ops), leaf_modules=leaves)
 
 
 def _logits(model: nn.Module, nodes: list[str], traced: bool) -> str | None:

@@ -5,18 +5,7 @@ from .engine_schema import DaskEngine
 from .fields import BUNDLED, parse_range
 from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slices_of, within
 from .likely_names import known_elsewhere, likely, likely_key
-from .loader import (
-    SECTIONS,
-    ClustersConfig,
-    Config,
-    FeaturesConfig,
-    ImagesConfig,
-    OutputsConfig,
-    config_from_dict,
-    config_schema,
-    features_from_dict,
-    load_config,
-)
+from .loader import SECTIONS, Config, config_from_dict, config_schema, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
 from .recipe import (
     INTERPOLATIONS,
@@ -29,6 +18,7 @@ from .recipe import (
     named_recipe,
     recipe_of,
 )
+from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
 from .yaml import parse_yaml
 
 __all__ = [

@@ -1,3 +1,3 @@
-from .registry import SAMPLES, write_sample
+from .registry import write_sample
 
-__all__ = ["SAMPLES", "write_sample"]
+__all__ = ["write_sample"]

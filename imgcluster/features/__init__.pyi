@@ -1,7 +1,7 @@
 from .arrays import extract
 from .copies import Copies, distinct_images
 from .engines.dask.cluster import Cluster, open_cluster, start_early
-from .extraction import check_engine, extract_features, extract_listed, runtime_for
+from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
 from .files import features_from_file, import_parquet, read_features
 from .reductions import (
     Moments,
@@ -17,7 +17,8 @@ from .result import Features, Origin
 from .store.backend import below
 from .store.keys import any_there, known_key, read_with_key, with_stamps
 from .store.reader import Part, StoredVectors, read_block
-from .store.store import FeatureStore, ImageKey
+from .store.shards import ImageKey
+from .store.store import FeatureStore
 from .transformer import ImageFeatures
 from .transforms import (
     NO_UMAP,
@@ -26,7 +27,6 @@ from .transforms import (
     State,
     apply_transform,
     check_steps,
-    column_strips,
     fit_steps,
     fit_transform,
     join_blocks,
@@ -56,8 +56,8 @@ __all__ = [
     "check_components",
     "check_covariance",
     "check_engine",
+    "check_readable",
     "check_steps",
-    "column_strips",
     "components_of",
     "distinct_images",
     "extract",

@@ -17,21 +17,15 @@ from torch import nn
 
 from imgcluster.backbones import (
     DTYPES,
-    TRIED,
+    MAX_IMAGES_READ,
     Blocks,
-    Choice,
-    Pictures,
     Pooled,
     Runtime,
     TorchRuntime,
-    Unsupported,
     Watched,
     auto_batch_size,
-    build_runtime,
+    build_with_fallback,
     choose_backbones,
-    no_pictures,
-    on_torch,
-    plan_for,
     recipe_of_timm,
     usable,
 )
@@ -117,7 +111,7 @@ def extract(  # noqa: PLR0913 (one call says all)
     else:
         choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
         recipe = choice.recipe
-        runtime, size = build_planned(choice, config, partial(_looked_at, items, recipe))
+        runtime, size = build_with_fallback(choice, config, partial(_looked_at, items, recipe))
     blocks = run_over(items, runtime, recipe, size, on_error, show)
     found = blocks if output == "numpy" else [torch.from_numpy(block) for block in blocks]
     return found[0] if layers is None or isinstance(layers, str | int) else dict(zip(asked, found, strict=True))
@@ -156,21 +150,8 @@ def _listed(images: Images) -> list[Any]:
     raise ImageError(f"{type(images).__name__} is no images; give a list, a folder, an array or a tensor")
 
 
-def build_planned(choice: Choice, config: FeaturesConfig, pictures: Pictures = no_pictures) -> tuple[Runtime, int]:
-    """Build the network of a choice as a config says; returns it, and the number of images it takes at a time.
-
-    pictures: as `execution.build_runtime` takes them.
-    """
-    plan = plan_for(choice, config)
-    try:
-        return build_runtime(choice, plan, pictures), plan.batch_size
-    except Unsupported as error:
-        plan = on_torch(choice, plan, config, error)
-        return build_runtime(choice, plan), plan.batch_size
-
-
 def _looked_at(items: Sequence[Any], recipe: Recipe) -> Iterator[np.ndarray]:
-    return usable(partial(_picture_of, item, recipe) for item in opened(items[:TRIED]))
+    return usable(partial(_picture_of, item, recipe) for item in opened(items[:MAX_IMAGES_READ]))
 
 
 def _own_runtime(

@@ -16,17 +16,16 @@ from imgcluster.backbones import (
     Choice,
     Plan,
     Runtime,
-    Unsupported,
     build_runtime,
     choose_backbones,
     find_calibration,
     find_devices,
-    on_torch,
     plan_for,
     some_of,
+    with_fallback,
 )
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
-from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
+from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
 from imgcluster.features.engines.dask.extraction import Planned, compute_on_cluster, plan_on
 from imgcluster.features.engines.local import Work
@@ -82,12 +81,24 @@ def runtime_for(
 
     Raises ConfigError as `extract_features`.
     """
-    plan = _calibrated(plan_for(choice, config), choice, images, config, show)
-    try:
+
+    def build(config: FeaturesConfig) -> tuple[Runtime, int]:
+        plan = _calibrated(plan_for(choice, config), choice, images, config, show)
         return build_runtime(choice, plan, some_of(images, choice.recipe)), plan.batch_size
-    except Unsupported as error:
-        plan = on_torch(choice, plan, config, error)
-        return build_runtime(choice, plan), plan.batch_size
+
+    return with_fallback(choice, config, build)
+
+
+def check_readable(features: Features) -> None:
+    """Raise ImageError, with the first failure, where no image has features."""
+    if features.images:
+        return
+    if not features.failures:
+        raise ImageError("there are no images")
+    first = features.failures[0]
+    raise ImageError(
+        f"none of the {len(features.failures):,} images can be read; the first: {first.image.path}: {first.reason}"
+    )
 
 
 @dataclass(frozen=True)
@@ -115,13 +126,11 @@ class _Part:
 
 
 def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
-    plan = _planned(choice, images, request)
-    try:
-        return _extracted_as_planned(images, choice, plan, request)
-    except Unsupported as error:
-        plan = on_torch(choice, plan, request.config, error)
-        request = replace(request, config=request.config.model_copy(update={"runtime": "torch"}))
-        return _extracted_as_planned(images, choice, _planned(choice, images, request), request)
+    def extract(config: FeaturesConfig) -> _Part:
+        ours = replace(request, config=config)
+        return _extracted_as_planned(images, choice, _planned(choice, images, ours), ours)
+
+    return with_fallback(choice, request.config, extract)
 
 
 def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Plan:
@@ -140,23 +149,31 @@ def _calibrated(plan: Plan, choice: Choice, images: list[ImageFile], config: Fea
 
 def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, request: _Request) -> _Part:
     with LayerStores(request.config.store, plan.shapes(choice)) as store:
-        work = Work(images, store, request.on_error)
-        # Built only where there is work to do: with everything in the store, the network is not needed.
-        device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
-        readable = work.readable
-        if lost := [image for image in images if image not in work.keys and image not in work.failures]:
-            raise StoreError(
-                f"{len(lost):,} images have neither features nor a reason why not; run the same command again"
-            )
-        blocks, stored = [np.empty((len(readable), 0), np.float32)], []
-        keys = [work.keys[image] for image in readable]
-        with work.stopwatch.timed("gathering"):
-            if request.gather(4 * len(readable) * store.dim):
-                blocks = store.vectors(keys)
-            else:
-                stored = store.stored(keys)
-        origin = _origin(choice, device, plan, store, work)
-        return _Part(readable, blocks, stored, work.failures, origin, work.one_colour, store.content(keys))
+        while True:
+            try:
+                return _extracted_into(store, images, choice, plan, request)
+            except DamagedShard:  # set aside by now, so that its images are new ones: each time there is a shard less
+                continue
+
+
+def _extracted_into(
+    store: LayerStores, images: list[ImageFile], choice: Choice, plan: Plan, request: _Request
+) -> _Part:
+    work = Work(images, store, request.on_error)
+    # Built only where there is work to do: with everything in the store, the network is not needed.
+    device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
+    readable = work.readable
+    if lost := [image for image in images if image not in work.keys and image not in work.failures]:
+        raise StoreError(f"{len(lost):,} images have neither features nor a reason why not; run the same command again")
+    blocks, stored = [np.empty((len(readable), 0), np.float32)], []
+    keys = [work.keys[image] for image in readable]
+    with work.stopwatch.timed("gathering"):
+        if request.gather(4 * len(readable) * store.dim):
+            blocks = store.vectors(keys)
+        else:
+            stored = store.stored(keys)
+    origin = _origin(choice, device, plan, store, work)
+    return _Part(readable, blocks, stored, work.failures, origin, work.one_colour, store.content(keys))
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
@@ -266,11 +283,7 @@ def extract_listed(
             cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
             show=show,
         )
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(images):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
+    check_readable(features)
     return features
 
 

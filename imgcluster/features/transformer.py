@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from imgcluster.backbones import Runtime, choose_backbones
+from imgcluster.backbones import Runtime, build_with_fallback, choose_backbones
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError
-from imgcluster.features.arrays import build_planned, list_pictures, opened, run_over
+from imgcluster.features.arrays import list_pictures, opened, run_over
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.store.keys import with_stamps
 from imgcluster.features.transforms import join_blocks
@@ -63,7 +63,7 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             raise ConfigError("backbone: one name; several are joined by a FeatureUnion, or by a config")
         (choice,) = choose_backbones(config, progress=False)
         self._recipe = choice.recipe
-        self._runtime, self._batch_size = build_planned(choice, config)
+        self._runtime, self._batch_size = build_with_fallback(choice, config)
         black = self._runtime.buffer(
             (self._batch_size, choice.recipe.n_views, choice.recipe.side, choice.recipe.side, 3)
         )

@@ -40,7 +40,7 @@ from .listing import Listing, find_images, images_at, list_images, list_with_not
 from .loader import Batch, Pixels, read_batches
 from .pixel_check import differences
 from .preprocess import find_recipe, prepare
-from .preprocess_gpu import Preparer, resizes_here
+from .preprocess_gpu import GpuPreprocessor, resizes_here
 from .sources.archive import names_apart
 from .sources.base import RemoteFile, asked_again, in_reading_order, number_of, readers_for
 from .sources.local import none_below
@@ -76,13 +76,13 @@ __all__ = [
     "Augmentation",
     "Batch",
     "FoundPatterns",
+    "GpuPreprocessor",
     "Holder",
     "KnownLabels",
     "Listing",
     "Lost",
     "Marks",
     "Pixels",
-    "Preparer",
     "RemoteFile",
     "Spelling",
     "adds_up",

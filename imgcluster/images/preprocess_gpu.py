@@ -1,4 +1,4 @@
-"""Cropping and resizing on the device that runs the network, each reader thread on a stream of its own."""
+"""Cropping and resizing on the GPU that runs the network, each reader thread on a CUDA stream of its own."""
 
 from __future__ import annotations
 
@@ -15,33 +15,31 @@ from imgcluster.config import Recipe
 from imgcluster.images.preprocess import CROPS, MIRRORED, VERY_LONG, WHOLE, crop_start, prepare, shorter_side_to
 
 STEPS_HERE = (("resize", "center_crop"), ("squash",))
-MOST_PIXELS = 2**24  # in float32 192 MiB, for each of the readers
-MOST_SHRINKING = (
-    32  # to one pixel, of so many at the most: the kernels of CUDA have shared memory for about 45 (bicubic)
-)
+MAX_PIXELS = 2**24  # of a picture: 192 MiB in float32, for each reader
+MAX_SHRINKING = 32  # source pixels per pixel: CUDA's kernels have shared memory for about 45 (bicubic)
 WHITE = 255
 
 
 def resizes_here(recipe: Recipe) -> bool:
-    """Tell whether a recipe's pictures are resized on the device; those of other recipes are prepared on the CPU."""
+    """Tell whether pictures of a recipe are resized on the GPU; those of other recipes are prepared on the CPU."""
     here = recipe.resampling == "torch" and recipe.views != WHOLE
     return here and tuple(name for name, _ in recipe.steps) in STEPS_HERE
 
 
-class Preparer:
-    """Prepares pictures as `preprocess.prepare` does, into tensors on a device.
+class GpuPreprocessor:
+    """`preprocess.prepare` into tensors on a GPU.
 
-    What is resized here may differ from it, since torch's weights are whole numbers for uint8 on the CPU and of float32
-    here: by 1 of 255, in less than a hundredth of a photograph's values and a tenth of those of noise; by 2 only in
-    noise, in less than one value of five thousand.
-    Very large and very long pictures are prepared on the CPU, and so is one for which the device has no memory left.
+    Resized values may differ from the CPU's, where torch has integer weights for uint8, and float32 weights here: by 1
+    of 255 in less than a hundredth of a photograph's values and a tenth of those of noise; by 2 only in noise, in less
+    than one value of five thousand.
+    Very large and very long pictures are prepared on the CPU, and so is a picture for which GPU memory is lacking.
     """
 
     def __init__(self) -> None:
         self._own = threading.local()  # a thread's stream, the event at its end, and its memory for copies
 
     def prepare(self, image: np.ndarray, recipe: Recipe, out: Tensor) -> None:
-        """Crop and resize an RGB uint8 picture into `out`, (n_views, side, side, 3) uint8; returns when it is there."""
+        """Crop and resize an RGB uint8 picture into `out`, (n_views, side, side, 3) uint8; returns when done."""
         with self._stream(out.device):
             if not (_is_for_device(image, recipe) and self._resize_there(image, recipe, out)):
                 staging = self._staging(out.shape, out.device)
@@ -60,10 +58,10 @@ class Preparer:
 
     @contextmanager
     def _stream(self, device: torch.device) -> Iterator[None]:
-        """Let what is called within run on the thread's own stream, and wait for its end.
+        """Run the block on the thread's own stream, and wait for the stream at the end.
 
-        Its priority is high: a picture is little work, and does not wait behind all that the network has queued. The
-        wait blocks the thread, since one that spins takes a core from decoding.
+        The stream's priority is high: a picture is little work, and must not wait for the network's queue. Waiting
+        blocks the thread, since spinning would take a core from decoding.
         """
         if device.type != "cuda":
             yield
@@ -80,7 +78,7 @@ class Preparer:
                 own.done.synchronize()
 
     def _staging(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Return the thread's own memory on the CPU, pinned for a GPU, so that the copy need not be copied first."""
+        """Return the thread's own CPU memory, pinned for a GPU, which copies it directly."""
         size = int(np.prod(shape))
         if not hasattr(self._own, "staging") or self._own.staging.numel() < size:
             self._own.staging = torch.empty(size, dtype=torch.uint8, pin_memory=device.type == "cuda")
@@ -93,23 +91,23 @@ def _is_for_device(image: np.ndarray, recipe: Recipe) -> bool:
         return False
     height, width = image.shape[:2]
     short, long = sorted((height, width))
-    if height * width > MOST_PIXELS or (recipe.steps[0][0] == "resize" and long > VERY_LONG * short):
+    if height * width > MAX_PIXELS or (recipe.steps[0][0] == "resize" and long > VERY_LONG * short):
         return False
     return all(
-        before <= MOST_SHRINKING * after for before, after in zip((height, width), _size(image, recipe), strict=True)
+        before <= MAX_SHRINKING * after for before, after in zip((height, width), _size(image, recipe), strict=True)
     )
 
 
 def _size(image: np.ndarray, recipe: Recipe) -> tuple[int, int]:
-    """Return the height and width to which the recipe resizes a picture."""
+    """Return the height and width of a picture after the recipe's resize."""
     name, side = recipe.steps[0]
     return (side, side) if name == "squash" else shorter_side_to(side, *image.shape[:2])
 
 
 def _resized(picture: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
-    """Resize (height, width, 3) uint8, across and then down, rounding after each to values of uint8 as on the CPU.
+    """Resize (height, width, 3) uint8, horizontally and then vertically, rounded to uint8 after each as on the CPU.
 
-    Both at once would give other values in a sixth of a photograph, and bicubic leaves the range of uint8 in between.
+    Resizing both ways at once changes a sixth of a photograph's values. Bicubic overshoots uint8 in between.
     """
     values = picture.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.contiguous_format)
     for target in ((len(picture), size[1]), size):
@@ -120,7 +118,7 @@ def _resized(picture: Tensor, size: tuple[int, int], interpolation: str) -> Tens
 
 
 def _crop_into(out: Tensor, picture: Tensor, recipe: Recipe) -> None:
-    """Put the views of a resized picture, (height, width, 3) uint8, into `out`; what it lacks is black."""
+    """Write the views of a resized picture, (height, width, 3) uint8, to `out`; pad small ones with black."""
     places = CROPS[recipe.views]
     ours = picture.flip(2) if recipe.channels == "bgr" else picture
     if min(picture.shape[:2]) < recipe.side:
@@ -135,7 +133,7 @@ def _crop_into(out: Tensor, picture: Tensor, recipe: Recipe) -> None:
 
 
 def _window(size: int, side: int, share: float) -> tuple[slice, slice]:
-    """Return which part of `size` pixels a crop takes, and where in the crop that stands: as `preprocess.crop_at`."""
+    """Return the slice of `size` pixels that a crop takes, and its place in the crop, as `preprocess.crop_at`."""
     if size < side:
         before = (side - size) // 2
         return slice(0, size), slice(before, before + size)

@@ -11,8 +11,8 @@ import numpy as np
 
 from imgcluster.clustering import Clusterer, Placed
 from imgcluster.config import Config
-from imgcluster.errors import ConfigError, ImageError
-from imgcluster.features import Features, extract_features, with_stamps
+from imgcluster.errors import ConfigError
+from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
 from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_record, recorded_names
 from imgcluster.types import ImageFile
@@ -78,11 +78,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     config = _config(record, folder)
     listed = listed_images(images)
     features = extract_features(listed, config.features, show=show)
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(listed):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
+    check_readable(features)
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))
 

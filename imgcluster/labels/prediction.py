@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgcluster.config import features_from_dict
-from imgcluster.errors import ConfigError, ImageError
-from imgcluster.features import Features, extract_features
+from imgcluster.errors import ConfigError
+from imgcluster.features import Features, check_readable, extract_features
 from imgcluster.images import (
     DECIMAL,
     MEASURED,
@@ -170,11 +170,7 @@ def predict(
     learned = Learned.load(Path(model))
     listed = listed_images(images)
     features = extract_features(listed, features_from_dict(learned.features), show=show)
-    if not features.images:
-        first = features.failures[0]
-        raise ImageError(
-            f"none of the {len(listed):,} images can be read; the first: {first.image.path}: {first.reason}"
-        )
+    check_readable(features)
     learned.check_fingerprints([origin.fingerprint for origin in features.origins], str(model))
     commonest = max(learned.counts, key=lambda label: learned.counts[label])
     found = learned.probabilities(features.vectors)

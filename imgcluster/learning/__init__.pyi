@@ -1,14 +1,12 @@
 from .classifiers import LEAST, fit_classifier, held_back, probabilities
 from .model import BACKBONE, CHECKPOINT, RECORD, Learned, is_file, prepared
-from .training.settings import AUGMENT, FEATURES, FINETUNE, Labelled, Taught, Training, checked
+from .training.settings import FEATURES, Labelled, Taught, Training, checked
 from .training.train import plan_training, teach
 
 __all__ = [
-    "AUGMENT",
     "BACKBONE",
     "CHECKPOINT",
     "FEATURES",
-    "FINETUNE",
     "LEAST",
     "RECORD",
     "Labelled",

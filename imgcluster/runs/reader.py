@@ -80,7 +80,7 @@ def config_of(record: dict[str, Any], run_folder: Path) -> Config:
 
 
 def listed_path(text: str) -> ImagePath:
-    r"""Return the location of a path in clusters.csv, which has bytes that are not UTF-8 as `\udcNN`."""
+    """Return the place that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
     return listed_paths([text])[0]
 
 

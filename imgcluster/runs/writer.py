@@ -125,7 +125,7 @@ def _cells(row: int, clusters: Clusters) -> tuple[str, str, str, str]:
 
 
 def path_text(image: ImageFile) -> str:
-    r"""Return the path of an image as the tables have it, with bytes that are not UTF-8 as `\udcNN`."""
+    """Return the path of an image as the tables have it; bytes of it that are no UTF-8 as `\\udcNN`."""
     path = image.path
     text = str(path) if isinstance(path, Source) else path.as_posix()
     return text.encode("utf-8", "backslashreplace").decode()

@@ -10,10 +10,10 @@ import pytest
 import torch
 import torchvision
 from torch import nn
-from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.layers import layers_of
+from imgcluster.backbones.layers import _tracer, layers_of
 from imgcluster.backbones.networks import _prepared
 from imgcluster.backbones.pooling import gem, pool, rmac, rmac_regions, spp
 from imgcluster.cli.main import main
@@ -269,3 +269,13 @@ def test_layers_are_listed_with_names_and_shapes(capsys: pytest.CaptureFixture[s
     assert {"name": "_avg_pooling", "aliases": ["avgpool"], "shape": [1280, 1, 1]} in rows
     assert main(["layers", "vgg61"]) == 1
     assert "there is no backbone 'vgg61'; near it: vgg19, vgg16, vgg13" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["vit_b_16", "convnext_tiny", "swin_v2_t", "efficientnet_b0"])
+def test_our_tracer_sees_the_nodes_that_torchvision_names(name: str) -> None:
+    """Its settings are torchvision's defaults, which no public function returns: modules of its own are whole nodes."""
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name, weights=None).eval()
+    tracer = _tracer()
+    tracer.trace(model)
+    assert list(tracer.node_to_qualname.values()) == get_graph_node_names(model, suppress_diff_warning=True)[1]

@@ -19,7 +19,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from imgcluster.config.loader import Config, load_config
-from imgcluster.features.engines.dask.protocol import Handful, Outcome
+from imgcluster.features.engines.dask.protocol import Outcome, TaskImages
 from imgcluster.features.engines.dask.scheduler import Dispatcher
 from imgcluster.features.store.shards import ImageKey, write_shard
 from imgcluster.features.store.store import FeatureStore
@@ -116,9 +116,9 @@ def nothing(images: list[ImageFile]) -> Outcome:
     return Outcome("00000-0123abcd", rows, len(images), {}, {"reading files": 1.0, "network": 1.0}, device="cpu")
 
 
-def nothing_packed(handful: Handful) -> Outcome:
+def nothing_packed(task: TaskImages) -> Outcome:
     """The same, of images that Dask does not look at one by one."""
-    return nothing(handful.images)
+    return nothing(task.images)
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def _pass_on(client: Client, count: int, size: int, *, packed: bool = False) -> 
     left, under_way, start = count, 0, process_time()
     while left or under_way:
         while left and under_way < IN_FLIGHT:
-            task: tuple[Any, Any] = (nothing_packed, Handful(images)) if packed else (nothing, images)
+            task: tuple[Any, Any] = (nothing_packed, TaskImages(images)) if packed else (nothing, images)
             client.submit(*task, pure=False, key=f"{task[0].__name__}-{size}-{left}").add_done_callback(ended.put)
             left, under_way = left - 1, under_way + 1
         ended.get().result()

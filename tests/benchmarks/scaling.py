@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median
 
-from imgcluster.features.engines.dask.scheduler import ADMITTING, SECONDS_A_TASK
+from imgcluster.features.engines.dask.scheduler import CONCURRENT_INDEX_READS
+from imgcluster.features.engines.dask.tasks import SECONDS_PER_TASK
 from tests.benchmarks.costs import Measured, measure
 from tests.benchmarks.rows import Row
 from tests.benchmarks.simulation import Replay, Setting, replay
@@ -77,14 +78,14 @@ def _settings(found: Measured) -> dict[str, Setting]:
     )
     bucket = replace(
         folder,
-        seconds_a_task=found.a_task + ROUND_TRIPS * LATENCY / ADMITTING,
+        seconds_a_task=found.a_task + ROUND_TRIPS * LATENCY / CONCURRENT_INDEX_READS,
         image_bytes=found.image_bytes,
         network_bytes=NETWORK,
         bucket_requests=REQUESTS * PREFIXES,
     )
     listed = replace(bucket, seconds_an_image_served=found.an_image)
     one_by_one = replace(listed, seconds_a_task=found.a_task + ROUND_TRIPS * LATENCY)
-    ten_seconds = replace(one_by_one, seconds_wanted=SECONDS_A_TASK)
+    ten_seconds = replace(one_by_one, seconds_wanted=SECONDS_PER_TASK)
     return {
         "folder": folder,
         BUCKET: bucket,

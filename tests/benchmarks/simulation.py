@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from imgcluster.config.engine_schema import DaskEngine
-from imgcluster.features.engines.dask.scheduler import FIRST_TASK, seconds_a_task, share_of
+from imgcluster.features.engines.dask.tasks import IMAGES_IN_FIRST_TASKS, seconds_per_task, share_of
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,13 @@ class _Events:
         return self._result
 
     def _next_size(self) -> int:
-        """As `Dispatcher` does it."""
+        """As `TaskQueue` does it."""
         most, size = self._set.images_per_task, self._set.images_per_task
         if self._set.adapts:
-            seconds = self._set.seconds_wanted or seconds_a_task(self._set.workers)
-            wanted = int(seconds / self._paced) if self._paced else FIRST_TASK
+            seconds = self._set.seconds_wanted or seconds_per_task(self._set.workers)
+            wanted = int(seconds / self._paced) if self._paced else IMAGES_IN_FIRST_TASKS
             fair = share_of(int(self._left), self._set.workers) if self._left < math.inf else most
-            size = max(1, min(wanted, most, max(fair, min(FIRST_TASK, most))))
+            size = max(1, min(wanted, most, max(fair, min(IMAGES_IN_FIRST_TASKS, most))))
         size = int(min(size, self._left))
         self._left -= size
         return size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import torch
 import torchvision
 from PIL import Image
 from safetensors.torch import save_file
+from torch import nn
 from torchvision import transforms
 
 from imgcluster.backbones.build import build_extractor
@@ -31,7 +33,7 @@ from imgcluster.config.loader import FeaturesConfig
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features import extraction as features_module
 from imgcluster.features.engines import local as work_module
-from imgcluster.features.extraction import extract_features
+from imgcluster.features.extraction import check_readable, extract_features
 from imgcluster.features.result import Features
 from imgcluster.features.store.backend import LocalFiles
 from imgcluster.features.transforms import unit_length
@@ -394,6 +396,106 @@ def test_auto_takes_bf16_where_the_features_bear_it(monkeypatch: pytest.MonkeyPa
         config = FeaturesConfig(backbone=backbone, weights="random", runtime=runtime, device="cpu")
         plan = plan_for(choose_backbones(config)[0], config)
         assert (plan.precision, plan.exact) == (precision, exact)
+
+
+def numerics() -> dict[str, object]:
+    """torch's settings for TF32, as far as they can be read."""
+    found: dict[str, object] = {}
+    for module, name, _ in hardware._tf32_settings(allowed=True):
+        try:
+            found[f"{id(module)}.{name}"] = getattr(module, name)
+        except RuntimeError as error:
+            found[f"{id(module)}.{name}"] = type(error)
+    return found
+
+
+@pytest.fixture
+def own_numerics() -> Iterator[None]:
+    """Let a test set TF32 for this process."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in hardware._tf32_settings(allowed=True)]
+    yield
+    for module, name, value in before:
+        setattr(module, name, value)
+
+
+def set_the_old_way(value: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = value
+
+
+def set_the_new_way(value: str) -> None:
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = value
+
+
+NEW_WAY = pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="came with torch 2.9")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda: None,
+        lambda: set_the_old_way(True),
+        lambda: set_the_old_way(False),
+        pytest.param(lambda: set_the_new_way("tf32"), marks=NEW_WAY),
+        pytest.param(lambda: set_the_new_way("ieee"), marks=NEW_WAY),
+    ],
+)
+def test_tf32_is_set_for_a_while_whatever_the_program_had_set(
+    own_numerics: None, prepare: Callable[[], None], allowed: bool
+) -> None:
+    prepare()
+    before = numerics()
+    with contextlib.suppress(KeyError), hardware.tf32(allowed=allowed):
+        assert torch.backends.cuda.matmul.allow_tf32 is allowed
+        assert torch.backends.cudnn.allow_tf32 is allowed
+        if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+            precisions = {torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision}
+            assert precisions == {"tf32" if allowed else "ieee"}
+        raise KeyError
+    after = numerics()
+    readable = [name for name, value in before.items() if value is not RuntimeError]
+    assert {name: after[name] for name in readable} == {name: before[name] for name in readable}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_only_our_own_network_computes_by_our_rules_for_tf32(own_numerics: None, precision: str) -> None:
+    """Somebody else's module runs by the program's settings, and these are the same afterwards."""
+    seen: list[bool] = []
+
+    class Noting(nn.Module):
+        def forward(self, values: torch.Tensor) -> list[torch.Tensor]:
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return [values.flatten(1)]
+
+    recipe = choose_backbones(lite0(Path("unused")))[0].recipe
+    pixels = np.zeros((1, 1, 8, 8, 3), np.uint8)
+    for program in (True, False):
+        set_the_old_way(program)
+        for moved in (True, False):
+            TorchRuntime(Noting(), recipe, torch.device("cpu"), precision, moved=moved)(pixels)
+        assert seen[-2:] == [precision == "tf32", program]
+        assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is program
+
+
+def test_instructions_of_the_cpu_are_asked_of_every_version_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a public function, in versions without it by private ones; without those too, the answer is no."""
+    cpu, probes = torch.device("cpu"), ("_is_vnni_supported", "_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    has_all = {"avx512_vnni": True, "avx512_bf16": True, "amx_tile": True}
+    for instructions in (has_all, {}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=instructions: found, raising=False)
+        assert hardware.has_vnni() is hardware._quick_bf16(cpu) is bool(instructions)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    for probe in probes:
+        monkeypatch.setattr(torch.cpu, probe, lambda: True, raising=False)
+    assert hardware.has_vnni() is hardware._quick_bf16(cpu) is True
+    for probe in probes:
+        monkeypatch.delattr(torch.cpu, probe)
+    assert hardware.has_vnni() is hardware._quick_bf16(cpu) is False
+
+
+def test_features_of_no_image_at_all_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="there are no images"):
+        check_readable(extract_features([], lite0(tmp_path / "s"), show=False))
 
 
 def test_memory_that_runs_out_halves_the_batch(

@@ -30,7 +30,7 @@ from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.loader import read_batches
 from imgcluster.images.preprocess import prepare
-from imgcluster.images.preprocess_gpu import Preparer, resizes_here
+from imgcluster.images.preprocess_gpu import GpuPreprocessor, resizes_here
 from imgcluster.utils import system as memory
 from tests import ROOT
 
@@ -58,9 +58,9 @@ def on_cpu(image: np.ndarray, recipe: Recipe) -> np.ndarray:
     return out
 
 
-def prepared(image: np.ndarray, recipe: Recipe, device: str, preparer: Preparer | None = None) -> np.ndarray:
+def prepared(image: np.ndarray, recipe: Recipe, device: str, preparer: GpuPreprocessor | None = None) -> np.ndarray:
     out = torch.full((recipe.n_views, recipe.side, recipe.side, 3), 77, dtype=torch.uint8, device=device)
-    (preparer or Preparer()).prepare(image, recipe, out)
+    (preparer or GpuPreprocessor()).prepare(image, recipe, out)
     return out.cpu().numpy()
 
 
@@ -132,7 +132,7 @@ def test_pictures_out_of_the_ordinary_are_prepared_on_the_cpu(device: str, monke
     for size in LONG:
         assert difference(picture(*size), replace(TRAINED, views="ten_crops"), device) == 0
     assert difference(picture(4, 224 * 33), SQUASH, device) == 0  # shrunk too much
-    monkeypatch.setattr(on_device, "MOST_PIXELS", 100 * 75 - 1)
+    monkeypatch.setattr(on_device, "MAX_PIXELS", 100 * 75 - 1)
     assert difference(picture(100, 75), TRAINED, device) == 0
 
 
@@ -157,7 +157,7 @@ def test_a_photographs_pixels_are_nearly_all_the_cpus(device: str, interpolation
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_threads_do_not_get_into_each_others_way(device: str) -> None:
-    preparer = Preparer()
+    preparer = GpuPreprocessor()
     images = [picture(size + 40, size) for size in range(30, 300, 3)]
     wanted = [prepared(image, TRAINED, device) for image in images]
     with ThreadPoolExecutor(8) as pool:

@@ -107,7 +107,7 @@ def test_several_write_to_one_store_side_by_side(s3: S3Server, bucket: str) -> N
         np.testing.assert_array_equal(store.vectors(keys(*range(16))), rows(*range(16)))
 
 
-def test_a_damaged_shard_in_a_bucket_is_dropped(s3: S3Server, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_shard_in_a_bucket_is_set_aside(s3: S3Server, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
     with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
         store.append(keys(1), rows(1))
         store.append(keys(2), rows(2))
@@ -116,7 +116,8 @@ def test_a_damaged_shard_in_a_bucket_is_dropped(s3: S3Server, bucket: str, caplo
     with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
         assert store.find(keys(1)[0]) is not None
         assert store.find(keys(2)[0]) is None
-    assert "is damaged and was removed; its images are done again" in caplog.text
+    assert "set aside as vectors-00001" in caplog.text
+    assert s3.client.get_object(Bucket=bucket, Key=f"store/{name}.damaged")["Body"].read() == b"\x93NUMPY"
 
 
 @pytest.mark.parametrize("key", ["features.store", "outputs.folder"])

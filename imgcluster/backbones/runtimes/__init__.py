@@ -1,1 +1,1 @@
-"""What executes a network: uint8 pixels in, float32 vectors out."""
+"""Runtimes execute networks: a batch of uint8 pixels in, a batch of float32 vectors out."""

@@ -1,4 +1,4 @@
-"""What every runtime offers."""
+"""Protocol of the runtimes."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ Blocks = list[np.ndarray]  # (n, dim) float32, one for each layer
 class Runtime(Protocol):
     """Executes a network.
 
-    depth: so many batches may be in flight at a time; device: what it computes on, for a person.
+    depth: how many batches may be in flight at a time. device: description of the device, for messages.
     """
 
     depth: int
     device: str
 
     def buffer(self, shape: tuple[int, ...]) -> Pixels:
-        """Return black pixels for batches, in memory that the device reads."""
+        """Return zeros for batches, in memory that the device reads."""
 
     def prepare(self, image: np.ndarray, recipe: Recipe, out: Pixels) -> None:
         """Crop and resize an RGB uint8 picture into `out`, (n_views, side, side, 3), a part of a buffer.
 
-        Called by several threads at a time. When it returns, a batch that is started will see the pixels.
+        Thread-safe. A batch that is started after it returns sees the pixels.
         """
 
     def start(self, pixels: Pixels) -> Callable[[], Blocks]:
-        """Begin with a batch, (n, n_views, side, side, 3) uint8, which must stay as it is until the result is there.
+        """Start a batch, (n, n_views, side, side, 3) uint8, which must not change until its result is there.
 
-        What is returned waits for the result and returns it: the features, of an image's views their mean.
+        Returns a function that waits for the features, averaged over the views of each image, and returns them.
         """
 
     def __call__(self, pixels: Pixels) -> Blocks:

@@ -1,9 +1,12 @@
-"""The pictures by which int8 finds the range of each layer's values, kept beside the features made with them."""
+"""Calibration images of int8: a sample of the run's images, kept in the store for later runs."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,81 +21,100 @@ from imgcluster.images import RULES, prepare, read_image
 from imgcluster.types import ImageFile, ImagePath, Source
 from imgcluster.utils import digest_bytes, fingerprint_of, replacing
 
-MOST = 40  # of VGG16 on the stage frames, twice as many change no cluster
+MAX_IMAGES = 40  # with VGG16 on the stage frames, twice as many change no cluster
 FILES = "calibration-*.npz"
+# Raised by zipfile and numpy where a kept file is damaged, and where its contents are not those that were written.
+PARSING_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError)
+CONTENT_ERRORS = (ValueError, KeyError, TypeError, AttributeError)
 
-Stamp = list[int]  # size and mtime_ns; of what is no file here also its version
+Stamp = list[int]  # size and mtime_ns of a file; of other images also the version
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """pixels: (n, side, side, 3) uint8, as the network takes them; show: whether to tell that it is at work."""
+    """pixels: (n, side, side, 3) uint8, as the network takes them. show: whether calibration shows its progress."""
 
     pixels: np.ndarray
     show: bool = False
 
     @property
     def digest(self) -> str:
-        """What tells it from others."""
+        """Digest of the pixels."""
         return digest_bytes(np.ascontiguousarray(self.pixels).tobytes())
 
 
 def find_calibration(images: Sequence[ImageFile], recipe: Recipe, store: Path, show: bool = False) -> Calibration:
-    """Return the pictures to calibrate a network on: those kept in `store`, or some of the images, kept there.
+    """Return calibration images: those kept in `store`, or a sample of the images, which is then kept there.
 
-    Kept ones are taken while at least half of them are among the images, so that images may be added to a folder and
-    removed: the features that are there stay as good as the new ones. Fewer than MOST are not kept to when there are
-    more images now. The choice does not depend on the order of the images, nor on the folder they lie in.
+    Kept ones are used while at least half of them are among the images: images may be added to a folder and removed,
+    and features stay comparable. Fewer than MAX_IMAGES are not used when there are more images now. The sample does not
+    depend on the order of the images, nor on their folder.
 
     Raises ImageError where no image can be read.
     """
-    here = {_name(image.path): image for image in images}
+    by_name = {_name(image.path): image for image in images}
     made_by = json.dumps([asdict(recipe), RULES])
-    kept = _best_kept(store, made_by, here)
-    return Calibration(_made(here, recipe, store, made_by) if kept is None else kept, show)
+    kept = _best_kept(store, made_by, by_name)
+    return Calibration(_sampled(by_name, recipe, store, made_by) if kept is None else kept, show)
 
 
-def _best_kept(store: Path, made_by: str, here: dict[str, ImageFile]) -> np.ndarray | None:
-    best, most = None, 0
+def _best_kept(store: Path, made_by: str, images: dict[str, ImageFile]) -> np.ndarray | None:
+    """Return the kept pixels that share the most images with these, if they share enough."""
+    best, most_shared = None, 0
     for path in sorted(store.glob(FILES)):
-        # Damaged, it is made again; numpy raises whatever the bytes happen to make it do.
-        with suppress(Exception), np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            stamps: dict[str, Stamp] = about["pictures"]
-            shared = sum(name in here and _stamp(here[name].path) == stamp for name, stamp in stamps.items())
-            enough = len(stamps) >= min(MOST, len(here)) and 2 * shared >= len(stamps)
-            if about["made_by"] == made_by and enough and shared > most:
-                best, most = file["pixels"], shared
+        try:
+            shared, pixels = _read_kept(path, made_by, images)
+        except (*PARSING_ERRORS, *CONTENT_ERRORS) as error:
+            # numpy's messages advise to unpickle what it does not understand.
+            logger.warning("%s is damaged (%s); it is not used for calibration", path, type(error).__name__)
+            continue
+        if shared > most_shared:
+            best, most_shared = pixels, shared
     return best
 
 
-def _made(here: dict[str, ImageFile], recipe: Recipe, store: Path, made_by: str) -> np.ndarray:
+def _read_kept(path: Path, made_by: str, images: dict[str, ImageFile]) -> tuple[int, np.ndarray]:
+    """Return how many images a file of kept pixels shares with these, and the pixels; (0, none) where it is unfit."""
+    with np.load(path, allow_pickle=False) as file:
+        about = json.loads(str(file["about"]))
+        stamps: dict[str, Stamp] = about["pictures"]
+        shared = sum(name in images and _stamp(images[name].path) == stamp for name, stamp in stamps.items())
+        enough = len(stamps) >= min(MAX_IMAGES, len(images)) and 2 * shared >= len(stamps)
+        if about["made_by"] == made_by and enough:
+            return shared, file["pixels"]
+    return 0, np.empty(0, np.uint8)
+
+
+def _sampled(images: dict[str, ImageFile], recipe: Recipe, store: Path, made_by: str) -> np.ndarray:
+    """Read a sample of the images, and keep it in the store. Raises ImageError where no image can be read."""
     pixels: list[np.ndarray] = []
     stamps: dict[str, Stamp | None] = {}
     reason = ""
-    for name, image in sorted(here.items(), key=_drawn):
-        stamp = _stamp(image.path)  # before the reading: of a file that changes meanwhile, it will not be the later one
+    for name, image in sorted(images.items(), key=_sample_order):
+        stamp = _stamp(image.path)  # before reading: the stamp of a file that changes meanwhile must not match later
         try:
             pixels.append(_picture(image.path, recipe, len(pixels)))
         except (ImageError, MemoryError) as error:
             reason = reason or f"; one of them, {image.path}: {error or 'does not fit into memory'}"
             continue
         stamps[name] = stamp
-        if len(pixels) == MOST:
+        if len(pixels) == MAX_IMAGES:
             break
-    if here and not pixels:
-        raise ImageError(f"int8 is calibrated on the images, and none of the {len(here):,} can be read{reason}")
+    if images and not pixels:
+        raise ImageError(f"int8 is calibrated on the images, and none of the {len(images):,} can be read{reason}")
     together = np.stack(pixels) if pixels else np.empty((0, recipe.side, recipe.side, 3), np.uint8)
     about = {"made_by": made_by, "pictures": stamps}
-    with suppress(OSError):  # not kept, it is made again; a store that cannot be written tells so itself
+    with suppress(OSError):  # the next run takes the same sample; the store reports that it cannot be written
         store.mkdir(parents=True, exist_ok=True)
         with replacing(store / FILES.replace("*", fingerprint_of(about))) as file:
             np.savez(file, pixels=together, about=np.array(json.dumps(about)))
     return together
 
 
-def _drawn(named: tuple[str, ImageFile]) -> tuple[str, str]:
-    """By this the images come in an order that is nobody's: the first ones are as good as drawn by lot."""
+def _sample_order(named: tuple[str, ImageFile]) -> tuple[str, str]:
+    """Return a sort key by a hash of the image's id, so that the first images are a random sample."""
     return digest_bytes(os.fsencode(named[1].id)), named[0]
 
 

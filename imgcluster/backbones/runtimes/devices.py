@@ -1,6 +1,10 @@
-"""What this machine computes on, and in which precision it is quick."""
+"""Devices and number formats of torch: what there is, what the hardware speeds up, and TF32 on GPUs."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -12,9 +16,9 @@ OF_GPUS = ("fp16", "tf32")
 
 
 def find_devices(names: str | tuple[str, ...]) -> list[torch.device]:
-    """Return the devices a config names: one, or for a list, or for `all` GPUs, several of a kind.
+    """Return the devices that a config names: one, or several of a kind for a list or for `all` GPUs.
 
-    Raises ConfigError where one is not here.
+    Raises ConfigError where a device does not exist.
     """
     if names == "all":
         _check_cuda(names)
@@ -26,7 +30,7 @@ def find_devices(names: str | tuple[str, ...]) -> list[torch.device]:
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device a config names; `auto` is the GPU where there is one. Raises ConfigError if it is not here."""
+    """Return the device that a config names; `auto` prefers a GPU. Raises ConfigError where it does not exist."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
@@ -43,9 +47,9 @@ def _check_cuda(name: str) -> None:
 
 
 def find_precision(name: str, device: torch.device, bears_bf16: bool) -> str:
-    """Return a number format's name; `auto` is bf16 where the hardware speeds it up and the features bear it.
+    """Return the name of a number format; `auto` is bf16 where hardware speeds it up and features tolerate it.
 
-    Raises ConfigError where the device cannot compute in it.
+    Raises ConfigError where the device does not support it.
     """
     if name == "auto":
         return "bf16" if bears_bf16 and _quick_bf16(device) else "fp32"
@@ -55,28 +59,79 @@ def find_precision(name: str, device: torch.device, bears_bf16: bool) -> str:
 
 
 def describe(device: torch.device) -> str:
-    """Name the device for a person: `cpu, 2 threads`, `cuda:0, NVIDIA H200`."""
+    """Return a description of a device for messages: `cpu, 2 threads`, `cuda:0, NVIDIA H200`."""
     if device.type == "cpu":
         return f"cpu, {torch.get_num_threads()} threads"
     return f"{device}, {torch.cuda.get_device_name(device)}"
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return how many bytes a device has free for networks; None where the system does not tell."""
+    """Return the bytes of a device's memory that are free for networks; None where that is unknown."""
     if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # held by torch, for nothing
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # cached by torch
         return torch.cuda.mem_get_info(device)[0] + unused
     return free_ram()
 
 
 def has_vnni() -> bool:
-    """Tell whether the CPU is known to add up products of int8 in 32 bits; torch says it only in private."""
-    return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
+    """Tell whether the CPU is known to add up products of int8 in 32 bits (AVX-512 VNNI)."""
+    return _cpu_has("avx512_vnni", "_is_vnni_supported")
+
+
+@contextmanager
+def tf32(*, allowed: bool) -> Iterator[None]:
+    """Let CUDA round float32 to TF32 (10 bits of mantissa) in matrix products and convolutions, or forbid it.
+
+    The settings are those of the whole process; they are restored at the end.
+    """
+    settings = _tf32_settings(allowed)
+    before = [(module, name, _setting(module, name)) for module, name, _ in settings]
+    _apply(settings)
+    try:
+        yield
+    finally:
+        _apply((module, name, value) for module, name, value in before if value is not None)
+
+
+def _tf32_settings(allowed: bool) -> list[tuple[Any, str, Any]]:
+    """Return module, attribute and value of both of torch's ways to set TF32; the second came with torch 2.9.
+
+    The second overrides the first, and torch raises where they disagree and the first is read.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    switches = [(module, "allow_tf32", allowed) for module in (products, convolutions)]
+    operators = (products, getattr(convolutions, "conv", None), getattr(convolutions, "rnn", None))
+    precision = "tf32" if allowed else "ieee"
+    return [
+        *switches,
+        *((module, "fp32_precision", precision) for module in operators if hasattr(module, "fp32_precision")),
+    ]
+
+
+def _setting(module: Any, name: str) -> Any:
+    try:
+        return getattr(module, name)
+    except RuntimeError:  # set the second way alone: the first has no value to go back to
+        return None
+
+
+def _apply(settings: Iterable[tuple[Any, str, Any]]) -> None:
+    for module, name, value in settings:
+        setattr(module, name, value)
 
 
 def _quick_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # torch says it only in private; where a version does not, fp32 is always right.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return _cpu_has("avx512_bf16", "_is_avx512_bf16_supported") or _cpu_has("amx_tile", "_is_amx_tile_supported")
+
+
+def _cpu_has(feature: str, probe: str) -> bool:
+    """Tell whether torch knows the CPU to have a set of instructions.
+
+    probe: the private function that says it in versions of torch without `torch.cpu.get_capabilities`. Where a version
+    has neither, the answer is no: what depends on it is slower then, and right.
+    """
+    if hasattr(torch.cpu, "get_capabilities"):
+        return bool(torch.cpu.get_capabilities().get(feature, False))
+    return bool(getattr(torch.cpu, probe, lambda: False)())

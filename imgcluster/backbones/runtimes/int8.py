@@ -1,4 +1,4 @@
-"""Networks in int8: weights and values of each layer as whole numbers, their ranges found on pictures of the run."""
+"""Quantisation of networks to int8 with nncf, calibrated on images of the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from imgcluster.backbones.runtimes.calibration import Calibration
 from imgcluster.backbones.runtimes.devices import has_vnni
 from imgcluster.backbones.runtimes.openvino_conversion import from_cache, into_cache
-from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, import_openvino, not_installed, told
+from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, convert_errors, import_openvino, not_installed
 from imgcluster.errors import ConfigError
 from imgcluster.utils import track
 
@@ -39,17 +39,17 @@ def check_int8(precision: str, runtime: str, device: torch.device) -> None:
 
 
 def numerics_of_int8(calibration: Calibration) -> dict[str, Any]:
-    """Return what shapes the features of int8, as plain data."""
+    """Return, as plain data, the numerics of int8 that change features."""
     return {"nncf": version("nncf"), "calibration": calibration.digest, "overflow_fix": _overflow_fix()}
 
 
 def quantised(build: Callable[[], Any], shaped_by: Any, calibration: Calibration | None) -> Any:
-    """Return a network as a model of OpenVINO in int8: from the cache, or calibrated, and put there.
+    """Return an OpenVINO model in int8, from the cache or newly calibrated.
 
-    build: makes the model in fp32, as `converted` returns it; called only where it was not calibrated before.
-    shaped_by: what tells it from other networks.
+    build: makes the model in fp32, as `converted` returns it; called where the cache lacks it. shaped_by: plain data
+    that identifies the network, the key of the cache.
 
-    Raises Unsupported where it cannot be quantised, ConfigError without pictures to calibrate it on.
+    Raises Unsupported where it cannot be quantised, ConfigError without calibration images.
     """
     if calibration is None:
         raise ConfigError(
@@ -63,13 +63,17 @@ def quantised(build: Callable[[], Any], shaped_by: Any, calibration: Calibration
 
 
 def _quantise(model: Any, calibration: Calibration) -> Any:
-    """Calibrate: the whole range that each layer takes counts, since a clipped extreme moves the features most.
+    """Quantise by the full range of each layer's values: clipped extremes would change features most.
 
-    By nncf's defaults the clusters of random VGG16's features are others (adjusted Rand index 0.62).
+    With nncf's default ranges, random VGG16's features give other clusters (adjusted Rand index 0.62).
     """
     nncf, pixels = _import_nncf(), calibration.pixels
     model.reshape([1, *pixels.shape[1:]])
-    with track("calibrating int8", len(pixels), "images", show=calibration.show) as advance, told(), _unheard():
+    with (
+        track("calibrating int8", len(pixels), "images", show=calibration.show) as advance,
+        convert_errors(),
+        _silenced_nncf(),
+    ):
 
         def taken(picture: np.ndarray) -> np.ndarray:
             advance(1)
@@ -94,17 +98,17 @@ def _parameters() -> Any:
 
 
 def _overflow_fix() -> str:
-    """Without VNNI, two products are added up in 16 bits: weights of 7 bits keep them from overflowing."""
+    """Return nncf's setting: without VNNI, products are added in 16 bits, and 7-bit weights avoid an overflow."""
     return "disable" if has_vnni() else "enable"
 
 
 def _import_nncf() -> Any:
     try:
-        with _unheard():
+        with _silenced_nncf():
             nncf = import_module("nncf")
     except ImportError as error:
         raise _lacking(f" ({error})") from error
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # its own function would set that of others' handlers too
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # nncf's own function would change other handlers too
     return nncf
 
 
@@ -113,10 +117,10 @@ def _lacking(reason: str) -> ConfigError:
 
 
 @contextmanager
-def _unheard() -> Iterator[None]:
-    """Let nncf report to nobody, keep its bars, which know no switch, from standard output, and logging as it was."""
+def _silenced_nncf() -> Iterator[None]:
+    """Disable nncf's telemetry and its progress bars, which have no switch, and restore what it changes in logging."""
     logger_class = logging.getLoggerClass()
-    cuda = logging.getLogger("torch.utils.cpp_extension")  # which nncf imports, and which warns of a missing GPU
+    cuda = logging.getLogger("torch.utils.cpp_extension")  # imported by nncf; warns of a missing GPU
     level = cuda.level
     cuda.setLevel(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""Networks of torch as models of OpenVINO: converted once, checked, and kept under the cache folder."""
+"""Networks converted from torch to OpenVINO, with bfloat16 where it is harmless, and their cache."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import json
 import shutil
 import time
 import warnings
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import numpy as np
@@ -20,28 +21,35 @@ import torch
 from torch import nn
 
 from imgcluster.backbones.runtimes.check_pictures import Pictures, check_pixels, no_pictures
-from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, Unsupported, import_openvino, not_installed, told
+from imgcluster.backbones.runtimes.openvino_package import (
+    TELEMETRY,
+    Unsupported,
+    convert_errors,
+    import_openvino,
+    not_installed,
+)
 from imgcluster.backbones.runtimes.torch_runtime import scaled
 from imgcluster.config import Recipe
+from imgcluster.errors import ConfigError
 from imgcluster.utils import cache_folder, installed, write_whole
 
-FORMAT = 1  # of what is kept: raise it when models are converted in another way
-MOST = 4 * 2**30  # bytes of converted models kept: eight of VGG16
-A_DAY = 24 * 3600
+FORMAT = 1  # part of the cache's key: raise it when models are converted in another way
+MAX_CACHE_BYTES = 4 * 2**30  # of converted models: eight of VGG16
+SECONDS_PER_DAY = 24 * 3600
 MODEL, FAILED = "model.xml", ".failed"
-CHECKED_ON = "pictures"  # change it when a conversion is checked in another way: older refusals are not believed then
+CHECKED_ON = "pictures"  # change it when conversions are checked in another way: it invalidates older refusals
 PACKAGES = ("imgcluster", "openvino", "torch", "torchvision", "timm", "numpy")
-TOLERANCE = 1e-3  # of the largest value: another order of sums in float32 makes less than a hundredth of it
+TOLERANCE = 1e-3  # relative to the largest value; another order of sums in float32 makes a hundredth of it
 
 
 def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe, pictures: Pictures = no_pictures) -> Any:
-    """Return a network as a model of OpenVINO: from the cache, or converted, and put there.
+    """Return a network as an OpenVINO model, from the cache or newly converted.
 
-    build: makes the network, (n, 3, side, side) -> a list of (n, dim); called only where it was not converted before.
-    shaped_by: what tells it from other networks, as plain data: the key under which the converted one is kept.
-    pictures: some that it will see, to compare its results with torch's; without any, smooth ones are made up.
+    build: makes the network, (n, 3, side, side) -> a list of (n, dim); called where the cache lacks it. shaped_by:
+    plain data that identifies the network, the key of the cache. pictures: of the run, to compare the model's results
+    with torch's; smooth ones where they are too few.
 
-    Half a file is never found there. Raises Unsupported where the network cannot be converted.
+    Raises Unsupported where the network cannot be converted; the cache remembers that.
     """
     ov = import_openvino()
     if (found := from_cache(shaped_by)) is not None:
@@ -53,7 +61,7 @@ def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe, pi
         _check(ov, model, network, recipe, check_pixels(pictures, recipe))
     except Unsupported as error:
         if isinstance(error.__cause__, MemoryError):
-            raise  # another time there may be enough
+            raise  # there may be enough memory another time
         verdict = json.dumps({"reason": str(error), **_judged_by()}, indent=2)
         _write_cache(folder.parent, lambda: write_whole(folder.with_suffix(FAILED), verdict.encode()))
         raise
@@ -61,22 +69,22 @@ def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe, pi
 
 
 def from_cache(shaped_by: Any) -> Any | None:
-    """Return the model kept under a key; None where there is none."""
+    """Return the model cached under a key, or None."""
     folder = _folder_of(shaped_by)
     if (folder / MODEL).is_file():
-        with suppress(RuntimeError):  # damaged: made again
+        with suppress(RuntimeError):  # damaged: it is converted again
             return import_openvino().Core().read_model(folder / MODEL)
     return None
 
 
 def into_cache(model: Any, shaped_by: Any) -> Any:
-    """Keep a model under a key, and return it as it is read from a file.
+    """Cache a model under a key, and return it as read from a file.
 
-    In memory it may compute in another order: a later run, which reads it, would have other bits than this one.
+    The model in memory may compute in another order: a later run, which reads the file, would get other bits.
     """
     ov, folder = import_openvino(), _folder_of(shaped_by)
     _write_cache(folder.parent, lambda: _keep(ov, model, folder))
-    with TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:  # a file of its own: nobody else changes it
+    with TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:  # the cached file may be removed
         path = Path(elsewhere) / MODEL
         ov.save_model(model, path, compress_to_fp16=False)
         core = ov.Core()
@@ -85,16 +93,16 @@ def into_cache(model: Any, shaped_by: Any) -> Any:
 
 
 def has_failed(shaped_by: Any) -> bool:
-    """Tell whether this network could not be converted before, by the same packages and the same check."""
+    """Tell whether conversion of this network failed before, with the same packages and the same check."""
     try:
         verdict = json.loads(_folder_of(shaped_by).with_suffix(FAILED).read_bytes())
         return bool(verdict == {"reason": verdict["reason"], **_judged_by()})
-    except (OSError, ValueError, TypeError, KeyError):  # none, damaged, or of an older version, by another check
+    except (OSError, ValueError, TypeError, KeyError):  # missing, damaged, or in another version's format
         return False
 
 
 def _judged_by() -> dict[str, Any]:
-    """Return all that a refusal may depend on: with another version of it, the network is converted once more."""
+    """Return the versions a refusal depends on; with others, conversion is tried again."""
     return {"versions": {package: installed(package) for package in PACKAGES}, "checked_on": CHECKED_ON}
 
 
@@ -104,12 +112,12 @@ def _folder_of(shaped_by: Any) -> Path:
 
 
 def _keep(ov: Any, model: Any, folder: Path) -> None:
-    """Save a model: its folder appears whole; where another process was quicker, it has made the same one."""
+    """Save a model; its folder appears complete. Another process that is quicker has saved the same model."""
     with TemporaryDirectory(dir=folder.parent, prefix=".making-", ignore_cleanup_errors=True) as making:
         whole = Path(making) / "whole"
         whole.mkdir()
         ov.save_model(model, whole / MODEL, compress_to_fp16=False)
-        if folder.exists():  # what could not be read
+        if folder.exists():  # unreadable
             shutil.rmtree(folder, ignore_errors=True)
         whole.rename(folder)
     folder.with_suffix(FAILED).unlink(missing_ok=True)
@@ -117,28 +125,30 @@ def _keep(ov: Any, model: Any, folder: Path) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Keep the models made last, as many as fit, and nothing of a process that was killed while it made one."""
+    """Remove the oldest models beyond MAX_CACHE_BYTES, and what killed processes left behind."""
     made = sorted(folder.glob("*/" + MODEL), key=lambda path: path.stat().st_mtime, reverse=True)
     total = itertools.accumulate(sum(file.stat().st_size for file in path.parent.iterdir()) for path in made)
-    dropped = [path.parent for path, size in zip(made, total, strict=True) if size > MOST and path != made[0]]
-    old = [path for path in folder.glob(".making-*") if time.time() - path.stat().st_mtime > A_DAY]
+    dropped = [
+        path.parent for path, size in zip(made, total, strict=True) if size > MAX_CACHE_BYTES and path != made[0]
+    ]
+    old = [path for path in folder.glob(".making-*") if time.time() - path.stat().st_mtime > SECONDS_PER_DAY]
     for path in dropped + old:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_cache(folder: Path, write: Callable[[], object]) -> None:
-    """A cache that cannot be written costs the seconds of another conversion, and no more."""
+    """Call `write`; without a writable cache, the next run converts again."""
     with suppress(OSError, RuntimeError):
         folder.mkdir(parents=True, exist_ok=True)
         write()
 
 
 def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe, pixels: np.ndarray) -> None:
-    """Compare what was converted with the network itself: a branch that depends on values is converted silently.
+    """Compare a converted model with the network: tracing drops branches that depend on values without an error.
 
-    pixels: (n, side, side, 3) uint8, n more than one: the example it was traced with is one picture.
+    pixels: (n, side, side, 3) uint8, with n > 1, since the network was traced with one picture.
     """
-    with told():
+    with convert_errors():
         compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         found = [np.array(block) for block in compiled(pixels).values()]
     with torch.no_grad():
@@ -149,18 +159,18 @@ def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe, pixels: np.n
 
 
 def _convert(ov: Any, network: nn.Module, recipe: Recipe) -> Any:
-    """Convert a network, and let it take pixels as they are read: uint8, (n, side, side, 3)."""
+    """Convert a network to a model that takes pixels as they are read, (n, side, side, 3) uint8."""
     example = torch.zeros(1, 3, recipe.side, recipe.side)
     with (
-        told(),
+        convert_errors(),
         _one_thread(),
         torch.no_grad(),
         not_installed(TELEMETRY),
-        not_installed("nncf"),  # where it was imported, its part for torch would be as well, for nothing
+        not_installed("nncf"),  # the converter would import nncf's support of torch in vain
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")  # they advise whoever writes the converter
-        # Traced here: its own check of the trace would run the network twice more, and _check compares the results.
+        warnings.simplefilter("ignore")  # addressed to authors of the converter
+        # Traced here without torch's check, which would run the network twice more: `_check` compares the results.
         traced = torch.jit.trace(network, example, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
         model = ov.convert_model(traced, example_input=example)
         model.reshape([-1, 3, recipe.side, recipe.side])
@@ -183,10 +193,57 @@ def _taking_pixels(ov: Any, model: Any, recipe: Recipe) -> Any:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Trace without torch's threads: where others keep the cores busy they wait for each other ten times as long."""
+    """Limit torch to one thread: on busy cores, tracing with several takes ten times as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+MODEL = "model.xml"
+NO_OPERATORS = ("Const", "Parameter", "Result")
+CONVOLUTIONS = ("Convolution", "GroupConvolution")
+
+
+def keep_exact(model: Any, convolutions: int) -> Any:
+    """Return an OpenVINO model whose operators up to the last of so many convolutions stay in float32.
+
+    Rounding in the first layers changes features most: each BatchNorm behind them amplifies it. OpenVINO takes this
+    mark only from a model file. All operators are marked, not only the convolutions: OpenVINO cannot compile a
+    convolution fused with a sum of another precision.
+
+    Raises ConfigError where there is no space for the file.
+    """
+    if not convolutions:
+        return model
+    ov = import_openvino()
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / MODEL
+        try:
+            ov.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError:  # from C++, with no message about a full disk
+            place = gettempdir()
+            raise ConfigError(
+                f"{place!r} does not take a copy of the network: no space? Set TMPDIR elsewhere"
+            ) from None
+        tree = ET.parse(path)  # noqa: S314 (written the line before)
+        for layer in _first_part(tree, convolutions):
+            marks = layer.find("rt_info")
+            marks = ET.SubElement(layer, "rt_info") if marks is None else marks
+            ET.SubElement(marks, "attribute", {"name": "precise", "version": "0"})
+        tree.write(path)
+        return ov.Core().read_model(path)
+
+
+def _first_part(tree: ET.ElementTree[ET.Element], convolutions: int) -> list[ET.Element]:
+    part: list[ET.Element] = []
+    passed = 0
+    for layer in tree.iterfind("./layers/layer"):
+        passed += layer.get("type") in CONVOLUTIONS
+        if passed > convolutions:
+            break
+        if layer.get("type") not in NO_OPERATORS:
+            part.append(layer)
+    return part

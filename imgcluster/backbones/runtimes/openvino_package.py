@@ -1,4 +1,4 @@
-"""OpenVINO as a package: imported without its telemetry, and its many errors as one."""
+"""Import of OpenVINO without its telemetry, and conversion of its errors to one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TELEMETRY = "openvino_telemetry"
 
 
 class Unsupported(Exception):
-    """OpenVINO cannot execute this network; the text says why. torch can."""
+    """OpenVINO cannot execute this network, for the reason in the message; torch can."""
 
 
 def is_installed() -> bool:
@@ -25,7 +25,10 @@ def is_installed() -> bool:
 
 
 def import_openvino() -> Any:
-    """Import OpenVINO so that it reports to nobody: what it would report with is taken for not installed."""
+    """Import OpenVINO without its telemetry. Raises ConfigError where it is not installed.
+
+    Neither OpenVINO nor nncf has a switch for it: both go on without where the package of the telemetry is missing.
+    """
     try:
         with not_installed(TELEMETRY):
             return import_module("openvino")
@@ -37,9 +40,9 @@ def import_openvino() -> Any:
 
 @contextmanager
 def not_installed(package: str) -> Iterator[None]:
-    """Let a package be taken for one that is not installed by whoever imports it."""
+    """Make imports of a package fail as if it were not installed."""
     before = sys.modules.get(package)
-    sys.modules[package] = None  # type: ignore[assignment]
+    sys.modules[package] = None  # type: ignore[assignment]  # documented: then `import` raises ModuleNotFoundError
     try:
         yield
     finally:
@@ -49,11 +52,11 @@ def not_installed(package: str) -> Iterator[None]:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn whatever OpenVINO raises, at a step it does not know, into the one error that leads to torch."""
+def convert_errors() -> Iterator[None]:
+    """Convert any exception of OpenVINO to Unsupported, which makes the caller fall back to torch."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # OpenVINO and its converter have no base class of errors
         raise Unsupported(_first_line(error)) from error
 
 

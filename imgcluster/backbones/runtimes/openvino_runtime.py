@@ -1,4 +1,4 @@
-"""The network executed by OpenVINO on the CPU: several batches at a time."""
+"""Runtime of OpenVINO on the CPU: several batches at a time, one on each core."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import numpy as np
 import torch
 
 from imgcluster.backbones.runtimes.base import Blocks
-from imgcluster.backbones.runtimes.openvino_package import import_openvino, told
+from imgcluster.backbones.runtimes.openvino_package import convert_errors, import_openvino
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.images import prepare
 
 LARGE_SIDE = 320
 BATCH_SIZES = {True: 1, False: 2}
-HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # of what is not in int8
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # int8: the precision of operators that are not quantised
 
 
 class OpenVinoRuntime:
-    """A model of OpenVINO, as `converted` returns it, of pictures as this recipe makes them: see `Runtime`.
+    """Runtime of an OpenVINO model that `converted` returned.
 
-    at_once: how many images of a batch one core computes at a time, a divisor of `batch_size`; None: the whole batch.
-    Raises Unsupported where it cannot be compiled, ConfigError where a batch does not fit into memory.
+    recipe: of the pictures. at_once: images of a batch that one core computes together, a divisor of `batch_size`;
+    None: the whole batch.
+
+    Raises Unsupported where the model cannot be compiled, ConfigError where a batch does not fit into memory.
     """
 
     name = "openvino"
@@ -32,10 +34,10 @@ class OpenVinoRuntime:
         ov = import_openvino()
         self._images, self._views = at_once or batch_size, recipe.n_views
         self._streams = torch.get_num_threads()
-        self.depth = self._streams + 1  # one more than are computed, so that no stream waits for its next batch
+        self.depth = self._streams + 1  # one more than streams: no stream waits for its next batch
         self.device = f"cpu, {self._streams} threads"
-        self.buffer((batch_size, self._views, recipe.side, recipe.side, 3))  # tells whether the memory holds a batch
-        with told():
+        self.buffer((batch_size, self._views, recipe.side, recipe.side, 3))  # raises where memory is too small
+        with convert_errors():
             model.reshape([self._images * self._views, recipe.side, recipe.side, 3])
             compiled = ov.Core().compile_model(model, "CPU", _settings(precision, self._streams))
             parts = range(batch_size // self._images)
@@ -44,16 +46,16 @@ class OpenVinoRuntime:
         self._tensor = ov.Tensor
 
     def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return an array of uint8 for batches."""
+        """Return zeros for batches, uint8. Raises ConfigError where they do not fit into memory."""
         try:
             return np.zeros(shape, np.uint8)
-        except (MemoryError, ValueError):  # the other where the number is none that it can count to
+        except (MemoryError, ValueError):  # ValueError where the size exceeds the address space
             raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
 
     prepare = staticmethod(prepare)
 
     def start(self, pixels: np.ndarray) -> Callable[[], Blocks]:
-        """Begin with a batch: as many are computed at a time as there are cores, each by one of them."""
+        """Start a batch; each core computes one at a time. Returns a function that waits for the result."""
         requests = self._requests[self._started % self.depth]
         self._started += 1
         pictures = pixels.reshape(len(requests), -1, *pixels.shape[2:])
@@ -76,17 +78,17 @@ class OpenVinoRuntime:
 
     def _mean_of_views(self, block: np.ndarray) -> np.ndarray:
         if self._views == 1:
-            return block.copy()  # the request has its memory for the next batch
+            return block.copy()  # the request reuses this memory for the next batch
         return np.asarray(block.reshape(self._images, self._views, *block.shape[1:]).mean(axis=1, dtype=np.float32))
 
 
 def auto_batch_size(recipe: Recipe) -> int:
-    """Return the number of images that one core computes at a time, all their views together."""
+    """Return the number of images that one core computes together, each with all its views."""
     return max(1, BATCH_SIZES[recipe.side >= LARGE_SIDE] // recipe.n_views)
 
 
 def processor() -> str:
-    """Return what tells this machine's CPU from others: another one may compute in another order."""
+    """Return the CPU's model name; another model may compute in another order."""
     return str(import_openvino().Core().get_property("CPU", "FULL_DEVICE_NAME"))
 
 

@@ -1,4 +1,4 @@
-"""What executes a run's networks: the device, the runtime, the number format and the batch, chosen and then built."""
+"""Execution plans: device, runtime, number format and batch size of a network, chosen and then built."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,11 +18,10 @@ from imgcluster.backbones.runtimes.calibration import Calibration
 from imgcluster.backbones.runtimes.check_pictures import Pictures, no_pictures
 from imgcluster.backbones.runtimes.devices import find_devices, find_precision
 from imgcluster.backbones.runtimes.int8 import check_int8, numerics_of_int8, quantised
-from imgcluster.backbones.runtimes.mixed_precision import keep_exact
-from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed
+from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed, keep_exact
 from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.backbones.runtimes.same_bits import MOST_TOGETHER, alone_and_together, at_any_place, remembered
+from imgcluster.backbones.runtimes.same_bits import MAX_BATCH, alone_and_together, at_any_place, remembered
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, auto_batch_size
 from imgcluster.backbones.select import Choice
 from imgcluster.config import FeaturesConfig
@@ -32,14 +31,16 @@ from imgcluster.utils import ran_out
 
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How the network of a choice is executed.
+    """Execution plan of the network of a choice.
 
-    exact: so many of its first convolutions, and what lies between them, are computed in fp32 whatever the precision.
-    calibration: the pictures that int8 needs. pixels: where reading and resizing give other pixels than the reference
-    does, as `pixel_check.differences` has it.
+    exact: number of its first convolutions that are computed in fp32 whatever the precision, with all between them.
+    calibration: images for int8. pixels: differences of reading and resizing here from the reference, as
+    `pixel_check.differences` returns them.
     """
 
     device: torch.device
@@ -51,22 +52,22 @@ class Plan:
     pixels: dict[str, str] = field(default_factory=dict)
 
     def shapes(self, choice: Choice) -> list[dict[str, Any]]:
-        """Return all that shapes the features, one for each layer, for the fingerprint."""
+        """Return, for each layer, the plain data on which its features depend, for the fingerprint."""
         numerics: dict[str, Any] = {"precision": self.precision, "runtime": self.runtime, "reading": RULES}
         if self.pixels:
             numerics["pixels"] = self.pixels
         if self.exact:
             numerics["exact"] = self.exact
-        if self.calibration is not None:  # what other layers are asked for may change where values are rounded
+        if self.calibration is not None:  # the other layers may change where values are rounded
             layers = [str(layer) for layer in choice.layers]
             numerics["int8"] = {**numerics_of_int8(self.calibration), "layers": layers}
         if self.device.type == "cuda" and resizes_here(choice.recipe):
-            numerics["resizing"] = "cuda"  # to pixels that are not the CPU's to the bit
+            numerics["resizing"] = "cuda"  # its pixels differ from the CPU's
         return [{**shaped_by, **numerics} for shaped_by in choice.shaped_by()]
 
 
 def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
-    """Choose what a config leaves open. Raises ConfigError where it asks for what is not here."""
+    """Choose what a config leaves open. Raises ConfigError for a device, runtime or precision that is not available."""
     device = find_devices(config.device)[0]
     check_int8(config.precision, config.runtime, device)
     runtime = "openvino" if config.precision == "int8" else _find_runtime(config.runtime, device, choice)
@@ -82,11 +83,12 @@ def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
 
 
 def build_runtime(choice: Choice, plan: Plan, pictures: Pictures = no_pictures) -> Runtime:
-    """Build the network, ready to be run. Raises Unsupported where the plan's runtime cannot execute it.
+    """Build the network on the plan's runtime.
 
-    pictures: some that it will see, by which a runtime that converts the network checks what came of it.
+    pictures: of the run; a runtime that converts the network checks the result on them.
 
-    Raises ConfigError where the memory does not hold what it makes of one picture.
+    Raises Unsupported where the runtime cannot execute the network, ConfigError where memory is too small for one
+    picture.
     """
     try:
         return RUNTIMES[plan.runtime](choice, plan, pictures)
@@ -99,19 +101,36 @@ def build_runtime(choice: Choice, plan: Plan, pictures: Pictures = no_pictures) 
         ) from None
 
 
-def on_torch(choice: Choice, plan: Plan, config: FeaturesConfig, error: Unsupported) -> Plan:
-    """Return the plan with torch in the place of a runtime that has failed, and say so.
+def with_fallback(choice: Choice, config: FeaturesConfig, execute: Callable[[FeaturesConfig], Result]) -> Result:
+    """Return what `execute` returns for a config, or for torch where it raises Unsupported.
 
-    Raises ConfigError where the config asks for that runtime by its name, or for what no other computes.
+    Raises ConfigError where the config asks for openvino, or for int8, which torch does not compute.
     """
-    if plan.precision == "int8":
-        raise ConfigError(
-            f"features.precision: int8 is computed by openvino, which cannot execute {choice.backbone.name}: {error}"
-        )
-    if config.runtime == plan.runtime:
-        raise ConfigError(f"features.runtime: {plan.runtime} cannot execute {choice.backbone.name}: {error}")
-    logger.warning("%s cannot execute %s, and torch does: %s", plan.runtime, choice.backbone.name, error)
-    return plan_for(choice, config.model_copy(update={"runtime": "torch"}))
+    try:
+        return execute(config)
+    except Unsupported as error:
+        refusal = f"cannot execute {choice.backbone.name}: {error}"
+        if config.precision == "int8":
+            raise ConfigError(f"features.precision: int8 is computed by openvino, which {refusal}") from error
+        if config.runtime == "openvino":
+            raise ConfigError(f"features.runtime: openvino {refusal}") from error
+        logger.warning("openvino cannot execute %s, and torch does: %s", choice.backbone.name, error)
+    return execute(config.model_copy(update={"runtime": "torch"}))
+
+
+def build_with_fallback(
+    choice: Choice, config: FeaturesConfig, pictures: Pictures = no_pictures
+) -> tuple[Runtime, int]:
+    """Build the network of a choice, on torch where its runtime cannot; returns it and its batch size.
+
+    pictures: as `build_runtime` takes them.
+    """
+
+    def build(config: FeaturesConfig) -> tuple[Runtime, int]:
+        plan = plan_for(choice, config)
+        return build_runtime(choice, plan, pictures), plan.batch_size
+
+    return with_fallback(choice, config, build)
 
 
 def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:
@@ -140,13 +159,13 @@ def _on_torch(choice: Choice, plan: Plan) -> TorchRuntime:
 
 
 def _at_any_place(runtime: TorchRuntime, choice: Choice, plan: Plan) -> Runtime:
-    """Let the CPU compute images one by one where the bits of one depend on its place in a batch.
+    """Make the CPU compute images one by one where the bits of a vector depend on its place in a batch.
 
-    After a run was killed, and for images that are added, a place is another one. On a GPU this would cost too much.
+    Places change when an interrupted run resumes and when images are added. On a GPU this would be too slow.
     """
     if plan.batch_size == 1 or plan.device.type != "cpu":
         return runtime
-    together = min(plan.batch_size, MOST_TOGETHER)
+    together = min(plan.batch_size, MAX_BATCH)
     about = [_network_of(choice), plan.runtime, plan.precision, together, version("torch"), runtime.device]
     about.append(torch.backends.cpu.get_cpu_capability())
     if not remembered(about, partial(at_any_place, runtime, choice.recipe, together)):
@@ -164,10 +183,10 @@ def _openvino(choice: Choice, plan: Plan, pictures: Pictures) -> Runtime:
 
 
 def _at_once(build: Callable[[int], Runtime], choice: Choice, plan: Plan) -> int:
-    """Return how many images of a batch are computed together: as many as `auto` takes, whatever the batch size.
+    """Return how many images of a batch are computed together: the automatic batch size, or 1.
 
-    They are computed one by one where a batch cannot be divided so, or where the bits of a picture depend on it: some
-    networks' products of matrices are added up in another order when there are more of them.
+    1 where it does not divide the batch size, and where the bits of a vector depend on it: the order of sums in matrix
+    products may change with the number of rows.
     """
     together = openvino_runtime.auto_batch_size(choice.recipe)
     if together == 1 or plan.batch_size % together:
@@ -178,7 +197,7 @@ def _at_once(build: Callable[[int], Runtime], choice: Choice, plan: Plan) -> int
 
 
 def _network_of(choice: Choice) -> list[dict[str, Any]]:
-    """Return what shapes the network and its input, without what only shapes the pictures."""
+    """Return plain data that identifies the network and the scaling of its input."""
     recipe = choice.recipe
     values = {"side": recipe.side, "scale": recipe.scale, "mean": recipe.mean, "std": recipe.std}
     return [{**shaped_by, "preprocess": values} for shaped_by in choice.shaped_by()]

@@ -1,4 +1,4 @@
-"""Whether a picture has the same bits whatever others are computed with it: tried once for each network."""
+"""Tests, once for each network, whether the features of a picture depend to the bit on the rest of its batch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from imgcluster.config import Recipe
 from imgcluster.utils import cache_folder, fingerprint_of, write_whole
 
 PICTURES = 8
-MOST_TOGETHER = 64  # pictures of a batch on torch; a check of larger ones would need their memory twice
+MAX_BATCH = 64  # pictures, on torch: a test of larger batches would need their memory twice
 SAME, DIFFERENT = b"same", b"different"
 
 
 def at_any_place(runtime: Runtime, recipe: Recipe, together: int) -> bool:
-    """Compare pictures of noise with themselves one place further on in a batch of `together`."""
+    """Tell whether noise gives the same bits when it moves by one place in a batch of `together`."""
     pixels = _noise(together, recipe)
     first, moved = runtime(pixels), runtime(np.roll(pixels, 1, axis=0))
     return all(
@@ -27,9 +27,9 @@ def at_any_place(runtime: Runtime, recipe: Recipe, together: int) -> bool:
 
 
 def alone_and_together(build: Callable[[int], Runtime], recipe: Recipe, together: int) -> bool:
-    """Compare pictures of noise computed one by one and `together` at a time, at each place among them.
+    """Tell whether noise gives the same bits one by one and `together` at a time, at each place in a batch.
 
-    build: makes a runtime that computes so many images at a time; the first one is gone before the next is made.
+    build: makes a runtime for so many images at a time; each is deleted before the next is made.
     """
     pixels = _noise(-(-PICTURES // together) * together, recipe)
     alone, others = (_computed(build(images), pixels, images) for images in (1, together))
@@ -37,11 +37,11 @@ def alone_and_together(build: Callable[[int], Runtime], recipe: Recipe, together
 
 
 def remembered(about: Any, find: Callable[[], bool]) -> bool:
-    """Return what was found before; `about`, plain data, is all that it depends on.
+    """Return the cached result of `find`, or call it and cache the result.
 
-    A cache that cannot be read or written costs another try.
+    about: plain data on which the result depends, the key. Without a usable cache, `find` is called each time.
     """
-    with suppress(OSError, RuntimeError):  # the other where nobody has a home
+    with suppress(OSError, RuntimeError):  # RuntimeError where the home directory is unknown
         path = cache_folder() / "same_bits" / fingerprint_of(about)
         if path.is_file() and (verdict := path.read_bytes()) in (SAME, DIFFERENT):
             return verdict == SAME

@@ -1,42 +1,44 @@
-"""The network executed by torch, on the CPU or on one GPU."""
+"""Runtime of torch, on the CPU or on one GPU."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from imgcluster.backbones.runtimes.base import Blocks
-from imgcluster.backbones.runtimes.devices import DTYPES, describe, free_memory
+from imgcluster.backbones.runtimes.devices import DTYPES, describe, free_memory, tf32
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
-from imgcluster.images import Pixels, Preparer, prepare
+from imgcluster.images import GpuPreprocessor, Pixels, prepare
 from imgcluster.utils import ran_out
 
 logger = logging.getLogger(__name__)
 
-# Images at a time, at the most. On the CPU more of them gain nothing, and the last batch is filled up to this number.
-LARGE_SIDE = 320
+# Most images per batch. On the CPU more gain nothing, and the last batch is padded to this number.
+LARGE_SIDE = 320  # pixels
 BATCH_SIZES = {("cpu", True): 4, ("cpu", False): 16, ("cuda", True): 64, ("cuda", False): 256}
 
-# What of an image is in memory at a time, in a network as large as VGG: 64 channels of the input's size, three times
-# (a convolution's input, its output, and what the convolution itself needs).
+# Memory of an image in a network as large as VGG: 64 channels of the input's size, for a convolution's input, its
+# output and its workspace.
 CHANNELS, TENSORS = 64, 3
 
 
 def auto_batch_size(device: torch.device, recipe: Recipe, precision: str) -> int:
-    """Return the number of images to compute at a time, all their views together."""
+    """Return the number of images per batch, each with all its views."""
     most = max(1, BATCH_SIZES[device.type, recipe.side >= LARGE_SIDE] // recipe.n_views)
     free = free_memory(device)
     return most if free is None else batch_size_within(free, most, recipe, precision)
 
 
 def batch_size_within(free: int, most: int, recipe: Recipe, precision: str) -> int:
-    """Halve the number of images until they are thought to fit into half of the free bytes, but take one at least."""
+    """Halve the number of images until their estimated memory fits into half of the free bytes; return 1 at least."""
     image = recipe.n_views * recipe.side**2 * CHANNELS * TENSORS * DTYPES[precision].itemsize
     while most > 1 and most * image > free // 2:
         most //= 2
@@ -44,11 +46,12 @@ def batch_size_within(free: int, most: int, recipe: Recipe, precision: str) -> i
 
 
 class TorchRuntime:
-    """A network of torch, (n, 3, side, side) -> a list of (n, dim), one for each layer.
+    """Runtime of a torch network, (n, 3, side, side) -> a list of (n, dim), one for each layer.
 
-    It is moved to the device and to the number format, unless it is there and somebody else's: `moved=False`.
-    On a GPU only results wait: batches follow each other without a pause, and readers prepare pictures there.
-    Its buffers are tensors on that GPU; pixels of numpy are taken as well.
+    moved: False for a caller's own module: it stays as it is, where it is, and computes by the program's settings.
+
+    On a GPU, batches follow each other without a pause, and readers prepare pictures there. Its buffers are tensors on
+    that GPU; arrays are accepted as well.
     """
 
     name = "torch"
@@ -65,49 +68,47 @@ class TorchRuntime:
         self.device = describe(device)
         self.torch_device = device
         self.precision = precision
-        self.depth = 2 if device.type == "cuda" else 1  # while one is computed, the next is queued
+        self.depth = 2 if device.type == "cuda" else 1  # the next batch is queued while one is computed
         self._dtype = DTYPES[precision]
         self._recipe = recipe
         self._normalization = normalization(recipe, device)
-        self._preparer = Preparer()
+        self._preprocessor = GpuPreprocessor()
         self.network = with_channels_last(network.to(device, self._dtype)) if moved else network
         self._chunk: int | None = None
-        # Tensors made in inference mode cannot be trained with: a module of somebody else's may keep one.
+        # Tensors made in inference mode cannot be trained with: a caller's module may keep one.
         self._mode = torch.inference_mode if moved else torch.no_grad
-        if device.type == "cuda" and moved:  # TF32 keeps 10 bits of what was asked for in full
-            torch.backends.cudnn.allow_tf32 = precision == "tf32"
-            torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        self._tf32 = partial(tf32, allowed=precision == "tf32") if moved else nullcontext
 
     def compile(self) -> None:
-        """Let torch compile the network when it is first called; it takes a C++ compiler, and a minute or so."""
+        """Compile the network on its first call; needs a C++ compiler, and about a minute."""
         self.network.compile(dynamic=False)
 
     def compute_one_by_one(self) -> None:
-        """Compute the images of a batch one after the other, whatever its size."""
+        """Compute the images of each batch one by one."""
         self._chunk = 1
 
     def buffer(self, shape: tuple[int, ...]) -> Pixels:
-        """Return black pixels for batches: a tensor on a GPU, else an array."""
+        """Return zeros for batches: a tensor on a GPU, else an array. Raises ConfigError where memory is too small."""
         on_gpu = self.torch_device.type == "cuda"
         try:
             pixels = torch.zeros(shape, dtype=torch.uint8, device=self.torch_device if on_gpu else "cpu")
-        except (RuntimeError, TypeError):  # the other where the number is none that it can count to
+        except (RuntimeError, TypeError):  # TypeError where the size exceeds 64 bits
             raise ConfigError(f"features.batch_size: {shape[0]:,} images do not fit into memory") from None
         if not on_gpu:
             return pixels.numpy()
-        # The readers have streams of their own: what they write must not be blackened afterwards.
+        # The readers write on streams of their own, which do not wait for these zeros.
         torch.cuda.current_stream(self.torch_device).synchronize()
         return pixels
 
     def prepare(self, image: np.ndarray, recipe: Recipe, out: Pixels) -> None:
-        """Crop and resize a picture where the buffer is."""
+        """Crop and resize a picture on the buffer's device."""
         if isinstance(out, torch.Tensor):
-            self._preparer.prepare(image, recipe, out)
+            self._preprocessor.prepare(image, recipe, out)
         else:
             prepare(image, recipe, out)
 
     def start(self, pixels: Pixels) -> Callable[[], Blocks]:
-        """Compute a batch: on the CPU at once, with all cores; a GPU is only told to."""
+        """Start a batch; on the CPU, compute it. Returns a function that waits for the result."""
         parts, done = self._launched(pixels), self._event()
 
         def result() -> Blocks:
@@ -122,7 +123,7 @@ class TorchRuntime:
         return self.start(pixels)()
 
     def _launched(self, pixels: Pixels) -> list[Blocks]:
-        """Run the network over a batch, in parts. When the memory runs out, goes on with half as many at a time."""
+        """Run the network over a batch, in parts. When memory runs out, the parts are halved from then on."""
         while True:
             chunk = self._chunk or len(pixels)
             try:
@@ -136,10 +137,10 @@ class TorchRuntime:
             logger.warning("memory ran out: going on with %d images at a time instead of %d", self._chunk, chunk)
 
     def _run(self, pixels: Pixels) -> Blocks:
-        """Run the network over pixels; of a GPU, the values are there when it has come to the next event."""
+        """Run the network over pixels. From a GPU, the values are valid after the next event."""
         images, views = pixels.shape[:2]
         batch = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
-        with self._mode():
+        with self._mode(), self._tf32():
             batch = batch.flatten(0, 1).to(self.torch_device, non_blocking=True)
             values = scaled(batch, self._recipe, self._normalization).to(self._dtype)
             blocks = [block.float() for block in self.network(values)]
@@ -150,24 +151,24 @@ class TorchRuntime:
     def _on_host(self, block: torch.Tensor) -> np.ndarray:
         if block.device.type != "cuda":
             return np.asarray(block.cpu().numpy())
-        # Pinned: a copy to other memory would be waited for.
+        # A copy to memory that is not pinned would block.
         host = torch.empty(block.shape, dtype=block.dtype, pin_memory=True)
         return np.asarray(host.copy_(block, non_blocking=True).numpy())
 
     def _event(self) -> torch.cuda.Event | None:
-        """Return what tells that a GPU has done all that it was told until now."""
+        """Return an event that occurs when a GPU has done all its work so far; None on the CPU."""
         if self.torch_device.type != "cuda":
             return None
-        # A thread that spins would take a core from the readers.
+        # Blocking: a spinning thread would take a core from the readers.
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self.torch_device))
         return event
 
 
 def with_channels_last(network: nn.Module) -> nn.Module:
-    """Lay out what a network holds of four dimensions, in place, with its channels last in memory; returns the network.
+    """Convert a network's 4-D tensors to channels-last memory format, in place; returns the network.
 
-    torch's own `to(memory_format=...)` tries it on five dimensions too, where there is no such layout, and raises.
+    torch's `to(memory_format=...)` raises over 5-D tensors, which have no such format.
     """
     for values in itertools.chain(network.parameters(), network.buffers()):
         if values.ndim == 4:
@@ -176,7 +177,7 @@ def with_channels_last(network: nn.Module) -> nn.Module:
 
 
 def normalization(recipe: Recipe, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean and std of a recipe, on a device."""
+    """Return the mean and std of a recipe, (1, 3, 1, 1) each, on a device."""
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (recipe.mean, recipe.std))
     return mean, std
 
@@ -184,9 +185,9 @@ def normalization(recipe: Recipe, device: torch.device) -> tuple[torch.Tensor, t
 def scaled(
     pixels: torch.Tensor, recipe: Recipe, mean_and_std: tuple[torch.Tensor, torch.Tensor] | None = None
 ) -> torch.Tensor:
-    """Return pixels, (n, side, side, 3) uint8, as a network takes them: (n, 3, side, side) float32, channels last.
+    """Normalise pixels, (n, side, side, 3) uint8, to network input: (n, 3, side, side) float32, channels last.
 
-    mean_and_std: the recipe's `normalization`, where it is there already: putting it onto a GPU waits for all it does.
+    mean_and_std: the recipe's `normalization` on the device, if it exists: copying it to a GPU would wait for the GPU.
     """
     mean, std = mean_and_std or normalization(recipe, pixels.device)
     values = pixels.permute(0, 3, 1, 2).float()  # a view: channels last in memory already

@@ -23,7 +23,7 @@ from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.features.store.keys import known_as_opaque, known_key, read_with_key
-from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.layers import VectorStore
 from imgcluster.features.store.store import ImageKey
 from imgcluster.images import (
     Batch,
@@ -45,7 +45,7 @@ NOT_FINITE = "its features are not finite (NaN or infinity)"
 class Work:
     """What has become of each image so far: its key in the store, or its failure, or neither yet."""
 
-    def __init__(self, images: list[ImageFile], store: LayerStores, on_error: str) -> None:
+    def __init__(self, images: list[ImageFile], store: VectorStore, on_error: str) -> None:
         self._images = images
         self.store = store
         self.on_error = on_error

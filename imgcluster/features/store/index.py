@@ -1,4 +1,4 @@
-"""What is known of the shards of a store: which row of which of them is of which image."""
+"""Index of a store in memory: the shard and the row of each image."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgcluster.features.store.reader import ShardRows
 from imgcluster.features.store.shards import ImageKey, number_of
-
-Shard = tuple[list[ImageKey], np.ndarray]  # the keys of its rows, and the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +21,21 @@ class Location:
 
 
 class StoreIndex:
-    """The shards that are known by name. Of several rows of one image, that of the shard added last counts.
+    """The shards known by name. Of several rows of one image, that of the shard added last counts.
 
-    rows: the vectors of each shard, (rows, dim) float32 on the disk or in memory.
+    rows: the vectors of each shard. next_number: greater than that of any shard so far, removed ones included, so that
+    no name is used for other rows while somebody may still read the former ones.
     """
 
     def __init__(self) -> None:
-        self.rows: dict[str, np.ndarray] = {}
+        self.rows: dict[str, ShardRows] = {}
+        self.next_number = 0
         self._keys: dict[str, list[ImageKey]] = {}
         self._by_stamp: dict[tuple[str, int, int, int], Location] = {}
         self._by_digest: dict[str, Location] = {}
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
         return sum(len(keys) for keys in self._keys.values())
 
     def __contains__(self, name: str) -> bool:
@@ -48,12 +49,7 @@ class StoreIndex:
     @property
     def dim(self) -> int:
         """The length of the vectors; 0 as long as there are none."""
-        return int(next(iter(self.rows.values())).shape[1]) if self.rows else 0
-
-    @property
-    def next_number(self) -> int:
-        """The number that no shard has yet, nor any after it."""
-        return max(map(number_of, self._keys), default=-1) + 1
+        return next(iter(self.rows.values())).shape[1] if self.rows else 0
 
     def find(self, key: ImageKey) -> Location | None:
         """Return where the vector of an image lies: by its path and times, or by its bytes if its digest is known."""
@@ -65,14 +61,19 @@ class StoreIndex:
         found = self.find(key)
         return None if found is None else self._keys[found.shard][found.row].marks
 
+    def lacks(self, key: ImageKey) -> bool:
+        """Tell whether a vector of this key is one more, or takes the place of one of which nothing was noted."""
+        found = self.marks(ImageKey(*key.stamp))
+        return found is None or found == 0 < key.marks
+
     def located(self, keys: list[ImageKey]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield where the rows of images lie: a shard, (m,) int64 rows in it, (m,) int64 places among the keys.
 
-        Raises KeyError, with how many, where images have no row.
+        Raises KeyError where images have no row.
         """
         found = [place for key in keys if (place := self.find(key)) is not None]
         if len(found) < len(keys):
-            raise KeyError(len(keys) - len(found))
+            raise KeyError(f"{len(keys) - len(found)} images have no features")
         names = sorted({place.shard for place in found})
         number_of_name = {name: number for number, name in enumerate(names)}
         shards = np.array([number_of_name[place.shard] for place in found], dtype=np.int64)
@@ -91,24 +92,39 @@ class StoreIndex:
                 digest.update(f"{self._keys[found.shard][found.row].digest or key.stamp}\n".encode(errors="replace"))
         return digest.hexdigest()
 
-    def of_its_own(self, name: str) -> Shard:
-        """Return a shard without the rows that stand in another too, as after a kill in the middle of joining."""
+    def own_rows(self, name: str) -> tuple[list[ImageKey], np.ndarray]:
+        """Return the keys and the numbers, (m,) int64, of a shard's rows without those that another shard has too.
+
+        A kill in the middle of joining leaves rows twice.
+        """
         keys = self._keys[name]
         rows = [row for row, key in enumerate(keys) if self._by_stamp[key.stamp] == Location(name, row)]
-        return [keys[row] for row in rows], np.asarray(self.rows[name][np.array(rows, np.int64)])
+        return [keys[row] for row in rows], np.array(rows, np.int64)
 
-    def add(self, name: str, keys: list[ImageKey], rows: np.ndarray) -> None:
-        """Take notice of a shard."""
+    def add(self, name: str, keys: list[ImageKey], rows: ShardRows) -> None:
+        """Add a shard."""
         self._keys[name] = keys
         self.rows[name] = rows
-        for row, key in enumerate(keys):
-            self._by_stamp[key.stamp] = self._by_digest[key.digest] = Location(name, row)
+        self.next_number = max(self.next_number, number_of(name) + 1)
+        self._point_to(name)
 
     def remove(self, name: str) -> None:
-        """Forget a shard whose rows have come to stand in another."""
+        """Remove a shard whose rows stand in a later one."""
         del self._keys[name], self.rows[name]
 
+    def drop(self, name: str) -> None:
+        """Remove a shard with its rows; images that another shard has too are found there from now on."""
+        self.remove(name)
+        self._by_stamp.clear()
+        self._by_digest.clear()
+        for other in self._keys:
+            self._point_to(other)
+
+    def _point_to(self, name: str) -> None:
+        for row, key in enumerate(self._keys[name]):
+            self._by_stamp[key.stamp] = self._by_digest[key.digest] = Location(name, row)
+
     def clear(self) -> None:
-        """Forget all shards."""
+        """Remove all shards."""
         for each in (self._keys, self.rows, self._by_stamp, self._by_digest):
             each.clear()

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from typing_extensions import override
 
+from imgcluster.errors import DamagedShard
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.store.store import FeatureStore, ImageKey, Shard
 
+Result = TypeVar("Result")
+
+
+class VectorStore(Protocol):
+    """Where vectors are kept as they are computed, in a block of (n, dim) float32 for each layer. Raises StoreError."""
+
+    @property
+    def seconds_between_writes(self) -> float:
+        """The work that a kill may cost."""
+
+    def marks(self, key: ImageKey) -> int | None:
+        """Return the marks of an image when its vectors were computed, 0: unknown; None: a layer lacks its vector."""
+
+    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
+        """Add the rows of images, (len(keys), dim) for each layer, where it lacks them."""
+
+    def vectors(self, keys: list[ImageKey]) -> list[np.ndarray]:
+        """Gather the rows of images whose `marks` are known, (len(keys), dim) for each layer.
+
+        Raises DamagedShard, after the shards at fault were set aside: some of these images are new ones by then.
+        """
+
 
 def least_marks(stores: Iterable[FeatureStore], key: ImageKey) -> int | None:
-    """Return the marks of an image in several stores, those of the one that knows least; None where one lacks it."""
+    """Return the smallest of the marks that stores have of an image; None where one of them lacks it."""
     found = [store.marks(key) for store in stores]
     known = [marks for marks in found if marks is not None]
     return min(known) if len(known) == len(found) else None
 
 
-class LayerStores:
-    """The stores of the layers of one run, as if they were one whose vectors come in blocks."""
+class LayerStores(VectorStore):
+    """The stores of the layers of one run, behind the interface of one `VectorStore`."""
 
     def __init__(self, root: Path | str, shaped_by: Sequence[dict[str, Any]]) -> None:
         self.root = root
@@ -60,22 +84,19 @@ class LayerStores:
         return sum(store.dim for store in self._stores)
 
     @property
+    @override
     def seconds_between_writes(self) -> float:
-        """So much of the work a kill may cost."""
         return max(store.files.seconds_between_writes for store in self._stores)
 
     def __len__(self) -> int:
         return min(len(store) for store in self._stores)
 
+    @override
     def marks(self, key: ImageKey) -> int | None:
-        """Return what was noted of an image when its vectors were made; None where a layer lacks its vector.
-
-        0: of a layer's vector an earlier version noted nothing.
-        """
         return least_marks(self._opened.values(), key)
 
+    @override
     def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
-        """Add rows for good, to each layer those it lacks: a (len(keys), dim) float32 block for each layer."""
         for folder, store in self._opened.items():
             block = blocks[self.folders.index(folder)]
             lacking = [row for row, key in enumerate(keys) if store.lacks(key)]
@@ -90,7 +111,7 @@ class LayerStores:
         return [store.read_shard(name) for store in self._opened.values()]
 
     def admit(self, name: str, shards: list[Shard]) -> list[ImageKey]:
-        """Take notice of shards that were read; returns the keys of their rows."""
+        """Add shards that were read to the indexes; returns the keys of their rows."""
         for store, shard in zip(self._opened.values(), shards, strict=True):
             store.admit(name, shard)
         return shards[0][0]
@@ -101,18 +122,31 @@ class LayerStores:
         return max(store.next_number for store in self._opened.values())
 
     def adopt_parts(self) -> None:
-        """Take over what the processes of a run have computed. Raises StoreError."""
+        """Take over what the other processes of a run have computed. Raises StoreError."""
         for store in self._opened.values():
             store.adopt_parts()
 
+    @override
     def vectors(self, keys: list[ImageKey]) -> list[np.ndarray]:
-        """Gather the rows of images that `find` knows: a (len(keys), dim) float32 block for each layer."""
-        return [self._opened[store.folder].vectors(keys) for store in self._stores]
+        return self._of_each(lambda store: store.vectors(keys))
 
     def content(self, keys: list[ImageKey]) -> str:
         """Return a digest of the bytes of images that `find` knows, in their order: the same for each layer."""
         return self._opened[self._stores[0].folder].content(keys)
 
     def stored(self, keys: list[ImageKey]) -> list[StoredVectors]:
-        """Return where the rows of images that `find` knows lie, for each layer. Reads none of them."""
-        return [self._opened[store.folder].stored(keys) for store in self._stores]
+        """Return where the rows of images lie, for each layer, and read none of them. Raises as `vectors`."""
+        return self._of_each(lambda store: store.stored(keys))
+
+    def _of_each(self, ask: Callable[[FeatureStore], Result]) -> list[Result]:
+        """Ask the store of each layer; where one has damaged shards, the others are asked before that is raised."""
+        found: dict[Path | str, Result] = {}
+        damaged: DamagedShard | None = None
+        for folder, store in self._opened.items():
+            try:
+                found[folder] = ask(store)
+            except DamagedShard as error:
+                damaged = error
+        if damaged is not None:
+            raise damaged
+        return [found[folder] for folder in self.folders]

@@ -1,21 +1,30 @@
-"""The vectors of a run as they lie in the shards of a store: read in parts, and never gathered on one machine."""
+"""Rows of vectors in the shards of a store: read in parts, checked, and never gathered on one machine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from io import BytesIO
-from typing import Any
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from imgcluster.errors import StoreError
-from imgcluster.utils import in_words, is_url, read_range
+from imgcluster.errors import DamagedShard, ImgclusterError, StoreError
+from imgcluster.features.store.damage import Damage, joint_checksum, row_checksums
+from imgcluster.utils import in_words, is_missing, is_url, read_range
 
-GAP_BYTES = 256 * 2**10  # between rows of a file behind a URL that are fetched in one request
-HEADER_BYTES = 4096  # of a .npy, and more than its header has
+MAX_GAP_BYTES = 256 * 2**10  # between rows of a file behind a URL that are fetched in one request
+MAX_HEADER_BYTES = 4096
+FLOAT32_BYTES = 4
+# What numpy writes for float32 rows. Its own parser takes more, and raises errors of many types for damaged bytes.
+HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,15}), (\d{1,15})\), \} *\n",
+    re.DOTALL,
+)
 
+Result = TypeVar("Result")
 Rows = Sequence[int] | np.ndarray  # a range of rows, or their numbers
 
 
@@ -24,28 +33,34 @@ class Chunk:
     """Rows of one shard of a store.
 
     path: its file of vectors, .npy of (rows, dim) float32, on this machine or behind a URL. rows: (m,) int64, rows
-    of the file. places: (m,) int64, which of the run's readable images each of them is of.
+    of the file. places: (m,) int64, which of the run's readable images each of them is of. checksums: (m,) uint32,
+    those of the rows; None for a shard of an earlier version, which has none.
     """
 
     path: str
     rows: np.ndarray
     places: np.ndarray
+    checksums: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one shard and where they stand in a block of rows; ranges where they follow one another."""
+    """Rows of one shard and where they stand in a block of rows; ranges where they follow one another.
+
+    checksum: the joint one of these rows, which is small enough to be sent to workers with each block; None: unknown.
+    """
 
     path: str
     rows: Rows
     at: Rows
+    checksum: int | None = None
 
 
 @dataclass(frozen=True)
 class StoredVectors:
     """The vectors of `count` images, `dim` float32 values each, wherever their shards are.
 
-    content: what tells them from others, wherever they lie; empty where that is not known.
+    content: a digest of the images' bytes, the same wherever the vectors lie; empty where it is unknown.
     The chunks have every place from 0 to count - 1 exactly once, in any order; else ValueError.
     """
 
@@ -61,12 +76,8 @@ class StoredVectors:
 
     @property
     def nbytes(self) -> int:
-        """What all vectors take."""
-        return 4 * self.count * self.dim
-
-    def load(self, chunk: Chunk) -> np.ndarray:
-        """Return the rows of a chunk, (m, dim) float32. Raises StoreError: gone, damaged, not to be reached."""
-        return read_rows(chunk.path, chunk.rows, self.dim)
+        """The bytes of all vectors."""
+        return FLOAT32_BYTES * self.count * self.dim
 
     def sample(self, n: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw n vectors at the most: (n, dim) float32, and their places, (n,) int64, in order. Reads these rows alone.
@@ -83,87 +94,144 @@ class StoredVectors:
 
     def parts(self, places: np.ndarray) -> list[Part]:
         """Return where the vectors of these places lie, by shard."""
-        shards, rows = self._where
+        shards, rows, checksums = self._where
         of_each = shards[places]
-        return [
-            Part(self.chunks[shard].path, _compact(rows[places[at]]), _compact(at))
-            for shard in np.unique(of_each)
-            for at in [np.flatnonzero(of_each == shard)]
-        ]
+        found = []
+        for shard in np.unique(of_each):
+            at, chunk = np.flatnonzero(of_each == shard), self.chunks[shard]
+            checksum = None if chunk.checksums is None else joint_checksum(checksums[places[at]])
+            found.append(Part(chunk.path, _compact(rows[places[at]]), _compact(at), checksum))
+        return found
 
     @cached_property
-    def _where(self) -> tuple[np.ndarray, np.ndarray]:
-        """The chunk of each place, (count,) int32, and the row in its file, (count,) int64."""
+    def _where(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each place: its chunk, (count,) int32; its row in the file, (count,) int64; that row's checksum or 0."""
         shards, rows = np.empty(self.count, np.int32), np.empty(self.count, np.int64)
+        checksums = np.zeros(self.count, np.uint32)
         for number, chunk in enumerate(self.chunks):
             shards[chunk.places], rows[chunk.places] = number, chunk.rows
-        return shards, rows
+            if chunk.checksums is not None:
+                checksums[chunk.places] = chunk.checksums
+        return shards, rows, checksums
+
+
+class ShardRows:
+    """The vectors of a shard, on this machine or behind a URL. `rows[numbers]` reads these rows and checks them.
+
+    Opening reads the header alone, and keeps no file open: large stores have more shards than a process may have files.
+    Raises Damage: the header is none, the file is cut off, rows do not match their checksums; and OSError.
+
+    checksums: (n,) uint32, or None where an earlier version wrote the shard.
+    """
+
+    def __init__(self, path: str, checksums: np.ndarray | None = None) -> None:
+        self.path, self.checksums = path, checksums
+        n, dim, _ = _header(path)
+        self.shape = (n, dim)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all rows."""
+        return FLOAT32_BYTES * self.shape[0] * self.shape[1]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        found = _read(self.path, rows, self.shape[1])
+        if self.checksums is not None:
+            wrong = np.count_nonzero(row_checksums(found) != self.checksums[rows])
+            if wrong:
+                raise Damage(_name(self.path), f"{wrong:,} of {len(rows):,} rows do not match their checksums")
+        return found
 
 
 def read_block(parts: Sequence[Part], count: int, dim: int) -> np.ndarray:
     """Return a block of rows, (count, dim) float32, put together from its parts. Raises StoreError."""
     block = np.empty((count, dim), np.float32)
     for part in parts:
-        block[_numbers(part.at)] = read_rows(part.path, _numbers(part.rows), dim)
+        rows = read_rows(part.path, _numbers(part.rows), dim)
+        if part.checksum is not None and joint_checksum(row_checksums(rows)) != part.checksum:
+            raise _damaged(part.path, "rows do not match their checksums")
+        block[_numbers(part.at)] = rows
     return block
 
 
 def read_rows(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
     """Return some rows of a shard's vectors, (len(rows), dim) float32, and read no others.
 
-    Raises StoreError: the file is gone, damaged, of another shape, or not to be reached.
+    Raises StoreError: the file is gone or cannot be reached; DamagedShard: it is cut off, or of another shape.
     """
     try:
-        return _fetched(path, rows, dim) if is_url(path) else _mapped(path, rows, dim)
-    except StoreError:
-        raise
+        return _read(path, rows, dim)
+    except Damage as damage:
+        raise _damaged(path, damage.why) from None
     except FileNotFoundError:
         raise StoreError(f"{path!r} is gone from the store; run the config again") from None
-    except (ValueError, IndexError, EOFError):  # what numpy makes of damaged bytes
-        raise StoreError(f"{path!r} is damaged; remove it, and its images are done again") from None
-    except Exception as error:  # each file system has errors of its own
-        raise StoreError(f"{path!r} cannot be read: {in_words(error)}") from None
+    except OSError as error:
+        raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None
 
 
-def _mapped(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
-    vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    _check(vectors.shape, vectors.dtype, dim)
-    return np.asarray(vectors[rows])
+def _damaged(path: str, why: str) -> DamagedShard:
+    return DamagedShard(
+        f"{path!r} is damaged ({why}); remove it and run the config again: its images are computed anew"
+    )
 
 
-def far_header(url: str) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Return shape and dtype of a file of numpy's behind a URL, and at which byte the rows begin.
-
-    Raises ValueError: not such a file, or not row by row; and whatever its file system raises.
-    """
-    file = BytesIO(read_range(url, 0, HEADER_BYTES))
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, in_columns, dtype = read(file)
-    if in_columns:
-        raise ValueError("not the rows of a store")
-    return shape, dtype, file.tell()
+def _read(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
+    """Return rows of a file of vectors. Raises Damage, and OSError: FileNotFoundError where there is no such file."""
+    n, width, start = _header(path)
+    if width != dim or (len(rows) and rows.max() >= n):
+        raise Damage(_name(path), f"has {n:,} rows of {width:,} values, and not those of this store")
+    if is_url(path):
+        return _fetched(path, rows, dim, start)
+    return np.array(np.memmap(path, "<f4", "r", start, (n, dim))[rows]) if n else np.empty((0, dim), np.float32)
 
 
-def _fetched(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
+def _header(path: str) -> tuple[int, int, int]:
+    """Return how many rows of how many values a file has, and at which byte they begin. Raises as `_read`."""
+    if is_url(path):
+        data, size = with_os_errors(lambda: read_range(path, 0, MAX_HEADER_BYTES)), None
+    else:
+        with Path(path).open("rb") as file:
+            data, size = file.read(MAX_HEADER_BYTES), file.seek(0, 2)
+    found = HEADER.match(data)
+    if found is None or found.end() != 10 + int.from_bytes(found[1], "little"):
+        raise Damage(_name(path), "does not begin as an array of float32 rows")
+    n, dim, start = int(found[2]), int(found[3]), found.end()
+    if size is not None and size != (whole := start + FLOAT32_BYTES * n * dim):
+        raise Damage(_name(path), f"has {size:,} bytes, not {whole:,}")
+    return n, dim, start
+
+
+def _fetched(url: str, rows: np.ndarray, dim: int, start: int) -> np.ndarray:
     """Fetch runs of rows as ranges of bytes; rows that are nearly neighbours come together."""
-    shape, dtype, first = far_header(path)
-    _check(shape, dtype, dim)
-    if len(rows) and rows.max() >= shape[0]:
-        raise ValueError("not the rows of a store")
-    width, wanted = 4 * dim, np.unique(rows)
-    breaks = np.flatnonzero(np.diff(wanted) > 1 + GAP_BYTES // width) + 1
+    width, wanted = FLOAT32_BYTES * dim, np.unique(rows)
+    breaks = np.flatnonzero(np.diff(wanted) > 1 + MAX_GAP_BYTES // width) + 1
     out = np.empty((len(rows), dim), np.float32)
     for run in np.split(wanted, breaks) if len(wanted) else []:
-        data = read_range(path, first + width * int(run[0]), first + width * (int(run[-1]) + 1))
-        inside = np.flatnonzero((rows >= run[0]) & (rows <= run[-1]))
-        out[inside] = np.frombuffer(data, "<f4").reshape(-1, dim)[rows[inside] - run[0]]
+        first, end = int(run[0]), int(run[-1]) + 1
+        data = with_os_errors(partial(read_range, url, start + width * first, start + width * end))
+        if len(data) != width * (end - first):
+            raise Damage(_name(url), "is cut off")
+        inside = np.flatnonzero((rows >= first) & (rows < end))
+        out[inside] = np.frombuffer(data, "<f4").reshape(-1, dim)[rows[inside] - first]
     return out
 
 
-def _check(shape: tuple[int, ...], dtype: Any, dim: int) -> None:
-    if len(shape) != 2 or shape[1] != dim or dtype != np.float32:
-        raise ValueError("not the vectors of this store")
+def with_os_errors(call: Callable[[], Result]) -> Result:
+    """Call a file system, and raise what it raises as an OSError: FileNotFoundError only where the file is missing."""
+    try:
+        return call()
+    except ImgclusterError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        kind = FileNotFoundError if is_missing(error) else OSError
+        raise kind(None, in_words(error)) from None
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def _compact(numbers: np.ndarray) -> Rows:

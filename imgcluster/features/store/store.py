@@ -1,62 +1,45 @@
-"""Features on disk, kept between runs: shards of rows, found by the image they were made from.
+"""Features on disk, kept between runs: shards of rows, found by the image they were computed from.
 
-One folder for each fingerprint, so that vectors made in another way can never be taken for these:
+One folder for each fingerprint, so that vectors of different settings never mix:
 
     <store>/<backbone>-<layer>-<fingerprint>/
         meta.json            format, fingerprint, what shaped it
         vectors-00000.npy    (rows, dim) float32
-        index-00000.json     one entry a row: path, size, mtime_ns, ctime_ns, digest of the file's bytes; and its marks
+        index-00000.json     for each row: path, size, mtime_ns, ctime_ns, digest of the file's bytes; marks; CRC-32
         lock                 held by the process that writes
 
 A shard counts once its index has its final name; that is the last step of writing it, so a kill at any moment leaves
 whole shards and perhaps files that nobody looks at. Each batch becomes a small shard of its own at once; small ones are
 joined when enough have come together, and the joined one is in place before they are removed. Shards that others write
-side by side (the workers of a cluster, several runs on a store behind a URL) have names that nobody else gives:
-`00000-6f0c2a51`.
+side by side (the workers of a cluster, several runs on a store behind a URL) have unique names: `00000-6f0c2a51`.
+
+Rows are checked each time they are read. Damaged shards are set aside as `*.damaged`, and never deleted.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
-import shutil
-from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from imgcluster.errors import StoreError
+from imgcluster.errors import DamagedShard, StoreError
 from imgcluster.features.store.backend import below, files_of
-from imgcluster.features.store.index import Location, Shard, StoreIndex
+from imgcluster.features.store.damage import Damage
+from imgcluster.features.store.index import Location
 from imgcluster.features.store.reader import Chunk, StoredVectors
-from imgcluster.features.store.shards import (
-    FORMAT,
-    ImageKey,
-    image_key,
-    index_file,
-    read_index,
-    shard_names,
-    unique_name,
-    vectors_file,
-    write_shard,
-)
-from imgcluster.utils import at_once, fingerprint_of, is_url, new_rows
+from imgcluster.features.store.shard_files import DRIVEN, PART, StoreShards, adopt_parts
+from imgcluster.features.store.shards import FORMAT, ImageKey, Shard, check_format, image_key, vectors_file
+from imgcluster.utils import fingerprint_of, is_url, new_rows
 
-__all__ = ["FeatureStore", "ImageKey", "Location", "Shard", "image_key", "store_name"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["DRIVEN", "PART", "FeatureStore", "ImageKey", "Location", "Shard", "image_key", "store_name"]
 
 META = "meta.json"
-PART = ".part-"  # and a number: the stores of a process that computes a part of a run, in the folder of the store
-DRIVEN = ".driven-"  # and what tells one run from another: a file by which workers know the store of the run's driver
-SECONDS_FOR_PARTS = 10
-SHARD_BYTES = 64 * 2**20
-OTHERS_BYTES = 2**20  # what others wrote as one shard stays one from here on: a million images are 2,000 of them
 
 
 def store_name(shaped_by: dict[str, Any]) -> str:
@@ -73,42 +56,41 @@ class FeatureStore:
     """
 
     def __init__(self, root: Path | str, shaped_by: dict[str, Any]) -> None:
+        self._shaped_by = shaped_by
         self.fingerprint = fingerprint_of(shaped_by)
         self.folder = below(root, store_name(shaped_by))
         self.files = files_of(self.folder)
-        self._shaped_by = shaped_by
-        self._index = StoreIndex()
-        self._small: list[str] = []
-        self._read_only = False
-        self._patience = 0
+        self.shards = StoreShards(self.files, self.fingerprint)
 
     @classmethod
     def reading(cls, folder: Path | str) -> FeatureStore:
-        """Open the store in this folder for `find` and `vectors` alone, whoever else writes it; not for `with`.
+        """Open the store in this folder for `find` and `vectors` alone, even while another process writes it.
 
-        Takes no lock and changes nothing. Raises StoreError: no store there, damaged, of a newer format.
+        Takes no lock and changes nothing; not for `with`. Raises StoreError: no store there, damaged, or of a newer
+        format.
         """
         store = cls("", {})
         store.folder = folder if is_url(str(folder)) else Path(folder)
-        store.files, store._read_only = files_of(store.folder), True
-        meta = store._read_meta()
-        store.fingerprint = str(meta.get("fingerprint"))
-        store._shaped_by = meta.get("shaped_by", {})
-        with store._told():
-            store._load()
+        store.files = files_of(store.folder)
+        store.fingerprint = str(store._read_meta().get("fingerprint"))
+        store.shards = StoreShards(store.files, store.fingerprint, read_only=True)
+        with store._store_errors():
+            store.shards.load()
         return store
 
     def __enter__(self) -> FeatureStore:
         """Take the lock and read the index. Raises StoreError: locked, not writable, damaged, of a newer format."""
         try:
-            self.files.take(self._patience)
+            self.files.take(0)
         except OSError as error:
-            raise StoreError(f"features.store: {str(self.folder)!r} cannot be used: {error.strerror}") from None
+            raise StoreError(
+                f"features.store: {str(self.folder)!r} cannot be used: {error.strerror or error}"
+            ) from None
         try:
-            with self._told():
+            with self._store_errors():
                 self._check_meta()
-                self._remove_leftovers()
-                self._load()
+                self.shards.remove_leftovers()
+                self.shards.load()
                 self.adopt_parts()
         except BaseException:
             self.files.let_go()
@@ -118,151 +100,125 @@ class FeatureStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Join the small shards, unless something went wrong, and let go of the lock."""
+        """Join the small shards, unless something went wrong, and release the lock."""
         try:
             if kind is None:
-                with self._told():
-                    self._join_small()
+                with self._store_errors():
+                    self.shards.join_small()
         finally:
-            self._index.rows.clear()
+            self.shards.index.rows.clear()
             self.files.let_go()
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.shards.index)
 
     @property
     def dim(self) -> int:
         """The length of its vectors; 0 as long as there are none."""
-        return self._index.dim
+        return self.shards.index.dim
 
     @property
     def next_number(self) -> int:
         """The number that no shard has yet, nor any after it."""
-        return self._index.next_number
+        return self.shards.index.next_number
 
     def find(self, key: ImageKey) -> Location | None:
         """Return where the vector of an image lies: by its path and times, or by its bytes if its digest is known."""
-        return self._index.find(key)
+        return self.shards.index.find(key)
 
     def marks(self, key: ImageKey) -> int | None:
-        """Return what was noted of an image when its vector was made, 0 for nothing; None where it has no vector."""
-        return self._index.marks(key)
+        """Return the marks of an image when its vector was computed, 0 for none; None where it has no vector."""
+        return self.shards.index.marks(key)
 
     def lacks(self, key: ImageKey) -> bool:
         """Tell whether a vector of this key is one more, or takes the place of one of which nothing was noted."""
-        found = self.marks(ImageKey(*key.stamp))
-        return found is None or found == 0 < key.marks
+        return self.shards.index.lacks(key)
 
     def append(self, keys: list[ImageKey], vectors: np.ndarray) -> None:
-        """Add rows for good: (len(keys), dim) float32. When this returns, a kill does not lose them."""
-        with self._told():
-            self._small.append(self._write_shard(keys, [vectors]))
-            if sum(self._index.rows[small].nbytes for small in self._small) >= SHARD_BYTES:
-                self._join_small()
+        """Add rows for good: (len(keys), dim) float32. When this returns, a kill does not lose them.
+
+        Raises StoreError; DamagedShard as `vectors`, after the rows were added.
+        """
+        with self._store_errors():
+            self.shards.write(keys, [vectors])
+            if self.shards.has_many_small():
+                self._raise_if(self.shards.join_small())
 
     def read_shard(self, name: str) -> Shard:
         """Read a shard that another process has written here. Any thread may. Raises StoreError: not there, damaged."""
-        with self._told():
-            if (shard := self._read_or_damaged(name)) is None:
-                raise StoreError(f"{str(self.folder)!r}: shard {name} is gone or damaged")
-        return shard
+        try:
+            with self._store_errors():
+                return self.shards.read(name)
+        except Damage as damage:
+            raise StoreError(f"{str(self.folder)!r}: shard {name} is gone or damaged ({damage})") from None
 
     def admit(self, name: str, shard: Shard) -> None:
-        """Take notice of a shard that was read."""
-        self._index.add(name, *shard)
-        if self._is_small(name):
-            self._small.append(name)
+        """Add a shard that was read to the index."""
+        self.shards.admit(name, shard)
 
     def vectors(self, keys: list[ImageKey]) -> np.ndarray:
         """Gather the rows of images that `find` knows, in the order asked for: (len(keys), dim) float32.
 
-        More than 2 GiB of them are a memory map of a file without a name, in the folder of the store.
+        More than 2 GiB of them are a memory map of a file without a name, in the folder of the store. Raises
+        DamagedShard where some are damaged: by then the store has set their shards aside, and lacks their images.
         """
-        with self._told():
+        with self._store_errors():
             out = new_rows(len(keys), self.dim, self.files.scratch)
             try:
-                self._gather(keys, out)
-            except FileNotFoundError:  # the process that writes has just joined shards
-                if not self._read_only:
-                    raise
-                self._index.clear()
-                self._small.clear()
-                self._load()
-                self._gather(keys, out)
+                damaged = self.shards.gather(keys, out)
+            except FileNotFoundError:
+                self.shards.reload()
+                damaged = self.shards.gather(keys, out)
+            for name, damage in damaged.items():
+                self.shards.set_aside(name, damage)
+            self._raise_if(damaged)
         return out
 
-    def _gather(self, keys: list[ImageKey], out: np.ndarray) -> None:
-        def take(found: tuple[str, np.ndarray, np.ndarray]) -> None:
-            shard, rows, places = found
-            out[places] = self._index.rows[shard][rows]
-
-        deque((map if self.files.one_writer else at_once)(take, self.located(keys)), maxlen=0)
-
-    def located(self, keys: list[ImageKey]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Yield where the rows of images lie: a shard, (m,) int64 rows in it, (m,) int64 places among the keys."""
-        try:
-            yield from self._index.located(keys)
-        except KeyError as error:
-            raise KeyError(f"{error} images have no features in {str(self.folder)!r}") from None
-
     def stored(self, keys: list[ImageKey]) -> StoredVectors:
-        """Return where the rows of images that `find` knows lie. Reads none of them."""
-        with self._told():
-            self._join_small()  # or they would be elsewhere when the store is closed
-        where = str(self.folder if is_url(str(self.folder)) else Path(self.folder).absolute())
-        chunks = [
-            Chunk(str(below(where, vectors_file(shard))), rows, places) for shard, rows, places in self.located(keys)
-        ]
-        content = f"{self.fingerprint} {self.content(keys)}"
-        return StoredVectors(chunks, self.dim, len(keys), content)
+        """Return where the rows of images that `find` knows lie. Reads none of them. Raises DamagedShard as `vectors`.
+
+        Their checksums come along, and are compared when rows are read.
+        """
+        with self._store_errors():
+            self._raise_if(self.shards.join_small())  # or they would be elsewhere when the store is closed
+        where = self.folder if is_url(str(self.folder)) else Path(self.folder).absolute()
+        chunks = []
+        for name, rows, places in self.shards.index.located(keys):
+            checksums = self.shards.index.rows[name].checksums
+            of_rows = None if checksums is None else checksums[rows]
+            chunks.append(Chunk(str(below(where, vectors_file(name))), rows, places, of_rows))
+        return StoredVectors(chunks, self.dim, len(keys), f"{self.fingerprint} {self.content(keys)}")
 
     def content(self, keys: list[ImageKey]) -> str:
         """Return a digest of the bytes of images that `find` knows, in their order."""
-        return self._index.digest_of(keys)
+        return self.shards.index.digest_of(keys)
 
     def adopt_parts(self) -> None:
-        """Take over what the processes of a run have put into stores of their own, also those of a run that was killed.
+        """Take over the stores of a run's other processes, also those of a run that was killed.
 
         Raises StoreError where one of them is still at work.
         """
-        if not isinstance(self.folder, Path):  # they have put them here themselves
-            with self._told():
-                self._load()
-            return
-        for folder in sorted(
-            self.folder.parent.glob(f"{PART}*/{self.folder.name}"), key=lambda path: _number_of(path.parent.name)
-        ):
-            with self._told(), FeatureStore._part(folder, self._shaped_by) as part:
-                for name in part._index.names:
-                    self._adopt(part, name)
-            shutil.rmtree(folder, ignore_errors=True)
-        for empty in self.folder.parent.glob(f"{PART}*"):  # also of a process that got no further than to make it
-            with suppress(OSError):
-                empty.rmdir()  # where no other layer's store is left in it
-
-    # How the files are written and read.
-
-    @classmethod
-    def _part(cls, folder: Path, shaped_by: dict[str, Any]) -> FeatureStore:
-        part = cls(folder.parent, shaped_by)
-        part._patience = SECONDS_FOR_PARTS  # its process may be about to notice that nobody waits for it any more
-        return part
-
-    def _adopt(self, part: FeatureStore, name: str) -> None:
-        keys, rows = part._index.of_its_own(name)
-        if lacking := [row for row, key in enumerate(keys) if self.lacks(key)]:
-            self._small.append(self._write_shard([keys[row] for row in lacking], [rows[lacking]]))
-        part._index.remove(name)
-        part._small = [small for small in part._small if small != name]  # or it would be joined with others
-        part._remove_shard(name)
+        with self._store_errors():
+            if isinstance(self.folder, Path):
+                adopt_parts(self.shards, self.folder, self.fingerprint)
+            else:  # they have written into this one
+                self.shards.load()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say where the disk failed; what was stored before stays."""
+    def _store_errors(self) -> Iterator[None]:
+        """Turn a failure of the disk into a StoreError that names the store; what was stored before stays."""
         try:
             yield
         except OSError as error:
             raise StoreError(f"features.store: {str(self.folder)!r}: {error.strerror or error}") from None
+
+    def _raise_if(self, damaged: dict[str, Damage]) -> None:
+        if damaged:
+            first = next(iter(damaged.values()))
+            raise DamagedShard(
+                f"features.store: {str(self.folder)!r}: {len(damaged)} of its shards are damaged, the first {first}; "
+                "run the config again: their images are computed anew"
+            )
 
     def _check_meta(self) -> None:
         meta = {"format": FORMAT, "fingerprint": self.fingerprint, "shaped_by": self._shaped_by}
@@ -273,105 +229,16 @@ class FeatureStore:
             raise StoreError(f"{path!r} belongs to other features; remove the folder, or set features.store")
 
     def _read_meta(self) -> dict[str, Any]:
-        found = self._read_json(META)
-        written_as = found.get("format")
-        if isinstance(written_as, int) and written_as > FORMAT:
-            raise StoreError(
-                f"{str(self.folder)!r} comes from a newer imgcluster (format {written_as}); "
-                "update imgcluster, or set features.store elsewhere"
-            )
-        return found
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        path = str(below(self.folder, name))
+        path = str(below(self.folder, META))
         try:
-            found = json.loads(self.files.read(name))
+            data = self.files.read(META)
         except OSError as error:
             raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None
-        except ValueError:
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise StoreError(f"{path!r} is damaged; remove {str(self.folder)!r}, its features are made again")
+        check_format(found, self.folder)
         return found
-
-    def _remove_leftovers(self) -> None:
-        """Remove vectors that have no index: a killed process was about to write it, or to remove them.
-
-        Behind a URL they may be those of another process, which is about to write it now.
-        """
-        if not self.files.one_writer:
-            return
-        for driven in self.files.names(f"{DRIVEN}*"):
-            self.files.remove(driven)
-        indexed = set(shard_names(self.files))
-        for vectors in self.files.names("vectors-*.npy"):
-            if vectors.removeprefix("vectors-").removesuffix(".npy") not in indexed:
-                self.files.remove(vectors)
-
-    def _load(self) -> None:
-        """Read what is not known yet. OSError where the disk, or the way to it, fails: that is no damage."""
-        names = [name for name in shard_names(self.files) if name not in self._index]
-        shards = map(self._read_or_damaged, names) if self.files.one_writer else at_once(self._read_or_damaged, names)
-        for name, shard in zip(names, shards, strict=True):
-            if shard is not None:
-                self.admit(name, shard)
-            elif self._read_only and not self.files.names(index_file(name)):
-                self._load()  # the process that writes has just joined it with others
-                return
-            else:
-                self._drop_damaged(name)
-
-    def _read_or_damaged(self, name: str) -> Shard | None:
-        try:
-            return self._read_shard(name)
-        except FileNotFoundError:
-            return None
-        except (OSError, MemoryError):
-            raise
-        except Exception:  # numpy raises whatever the damaged bytes happen to make it do
-            return None
-
-    def _is_small(self, name: str) -> bool:
-        return self._index.rows[name].nbytes < (OTHERS_BYTES if "-" in name else SHARD_BYTES)
-
-    def _drop_damaged(self, name: str) -> None:
-        if self._read_only:
-            logger.warning("%s: shard %s is damaged", self.folder, name)
-            return
-        logger.warning("%s: shard %s is damaged and was removed; its images are done again", self.folder, name)
-        self._remove_shard(name)
-
-    def _read_shard(self, name: str) -> Shard:
-        keys, fingerprint = read_index(self.files, name)
-        rows = self.files.rows(vectors_file(name))
-        shape = (len(keys), self._index.dim or rows.shape[1])
-        if fingerprint != self.fingerprint or rows.dtype != np.float32 or rows.shape != shape:
-            raise ValueError("index and vectors do not belong together")
-        return keys, rows
-
-    def _write_shard(self, keys: list[ImageKey], parts: Iterable[np.ndarray]) -> str:
-        name = f"{self.next_number:05d}" if self.files.one_writer else unique_name(self.next_number)
-        write_shard(self.files, name, self.fingerprint, keys, parts)
-        self._index.add(name, keys, self.files.rows(vectors_file(name)))
-        return name
-
-    def _join_small(self) -> None:
-        if len(self._small) < 2 or not self.files.one_writer:
-            return  # behind a URL another process may be reading them
-        joined, self._small = self._small, []
-        keys = [key for name in joined for key in self._index.of_its_own(name)[0]]
-        joint = self._write_shard(keys, (self._index.of_its_own(name)[1] for name in joined))
-        if self._is_small(joint):
-            self._small.append(joint)
-        for old in joined:
-            self._index.remove(old)
-            self._remove_shard(old)
-
-    def _remove_shard(self, name: str) -> None:
-        self.files.remove(index_file(name))  # first, so that no index is ever without its vectors
-        self.files.remove(vectors_file(name))
-
-
-def _number_of(part: str) -> int:
-    digits = re.findall(r"\d+", part)
-    return int(digits[-1]) if digits else -1

@@ -133,7 +133,7 @@ def _members(file: IO[bytes]) -> Iterator[Row | None]:
         raise tarfile.ReadError
     with tarfile.open(fileobj=file, mode="r:") as tar:
         while (member := _next(tar, end)) is not None:
-            tar.members = []  # type: ignore[attr-defined]  # or all of them would be kept
+            tar.members = []  # type: ignore[attr-defined]  # it keeps all members; `stream=True` does this from 3.13 on
             name = member.name.removeprefix("./").lstrip("/")
             if member.isreg() and not member.issparse() and is_image_name(name):
                 yield name, member.offset_data, member.size

@@ -48,8 +48,6 @@ class Network:
         self._config = config
         self._recipe = choice.recipe
         self._normalization = normalization(choice.recipe, device)
-        if device.type == "cuda":  # TF32 keeps 10 bits
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self.runtime = TorchRuntime(self._network, choice.recipe, device, "fp32", moved=False)
 
     def points(self, pixels: Pixels) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.backbones import Choice, choose_backbones, empty_network, find_devices
+from imgcluster.backbones import Choice, choose_backbones, empty_network, find_devices, tf32
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import join_blocks, runtime_for
@@ -92,7 +92,8 @@ def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     held = held_back(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
     checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
-    learner, history, scores = train(make, lesson, checkpoint, show=show)
+    with tf32(allowed=False):
+        learner, history, scores = train(make, lesson, checkpoint, show=show)
     epochs = sum(epoch.round == ALL and epoch.number > 0 for epoch in history)
     features = labelled.features
     try:

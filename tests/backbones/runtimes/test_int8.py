@@ -200,11 +200,52 @@ def test_none_that_can_be_read(tmp_path: Path) -> None:
     assert str(error.value) == words + "the file is empty"
 
 
-def test_damaged_it_is_made_again(many: Path, tmp_path: Path) -> None:
+def test_damaged_it_is_made_again(many: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = digest(many, tmp_path / "s")
     (path,) = (tmp_path / "s").iterdir()
     path.write_bytes(path.read_bytes()[:1000])
     assert digest(many, tmp_path / "s") == first
+    assert f"{path} is damaged (BadZipFile); it is not used for calibration" in caplog.text
+
+
+def about(**changes: object) -> np.ndarray:
+    return np.array(json.dumps({"made_by": "", "pictures": {}, **changes}))
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {},
+        {"about": np.array("no JSON")},
+        {"about": np.array("[]")},
+        {"about": about(pictures=[])},
+        {"about": about(pictures=None)},
+        {"about": np.array([None])},  # an object, which would have to be unpickled
+    ],
+)
+def test_a_file_with_other_contents_is_passed_over(contents: dict[str, Any], many: Path, tmp_path: Path) -> None:
+    first = digest(many, tmp_path / "s")
+    np.savez(tmp_path / "s" / "calibration-0.npz", **contents)
+    assert digest(many, tmp_path / "s") == first
+
+
+@pytest.mark.parametrize("step", [1, 0x80])
+def test_wherever_a_file_is_damaged_no_other_error_comes(step: int, many: Path, tmp_path: Path) -> None:
+    """One byte at a time, in the places that are read as numbers, names and lengths."""
+    images = list(walk_images(many))[:2]
+    first = find_calibration(images, RECIPE, tmp_path / "s").digest
+    (path,) = (tmp_path / "s").iterdir()
+    whole = path.read_bytes()
+    for place in [*range(160), *range(len(whole) - 250, len(whole))]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ step]) + whole[place + 1 :])
+        assert find_calibration(images, RECIPE, tmp_path / "s").digest == first
+
+
+def test_an_error_of_ours_is_no_damage(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest(many, tmp_path / "s")
+    monkeypatch.setattr(calibration, "_stamp", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        digest(many, tmp_path / "s")
 
 
 def test_a_store_that_cannot_be_written_is_no_matter(many: Path, tmp_path: Path) -> None:
@@ -213,7 +254,7 @@ def test_a_store_that_cannot_be_written_is_no_matter(many: Path, tmp_path: Path)
 
 
 def test_added_images_are_computed_alone(frames: list[ImageFile], tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(calibration, "MOST", 4)
+    monkeypatch.setattr(calibration, "MAX_IMAGES", 4)
     first = extracted(frames[:8], tmp_path / "s")
     both = extracted(frames, tmp_path / "s")
     assert (both.origins[0].reused, both.origins[0].computed) == (8, 2)

@@ -388,7 +388,7 @@ def test_a_plan_says_what_shapes_the_features() -> None:
 
 def test_the_cache_keeps_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtimes("fp32", backbone="efficientnet_lite0")
-    monkeypatch.setattr(converted, "MOST", 1)
+    monkeypatch.setattr(converted, "MAX_CACHE_BYTES", 1)
     (cache / ".making-killed").mkdir()
     os.utime(cache / ".making-killed", (0, 0))
     runtimes("fp32", backbone="efficientnet_lite0", weights="random")
@@ -397,7 +397,7 @@ def test_the_cache_keeps_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_fails_for_want_of_memory_is_tried_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def short(*_: Any) -> None:
-        with openvino_package.told():
+        with openvino_package.convert_errors():
             raise MemoryError
 
     with monkeypatch.context() as patch:

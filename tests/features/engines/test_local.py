@@ -159,7 +159,7 @@ def test_a_disk_that_fills_ends_the_run(pictures: Path, tmp_path: Path, monkeypa
 
     def full(store: FeatureStore, keys: list[Any], vectors: np.ndarray) -> None:
         if len(written) == 2:
-            with store._told():
+            with store._store_errors():
                 raise OSError(28, "No space left on device")
         written.append(append(store, keys, vectors))
 
@@ -226,3 +226,27 @@ def test_progress_that_nobody_reads_ends_the_run(
     monkeypatch.setattr(LocalFiles, "seconds_between_writes", 0)
     with pytest.raises(BrokenPipeError):
         extracted(pictures, tmp_path / "s", MeanColour(), batch_size=batch_size)
+
+
+def zero_rows(store: Path, rows: int) -> None:
+    """Put zeros in the place of the last rows of a store's only shard, three values each."""
+    (path,) = store.glob("*/vectors-*.npy")
+    path.write_bytes(path.read_bytes()[: -12 * rows] + bytes(12 * rows))
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["known by path", "known by bytes"])
+def test_images_of_a_damaged_shard_are_computed_again(
+    pictures: Path, tmp_path: Path, moved: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = extracted(pictures, tmp_path / "s", MeanColour())
+    zero_rows(tmp_path / "s", 5)
+    folder = pictures.rename(tmp_path / "moved") if moved else pictures
+    again = extracted(folder, tmp_path / "s", MeanColour())
+    np.testing.assert_array_equal(again.vectors, first.vectors)
+    assert (again.origins[0].computed, again.origins[0].reused) == (23, 0)
+    (warning,) = [message for message in caplog.messages if "damaged" in message]
+    assert "vectors-00000.npy: " in warning
+    assert len(list((tmp_path / "s").glob("*/*.damaged"))) == 2
+    third = extracted(folder, tmp_path / "s", MeanColour())
+    assert (third.origins[0].computed, third.origins[0].reused) == (0, 23)
+    np.testing.assert_array_equal(third.vectors, first.vectors)

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgcluster.errors import StoreError
-from imgcluster.features.store import store as store_module
+from imgcluster.errors import DamagedShard, StoreError
+from imgcluster.features.store import shard_files as store_shards
 from imgcluster.features.store.backend import LocalFiles
+from imgcluster.features.store.layers import LayerStores
+from imgcluster.features.store.reader import ShardRows
 from imgcluster.features.store.shards import write_shard
 from imgcluster.features.store.store import FeatureStore, ImageKey, image_key
 from imgcluster.features.transforms import join_blocks
@@ -74,7 +76,7 @@ def forget_marks(folder: Path) -> None:
     """Make a store as versions wrote it that noted nothing of images."""
     for path in folder.glob("index-*.json"):
         index = json.loads(path.read_text())
-        del index["marks"]
+        del index["marks"], index["crc32"]
         path.write_text(json.dumps(index))
 
 
@@ -83,7 +85,7 @@ def marked(marks: int, *numbers: int) -> list[ImageKey]:
 
 
 def test_what_was_noted_of_an_image_is_kept_with_its_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "SHARD_BYTES", 32)
+    monkeypatch.setattr(store_shards, "SHARD_BYTES", 32)
     with FeatureStore(tmp_path, SHAPED_BY) as store:
         for number in range(6):
             store.append(marked(number % 3 + 1, number), rows(number))
@@ -118,7 +120,7 @@ def test_marks_that_do_not_fit_their_rows_are_damage(tmp_path: Path) -> None:
 
 
 def test_small_shards_are_joined_and_stay_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "SHARD_BYTES", 32)
+    monkeypatch.setattr(store_shards, "SHARD_BYTES", 32)
     with FeatureStore(tmp_path, SHAPED_BY) as store:
         for number in range(11):
             store.append(keys(number), rows(number))
@@ -152,7 +154,7 @@ def test_a_kill_in_the_middle_of_joining_leaves_no_row_twice(tmp_path: Path, mon
     store.append(keys(1, 2), rows(1, 2))
     store.append(keys(3), rows(3))
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_remove_shard", lambda number: None)
+        patch.setattr(LocalFiles, "remove", lambda self, name: None)
         store.__exit__(None, None, None)
     assert len(list(store.folder.glob("index-*.json"))) == 3
     with FeatureStore(tmp_path, SHAPED_BY) as again:
@@ -168,7 +170,7 @@ def test_parts_of_other_processes_are_taken_over(tmp_path: Path) -> None:
         with FeatureStore(tmp_path / f".part-{number}", SHAPED_BY) as part:
             part.append(keys(2 + 2 * number), rows(2 + 2 * number))
             part.append(keys(3 + 2 * number), rows(3 + 2 * number))
-            part._small.clear()  # as after a kill: not joined
+            part.shards._small.clear()  # as after a kill: not joined
     with FeatureStore(tmp_path / ".part-1", {**SHAPED_BY, "layer": "other"}) as other:
         other.append(keys(9), rows(9))
     with FeatureStore(tmp_path, SHAPED_BY) as store:
@@ -189,7 +191,7 @@ def test_a_kill_in_the_middle_of_taking_over_leaves_no_row_twice(
     with FeatureStore(tmp_path / ".part-0", SHAPED_BY) as part:
         part.append(keys(1, 2), rows(1, 2))
     with monkeypatch.context() as patch:
-        patch.setattr(FeatureStore, "_remove_shard", interrupt)
+        patch.setattr(LocalFiles, "remove", interrupt)
         with pytest.raises(KeyboardInterrupt):
             FeatureStore(tmp_path, SHAPED_BY).__enter__()
     with FeatureStore(tmp_path, SHAPED_BY) as store:
@@ -213,7 +215,7 @@ def interrupt(*_: object) -> None:
         b'{"fingerprint": 1, "images": [["/p", [], 1, 1, ""]]}',
     ],
 )
-def test_a_damaged_shard_is_dropped_and_told(
+def test_a_damaged_shard_is_set_aside_and_told(
     tmp_path: Path, victim: str, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = FeatureStore(tmp_path, SHAPED_BY).__enter__()
@@ -224,7 +226,12 @@ def test_a_damaged_shard_is_dropped_and_told(
     with FeatureStore(tmp_path, SHAPED_BY) as again:
         assert again.find(keys(1)[0]) is not None
         assert again.find(keys(2)[0]) is None
-    assert "shard 00001 is damaged and was removed; its images are done again" in caplog.text
+        assert again.marks(keys(2)[0]) is None
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{store.folder}: shard 00001 is damaged ({victim}: ")
+    aside = "set aside as vectors-00001.npy.damaged and index-00001.json.damaged, its images are computed again"
+    assert warning.endswith(aside)
+    assert (store.folder / f"{victim}.damaged").read_bytes() == content
 
 
 def test_vectors_of_another_store_are_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -305,7 +312,7 @@ def test_reading_alone_changes_nothing(tmp_path: Path, caplog: pytest.LogCapture
     assert found.fingerprint == fingerprint_of(SHAPED_BY)
     np.testing.assert_array_equal(found.vectors(keys(1)), rows(1))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert caplog.messages == [f"{folder}: shard 00007 is damaged"]
+    assert caplog.messages == [f"{folder}: shard 00007 is damaged (index-00007.json: is no JSON)"]
     with pytest.raises(StoreError, match=r"meta.json' cannot be read: No such file"):
         FeatureStore.reading(tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
@@ -318,14 +325,14 @@ def test_reading_finds_all_while_another_process_joins_the_shards(
     store.__enter__()
     for number in range(3):
         store.append(keys(number), rows(number))
-    read_shard = FeatureStore._read_shard
+    read = LocalFiles.read
 
-    def join_first(self: FeatureStore, name: str) -> tuple[list[ImageKey], np.ndarray]:
-        if name == "00001" and (self.folder / "index-00001.json").exists():
-            store._join_small()
-        return read_shard(self, name)
+    def join_first(self: LocalFiles, name: str) -> bytes:
+        if name == "index-00001.json" and (self.place / name).exists():
+            store.shards.join_small()
+        return read(self, name)
 
-    monkeypatch.setattr(FeatureStore, "_read_shard", join_first)
+    monkeypatch.setattr(LocalFiles, "read", join_first)
     found = FeatureStore.reading(store.folder)
     np.testing.assert_array_equal(found.vectors(keys(2, 0, 1)), rows(2, 0, 1))
     store.__exit__(None, None, None)
@@ -343,7 +350,7 @@ def test_more_shards_than_files_may_be_open(tmp_path: Path) -> None:
     with FeatureStore(tmp_path, SHAPED_BY) as store:
         for number in range(many):
             write_shard(store.files, f"{number:05d}-0123abcd", store.fingerprint, keys(number), [rows(number)])
-        store._small.clear()
+        store.shards._small.clear()
     root = ROOT
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
     assert done.returncode == 0, done.stderr
@@ -378,3 +385,256 @@ def test_reading_goes_on_after_another_process_has_joined_shards(tmp_path: Path)
     found = FeatureStore.reading(store.folder)
     store.__exit__(None, None, None)
     np.testing.assert_array_equal(found.vectors(keys(2, 0, 1)), rows(2, 0, 1))
+
+
+# --- damage ---
+
+
+def two_shards(root: Path) -> Path:
+    """A store of two shards, as a process leaves it that was killed before it joined them."""
+    store = FeatureStore(root, SHAPED_BY).__enter__()
+    store.append(keys(1, 2), rows(1, 2))
+    store.append(keys(3, 4), rows(3, 4))
+    store.__exit__(KeyboardInterrupt, None, None)
+    return Path(store.folder)
+
+
+def zero_rows(path: Path) -> bytes:
+    """Put zeros in the place of the last row, as a crash of the machine may leave them; returns the bytes."""
+    path.write_bytes(path.read_bytes()[:-8] + bytes(8))
+    return path.read_bytes()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_zeros_behind_a_right_header_are_found_when_rows_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = two_shards(tmp_path)
+    damaged = zero_rows(folder / "vectors-00001.npy")
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert (len(store), caplog.messages) == (4, [])  # opening reads no rows
+        np.testing.assert_array_equal(store.vectors(keys(3, 1)), rows(3, 1))  # nor are others checked than those read
+        with pytest.raises(DamagedShard, match=r"vectors-00001.npy: 1 of 2 rows do not match their checksums"):
+            store.vectors(keys(3, 1, 4))
+        assert [store.marks(key) for key in keys(1, 2, 3, 4)] == [0, 0, None, None]
+        store.append(keys(3, 4), rows(3, 4))
+        np.testing.assert_array_equal(store.vectors(keys(*range(1, 5))), rows(*range(1, 5)))
+    (warning,) = caplog.messages
+    assert "shard 00001 is damaged (vectors-00001.npy: 1 of 2 rows do not match" in warning
+    assert (folder / "vectors-00001.npy.damaged").read_bytes() == damaged
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(*range(1, 5))), rows(*range(1, 5)))
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 8, 100])
+def test_a_file_that_is_cut_off_is_found_at_opening(tmp_path: Path, cut: int, caplog: pytest.LogCaptureFixture) -> None:
+    path = two_shards(tmp_path) / "vectors-00001.npy"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert len(store) == 2
+    assert "shard 00001 is damaged (vectors-00001.npy: " in caplog.text
+
+
+def test_damage_in_several_layers_is_found_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    layers = [SHAPED_BY, {**SHAPED_BY, "layer": "fc7"}, SHAPED_BY]
+    with LayerStores(tmp_path, layers) as stores:
+        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)])
+        found = stores.vectors(keys(2))
+        assert [block.tolist() for block in found] == [rows(2).tolist(), rows(4).tolist(), rows(2).tolist()]
+    for path in tmp_path.glob("*/vectors-*.npy"):
+        zero_rows(path)
+    with LayerStores(tmp_path, layers) as stores:
+        with pytest.raises(DamagedShard):
+            stores.vectors(keys(1, 2))
+        assert len(caplog.messages) == 2
+        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)])
+        assert [block.tolist() for block in stores.vectors(keys(2))] == [block.tolist() for block in found]
+
+
+def test_vectors_of_equal_shape_from_elsewhere_are_found(tmp_path: Path) -> None:
+    folder = two_shards(tmp_path)
+    np.save(folder / "vectors-00000.npy", rows(7, 8))
+    with FeatureStore(tmp_path, SHAPED_BY) as store, pytest.raises(DamagedShard):
+        store.vectors(keys(1))
+
+
+def test_what_was_set_aside_is_never_overwritten(tmp_path: Path) -> None:
+    folder = two_shards(tmp_path)
+    for name in ("vectors-00001.npy.damaged", "vectors-00001.npy.damaged-1", "index-00001.json.damaged"):
+        (folder / name).write_bytes(b"earlier")
+    damaged = zero_rows(folder / "vectors-00001.npy")
+    with FeatureStore(tmp_path, SHAPED_BY) as store, pytest.raises(DamagedShard):
+        store.vectors(keys(4))
+    found = contents(folder)
+    assert found["vectors-00001.npy.damaged"] == found["vectors-00001.npy.damaged-1"] == b"earlier"
+    assert found["vectors-00001.npy.damaged-2"] == damaged
+    assert found["index-00001.json.damaged"] == b"earlier"
+    assert "index-00001.json.damaged-1" in found
+
+
+def test_vectors_that_are_gone_have_their_images_computed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = two_shards(tmp_path)
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        (folder / "vectors-00001.npy").unlink()
+        with pytest.raises(DamagedShard, match=r"vectors-00001.npy: is gone"):
+            store.vectors(keys(1, 4))
+        assert store.marks(keys(4)[0]) is None
+    assert "set aside as index-00001.json.damaged, its images" in caplog.text
+
+
+@pytest.mark.parametrize("bug", [TypeError("a bug"), ValueError("a bug"), KeyError("a bug"), AttributeError("a bug")])
+@pytest.mark.parametrize("where", [(LocalFiles, "read"), (ShardRows, "__init__"), (ShardRows, "__getitem__")])
+def test_a_bug_of_ours_touches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bug: Exception, where: tuple[type, str]
+) -> None:
+    folder = two_shards(tmp_path)
+    before = contents(folder)
+
+    def broken(*_: object) -> None:
+        raise bug
+
+    def read_all() -> None:
+        store = FeatureStore(tmp_path, SHAPED_BY).__enter__()
+        try:
+            store.vectors(keys(1, 4))
+        finally:
+            store.__exit__(KeyboardInterrupt, None, None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*where, broken)
+        with pytest.raises(type(bug), match="a bug"):
+            read_all()
+    assert contents(folder) == before
+    read_all()
+
+
+def test_joining_makes_no_damaged_row_a_good_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = two_shards(tmp_path)
+    damaged = zero_rows(folder / "vectors-00000.npy")
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(5), rows(5))
+    assert (folder / "vectors-00000.npy.damaged").read_bytes() == damaged
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert [store.marks(key) for key in keys(1, 2)] == [None, None]
+        np.testing.assert_array_equal(store.vectors(keys(3, 4, 5)), rows(3, 4, 5))
+    assert len(caplog.messages) == 1
+    assert len(list(folder.glob("index-*.json"))) == 1
+
+
+def test_rows_of_a_damaged_shard_that_stand_in_others_too_are_found_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = two_shards(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "remove", lambda self, name: None)
+        with FeatureStore(tmp_path, SHAPED_BY):
+            pass  # joined, and killed before the small ones were removed
+    zero_rows(folder / "vectors-00002.npy")
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        with pytest.raises(DamagedShard):
+            store.vectors(keys(*range(1, 5)))
+        np.testing.assert_array_equal(store.vectors(keys(*range(1, 5))), rows(*range(1, 5)))
+
+
+def test_damaged_parts_of_other_processes_stay_where_they_are(tmp_path: Path) -> None:
+    folder = two_shards(tmp_path / ".part-0")
+    damaged = zero_rows(folder / "vectors-00001.npy")
+    for _ in range(2):
+        with FeatureStore(tmp_path, SHAPED_BY) as store:
+            np.testing.assert_array_equal(store.vectors(keys(1, 2)), rows(1, 2))
+            assert store.marks(keys(4)[0]) is None
+        assert (folder / "vectors-00001.npy.damaged").read_bytes() == damaged
+
+
+def test_a_disk_that_does_not_keep_what_is_written_ends_the_run(tmp_path: Path) -> None:
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        store.append(keys(1), rows(1))
+        zero_rows(Path(store.folder) / "vectors-00000.npy")
+        with pytest.raises(StoreError, match="although just written; check the disk") as told:
+            store.vectors(keys(1))
+    assert not isinstance(told.value, DamagedShard)  # or whoever computes would begin again, and again
+
+
+def test_reading_alone_leaves_damaged_shards(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = two_shards(tmp_path)
+    zero_rows(folder / "vectors-00001.npy")
+    before = contents(folder)
+    found = FeatureStore.reading(folder)
+    with pytest.raises(DamagedShard, match="run the config again"):
+        found.vectors(keys(1, 4))
+    assert (found.find(keys(4)[0]), contents(folder)) == (None, before)
+    np.testing.assert_array_equal(found.vectors(keys(1)), rows(1))
+    assert len(caplog.messages) == 1
+
+
+def test_rows_that_stay_in_the_store_are_checked_too(tmp_path: Path) -> None:
+    folder = two_shards(tmp_path)
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        stored = store.stored(keys(4, 1, 2))
+    (path,) = folder.glob("vectors-*.npy")
+    np.testing.assert_array_equal(stored.take(np.arange(3)), rows(4, 1, 2))
+    zero_rows(path)
+    np.testing.assert_array_equal(stored.take(np.array([2])), rows(2))
+    with pytest.raises(DamagedShard, match=rf"{path.name}' is damaged \(rows do not match"):
+        stored.take(np.arange(3))
+
+
+def test_a_store_without_checksums_is_read_and_gets_them_with_the_next_joining(tmp_path: Path) -> None:
+    folder = two_shards(tmp_path)
+    for path in folder.glob("index-*.json"):
+        index = json.loads(path.read_text())
+        assert len(index.pop("crc32")) == 16
+        path.write_text(json.dumps(index))
+    assert FeatureStore.reading(folder).vectors(keys(4, 1)).tolist() == rows(4, 1).tolist()
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(*range(1, 5))), rows(*range(1, 5)))
+        np.testing.assert_array_equal(store.stored(keys(3)).take(np.array([0])), rows(3))
+    (path,) = folder.glob("index-*.json")
+    assert len(json.loads(path.read_text())["crc32"]) == 32
+
+
+@pytest.mark.parametrize("crc32", ["", "00" * 7, "zz" * 8, 1, [1, 2]])
+def test_checksums_that_are_none_are_damage(tmp_path: Path, crc32: object) -> None:
+    path = two_shards(tmp_path) / "index-00001.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "crc32": crc32}))
+    with FeatureStore(tmp_path, SHAPED_BY) as store:
+        assert len(store) == 2
+    assert path.with_name("index-00001.json.damaged").exists()
+
+
+def test_a_shard_of_a_newer_format_is_no_damage(tmp_path: Path) -> None:
+    folder = two_shards(tmp_path)
+    path = folder / "index-00001.json"
+    path.write_text(json.dumps({"format": 99}))
+    before = contents(folder)
+    with pytest.raises(StoreError, match="comes from a newer imgcluster"):
+        FeatureStore(tmp_path, SHAPED_BY).__enter__()
+    assert contents(folder) == before
+
+
+def test_damaged_shards_behind_a_url_are_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    url = f"memory://{tmp_path.name}"
+    for number in (1, 3, 5):
+        with FeatureStore(url, SHAPED_BY) as store:
+            store.append(keys(number, number + 1), rows(number, number + 1))
+    paths = sorted(path for path in memory.ls(store.folder, detail=False) if path.endswith(".npy"))
+    whole = memory.cat_file(paths[0])
+    memory.pipe_file(paths[0], zeros := whole[:-8] + bytes(8))
+    memory.pipe_file(paths[1], whole[:-8])
+    with FeatureStore(url, SHAPED_BY) as store:
+        with pytest.raises(DamagedShard, match="2 of its shards are damaged"):
+            store.vectors(keys(*range(1, 7)))
+        assert [store.marks(key) for key in keys(*range(1, 7))] == [None] * 4 + [0, 0]
+        store.append(keys(*range(1, 5)), rows(*range(1, 5)))
+    with FeatureStore(url, SHAPED_BY) as store:
+        np.testing.assert_array_equal(store.vectors(keys(*range(1, 7))), rows(*range(1, 7)))
+    assert memory.cat_file(f"{paths[0]}.damaged") == zeros
+    assert not memory.exists(paths[0])
+    assert len(caplog.messages) == 2

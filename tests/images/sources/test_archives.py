@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import itertools
 import logging
 import tarfile
 import threading
@@ -250,6 +252,17 @@ def test_ids_are_looked_up_in_all_shards_and_no_name_twice(tmp_path: Path) -> No
     assert f"1 of 2 ids have no file: 'z' (tried 'x/z.jpg in {tmp_path}/?.tar')" in refused(f"{tmp_path}/?.tar", **keys)
     ids.write_text("id\nc\nb\n")
     assert "1 names stand in more than one of the files" in refused(f"{tmp_path}/?.tar", **keys)
+
+
+def test_the_headers_of_a_tar_are_not_kept(tmp_path: Path) -> None:
+    """Python's own reader keeps each header that it has read, about a kilobyte: of millions of images, gigabytes."""
+    path = tar_of(tmp_path / "a.tar", {f"{number}.jpg": b"x" for number in range(300)})
+    with path.open("rb") as file:
+        members = tar_files._members(file)
+        assert sum(1 for _ in itertools.islice(members, 250)) == 250
+        gc.collect()
+        assert sum(type(each) is tarfile.TarInfo for each in gc.get_objects()) < 10
+        assert sum(1 for _ in members) == 50
 
 
 def test_what_is_no_image_in_a_tar_is_passed_over_and_the_last_of_a_name_counts(tmp_path: Path) -> None:

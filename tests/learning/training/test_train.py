@@ -20,8 +20,8 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 import imgcluster
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.networks import empty_network, network_with, random_network
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.config import BACKBONES
 from imgcluster.errors import ConfigError, ImageError
@@ -32,7 +32,7 @@ from imgcluster.learning.classifiers import fit_classifier, fit_logistic, held_b
 from imgcluster.learning.model import Learned, prepared
 from imgcluster.learning.training import loop
 from imgcluster.learning.training.checkpoint import Checkpoint, Progress
-from imgcluster.learning.training.finetune import TOP_BLOCKS, top_block, unfreeze
+from imgcluster.learning.training.finetune import TOP_BLOCKS, Network, top_block, unfreeze
 from imgcluster.learning.training.head import Head, prepared_tensor
 from imgcluster.learning.training.loop import ALL, HELD_BACK, Lesson, train
 from imgcluster.learning.training.settings import Training
@@ -242,6 +242,28 @@ def test_blocks_that_are_not_there_or_come_too_late() -> None:
         unfreeze(model, "fc7", ["relu6"], "vgg11")
     with pytest.raises(ConfigError, match=r"unfreeze: name the layer from which on timm/x is to learn"):
         top_block("timm/x")
+
+
+def test_training_computes_in_full_float32_and_leaves_the_program_its_setting(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label(small, 6)
+    seen: list[bool] = []
+    points = Network.points
+
+    def noted(self: Network, pixels: Any) -> torch.Tensor:
+        seen.append(torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
+        return points(self, pixels)
+
+    monkeypatch.setattr(Network, "points", noted)
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        taught(small, "finetune", epochs=1)
+        assert set(seen) == {False}
+        assert torch.backends.cudnn.allow_tf32 is True
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def test_points_of_training_are_those_of_predicting() -> None:

@@ -145,7 +145,7 @@ WAYS: dict[str, Spoil] = {
     "unreadable": unreadable,
 }
 NO_BYTES = ("removed", "a folder", "unreadable")  # of the ways
-REMADE = "was removed; its images are done again"
+REMADE = r"set aside as .*\.damaged, its images are computed again"
 DAMAGED = "meta.json' is damaged; remove '.*', its features are made again"
 DENIED = "Permission denied"
 # By file and way: what is said, and how it ends. Else: REMADE.

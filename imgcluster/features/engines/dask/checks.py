@@ -1,4 +1,4 @@
-"""Who can take part: the workers of a cluster, asked before any work, and refused in one line."""
+"""Checks of a cluster's workers before any work: versions, weights, access to store and images, numerics."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from imgcluster.features.engines.dask.protocol import Greeting, Job
 from imgcluster.features.engines.dask.worker import PACKAGES, READERS, greet
 from imgcluster.utils import installed
 
-NOT_HERE = "has no imgcluster, or another version of it, where its Python looks ({error})"
-ENDED = "ended, or was lost, when it was asked what it is: out of memory?"
-NAMED = 3
+NO_IMGCLUSTER = "has no imgcluster, or another version of it, where its Python looks ({error})"
+WORKER_LOST = "ended, or was lost, when it was asked what it is: out of memory?"
+MAX_WORKERS_IN_MESSAGE = 3
 
 logger = logging.getLogger(__name__)
 
 
 def greetings(cluster: Cluster, job: Job) -> dict[str, Greeting]:
-    """Ask every worker what it is, by its address; one that cannot even be asked is refused."""
+    """Ask every worker for its versions and plan; returns the answers by address. One that cannot answer is refused."""
     return {at: _as_greeting(answer) for at, answer in cluster.ask_all(greet, job).items()}
 
 
 def plan_of_all(cluster: Cluster, job: Job) -> Plan:
-    """Return how all workers execute the network: all of them alike, so that a vector does not depend on its worker.
+    """Return the plan of all workers, which must agree: a vector must not depend on its worker.
 
-    Raises ImgclusterError: one of them cannot take part; ConfigError: they would compute in several ways.
+    Raises ImgclusterError where a worker cannot take part, ConfigError where workers would compute in different ways.
     """
     found = greetings(cluster, job)
     refused = {at: each.refusal for at, each in found.items() if each.refusal}
@@ -36,7 +36,7 @@ def plan_of_all(cluster: Cluster, job: Job) -> Plan:
         at, why = next(iter(refused.items()))
         more = f" (and {len(refused) - 1} more workers)" if len(refused) > 1 else ""
         raise ImgclusterError(f"engine: the worker {at} {why}{more}")
-    _tell_of_versions(found)
+    _warn_of_versions(found)
     (first, plan), *others = [(at, each.plan) for at, each in found.items() if each.plan is not None]
     for at, other in others:
         if other.pixels != plan.pixels:
@@ -57,9 +57,9 @@ def _as_greeting(answer: Any) -> Greeting:
     if isinstance(answer, Greeting):
         return answer
     if isinstance(answer, OSError):  # of the connection to it
-        return Greeting("", {}, ENDED)
+        return Greeting("", {}, WORKER_LOST)
     line = (str(answer).strip() or type(answer).__name__).splitlines()[0]
-    return Greeting("", {}, NOT_HERE.format(error=line))
+    return Greeting("", {}, NO_IMGCLUSTER.format(error=line))
 
 
 def _way(plan: Plan) -> str:
@@ -70,13 +70,13 @@ def _readers(greeting: Greeting) -> str:
     return ", ".join(f"{package} {greeting.versions[package]}" for package in READERS)
 
 
-def _tell_of_versions(found: dict[str, Greeting]) -> None:
-    """Say where a worker has another version of what decides the last bits of a vector."""
+def _warn_of_versions(found: dict[str, Greeting]) -> None:
+    """Warn of workers with other versions of packages that decide the last bits of a vector."""
     for package in PACKAGES:
         here = installed(package)
         others = [f"{at}: {each.versions[package]}" for at, each in found.items() if each.versions[package] != here]
         if others:
-            named = ", ".join(others[:NAMED]) + (", …" if len(others) > NAMED else "")
+            named = ", ".join(others[:MAX_WORKERS_IN_MESSAGE]) + (", …" if len(others) > MAX_WORKERS_IN_MESSAGE else "")
             logger.warning(
                 "%s is %s here, and not the same on all workers (%s): vectors may differ", package, here, named
             )

@@ -1,4 +1,4 @@
-"""A Dask cluster: the one at an address, or one on this machine for as long as it is needed."""
+"""Connection to a Dask cluster: one at an address, or one started on this machine for the run."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 PAUSED = "paused"
-SECONDS_BETWEEN_LOOKS = 0.5
-# Each worker is one of several on its machine: a task that uses more threads says so.
+SECONDS_BETWEEN_TRIES = 0.5
+SECONDS_TO_CLOSE = 2
+# Several workers share the machine: a task that uses more threads sets their number itself.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-GONE = (OSError, TimeoutError, asyncio.TimeoutError)  # what Dask raises where nobody answers
+TIMEOUTS = (TimeoutError, asyncio.TimeoutError)  # one class from Python 3.11 on
+NO_ANSWER = (OSError, *TIMEOUTS)  # raised by Dask where nobody answers
+# Raised when a client is closed whose event loop has ended, or which finds itself not closed in time.
+CLOSING_ERRORS = (*NO_ANSWER, RuntimeError, AssertionError)
 NO_DASK = "engine: dask needs the packages of its extra; pip install 'imgcluster[dask]'"
 
 logger = logging.getLogger(__name__)
 
 
 class Cluster:
-    """The workers of a Dask cluster, and the way to them, which can be lost and found again.
+    """A Dask cluster and the connection to its scheduler, which can be lost and made again.
 
-    is_here: whether it is one of this machine alone, started for this run.
+    is_here: whether the cluster runs on this machine, started for this run.
     """
 
     def __init__(self, settings: DaskEngine, show: bool) -> None:
@@ -47,44 +51,52 @@ class Cluster:
 
     @property
     def client(self) -> Client:
-        """What speaks with the scheduler. Raises ConfigError where nobody answers."""
+        """The Dask client; connects on first use. Raises ConfigError where no scheduler answers."""
         if self._client is None:
             self._client = self._connected()
             self._wait_for_workers()
-            self._tell()
+            self._show_cluster()
         return self._client
 
     @property
+    def connected_client(self) -> Client:
+        """The Dask client. Raises OSError where its connection to the scheduler is lost."""
+        client = self.client
+        if not self.is_reached:
+            raise OSError("the connection to the scheduler is lost")
+        return client
+
+    @property
     def is_reached(self) -> bool:
-        """Whether the scheduler is at the other end of the connection, as far as is known."""
+        """Whether the client is connected to the scheduler, as far as it knows."""
         return self._client is not None and self._client.status == "running"
 
     def workers(self) -> dict[str, int]:
-        """Return the threads of each worker that works, by its address. Raises OSError: the scheduler is not there.
+        """Return the number of threads of each worker, by its address, without those that Dask has paused.
 
-        One whose memory is nearly full is paused by Dask, and takes no task until it is less full.
+        Dask pauses a worker whose memory is nearly full: it takes no task. Raises OSError where the connection is lost.
         """
         return {at: each["nthreads"] for at, each in self._all_workers().items() if each.get("status") != PAUSED}
 
     def absence(self) -> str:
-        """Say, to go behind other words, why no worker may be there; nothing where that is not known."""
+        """Return the end of a message: the likely reason why there is no worker, or nothing."""
         count = sum(each.get("status") == PAUSED for each in self._all_workers().values())
         if count:
             return f" ({_counted(count, 'worker')} paused for lack of memory)"
         return " (they end as soon as they start: out of memory?)" if self.is_here else ""
 
     def _all_workers(self) -> dict[str, dict[str, Any]]:
-        client = self.client
-        if not self.is_reached:
-            raise OSError("the connection to the scheduler is lost")
-        return dict(_info(client)["workers"])
+        return dict(_info(self.connected_client)["workers"])
 
     def ask_all(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """Return what a function returns, or raises, on each worker, by its address."""
+        """Run a function on each worker; return its results or exceptions, by address."""
         return dict(self.client.run(function, *arguments, on_error="return"))
 
     def reconnect(self) -> None:
-        """Find the scheduler again, and a worker, within the time that the config allows. Raises ImgclusterError."""
+        """Connect to the scheduler again, and wait for a worker, for as long as the config's `patience`.
+
+        Raises ImgclusterError where that fails.
+        """
         logger.warning("the scheduler is lost: looking for it for %.0f s", self.settings.patience)
         self._close_client()
         try:
@@ -96,7 +108,7 @@ class Cluster:
         self._wait_for_workers()
 
     def close(self) -> None:
-        """Leave the cluster; one of this machine ends."""
+        """Close the connection, and stop a cluster of this run."""
         self._close_client()
         self._exits.close()
 
@@ -106,7 +118,7 @@ class Cluster:
         except ImportError:
             raise ConfigError(NO_DASK) from None
         if not self._is_quiet:
-            self._exits.enter_context(_quiet())
+            self._exits.enter_context(_silenced_dask())
             self._is_quiet = True
         _check_certificate(self.settings.address or "")
         address = self.settings.address or self._start_here()
@@ -114,9 +126,9 @@ class Cluster:
         while (left := ends - time.monotonic()) > 0:
             try:
                 return Client(address, timeout=min(left, 10), set_as_default=False)
-            except GONE as error:
+            except NO_ANSWER as error:
                 last = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                time.sleep(min(SECONDS_BETWEEN_LOOKS, max(0.0, left)))
+                time.sleep(min(SECONDS_BETWEEN_TRIES, max(0.0, left)))
         raise ConfigError(f"engine.dask.address: no Dask scheduler answers at {address} ({last})")
 
     def _start_here(self) -> Any:
@@ -124,7 +136,7 @@ class Cluster:
             from distributed import LocalCluster
 
             workers = self.settings.workers or cores()
-            self._exits.enter_context(_as_we_start_them())
+            self._exits.enter_context(_local_settings())
             start_early(self.settings)
             self._local = LocalCluster(
                 n_workers=workers,
@@ -142,17 +154,17 @@ class Cluster:
         if client is None:
             return
         ends = time.monotonic() + self.settings.patience
-        with suppress(*GONE):
+        with suppress(*NO_ANSWER):
             while time.monotonic() < ends:
                 if client.nthreads():
                     return
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(SECONDS_BETWEEN_TRIES)
         raise ConfigError(
             f"engine: the scheduler at {self.settings.address or HOST} has no workers; start some with "
             f"`dask worker {self.settings.address or 'ADDRESS'} --nthreads 1`"
         )
 
-    def _tell(self) -> None:
+    def _show_cluster(self) -> None:
         if not self._show or self._client is None:
             return
         threads = self.workers()
@@ -162,8 +174,10 @@ class Cluster:
 
     def _close_client(self) -> None:
         if self._client is not None:
-            with suppress(Exception):  # the other end may be gone
-                self._client.close(timeout=2)
+            try:
+                self._client.close(timeout=SECONDS_TO_CLOSE)
+            except CLOSING_ERRORS as error:
+                logger.debug("the connection to the scheduler was not closed: %r", error)
             self._client = None
 
 
@@ -173,13 +187,13 @@ def _check_certificate(address: str) -> None:
 
     if address.startswith("tls://") and Security().get_connection_args("client").get("ssl_context") is None:
         raise ConfigError(
-            f"engine.dask.address: {address}: Dask is told of no certificate; set DASK_DISTRIBUTED__COMM__TLS__CA_FILE,"
-            " ..__TLS__CLIENT__CERT and ..__TLS__CLIENT__KEY"
+            f"engine.dask.address: {address}: Dask's configuration names no certificate; set "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..__TLS__CLIENT__CERT and ..__TLS__CLIENT__KEY"
         )
 
 
 def _info(client: Client) -> dict[str, Any]:
-    """Return what the scheduler says of itself, and of all workers: of its own, later versions tell of five alone."""
+    """Return the scheduler's description of itself and of all workers; by default, later versions list five of them."""
     try:
         return dict(client.scheduler_info(n_workers=-1))
     except TypeError:
@@ -192,7 +206,7 @@ def _counted(count: int, name: str) -> str:
 
 @contextmanager
 def open_cluster(settings: DaskEngine | None, *, show: bool) -> Iterator[Cluster | None]:
-    """Yield the cluster of a config, which is reached when it is first asked for something; None: there is none."""
+    """Yield the cluster of a config, or None without one. It connects on first use."""
     if settings is None:
         yield None
         return
@@ -204,8 +218,8 @@ def open_cluster(settings: DaskEngine | None, *, show: bool) -> Iterator[Cluster
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what Dask says of its connections out of the way: what a person has to know is told in words of our own."""
+def _silenced_dask() -> Iterator[None]:
+    """Silence Dask's log messages and warnings about connections: imgcluster reports what users need to know."""
     names = ("distributed", "distributed.client", "tornado.application", "asyncio", "bokeh")
     loggers = [logging.getLogger(name) for name in names]
     levels = [each.level for each in loggers]
@@ -220,44 +234,45 @@ def _quiet() -> Iterator[None]:
             each.setLevel(level)
 
 
-def _warnings() -> str:
-    """Keep Python's helper process from complaining of what is left when Ctrl-C ends all at once."""
-    return ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning")))
-
-
 @contextmanager
 def _environment(**variables: str) -> Iterator[None]:
-    before = dict(os.environ)
+    """Set environment variables for child processes, and restore these variables afterwards, but no others."""
+    before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def start_early(settings: DaskEngine | None) -> None:
-    """Have what the workers of a cluster of our own need imported while this process is still importing it itself.
+    """Start the forkserver of a local cluster, which imports torch while this process is still importing it itself.
 
-    On Linux they come from a process that has done so: to import torch takes seconds, and a worker that has died is
-    quickly replaced. Nothing happens where that process is there already, or somebody has a scheduler that runs.
+    Importing torch takes seconds: workers that are forks of a process that has done so start at once, and a worker that
+    ended is replaced quickly. Does nothing where the cluster is not local, outside Linux, and the second time.
     """
     if settings is None or settings.address is not None or sys.platform != "linux":
         return
     from multiprocessing import forkserver
 
-    with _environment(**ONE_THREAD, PYTHONWARNINGS=_warnings()):
+    # multiprocessing's resource tracker would complain about what is left when Ctrl-C ends all processes at once.
+    quiet_tracker = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker:UserWarning")))
+    with _environment(**ONE_THREAD, PYTHONWARNINGS=quiet_tracker):
         forkserver.set_forkserver_preload(["imgcluster.features.engines.dask.preload"])
         forkserver.ensure_running()
 
 
 @contextmanager
-def _as_we_start_them() -> Iterator[None]:
-    """Have a cluster of our own say at once that a task has ended its worker: what follows is decided by the driver."""
+def _local_settings() -> Iterator[None]:
+    """Configure Dask for a local cluster: a task whose worker ended is left to the dispatcher, no worker is paused."""
     import dask
 
     settings: dict[str, Any] = {"distributed.scheduler.allowed-failures": 0}
-    # Nothing that a worker holds could be written to the disk: paused, it would be so for ever.
+    # A worker holds nothing that Dask could spill to disk: once paused, it would stay so.
     settings |= {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
     if sys.platform == "linux":
         settings["distributed.worker.multiprocessing-method"] = "forkserver"

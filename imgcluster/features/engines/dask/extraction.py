@@ -1,4 +1,4 @@
-"""Features of a run's images by the workers of a cluster: the same vectors as on one machine, in the same store."""
+"""Extraction on a Dask cluster: the same vectors as on one machine, in the same store."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.errors import StoreError
 from imgcluster.features.engines.dask.checks import plan_of_all
 from imgcluster.features.engines.dask.cluster import Cluster
-from imgcluster.features.engines.dask.protocol import Job
-from imgcluster.features.engines.dask.scheduler import Dispatcher, absolute
-from imgcluster.features.engines.dask.worker import seen_in, why_not_there
+from imgcluster.features.engines.dask.protocol import Job, absolute
+from imgcluster.features.engines.dask.scheduler import Dispatcher
+from imgcluster.features.engines.dask.worker import marked_folder, read_problem
 from imgcluster.features.engines.local import Work
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
@@ -23,17 +23,17 @@ from imgcluster.features.store.store import DRIVEN
 from imgcluster.types import ImageFile
 from imgcluster.utils import Tell, is_url, storage_in_use
 
-SAMPLES = 5  # images, of which one that can be read here must be readable by all workers
+MAX_SAMPLES = 5  # images that are tried until the driver can read one; all workers must be able to read that one
 
 
 def plan_on(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile]) -> Plan:
-    """Return how the workers of a cluster execute the network of a choice. Raises ImgclusterError as `plan_of_all`."""
+    """Return the plan by which all workers execute the network of a choice. Raises as `plan_of_all`."""
     return plan_of_all(cluster, _job(cluster, choice, config, images, "record"))
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A network, how it is executed, and the config that says so to a worker which plans for itself."""
+    """A network, its plan, and the config from which each worker makes its own plan."""
 
     choice: Choice
     plan: Plan
@@ -41,17 +41,18 @@ class Planned:
 
 
 def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned: Planned, advance: Tell) -> str:
-    """Do what `work.do` does on a cluster; returns what the workers are, for a person.
+    """Compute the images that `work` has to do on a cluster; returns a description of the workers.
 
-    Workers put what they compute into the store themselves, as shards of their own, and tell how many rows these have.
-    What they have done is kept, whatever ends the run. Raises what `work.do` raises, Unsupported, and ImgclusterError:
-    a worker that cannot take part, none left, the scheduler gone for longer than the config allows.
+    Workers write shards into the store themselves, so that finished work is kept, whatever ends the run.
+
+    Raises what `work.do` raises, Unsupported, and ImgclusterError: a worker that cannot take part, no worker left, the
+    scheduler gone for longer than the config's `patience`.
     """
     plan = planned.plan
     as_planned = planned.config.model_copy(update={"runtime": plan.runtime, "precision": plan.precision})
     job = _job(cluster, planned.choice, as_planned, work.todo, work.on_error)
     job = replace(job, plan=plan, stored=len(store))
-    files, name = files_of(seen_in(job, plan)), f"{DRIVEN}{job.token}"
+    files, name = files_of(marked_folder(job, plan)), f"{DRIVEN}{job.token}"
     try:
         files.write(name, [b""])
     except OSError as error:
@@ -63,11 +64,11 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     finally:
         with suppress(OSError):
             files.remove(name)
-    return f"{dispatcher.n_workers} workers: {', '.join(sorted(dispatcher.devices))}"
+    return f"{dispatcher.workers.max_count} workers: {', '.join(sorted(dispatcher.devices))}"
 
 
 def _job(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on_error: str) -> Job:
-    here = (image.path for image in absolute(images[:SAMPLES]) if why_not_there(image.path) is None)
+    here = (image.path for image in absolute(images[:MAX_SAMPLES]) if read_problem(image.path) is None)
     return Job(
         token=uuid4().hex[:12],
         choice=_with_absolute_weights(choice),
@@ -81,7 +82,7 @@ def _job(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Seque
 
 
 def _with_absolute_weights(choice: Choice) -> Choice:
-    """Return a choice whose weights, where they are a file of one's own, are found from another folder too."""
+    """Return a choice with the absolute path of its weights file, if the file is the user's."""
     weights = choice.weights
     if weights.path is None or weights.source == "imagenet":
         return choice

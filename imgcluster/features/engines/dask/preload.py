@@ -1,12 +1,12 @@
-"""What the process imports first of which the workers of a cluster of our own are forks, and then nothing else."""
+"""Preload of the forkserver: the imports and objects that all local Dask workers share, as forks of it."""
 
 import gc
 
-gc.disable()  # hundreds of thousands of objects are made here, and all of them stay
+gc.disable()  # the imports make hundreds of thousands of objects, all of which stay
 
 import distributed  # noqa: E402, F401
 
 import imgcluster.features.engines.dask.worker  # noqa: E402, F401
 
-gc.freeze()  # so that no worker looks through them, and makes copies of their pages by that
+gc.freeze()  # no worker's collector touches these objects: that would copy their pages
 gc.enable()

@@ -1,9 +1,9 @@
-"""What the driver of a cluster and its workers tell each other."""
+"""The messages between the driver of an extraction on a cluster and the workers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from imgcluster.types import ImageFile, ImagePath
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of an extraction have in common. token: tells it from others, for what a worker keeps of it.
+    """What all tasks of an extraction share. token: identifies it; a worker keeps the network of the last one.
 
-    config: chooses what executes the network on a worker, as it does on one machine. store: an absolute path, or a URL.
-    sample: one of the images, which a worker has to see as the driver does. is_here: whether the workers are processes
-    that the driver has started, and named by their numbers. stored: how many rows the store has before.
+    config: by which a worker chooses its device, as on one machine. store: an absolute path, or a URL. storage: options
+    of file systems. sample: an image that a worker must be able to read. is_here: whether the driver has started the
+    workers itself, named by their numbers. plan: None while the workers are asked for theirs. stored: rows in the store
+    before the extraction.
     """
 
     token: str
@@ -38,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Greeting:
-    """What a worker is. refusal: why it cannot take part."""
+    """A worker's answer when it is asked to take part. refusal: why it cannot. shapes: those of `plan`, by layer."""
 
     release: str
     versions: dict[str, str]
@@ -49,11 +50,12 @@ class Greeting:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the images of a task. shard: the name of what was put into each layer's store, None: nothing.
+    """The result of a task. shard: its name in each layer's store; None where no image has features.
 
-    rows: (n_images,) int32, the row of each image in it, -1 of those that failed. computed: how many the network has
-    seen. reasons: of the images that failed, by their place. seconds: of each stage; spent: of all. refusal: why the
-    `worker` cannot take part; memory: the images did not fit into it; error: kind and words of what ends the run.
+    rows: (n_images,) int32, the row of each image in the shard, -1 of those that failed. computed: images that went
+    through the network. reasons: why images failed, by their index in the task. seconds: time of each stage; spent: of
+    the whole task. refusal: why `worker` cannot take part. memory: whether the worker ran out of it. error: class name
+    and message of the error that ends the run.
     """
 
     shard: str | None = None
@@ -69,8 +71,13 @@ class Outcome:
     error: tuple[str, str] | None = None
 
 
-class Handful:
-    """Images on their way to a worker, as one thing: Dask would look through a list of them one by one."""
+class TaskImages:
+    """The images of a task, as an object that Dask passes on as it is: it searches lists for futures, item by item."""
 
     def __init__(self, images: list[ImageFile]) -> None:
         self.images = images
+
+
+def absolute(images: Sequence[ImageFile]) -> list[ImageFile]:
+    """Return images with absolute paths, for processes with another working directory."""
+    return [replace(image, path=image.path.absolute()) for image in images]

@@ -1,310 +1,288 @@
-"""A run's images handed out to the workers of a cluster, a task each, and what comes back put on record.
+"""The driver of an extraction on a Dask cluster: submits tasks, collects their results, retries what workers lost.
 
-Each worker has one task at a time, of as many images as it is thought to need a few seconds for, so that little is lost
-with it. Images whose worker has died are handed out again; the second time in halves, so that one that no worker
-survives is found, and recorded as a failure.
+Each worker has one task at a time, sized to take a few seconds, so that a lost worker costs little. Images whose worker
+ended are submitted again, the second time in halves: an image that no worker survives is isolated by bisection and
+recorded as failed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import time
-from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imgcluster import errors
 from imgcluster.backbones import Unsupported
 from imgcluster.errors import ImgclusterError
-from imgcluster.features.engines.dask.cluster import Cluster
-from imgcluster.features.engines.dask.protocol import Handful, Job, Outcome
+from imgcluster.features.engines.dask.cluster import NO_ANSWER, TIMEOUTS, Cluster
+from imgcluster.features.engines.dask.protocol import Job, Outcome, TaskImages, absolute
+from imgcluster.features.engines.dask.tasks import Task, TaskQueue
 from imgcluster.features.engines.dask.worker import compute
 from imgcluster.features.engines.local import Work
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.store import Shard
-from imgcluster.types import ImageFile
 from imgcluster.utils import Tell
 
 if TYPE_CHECKING:
     from distributed import Future
 
-FIRST_TASK = 64  # images, as long as nobody knows how long one takes
-SECONDS_A_TASK = 10.0  # of a worker, so that little is lost with it
-# And of each task so many more for each worker: the driver and the scheduler need milliseconds for a task, and have to
-# keep up with all workers. tests/README.md has the figures.
-SECONDS_FOR_EACH_WORKER = 0.2
-ADMITTING = 16  # shards whose index is read at a time: behind a URL that is to wait
-SECONDS_BETWEEN_LOOKS = 2.0
-DISMISSALS = 20  # of workers, without any task that was done
-DEATHS = 3  # of workers with this image alone, until it is blamed
-ENDED = "the workers that computed it ended: out of memory?"
+CONCURRENT_INDEX_READS = 16  # of shards; behind a URL, reading is mostly waiting
+SECONDS_BETWEEN_POLLS = 2.0
+MAX_DISMISSALS = 20  # of workers in a row, without a finished task in between
+MAX_FAILED_ATTEMPTS = 3  # at an image alone in its task, before it is recorded as failed
+WORKER_ENDED = "the workers that computed it ended: out of memory?"
 NO_MEMORY = "does not fit into the memory of a worker"
+CONNECTION_ERRORS = (*NO_ANSWER, CancelledError)
 
 logger = logging.getLogger(__name__)
 
 
-class _Lost(Exception):
-    """The scheduler does not know a task any more."""
+class _TaskLost(Exception):
+    """The scheduler no longer knows a task."""
+
+
+class WorkerPool:
+    """The workers of a cluster, as of the last poll. max_count: most workers seen at a time."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._next_poll = 0.0
+        self._last_seen: float | None = None
+        self.count = self.max_count = 0
+
+    def poll(self) -> None:
+        """Update the count, every SECONDS_BETWEEN_POLLS while there are workers.
+
+        Raises ImgclusterError where there has been no worker for too long, OSError where the connection is lost.
+        """
+        now = time.monotonic()
+        if self.count and now < self._next_poll:
+            return
+        self.count = len(self._cluster.workers())
+        self.max_count = max(self.max_count, self.count)
+        self._next_poll = now + SECONDS_BETWEEN_POLLS
+        patience = self._cluster.settings.patience
+        if self.count:
+            self._last_seen = now
+        elif self._last_seen is not None and now - self._last_seen > patience:
+            raise ImgclusterError(
+                f"engine: no worker has been there for {patience:.0f} s{self._cluster.absence()}; what was done is "
+                "kept: run the same command again and it goes on from there"
+            )
+
+    def poll_next_time(self) -> None:
+        """Make the next call of `poll` ask the scheduler."""
+        self._next_poll = 0.0
+
+    def reset(self) -> None:
+        """Forget the workers, and begin to wait for new ones."""
+        self.count, self._last_seen = 0, time.monotonic()
 
 
 @dataclass
-class _Part:
-    """Images of one task. deaths: how many workers have ended at it, or at the larger one that it was cut from."""
+class _ReadShards:
+    """A finished task and its shards as read from the store, or the error of reading them."""
 
-    images: list[ImageFile]
-    deaths: int = 0
-
-
-@dataclass
-class _Admitted:
-    """A task that is done, and its shards as they were read from the store, or what went wrong with that."""
-
-    part: _Part
+    task: Task
     outcome: Outcome
     shards: list[Shard]
     error: BaseException | None = None
 
 
-@dataclass
-class _Round:
-    """What is under way on one connection to the scheduler: what comes late from another one is nobody's."""
-
-    futures: dict[str, tuple[_Part, Any]] = field(default_factory=dict)
-
-
 class Dispatcher:
-    """Hands out the images that `work` has to do, and takes what comes back."""
+    """Submits the images that `work` has to do, and records the results in `work` and the store.
+
+    devices: descriptions of the devices that computed. workers: those of the cluster.
+    """
 
     def __init__(self, cluster: Cluster, job: Job, work: Work, store: LayerStores, advance: Tell) -> None:
         self._cluster, self._job, self._work, self._store, self._advance = cluster, job, work, store, advance
-        self._images = deque(work.todo)
-        self._again: deque[_Part] = deque()
-        self._round = _Round()
-        self._ended: queue.Queue[_Admitted | Future] = queue.Queue()
-        self._admitting = ThreadPoolExecutor(ADMITTING, thread_name_prefix="imgcluster-admitting")
-        self._to_admit = 0
+        self._tasks = TaskQueue(work.todo, cluster.settings.images_per_task)
         self._number = store.next_number
-        self._workers: dict[str, int] = {}
-        self._looked = self._seen = 0.0
-        self._seconds_an_image = 0.0
-        self._dismissed = 0
+        self._in_flight: dict[str, tuple[Task, Future]] = {}
+        self._index_readers = ThreadPoolExecutor(CONCURRENT_INDEX_READS, thread_name_prefix="imgcluster-admitting")
+        self._reads = 0  # shards that are being read
+        self._done: queue.Queue[_ReadShards | Future] = queue.Queue()
+        self._dismissals = 0
         self.devices: set[str] = set()
-        self.n_workers = 0
+        self.workers = WorkerPool(cluster)
 
     def run(self) -> None:
-        """Compute all. Raises what `work.do` raises, Unsupported, and ImgclusterError where no worker is left."""
-        from distributed.comm import CommClosedError
+        """Compute all images.
 
+        Raises ImgclusterError where no worker is left, Unsupported, and what `work.do` raises.
+        """
         try:
-            while self._images or self._again or self._round.futures or self._to_admit:
+            while self._tasks or self._in_flight or self._reads:
                 try:
-                    self._look()
-                    self._hand_out()
-                    self._take_one()
-                except (ImgclusterError, Unsupported):
-                    raise
-                except (_Lost, CommClosedError, CancelledError):  # also before, or after, the client has noticed
-                    self._begin_again()
-                except Exception:  # of a connection: Dask has many
-                    if self._cluster.is_reached:
+                    self.workers.poll()
+                    self._submit()
+                    self._collect()
+                except (_TaskLost, *CONNECTION_ERRORS) as error:
+                    if not self._is_connection_lost(error):
                         raise
-                    self._begin_again()
+                    logger.debug("reconnecting after %r", error)
+                    self._reconnect()
         finally:
             self._cancel()
-            self._admitting.shutdown(cancel_futures=True)
+            self._index_readers.shutdown(cancel_futures=True)
 
-    def _look(self) -> None:
-        """See now and then who is there. Raises OSError where the scheduler is not."""
-        now = time.monotonic()
-        if now - self._looked < SECONDS_BETWEEN_LOOKS and self._workers:
-            return
-        self._workers, self._looked = self._cluster.workers(), now
-        self.n_workers = max(self.n_workers, len(self._workers))
-        if self._workers:
-            self._seen = now
-        elif self._seen and now - self._seen > self._cluster.settings.patience:
-            waited = f"{self._cluster.settings.patience:.0f} s{self._cluster.absence()}"
-            raise ImgclusterError(
-                f"engine: no worker has been there for {waited}; what was done is kept: run the same command again and "
-                "it goes on from there"
-            )
+    def _is_connection_lost(self, error: Exception) -> bool:
+        """Tell whether an error is one of the connection; some come before, or after, the client has noticed itself."""
+        from distributed.comm import CommClosedError
 
-    def _hand_out(self) -> None:
-        # One each: what waits at a worker would be blamed where that dies, and done twice where the scheduler does.
-        while len(self._round.futures) < len(self._workers) and (self._images or self._again):
-            self._submit(self._again.popleft() if self._again else self._next_part())
+        return isinstance(error, _TaskLost | CommClosedError | CancelledError) or not self._cluster.is_reached
 
-    def _next_part(self) -> _Part:
-        most, tasks = self._cluster.settings.images_per_task, max(1, len(self._workers))
-        wanted = seconds_a_task(tasks)
-        size = FIRST_TASK if not self._seconds_an_image else int(wanted / self._seconds_an_image)
-        size = max(1, min(size, most, max(share_of(len(self._images), tasks), min(FIRST_TASK, most))))
-        return _Part([self._images.popleft() for _ in range(min(size, len(self._images)))])
+    def _submit(self) -> None:
+        """Give each idle worker a task.
 
-    def _submit(self, part: _Part) -> None:
-        # The job goes along with each task: as a result of its own, it would have them wait at the worker that has it.
-        future: Future = self._cluster.client.submit(
-            compute,
-            self._job,
-            self._number,
-            Handful(absolute(part.images)),
-            key=f"imgcluster-{self._job.token}-{self._number}",
-            pure=False,
-        )
-        self._number += 1
-        self._round.futures[future.key] = part, future
-        future.add_done_callback(self._ended.put)
+        Never more: a task that waits at a worker would count as failed when that worker ends, and would be done twice
+        when the scheduler ends.
+        """
+        while len(self._in_flight) < self.workers.count and self._tasks:
+            self._submit_task(self._tasks.next(self.workers.count))
 
-    def _take_one(self) -> None:
-        """Take the next task that has ended, or nothing after a while. Raises what ends the run."""
+    def _submit_task(self, task: Task) -> None:
+        # Each task carries the job: as a future of its own, it would tie tasks to the worker that holds it.
         try:
-            future = self._ended.get(timeout=SECONDS_BETWEEN_LOOKS)
+            future: Future = self._cluster.connected_client.submit(
+                compute,
+                self._job,
+                self._number,
+                TaskImages(absolute(task.images)),
+                key=f"imgcluster-{self._job.token}-{self._number}",
+                pure=False,
+            )
+        except CONNECTION_ERRORS:
+            self._tasks.retry(task)
+            raise
+        self._number += 1
+        self._in_flight[future.key] = task, future
+        future.add_done_callback(self._done.put)
+
+    def _collect(self) -> None:
+        """Process the next finished task, or return after a while. Raises what ends the run."""
+        try:
+            done = self._done.get(timeout=SECONDS_BETWEEN_POLLS)
         except queue.Empty:
             return
-        if isinstance(future, _Admitted):
-            self._to_admit -= 1
-            self._record(future)
-            return
-        if future.key not in self._round.futures:
-            return
-        part, _ = self._round.futures.pop(future.key)
-        if future.status == "finished":
-            self._settle(part, self._result(part, future))
-        elif future.status == "error":
-            self._settle_error(part, future.exception())
-        else:  # the scheduler has forgotten it
-            self._again.append(part)
-            raise _Lost
+        if isinstance(done, _ReadShards):
+            self._reads -= 1
+            self._record(done)
+        elif done.key in self._in_flight:  # else of an earlier connection
+            task, future = self._in_flight.pop(done.key)
+            if (outcome := self._outcome(task, future)) is not None:
+                self._settle(task, outcome)
 
-    def _result(self, part: _Part, future: Future) -> Outcome | None:
-        """Return what a task has returned; None where its worker has died with it, and the images go out again.
+    def _outcome(self, task: Task, future: Future) -> Outcome | None:
+        """Return the outcome of a task; None where its worker ended, or does not send it: the task is queued again.
 
-        Raises what Dask raises where the connection is lost; the images go out again then too.
+        Raises the error of the task, _TaskLost, and what Dask raises where the connection is lost; the task is queued
+        again then too.
         """
         from distributed import KilledWorker
 
+        patience = self._cluster.settings.patience
         try:
-            outcome: Outcome = future.result(timeout=self._cluster.settings.patience)
-        except KilledWorker as error:  # what was there was lost, and so was who made it again
-            self._settle_error(part, error)
+            if future.status == "finished":
+                outcome: Outcome = future.result(timeout=patience)
+                return outcome
+            error = future.exception(timeout=patience) if future.status == "error" else None
+        except KilledWorker as ended:  # the worker that held the outcome, and those that computed it again
+            error = ended
+        except TIMEOUTS:
+            self._tasks.retry(task)
             return None
-        except (TimeoutError, asyncio.TimeoutError):  # to Python 3.10 two
-            self._again.append(part)
-            return None
-        except Exception:
-            self._again.append(part)
+        except CONNECTION_ERRORS:
+            self._tasks.retry(task)
             raise
-        return outcome
+        if not isinstance(error, KilledWorker):
+            self._tasks.retry(task)
+            raise error or _TaskLost
+        self.workers.poll_next_time()
+        self._retry(task, WORKER_ENDED, 1 + error.allowed_failures)  # the scheduler itself has retried so often
+        return None
 
-    def _settle(self, part: _Part, outcome: Outcome | None) -> None:
-        if outcome is None:
-            return
+    def _settle(self, task: Task, outcome: Outcome) -> None:
+        """Act on the outcome of a task. Raises the error that ends the run."""
         if outcome.error is not None:
-            kind, words = outcome.error
-            raise Unsupported(words) if kind == Unsupported.__name__ else getattr(errors, kind)(words)
+            kind, message = outcome.error
+            raise Unsupported(message) if kind == Unsupported.__name__ else getattr(errors, kind)(message)
         if outcome.refusal is not None:
-            self._again.append(part)
+            self._tasks.retry(task)
             self._dismiss(outcome.worker, outcome.refusal)
-            return
-        if outcome.memory:
-            self._blame(part, NO_MEMORY, 1)
-            return
-        self._to_admit += 1
-        self._admitting.submit(self._admit, part, outcome)
+        elif outcome.memory:
+            self._retry(task, NO_MEMORY, 1)
+        else:
+            self._reads += 1
+            self._index_readers.submit(self._read_shards, task, outcome)
 
-    def _admit(self, part: _Part, outcome: Outcome) -> None:
-        """Read what a worker has put into the store. Called by several threads."""
+    def _read_shards(self, task: Task, outcome: Outcome) -> None:
+        """Read what a worker has put into the store. Runs in several threads."""
         try:
             shards = [] if outcome.shard is None else self._store.read_shards(outcome.shard)
-            self._ended.put(_Admitted(part, outcome, shards))
-        except BaseException as error:
-            self._ended.put(_Admitted(part, outcome, [], error))
+            self._done.put(_ReadShards(task, outcome, shards))
+        except BaseException as error:  # raised again by `_record`
+            self._done.put(_ReadShards(task, outcome, [], error))
 
-    def _record(self, admitted: _Admitted) -> None:
-        part, outcome = admitted.part, admitted.outcome
-        if admitted.error is not None:
-            raise admitted.error
-        keys = [] if outcome.shard is None else self._store.admit(outcome.shard, admitted.shards)
-        rows = zip(part.images, outcome.rows.tolist(), strict=True)
+    def _record(self, read: _ReadShards) -> None:
+        """Put the images of a finished task on record. Raises the error of reading its shards."""
+        images, outcome = read.task.images, read.outcome
+        if read.error is not None:
+            self._tasks.retry(read.task)
+            raise read.error
+        keys = [] if outcome.shard is None else self._store.admit(outcome.shard, read.shards)
+        rows = zip(images, outcome.rows.tolist(), strict=True)
         self._work.take_keys({image: keys[row] for image, row in rows if row >= 0}, outcome.computed)
-        failed = {part.images[row]: reason for row, reason in outcome.reasons.items()}
+        failed = {images[row]: reason for row, reason in outcome.reasons.items()}
         self._work.take_failures(failed, outcome.seconds)
         self.devices.add(outcome.device)
-        self._dismissed = 0
-        self._pace(outcome.spent / len(part.images))
-        so_far = f", {len(self._work.failures):,} failed" if self._work.failures else ""
-        self._advance(len(part.images), f"{len(self._workers)} workers{so_far}")
+        self._dismissals = 0
+        self._tasks.add_measurement(outcome.spent / len(images))
+        failures = f", {len(self._work.failures):,} failed" if self._work.failures else ""
+        self._advance(len(images), f"{self.workers.count} workers{failures}")
 
-    def _pace(self, spent: float) -> None:
-        """Note what an image has taken on its worker: how long the driver waits for it, it may have kept it waiting."""
-        self._seconds_an_image = (self._seconds_an_image + spent) / 2 if self._seconds_an_image else spent
-
-    def _settle_error(self, part: _Part, error: BaseException | None) -> None:
-        from distributed import KilledWorker
-
-        if not isinstance(error, KilledWorker):
-            self._again.append(part)
-            raise error or _Lost
-        self._looked = 0.0
-        self._blame(part, ENDED, 1 + error.allowed_failures)  # so often has the scheduler tried by itself
-
-    def _blame(self, part: _Part, reason: str, deaths: int) -> None:
-        """Hand images out again, smaller each time; one that is alone and ends workers again and again has failed."""
-        part.deaths += deaths
-        if len(part.images) == 1 and (part.deaths >= DEATHS or reason == NO_MEMORY):
-            if not self.devices:  # then it is not this image that is at fault
+    def _retry(self, task: Task, reason: str, failed_attempts: int) -> None:
+        """Queue a task again, in halves the second time; record an image as failed that was alone in its task."""
+        task.failed_attempts += failed_attempts
+        if len(task.images) == 1 and (task.failed_attempts >= MAX_FAILED_ATTEMPTS or reason == NO_MEMORY):
+            if not self.devices:  # no worker has done anything: the image is not to blame
                 raise ImgclusterError(
                     f"engine: no worker has done a single image: {reason}; give each of them more memory "
                     "(engine.dask.memory, or --memory-limit of `dask worker`), or start fewer"
                 )
-            self._work.take_failures({part.images[0]: reason}, {})
+            self._work.take_failures({task.images[0]: reason}, {})
             self._advance(1)
-        elif len(part.images) == 1 or (part.deaths == 1 and reason == ENDED):  # it may have been anything
-            self._again.append(part)
+        elif len(task.images) == 1 or (task.failed_attempts == 1 and reason == WORKER_ENDED):
+            self._tasks.retry(task)  # the worker may have ended for another reason
         else:
-            half = len(part.images) // 2
-            logger.warning("%d images ended their worker; handed out again in halves", len(part.images))
-            self._again.extend((_Part(part.images[:half], 1), _Part(part.images[half:], 1)))
+            logger.warning("%d images ended their worker; handed out again in halves", len(task.images))
+            self._tasks.retry(*task.halves())
 
     def _dismiss(self, worker: str, refusal: str) -> None:
-        """Send a worker away that cannot take part. Raises ImgclusterError where no other is there."""
+        """Retire a worker that cannot take part. Raises ImgclusterError where there is no other, or too many refuse."""
         if set(self._cluster.workers()) <= {worker}:
             raise ImgclusterError(f"engine: the worker {worker} {refusal}")
-        self._dismissed += 1
-        if self._dismissed > DISMISSALS:
+        self._dismissals += 1
+        if self._dismissals > MAX_DISMISSALS:
             raise ImgclusterError(f"engine: one worker after the other cannot take part; the last, {worker}, {refusal}")
         logger.warning("the worker %s is left out: %s", worker, refusal)
-        self._cluster.client.retire_workers([worker], close_workers=True)
-        self._looked = 0.0
+        self._cluster.connected_client.retire_workers([worker], close_workers=True)
+        self.workers.poll_next_time()
 
-    def _begin_again(self) -> None:
-        """Go on over a new connection: what was under way is handed out again."""
-        lost = [part for part, _ in self._round.futures.values()]
-        self._round = _Round()
-        self._again.extend(lost)
+    def _reconnect(self) -> None:
+        """Connect to the scheduler again, and queue the tasks in flight again."""
+        self._tasks.retry(*(task for task, _ in self._in_flight.values()))
+        self._in_flight.clear()
         self._cluster.reconnect()
-        self._looked, self._seen, self._workers = 0.0, time.monotonic(), {}
+        self.workers.reset()
 
     def _cancel(self) -> None:
-        for _, future in self._round.futures.values():
-            future.cancel()
-        self._round.futures.clear()
-
-
-def share_of(images: int, workers: int) -> int:
-    """Return how many of the images that are left one task may have: ever fewer, so that all end at about one time."""
-    return -(-images // (2 * workers))
-
-
-def seconds_a_task(workers: int) -> float:
-    """Return how long a worker is to be at a task where there are so many of them."""
-    return max(SECONDS_A_TASK, SECONDS_FOR_EACH_WORKER * workers)
-
-
-def absolute(images: Sequence[ImageFile]) -> list[ImageFile]:
-    """Return images with paths that mean the same in another process's folder."""
-    return [replace(image, path=image.path.absolute()) for image in images]
+        with suppress(*CONNECTION_ERRORS):  # then the tasks are lost anyway
+            for _, future in self._in_flight.values():
+                future.cancel()
+        self._in_flight.clear()

@@ -1,4 +1,4 @@
-"""The feature store as a task sees it: what is computed is held, and then written as one shard of each layer."""
+"""The feature store of one task on a worker: computed vectors are held in memory, then written as a shard per layer."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from imgcluster.backbones import Blocks
 from imgcluster.errors import StoreError
 from imgcluster.features.engines.dask.protocol import Job
 from imgcluster.features.store.backend import below, files_of
-from imgcluster.features.store.layers import least_marks
+from imgcluster.features.store.layers import VectorStore, least_marks
 from imgcluster.features.store.shards import ImageKey, unique_name, write_shard
 from imgcluster.features.store.store import FeatureStore, store_name
 from imgcluster.utils import fingerprint_of
 
 
-class TaskStore:
-    """The stores of a task's layers, as `Work` wants them: vectors are held, and then written as one shard.
+class TaskStore(VectorStore):
+    """The stores of a task's layers, a `VectorStore`. Vectors are held, and written together at the end.
 
-    known: the stores as they were before, in which images are found by their bytes.
+    known: the stores as they were before the run, one for each layer, in which images are found by their bytes.
     """
 
     seconds_between_writes = 0.5
@@ -30,27 +31,31 @@ class TaskStore:
         self._keys: list[ImageKey] = []
         self._blocks: list[list[np.ndarray]] = [[] for _ in shapes]
 
+    @override
     def marks(self, key: ImageKey) -> int | None:
-        """Return the marks of these bytes if the stores had them before; of the rest, whoever hands out has asked."""
+        # Images known by path and times are never handed out.
         return least_marks(self._known, key) if key.digest and self._known else None
 
+    @override
     def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
-        """Hold rows: a (len(keys), dim) float32 block for each layer."""
         self._keys += keys
         for held, block in zip(self._blocks, blocks, strict=True):
             held.append(block)
 
+    @override
     def vectors(self, keys: list[ImageKey]) -> Blocks:
-        """Return the rows of images of which `marks` are known."""
         return [store.vectors(keys) for store in self._known]
 
     def rows_of(self, keys: Sequence[ImageKey | None]) -> np.ndarray:
-        """Return at which row of what is held each key is, (len(keys),) int32; -1 where it is not."""
+        """Return the row of each key among those held, (len(keys),) int32; -1 where it has none."""
         rows = {key: row for row, key in enumerate(self._keys)}
         return np.array([-1 if key is None else rows[key] for key in keys], np.int32)
 
     def write(self, number: int) -> str | None:
-        """Write what is held into each layer's store, under one name, which is returned. Raises StoreError."""
+        """Write the rows held as a shard of each layer's store; returns its name, or None for no rows.
+
+        Raises StoreError.
+        """
         if not self._keys:
             return None
         name = unique_name(number)

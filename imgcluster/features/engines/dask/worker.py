@@ -1,6 +1,6 @@
-"""What a worker of a cluster does: it builds the network once, and puts features of what it is handed into the store.
+"""Task functions of a Dask worker: it builds the network once, then writes the features of each task into the store.
 
-Dask sends these functions by name, so that each worker runs those of the package that is installed there.
+Dask pickles these functions by name: each worker runs the code of the package that is installed there.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 from imgcluster._version import __version__
 from imgcluster.backbones import Choice, Plan, Runtime, Unsupported, build_runtime, find_weights, plan_for, some_of
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import ConfigError, ImageError, ImgclusterError, StoreError, WeightsError
-from imgcluster.features.engines.dask.protocol import Greeting, Handful, Job, Outcome
+from imgcluster.errors import ConfigError, DamagedShard, ImageError, ImgclusterError, StoreError, WeightsError
+from imgcluster.features.engines.dask.protocol import Greeting, Job, Outcome, TaskImages
 from imgcluster.features.engines.dask.task_store import TaskStore
 from imgcluster.features.engines.local import Work
 from imgcluster.features.store.backend import below, files_of
@@ -25,16 +25,17 @@ from imgcluster.images import bytes_of
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import installed, ran_out, use_storage
 
-SEARCHED = 200_000  # rows of a store in which workers look for images by their bytes; the index of more would fill them
-READERS = ("opencv-python", "pillow", "torch")  # what makes pixels of a file
+# Workers look up images by their bytes in a store of up to so many rows: the index of a larger one takes their memory.
+MAX_ROWS_SEARCHED = 200_000
+READERS = ("opencv-python", "pillow", "torch")  # packages that decide the pixels of an image
 PACKAGES = (*READERS, "torchvision", "openvino", "numpy")
 
 
 @dataclass
 class _Kept:
-    """What a worker keeps of the last job, which the next task most often wants again: the network; what was stored.
+    """The state that a worker keeps of its last job, for the next task: the network, and the stores as they were.
 
-    reached: the job whose sample could be read; whoever has greeted need not read it once more at the first task.
+    token: of the job whose network this is. reached: token of the job whose sample image the worker has read.
     """
 
     token: str = ""
@@ -48,7 +49,7 @@ _kept = _Kept()
 
 
 def greet(job: Job) -> Greeting:
-    """Say what this worker is, and how it would execute the network, or why it cannot."""
+    """Return this worker's versions and its plan for the network, or why it cannot take part."""
     versions = {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
     greeting = Greeting(__version__, versions)
     if job.release != __version__:
@@ -61,17 +62,17 @@ def greet(job: Job) -> Greeting:
     return replace(greeting, plan=plan, shapes=plan.shapes(job.choice))
 
 
-def compute(job: Job, number: int, handful: Handful) -> Outcome:
-    """Put the features of some images into the store, as a shard of its own, and return how many there are.
+def compute(job: Job, number: int, task: TaskImages) -> Outcome:
+    """Write the features of a task's images into the store, as one shard.
 
-    A worker does one such task at a time, with all of its threads.
+    A worker runs one task at a time, with all of its threads. number: of the task, for the shard's name.
     """
     from distributed import get_worker
 
     with _kept.lock:
         try:
             started = time.monotonic()
-            outcome = _computed(job, number, handful.images)
+            outcome = _computed_without_damage(job, number, task.images)
             return replace(outcome, spent=time.monotonic() - started)
         except MemoryError:
             return Outcome(memory=True)
@@ -86,7 +87,7 @@ class _Refusal(Exception):
 
 
 def _with_own_device(job: Job) -> FeaturesConfig:
-    """Return the config for this worker alone: of several GPUs that all workers here see, each takes its own."""
+    """Return the config with this worker's device: workers that see the same GPUs take one each."""
     import torch
     from distributed import get_worker
 
@@ -95,29 +96,29 @@ def _with_own_device(job: Job) -> FeaturesConfig:
     if not (isinstance(config.device, tuple) or config.device in ("auto", "all", "cuda")) or not names:
         return config
     if not job.is_here and "CUDA_VISIBLE_DEVICES" in os.environ:
-        return config.model_copy(update={"device": "cuda:0"})  # dask-cuda puts each worker's own first
+        return config.model_copy(update={"device": "cuda:0"})  # dask-cuda lists each worker's own GPU first
     name = str(get_worker().name)
     place = int(name) if name.isdecimal() else os.getpid()
     return config.model_copy(update={"device": names[place % len(names)]})
 
 
 def _own_choice(job: Job) -> Choice:
-    """Return the choice with the weights as they are found on this worker. Raises WeightsError."""
+    """Return the choice with the weights of this machine. Raises WeightsError where they differ from the driver's."""
     weights = find_weights(job.choice.backbone, job.choice.weights.source, progress=False)
     if weights.sha256 != job.choice.weights.sha256:
         raise WeightsError(f"the weights of {job.choice.backbone.name} at {weights.path} are others than the driver's")
     return replace(job.choice, weights=weights)
 
 
-def seen_in(job: Job, plan: Plan) -> Path | str:
-    """Return the store in which a file says, while a job is done, that it is the driver's."""
+def marked_folder(job: Job, plan: Plan) -> Path | str:
+    """Return the store in which a file marks, during a job, that it is the driver's."""
     return below(job.store, store_name(plan.shapes(job.choice)[0]))
 
 
 def _check_places(job: Job) -> None:
     use_storage(job.storage)
     try:
-        seen = job.plan is None or files_of(seen_in(job, job.plan)).names(f"{DRIVEN}{job.token}")
+        seen = job.plan is None or files_of(marked_folder(job, job.plan)).names(f"{DRIVEN}{job.token}")
     except OSError as error:
         raise StoreError(f"does not reach features.store {job.store!r}: {error.strerror or error}") from None
     if not seen:
@@ -127,7 +128,7 @@ def _check_places(job: Job) -> None:
         )
     if job.sample is None or job.token == _kept.reached:
         return
-    if why := why_not_there(job.sample):
+    if why := read_problem(job.sample):
         raise ImageError(
             f"does not see the images as the machine that drives it ({str(job.sample)!r}: {why}); they have to be where"
             " all find them, and a worker needs the credentials for it in its own environment"
@@ -135,8 +136,8 @@ def _check_places(job: Job) -> None:
     _kept.reached = job.token
 
 
-def why_not_there(path: ImagePath) -> str | None:
-    """Say why an image cannot be reached from here; None: it can."""
+def read_problem(path: ImagePath) -> str | None:
+    """Return why this machine cannot read an image; None where it can."""
     try:
         bytes_of(path)
     except ImageError as error:
@@ -144,11 +145,19 @@ def why_not_there(path: ImagePath) -> str | None:
     return None
 
 
+def _computed_without_damage(job: Job, number: int, images: list[ImageFile]) -> Outcome:
+    while True:
+        try:
+            return _computed(job, number, images)
+        except DamagedShard:  # the store that was there before leaves it out from now on, and its images are computed
+            continue
+
+
 def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
     runtime = _runtime(job, images)
     plan = _plan_of(job)
     store = TaskStore(job, plan.shapes(job.choice), _kept.known)
-    work = Work(images, store, job.on_error)  # type: ignore[arg-type]  # all of a store that it asks for
+    work = Work(images, store, job.on_error)
     work.do(runtime, job.choice.recipe, plan.batch_size, lambda count: None)
     place_of = {image: place for place, image in enumerate(images)}
     reasons = {place_of[image]: failure.reason for image, failure in work.failures.items()}
@@ -165,7 +174,7 @@ def _plan_of(job: Job) -> Plan:
 
 
 def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
-    """Return the network of a job, built at the first task of it that this worker gets, which has these images."""
+    """Return the network of a job, which this worker's first task of it builds. images: of that task."""
     if _kept.token == job.token and _kept.runtime is not None:
         return _kept.runtime
     if job.release != __version__:
@@ -186,14 +195,14 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
     except ConfigError as error:
         if error.__context__ is None or not ran_out(error.__context__):
             raise
-        raise MemoryError from None  # of this worker: others may have more
-    _kept.known = _stores_before(job) if 0 < job.stored <= SEARCHED else []
+        raise MemoryError from None  # another worker may have more memory
+    _kept.known = _stores_before(job) if 0 < job.stored <= MAX_ROWS_SEARCHED else []
     _kept.token = job.token
     return _kept.runtime
 
 
 def _stores_before(job: Job) -> list[FeatureStore]:
-    """Open the stores of the layers as they are, one for each layer that is asked for."""
+    """Open the store of each layer for reading."""
     shapes = _plan_of(job).shapes(job.choice)
     return [FeatureStore.reading(below(job.store, store_name(shaped_by))) for shaped_by in shapes]
 
@@ -203,7 +212,7 @@ def _without_calibration(plan: Plan) -> Plan:
 
 
 def _take_threads() -> None:
-    """Use as many cores as this worker has threads: with all of them, the workers of a machine wait for each other."""
+    """Limit torch to this worker's number of threads: the workers of a machine would compete for all its cores."""
     import torch
     from distributed import get_worker
 

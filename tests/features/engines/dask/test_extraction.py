@@ -211,6 +211,22 @@ def test_what_the_store_knows_by_its_bytes_is_not_computed_again(
     assert same_outputs(tmp_path / "local", tmp_path / "other")
 
 
+def test_damaged_vectors_that_the_store_knows_by_their_bytes_are_computed_again(
+    command: Command, config_file: Path, tmp_path: Path
+) -> None:
+    assert run(command, config_file, tmp_path / "out").returncode == 0
+    (path,) = tmp_path.rglob("vectors-*.npy")
+    path.write_bytes(path.read_bytes()[:-5120] + bytes(5120))
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    moved = (f"images.folder={tmp_path / 'moved'}", "images.ids=null", f"outputs.folder={tmp_path / 'other'}")
+    done = run(command, config_file, tmp_path / "out", *moved, LOCAL[1])
+    assert done.returncode == 0, done.stderr
+    assert "images    12: 12 computed, 0 from the store, 0 failed" in done.stdout
+    assert path.with_name(f"{path.name}.damaged").exists()
+    assert run(command, config_file, tmp_path / "local", *moved[:2]).returncode == 0
+    assert same_outputs(tmp_path / "local", tmp_path / "other")
+
+
 def test_weights_of_ones_own_beside_the_driver(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
 ) -> None:

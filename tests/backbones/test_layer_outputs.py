@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from imgcluster.backbones.build import build_extractor, capture, check_size
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers, layers_of
 from imgcluster.backbones.networks import empty_network, random_network
-from imgcluster.backbones.select import Choice
+from imgcluster.backbones.select import Choice, find_backbone
 from imgcluster.backbones.weights.load import Weights
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES
@@ -162,6 +163,62 @@ def test_whatever_a_network_says_about_a_size_is_one_line(
 def test_a_network_that_needs_values_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgcluster.backbones.build.empty_network", lambda row: Overwriting(True).to("meta"))
     check_size(BACKBONES["resnet18"], 100)
+
+
+@pytest.fixture(scope="module")
+def operator_of_the_cpu() -> Iterator[Any]:
+    """An operator without a kernel for the meta device, as packages with kernels of their own have them."""
+    library = torch.library.Library("imgcluster_tests", "DEF")  # it goes with the object
+    library.define("same(Tensor x) -> Tensor")
+    library.impl("same", torch.clone, "CPU")
+    yield torch.ops.imgcluster_tests.same
+    library._destroy()
+
+
+@pytest.mark.parametrize("sizes", ["all", "others"])
+def test_an_operator_that_is_missing_is_no_wrong_size(
+    operator_of_the_cpu: Any, sizes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lacking(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return operator_of_the_cpu(x) if sizes == "all" or x.shape[-1] != 224 else x
+
+    monkeypatch.setattr("imgcluster.backbones.build.empty_network", lambda row: Lacking())
+    with pytest.raises(NotImplementedError, match="same"):
+        Lacking()(torch.empty(1, 3, 100, 100, device="meta"))
+    check_size(BACKBONES["resnet18"], 100)
+
+
+@pytest.mark.parametrize("error", [AssertionError, ValueError, IndexError, KeyError, ZeroDivisionError, RuntimeError])
+def test_errors_that_networks_raise_over_a_size(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.backbones.build.empty_network", lambda row: Raising(error("odd")))
+    with pytest.raises(ConfigError, match=r"not of 100 x 100 \('?odd'?\)\Z"):
+        check_size(BACKBONES["resnet18"], 100)
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, TypeError, AttributeError])
+def test_errors_that_say_nothing_of_a_size(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.backbones.build.empty_network", lambda row: Raising(error("odd")))
+    check_size(BACKBONES["resnet18"], 100)
+
+
+def test_other_errors_of_a_network_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcluster.backbones.build.empty_network", lambda row: Raising(ImportError("kernels")))
+    with pytest.raises(ImportError, match="kernels"):
+        check_size(BACKBONES["resnet18"], 100)
+
+
+class Raising(nn.Module):
+    """Takes pictures of 224 x 224 alone, and raises an error of others."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[-1] != 224:
+            raise self.error
+        return x
 
 
 def test_its_own_size_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
