@@ -72,7 +72,14 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML config; `overrides` are `--set` arguments such as `features.layer=fc7`."""
+    """Load a YAML config.
+
+    Args:
+        overrides: Arguments of `--set`, such as `features.layer=fc7`.
+
+    Raises:
+        ConfigError: The file cannot be read or is invalid. The message has all problems, one per line.
+    """
     if isinstance(overrides, str):
         overrides = [overrides]
     try:
@@ -83,7 +90,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def config_from_dict(mapping: Mapping[str, Any]) -> Config:
-    """Make a config from plain values, checked as a file would be."""
+    """Make a config from a mapping of plain values, validated like a file. Raises ConfigError."""
     return _config(Document(mapping), (), "config")
 
 
