@@ -68,8 +68,7 @@ class ImagesConfig(Section):
     )
     ids: PathText | None = Field(
         default=None,
-        description="CSV, local or behind a URL, with a row for each image, in this order; null: every image below "
-        "the folder",
+        description="CSV, local or behind a URL, one image per row, in order; null: every image below the folder",
         examples=["data/stage/sample_submission.csv"],
     )
     id_column: Text | None = Field(
@@ -86,8 +85,7 @@ class ImagesConfig(Section):
     )
     file: FilePatterns = Field(
         default="{id}.jpg",
-        description="file of an id below the folder; **/ any folders, {id[:2]} a slice, .* any ending; of a list, the "
-        "pattern whose file exists",
+        description="file of an id; **/ any folders, {id[:2]} a slice, .* any ending; a list: the one that exists",
         examples=["{id}.png", "**/{id}.png", "{id[0]}/{id[1]}/{id}.jpg", ["{id}.jpg", "{id}.png"]],
     )
     encoding: Encoding | None = Field(
@@ -136,9 +134,7 @@ class FeaturesConfig(Section):
     pooling: Literal["auto", "avg", "max", "gem", "rmac", "spp", "cls", "mean", "flatten"] = Field(
         default="auto", description="how a feature map or tokens become a vector; auto: the average, or the class token"
     )
-    block_l2: bool = Field(
-        default=False, description="scale each layer's features to length 1 before concatenating them"
-    )
+    block_l2: bool = Field(default=False, description="scale each layer's features to length 1 before concatenation")
     block_weights: BlockWeights | None = Field(
         default=None,
         description="one weight per layer, in order; with several backbones, backbone by backbone",
