@@ -1,4 +1,4 @@
-"""Whether a run's clusters would have come out of other seeds and of other images, and which images change sides."""
+"""Stability of a run's clusters under other seeds and subsamples, and the images that change cluster."""
 
 from __future__ import annotations
 

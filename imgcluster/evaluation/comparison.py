@@ -1,4 +1,4 @@
-"""Backbones, layers, transforms, methods, numbers of clusters: each with each, from one store, the best first."""
+"""Compare all combinations of backbones, layers, transforms, methods and numbers of clusters, best first."""
 
 from __future__ import annotations
 

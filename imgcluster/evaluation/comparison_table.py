@@ -1,4 +1,4 @@
-"""What comparisons of one set of images have tried: a table that grows, and a config for each of its rows."""
+"""The table of all comparisons of a set of images, which grows, with a config for each row."""
 
 from __future__ import annotations
 

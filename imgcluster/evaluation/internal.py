@@ -1,4 +1,4 @@
-"""Scores of a run that need no truth: how compact and separate its clusters are, and how sure each image is."""
+"""Internal scores of a run: compactness and separation of clusters, and a margin for each image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to features before they are clustered: each step is fitted by scikit-learn and kept as plain arrays.
+"""Transforms before clustering: each step is fitted by scikit-learn and kept as plain arrays.
 
 A fitted step is applied by the same few lines of numpy when the clusters are made and when new images are placed into
 them later, so that both see the same space.

@@ -1,4 +1,4 @@
-"""From a few labelled images to a classifier on top of their features."""
+"""Train a classifier on the features of a few labelled images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels for images, by a classifier that was learned before."""
+"""Label images with a trained classifier."""
 
 from __future__ import annotations
 

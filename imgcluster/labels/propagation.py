@@ -1,4 +1,4 @@
-"""A few labels spread over all images of a run, along the graph of neighbours, each with its confidence."""
+"""Propagate a few labels to all images of a run along the nearest-neighbour graph, with confidences."""
 
 from __future__ import annotations
 

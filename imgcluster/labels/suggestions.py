@@ -1,4 +1,4 @@
-"""Which images to label: those whose labels say most of the others."""
+"""Suggest the images whose labels would help most."""
 
 from __future__ import annotations
 

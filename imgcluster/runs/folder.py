@@ -1,4 +1,4 @@
-"""The folder that all of one run's files go to: of one config, by one process, each file whole."""
+"""The run folder: one config, one writer at a time, no partly written file."""
 
 from __future__ import annotations
 

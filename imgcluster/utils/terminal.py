@@ -1,4 +1,4 @@
-"""Text for a terminal: what a name may hold and a terminal would obey, widths in columns, bars."""
+"""Text for a terminal: escape control characters, measure column widths, draw bars."""
 
 from __future__ import annotations
 

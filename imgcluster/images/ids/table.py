@@ -1,4 +1,4 @@
-"""CSVs with a column of ids: a sample submission that names the images, or a table of labels. All cells are text."""
+"""Read CSVs with an id column, such as sample submissions and labels. All cells are text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is checked before an export of folders touches an image, and the lock that keeps a second one away."""
+"""Checks before an export of folders, and its lock."""
 
 from __future__ import annotations
 

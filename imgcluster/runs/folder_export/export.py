@@ -1,4 +1,4 @@
-"""The images of a run in a folder for each cluster: copied, linked or moved, and all of it taken back on request."""
+"""Export the images of a run into one folder per cluster by copy, link or move, with undo."""
 
 from __future__ import annotations
 
