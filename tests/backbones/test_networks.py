@@ -396,7 +396,7 @@ def test_models_command(command: Command) -> None:
 
 def test_config_errors_need_neither_torch_nor_timm(command: Command, config_file: Path) -> None:
     code = (
-        "import sys; from imgcluster.cli import main; "
+        "import sys; from imgcluster.cli.main import main; "
         f"main(['check', {str(config_file)!r}, '--set', 'features.backbone=resnet5O']); "
         "sys.exit(bool({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
     )

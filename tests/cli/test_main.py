@@ -35,7 +35,7 @@ HEAVY = {"torch", "torchvision", "sklearn", "pandas", "cv2", "numpy"}
 
 def imported_by(*arguments: str) -> set[str]:
     script = (
-        "import sys\nfrom imgcluster.cli import main\n"
+        "import sys\nfrom imgcluster.cli.main import main\n"
         f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
         "print('MODULES', *sys.modules, file=sys.stderr)"
     )

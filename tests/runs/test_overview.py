@@ -219,7 +219,7 @@ def test_numbers_below_the_first_label_are_no_clusters(tmp_path: Path) -> None:
 def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
     make_run(tmp_path, IMAGES)
     code = (
-        "import sys; from imgcluster.cli import main; main(['show', 'run']); "
+        "import sys; from imgcluster.cli.main import main; main(['show', 'run']); "
         "main(['export-folders', 'run', 'out', '--undo']); "
         "print(*({'torch', 'sklearn', 'cv2', 'pandas'} & {*sys.modules}), 'loaded')"
     )
