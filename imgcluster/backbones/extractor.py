@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.captured import Pooled
-from imgcluster.backbones.find import find_backbone
+from imgcluster.backbones.layer_outputs import Pooled, Watched
 from imgcluster.backbones.layers import check_layers, nearest
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import POOLINGS
-from imgcluster.backbones.watched import Watched
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.config import NORMALIZATIONS, Backbone
 from imgcluster.errors import ConfigError

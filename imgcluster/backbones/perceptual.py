@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.extractor import FeatureExtractor
-from imgcluster.backbones.find import find_backbone
+from imgcluster.backbones.select import find_backbone
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
 from imgcluster.images import read_image, walk_images
 

@@ -6,8 +6,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.clustering.neighbors import NEIGHBOURS, leading, neighbour_graph, unit_rows
+from imgcluster.utils import OPENMP_THREADS
 
-THREADS = 2  # more add up centroids in whatever order they end
 TIME = 8
 EIGENVECTORS = 2  # for each cluster
 SERVED = 20  # clusters, by the eigenvectors that are worked out at once; or twice, four times, ... as many
@@ -25,7 +25,7 @@ class Walk:
     """
 
     def __init__(self, points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS, time: int = TIME) -> None:
-        with threadpool_limits(THREADS, user_api="openmp"):
+        with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
             self.graph = neighbour_graph(points, neighbours)
         self._leading: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._time = time
@@ -41,7 +41,7 @@ class Walk:
         if k == 1:
             return np.zeros(self.graph.shape[0], np.int64)
         count = EIGENVECTORS * k
-        with threadpool_limits(THREADS, user_api="openmp"):
+        with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
             values, vectors = self._leading_for(k)
             rows = unit_rows(vectors[:, :count] * np.maximum(values[:count], 0) ** self._time)
             model = KMeans(k, n_init=n_init, random_state=random_state)

@@ -13,7 +13,17 @@ from .files import (
 )
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .label_numbers import WHOLE, plain_label, plain_labels
-from .parallel import IN_MEMORY_BYTES, cores, finite_rows, in_order, is_large, new_rows, row_slices, squared_lengths
+from .parallel import (
+    IN_MEMORY_BYTES,
+    OPENMP_THREADS,
+    cores,
+    finite_rows,
+    in_order,
+    is_large,
+    new_rows,
+    row_slices,
+    squared_lengths,
+)
 from .plotting import CHOSEN, INK, QUIET, save
 from .progress import Advance, Stopwatch, Tell, track
 from .storage import (
@@ -45,6 +55,7 @@ __all__ = [
     "IN_MEMORY_BYTES",
     "NOT_INSTALLED",
     "NO_TEXT",
+    "OPENMP_THREADS",
     "QUIET",
     "WHOLE",
     "Advance",

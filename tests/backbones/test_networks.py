@@ -21,10 +21,10 @@ from torch import nn
 from torchvision.models import get_model_weights
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with, random_network
 from imgcluster.backbones.pooling import pool
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import match_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.cli.commands.models import WIDTH, list_models, models_table

@@ -18,8 +18,8 @@ from PIL import Image
 from torch import nn
 
 import imgcluster
+from imgcluster.backbones.layer_outputs import cut
 from imgcluster.backbones.networks import random_network
-from imgcluster.backbones.partition import cut
 from imgcluster.backbones.select import Choice
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.cli.main import main

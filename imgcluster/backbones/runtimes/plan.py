@@ -18,8 +18,7 @@ from imgcluster.backbones.runtimes.calibration import Calibration
 from imgcluster.backbones.runtimes.check_pictures import Pictures, no_pictures
 from imgcluster.backbones.runtimes.devices import find_devices, find_precision
 from imgcluster.backbones.runtimes.int8 import check_int8, numerics_of_int8, quantised
-from imgcluster.backbones.runtimes.mixed_precision import keep_exact
-from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed
+from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed, keep_exact
 from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.backbones.runtimes.same_bits import MAX_BATCH, alone_and_together, at_any_place, remembered

@@ -20,8 +20,8 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 import imgcluster
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.networks import empty_network, network_with, random_network
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.config import BACKBONES
 from imgcluster.errors import ConfigError, ImageError

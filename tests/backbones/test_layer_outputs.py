@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 from imgcluster.backbones.build import build_extractor, capture, check_size
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers, layers_of
 from imgcluster.backbones.networks import empty_network, random_network
-from imgcluster.backbones.select import Choice
+from imgcluster.backbones.select import Choice, find_backbone
 from imgcluster.backbones.weights.load import Weights
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES
