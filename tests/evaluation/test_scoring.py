@@ -355,7 +355,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, truth: Path) -
 
 def test_scoring_needs_no_torch() -> None:
     code = (
-        "import sys; from imgcluster.scoring import score_labels\n"
+        "import sys; from imgcluster.evaluation import score_labels\n"
         f"score_labels({str(STAGE)!r}, {str(STAGE)!r})\n"
         "print(*{'torch', 'cv2', 'matplotlib'} & set(sys.modules))"
     )

@@ -101,8 +101,19 @@ def test_permissions_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("action", "disk"),
-    [("copy", "plain"), ("copy", "no-links"), ("link", "plain")]
-    + [("move", disk) for disk in ("plain", "no-links", "two-disks")],
+    [
+        ("move", "plain"),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in [
+                ("copy", "plain"),
+                ("copy", "no-links"),
+                ("link", "plain"),
+                ("move", "no-links"),
+                ("move", "two-disks"),
+            ]
+        ),
+    ],
 )
 def test_killed_before_any_step_all_comes_back(tmp_path: Path, action: str, disk: str) -> None:
     line = [sys.executable, "-m", "tests.support.kill_everywhere", str(tmp_path), action, disk]
@@ -113,6 +124,7 @@ def test_killed_before_any_step_all_comes_back(tmp_path: Path, action: str, disk
     assert undos > 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["copy", "move"])
 def test_killed_at_a_random_moment_all_comes_back(tmp_path: Path, action: str) -> None:
     count = 120 if action == "copy" else 600
