@@ -16,6 +16,7 @@ from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED
 from imgcluster.config.file_patterns import problem_of
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
+from imgcluster.config.run_files import RunFiles
 from imgcluster.config.secrets import IN_THE_ENVIRONMENT, secret_in_url
 from imgcluster.config.wording import Allowed, OneOf
 
@@ -47,8 +48,8 @@ def _known_encoding(name: str) -> str:
 
 
 def _not_the_clusters_table(name: str) -> str:
-    if name.lower() == "clusters.csv":
-        raise ValueError("clusters.csv is the table of clusters")
+    if name.lower() == RunFiles.CLUSTERS:
+        raise ValueError(f"{RunFiles.CLUSTERS} is the table of clusters")
     return name
 
 

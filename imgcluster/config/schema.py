@@ -35,6 +35,7 @@ from imgcluster.config.fields import (
     unfit,
 )
 from imgcluster.config.method_table import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
+from imgcluster.config.run_files import RunFiles
 from imgcluster.config.wording import OneOf
 
 # Keys that `method: learned` takes from the model: the default of each, and how `--set` writes it.
@@ -322,7 +323,7 @@ class OutputsConfig(Section):
 
     folder: PathText = Field(description="the run folder", examples=["outputs/stage"])
     submission: CsvName | None = Field(
-        default="submission.csv", description="file name of the submission in the run folder; null: none"
+        default=RunFiles.SUBMISSION, description="file name of the submission in the run folder; null: none"
     )
     label_column: Text = Field(default="label", description="column of the submission that takes the clusters")
     layout: Literal["labels", "one_hot", "soft", "names"] = Field(

@@ -73,7 +73,7 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
     Raises ImgclusterError: no finished run there, features that cannot be made again.
     """
     if trials < 1:
-        raise ConfigError(f"--trials: {trials}; allowed: a whole number >= 1")
+        raise ConfigError(f"trials: {trials}; allowed: whole numbers >= 1")
     folder = Path(run)
     record = read_record(folder)
     config = config_of(record, folder)

@@ -232,7 +232,8 @@ def _config_text(config: Config, path: Path, comment: str = "") -> str:
 
 
 def _in_the_way(path: Path, why: str) -> OutputError:
-    return OutputError(f"{str(path)!r} would be overwritten: {why}; set --out elsewhere, or begin anew with --force")
+    what_helps = "choose another folder with out=DIR, or start a new table with force=True"
+    return OutputError(f"{str(path)!r} would be overwritten: {why}; {what_helps}")
 
 
 def _size(image: ImageFile) -> int | None:
