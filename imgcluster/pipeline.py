@@ -152,7 +152,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     """Try the numbers of clusters `ks` on the features of a config. Raises ImgclusterError."""
     method = config.clusters.method
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
-        raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
+        raise ConfigError(f"clusters.method: {method} sets the number of clusters itself")
     check_engine(config)
     use_storage(config.storage)
     images, _ = list_images(config.images)
