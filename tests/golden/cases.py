@@ -225,15 +225,16 @@ def as_json(value: Any) -> str:
 
 
 def differences(found: Mapping[str, str], name: str) -> list[str]:
-    """Say in what files differ from those of a part of the record."""
+    """Say where files differ from those of a part of the record."""
     recorded = read_record(RECORDED / name)
     to_the_byte = json.loads(recorded.pop(SETUP)) == setup()
     told = [f"{file}: only in the record" for file in sorted(recorded.keys() - found.keys())]
     told += [f"{file}: not in the record" for file in sorted(found.keys() - recorded.keys())]
     for file in sorted(found.keys() & recorded.keys()):
-        if to_the_byte and found[file] != recorded[file]:
-            told.append(f"{file}: other bytes")
-        told += (f"{file}: {line}" for line in _different(file, found[file], recorded[file]))
+        different = list(_different(file, found[file], recorded[file]))
+        if to_the_byte and not different and found[file] != recorded[file]:
+            different = ["other bytes, though no number differs by more than the tolerance"]
+        told += (f"{file}: {line}" for line in different)
     return told
 
 
