@@ -23,7 +23,7 @@ Run: TypeAlias = Callable[[Options], None]
 IMAGES_FOLDER = "--images-folder"
 LABELS_HELP = "ids and labels: a CSV (leave the label empty if unknown), or a folder with one subfolder per label"
 # How messages of the library name its parameters: `overwrite it with force=True`, `name it with label_column=NAME`.
-PARAMETER = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
+PARAMETER = re.compile(r"(?<![\w.])(?<!--set )([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
 RENAMED = {"overrides": "--set", "label": "--class"}
 FUNCTIONS = {"imgcluster.images_are_in(RUN, FOLDER)": f"{IMAGES_FOLDER} FOLDER", "imgcluster.undo_export": "--undo"}
 
