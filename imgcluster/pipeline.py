@@ -1,4 +1,4 @@
-"""The steps of a run, in their order. The only module that knows all of them."""
+"""The pipeline of a run, step by step. The only module that knows all steps."""
 
 from __future__ import annotations
 

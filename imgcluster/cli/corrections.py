@@ -177,13 +177,18 @@ def unknown_arguments(extras: Sequence[str], options: argparse.Namespace) -> str
     unset = [item for item in getattr(options, "set", []) if "=" not in item]
     if unset and not first.startswith("-"):
         return f"--set takes KEY=VALUE; did you mean --set {shlex.quote(f'{unset[-1]}={first}')}?"
-    known = set(re.findall(r"--[\w-]+", options.parser.format_usage()))
+    known = options_of(options.parser)
     hint = next((f"did you mean {near}?" for near in get_close_matches(name, sorted(known), 1, 0.8)), "")
     if not hint and ENDINGS.get(Path(first).suffix.lower()) == CSV:
         hint = next((f"did you mean {each} {shlex.quote(first)}?" for each in TABLE_OPTIONS if each in known), "")
     if not hint and hasattr(options, "set") and (key := likely_key(name.lstrip("-"), _keys())):
         hint = f"use --set {shlex.quote(f'{key}={value}')}"
     return f"unrecognized arguments: {' '.join(extras)}" + (f"; {hint}" if hint else "")
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the long options of a command."""
+    return set(re.findall(r"--[\w-]+", parser.format_usage()))
 
 
 def kind_of(text: str) -> str:

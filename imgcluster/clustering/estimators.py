@@ -19,10 +19,8 @@ from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.features import Copies
 from imgcluster.learning import prepared, probabilities
 from imgcluster.types import NOISE
+from imgcluster.utils import OPENMP_THREADS
 
-# With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and
-# float32 sums in another order are other bits. Two threads give the same bytes each time.
-THREADS = 2
 NEIGHBOURS_SHARE = 0.9  # of the points are within `eps` of as many neighbours as make them no noise
 SMALLEST = 0.2
 SAMPLE = 5000
@@ -91,7 +89,7 @@ def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None, copi
     distinct = points if copies is None else points[copies.first]
     given = _given(points, config.method, copies)
     weights = None if copies is None or METHODS[config.method].copies != WEIGHTED else copies.counts
-    with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings(record=True) as told:
+    with threadpool_limits(OPENMP_THREADS, user_api="openmp"), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
             found = FOUND.get(config.method, _nothing)(distinct, config)

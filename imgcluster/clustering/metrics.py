@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,8 +133,10 @@ def internal_scores(points: np.ndarray, labels: np.ndarray, *, seed: int = 42) -
     silhouettes = np.full(len(labels), NAN)
     if _comparable(numbers[drawn]):
         silhouettes[inside[drawn]] = metrics.silhouette_samples(points[inside[drawn]], numbers[drawn])
-    inertia, sure = _distances(points, inside, numbers)
     every = points if len(inside) == len(points) else points[inside]
+    inertia, sure = NAN, np.full(len(labels), NAN)
+    if len(inside):
+        inertia, sure[inside] = _distances(every, numbers)
     return InternalScores(
         silhouette=float(silhouettes[inside[drawn]].mean()) if len(drawn) else NAN,
         davies_bouldin=_score(metrics.davies_bouldin_score, every, numbers),
@@ -144,6 +146,21 @@ def internal_scores(points: np.ndarray, labels: np.ndarray, *, seed: int = 42) -
         sureness=sure,
         sampled=len(drawn) if len(drawn) < len(inside) else None,
     )
+
+
+def cluster_means(blocks: Iterable[np.ndarray], labels: np.ndarray, dim: int) -> np.ndarray:
+    """Return the mean of each cluster, (k, dim) float64, 0 of a number without rows; noise, label -1, is left out.
+
+    blocks: the rows of consecutive labels, (m, dim) each; labels: (n,) int. Rows are added up one by one in float64:
+    blocks of any size give the same bits.
+    """
+    sums, start = np.zeros((int(labels.max(initial=-1)) + 1, dim)), 0
+    for rows in blocks:
+        own = labels[start : start + len(rows)]
+        np.add.at(sums, own[own >= 0], rows[own >= 0].astype(np.float64))
+        start += len(rows)
+    counts = np.bincount(labels[labels >= 0], minlength=len(sums))
+    return np.asarray(sums / np.maximum(counts, 1)[:, None])
 
 
 def silhouette_of(distances: np.ndarray, labels: np.ndarray) -> float:
@@ -203,26 +220,16 @@ def _score(score: Callable[[np.ndarray, np.ndarray], float], points: np.ndarray,
     return float(score(points, numbers)) if _comparable(numbers) else NAN
 
 
-def _distances(points: np.ndarray, inside: np.ndarray, numbers: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the inertia, and the sureness of each point, by the distances to the means of the clusters."""
-    sure = np.full(len(points), NAN)
-    if not len(inside):
-        return NAN, sure
-    means = _means(points, inside, numbers)
-    inertia = 0.0
-    for part in row_slices(len(inside), points.shape[1]):
-        rows, own = inside[part], numbers[part]
-        squared = np.stack([((points[rows] - mean) ** 2).sum(axis=1) for mean in means], axis=1)
-        at = np.arange(len(rows))
+def _distances(points: np.ndarray, numbers: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the inertia, and the sureness of each point, (n,), by the distances to the means of the clusters."""
+    slices = row_slices(*points.shape)
+    means = cluster_means((points[part] for part in slices), numbers, points.shape[1])
+    inertia, sure = 0.0, np.empty(len(points))
+    for part in slices:
+        squared = np.stack([((points[part] - mean) ** 2).sum(axis=1) for mean in means], axis=1)
+        at, own = np.arange(len(squared)), numbers[part]
         nearest = squared[at, own]
         inertia += float(nearest.sum())
         squared[at, own] = np.inf
-        sure[rows] = sureness(np.sqrt(nearest), np.sqrt(squared.min(axis=1)))
+        sure[part] = sureness(np.sqrt(nearest), np.sqrt(squared.min(axis=1)))
     return inertia, sure
-
-
-def _means(points: np.ndarray, inside: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    sums = np.zeros((int(numbers.max()) + 1, points.shape[1]))
-    for part in row_slices(len(inside), points.shape[1]):
-        np.add.at(sums, numbers[part], points[inside[part]].astype(np.float64))
-    return np.asarray(sums / np.bincount(numbers)[:, None])

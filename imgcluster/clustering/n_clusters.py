@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.clustering.diffusion import THREADS
 from imgcluster.clustering.estimators import build
 from imgcluster.clustering.grouping import group
 from imgcluster.clustering.metrics import silhouette_of
@@ -19,7 +18,7 @@ from imgcluster.clustering.neighbors import modularity, neighbour_graph
 from imgcluster.config import DIFFUSION, METHODS, ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, distinct_images
-from imgcluster.utils import track
+from imgcluster.utils import OPENMP_THREADS, track
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +179,7 @@ def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings():
+    with threadpool_limits(OPENMP_THREADS, user_api="openmp"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a subset may have fewer distinct points than clusters
         model = KMeans(k, n_init=1, random_state=0).fit(points)
     return np.asarray(model.labels_), float(model.inertia_)

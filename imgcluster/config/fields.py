@@ -1,4 +1,4 @@
-"""The types of the config's values: what each allows, for pydantic and in words."""
+"""Types of config values: validation, and allowed values in words."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ FeaturesFile = Annotated[
 ColumnText = Annotated[str, Field(pattern=r"^[^\x00]*$"), Allowed("text")]
 FileColumns = Annotated[
     ColumnText | Annotated[tuple[ColumnText, ...], Field(strict=False, min_length=1)],
-    Allowed("the name of a column or array, what the names of numbered columns begin with, or a list of these"),
+    Allowed("the name of a column or array, the prefix of numbered columns, or a list of these"),
 ]
 # `cpu` is no near name: `gpu` is one letter away from it, and means the opposite.
 OneDevice = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]

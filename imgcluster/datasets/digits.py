@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that come with scikit-learn, as PNG files large enough to be looked at."""
+"""Sample `digits`: the 1,797 handwritten digits of scikit-learn, as enlarged PNG files."""
 
 from __future__ import annotations
 

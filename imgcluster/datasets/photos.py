@@ -1,4 +1,4 @@
-"""Real photographs from the scikit-learn and scikit-image wheels, each one a class of thirty varied crops."""
+"""Sample `photos`: photographs from scikit-learn and scikit-image, each a class of thirty varied crops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rover's descent to Mars in 160 rendered frames and five stages: a stand-in for the real footage."""
+"""Sample `stage`: a rover's descent to Mars in 160 rendered frames and five stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New images placed into the clusters of a finished run, without another run."""
+"""Assign new images to the clusters of a finished run."""
 
 from __future__ import annotations
 

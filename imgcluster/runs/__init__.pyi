@@ -12,20 +12,13 @@ from .features import (
 )
 from .finished import FinishedRun, read_run
 from .folder import RunFolder
-from .folder_export.export import ExportedFolders, export_folders, undo_export
+from .folder_export.export import ExportedFolders, UndoneExport, export_folders, undo_export
 from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
 from .label_columns import wide_labels
-from .overview import overview_lines, report_page, run_overview
-from .places import OPTION, Places, images_are_in, places_of
-from .reader import (
-    config_of,
-    listed_images,
-    listed_paths,
-    read_record,
-    read_report_record,
-    read_rows,
-)
+from .overview import Group, Overview, report_page, run_overview
+from .places import Places, images_are_in, places_of
+from .reader import config_of, listed_images, listed_paths, read_record, read_report_record, read_rows
 from .remote import fetched
 from .run import RunResult
 from .submission import IN_COLUMNS, check_outputs, submission_notes
@@ -38,14 +31,16 @@ __all__ = [
     "IN_COLUMNS",
     "NAME",
     "NO_LABELS",
-    "OPTION",
     "WIDE",
     "ExportedFolders",
     "FeatureTable",
     "FinishedRun",
+    "Group",
+    "Overview",
     "Places",
     "RunFolder",
     "RunResult",
+    "UndoneExport",
     "check_known_classes",
     "check_out",
     "check_outputs",
@@ -65,7 +60,6 @@ __all__ = [
     "loader",
     "names_note",
     "output_names",
-    "overview_lines",
     "path_text",
     "places_of",
     "read_clusterer",

@@ -134,7 +134,7 @@ def check_out(format: str, out: Path, force: bool) -> None:
         raise OutputError(f"{str(out)!r}: the name of a file of the format {format} ends in .{format}")
     taken = [path for path in (out, _ids_beside(format, out)) if path is not None and path.exists()]
     if taken and not force:
-        raise OutputError(f"{str(taken[0])!r} exists; overwrite it with --force")
+        raise OutputError(f"{str(taken[0])!r} exists; overwrite it with force=True")
 
 
 # Reading

@@ -1,4 +1,4 @@
-"""The folder that all of one run's files go to: of one config, by one process, each file whole."""
+"""The run folder: one config, one writer at a time, no partly written file."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class RunFolder:
         return whole
 
     def _remove_former(self, files: Mapping[str, Writer]) -> None:
-        """Remove the submission of the run that --force overwrites, if this one writes none of that name."""
+        """Remove the submission of the run that `force` overwrites, if this one writes none of that name."""
         try:
             former = self._recorded()["outputs"]["submission"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -144,13 +144,13 @@ class RunFolder:
             differences = min((_differences(each, self._config) for each in theirs), key=len)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
             raise OutputError(
-                f"{str(self.path / RunFiles.RECORD)!r} is damaged; overwrite the run with --force"
+                f"{str(self.path / RunFiles.RECORD)!r} is damaged; overwrite the run with force=True"
             ) from None
         if differences:
             more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
             raise OutputError(
                 f"{self._config['outputs']['folder']!r} holds the run of another config ({differences[0]}{more}); "
-                "set outputs.folder elsewhere, or overwrite it with --force"
+                "set outputs.folder elsewhere, or overwrite it with force=True"
             )
 
     def _check_nobodys(self, names: list[str]) -> None:
@@ -161,7 +161,7 @@ class RunFolder:
     def _foreign(self, name: str) -> OutputError:
         return OutputError(
             f"{self._config['outputs']['folder']!r} has a {name} that no run of imgcluster left there; "
-            "set outputs.folder elsewhere, or overwrite it with --force"
+            "set outputs.folder elsewhere, or overwrite it with force=True"
         )
 
 

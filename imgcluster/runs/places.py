@@ -17,7 +17,6 @@ from imgcluster.images import names_apart
 from imgcluster.utils import is_url, shown
 
 STARTED_IN = "started_in"  # in run.json
-OPTION = "--images-folder"
 PATHS = (  # keys of a config with paths that are read or written when a finished run is used
     ("images", "folder"),
     ("features", "store"),
@@ -42,7 +41,7 @@ def images_are_in(run: str | Path, folder: str | Path) -> None:
     """
     text = str(folder)
     if not is_url(text) and not os.path.exists(text):  # noqa: PTH110 (exists raises for a name that is too long)
-        raise ConfigError(f"{OPTION}: {text!r}: no such folder")
+        raise ConfigError(f"images_folder: {text!r}: no such folder")
     _moved[os.path.realpath(run)] = text if is_url(text) else os.path.abspath(text)  # noqa: PTH100 (links stay)
 
 
@@ -131,7 +130,7 @@ class Places:
             tried = [each if is_url(each) else str(begin / each) for each in self.folders for begin in begins]
         looked = " and in ".join(repr(shown(each)) for each in dict.fromkeys(tried))
         images = f"none of the {count:,} images of {str(self.run)!r} is" if count > 1 else "the image is not"
-        return f"{images} there; looked in {looked}; say where: {OPTION} FOLDER"
+        return f"{images} there; looked in {looked}; say where: imgcluster.images_are_in(RUN, FOLDER)"
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A run folder behind a URL: the run is made in a folder of this machine, and sent when it is done."""
+"""Run folders behind URLs: written locally, uploaded when the run is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The submission: the template's rows, with what the layout says of each image; everything else in it untouched."""
+"""Make the submission: the template's rows with labels filled in, everything else unchanged."""
 
 from __future__ import annotations
 

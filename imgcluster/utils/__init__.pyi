@@ -13,7 +13,17 @@ from .files import (
 )
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .label_numbers import WHOLE, plain_label, plain_labels
-from .parallel import IN_MEMORY_BYTES, cores, finite_rows, in_order, is_large, new_rows, row_slices, squared_lengths
+from .parallel import (
+    IN_MEMORY_BYTES,
+    OPENMP_THREADS,
+    cores,
+    finite_rows,
+    in_order,
+    is_large,
+    new_rows,
+    row_slices,
+    squared_lengths,
+)
 from .plotting import CHOSEN, INK, QUIET, save
 from .progress import Advance, Stopwatch, Tell, track
 from .storage import (
@@ -32,7 +42,18 @@ from .storage import (
     use_storage,
 )
 from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
-from .terminal import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, can_show, columns_of, printable, shortened
+from .terminal import (
+    ASCII_BLOCK,
+    ASCII_ELLIPSIS,
+    BLOCK,
+    ELLIPSIS,
+    bar,
+    can_show,
+    columns_of,
+    first_few,
+    printable,
+    shortened,
+)
 
 __all__ = [
     "ASCII_BLOCK",
@@ -45,6 +66,7 @@ __all__ = [
     "IN_MEMORY_BYTES",
     "NOT_INSTALLED",
     "NO_TEXT",
+    "OPENMP_THREADS",
     "QUIET",
     "WHOLE",
     "Advance",
@@ -63,6 +85,7 @@ __all__ = [
     "file_system",
     "fingerprint_of",
     "finite_rows",
+    "first_few",
     "fits",
     "free_memory",
     "hash_file",

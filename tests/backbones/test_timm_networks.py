@@ -9,11 +9,11 @@ from torch import nn
 
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import layers_of
+from imgcluster.backbones.listing import list_models
 from imgcluster.backbones.networks import empty_network
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, with_channels_last
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import corrections
-from imgcluster.cli.commands.models import list_models
 from imgcluster.explain.gradcam import GradCam
 
 timm = pytest.importorskip("timm", reason="timm is not installed")

@@ -97,7 +97,7 @@ from pathlib import Path
 from imgcluster.config import load_config
 from imgcluster.images import list_images
 from imgcluster.pipeline import extract_listed
-from imgcluster.storage import use_storage
+from imgcluster.utils import use_storage
 file, *overrides = sys.argv[1:]
 config = load_config(file, overrides)
 use_storage(config.storage)

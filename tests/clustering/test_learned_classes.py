@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.labels.assignment import assign

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 import imgcluster
-from imgcluster.backbones.capture import cut
+from imgcluster.backbones.layer_outputs import cut
 from imgcluster.backbones.networks import random_network
 from imgcluster.backbones.select import Choice
 from imgcluster.backbones.weights.load import find_weights
@@ -664,7 +664,10 @@ def test_images_that_failed_or_are_gone(make_run: MakeRun, tmp_path: Path, caplo
     done = imgcluster.explain_run(run, images=["0008.png", "0009.png"], show=False)
     assert {picture.id for picture in done.pictures} == {"0009.png"}
     assert "image '0008.png' is left out" in caplog.text
-    with pytest.raises(ImageError, match=r"the image is not there; looked in '.*some'; say where: --images-folder"):
+    with pytest.raises(
+        ImageError,
+        match=r"the image is not there; looked in '.*some'; say where: imgcluster.images_are_in\(RUN, FOLDER\)",
+    ):
         imgcluster.explain_run(run, images=["0008.png"], show=False)
     assert {picture["id"] for picture in listed(run)} == {"0009.png"}
 

@@ -24,6 +24,7 @@ AXE = {"preload": False}  # it would read the style sheets by requests, which th
 LOOKS = [("light", 1280, 900), ("dark", 1280, 900), ("light", 390, 800)]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed"),
 ]

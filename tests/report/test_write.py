@@ -597,7 +597,8 @@ def test_a_report_is_kept_where_the_images_cannot_be_found(
     text = (copied / "clusters.csv").read_text()
     (copied / "clusters.csv").write_text(text.replace(folder, "elsewhere"))
     with pytest.raises(
-        OutputError, match=r"none of the 31 images of .* is there; looked in .*; say where: --images-folder FOLDER"
+        OutputError,
+        match=r"none of the 31 images of .* is there; looked in .*; say where: imgcluster.images_are_in\(RUN, FOLDER\)",
     ):
         write_report(copied, show=False)
     assert {path: path.stat().st_mtime_ns for path in before} == before

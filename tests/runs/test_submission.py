@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import imgcluster
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.features.result import Features

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.capture import Pooled
+from imgcluster.backbones.layer_outputs import Pooled
 from imgcluster.backbones.networks import empty_network, random_network
 from imgcluster.backbones.runtimes import openvino_conversion as converted
 from imgcluster.backbones.runtimes import plan as execution

@@ -1,4 +1,4 @@
-"""The steps of `clusters.transform` fitted to a store: what each needs of all rows is added up where the rows are."""
+"""Steps of `clusters.transform` fitted to a store: workers reduce their blocks to moments and scatter matrices."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from imgcluster.features import (
     whitened,
 )
 
-BLOCKS_A_SCATTER = 8  # one after the other: each scatter is (dim, dim), and as large as a block
+BLOCKS_A_SCATTER = 8  # blocks per scatter matrix, (dim, dim): it may be as large as a block
 
 
 def fit_streamed(points: StreamedPoints, steps: Sequence[Any]) -> StreamedPoints:
-    """Fit the steps in order, each in one reading of the store or two; returns the points behind them.
+    """Fit the steps in order, each in one or two readings of the store, and return the points behind them.
 
-    The arrays of `state` are those of `transforms.fit_steps`, reckoned in blocks. Raises ClusteringError: umap, more
-    components than there are, vectors that are not finite; StoreError: a shard cannot be read.
+    Their `state` has the arrays of `transforms.fit_steps`, computed in blocks.
+
+    Raises:
+        ClusteringError: umap, more components than the data allow, or vectors that are not finite.
+        StoreError: a shard cannot be read.
     """
     for step in steps:
         name, parameter = (step, None) if isinstance(step, str) else next(iter(step.items()))
@@ -38,9 +41,11 @@ def fit_streamed(points: StreamedPoints, steps: Sequence[Any]) -> StreamedPoints
 
 
 def streamed_moments(points: StreamedPoints) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of each value, (dim,) float64 both, in one reading of the store.
+    """Return the mean and variance of each column, (dim,) float64 each, in one reading of the store.
 
-    Raises ClusteringError where vectors are not finite; StoreError.
+    Raises:
+        ClusteringError: vectors are not finite.
+        StoreError: a shard cannot be read.
     """
     import dask
 
@@ -51,10 +56,10 @@ def streamed_moments(points: StreamedPoints) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _survey(blocks: Iterator[np.ndarray], state: State) -> tuple[int, Moments]:
-    """Return how many rows of a block are not finite, and the moments behind the steps."""
+    """Return the number of rows of a block that are not finite, and the moments of the block behind the steps."""
     block = next(blocks)
     spoilt = ~np.isfinite(block).all(axis=1)
-    block[spoilt] = 0  # they end the run, and the moments of the others are no matter
+    block[spoilt] = 0  # keeps the steps quiet; the run ends with an error, and the moments are dropped
     return int(spoilt.sum()), block_moments(apply_transform(block, state))
 
 
@@ -68,7 +73,7 @@ def _fit_standardize(points: StreamedPoints, parameter: Any) -> State:
 
 
 def _fit_pca(points: StreamedPoints, parameter: int | float) -> State:
-    """The eigenvectors of the covariance, which is added up as a tree on the workers."""
+    """Fit the eigenvectors of the covariance; the workers add its parts up in a tree."""
     import dask
 
     check_components(parameter, len(points), points.dim)

@@ -1,4 +1,4 @@
-"""Labels known of images: from a CSV, a run, or a folder with a subfolder for each label."""
+"""Read known labels from a CSV, a run, or a folder with a subfolder per label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of this machine: the images below it, by one walk, and whether files are there, by asking for each."""
+"""Local folders: list the images below them, or look up single files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
+from imgcluster.images.sources.archive import ARCHIVES
 from imgcluster.images.sources.debris import HIDDEN, debris_of
 from imgcluster.images.sources.filter import ImageFilter, formats_text
 from imgcluster.images.sources.names import SUFFIXES
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 RUN_MARKS = frozenset((RunFiles.RECORD, RunFiles.CLUSTERS))
 OF_A_RUN = {RunFiles.REPORT: RunFiles.PAGE, RunFiles.SHEETS: RunFiles.SHEETS_LIST}
 NAMED = 3
-ARCHIVES = (".tar", ".zip", ".parquet")
 MOST_FOLDERS = 1_000  # looked into for images beside those that are named
 
 

@@ -1,4 +1,4 @@
-"""The images of a run in a folder for each cluster: copied, linked or moved, and all of it taken back on request."""
+"""Export the images of a run into one folder per cluster by copy, link or move, with undo."""
 
 from __future__ import annotations
 
@@ -104,7 +104,10 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
         started = [*journal.entries.values()]
         plan = make_plan(rows, folders, root, started)
         if not plan.entries and not started:
-            raise OutputError(f"{where.lost(len(rows))}, or take an export that moved them back with --undo")
+            raise OutputError(
+                f"{where.lost(len(rows))}, or, after an export that moved them, take it back with "
+                "imgcluster.undo_export"
+            )
         fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
         again = [entry for entry in started if not is_placed(action, entry, root)]
         gone = [entry.source for entry in again if not os.path.lexists(entry.source)]
