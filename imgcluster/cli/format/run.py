@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imgcluster.explain import RunExplained
     from imgcluster.features import Features, Origin
     from imgcluster.labels import Assigned
+    from imgcluster.runs import RunResult
     from imgcluster.types import Failure
 
 BAR = 30  # columns
