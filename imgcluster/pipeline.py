@@ -1,4 +1,4 @@
-"""The steps of a run, in their order. The only module that knows all of them."""
+"""The pipeline of a run, step by step. The only module that knows all steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,11 +39,26 @@ from imgcluster.features import (
 )
 from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
-from imgcluster.runs import Run, RunFolder, check_known_classes, check_outputs, names_note, output_names, write_outputs
+from imgcluster.runs import (
+    RunFolder,
+    RunResult,
+    check_known_classes,
+    check_outputs,
+    names_note,
+    output_names,
+    write_outputs,
+)
 from imgcluster.types import Clusters, ImageFile
 from imgcluster.utils import use_storage
 
 logger = logging.getLogger(__name__)
+
+
+class Run(RunResult):
+    """What a run has found; in a notebook, a table of its clusters."""
+
+    def _repr_html_(self) -> str:
+        return run_html(self)
 
 
 def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
@@ -64,23 +80,22 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         with _timed(seconds, "clusters"):
             clusters = _clustered(features, config, cluster, show)
         with _timed(seconds, "outputs"):
-            finished = Run(
+            result = Run(
                 config,
                 images,
                 template,
                 features,
                 clusters,
                 seconds,
-                run_html,
                 folder.path,
                 notes=[*listing.notes, *names_note(config, folder.path, features.ids, clusters.labels)],
                 left_out=listing.left_out,
             )
-            write_outputs(folder, finished)
+            result = replace(result, record=write_outputs(folder, result))
         with _timed(seconds, "report"):
-            _show_clusters(finished, show)
+            _show_clusters(result, show)
         folder.send()
-    return finished
+    return result
 
 
 def _gather(config: Config) -> Callable[[int], bool]:
@@ -106,17 +121,16 @@ def _clustered(features: Features, config: Config, cluster: Cluster | None, show
     )
 
 
-def _show_clusters(finished: Run, show: bool) -> None:
-    """Leave what a person looks at. The run is done: what cannot be shown of it is told, and no failure."""
-    outputs = finished.config.outputs
+def _show_clusters(result: Run, show: bool) -> None:
+    """Write report and contact sheets. The run is done: where they fail, that is logged, not raised."""
+    outputs = result.config.outputs
     try:
         if outputs.report:
-            features = finished.features
-            write_report(finished.folder, vectors=None if features.stored else features.vectors, show=show)
+            write_report(result, show=show)
         else:
-            discard_report(finished.folder)
+            discard_report(result.folder)
         if outputs.contact_sheets:
-            write_sheets(finished.folder, show=show)
+            write_sheets(result, show=show)
     except ImgclusterError as error:
         logger.warning("the run is done and written, but not its report: %s", error)
 

@@ -1,4 +1,4 @@
-"""The small values that pass between the steps of a run: images, features, clusters."""
+"""Values passed between the steps of a run: images, features, clusters."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ImagePath = Path | Source
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One image to be clustered: the text that names it in the CSVs, and where it lies."""
+    """An image of a run: its id in the CSVs, and its location."""
 
     id: str
     path: ImagePath
@@ -89,13 +89,18 @@ def by_reason(failures: Iterable[Failure]) -> dict[str, list[Failure]]:
 
 @dataclass(frozen=True)
 class Clusters:
-    """One cluster for each row of the features it was made from.
+    """The clusters of features, one entry per row.
 
-    labels, runner_up: (n,) int; distance, runner_up_distance: (n,) float, Euclidean, in the transformed space.
-    With a single cluster there is no runner-up: -1 and infinity. Of noise the label is -1, the distance not a number,
-    and the runner-up its nearest cluster. sizes: (k,) int, by number; a number that no cluster has gets 0.
-    names: of numbers, where labels known before were words. probabilities: (n, k) float64, where they were asked for.
-    are_labels: whether the numbers are labels known before, to be written as they are.
+    Attributes:
+        labels: (n,) int, cluster numbers; -1 for noise.
+        distance: (n,) float, Euclidean distance to the own centroid after the transform; NaN for noise.
+        runner_up: (n,) int, the second-nearest cluster, or the nearest one for noise; -1 if there is only one cluster.
+        runner_up_distance: (n,) float; infinite if there is only one cluster.
+        sizes: (k,) int by cluster number; 0 for unused numbers.
+        state: What `assign` needs, as plain arrays.
+        names: Names of numbers, if known labels were words.
+        probabilities: (n, k) float64, on request.
+        are_labels: Whether the numbers are known labels, to be written unchanged.
     """
 
     labels: np.ndarray

@@ -1,9 +1,10 @@
 from .build import capture, size_problem
 from .extractor import FeatureExtractor
+from .head import classify
 from .imagenet import CLASSES, class_names
 from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
-from .listing import list_layers
+from .listing import LayerRow, ModelRow, list_layers, list_models
 from .networks import empty_network, network_with
 from .perceptual import PerceptualLoss, image_distances
 from .pooling import join, pool
@@ -16,7 +17,7 @@ from .runtimes.openvino_package import Unsupported, import_openvino, is_installe
 from .runtimes.plan import Plan, build_runtime, build_with_fallback, plan_for, with_fallback
 from .runtimes.torch_runtime import TorchRuntime, auto_batch_size, normalization, scaled, with_channels_last
 from .select import Choice, check_backbones, choose_backbones, find_backbone
-from .timm_networks import PREFIX, features_dim, match_timm, recipe_of_timm
+from .timm_networks import recipe_of_timm
 from .weights.load import find_weights
 from .weights.locate import are_here, place_of
 
@@ -26,11 +27,12 @@ __all__ = [
     "LOGITS",
     "MAX_IMAGES_READ",
     "PREDICTIONS",
-    "PREFIX",
     "Blocks",
     "Choice",
     "FeatureExtractor",
+    "LayerRow",
     "Layers",
+    "ModelRow",
     "PerceptualLoss",
     "Plan",
     "Pooled",
@@ -48,10 +50,10 @@ __all__ = [
     "check_layers",
     "choose_backbones",
     "class_names",
+    "classify",
     "cut",
     "describe",
     "empty_network",
-    "features_dim",
     "find_backbone",
     "find_calibration",
     "find_device",
@@ -65,7 +67,7 @@ __all__ = [
     "join",
     "layers_of",
     "list_layers",
-    "match_timm",
+    "list_models",
     "network_with",
     "normalization",
     "place_of",

@@ -6,14 +6,13 @@ from .grouping import SEQUENCE, group
 from .memory import check_memory
 from .metrics import SAMPLED_ABOVE, Agreement, InternalScores, agreement, internal_scores, ranks_of, silhouette_of
 from .n_clusters import AUTO, Sweep, sweep
-from .neighbors import NEIGHBOURS, Graph, neighbour_graph
+from .neighbors import Graph, neighbour_graph
 from .numbering import check_numbering, matched
 from .similarity import Likeness, find_likeness
 from .streamed.cluster import cluster_stored, should_use_dask
 
 __all__ = [
     "AUTO",
-    "NEIGHBOURS",
     "SAMPLED_ABOVE",
     "SEQUENCE",
     "Agreement",

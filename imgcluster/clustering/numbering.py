@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.config import MATCH, TRUTH
+from imgcluster.config import MATCH, TRUTH, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import KnownLabels, read_known, read_labels
 from imgcluster.types import ARE_LABELS, NOISE
@@ -115,7 +115,7 @@ def _known(numbering: str) -> tuple[str, str, KnownLabels]:
 
 
 def _labels_of_run(folder: Path) -> KnownLabels:
-    path = folder / "clusters.csv" if folder.is_dir() else folder
+    path = folder / RunFiles.CLUSTERS if folder.is_dir() else folder
     known = plain_labels(read_labels(path, "clusters.numbering", label_column="cluster"))
     return KnownLabels({id: label for id, label in known.items() if label not in ("", "-1")})
 
@@ -155,7 +155,7 @@ def _are_labels(kind: str, path: str, names: dict[int, str]) -> bool:
         return not names
     run = Path(path)
     try:
-        record = json.loads(((run if run.is_dir() else run.parent) / "run.json").read_bytes())
+        record = json.loads(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes())
         if ARE_LABELS in record:
             return bool(record[ARE_LABELS])
         return str(record["config"]["clusters"]["numbering"]).startswith(TRUTH)  # of a run before there was the key

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgcluster.clustering.neighbors import knn
 from imgcluster.features import unit_length
 from imgcluster.utils import in_order, row_slices
 
@@ -14,7 +15,6 @@ SEARCHED = 24  # nearest in the space of the search, of which the nearest are ta
 SEARCH_DIM = 128
 SEARCHED_WHOLE = 2_000  # images; of more, vectors longer than SEARCH_DIM are searched by their principal components
 FITTED = 5_000  # images that the principal components are found from
-PRODUCT_BYTES = 32 * 2**20
 ROUNDING = 1e-6  # of a cosine in float32
 SEARCH_ROUNDING = 1e-4  # of a squared distance in the space of the search
 # Nearly the same is what is a third as far apart as two images of the set usually are, and no farther than
@@ -70,22 +70,17 @@ def find_likeness(vectors: np.ndarray, *, nearest: int = NEAREST) -> Likeness:
 
 def _nearest(vectors: np.ndarray, space: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the nearest images of each, of equally near ones the first, and the cosines to them: (n, wanted) both."""
-    lengths = np.einsum("ij,ij->i", space, space)
-    searched = min(len(vectors) - 1, max(SEARCHED, 2 * wanted))
+    found = np.sort(knn(space, max(SEARCHED, 2 * wanted), "sqeuclidean")[0], axis=1)
 
     def of_block(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        squared = lengths - 2 * (space[part] @ space.T)
-        here = np.arange(len(squared))
-        squared[here, part.start + here] = np.inf
-        found = np.sort(np.argpartition(squared, searched - 1, axis=1)[:, :searched], axis=1)
-        cosines = _cosines(vectors, range(*part.indices(len(vectors))), found)
+        cosines = _cosines(vectors, range(*part.indices(len(vectors))), found[part])
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :wanted]
-        return np.take_along_axis(found, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+        return np.take_along_axis(found[part], order, axis=1), np.take_along_axis(cosines, order, axis=1)
 
     if not wanted:
         return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
-    found = list(in_order(of_block, row_slices(len(vectors), len(vectors), PRODUCT_BYTES)))
-    near, similarity = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    blocks = list(in_order(of_block, row_slices(*vectors.shape)))
+    near, similarity = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return near, similarity
 
 

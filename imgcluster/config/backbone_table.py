@@ -1,4 +1,4 @@
-"""The backbones that can be chosen by name, as plain data that needs no torch."""
+"""The table of backbones, as plain data that needs no torch."""
 
 from __future__ import annotations
 

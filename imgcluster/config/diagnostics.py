@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words: where it stands, what was found, what is allowed, and the likely meaning."""
+"""Messages about an invalid config: location, value found, values allowed, and the likely intention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of the config's values: what each allows, for pydantic and in words."""
+"""Types of config values: validation, and allowed values in words."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED
 from imgcluster.config.file_patterns import problem_of
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
+from imgcluster.config.run_files import RunFiles
 from imgcluster.config.secrets import IN_THE_ENVIRONMENT, secret_in_url
 from imgcluster.config.wording import Allowed, OneOf
 
@@ -47,8 +48,8 @@ def _known_encoding(name: str) -> str:
 
 
 def _not_the_clusters_table(name: str) -> str:
-    if name.lower() == "clusters.csv":
-        raise ValueError("clusters.csv is the table of clusters")
+    if name.lower() == RunFiles.CLUSTERS:
+        raise ValueError(f"{RunFiles.CLUSTERS} is the table of clusters")
     return name
 
 
@@ -215,7 +216,7 @@ FeaturesFile = Annotated[
 ColumnText = Annotated[str, Field(pattern=r"^[^\x00]*$"), Allowed("text")]
 FileColumns = Annotated[
     ColumnText | Annotated[tuple[ColumnText, ...], Field(strict=False, min_length=1)],
-    Allowed("the name of a column or array, what the names of numbered columns begin with, or a list of these"),
+    Allowed("the name of a column or array, the prefix of numbered columns, or a list of these"),
 ]
 # `cpu` is no near name: `gpu` is one letter away from it, and means the opposite.
 OneDevice = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]

@@ -1,4 +1,4 @@
-"""Names that people know from elsewhere, and what each is called here, as plain data."""
+"""Names used by other tools, and their equivalents here, as plain data."""
 
 from __future__ import annotations
 

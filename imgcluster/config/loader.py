@@ -1,4 +1,4 @@
-"""The config: one model per YAML section, read strictly, with every problem reported at once."""
+"""Load a config: strict validation, one model per section, all problems reported together."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Config(Section):
     outputs: OutputsConfig = Field(description="what a run writes, and where")
     engine: Engine = Field(
         default="local",
-        description="what does the work; local: this machine; dask: a Dask cluster, one on this machine where no "
+        description="what does the work; local: this machine; dask: a Dask cluster, started on this machine if no "
         "address is given; the outputs are the same",
         examples=["dask", {"dask": {"address": "tcp://10.0.0.1:8786"}}, {"dask": {"workers": 4}}],
     )
@@ -72,7 +72,14 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML config; `overrides` are `--set` arguments such as `features.layer=fc7`."""
+    """Load a YAML config.
+
+    Args:
+        overrides: Arguments of `--set`, such as `features.layer=fc7`.
+
+    Raises:
+        ConfigError: The file cannot be read or is invalid. The message has all problems, one per line.
+    """
     if isinstance(overrides, str):
         overrides = [overrides]
     try:
@@ -83,7 +90,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def config_from_dict(mapping: Mapping[str, Any]) -> Config:
-    """Make a config from plain values, checked as a file would be."""
+    """Make a config from a mapping of plain values, validated like a file. Raises ConfigError."""
     return _config(Document(mapping), (), "config")
 
 

@@ -1,4 +1,4 @@
-"""The clustering methods that can be chosen by name, as plain data that needs no scikit-learn."""
+"""The table of clustering methods, as plain data that needs no scikit-learn."""
 
 from __future__ import annotations
 

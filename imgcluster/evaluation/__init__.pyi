@@ -1,18 +1,19 @@
 from .charts import draw_sweep
 from .cluster_stability import Stability, stability
-from .comparison import Grid, compare
+from .comparison import Comparison, Grid, compare
 from .comparison_table import BEST, TABLE
-from .internal import IMAGES, SHOWN, score_run
-from .scoring import FILES, TITLES, Scores, score_labels, scores_json, scores_text
+from .internal import IMAGES, InnerScores, score_run
+from .scoring import FILES, TITLES, Scores, score_labels, scores_json
 
 __all__ = [
     "BEST",
     "FILES",
     "IMAGES",
-    "SHOWN",
     "TABLE",
     "TITLES",
+    "Comparison",
     "Grid",
+    "InnerScores",
     "Scores",
     "Stability",
     "compare",
@@ -20,6 +21,5 @@ __all__ = [
     "score_labels",
     "score_run",
     "scores_json",
-    "scores_text",
     "stability",
 ]

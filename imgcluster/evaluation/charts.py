@@ -1,4 +1,4 @@
-"""Charts as pictures, drawn without a display."""
+"""Charts as image files, drawn without a display."""
 
 from __future__ import annotations
 

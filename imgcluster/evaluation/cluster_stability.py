@@ -1,4 +1,4 @@
-"""Whether a run's clusters would have come out of other seeds and of other images, and which images change sides."""
+"""Stability of a run's clusters under other seeds and subsamples, and the images that change cluster."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
     Raises ImgclusterError: no finished run there, features that cannot be made again.
     """
     if trials < 1:
-        raise ConfigError(f"--trials: {trials}; allowed: a whole number >= 1")
+        raise ConfigError(f"trials: {trials}; allowed: whole numbers >= 1")
     folder = Path(run)
     record = read_record(folder)
     config = config_of(record, folder)

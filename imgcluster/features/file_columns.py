@@ -1,4 +1,4 @@
-"""Which columns of a table of features hold the vectors, and which the ids."""
+"""Choose the columns of a table of features that hold the vectors and the ids."""
 
 from __future__ import annotations
 

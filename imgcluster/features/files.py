@@ -1,4 +1,4 @@
-"""Vectors that were made elsewhere: read from a file, and matched with the images by name."""
+"""Read vectors computed elsewhere from a file, and match them with the images by name."""
 
 from __future__ import annotations
 
@@ -42,12 +42,14 @@ class Raw(NamedTuple):
 
 
 def read_features(path: Path, columns: str | Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
-    """Read a file of features: its ids, and their vectors, (len(ids), dim) float32.
+    """Read a file of features: ids, and vectors (len(ids), dim) float32. Nothing in the file is executed.
 
-    columns: which columns or arrays of it hold the vectors, as `features.file_columns`.
-    Nothing in the file is executed. Raises ConfigError: no such file, not of the kind its ending says, vectors of
-    different lengths, ids that are no text or stand twice, cells that are no numbers, NaN or infinity, several columns
-    that may be the vectors.
+    Args:
+        columns: Columns or arrays that hold the vectors, as in `features.file_columns`.
+
+    Raises:
+        ConfigError: The file is missing or of another type than its ending says; vectors differ in length; ids are not
+            text or not unique; cells are not numbers, NaN or infinite; or several columns could be the vectors.
     """
     raw = _read(path, columns)
     return list(raw.ids), raw.vectors

@@ -1,4 +1,4 @@
-"""What happens to features before they are clustered: each step is fitted by scikit-learn and kept as plain arrays.
+"""Transforms before clustering: each step is fitted by scikit-learn and kept as plain arrays.
 
 A fitted step is applied by the same few lines of numpy when the clusters are made and when new images are placed into
 them later, so that both see the same space.
@@ -183,13 +183,12 @@ def join_blocks(
     return joined
 
 
-def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Scale each row of (n, dim) to the Euclidean length 1, as float32; a row of zeros stays one."""
-    scaled = np.empty(vectors.shape, np.float32)
-
+def unit_length(vectors: np.ndarray, dtype: type[np.floating[Any]] = np.float32) -> np.ndarray:
+    """Scale each row of (n, dim) to the Euclidean length 1, as `dtype`; a row of zeros stays one."""
+    scaled = np.empty(vectors.shape, dtype)
     for part in row_slices(*vectors.shape):
         lengths = np.linalg.norm(vectors[part], axis=1, keepdims=True)
-        scaled[part] = vectors[part] / np.maximum(lengths, np.finfo(np.float32).tiny)
+        scaled[part] = vectors[part] / np.maximum(lengths, np.finfo(dtype).tiny)
     return scaled
 
 

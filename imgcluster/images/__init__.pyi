@@ -1,6 +1,7 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
+from .encode import jpeg, png
 from .file_kinds import ENOUGH, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
@@ -105,6 +106,7 @@ __all__ = [
     "is_index",
     "is_opaque",
     "is_said",
+    "jpeg",
     "kind_of",
     "kind_of_cells",
     "known_by_listing",
@@ -124,6 +126,7 @@ __all__ = [
     "open_holder",
     "other_columns",
     "other_names",
+    "png",
     "prepare",
     "read_asked",
     "read_batches",

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, whatever its name says; and what to do with one that is not read as an image."""
+"""Recognise file types by their first bytes, and say what to do with an unsupported one."""
 
 from __future__ import annotations
 

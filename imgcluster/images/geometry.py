@@ -1,4 +1,4 @@
-"""Where in a picture lies what a network saw of it: heat on the network's square goes back onto the picture."""
+"""Map heat from the network's square input back to the original image."""
 
 from __future__ import annotations
 

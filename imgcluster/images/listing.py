@@ -1,4 +1,4 @@
-"""Which images a run is about, in a stable order: the rows of a CSV, or all that lies below a folder."""
+"""List the images of a run in a stable order: the rows of a CSV, or everything below a folder."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ class Listing:
 
 
 def list_images(config: ImagesConfig) -> tuple[list[ImageFile], Template | None]:
-    """List the images of a run, and the CSV that names them if there is one. Reads no image; logs what is left out.
+    """List the images of a run, and the CSV that names them, if any. Reads no image; logs what is left out.
 
-    Raises ConfigError or ImageError: no such folder, no image in it, an id that is missing, doubled, or leads out.
+    Raises:
+        ConfigError: The folder does not exist or cannot be opened.
+        ImageError: There is no image, or an id is missing, not unique, or leads outside the folder.
     """
     listing = _told(find_images(config))
     return listing.images, listing.template

@@ -1,4 +1,4 @@
-"""Whether reading and resizing give the same pixels here as with the versions that this release was made with.
+"""Check that decoding and resizing give the same pixels here as with the versions of this release.
 
 A few pictures, encoded once and kept in pixel_check.json (tests/support/make_pixel_check.py writes it), are decoded and
 resized by what is installed. A part that gives the pixels of the reference is not mentioned in a fingerprint; any

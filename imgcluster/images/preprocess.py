@@ -1,4 +1,4 @@
-"""From a picture to the network's input: crop and resize, in uint8. The values are scaled where the network runs."""
+"""Preprocessing in uint8: crop and resize. The runtime scales the values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New images placed into the clusters of a finished run, without another run."""
+"""Assign new images to the clusters of a finished run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
-from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_record, recorded_names
+from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_clusterer, read_record, recorded_names
 from imgcluster.types import ImageFile
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     holds no finished run, ConfigError where its features cannot be made again, and as `extract_features`.
     """
     folder = Path(run)
-    clusterer = Clusterer.load(folder)
+    clusterer = Clusterer(read_clusterer(folder))
     clusterer.check()
     record = read_record(folder)
     config = _config(record, folder)

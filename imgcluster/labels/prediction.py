@@ -1,9 +1,8 @@
-"""Labels for images, by a classifier that was learned before."""
+"""Label images with a trained classifier."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,14 +144,6 @@ class Predicted:
                 "%s: column %r holds words, such as %r, and the model's labels are none, such as %r",
                 *(where, column, wanted.values[0], self.classes[0]),
             )
-
-    def lines(self) -> list[str]:
-        """Return for a person how many images got which label, and how many are unsure."""
-        unsure = int((self.probabilities.max(axis=1, initial=0) < self.unsure).sum())
-        return [
-            *(f"  {count:>6,}  {label!r}" for label, count in Counter(self.labels).most_common()),
-            f"unsure    {unsure:,} of {len(self.features.images):,} images: no label is likelier than {self.unsure:g}",
-        ]
 
 
 def predict(

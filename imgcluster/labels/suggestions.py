@@ -1,4 +1,4 @@
-"""Which images to label: those whose labels say most of the others."""
+"""Suggest the images whose labels would help most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imgcluster.clustering import Graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
-from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space, unknown_lines
+from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space
 from imgcluster.runs import FeatureTable, features_of_run, places_of, read_record, read_rows, recorded_names, with_name
 from imgcluster.types import NOISE
 
@@ -47,11 +47,6 @@ class Suggestions:
             {"id": self.ids, "label": "", "path": self.paths, "cluster": self.clusters, "why": self.why}
         )
 
-    def lines(self) -> list[str]:
-        """Return the summary for a person."""
-        spread = f"images    {len(self.ids):,} to label, of {len(set(self.clusters))} clusters"
-        return [*unknown_lines(self.unknown, self.notes), spread]
-
 
 @dataclass(frozen=True)
 class _Doubt:
@@ -75,7 +70,7 @@ def suggest_images(
     what is still in doubt hangs on. Raises as `spread_labels`, but labels of one class will do; ConfigError: no count.
     """
     if count < 1:
-        raise ConfigError(f"-n: {count}; allowed: whole numbers >= 1")
+        raise ConfigError(f"count: {count}; allowed: whole numbers >= 1")
     features = features_of_run(Path(run))
     known = PartialLabels(np.array([], np.int64), [], [])
     if labels is not None:
@@ -152,7 +147,7 @@ def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:
         amount = np.ones(len(points))
         for row in np.unique(known.rows):
             amount *= 1 - _reach(graph, row)
-        return _Doubt(amount, ["like many that are not asked for yet"] * len(points))
+        return _Doubt(amount, ["represents many images without a label"] * len(points))
     found = spread_over(points, graph, known.rows, known.numbers)
     pairs = zip(found.best.tolist(), found.second.tolist(), strict=True)
     words = [f"in doubt: {classes[best]} or {classes[second]}" for best, second in pairs]

@@ -1,4 +1,4 @@
-"""Classifiers on features: fitted by scikit-learn, kept and applied as plain arrays."""
+"""Classifiers on features: fitted by scikit-learn, stored and applied as plain arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A classifier that was learned from labelled images, as it is kept: a folder of safetensors and JSON, no pickle."""
+"""A trained classifier as a folder of safetensors and JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows in blocks that a processor's cache holds, worked on side by side, with their results in order."""
+"""Process rows in parallel, in blocks that fit the processor's cache, with results in order."""
 
 from __future__ import annotations
 

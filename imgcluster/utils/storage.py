@@ -1,4 +1,4 @@
-"""Files behind URLs (`s3://`, `gs://`, `http://`, `zip://`, ...), by fsspec: reached, retried, and told about in words.
+"""Files behind URLs (`s3://`, `gs://`, `http://`, `zip://`, ...) through fsspec: retries, and errors in plain words.
 
 What a file system needs beside the URL is the config's section `storage`, by protocol, and for secrets the environment:
 fsspec takes `FSSPEC_S3_KEY` for the option `key` of `s3`, and each file system its own (`AWS_SECRET_ACCESS_KEY`).

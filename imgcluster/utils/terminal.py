@@ -1,8 +1,9 @@
-"""Text for a terminal: what a name may hold and a terminal would obey, widths in columns, bars."""
+"""Text for a terminal: escape control characters, measure column widths, draw bars."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 BLOCK, ASCII_BLOCK = "█", "#"
 ELLIPSIS, ASCII_ELLIPSIS = "…", "..."
@@ -11,6 +12,15 @@ ELLIPSIS, ASCII_ELLIPSIS = "…", "..."
 def printable(text: str) -> str:
     """Show line breaks, control codes and changes of direction by their escapes, not by what they do to a terminal."""
     return text if text.isprintable() else repr(text)
+
+
+def first_few(texts: Sequence[str], most: int = 3) -> str:
+    """Return the first few texts in quotes, with `…` where there are more.
+
+    >>> first_few(["a", "b", "c", "d"])
+    "'a', 'b', 'c', …"
+    """
+    return ", ".join(map(repr, texts[:most])) + (", …" if len(texts) > most else "")
 
 
 def columns_of(text: str) -> int:

@@ -22,12 +22,13 @@ from torchvision.models import get_model_weights
 
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import layers_of
+from imgcluster.backbones.listing import list_models
 from imgcluster.backbones.networks import empty_network, network_with, random_network
 from imgcluster.backbones.pooling import pool
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import match_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
-from imgcluster.cli.commands.models import WIDTH, list_models, models_table
+from imgcluster.cli.format.backbones import MAX_COLUMNS, models_table
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
@@ -366,7 +367,7 @@ def test_table_for_the_terminal() -> None:
 def test_table_fits_a_terminal() -> None:
     rows = list_models("timm:")
     assert len(rows) > 1000
-    assert max(map(len, models_table(rows).splitlines())) <= WIDTH
+    assert max(map(len, models_table(rows).splitlines())) <= MAX_COLUMNS
 
 
 def test_pictures_that_are_no_squares_are_not_listed() -> None:

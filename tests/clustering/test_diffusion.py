@@ -42,7 +42,7 @@ def test_the_graph_is_that_of_plain_loops() -> None:
 
 def test_the_graph_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = neighbour_graph(points()).toarray()
-    monkeypatch.setattr(neighbours, "PRODUCT_BYTES", 4 * 40 * 7)
+    monkeypatch.setattr(neighbours, "SEARCH_BYTES", 4 * 88 * 7)
     np.testing.assert_allclose(neighbour_graph(points()).toarray(), whole, atol=1e-12)
 
 

@@ -358,7 +358,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "features.file_columns",
         16,
-        "found 16 (a number), allowed: the name of a column or array, what the names of numbered columns begin with, "
+        "found 16 (a number), allowed: the name of a column or array, the prefix of numbered columns, "
         "or a list of these or null",
     ),
     ("features.store", None, f"found null (no value), {TEXT}"),
@@ -436,7 +436,7 @@ def test_wrong_value(key: str, value: Any, words: str) -> None:
     assert refusal_of(key, value) == words
 
 
-HAS_ITS_OWN = "learned has that of its model; leave it out"
+HAS_ITS_OWN = "learned takes this from its model; remove it"
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,11 @@ HAS_ITS_OWN = "learned has that of its model; leave it out"
     [
         ("", "parameters", "{model: FOLDER} is missing; learned takes the model that `learn` wrote there"),
         (", parameters: {model: 3}", "parameters", "{model: FOLDER} is missing; learned takes the model"),
-        (", n_clusters: 3, parameters: {model: m}", "n_clusters", "learned finds a number of its own; allowed: null"),
+        (
+            ", n_clusters: 3, parameters: {model: m}",
+            "n_clusters",
+            "learned sets the number of clusters itself; set it to null",
+        ),
         (", transform: [l2], parameters: {model: m}", "transform", f"{HAS_ITS_OWN}, or set clusters.transform=[]"),
         (", numbering: size, parameters: {model: m}", "numbering", f"{HAS_ITS_OWN}, or set clusters.numbering=raw"),
         (", order: {smooth: 1.0}, parameters: {model: m}", "order", f"{HAS_ITS_OWN}, or set clusters.order=null"),
@@ -981,7 +985,7 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
 
 
 def test_schema_file_is_current() -> None:
-    """If not: python -m imgcluster schema > configs/schema.json"""
+    """If not, run: `python -m imgcluster schema > configs/schema.json`."""
     written = (ROOT / "configs/schema.json").read_text(encoding="utf-8")
     assert written == json.dumps(config_schema(), indent=2) + "\n"
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imgcluster import pipeline
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import FeaturesConfig, load_config
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.result import Features

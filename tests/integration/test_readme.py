@@ -96,10 +96,10 @@ def test_the_config_by_example_is_one(tmp_path: Path) -> None:
 
 
 def test_the_table_of_commands_is_complete() -> None:
-    from imgcluster.cli.main import _parser
+    from imgcluster.cli.main import build_parser
 
     listed = set(re.findall(r"^\| `imgcluster ([\w-]+)", README, flags=re.M))
-    actions = [action for action in _parser()._actions if action.choices]
+    actions = [action for action in build_parser()._actions if action.choices]
     assert listed == set(actions[0].choices or ())
 
 

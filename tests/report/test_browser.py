@@ -120,7 +120,7 @@ def ids(page: Page, selector: str) -> list[str]:
 
 def test_it_opens_without_a_complaint_and_shows_every_section(page: Page) -> None:
     assert page.title() == "run: clusters"
-    for section in ("overview", "clusters", "map", "duplicates", "strangest", "truth", "failures", "run"):
+    for section in ("overview", "clusters", "map", "duplicates", "outliers", "truth", "failures", "run"):
         assert page.locator(f"#{section}").is_visible()
     show_map(page)
     broken = "all => all.filter(each => each.complete && !each.naturalWidth).map(each => each.src)"
@@ -157,7 +157,7 @@ def test_clusters_expand_and_close_again(page: Page) -> None:
 
 
 def test_the_links_at_the_top_lead_there_whatever_is_loaded_on_the_way(page: Page) -> None:
-    for section in ("strangest", "map", "overview"):
+    for section in ("outliers", "map", "overview"):
         page.click(f"nav a[href='#{section}']")
         page.wait_for_function(
             "section => { const top = document.getElementById(section).getBoundingClientRect().top;"
@@ -255,7 +255,7 @@ def test_an_image_shows_its_neighbours_and_leads_on_to_them(wide: Page) -> None:
     wide.locator("#results .thumb").first.press("Enter")
     wide.wait_for_selector("#image .thumb")
     assert ids(wide, "#image")[0] == HOSTILE[0]  # its copy
-    assert wide.locator("#image .note").first.inner_text() == "cosine 1.000"
+    assert wide.locator("#image .note").first.inner_text() == "similarity 1.00"
     assert wide.locator("#image figcaption").inner_text() == "<i>what pulls</i>"
     wide.locator("#image .thumb").first.click()
     assert wide.locator("#image-title").inner_text() == HOSTILE[0]

@@ -239,7 +239,7 @@ def test_what_is_no_finished_run_is_told(tmp_path: Path, record: str | None, mes
 
 def test_nothing_is_overwritten_without_force(root: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mine")
-    with pytest.raises(OutputError, match=r"a.csv' exists; overwrite it with --force"):
+    with pytest.raises(OutputError, match=r"a.csv' exists; overwrite it with force=True"):
         export_features(root / "out", "csv", tmp_path / "a.csv")
     with pytest.raises(OutputError, match=r"a.csv' exists"):  # the ids beside it
         export_features(root / "out", "npy", tmp_path / "a.npy")

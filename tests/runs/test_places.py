@@ -226,5 +226,5 @@ def test_from_python(project: Path, tmp_path: Path) -> None:
     (project / "data" / "test").rename(tmp_path / "new")
     imgcluster.images_are_in(project / "outputs/one", tmp_path / "new")
     assert imgcluster.write_report(project / "outputs/one", show=False).is_file()
-    with pytest.raises(ConfigError, match=r"--images-folder: .*: no such folder"):
+    with pytest.raises(ConfigError, match=r"^images_folder: .*: no such folder"):
         images_are_in(project / "outputs/one", tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""Which state dict a backbone gets: found or fetched, checked, read without running anything in it, and fitted."""
+"""Load the state dict of a backbone: found or downloaded, checked, read without executing code, and fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which column of a table has the ids: the one whose cells are the names of files."""
+"""Find the id column of a table: the one whose cells are file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which file each id of a table is: by `images.file` exactly, else by one spelling that holds for all; else a hint."""
+"""Find the file of each id: by `images.file`, else by one spelling rule that fits all ids; else give a hint."""
 
 from __future__ import annotations
 

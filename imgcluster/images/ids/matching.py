@@ -1,4 +1,4 @@
-"""The one matcher of names: which name in a table, a folder or a file of features stands for which image."""
+"""Match names in a table, a folder or a file of features with images."""
 
 from __future__ import annotations
 

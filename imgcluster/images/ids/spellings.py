@@ -1,4 +1,4 @@
-"""What ids may have been before a spreadsheet, an editor or another machine changed them: rules, in a fixed order."""
+"""Rules that undo changes of ids by spreadsheets, editors or other machines, in a fixed order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSVs with a column of ids: a sample submission that names the images, or a table of labels. All cells are text."""
+"""Read CSVs with an id column, such as sample submissions and labels. All cells are text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLUSTER = "cluster"
-ON_THE_LINE = ("labels", "truth")  # files whose column of labels an option names
+NAMED_BY_PARAMETER = ("labels", "truth")  # tables whose column of labels a parameter may name
 LABEL_COLUMNS = ("label", CLUSTER)  # the first that a table has: `suggest` and `spread` write both
 
 
@@ -144,7 +144,7 @@ def find_label_column(template: Template, key: str, label_column: str | None = N
     found = [label_column] if label_column is not None else plain if len(plain) == 1 else usual
     if len(found) != 1 or others.count(found[0]) != 1:
         wanted = "which column has the labels?" if label_column is None else f"has no one column {label_column!r}"
-        way = "; name it with --label-column" if key in ON_THE_LINE and others else ""
+        way = "; name it with label_column=NAME" if key in NAMED_BY_PARAMETER and others else ""
         if way and label_column is None and read_asked(template).is_wide:
             way = "; a column for each class is no column of labels: to score a run, `score` its folder"
         raise ConfigError(f"{key}: {str(template.path)!r}: {wanted} ({_named(names)}){way}")

@@ -1,4 +1,4 @@
-"""Files that hold many images, here or behind a URL: named one by one, by a pattern or by a range, read in parts."""
+"""Archives, local or behind a URL: found by name, pattern or range, and read in parts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from imgcluster.images.sources.names import natural_key
 from imgcluster.types import Stamp
 from imgcluster.utils import at_once, file_system, in_words, is_url, read_range, retried, shown
 
+ARCHIVES = (".tar", ".zip", ".parquet")  # endings of files that hold many images
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
 MOST_BYTES = 2**30  # of an image in it, as of one in a file
 NO_STAMP = Stamp("", 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Images that are no files of this machine: what can be known of them without reading them, and their bytes."""
+"""Non-local images: metadata without download (`stamp`), and `read()`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds images: a folder of this machine or behind a URL; tar, zip and Parquet files; several of these."""
+"""Open the image collections of a config: local and remote folders, archives, or a list of these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from typing import Protocol
 
 from imgcluster.config import ImagesConfig, within
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.images.sources.archive import Container, container, find_containers, is_archive, names_apart, names_of
+from imgcluster.images.sources.archive import (
+    ARCHIVES,
+    Container,
+    container,
+    find_containers,
+    is_archive,
+    names_apart,
+    names_of,
+)
 from imgcluster.images.sources.base import RemoteFile
 from imgcluster.images.sources.debris import debris_in
 from imgcluster.images.sources.filter import ImageFilter
@@ -25,11 +33,13 @@ from imgcluster.images.sources.zip import ZIP, zip_members
 from imgcluster.types import ImagePath, Source, Stamp
 from imgcluster.utils import AT_ONCE, at_once, is_url, shown
 
-SHARDS = (".tar", ".zip", ".parquet")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
 Index = Callable[[Container], Mapping[str, Source]]
 Part = Callable[[Container], Source]
+
+# Archive formats: the scheme, which is also the ending, and the function that returns the images by name.
+INDICES: dict[str, Index] = {TAR: tar_members, ZIP: zip_members}
 
 
 class Holder(Protocol):
@@ -84,10 +94,9 @@ def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str 
             f"images.folder: {shown(text)!r} is packed as a whole: no image in it can be read without all before it; "
             "unpack it into a .tar"
         )
-    if colons and inner.startswith((TAR, ZIP)):
-        scheme = TAR if inner.startswith(TAR) else ZIP
-        return _Archives(rest, _INDICES[scheme], wanted, inner.removeprefix(scheme).strip("/"), prefix)
-    if is_archive(text, SHARDS):
+    if colons and (scheme := next(filter(inner.startswith, INDICES), "")):
+        return _Archives(rest, INDICES[scheme], wanted, inner.removeprefix(scheme).strip("/"), prefix)
+    if is_archive(text, ARCHIVES):
         return _Archives(text, _index_of(text, config), wanted, prefix=prefix)
     if is_url(text):
         return RemoteFolder(text, wanted, prefix)
@@ -97,7 +106,7 @@ def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str 
 
 def _places_of(text: str) -> list[str]:
     """Return the folder that a text names, or the files that its pattern does."""
-    is_several = is_archive(text, SHARDS) and "::" not in text
+    is_several = is_archive(text, ARCHIVES) and "::" not in text
     return [each.place for each in find_containers(text)] if is_several else [text]
 
 
@@ -106,7 +115,7 @@ def _told_apart(place: str) -> str:
     inner, colons, rest = place.partition("::")
     if colons:
         return f"{rest.rpartition('.')[0]}/{inner.partition('://')[2].strip('/')}"
-    if is_archive(place, SHARDS):
+    if is_archive(place, ARCHIVES):
         return place.rpartition(".")[0]
     return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 (the text of a path)
 
@@ -114,10 +123,7 @@ def _told_apart(place: str) -> str:
 def _index_of(text: str, config: ImagesConfig) -> Index:
     if text.lower().endswith(".parquet"):
         return partial(parquet_rows, id_column=config.id_column if config.ids is None else None, column=config.column)
-    return _INDICES[TAR if text.lower().endswith(".tar") else ZIP]
-
-
-_INDICES: dict[str, Index] = {TAR: tar_members, ZIP: zip_members}
+    return INDICES[f"{text.lower().rpartition('.')[2]}://"]
 
 
 class _Archives:
@@ -301,7 +307,7 @@ def open_all_again(texts: Sequence[str]) -> list[ImagePath]:
 def _inside(text: str) -> tuple[str, Part] | None:
     """Return the file in which the image of a text is, and what opens it there; None where it is a file itself."""
     inner, _, rest = text.partition("::")
-    for scheme, index in _INDICES.items():
+    for scheme, index in INDICES.items():
         if inner.startswith(scheme) and rest:
             return rest, partial(_member, index, inner.removeprefix(scheme))
     if found := place_of_row(text):
@@ -334,7 +340,7 @@ def _member(index: Index, name: str, found: Container) -> Source:
 
 def is_held(text: str) -> bool:
     """Tell whether a text names no file or folder of this machine, but what `open_holder` opens."""
-    return is_url(text) or is_archive(text, SHARDS) or is_archive(text, PACKED)
+    return is_url(text) or is_archive(text, ARCHIVES) or is_archive(text, PACKED)
 
 
 def file_name(path: ImagePath) -> str:

@@ -1,4 +1,4 @@
-"""Which column of a Parquet file has images, and which has their ids."""
+"""Choose the columns of a Parquet file that hold images and ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images in zip files: found by the directory at the end, read where they stand, unpacked in memory alone."""
+"""Images in zip files: indexed by the central directory, read in place, decompressed in memory."""
 
 from __future__ import annotations
 

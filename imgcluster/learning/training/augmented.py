@@ -1,4 +1,4 @@
-"""Mode `augment`: the backbone stays as it is, its pictures are varied, and a head learns what stays the same."""
+"""Mode `augment`: train a head on augmented images with a frozen backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training, epoch by epoch: first with images held back, which say when to end, then with all of them."""
+"""The training loop: first with a validation split for early stopping, then on all images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From labelled images and settings to what was learned: a head, and for `finetune` a network of its own."""
+"""Train on labelled images: a head, and for `finetune` the network too."""
 
 from __future__ import annotations
 

@@ -423,7 +423,7 @@ def watch(event, arguments):
         print("SENT", event, arguments, flush=True)
         raise OSError("no network")
 sys.addaudithook(watch)
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 code = main(sys.argv[1:])
 print("telemetry loaded:", any(name.startswith("openvino_telemetry") for name in sys.modules))
 raise SystemExit(code)

@@ -22,7 +22,8 @@ from sklearn.metrics import adjusted_rand_score
 
 import imgcluster
 from imgcluster import pipeline
-from imgcluster.cli.format import stability_lines
+from imgcluster.cli.format.clustering import stability_lines
+from imgcluster.cli.format.scores import inner_scores_lines
 from imgcluster.clustering.cluster import centroid_distances, cluster_features
 from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.kmeans import dask as streamed_kmeans
@@ -37,10 +38,12 @@ from imgcluster.features.store import reader as stored_module
 from imgcluster.features.store.reader import Chunk, Part, StoredVectors
 from imgcluster.features.transforms import apply_transform, fit_steps
 from imgcluster.images.listing import list_images
+from imgcluster.pipeline import Run
 from imgcluster.report.gather import gather
 from imgcluster.report.write import write_report
+from imgcluster.runs.clusterer import read_clusterer
 from imgcluster.runs.features import features_of_run
-from imgcluster.runs.run import Run
+from imgcluster.runs.finished import read_run
 from imgcluster.types import Clusters
 from imgcluster.utils.storage import use_storage
 from tests.conftest import Command, write_pictures
@@ -128,7 +131,7 @@ def test_new_images_are_placed_by_what_is_kept(tmp_path: Path) -> None:
     vectors = blobs()
     found = streamed(a_store(tmp_path / "s", vectors), config(transform=("l2",), numbering="size"))
     np.savez(tmp_path / "clusterer.npz", **found.state)
-    placed = Clusterer.load(tmp_path).place(vectors)
+    placed = Clusterer(read_clusterer(tmp_path)).place(vectors)
     np.testing.assert_array_equal(placed.labels, found.labels)
 
 
@@ -540,7 +543,7 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
     ours, wanted = ((run.folder / "clusters.csv").read_text().splitlines() for run in (finished, theirs))
     assert [row.split(",")[0::6] for row in ours] == [row.split(",")[0::6] for row in wanted]
     assert (finished.folder / "submission.csv").read_text().count("\n") == 26
-    facts = gather(finished.folder)
+    facts = gather(read_run(finished.folder))
     assert (len(facts.looked), facts.lacking) == (24, "")
     assert facts.likeness is not None
 
@@ -554,7 +557,7 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short_of_memory")
 def test_a_report_is_of_a_sample_where_memory_is_short(finished: Run, tmp_path: Path) -> None:
-    facts = gather(finished.folder)
+    facts = gather(read_run(finished.folder))
     told = "Map, silhouettes, neighbours and near-duplicates are of 10 of 24 images, drawn: the features of all"
     assert facts.lacking == f"{told} do not fit into memory."
     assert (len(facts.looked), len(facts.fine), len(facts.ids)) == (10, 24, 25)
@@ -585,7 +588,7 @@ def test_scores_are_of_a_sample_where_memory_is_short(finished: Run) -> None:
     note = "10 of 24 images, drawn: the features of all do not fit into memory"
     found = score_run(finished.folder)
     assert len(found.ids) == 10
-    assert f"all scores are of {note}" in found.lines()
+    assert f"all scores are of {note}" in inner_scores_lines(found)
     trials = stability(finished.folder, trials=2, show=False)
     assert len(trials.ids) == 10
     assert f"of        {note}" in stability_lines(trials)
@@ -593,7 +596,7 @@ def test_scores_are_of_a_sample_where_memory_is_short(finished: Run) -> None:
 
 def test_all_are_looked_at_where_memory_suffices(finished: Run) -> None:
     assert len(score_run(finished.folder).ids) == 24
-    assert not any("drawn" in line for line in score_run(finished.folder).lines())
+    assert not any("drawn" in line for line in inner_scores_lines(score_run(finished.folder)))
     assert features_of_run(finished.folder, sampled=10).drawn is None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.cli.format import ADVICE, profile_lines, summarize_features
+from imgcluster.cli.format.run import ADVICE, profile_lines, summarize_features
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.result import Features

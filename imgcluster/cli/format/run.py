@@ -1,4 +1,4 @@
-"""What a person reads when a run has ended."""
+"""Console summary of a run: its images, features, clusters and files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from imgcluster.clustering import Sweep
-from imgcluster.evaluation import Stability
+from imgcluster.config import Config, FeaturesConfig
 from imgcluster.features import Features, Origin, below
 from imgcluster.labels import Assigned
-from imgcluster.runs import Run, known_names, output_names, submission_notes, with_name
+from imgcluster.runs import RunResult, known_names, output_names, submission_notes
 from imgcluster.types import Failure, by_reason
 from imgcluster.utils import bar, printable
 
-BAR = 30
-NAMED = 3
-REASONS = 5
-HALF = 0.5
-# What the thread that feeds the network has spent its time on, and what would shorten it.
+BAR = 30  # columns
+MAX_IDS_PER_REASON = 3
+MAX_REASONS = 5
+# What the thread that feeds the network may wait for, and what would shorten that.
 ADVICE = {
     "waiting for images": "reading: a quicker disk, smaller files or more cores would help",
     "network": "the network: a GPU, features.precision: bf16, an earlier layer or a smaller backbone would help",
@@ -26,8 +24,8 @@ ADVICE = {
 }
 
 
-def summarize_run(run: Run) -> str:
-    """Return the summary of a run: what was read, with what, the clusters, the seconds, and where it all lies."""
+def summarize_run(run: RunResult) -> str:
+    """Return the summary of a finished run."""
     lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
@@ -47,12 +45,19 @@ def summarize_features(features: Features) -> list[str]:
         *([f"joined    {sum(origin.dim for origin in origins)}-d"] if len(origins) > 1 else []),
         *(f"note: {note}" for note in features.notes),
     ]
-    taken = [origin.fallback for origin in origins if origin.fallback is not None]
-    return lines + [f"FALLBACK  {each['taken']} stood in for {each['wanted']}: see the warning" for each in taken]
+    return lines + [
+        f"{fallback_line(origin.fallback)} (weights not available)" for origin in origins if origin.fallback is not None
+    ]
+
+
+def fallback_line(fallback: Mapping[str, str]) -> str:
+    """Return the line about a network that was used in place of another, as run.json has it."""
+    used, wanted = fallback.get("taken"), fallback.get("wanted")
+    return f"FALLBACK  used {used} instead of {wanted}"
 
 
 def summarize_assigned(found: Assigned) -> list[str]:
-    """Return the lines about images that were placed into the clusters of a run."""
+    """Return the lines about new images that were assigned to the clusters of a run."""
     numbers, counts = np.unique(found.placed.labels, return_counts=True)
     new = int(found.placed.new.sum())
     return [
@@ -61,41 +66,25 @@ def summarize_assigned(found: Assigned) -> list[str]:
             f"cluster {number:>3}  {count:,}{_name_after(found.names, number)}"
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         ),
-        f"new       {new:,} of them farther from their centroid than any image of the run",
+        f"new       {new:,} may belong to no existing cluster (farther out than any image of the run)",
     ]
 
 
-def sweep_lines(found: Sweep) -> list[str]:
-    """Return a table of a sweep's measures, and the number proposed."""
-    lines = ["   K  modularity  silhouette  stability      gap  Davies-B.  Calinski-H.      inertia"]
-    lines += [
-        f"{row.k:>4} {row.modularity:>11.3f} {row.silhouette:>11.3f} {row.stability:>10.3f} {row.gap:>8.3f} "
-        f"{row.davies_bouldin:>10.3f} {row.calinski_harabasz:>12.1f} {row.inertia:>12.5g}"
-        f"{'  <' if row.k == found.chosen else ''}"
-        for row in found.rows
-    ]
-    return [*lines, "", found.reason, f"the inertia bends at {found.elbow}"]
+def planned(config: Config, images: int) -> str:
+    """Return what a run of a config would do with so many images, in a line."""
+    source = config.features.file or _backbones_text(config.features)
+    count = config.clusters.n_clusters
+    clusters = f"clusters by {config.clusters.method}" if count is None else f"{count} clusters"
+    return f"{images:,} images, {source}, {clusters}, into {config.outputs.folder}"
 
 
-def stability_lines(found: Stability) -> list[str]:
-    """Return how well a run's clusters came out again, and the images that change sides most."""
-    median, least = np.median(found.scores), min(found.scores)
-    rows = [row for row in np.argsort(found.stays, kind="stable").tolist() if found.stays[row] < HALF]
-    lines = [
-        f"trials    {len(found.scores)}, adjusted Rand index to the run: median {median:.3f}, least {least:.3f}",
-        f"restless  {len(rows):,} of {len(found.ids):,} images leave their cluster in more than half of the trials",
-    ]
-    if found.note:
-        lines.append(f"of        {found.note}")
-    for row in rows[:NAMED]:
-        own, other = (with_name(int(numbers[row]), found.names) for numbers in (found.labels, found.elsewhere))
-        elsewhere = printable(other) if found.elsewhere[row] >= 0 else "none"
-        lines.append(f"  {printable(found.ids[row])}: cluster {printable(own)}, else {elsewhere}")
-    return lines
+def _backbones_text(features: FeaturesConfig) -> str:
+    layers = ((name, "+".join(map(str, features.layers_of(name)))) for name in features.backbones)
+    return " and ".join(f"{name} {joined}".rstrip() for name, joined in layers)
 
 
 def profile_lines(features: Features) -> list[str]:
-    """Return how long each stage took, backbone by backbone, which of them the others waited for, and what helps."""
+    """Return the seconds of each stage, backbone by backbone, and the bottleneck with what helps against it."""
     return [line for origin in features.origins for line in _profile_of(origin)]
 
 
@@ -137,10 +126,10 @@ def _weights_text(origin: Origin) -> str:
 
 def _failure_lines(features: Features) -> list[str]:
     reasons = by_reason(features.failures)
-    lines = [f"  failed  {_named(group)}: {reason}" for reason, group in [*reasons.items()][:REASONS]]
-    if len(reasons) > REASONS:
-        left = sum(map(len, [*reasons.values()][REASONS:]))
-        others = len(reasons) - REASONS
+    lines = [f"  failed  {_named(group)}: {reason}" for reason, group in [*reasons.items()][:MAX_REASONS]]
+    if len(reasons) > MAX_REASONS:
+        left = sum(map(len, [*reasons.values()][MAX_REASONS:]))
+        others = len(reasons) - MAX_REASONS
         why = "another reason" if others == 1 else f"{others} other reasons"
         lines.append(f"  failed  {left:,} more image{'s' if left > 1 else ''}: {why}, see clusters.csv")
     return lines
@@ -148,11 +137,11 @@ def _failure_lines(features: Features) -> list[str]:
 
 def _named(group: list[Failure]) -> str:
     """Return the ids of images that failed for one reason: the first few, and how many there are."""
-    names = ", ".join(printable(failure.image.id) for failure in group[:NAMED])
-    return names if len(group) <= NAMED else f"{len(group):,} images ({names}, ...)"
+    names = ", ".join(printable(failure.image.id) for failure in group[:MAX_IDS_PER_REASON])
+    return names if len(group) <= MAX_IDS_PER_REASON else f"{len(group):,} images ({names}, ...)"
 
 
-def _cluster_lines(run: Run) -> list[str]:
+def _cluster_lines(run: RunResult) -> list[str]:
     sizes = run.clusters.sizes
     largest, width = int(sizes.max(initial=0)), len(f"{int(sizes.max(initial=0)):,}")
     names = known_names(run.config, run.clusters.names)

@@ -1,0 +1,27 @@
+"""`sample`: small data sets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgcluster.cli.options import add_command
+
+if TYPE_CHECKING:
+    from imgcluster.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "sample", run, "write a small data set, without a download")
+    command.add_argument("name", metavar="NAME", help="stage, digits or photos")
+    command.add_argument("folder", metavar="DIR", help="a new or empty folder")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write a sample, print what it has."""
+    from imgcluster.datasets import write_sample
+
+    count = write_sample(options.name, Path(options.folder))
+    print(f"{count:,} images, sample_submission.csv and truth.csv in {options.folder}")
