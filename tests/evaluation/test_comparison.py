@@ -423,6 +423,7 @@ def test_a_row_alone_agrees_with_none(config_file: Path, tmp_path: Path) -> None
         assert not any("agreement" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_list_given_in_parts_adds_up(command: Command, config_file: Path, tmp_path: Path) -> None:
     arguments = [*("--methods", "kmeans", "--methods", "agglomerative,birch"), *("--k", "2..3", "--k", "4")]
     arguments += ["--backbones", "efficientnet_lite0", "--layers", "default", "--layers", "logits", "--quiet"]

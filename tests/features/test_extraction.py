@@ -92,6 +92,7 @@ def published_stage_features(model: torchvision.models.VGG, paths: list[Path]) -
     return np.stack(vectors)
 
 
+@pytest.mark.slow
 def test_stage_recipe_equals_the_published_steps(tmp_path: Path, vgg16: torchvision.models.VGG) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()

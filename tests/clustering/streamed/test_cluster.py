@@ -135,6 +135,7 @@ def test_new_images_are_placed_by_what_is_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(placed.labels, found.labels)
 
 
+@pytest.mark.slow
 def test_shards_and_workers_make_no_difference(tmp_path: Path, small_blocks: int, two_workers: Client) -> None:
     vectors = blobs(groups=30, spread=4.0)  # no clear clusters: a bit that differs would become another label
     wanted = config(7, transform=("l2", {"pca": 16}))
@@ -145,6 +146,7 @@ def test_shards_and_workers_make_no_difference(tmp_path: Path, small_blocks: int
         assert_same_bits(streamed(a_store(tmp_path / "d", vectors, 4, seed=3), wanted, one), here)
 
 
+@pytest.mark.slow
 def test_points_too_large_for_the_workers_are_read_again_each_time(
     tmp_path: Path, small_blocks: int, two_workers: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,9 +218,11 @@ def test_rows_behind_a_url_are_fetched_as_ranges(tmp_path: Path) -> None:
         stored_module.read_rows("memory://shards/none.npy", rows, 8)
 
 
-@pytest.mark.parametrize("where", ["here", "workers"])
+@pytest.mark.parametrize("where", ["here", pytest.param("workers", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("damage", ["gone", "cut off", "other vectors", "no array"])
-def test_a_shard_that_is_lost_is_told_in_a_line(tmp_path: Path, two_workers: Client, damage: str, where: str) -> None:
+def test_a_shard_that_is_lost_is_told_in_a_line(
+    tmp_path: Path, request: pytest.FixtureRequest, damage: str, where: str
+) -> None:
     stored = a_store(tmp_path / "s", blobs(300))
     path = Path(stored.chunks[2].path)
     if damage == "gone":
@@ -228,7 +232,7 @@ def test_a_shard_that_is_lost_is_told_in_a_line(tmp_path: Path, two_workers: Cli
     else:
         path.write_bytes(path.read_bytes()[: 5000 if damage == "cut off" else 4])
     with pytest.raises(StoreError, match=r"vectors-00002\.npy' is (gone|damaged)") as told:
-        streamed(stored, config(), two_workers if where == "workers" else None)
+        streamed(stored, config(), request.getfixturevalue("two_workers") if where == "workers" else None)
     assert "\n" not in str(told.value)
 
 
@@ -251,6 +255,7 @@ def new_worker() -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.slow
 def test_workers_reach_the_store_as_the_config_says(
     tmp_path: Path, far_away: tuple[StoredVectors, S3Server, str], new_worker: Client
 ) -> None:
@@ -260,6 +265,7 @@ def test_workers_reach_the_store_as_the_config_says(
     assert_same_bits(streamed(far_away[0], config(transform=("l2",)), new_worker), here)
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_lost_far_away_is_told_in_a_line(
     far_away: tuple[StoredVectors, S3Server, str], new_worker: Client
 ) -> None:
@@ -270,6 +276,7 @@ def test_a_shard_that_is_lost_far_away_is_told_in_a_line(
     assert str(told.value) == f"'s3://{bucket}/vectors-00002.npy' is gone from the store; run the config again"
 
 
+@pytest.mark.slow
 def test_a_store_that_refuses_is_told_in_a_line(tmp_path: Path, web: WebServer, new_worker: Client) -> None:
     """What aiohttp raises of an answer cannot be sent; together with it, ours would arrive as the repr of itself."""
     web.fault = lambda handler: handler.send(403) or True
@@ -287,6 +294,7 @@ class Deadly:
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_workers_that_end_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = a_store(tmp_path / "s", blobs(60))
     monkeypatch.setattr(StoredVectors, "parts", lambda self, places: [Part(self.chunks[0].path, Deadly(), places)])
@@ -592,6 +600,7 @@ def test_all_are_looked_at_where_memory_suffices(finished: Run) -> None:
     assert features_of_run(finished.folder, sampled=10).drawn is None
 
 
+@pytest.mark.slow
 def test_a_run_of_what_is_stored_far_away_is_clustered_by_new_workers(
     s3: S3Server, config_file: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -114,6 +114,7 @@ def weights_of(folder: Path) -> dict[str, str]:
 # What is learned.
 
 
+@pytest.mark.slow
 def test_augment_without_variation_and_dropout_is_as_good_as_features(tmp_path: Path) -> None:
     """Digits at 64 x 64. The noise allowed, said before: two of a hundred of the other images.
 
@@ -181,6 +182,7 @@ def test_finetune_changes_the_unfrozen_block_and_nothing_else(small: Path) -> No
     assert f"weights of efficientnet_lite0 were free, from {BLOCK} on" in model.notes[-1]
 
 
+@pytest.mark.slow
 def test_the_whole_network_learns_when_asked_to(small: Path) -> None:
     label(small, 12)
     taught(small, "finetune", unfreeze="all", epochs=1)
@@ -191,6 +193,7 @@ def test_the_whole_network_learns_when_asked_to(small: Path) -> None:
     assert all(np.array_equal(before[name].numpy(), after[name]) for name in after if "running" in name)
 
 
+@pytest.mark.slow
 def test_augment_and_features_change_no_network(small: Path) -> None:
     label(small, 12)
     taught(small, "finetune")
@@ -280,6 +283,7 @@ def test_points_of_training_are_those_of_predicting() -> None:
     assert torch.isfinite(zeros.grad).all()  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "shufflenet_v2_x0_5"])
 def test_other_networks_learn_too(small: Path, backbone: str) -> None:
     """Random weights: from them, training has to lower the loss on what it sees."""
@@ -295,6 +299,7 @@ def test_other_networks_learn_too(small: Path, backbone: str) -> None:
 # Models that were trained.
 
 
+@pytest.mark.slow
 def test_a_finetuned_model_predicts_and_can_be_moved(small: Path, command: Command) -> None:
     root = small.parent
     label(small, 12)
@@ -475,6 +480,7 @@ class _Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "images"), [("augment", 18), ("finetune", 12)])
 def test_broken_off_anywhere_the_weights_are_the_same(
     small: Path, mode: str, images: int, monkeypatch: pytest.MonkeyPatch
@@ -512,7 +518,7 @@ def test_broken_off_anywhere_the_weights_are_the_same(
     ).read_text()
 
 
-@pytest.mark.parametrize("mode", ["augment", "finetune"])
+@pytest.mark.parametrize("mode", ["augment", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_killed_it_goes_on_from_its_checkpoint(small: Path, mode: str, command: Command, start: Start) -> None:
     root = small.parent
     arguments = ["learn", str(small), "labels.csv", "--mode", mode, "--epochs", "6", "--patience", "6"]
