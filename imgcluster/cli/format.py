@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from imgcluster.clustering import Sweep
-from imgcluster.evaluation import Stability
+from imgcluster.evaluation import Stability, Sweep
 from imgcluster.features import Features, Origin, below
 from imgcluster.labels import Assigned
 from imgcluster.runs import Run, known_names, output_names, submission_notes, with_name

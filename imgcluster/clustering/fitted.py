@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.clustering.cluster import RULE, centroid_distances, nearest_two
-from imgcluster.clustering.estimators import place
+from imgcluster.clustering.assign_rules import place
+from imgcluster.clustering.cluster import RULE
+from imgcluster.clustering.distances import centroid_distances, nearest_two, used_numbers
 from imgcluster.errors import ClusteringError, OutputError
 from imgcluster.features import STEPS, Points, State, apply_transform
 from imgcluster.types import NOISE
@@ -71,7 +72,7 @@ class Clusterer:
         points = self._points(vectors)
         rule = {name.removeprefix(RULE): value for name, value in self.state.items() if name.startswith(RULE)}
         labels = place(points, rule)
-        numbers = np.flatnonzero(np.isfinite(self.state["centroids"]).all(axis=1))  # some are nobody's
+        numbers = used_numbers(self.state["centroids"])
         strange = ~np.isin(labels, numbers)  # in a cluster of the rule that no image of the run is in
         if f"{RULE}classifier" not in self.state:  # a model's class is a class without images as well
             centroids = self.state["centroids"][numbers]
@@ -100,11 +101,11 @@ class Clusterer:
 
 def _problem(state: State) -> str | None:
     """Say what in a clusterer cannot be; None where all of it can."""
-    centroids, reach = state["centroids"], state["reach"]
+    centroids, cluster_radius = state["centroids"], state["reach"]
     unknown = [str(step) for step in state["steps"].ravel() if str(step) not in STEPS]
     is_matrix = centroids.ndim == 2 and centroids.dtype.kind == "f"
-    if not is_matrix or (len(centroids) and not np.isfinite(centroids).all(axis=1).any()):  # where all is noise: none
+    if not is_matrix or (len(centroids) and not len(used_numbers(centroids))):  # where all is noise: none
         return "its centroids are no numbers"
-    if reach.shape != centroids.shape[:1] or reach.dtype.kind != "f":
+    if cluster_radius.shape != centroids.shape[:1] or cluster_radius.dtype.kind != "f":
         return "a reach for each centroid is missing"
     return f"there is no step {unknown[0]!r}" if unknown else None

@@ -35,7 +35,7 @@ from imgcluster.config.fields import (
     WeightsSpec,
     unfit,
 )
-from imgcluster.config.method_table import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
+from imgcluster.config.method_table import LEARNED, METHODS, MODEL
 
 # Keys that a model has in itself, each with its default, and that as `--set` takes it.
 LEFT_TO_MODEL = {"transform": ((), "[]"), "numbering": ("raw", "raw"), "order": (None, "null")}
@@ -298,13 +298,6 @@ class ClustersConfig(Section):
             if getattr(self, name) != default:
                 raise unfit(f"{name}: learned has that of its model; leave it out, or set clusters.{name}={text}")
         return self
-
-    def steps(self, images: int, dim: int) -> tuple[Any, ...]:
-        """Return the transform of so many vectors of a length: the one given, or that of `method: auto`."""
-        if self.transform or self.method != AUTO or self.order == "sequence" or dim < DEEP:
-            return self.transform
-        most = min(AUTO_COMPONENTS, images, dim)
-        return ("sqrt", "l2", {"pca": most}, "l2")
 
     @property
     def k(self) -> int:

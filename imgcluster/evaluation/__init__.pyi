@@ -4,6 +4,7 @@ from .comparison import Grid, compare
 from .comparison_table import BEST, TABLE
 from .internal import IMAGES, SHOWN, score_run
 from .scoring import FILES, TITLES, Scores, score_labels, scores_json, scores_text
+from .sweep import Sweep, sweep_k
 
 __all__ = [
     "BEST",
@@ -15,6 +16,7 @@ __all__ = [
     "Grid",
     "Scores",
     "Stability",
+    "Sweep",
     "compare",
     "draw_sweep",
     "score_labels",
@@ -22,4 +24,5 @@ __all__ = [
     "scores_json",
     "scores_text",
     "stability",
+    "sweep_k",
 ]

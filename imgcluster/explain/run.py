@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
-from imgcluster.clustering import Clusterer
+from imgcluster.clustering import Clusterer, centroid_distances, used_numbers
 from imgcluster.config import Config, FeaturesConfig
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.gradcam import Eye, Sight
@@ -131,15 +131,14 @@ class ExplainedRun:
 
     def nearest(self, points: Tensor) -> list[list[int]]:
         """Return the clusters of each point, the nearest first; those that no image is in are left out."""
-        numbers = [int(number) for number in self.clusters]
-        distances = torch.cdist(points.detach(), self._centroids[numbers])
-        return [[numbers[at] for at in row] for row in distances.argsort(dim=1).tolist()]
+        numbers = used_numbers(self._state["centroids"])
+        distances = centroid_distances(points.detach().cpu().numpy(), self._state["centroids"][numbers])
+        return [numbers[order].tolist() for order in distances.argsort(axis=1, kind="stable")]
 
     @property
     def clusters(self) -> list[int]:
         """The numbers of the clusters that images are in."""
-        inhabited = np.isfinite(self._state["centroids"]).all(axis=1)
-        return [int(number) for number in np.flatnonzero(inhabited)]
+        return [int(number) for number in used_numbers(self._state["centroids"])]
 
     @property
     def _centroids(self) -> Tensor:

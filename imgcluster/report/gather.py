@@ -13,10 +13,10 @@ from imgcluster.clustering import (
     SAMPLED_ABOVE,
     Clusterer,
     InternalScores,
-    Likeness,
-    centroid_distances,
-    find_likeness,
+    Similarity,
+    find_similar,
     internal_scores,
+    nearest_clusters,
 )
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
@@ -86,7 +86,7 @@ class Facts:
     scores: InternalScores | None
     silhouette: np.ndarray
     places: np.ndarray | None
-    likeness: Likeness | None
+    likeness: Similarity | None
     guesses: Guesses
     cards: list[Card]
     lacking: str = ""
@@ -116,7 +116,7 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
         positions = np.full((len(table["ids"]), 2), np.nan, np.float32)
         positions[looked] = map_images(points, map_kind, config.clusters.random_state)
         if len(vectors) <= COMPARED:
-            likeness = find_likeness(vectors)
+            likeness = find_similar(vectors)
         else:
             lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
     groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
@@ -124,7 +124,7 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     typical = _typical(groups, table, places)
     unnamed = {number: images for number, images in typical.items() if number not in names}
     guesses = guess_names(unnamed, config.features, record["features"]) if unnamed else Guesses({})
-    nearest = _nearest_clusters(folder)
+    nearest = nearest_clusters(Clusterer.load(folder).state["centroids"])
     cards = [
         _card(number, rows, table, silhouette, _names(names, guesses, nearest, number))
         for number, rows in groups.items()
@@ -201,16 +201,6 @@ def _by_distance(labels: np.ndarray, distance: np.ndarray, rows: np.ndarray) -> 
     groups = dict(zip(numbers.tolist(), np.split(rows[order], starts[1:]), strict=True))
     noise = groups.pop(NOISE, None)
     return groups if noise is None else {**groups, NOISE: noise}
-
-
-def _nearest_clusters(folder: Path) -> dict[int, int]:
-    centroids = Clusterer.load(folder).state["centroids"]
-    numbers = np.flatnonzero(np.isfinite(centroids).all(axis=1))
-    if len(numbers) < 2:
-        return {}
-    distances = centroid_distances(centroids[numbers], centroids[numbers])
-    np.fill_diagonal(distances, np.inf)
-    return dict(zip(numbers.tolist(), numbers[distances.argmin(axis=1)].tolist(), strict=True))
 
 
 def _names(names: Mapping[int, str], guesses: Guesses, nearest: Mapping[int, int], number: int) -> dict[str, Any]:

@@ -4,7 +4,17 @@ from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .label_numbers import WHOLE, plain_label, plain_labels
 from .memory import fits, free_memory, ran_out
 from .packages import NOT_INSTALLED, asked_for, installed
-from .parallel import IN_MEMORY_BYTES, cores, finite_rows, in_order, is_large, new_rows, row_slices, squared_lengths
+from .parallel import (
+    IN_MEMORY_BYTES,
+    OPENMP_THREADS,
+    cores,
+    finite_rows,
+    in_order,
+    is_large,
+    new_rows,
+    row_slices,
+    squared_lengths,
+)
 from .placing import copy_file, is_placeholder, move_file, same_bytes, sync_folder
 from .plotting import CHOSEN, INK, QUIET, save
 from .progress import Advance, Tell, track
@@ -36,6 +46,7 @@ __all__ = [
     "IN_MEMORY_BYTES",
     "NOT_INSTALLED",
     "NO_TEXT",
+    "OPENMP_THREADS",
     "QUIET",
     "WHOLE",
     "Advance",

@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
-from imgcluster.clustering.cluster import (
-    centroid_distances,
-    check_enough,
-    numbered_clusters,
-    shares_by_distance,
-    spread,
-)
+from imgcluster.clustering.cluster import check_enough, numbered_clusters, scatter_by_number
+from imgcluster.clustering.distances import centroid_distances, shares_by_distance
 from imgcluster.clustering.grouping import Groups
-from imgcluster.clustering.metrics import SAMPLED_ABOVE
+from imgcluster.clustering.internal_metrics import SAMPLED_ABOVE
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import number_clusters
 from imgcluster.clustering.streamed.points import StreamedPoints, computing
@@ -66,7 +61,7 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
     workers of `client`, or by threads of this machine where it is None, a block of `points.BLOCK_BYTES` at a time; only
     (n,) arrays come back, and with `soft` (n, k). The same vectors give the same bits whatever the workers and shards.
     What `kept` has is not worked out again.
-    A number of clusters that is left open is chosen on a sample of `metrics.SAMPLED_ABOVE` vectors, as the notes say.
+    A number of clusters that is left open is chosen on a sample of `SAMPLED_ABOVE` vectors, as the notes say.
     Raises ClusteringError: a method other than K-Means, umap, fewer vectors than clusters, values that are not
     finite; StoreError: a shard is gone or damaged; ConfigError: Dask is not installed, a numbering names what is not
     there.
@@ -85,7 +80,7 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
         clusters = numbered_clusters(found, numbered, nearest, config, state=fitted.state)
         shares = _shares(space.points, found.centroids, nearest[0]) if soft else None
     if shares is not None:
-        shares = spread(shares.T, numbered.numbers, 0).T
+        shares = scatter_by_number(shares.T, numbered.numbers, 0).T
     return replace(clusters, notes=[*chosen, *clusters.notes], probabilities=shares)
 
 

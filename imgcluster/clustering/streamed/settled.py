@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imgcluster.clustering.cache import Nearest
-from imgcluster.clustering.cluster import nearest_two
-from imgcluster.clustering.estimators import place
+from imgcluster.clustering.assign_rules import place
+from imgcluster.clustering.distances import Nearest, nearest_two
 from imgcluster.clustering.kmeans.dask import ROUNDS, StreamedKMeans
 from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, Steps
 from imgcluster.clustering.streamed.points import StreamedPoints
@@ -21,7 +20,7 @@ Labelled = tuple[np.ndarray, np.ndarray, Nearest]  # centroids, labels, and what
 
 
 def settled(kmeans: StreamedKMeans, show: bool) -> Labelled:
-    """Run K-Means: centroids, (k, dim) float32; labels, (n,) int64; distances as of `clusters.nearest_two`.
+    """Run K-Means: centroids, (k, dim) float32; labels, (n,) int64; distances as of `nearest_two`.
 
     As in scikit-learn, clusters that end without images get those farthest from their centroids. dask-ml leaves such a
     centroid where nothing is; it begins again from the others and the images far out.
