@@ -15,7 +15,6 @@ from imgcluster.clustering import (
     AUTO,
     SEQUENCE,
     KeptClusters,
-    Sweep,
     check_enough,
     check_memory,
     check_numbering,
@@ -23,10 +22,11 @@ from imgcluster.clustering import (
     cluster_features,
     cluster_stored,
     should_use_dask,
-    sweep,
+    transform_steps,
 )
 from imgcluster.config import METHODS, Config
 from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.evaluation import Sweep, sweep_k
 from imgcluster.features import (
     Cluster,
     Features,
@@ -158,10 +158,9 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     images, _ = list_images(config.images)
     check_method(config, len(images))
     features = extract_listed(images, config, show)
-    points, _ = fit_steps(
-        features.vectors, config.clusters.steps(*features.vectors.shape), config.clusters.random_state
-    )
-    return sweep(points, config.clusters, ks, show=show)
+    steps = transform_steps(config.clusters, *features.vectors.shape)
+    points, _ = fit_steps(features.vectors, steps, config.clusters.random_state)
+    return sweep_k(points, config.clusters, ks, show=show)
 
 
 def check(config: Config) -> list[ImageFile]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -14,6 +16,13 @@ EIGENVECTORS = 2  # for each cluster
 SERVED = 20  # clusters, by the eigenvectors that are worked out at once; or twice, four times, ... as many
 LANDMARKS = 20_000  # of more images, so many are clustered, and the others go with those they are nearest to
 VOTERS = 10
+MAX_COMPONENTS = 128
+DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
+
+
+def auto_steps(images: int, dim: int) -> tuple[Any, ...]:
+    """Return the steps, as of `clusters.transform`, after which similar images are near; none for short vectors."""
+    return () if dim < DEEP else ("sqrt", "l2", {"pca": min(MAX_COMPONENTS, images, dim)}, "l2")
 
 
 class Walk:

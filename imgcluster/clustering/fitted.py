@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgcluster.clustering.cluster import RULE, centroid_distances, nearest_two
-from imgcluster.clustering.estimators import place
+from imgcluster.clustering.assign_rules import place
+from imgcluster.clustering.cluster import RULE
+from imgcluster.clustering.distances import centroid_distances, nearest_two, used_numbers
 from imgcluster.config import RunFiles
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, State, apply_transform
@@ -52,7 +53,7 @@ class Clusterer:
         points = self._points(vectors)
         rule = {name.removeprefix(RULE): value for name, value in self.state.items() if name.startswith(RULE)}
         labels = place(points, rule)
-        numbers = np.flatnonzero(np.isfinite(self.state["centroids"]).all(axis=1))  # some are nobody's
+        numbers = used_numbers(self.state["centroids"])
         strange = ~np.isin(labels, numbers)  # in a cluster of the rule that no image of the run is in
         if f"{RULE}classifier" not in self.state:  # a model's class is a class without images as well
             centroids = self.state["centroids"][numbers]

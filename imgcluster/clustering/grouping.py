@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from imgcluster.clustering.estimators import Fitted, Rule, can_place, fit
+from imgcluster.clustering.assign_rules import RULES, Rule
+from imgcluster.clustering.estimators import Fitted, fit
+from imgcluster.clustering.internal_metrics import cluster_means
 from imgcluster.clustering.kmeans.in_memory import find_clusters
-from imgcluster.clustering.metrics import cluster_means
 from imgcluster.clustering.sequence import segments, smoothed
 from imgcluster.config import LEARNED, METHODS, ClustersConfig
 from imgcluster.features import Copies, Points, distinct_images
@@ -91,7 +92,7 @@ def _fitted(points: Points, config: ClustersConfig) -> Fitted:
     if not copies:
         return fit(points.array(), config, k)
     if k == len(copies.first):
-        return _one_each(points, copies, can_place(config.method))
+        return _one_each(points, copies, config.method in RULES)
     return fit(points.array(), config, k, copies)
 
 

@@ -69,11 +69,18 @@ def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS
 
     count = len(points)
     rows = np.asarray(points, np.float64) - np.mean(points, axis=0, dtype=np.float64)
-    halves = 0.5 / (np.einsum("ij,ij->i", rows, rows).mean() or 1.0)
+    lengths = np.einsum("ij,ij->i", rows, rows)
+    halves = 0.5 / (lengths.mean() or 1.0)
     sizes = sorted({min(size, count) - 1 for size in neighbours} - {0}) or [0]
     most = sizes[-1]
     shares = np.mean([np.arange(most) < size for size in sizes], axis=0)
-    near, squared = knn(rows, most, "sqeuclidean")
+    near = knn(rows, most, "sqeuclidean")[0]
+    # Not the distances of the search: where the graph falls into more parts than clusters are asked for, its leading
+    # eigenvalues are equal, and the clusters depend on the last bits of the weights. These are the bits of old runs.
+    products = [
+        np.take_along_axis(rows[part] @ rows.T, near[part], axis=1) for part in row_slices(count, count, SEARCH_BYTES)
+    ]
+    squared = np.maximum(lengths[:, None] + lengths[near] - 2 * np.concatenate(products), 0)
     weights = (np.maximum(1 - halves * squared, 0) * shares).ravel()
     one_way = sp.csr_matrix((weights, (np.repeat(np.arange(count), most), near.ravel())), (count, count))
     return ((one_way + one_way.T) / 2 + sp.identity(count, format="csr")).tocsr()

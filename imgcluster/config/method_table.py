@@ -29,9 +29,8 @@ class Method:
 
 
 _DIFFUSION = Method("imgcluster.clustering.diffusion.DiffusionClustering", copies=WEIGHTED)
-AUTO, AUTO_COMPONENTS, DIFFUSION = "auto", 128, "diffusion"
+AUTO, DIFFUSION = "auto", "diffusion"
 LEARNED, MODEL = "learned", "model"
-DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
 METHODS = {
     AUTO: _DIFFUSION,  # and a transform of its own, where the config has none

@@ -34,7 +34,7 @@ from imgcluster.config.fields import (
     WeightsSpec,
     unfit,
 )
-from imgcluster.config.method_table import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
+from imgcluster.config.method_table import LEARNED, METHODS, MODEL
 from imgcluster.config.run_files import RunFiles
 from imgcluster.config.wording import OneOf
 
@@ -302,13 +302,6 @@ class ClustersConfig(Section):
             if getattr(self, name) != default:
                 raise unfit(f"{name}: learned takes this from its model; remove it, or set clusters.{name}={text}")
         return self
-
-    def steps(self, images: int, dim: int) -> tuple[Any, ...]:
-        """Return the steps for (images, dim) vectors: the ones configured, or those of `method: auto`."""
-        if self.transform or self.method != AUTO or self.order == "sequence" or dim < DEEP:
-            return self.transform
-        most = min(AUTO_COMPONENTS, images, dim)
-        return ("sqrt", "l2", {"pca": most}, "l2")
 
     @property
     def k(self) -> int:

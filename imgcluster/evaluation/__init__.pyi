@@ -4,6 +4,7 @@ from .comparison import Comparison, Grid, compare
 from .comparison_table import BEST, TABLE
 from .internal import IMAGES, InnerScores, score_run
 from .scoring import FILES, TITLES, Scores, score_labels, scores_json
+from .sweep import Sweep, sweep_k
 
 __all__ = [
     "BEST",
@@ -16,10 +17,12 @@ __all__ = [
     "InnerScores",
     "Scores",
     "Stability",
+    "Sweep",
     "compare",
     "draw_sweep",
     "score_labels",
     "score_run",
     "scores_json",
     "stability",
+    "sweep_k",
 ]

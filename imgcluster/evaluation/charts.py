@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from imgcluster.evaluation.sweep import Sweep
 from imgcluster.utils import CHOSEN, INK, QUIET, save
-
-if TYPE_CHECKING:
-    from imgcluster.clustering import Sweep
 
 PANELS = {
     "modularity": "modularity of the neighbours (higher)",

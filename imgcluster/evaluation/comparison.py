@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.backbones import check_layers, find_backbone
-from imgcluster.clustering import SEQUENCE, cluster_features, ranks_of, silhouette_of
+from imgcluster.clustering import SEQUENCE, cluster_features, silhouette_of
 from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.evaluation.comparison_table import DEFAULT, Candidate, Tried, config_name, differing
+from imgcluster.evaluation.metrics import ranks_of
 from imgcluster.features import Features, extract_listed, fit_transform
 from imgcluster.images import list_images, read_known
 from imgcluster.types import ImageFile

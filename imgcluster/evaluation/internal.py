@@ -45,13 +45,13 @@ class InnerScores:
         """Return a row for each image, the least sure first: id, cluster, silhouette, sureness; blank for noise."""
         import pandas as pd
 
-        order = np.argsort(self.scores.sureness, kind="stable")
+        order = np.argsort(self.scores.margins, kind="stable")
         return pd.DataFrame(
             {
                 "id": [self.ids[row] for row in order],
                 "cluster": self.labels[order],
                 "silhouette": [_cell(value) for value in self.scores.silhouettes[order]],
-                "sureness": [_cell(value) for value in self.scores.sureness[order]],
+                "sureness": [_cell(value) for value in self.scores.margins[order]],
             }
         )
 

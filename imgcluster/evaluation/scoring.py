@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.clustering import Agreement, agreement
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation.confusion import confusion_chart, picture
+from imgcluster.evaluation.metrics import Agreement, agreement
 from imgcluster.images import has_column, read_known, table_at
 from imgcluster.runs import IN_COLUMNS, csv_text, wide_labels
 from imgcluster.types import NOISE
@@ -39,7 +39,7 @@ TITLES = {
 class Scores:
     """Scores of labels against true ones, over the images that have both.
 
-    scores: by name, as `metrics.agreement` says, which the matrix in `agreement` comes from too. images: how many were
+    scores: by name, as of `agreement`, which the matrix in `agreement` comes from too. images: how many were
     compared; noise: how many of them were in no cluster. missing, extra: ids without a label, or without a true one.
     accuracy_as_is: the share of images whose label is the true one as it stands, without matching clusters to classes;
     None where no label is a true one. as_is_in: the file that these labels were read from. notes: how ids were matched

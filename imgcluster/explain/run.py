@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
-from imgcluster.clustering import centroid_distances
+from imgcluster.clustering import centroid_distances, used_numbers
 from imgcluster.config import FeaturesConfig, RunFiles
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
 from imgcluster.explain.gradcam import ForwardPass, GradCam
@@ -134,15 +134,14 @@ class ExplainedRun:
 
     def nearest(self, points: Tensor) -> list[list[int]]:
         """Return the clusters of each point, the nearest first; those that no image is in are left out."""
-        numbers = [int(number) for number in self.clusters]
+        numbers = used_numbers(self._state["centroids"])
         distances = centroid_distances(points.detach().cpu().numpy(), self._state["centroids"][numbers])
-        return [[numbers[at] for at in row] for row in distances.argsort(axis=1).tolist()]
+        return [numbers[order].tolist() for order in distances.argsort(axis=1, kind="stable")]
 
     @property
     def clusters(self) -> list[int]:
         """The numbers of the clusters that images are in."""
-        inhabited = np.isfinite(self._state["centroids"]).all(axis=1)
-        return [int(number) for number in np.flatnonzero(inhabited)]
+        return [int(number) for number in used_numbers(self._state["centroids"])]
 
     @property
     def _centroids(self) -> Tensor:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.clustering import Graph, neighbour_graph
-from imgcluster.config import ClustersConfig
+from imgcluster.clustering import Graph, auto_steps, neighbour_graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points, fit_transform
 from imgcluster.labels.partial import read_partial_labels
@@ -100,8 +99,7 @@ def spread_labels(
 
 def spreading_space(vectors: np.ndarray) -> np.ndarray:
     """Return points, (n, dim) float, where images are near that belong together: the space of `method: auto`."""
-    steps = ClustersConfig(method="auto", n_clusters=1).steps(*vectors.shape)
-    return fit_transform(vectors, steps, 0)[0]
+    return fit_transform(vectors, auto_steps(*vectors.shape), 0)[0]
 
 
 def spreading_graph(points: np.ndarray) -> Graph:

@@ -12,10 +12,10 @@ import numpy as np
 from imgcluster.clustering import (
     SAMPLED_ABOVE,
     InternalScores,
-    Likeness,
-    centroid_distances,
-    find_likeness,
+    Similarity,
+    find_similar,
     internal_scores,
+    nearest_clusters,
 )
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.features import State, apply_transform
@@ -78,7 +78,7 @@ class Geometry:
     scores: InternalScores | None = None
     silhouette: np.ndarray
     places: np.ndarray | None = None
-    likeness: Likeness | None = None
+    likeness: Similarity | None = None
     lacking: str = ""
 
 
@@ -119,7 +119,7 @@ def gather(
         guesses = guess_names(unnamed, run, features_of, run_network=run_network) if unnamed else Guesses({})
     else:
         guesses = Guesses({number: known_guesses[number] for number in unnamed})
-    nearest = _nearest_clusters(run.clusterer["centroids"])
+    nearest = nearest_clusters(run.clusterer["centroids"])
     named = {number: (run.names.get(number), guesses.by_cluster.get(number), nearest.get(number)) for number in groups}
     cards = [_card(number, rows, table, geometry.silhouette, named[number]) for number, rows in groups.items()]
     return Facts(run=run, fine=fine, guesses=guesses, cards=cards, **vars(table), **vars(geometry))
@@ -142,7 +142,7 @@ def _geometry(
     places[looked] = map_images(points, map_kind, run.config.clusters.random_state)
     found = Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
     if len(vectors) <= MAX_COMPARED:
-        return replace(found, likeness=find_likeness(vectors))
+        return replace(found, likeness=find_similar(vectors))
     many = f"{len(vectors):,} images are too many to compare all"
     return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
 
@@ -204,16 +204,6 @@ def _by_distance(labels: np.ndarray, distance: np.ndarray, rows: np.ndarray) -> 
     groups = dict(zip(numbers.tolist(), np.split(rows[order], starts[1:]), strict=True))
     noise = groups.pop(NOISE, None)
     return groups if noise is None else {**groups, NOISE: noise}
-
-
-def _nearest_clusters(centroids: np.ndarray) -> dict[int, int]:
-    """Return for each cluster the one whose centroid is nearest; nothing where there is only one."""
-    numbers = np.flatnonzero(np.isfinite(centroids).all(axis=1))
-    if len(numbers) < 2:
-        return {}
-    distances = centroid_distances(centroids[numbers], centroids[numbers])
-    np.fill_diagonal(distances, np.inf)
-    return dict(zip(numbers.tolist(), numbers[distances.argmin(axis=1)].tolist(), strict=True))
 
 
 def _card(

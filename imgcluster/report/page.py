@@ -228,8 +228,8 @@ def _outliers(facts: Facts) -> list[tuple[int, float]]:
     if facts.likeness is None:
         return []
     count = min(MAX_OUTLIERS, len(facts.looked) // 4)
-    found = facts.likeness.strangest(count)
-    return [(int(facts.looked[row]), float(facts.likeness.strangeness[row])) for row in found]
+    found = facts.likeness.outliers(count)
+    return [(int(facts.looked[row]), float(facts.likeness.outlier_score[row])) for row in found]
 
 
 def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, list[tuple[str, list[dict[str, Any]]]]]:

@@ -21,18 +21,19 @@ from imgcluster import check, load_config, run
 from imgcluster.cli.format.scores import inner_scores_lines
 from imgcluster.cli.init.config import write_first_config
 from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.diffusion import DEEP
 from imgcluster.clustering.grouping import Groups
-from imgcluster.clustering.metrics import silhouette_of
-from imgcluster.clustering.n_clusters import choose_k, elbow_of, sweep
+from imgcluster.clustering.internal_metrics import silhouette_of
+from imgcluster.clustering.n_clusters import choose_k
 from imgcluster.clustering.neighbors import modularity, neighbour_graph
 from imgcluster.config.loader import ClustersConfig, Config, config_from_dict
-from imgcluster.config.method_table import DEEP
 from imgcluster.errors import ClusteringError, ConfigError, OutputError
 from imgcluster.evaluation import comparison_table as tried
 from imgcluster.evaluation.charts import draw_sweep
 from imgcluster.evaluation.cluster_stability import stability
 from imgcluster.evaluation.comparison import Grid, compare
 from imgcluster.evaluation.internal import score_run
+from imgcluster.evaluation.sweep import elbow_of, sweep_k
 from imgcluster.features.transforms import Points, fit_transform
 from imgcluster.labels.assignment import assign
 from imgcluster.runs.clusterer import read_clusterer
@@ -58,7 +59,7 @@ def test_a_sweep_chooses_as_auto_does() -> None:
     vectors = np.random.default_rng(5).normal(0, 1, (90, 12)).astype(np.float32)
     for method in ("auto", "kmeans"):
         config = ClustersConfig(method=method, n_clusters="auto")
-        found = sweep(Points(vectors), config, range(2, 6), show=False)
+        found = sweep_k(Points(vectors), config, range(2, 6), show=False)
         chosen = choose_k(Points(vectors), config, range(2, 6), show=False)
         assert chosen == (found.chosen, found.reason)
         assert found.chosen == max(found.rows, key=lambda row: row.modularity).k
@@ -70,7 +71,7 @@ def test_a_sweep_chooses_as_auto_does() -> None:
 def test_a_sweep_measures_the_clusters_that_a_run_makes(keys: dict[str, Any]) -> None:
     vectors = np.random.default_rng(3).normal(0, 1, (60, 12)).astype(np.float32)
     config = ClustersConfig(method="diffusion", n_clusters=2, **keys)
-    found = sweep(Points(vectors), config, range(2, 5), show=False)
+    found = sweep_k(Points(vectors), config, range(2, 5), show=False)
     for row in found.rows:
         labels = cluster_features(vectors, config.model_copy(update={"n_clusters": row.k}), show=False).labels
         assert row.modularity == pytest.approx(modularity(neighbour_graph(vectors), labels), abs=1e-9)
@@ -91,9 +92,9 @@ def test_a_number_of_clusters_is_measured_alike_whichever_others_are_tried(metho
     vectors = (apart + np.random.default_rng(9).normal(0, 1, (360, 20))).astype(np.float32)
     vectors[300:] = vectors[:60]
     config = ClustersConfig(method=method, n_clusters="auto")
-    rows = {row.k: row for row in sweep(Points(vectors), config, range(2, 26, 4), show=False).rows}
+    rows = {row.k: row for row in sweep_k(Points(vectors), config, range(2, 26, 4), show=False).rows}
     for ks in ([6], [14, 22], [18, 10]):
-        for row in sweep(Points(vectors), config, ks, show=False).rows:
+        for row in sweep_k(Points(vectors), config, ks, show=False).rows:
             assert row == rows[row.k]
     run_alone = cluster_features(vectors, config.model_copy(update={"n_clusters": 22}), show=False)
     assert silhouette_score(vectors, run_alone.labels) == pytest.approx(rows[22].silhouette, abs=1e-5)
@@ -103,7 +104,7 @@ def test_a_number_of_clusters_is_measured_alike_whichever_others_are_tried(metho
 def test_no_more_clusters_are_tried_than_there_are_distinct_images(method: str) -> None:
     vectors = np.repeat(noise(4, DEEP), 30, axis=0)
     config = ClustersConfig(method=method, n_clusters="auto")
-    rows = sweep(Points(vectors), config, range(2, 21), show=False).rows
+    rows = sweep_k(Points(vectors), config, range(2, 21), show=False).rows
     assert [row.k for row in rows] == [2, 3, 4]
     assert np.isnan([rows[-1].gap, rows[-1].calinski_harabasz, rows[-1].davies_bouldin]).all()
     found = cluster_features(vectors, config, show=False)
@@ -111,7 +112,7 @@ def test_no_more_clusters_are_tried_than_there_are_distinct_images(method: str) 
     same = cluster_features(np.ones((12, DEEP), np.float32), config, show=False)
     assert (same.labels.tolist(), same.notes) == ([0] * 12, ["1 distinct image among 12: 1 cluster"])
     with pytest.raises(ClusteringError, match=r"no number of clusters from 2 to 20 suits 1 distinct image among 12$"):
-        sweep(Points(np.ones((12, DEEP), np.float32)), config, range(2, 21), show=False)
+        sweep_k(Points(np.ones((12, DEEP), np.float32)), config, range(2, 21), show=False)
 
 
 @pytest.mark.parametrize(("n_clusters", "tried"), [("auto", range(2, 21)), ("3..5", range(3, 6))])
@@ -128,10 +129,10 @@ def test_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch, n_clusters:
 
 
 def test_many_images_are_measured_by_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.clustering.n_clusters.SAMPLE", 60)
+    monkeypatch.setattr("imgcluster.evaluation.sweep.SAMPLE", 60)
     monkeypatch.setattr("imgcluster.clustering.n_clusters.MOST_NEIGHBOURS", 60)
     vectors, labels = blobs(3)
-    row = sweep(Points(vectors), ClustersConfig(method="kmeans", n_clusters=2), [3], show=False).rows[0]
+    row = sweep_k(Points(vectors), ClustersConfig(method="kmeans", n_clusters=2), [3], show=False).rows[0]
     drawn = np.sort(np.random.default_rng(42).permutation(300)[:60])
     assert row.silhouette == pytest.approx(silhouette_score(vectors[drawn], labels[drawn]), abs=1e-5)
     assert row.modularity == pytest.approx(modularity(neighbour_graph(vectors[drawn]), labels[drawn]))
@@ -146,8 +147,8 @@ def test_gap_and_stability_are_their_definitions(monkeypatch: pytest.MonkeyPatch
         fitted.append(points)
         return np.arange(len(points)) % k, next(inertias)
 
-    monkeypatch.setattr("imgcluster.clustering.n_clusters._kmeans", fit)
-    row = sweep(Points(vectors), ClustersConfig(method="agglomerative", n_clusters=2), [3], show=False).rows[0]
+    monkeypatch.setattr("imgcluster.evaluation.sweep._kmeans", fit)
+    row = sweep_k(Points(vectors), ClustersConfig(method="agglomerative", n_clusters=2), [3], show=False).rows[0]
     assert row.gap == pytest.approx(3 - np.log(2))
     assert row.gap_error == pytest.approx(np.sqrt(2) * np.sqrt(1 + 1 / 5))
     assert [len(points) for points in fitted] == [300] * 6 + [240] * 8
@@ -165,7 +166,7 @@ def test_measures_are_scikit_learns() -> None:
     from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 
     vectors = np.random.default_rng(0).normal(0, 1, (120, 6)).astype(np.float32)
-    found = sweep(Points(vectors), ClustersConfig(method="kmeans", n_clusters=2), [3, 4], show=False)
+    found = sweep_k(Points(vectors), ClustersConfig(method="kmeans", n_clusters=2), [3, 4], show=False)
     for row in found.rows:
         model = KMeans(row.k, n_init=10, random_state=42).fit(vectors)
         assert row.silhouette == pytest.approx(silhouette_score(vectors, model.labels_), abs=1e-5)
@@ -176,7 +177,7 @@ def test_measures_are_scikit_learns() -> None:
 
 
 def test_the_gap_is_wide_where_there_are_clusters() -> None:
-    rows = sweep(Points(blobs(4)[0]), ClustersConfig(method="kmeans", n_clusters=2), range(2, 8), show=False).rows
+    rows = sweep_k(Points(blobs(4)[0]), ClustersConfig(method="kmeans", n_clusters=2), range(2, 8), show=False).rows
     jump = rows[2].gap - rows[1].gap
     assert jump > 5 * abs(rows[3].gap - rows[2].gap)
     assert elbow_of(rows) == 4
@@ -195,7 +196,7 @@ def test_silhouettes_of_known_distances(labels: list[int]) -> None:
 
 def test_the_same_points_give_the_same_sweep() -> None:
     tables = [
-        sweep(Points(blobs(3)[0]), ClustersConfig(method="kmeans", n_clusters=2), [2, 3], show=False).table()
+        sweep_k(Points(blobs(3)[0]), ClustersConfig(method="kmeans", n_clusters=2), [2, 3], show=False).table()
         for _ in range(2)
     ]
     pd.testing.assert_frame_equal(*tables)
@@ -211,7 +212,7 @@ def test_too_few_images_for_any_number() -> None:
 
 
 def test_charts_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
-    found = sweep(Points(blobs(3)[0]), ClustersConfig(method="kmeans", n_clusters=2), range(2, 6), show=False)
+    found = sweep_k(Points(blobs(3)[0]), ClustersConfig(method="kmeans", n_clusters=2), range(2, 6), show=False)
     paths = draw_sweep(found, tmp_path)
     assert [path.name for path in paths] == ["sweep.svg", "sweep.png"]
     before = [path.read_bytes() for path in paths]

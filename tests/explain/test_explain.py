@@ -23,7 +23,7 @@ from imgcluster.backbones.networks import random_network
 from imgcluster.backbones.select import Choice
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.cli.main import main
-from imgcluster.clustering.cluster import centroid_distances
+from imgcluster.clustering.distances import centroid_distances
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.clustering.cluster import centroid_distances
+from imgcluster.clustering.distances import centroid_distances
 from imgcluster.config.as_used import caveat, config_as_used
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError, ImageError, OutputError

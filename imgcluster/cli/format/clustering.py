@@ -12,8 +12,7 @@ from imgcluster.runs import with_name
 from imgcluster.utils import printable
 
 if TYPE_CHECKING:
-    from imgcluster.clustering import Sweep
-    from imgcluster.evaluation import Comparison, Stability
+    from imgcluster.evaluation import Comparison, Stability, Sweep
 
 MAX_UNSTABLE_NAMED = 3
 HALF = 0.5

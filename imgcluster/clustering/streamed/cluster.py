@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
-from imgcluster.clustering.cluster import (
-    centroid_distances,
-    check_enough,
-    numbered_clusters,
-    shares_by_distance,
-    spread,
-)
+from imgcluster.clustering.cluster import check_enough, numbered_clusters, scatter_by_number
+from imgcluster.clustering.distances import centroid_distances, shares_by_distance
 from imgcluster.clustering.grouping import Groups
+from imgcluster.clustering.internal_metrics import SAMPLED_ABOVE
 from imgcluster.clustering.kmeans.dask import StreamedKMeans, drawn
-from imgcluster.clustering.metrics import SAMPLED_ABOVE
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import number_clusters
 from imgcluster.clustering.streamed.points import StreamedPoints, computing
@@ -88,7 +83,7 @@ def cluster_stored(  # noqa: PLR0913 (one call says all)
         clusters = numbered_clusters(found, numbered, nearest, config, state=fitted.state)
         shares = _shares(space.points, found.centroids, nearest[0]) if soft else None
     if shares is not None:
-        shares = spread(shares.T, numbered.numbers, 0).T
+        shares = scatter_by_number(shares.T, numbered.numbers, 0).T
     return replace(clusters, notes=[*chosen, *clusters.notes], probabilities=shares)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imgcluster.clustering.cache import Nearest
-from imgcluster.clustering.cluster import nearest_two
-from imgcluster.clustering.estimators import place
+from imgcluster.clustering.assign_rules import place
+from imgcluster.clustering.distances import Nearest, nearest_two
 from imgcluster.clustering.kmeans.dask import StreamedKMeans
 from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.features import Points
