@@ -11,13 +11,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROMISES: dict[str, tuple[str, ...]] = {
     "No bad file stops a run.": (
         "integration/test_bad_input.py::test_it",
-        "cli/test_main.py::test_a_hostile_folder_is_clustered_with_every_file_accounted_for",
+        "cli/commands/test_run.py::test_a_hostile_folder_is_clustered_with_every_file_accounted_for",
         "integration/test_fuzz.py::test_damaged_images_are_read_or_refused",
         "runs/test_writer.py::test_a_failed_image_keeps_its_row",
     ),
     "Interrupted runs resume.": (
         "integration/test_kills.py::test_the_same_command_makes_it_good",
-        "cli/test_main.py::test_killed_runs_go_on_to_the_undisturbed_bytes",
+        "cli/commands/test_run.py::test_killed_runs_go_on_to_the_undisturbed_bytes",
         "features/engines/dask/test_faults.py::test_the_driver_killed",
     ),
     "The same images and config give the same bytes,": (
@@ -42,11 +42,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "integration/test_nothing_leaves.py::test_images_are_as_they_were",
         "runs/folder_export/test_export.py::test_killed_at_a_random_moment_all_comes_back",
     ),
-    "A fallback is never silent.": ("cli/test_main.py::test_the_fallback_cannot_be_overlooked",),
+    "A fallback is never silent.": ("cli/commands/test_run.py::test_the_fallback_cannot_be_overlooked",),
     "An error is one line:": (
         "integration/test_bad_input.py::test_it",
         "cli/test_main.py::test_a_wrong_command_line_exits_with_2",
-        "cli/test_main.py::test_ctrl_c_ends_at_once_and_says_how_to_go_on",
+        "cli/test_interrupts.py::test_ctrl_c_ends_at_once_and_says_how_to_go_on",
     ),
     "Two runs never write to the same place.": (
         "integration/test_two_at_once.py::test_the_second_on_a_store_is_refused_and_the_first_goes_on",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from imgcluster import load_config, run
+from imgcluster import load_config, run, runs
 from imgcluster.cli.main import main
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, StoreError
@@ -261,7 +261,7 @@ def test_the_line_of_a_copy_has_no_password(
     config_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = run(load_config(config_file), show=False)
-    monkeypatch.setattr(far_away_module, "fetched", lambda url: here.folder)
+    monkeypatch.setattr(runs, "fetched", lambda url: here.folder)
     assert main(["show", "https://me:hunter2@host/run?X-Amz-Signature=hunter2"]) == 0
     assert f"https://…@host/run?…: a copy of it is in {here.folder}" in capsys.readouterr().err
 
@@ -289,6 +289,7 @@ def test_pictures_of_a_former_report_go(config_file: Path, s3: S3Server, bucket:
     assert "report/t/former.jpg" not in objects(s3, bucket, "runs/one/")
 
 
+@pytest.mark.slow
 def test_two_workers_of_a_cluster_write_to_a_bucket(
     command: Command, config_file: Path, s3: S3Server, bucket: str, cluster: DaskProcesses
 ) -> None:
@@ -307,6 +308,7 @@ def test_two_workers_of_a_cluster_write_to_a_bucket(
         assert secret not in everything
 
 
+@pytest.mark.slow
 def test_several_devices_write_to_a_bucket(config_file: Path, s3: S3Server, bucket: str) -> None:
     here = run(load_config(config_file), show=False)
     finished = run(load_config_of(far_away(config_file, s3, bucket), device=["cpu", "cpu"]), show=False)

@@ -85,9 +85,14 @@ def cosines(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     [
         ({"backbone": "efficientnet_lite0"}, "fp32", 0.9999),
         ({"backbone": "efficientnet_lite0", "views": "flip"}, "fp32", 0.9999),
-        ({"backbone": "efficientnet_lite0", "layer": ("_blocks.4.add", "avgpool", "predictions")}, "fp32", 0.9999),
-        (SMALL_VGG, "fp32", 0.9999),
-        (SMALL_VGG, "bf16", 0.999),
+        pytest.param(
+            {"backbone": "efficientnet_lite0", "layer": ("_blocks.4.add", "avgpool", "predictions")},
+            "fp32",
+            0.9999,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(SMALL_VGG, "fp32", 0.9999, marks=pytest.mark.slow),
+        pytest.param(SMALL_VGG, "bf16", 0.999, marks=pytest.mark.slow),
         ({"backbone": "efficientnet_lite0"}, "bf16", 0.999),
     ],
 )
@@ -223,6 +228,7 @@ def calibrated(pixels: np.ndarray, path: Path) -> None:
     torch.save(network.state_dict(), path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_a_network_that_makes_much_of_noise_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photos, "COPIES", 2)
