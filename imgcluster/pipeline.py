@@ -62,9 +62,14 @@ class Run(RunResult):
 
 
 def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
-    """Do all that a config asks for, from listing the images to writing the outputs.
+    """Run a config: list the images, extract features, cluster them, write the run folder and the report.
 
-    Another config's run in the same folder is overwritten only with `force`. Raises ImgclusterError.
+    Args:
+        force: Overwrite another config's run in the same folder.
+        show: Show progress.
+
+    Raises:
+        ImgclusterError: The run cannot be completed. Unreadable images are failures of the result instead.
     """
     _check_packages(config)
     use_storage(config.storage)
@@ -99,12 +104,12 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
 
 
 def _gather(config: Config) -> Callable[[int], bool]:
-    """Return what says, of the bytes of all features, whether they are to be on this machine together."""
+    """Return a function of the size of all features, in bytes: whether to load them into this machine's memory."""
     return lambda size: not (_is_one_block(config) and should_use_dask(config.clusters, size, config.dask is not None))
 
 
 def _is_one_block(config: Config) -> bool:
-    """Say whether a vector is as it lies in the store, and not joined of several or scaled."""
+    """Tell whether vectors are used as stored, neither concatenated nor scaled."""
     features = config.features
     layers = [layer for name in features.backbones for layer in features.layers_of(name) or (None,)]
     return len(layers) == 1 and not features.block_l2 and features.block_weights is None and features.file is None
@@ -136,10 +141,7 @@ def _show_clusters(result: Run, show: bool) -> None:
 
 
 def fill_store(config: Config, *, show: bool = True) -> Features:
-    """Do the first half of a run: put the features of all images into the store, and leave them there.
-
-    The vectors returned are (n, 0). Raises ImgclusterError.
-    """
+    """Extract the features of all images into the store; the `vectors` returned are (n, 0). Raises ImgclusterError."""
     check_engine(config)
     use_storage(config.storage)
     images, _ = list_images(config.images)
@@ -147,10 +149,10 @@ def fill_store(config: Config, *, show: bool = True) -> Features:
 
 
 def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = True) -> Sweep:
-    """Try numbers of clusters on the images of a config, on stored features. Raises ImgclusterError."""
+    """Try the numbers of clusters `ks` on the features of a config. Raises ImgclusterError."""
     method = config.clusters.method
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
-        raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
+        raise ConfigError(f"clusters.method: {method} sets the number of clusters itself")
     check_engine(config)
     use_storage(config.storage)
     images, _ = list_images(config.images)
@@ -163,9 +165,10 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
 
 
 def check(config: Config) -> list[ImageFile]:
-    """Check a config and all that it names, without reading an image or downloading weights; returns the images.
+    """Check a config and every file it names, without reading images or downloading weights; returns the images.
 
-    Raises ImgclusterError for the first thing that would stop a run.
+    Raises:
+        ImgclusterError: The first problem that would stop a run.
     """
     _check_packages(config)
     use_storage(config.storage)
@@ -183,7 +186,7 @@ def check(config: Config) -> list[ImageFile]:
 
 
 def _check_packages(config: Config) -> None:
-    """Raise ConfigError, before any work, where the engine or the K-Means of a run needs what is not installed."""
+    """Raise ConfigError, before any work, if the engine or the K-Means of a run needs a package that is missing."""
     check_engine(config)
     if config.clusters.backend == "dask":
         for module, package in (("dask", "dask"), ("dask_ml", "dask-ml")):
@@ -201,7 +204,7 @@ def _listed(config: Config) -> Listing:
 
 
 def check_method(config: Config, images: int) -> None:
-    """Raise ConfigError or ClusteringError, before any work, for what the method or its transform cannot do."""
+    """Raise ConfigError or ClusteringError, before any work, if the method or its transform cannot be applied."""
     if config.clusters.backend == "dask" and not _is_one_block(config):
         raise ConfigError("clusters.backend: dask reads the store, of one layer of one backbone as it is")
     if config.clusters.order != SEQUENCE:

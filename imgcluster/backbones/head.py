@@ -1,4 +1,4 @@
-"""The classifier of a network, applied to features that a run holds already: no picture is read, no network run."""
+"""Apply the classifier of a network to features of a run, without reading images or running the network."""
 
 from __future__ import annotations
 

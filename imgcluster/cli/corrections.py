@@ -1,4 +1,4 @@
-"""Wrong steps on the command line: what was given, and the command or the name that was probably meant."""
+"""Corrections of wrong command lines: the command, argument or option that was probably meant."""
 
 from __future__ import annotations
 

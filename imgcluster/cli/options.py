@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
     from imgcluster.config import Config
 
-    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
-    Command: TypeAlias = Callable[[argparse.Namespace], None]
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Options: TypeAlias = argparse.Namespace
+Run: TypeAlias = Callable[[Options], None]
 
 IMAGES_FOLDER = "--images-folder"
 LABELS_HELP = "ids and labels: a CSV (leave the label empty if unknown), or a folder with one subfolder per label"
 # How messages of the library name its parameters: `overwrite it with force=True`, `name it with label_column=NAME`.
-PARAMETER = re.compile(r"\b([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
+PARAMETER = re.compile(r"(?<![\w.])(?<!--set )([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
 RENAMED = {"overrides": "--set", "label": "--class"}
 FUNCTIONS = {"imgcluster.images_are_in(RUN, FOLDER)": f"{IMAGES_FOLDER} FOLDER", "imgcluster.undo_export": "--undo"}
 
 
 def add_command(
-    commands: Commands, name: str, run: Command, help: str, *, resumable: bool = False
+    commands: Commands, name: str, run: Run, help: str, *, resumable: bool = False
 ) -> argparse.ArgumentParser:
     """Add a command; `run` gets its options. resumable: a second call continues an interrupted one."""
     command = commands.add_parser(name, help=help, description=help)
@@ -38,7 +39,7 @@ def add_command(
 
 
 def add_config_command(
-    commands: Commands, name: str, run: Command, help: str, *, resumable: bool = False
+    commands: Commands, name: str, run: Run, help: str, *, resumable: bool = False
 ) -> argparse.ArgumentParser:
     """Add a command over a config, with its `--set`."""
     command = add_command(commands, name, run, help, resumable=resumable)
@@ -102,7 +103,7 @@ def add_label_columns(command: argparse.ArgumentParser) -> None:
     command.add_argument("--label-column", metavar="NAME", help="column of labels (default: label)")
 
 
-def look_there(options: argparse.Namespace) -> None:
+def look_there(options: Options) -> None:
     """Have the images of the run that the options name looked for where `--images-folder` says. Raises ConfigError."""
     if getattr(options, "images_folder", None) is not None:
         from imgcluster.runs import images_are_in
@@ -110,7 +111,7 @@ def look_there(options: argparse.Namespace) -> None:
         images_are_in(getattr(options, options.images_of), options.images_folder)
 
 
-def free_table(options: argparse.Namespace) -> Path:
+def free_table(options: Options) -> Path:
     """Return the CSV that `--out` names. Raises ConfigError where it exists and `--force` is not given."""
     out = Path(options.out)
     if out.exists() and not options.force:
@@ -126,7 +127,7 @@ def write_table(out: Path, table: pd.DataFrame) -> None:
     write_whole(out, csv_text(table).encode())
 
 
-def load_options(options: argparse.Namespace) -> Config:
+def load_options(options: Options) -> Config:
     """Return the config that the options name, as they change it. Raises ConfigError."""
     from imgcluster.config import load_config
 
@@ -138,7 +139,7 @@ def split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def with_options(message: str, options: argparse.Namespace) -> str:
+def with_options(message: str, options: Options) -> str:
     """Return a message of the library with the options of the command in the place of parameters.
 
     `trials: 0` becomes `--trials: 0` where the command has that option, and `force=True` becomes `--force`.

@@ -1,4 +1,4 @@
-"""The keys `engine` and `storage`: where the work is done, and options of file systems, without secrets."""
+"""The keys `engine` and `storage`: where the work is done, and options of file systems."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Config(Section):
-    """A run of imgcluster: images -> features -> clusters -> outputs."""
+    """A complete config: images, features, clusters, outputs, engine, storage."""
 
     model_config = ConfigDict(title="imgcluster config")
 
@@ -53,13 +53,13 @@ class Config(Section):
 
     @property
     def dask(self) -> DaskEngine | None:
-        """The Dask cluster that does the work; None: this machine does."""
+        """The configured Dask cluster; None: the local engine."""
         if self.engine == "local":
             return None
         return DaskEngine() if self.engine == "dask" else self.engine["dask"]
 
     def resolved(self) -> dict[str, Any]:
-        """Every key with its value, defaults included, as plain data that JSON and YAML can hold."""
+        """Return all keys with their values, defaults included, as plain data for JSON and YAML."""
         return self.model_dump(mode="json")
 
 
@@ -95,13 +95,13 @@ def config_from_dict(mapping: Mapping[str, Any]) -> Config:
 
 
 def features_from_dict(mapping: Mapping[str, Any]) -> FeaturesConfig:
-    """Make the section `features` alone of plain values, checked as in a file. Raises ConfigError."""
+    """Make the section `features` from plain values, validated like a file. Raises ConfigError."""
     others = {"images": {"folder": "."}, "clusters": {"n_clusters": 1}, "outputs": {"folder": "."}}
     return config_from_dict({**others, "features": mapping}).features
 
 
 def config_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file, as `configs/schema.json` holds it."""
+    """Return the JSON Schema of a config, the contents of `configs/schema.json`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 

@@ -1,4 +1,4 @@
-"""File names of a run folder, below the packages that write one and those that only recognize one."""
+"""File names of a run folder, for the packages that write or recognise one."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PANELS = {
     "stability": "stability (higher)",
     "gap": "gap statistic (higher)",
     "davies_bouldin": "Davies-Bouldin (lower)",
-    "inertia": "inertia (where it bends)",
+    "inertia": "inertia (elbow)",
 }
 
 

@@ -1,4 +1,4 @@
-"""A finished run to be explained: its networks as they were, followed by its transform and its centroids."""
+"""A finished run as a model to explain: its networks, its transform and its centroids."""
 
 from __future__ import annotations
 

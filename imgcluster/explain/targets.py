@@ -1,4 +1,4 @@
-"""What is explained: the score of a class, or what makes a picture belong to its cluster and not to another."""
+"""Targets of explanations: the score of a class, or the margin of an image between clusters."""
 
 from __future__ import annotations
 

@@ -45,12 +45,12 @@ def list_images(config: ImagesConfig) -> tuple[list[ImageFile], Template | None]
 
 
 def list_with_notes(config: ImagesConfig) -> Listing:
-    """List as `list_images` does, and return the notes as well as logging them."""
+    """List images as `list_images` does, and return the notes too."""
     return _told(find_images(config))
 
 
 def find_images(config: ImagesConfig) -> Listing:
-    """List as `list_images` does, and log nothing."""
+    """List images as `list_images` does, without logging."""
     place = open_holder(config)
     if config.ids is None:
         return _all_images(place, ", ".join(config.folders))
@@ -65,7 +65,7 @@ def find_images(config: ImagesConfig) -> Listing:
 
 
 def images_at(text: str) -> list[ImageFile]:
-    """List the images of what is no file or folder of this machine: behind a URL, in an archive. Raises as above."""
+    """List the images of an archive or a URL. Raises as `list_images`."""
     path = open_again(text)
     if isinstance(path, RemoteFile) and is_image_name(name := file_name(path)):
         return [ImageFile(name, asked_again(path))]

@@ -1,4 +1,4 @@
-"""Cropping and resizing on the GPU that runs the network, each reader thread on a CUDA stream of its own."""
+"""Crop and resize on the GPU that runs the network; each reader thread has its own CUDA stream."""
 
 from __future__ import annotations
 

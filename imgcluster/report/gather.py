@@ -1,4 +1,4 @@
-"""All that a report shows of a run, worked out from its tables and its features."""
+"""Compute everything that a report shows from a run's tables and features."""
 
 from __future__ import annotations
 

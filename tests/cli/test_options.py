@@ -28,6 +28,8 @@ SCORE = ["score", "run", "truth.csv"]
         (["show", "run"], "damaged; run it again with force=True", "damaged; run it again with --force"),
         (["run", "c"], "images.folder: 'force' is no folder", "images.folder: 'force' is no folder"),
         (["run", "c"], "set IMGCLUSTER_CACHE=DIR", "set IMGCLUSTER_CACHE=DIR"),
+        (["run", "c"], "--set method=AUTO: unknown", "--set method=AUTO: unknown"),
+        (["run", "c"], "set outputs.folder=DIR", "set outputs.folder=DIR"),
         (["show", "run"], "say where: imgcluster.images_are_in(RUN, FOLDER)", "say where: --images-folder FOLDER"),
         (["show", "run"], "take it back with imgcluster.undo_export", "take it back with --undo"),
     ],

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES
 from imgcluster.config.docs import config_table
 from imgcluster.config.engine_schema import DaskEngine
+from imgcluster.config.file_patterns import problem_of
 from imgcluster.config.loader import SECTIONS, Config, config_from_dict, config_schema, load_config
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import RECIPE_NAMES
@@ -1038,7 +1039,7 @@ configs = st.fixed_dictionaries(
             optional={
                 "ids": texts | st.none(),
                 "id_column": texts | st.none(),
-                "file": texts.map("{id}".__add__),
+                "file": texts.map("{id}".__add__).filter(lambda pattern: problem_of(pattern) is None),
                 "encoding": st.sampled_from([None, "utf-8", "cp1252"]),
                 "missing": st.sampled_from(["stop", "skip"]),
                 "on_error": st.sampled_from(["record", "stop"]),

@@ -241,7 +241,7 @@ def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
         ("id,label\n7,0\n8,1\n7,0\n", "labels.csv row 3: id '7' stands already in row 1"),
         ("id,label\n7,0\n,1\n", "labels.csv row 2: the id in column 'id' is empty"),
         ("id,label\n7,0\n8,\n", "labels.csv row 2: the label of '8', in column 'label', is empty"),
-        ("id,a,b\n7,0,2\n", r"labels\? \(its columns: 'id', 'a', 'b'\); name it with --label-column$"),
+        ("id,a,b\n7,0,2\n", r"labels\? \(its columns: 'id', 'a', 'b'\); name it with label_column=NAME$"),
         ("id,a,b\n7,0.3,0.7\n", r"labels\? \(.*\); a column for each class .*: to score a run, `score` its folder$"),
         ("id,label,label\n7,0,1\n", "which column has the labels"),
         ("id\n7\n", "which column has the labels"),

@@ -27,6 +27,7 @@ from imgcluster.clustering.cluster import centroid_distances
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
+from imgcluster.explain import run_explanation
 from imgcluster.explain.activations import LayerNetwork
 from imgcluster.explain.filters import ascend
 from imgcluster.explain.gradcam import GradCam, positive_part
@@ -680,10 +681,9 @@ def test_images_that_failed_or_are_gone(make_run: MakeRun, tmp_path: Path, caplo
 def test_noise_is_pulled_nowhere(run: Path) -> None:
     opened = ExplainedRun(run)
     opened.images[0] = replace(opened.images[0], cluster=-1)
-    from imgcluster.explain import explain_run as of_run
-
+    request = run_explanation._Request(opened, opened.images[:1], (), None, False)
     with pytest.raises(ClusteringError, match=r"image '0000.png' is noise: in no cluster"):
-        of_run.KINDS["cluster"](of_run._Asked(opened, opened.images[:1], (), None, False), None)  # type: ignore[arg-type]
+        run_explanation.KINDS["cluster"](request, None)  # type: ignore[arg-type]
 
 
 def test_after_a_fallback_it_is_the_network_that_was_taken(make_run: MakeRun) -> None:

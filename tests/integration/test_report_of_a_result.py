@@ -14,25 +14,24 @@ from imgcluster.config.run_files import RunFiles
 from imgcluster.report import cluster_names
 from tests.conftest import write_pictures
 
-_reads: list[str] | None = None  # names of files opened for reading, while a test counts them
+_counting: list[list[str]] = []  # names of files opened for reading, while a test counts them
 
 
 def _count(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "open" and _reads is not None and isinstance(arguments[0], str):
+    if event == "open" and _counting and isinstance(arguments[0], str):
         path, mode, _ = arguments
         if mode is not None and "r" in mode and Path(path).exists():
-            _reads.append(Path(path).name)
+            _counting[-1].append(Path(path).name)
 
 
-sys.addaudithook(_count)
+sys.addaudithook(_count)  # for the life of the process
 
 
 @pytest.fixture
 def reads() -> Iterator[list[str]]:
-    global _reads  # noqa: PLW0603 (an audit hook stays for the life of the process)
-    _reads = []
-    yield _reads
-    _reads = None
+    _counting.append([])
+    yield _counting[-1]
+    _counting.pop()
 
 
 def config_of(home: Path, **outputs: Any) -> imgcluster.Config:

@@ -313,7 +313,7 @@ def test_errors_are_one_line(finished: Path, tmp_path: Path, capsys: pytest.Capt
         (["spread", str(finished), str(labels)], "labels: all 1 labelled images of"),
         (["spread", str(finished), str(tmp_path / "none.csv")], "none.csv' cannot be read: No such file"),
         (["spread", str(tmp_path), str(labels)], "is no run folder"),
-        (["suggest", str(finished), "-n", "0"], "-n: 0; allowed: whole numbers >= 1"),
+        (["suggest", str(finished), "-n", "0"], "--count: 0; allowed: whole numbers >= 1"),
     ):
         assert main([*arguments, "--out", str(out)]) == 1
         error = capsys.readouterr().err

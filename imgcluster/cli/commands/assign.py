@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
 from imgcluster.cli.options import (
+    Commands,
+    Options,
     add_command,
     add_new_images,
     add_quiet,
@@ -14,9 +13,6 @@ from imgcluster.cli.options import (
     free_table,
     write_table,
 )
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -28,7 +24,7 @@ def add(commands: Commands) -> None:
     add_quiet(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Assign images to clusters, write the table, print the sizes."""
     out = free_table(options)
     from imgcluster.cli.format.run import summarize_assigned

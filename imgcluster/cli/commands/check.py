@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import add_config_command, load_options
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_config_command, load_options
 
 
 def add(commands: Commands) -> None:
@@ -16,7 +10,7 @@ def add(commands: Commands) -> None:
     add_config_command(commands, "check", run, "validate a config and everything it refers to, without running it")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Check a config, print what a run of it would do."""
     config = load_options(options)
     from imgcluster.cli.format.run import planned

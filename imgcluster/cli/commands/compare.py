@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from imgcluster.cli.options import add_config_command, load_options, split_list
+from imgcluster.cli.options import Commands, Options, add_config_command, load_options, split_list
 from imgcluster.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
-
 
 REPEATED: dict[str, Any] = {"action": "append", "default": []}
 
@@ -35,7 +30,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--force", action="store_true", help="start a new table instead of adding rows")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Compare ways to cluster, print the table with the best first."""
     config = load_options(options)
     from imgcluster.cli.format.clustering import comparison_lines

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import add_command, split_list
+from imgcluster.cli.options import Commands, Options, add_command, split_list
 from imgcluster.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -25,7 +19,7 @@ def add(commands: Commands) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Compare images, print a distance for each pair and their mean."""
     layers = None if options.layers is None else _weighted(options.layers)
     from imgcluster.backbones import image_distances

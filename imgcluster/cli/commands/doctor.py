@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command
+from imgcluster.cli.options import Commands, Options, add_command
 from imgcluster.errors import ImgclusterError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -20,7 +15,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Examine this machine, print the findings. Raises ImgclusterError where something does not work."""
     from imgcluster.cli.format.machine import findings_text
     from imgcluster.cli.machine import examine, has_problems

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import IMAGES_FOLDER, add_command, add_images_folder, add_quiet, add_run, split_list
+from imgcluster.cli.options import (
+    IMAGES_FOLDER,
+    Commands,
+    Options,
+    add_command,
+    add_images_folder,
+    add_quiet,
+    add_run,
+    split_list,
+)
 from imgcluster.config import RunFiles
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -33,9 +36,9 @@ def add(commands: Commands) -> None:
     add_quiet(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Explain images of a run, print what was written."""
-    from imgcluster.cli.format.explain import explained_lines
+    from imgcluster.cli.format.run import explained_lines
     from imgcluster.explain import explain_run
     from imgcluster.report import write_report
 

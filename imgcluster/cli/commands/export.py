@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command, add_images_folder, add_run
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_run
 
 
 def add(commands: Commands) -> None:
@@ -22,7 +17,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--force", action="store_true", help="overwrite the file")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Export the features of a run, print how to read them."""
     from imgcluster.runs import export_features, loader
 

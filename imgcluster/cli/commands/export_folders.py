@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import add_command, add_images_folder, add_quiet, add_run
+from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_quiet, add_run
 from imgcluster.errors import OutputError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -27,7 +21,7 @@ def add(commands: Commands) -> None:
     add_quiet(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Export the images of a run, or take an export back; print the folders."""
     if options.action == "undo":
         _undo(options)
@@ -42,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
         raise OutputError(f"{len(found.refused):,} images stay where they were; the first: {path!r}: {reason}")
 
 
-def _undo(options: argparse.Namespace) -> None:
+def _undo(options: Options) -> None:
     from imgcluster.cli.format.folders import stuck_text, undone_lines
     from imgcluster.runs import undo_export
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import add_config_command, add_profile, load_options
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_config_command, add_profile, load_options
 
 
 def add(commands: Commands) -> None:
@@ -17,7 +11,7 @@ def add(commands: Commands) -> None:
     add_profile(add_config_command(commands, "extract", run, help, resumable=True))
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Extract the features of a config's images, print how they were made."""
     config = load_options(options)
     from imgcluster.features import start_early

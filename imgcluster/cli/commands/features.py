@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command, add_quiet
+from imgcluster.cli.options import Commands, Options, add_command, add_quiet
 from imgcluster.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
     from imgcluster.features import Features
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))
@@ -34,7 +32,7 @@ def add(commands: Commands) -> None:
     add_quiet(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Write the features of a folder, print how they were made and how to read them."""
     from imgcluster.cli.format.run import summarize_features
     from imgcluster.runs import check_out, loader

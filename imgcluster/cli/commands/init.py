@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imgcluster.cli.corrections import IMAGES
-from imgcluster.cli.options import add_command
+from imgcluster.cli.options import Commands, Options, add_command
 from imgcluster.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -25,7 +20,7 @@ def add(commands: Commands) -> None:
     command.set_defaults(takes=("folder", IMAGES))
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Write a first config, print what was found."""
     from imgcluster.cli.init.config import write_first_config
     from imgcluster.images import is_held

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command
 
 
 def add(commands: Commands) -> None:
@@ -21,7 +16,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print the layers of a backbone."""
     from imgcluster.backbones import find_backbone, list_layers
     from imgcluster.cli.format.backbones import layers_table

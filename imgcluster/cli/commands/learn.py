@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster.cli.corrections import CONFIG, RUN
-from imgcluster.cli.options import LABELS_HELP, add_command, add_images_folder, add_quiet, add_set, split_list
+from imgcluster.cli.options import (
+    LABELS_HELP,
+    Commands,
+    Options,
+    add_command,
+    add_images_folder,
+    add_quiet,
+    add_set,
+    split_list,
+)
 from imgcluster.errors import ConfigError
 
 if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
     from imgcluster.learning import Training
 
 
@@ -51,7 +59,7 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     training.add_argument("--dropout", type=float, metavar="P", help="dropout of the features (default: 0.2)")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Learn a classifier, print its scores."""
     from imgcluster.learning import checked
 
@@ -90,7 +98,7 @@ def _check_free(out: Path) -> None:
         raise ConfigError(f"{str(out)!r} is no model of imgcluster's and not empty; name another folder")
 
 
-def _training(options: argparse.Namespace) -> Training:
+def _training(options: Options) -> Training:
     """Return the settings that were given, with the defaults for the others."""
     from imgcluster.learning import Training
 

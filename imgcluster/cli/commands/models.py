@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command
+from imgcluster.cli.options import Commands, Options, add_command
 from imgcluster.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
-
 
 HINT = "timm networks are not listed; use timm:NAME, e.g. timm:vit_small_patch14_dinov2.lvd142m"
 
@@ -24,7 +18,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print the backbones whose names match."""
     from imgcluster.backbones import list_models
     from imgcluster.cli.format.backbones import models_table

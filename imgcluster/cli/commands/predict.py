@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imgcluster.cli.corrections import MODEL
-from imgcluster.cli.options import add_command, add_new_images, add_quiet, add_table, free_table, write_table
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import (
+    Commands,
+    Options,
+    add_command,
+    add_new_images,
+    add_quiet,
+    add_table,
+    free_table,
+    write_table,
+)
 
 
 def add(commands: Commands) -> None:
@@ -32,7 +36,7 @@ def add(commands: Commands) -> None:
     command.set_defaults(takes=("model", MODEL))
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Predict labels, write the table, print how many images got which."""
     out = free_table(options)
     from imgcluster.cli.format.labels import predicted_lines

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import add_command, add_images_folder, add_quiet, add_run
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_quiet, add_run
 
 
 def add(commands: Commands) -> None:
@@ -26,7 +20,7 @@ def add(commands: Commands) -> None:
     add_quiet(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Write the report of a run, print where."""
     from imgcluster.report import write_report, write_sheets
 

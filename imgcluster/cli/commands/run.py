@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import add_config_command, add_profile, load_options
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_config_command, add_profile, load_options
 
 
 def add(commands: Commands) -> None:
@@ -19,7 +13,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--force", action="store_true", help="overwrite another config's run in the same folder")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Run a config, print the summary."""
     config = load_options(options)
     from imgcluster.features import start_early

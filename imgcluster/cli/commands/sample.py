@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command
 
 
 def add(commands: Commands) -> None:
@@ -19,7 +14,7 @@ def add(commands: Commands) -> None:
     command.add_argument("folder", metavar="DIR", help="a new or empty folder")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Write a sample, print what it has."""
     from imgcluster.datasets import write_sample
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command
 
 
 def add(commands: Commands) -> None:
@@ -18,7 +13,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--markdown", action="store_true", help="print the keys as a table instead")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print the schema of a config."""
     from imgcluster.config import config_schema, config_table
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command, add_images_folder
+from imgcluster.cli.options import Commands, Options, add_command, add_images_folder
 from imgcluster.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -32,7 +27,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Score labels, print the scores and the confusion matrix."""
     if options.truth is None:
         _run_without_truth(options)
@@ -47,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         print("\n".join(["", *(f"written   {Path(options.out) / name}" for name in FILES)]))
 
 
-def _run_without_truth(options: argparse.Namespace) -> None:
+def _run_without_truth(options: Options) -> None:
     from imgcluster.cli.format.scores import inner_scores_json, inner_scores_lines
     from imgcluster.evaluation import IMAGES, score_run
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command, add_run
+from imgcluster.cli.options import Commands, Options, add_command, add_run
 from imgcluster.errors import OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -27,7 +24,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Print the overview of a run, or open its report."""
     from imgcluster.cli.format.overview import overview_lines
     from imgcluster.runs import report_page, run_overview

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
 from imgcluster.cli.options import (
     LABELS_HELP,
+    Commands,
+    Options,
     add_command,
     add_images_folder,
     add_label_columns,
@@ -15,9 +14,6 @@ from imgcluster.cli.options import (
     free_table,
     write_table,
 )
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +26,7 @@ def add(commands: Commands) -> None:
     add_label_columns(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Propagate labels, write the table, print the classes."""
     out = free_table(options)
     from imgcluster.cli.format.labels import spread_lines

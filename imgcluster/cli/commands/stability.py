@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_command, add_images_folder, add_quiet, add_run, write_table
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_quiet, add_run, write_table
 
 
 def add(commands: Commands) -> None:
@@ -23,7 +18,7 @@ def add(commands: Commands) -> None:
     add_quiet(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Measure the stability of a run, write the table, print the least stable images."""
     from imgcluster.cli.format.clustering import stability_lines
     from imgcluster.evaluation import stability

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
-from typing import TYPE_CHECKING
 
 from imgcluster.cli.options import (
     IMAGES_FOLDER,
+    Commands,
+    Options,
     add_command,
     add_images_folder,
     add_label_columns,
@@ -16,9 +16,6 @@ from imgcluster.cli.options import (
     free_table,
     write_table,
 )
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -32,7 +29,7 @@ def add(commands: Commands) -> None:
     add_label_columns(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Suggest images to label, write the table, print the next step."""
     out = free_table(options)
     from imgcluster.cli.format.labels import suggestions_lines

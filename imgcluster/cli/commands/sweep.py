@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import add_config_command, load_options, write_table
+from imgcluster.cli.options import Commands, Options, add_config_command, load_options, write_table
 from imgcluster.errors import ConfigError
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -23,7 +18,7 @@ def add(commands: Commands) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Sweep the number of clusters, write the table and the chart, print the proposal."""
     config = load_options(options)
     ks = _range(options)
@@ -39,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
     print("\n".join([*sweep_lines(found), *(f"written   {path}" for path in written)]))
 
 
-def _range(options: argparse.Namespace) -> range:
+def _range(options: Options) -> range:
     from imgcluster.config import parse_range
 
     if options.k.isdecimal():

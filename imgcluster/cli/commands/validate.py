@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
 from imgcluster.cli.corrections import check_submission_first
-from imgcluster.cli.options import add_command
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command
 
 
 def add(commands: Commands) -> None:
@@ -21,7 +15,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--id-column", metavar="NAME", help="column of ids (default: the one that names the images)")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
     """Validate a submission, print the verdict."""
     check_submission_first(options)
     from imgcluster.runs import validated

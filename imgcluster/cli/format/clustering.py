@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.clustering import Sweep
-from imgcluster.evaluation import BEST, TABLE, Comparison, Stability
+from imgcluster.evaluation import BEST, TABLE
 from imgcluster.runs import with_name
 from imgcluster.utils import printable
+
+if TYPE_CHECKING:
+    from imgcluster.clustering import Sweep
+    from imgcluster.evaluation import Comparison, Stability
 
 MAX_UNSTABLE_NAMED = 3
 HALF = 0.5

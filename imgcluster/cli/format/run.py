@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.config import Config, FeaturesConfig
-from imgcluster.features import Features, Origin, below
-from imgcluster.labels import Assigned
-from imgcluster.runs import RunResult, known_names, output_names, submission_notes
-from imgcluster.types import Failure, by_reason
+from imgcluster.features import below
+from imgcluster.runs import known_names, output_names, submission_notes
+from imgcluster.types import by_reason
 from imgcluster.utils import bar, printable
+
+if TYPE_CHECKING:
+    from imgcluster.config import Config, FeaturesConfig
+    from imgcluster.explain import RunExplained
+    from imgcluster.features import Features, Origin
+    from imgcluster.labels import Assigned
+    from imgcluster.runs import RunResult
+    from imgcluster.types import Failure
 
 BAR = 30  # columns
 MAX_IDS_PER_REASON = 3
 MAX_REASONS = 5
+RANDOM = "RANDOM    the weights are random: the network has learned nothing, and these pictures explain nothing"
 # What the thread that feeds the network may wait for, and what would shorten that.
 ADVICE = {
     "waiting for images": "reading: a quicker disk, smaller files or more cores would help",
@@ -67,6 +75,17 @@ def summarize_assigned(found: Assigned) -> list[str]:
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         ),
         f"new       {new:,} may belong to no existing cluster (farther out than any image of the run)",
+    ]
+
+
+def explained_lines(done: RunExplained) -> list[str]:
+    """Return how many pictures of how many images were written, of which layers, and where."""
+    images = len({picture.row for picture in done.pictures if picture.row is not None})
+    return [
+        f"wrote     {_counted(len(done.pictures), 'picture')} of {_counted(images, 'image') if images else 'filters'}",
+        *(f"layer     {network}" for network in done.networks),
+        *([RANDOM] if done.is_random else []),
+        f"written   {done.folder / 'explain'}",
     ]
 
 
@@ -154,3 +173,7 @@ def _cluster_lines(run: RunResult) -> list[str]:
 
 def _name_after(names: Mapping[int, str], number: int) -> str:
     return f"  {printable(names[number])}" if number in names else ""
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The images of a run that have no features yet: read, computed and written at the same time, each by its own threads.
+"""Extraction in this process: reading, computing and writing at the same time, each in threads of its own.
 
     readers -> batches -> the runtime, some of them in flight -> the writer -> the store
 

@@ -1,4 +1,4 @@
-"""A run's images on several devices: a process on each, over a range of them, and their stores become one."""
+"""Extraction on several devices: one process each, over a range of the images, whose stores are then merged."""
 
 from __future__ import annotations
 

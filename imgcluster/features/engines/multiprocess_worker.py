@@ -1,4 +1,4 @@
-"""A process that computes a part of a run's images into a store of its own: started by `processes`, one on each device.
+"""Worker process of `multiprocess`: extracts a range of the images on one device into a store of its own.
 
 It reads one pickled Job, and writes lines of JSON: {"done": n} for images that came, at the end {"report": ...}, or
 {"error": [kind, words]}. It ends when its input does, so that it never outlives the process that started it.

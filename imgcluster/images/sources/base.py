@@ -19,11 +19,11 @@ TIMES = ("LastModified", "mtime", "updated", "last_modified", "Last-Modified", "
 
 
 class HasPath(Protocol):
-    """What has a place where its image lies."""
+    """Anything with the location of an image."""
 
     @property
     def path(self) -> ImagePath:
-        """The place."""
+        """The location."""
 
 
 Placed = TypeVar("Placed", bound=HasPath)
@@ -31,7 +31,7 @@ Placed = TypeVar("Placed", bound=HasPath)
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile(Source):
-    """A file behind a URL; `known` is its stamp as a listing had it."""
+    """A file behind a URL; `known` is its stamp from a listing."""
 
     url: str
     known: Stamp | None = field(default=None, compare=False, repr=False)
@@ -41,21 +41,21 @@ class RemoteFile(Source):
 
     @property
     def stamp(self) -> Stamp | None:
-        """What a listing said of it."""
+        """The stamp from a listing."""
         return self.known
 
     @property
     def is_far(self) -> bool:
-        """It is, whatever the protocol: of those that are not, none is slower with more readers."""
+        """True for every protocol: more readers slow none of them down."""
         return True
 
     def read(self) -> bytes:
-        """Return the whole file's bytes."""
+        """Return the file's bytes."""
         return read_object(self.url)
 
 
 def read_object(url: str) -> bytes:
-    """Return the bytes behind a URL. Raises ImageError, whose text is the reason alone."""
+    """Return the bytes behind a URL. Raises ImageError, whose message is only the reason."""
     try:
         return read_whole(url)
     except Exception as error:  # each file system has errors of its own
@@ -63,7 +63,7 @@ def read_object(url: str) -> bytes:
 
 
 def reason_of(error: BaseException) -> str:
-    """Say of one image why it cannot be read."""
+    """Return the reason why an image cannot be read."""
     words = in_words(error)
     if isinstance(error, PermissionError) or words.startswith("no permission"):
         return words
@@ -71,7 +71,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def stamp_of(path: str, info: Mapping[str, Any]) -> Stamp | None:
-    """Return the stamp of what a file system tells of a file; None where nothing of that tells a change."""
+    """Make a stamp from a file system's metadata; None if nothing in it reveals a change."""
     version = next((str(info[name]) for name in VERSIONS if info.get(name)), "")
     time_ns = next((found for name in TIMES if (found := _nanoseconds(info.get(name))) is not None), 0)
     if version:  # a listing may have it to the millisecond, and the answer to a single question to the second
@@ -83,18 +83,18 @@ def stamp_of(path: str, info: Mapping[str, Any]) -> Stamp | None:
 
 
 def number_of(text: str) -> int:
-    """Return a text as a number of 60 bits, which JSON and every index can hold."""
+    """Return a 60-bit BLAKE2 hash of a text, which fits JSON and int64."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=8).digest(), "big") >> 4
 
 
 def ask(url: str) -> Stamp | None:
-    """Return the stamp of a file behind a URL; None where its file system knows none. Raises as fsspec does."""
+    """Request the stamp of a file behind a URL; None if its file system has none. Raises fsspec's errors."""
     system, path = file_system(url)
     return stamp_of(url, retried(lambda: system.info(path)))
 
 
 def asked_again(source: ImagePath) -> ImagePath:
-    """Return a remote file with its stamp, one request's worth, where only its URL is known; others as they are."""
+    """Return a remote file with its stamp, requesting it if unknown; return other images unchanged."""
     if not isinstance(source, RemoteFile) or source.known is not None:
         return source
     try:
@@ -104,7 +104,7 @@ def asked_again(source: ImagePath) -> ImagePath:
 
 
 def _nanoseconds(value: Any) -> int | None:
-    """Return a time in whatever form a file system has it."""
+    """Convert any form of time that file systems use to nanoseconds."""
     if isinstance(value, tuple) and len(value) == 6:  # of a zip
         value = datetime(*value)
     if isinstance(value, str):
@@ -128,12 +128,12 @@ def _parsed(text: str) -> datetime | None:
 
 
 def readers_for(paths: Iterable[ImagePath]) -> int | None:
-    """Return how many threads read these best; None where they wait for no network, and cores are what counts."""
+    """Return the best number of reader threads; None for local images, where the cores decide."""
     return AT_ONCE if any(isinstance(path, Source) and path.is_far for path in paths) else None
 
 
 def in_reading_order(images: list[Placed]) -> list[Placed]:
-    """Return images in the order in which they are quickest read: of most the one they have."""
+    """Return images in the order that is fastest to read, usually unchanged."""
     if not any(isinstance(image.path, Source) and image.path.order for image in images):
         return images
     return sorted(images, key=lambda image: image.path.order if isinstance(image.path, Source) else "")

@@ -1,4 +1,4 @@
-"""Training settings, and what a training takes and gives."""
+"""Settings of a training, its inputs and its result."""
 
 from __future__ import annotations
 
