@@ -360,7 +360,9 @@ def test_what_was_converted_is_not_converted_again(cache: Path, monkeypatch: pyt
     assert sorted(path.name for path in folder.iterdir()) == ["model.bin", "model.xml"]
 
 
-@pytest.mark.parametrize("damage", ["model.xml", "model.bin", "both"])
+@pytest.mark.parametrize(
+    "damage", ["model.xml", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("model.bin", "both"))]
+)
 def test_a_damaged_cache_is_made_again(cache: Path, damage: str) -> None:
     first, _, pixels = runtimes("fp32", backbone="efficientnet_lite0")
     (folder,) = cache.iterdir()

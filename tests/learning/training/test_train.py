@@ -522,7 +522,8 @@ def test_broken_off_anywhere_the_weights_are_the_same(
     ).read_text()
 
 
-@pytest.mark.parametrize("mode", ["augment", pytest.param("finetune", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["augment", "finetune"])
 def test_killed_it_goes_on_from_its_checkpoint(small: Path, mode: str, command: Command, start: Start) -> None:
     root = small.parent
     arguments = ["learn", str(small), "labels.csv", "--mode", mode, "--epochs", "6", "--patience", "6"]
