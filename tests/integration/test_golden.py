@@ -32,7 +32,7 @@ def assert_as_recorded(found: Mapping[str, str], part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "stage" else []) for name in CASES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("stage", "photos") else []) for name in CASES]
 )
 def test_runs_write_what_was_recorded(name: str, tmp_path: Path, imgcluster: Imgcluster) -> None:
     lay_out(tmp_path)
