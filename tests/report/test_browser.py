@@ -332,7 +332,7 @@ def test_without_scripts_the_clusters_are_there(browser: Any, report: Path) -> N
     page = context.new_page()
     page.goto(report.as_uri())
     assert page.locator(".card .thumb img").first.is_visible()
-    assert "Without JavaScript" in page.locator("main").inner_text()
+    assert "Map and search need JavaScript" in page.locator("main").inner_text()
     context.close()
 
 

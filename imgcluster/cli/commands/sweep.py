@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from imgcluster.cli.options import Commands, Options, add_config_command, load_options, write_table
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError
 
 
@@ -27,7 +28,7 @@ def run(options: Options) -> None:
     from imgcluster.pipeline import sweep_clusters
 
     found = sweep_clusters(config, ks, show=not options.quiet)
-    out = Path(options.out or Path(config.outputs.folder) / "sweep")
+    out = Path(options.out or Path(config.outputs.folder) / RunFiles.SWEEP)
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "sweep.csv", found.table())
     written = [out / "sweep.csv", *draw_sweep(found, out)]
