@@ -58,6 +58,7 @@ def test_the_second_on_a_store_is_refused_and_the_first_goes_on(config: Path, co
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_second_in_a_run_folder_is_refused(config: Path, command: Command, start: Start) -> None:
     first = under_way(start, config)
     assert first.poll() is None

@@ -379,6 +379,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, mon
     runtimes("fp32", backbone="efficientnet_lite0")
 
 
+@pytest.mark.slow
 def test_other_weights_are_another_model(cache: Path) -> None:
     runtimes("fp32", backbone="efficientnet_lite0")
     runtimes("fp32", backbone="efficientnet_lite0", weights="random")
@@ -394,6 +395,7 @@ def test_a_plan_says_what_shapes_the_features() -> None:
     assert len({str(plan.shapes(choice)) for plan in plans}) == 3
 
 
+@pytest.mark.slow
 def test_the_cache_keeps_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtimes("fp32", backbone="efficientnet_lite0")
     monkeypatch.setattr(converted, "MAX_CACHE_BYTES", 1)

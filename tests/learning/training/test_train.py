@@ -572,6 +572,7 @@ def test_a_checkpoint_of_another_request_or_a_damaged_one_is_none(
     assert not caplog.messages
 
 
+@pytest.mark.slow
 def test_other_labels_begin_anew(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = small.parent
     saved = Checkpoint.save
@@ -688,6 +689,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
 
 
+@pytest.mark.slow
 def test_progress_says_loss_and_accuracy(small: Path, command: Command) -> None:
     done = command(
         "learn", small, "labels.csv", "--out", "m", "--mode", "augment", "--epochs", "2", "--augment", "flip"
