@@ -87,7 +87,13 @@ def test_dims(name: str) -> None:
     assert meta_dim(BACKBONES[name]) == BACKBONES[name].dim
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if number % 8 else [])
+        for number, name in enumerate(sorted(BACKBONES))
+    ],
+)
 def test_network_has_its_default_layer(name: str) -> None:
     model = empty_network(BACKBONES[name])
     assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))

@@ -30,7 +30,7 @@ HARD = (
 )
 
 
-@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("name", [HARD[0], *(pytest.param(name, marks=pytest.mark.slow) for name in HARD[1:])])
 def test_the_default_vector_is_timms_own(name: str) -> None:
     choice, network, pixels, wanted = vectors(name)
     found = TorchRuntime(network, choice.recipe, CPU, "fp32")(pixels)[0]
@@ -79,6 +79,7 @@ def test_where_the_vector_was_another_one_so_is_the_fingerprint(name: str, layer
     assert corrections(find_backbone(name), layer) == ({"vector": "forward_head"} if corrected else {})
 
 
+@pytest.mark.slow
 def test_swin_runs_on_torch_and_is_explained() -> None:
     choice, network, pixels, wanted = vectors("swin_tiny_patch4_window7_224")
     assert compared(TorchRuntime(network, choice.recipe, CPU, "fp32")(pixels[:1])[0], wanted[:1]) == SAME

@@ -149,6 +149,7 @@ def test_the_others_have_the_label_of_most_of_their_ten_neighbours(monkeypatch: 
         assert label == np.bincount(own[near], minlength=3).argmax()  # of equally many the smaller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dense", [2000, 10])
 def test_a_number_of_clusters_does_not_depend_on_which_others_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, dense: int

@@ -266,6 +266,7 @@ def test_numbers_that_are_written_in_two_ways_are_names(config_file: Path, tmp_p
     assert submission["label"].tolist() == ["7", "07", "3"] * 4
 
 
+@pytest.mark.slow
 def test_a_finetuned_network_is_named_where_it_is_needed(config_file: Path, tmp_path: Path, command: Command) -> None:
     done = command(
         "learn", config_file, labelled(tmp_path, WORDS), "--out", "m", "--mode", "finetune", "--epochs", "1",

@@ -392,6 +392,7 @@ def test_sweep(command: Command, config_file: Path, tmp_path: Path) -> None:
         assert "such as 2..20" in done.stderr
 
 
+@pytest.mark.slow
 def test_compare_with_truth(command: Command, config_file: Path, tmp_path: Path) -> None:
     truth = tmp_path / "truth.csv"
     truth.write_text("id,label\n" + "".join(f"{number:04d},{number % 3}\n" for number in range(12)))
@@ -497,6 +498,7 @@ def test_compare_goes_on_without_the_networks_that_cannot_be_had(config_file: Pa
         compare(config, Grid(backbones=["alexnet", "vgg16"]), show=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("also", [[], ["efficientnet_lite0"]])
 def test_a_network_used_in_place_of_others_is_one_row_under_its_own_name(
     config_file: Path, tmp_path: Path, also: list[str]
@@ -767,7 +769,11 @@ def test_assign_gives_the_run_its_own_labels(command: Command, config_file: Path
     [
         (["clusters.method=agglomerative"], "clusters by agglomerative are those of the run's own images"),
         (["clusters.order=sequence"], "clusters by sequence are those of the run's own images"),
-        (["clusters.transform=[{umap: 2}]"], "umap has coordinates for the images of its run alone"),
+        pytest.param(
+            ["clusters.transform=[{umap: 2}]"],
+            "umap has coordinates for the images of its run alone",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_assign_says_what_it_cannot(

@@ -186,7 +186,12 @@ def test_heat_that_is_nowhere_stays_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"), [("resnet18", "layer4"), ("mobilenet_v3_small", "features"), ("vgg11", "features.19")]
+    ("name", "layer"),
+    [
+        ("resnet18", "layer4"),
+        ("mobilenet_v3_small", "features"),
+        pytest.param("vgg11", "features.19", marks=pytest.mark.slow),
+    ],
 )
 def test_the_maps_are_those_of_captum(name: str, layer: str) -> None:
     network = GradCam(choice(name, "logits"), CPU)
@@ -569,6 +574,7 @@ def test_points_are_where_the_run_found_them(run: Path) -> None:
         assert float(away) == pytest.approx(image.distance, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_later_explanations_are_added_until_the_clusters_change(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -697,11 +703,16 @@ def test_a_network_that_is_used_in_place_of_another_too_keeps_its_own_layer(make
     ("overrides", "networks"),
     [
         (["features.layer=[_blocks.3, avgpool]"], ["efficientnet_lite0 _blocks.3._bn2, a 28 x 28 grid"]),
-        (
+        pytest.param(
             ["features.backbone=[efficientnet_lite0, squeezenet1_1]", "features.block_l2=true", "features.views=flip"],
             ["efficientnet_lite0 _swish_1, a 7 x 7 grid", "squeezenet1_1 features.12.cat, a 13 x 13 grid"],
+            marks=pytest.mark.slow,
         ),
-        (["features.views=whole", "clusters.n_clusters=1"], ["efficientnet_lite0 _swish_1, a 7 x 7 grid"]),
+        pytest.param(
+            ["features.views=whole", "clusters.n_clusters=1"],
+            ["efficientnet_lite0 _swish_1, a 7 x 7 grid"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_joined_features_and_views(make_run: MakeRun, overrides: list[str], networks: list[str]) -> None:

@@ -31,7 +31,9 @@ def assert_as_recorded(found: Mapping[str, str], part: str) -> None:
     assert not told, "\n".join([f"{part} is not as in tests/golden/recorded:", *told])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("stage", "photos") else []) for name in CASES]
+)
 def test_runs_write_what_was_recorded(name: str, tmp_path: Path, imgcluster: Imgcluster) -> None:
     lay_out(tmp_path)
     assert_as_recorded(run_all(name, tmp_path, imgcluster), name)

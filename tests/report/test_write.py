@@ -321,17 +321,17 @@ def test_where_the_classifier_takes_no_features_the_network_is_asked_only_on_req
     )
 
 
-def test_maps_keep_groups_apart() -> None:
+@pytest.mark.parametrize("kind", ["pca", "tsne", pytest.param("umap", marks=pytest.mark.slow)])
+def test_maps_keep_groups_apart(kind: str) -> None:
+    if kind == "umap":
+        pytest.importorskip("umap")
     points = np.repeat(np.eye(3, 20) * 10, 15, axis=0) + np.random.default_rng(0).normal(size=(45, 20))
-    for kind in ("pca", "tsne", "umap"):
-        if kind == "umap":
-            pytest.importorskip("umap")
-        places = map_images(points.astype(np.float32), kind, 0)
-        assert (places.shape, places.dtype) == ((45, 2), np.float32)
-        assert np.abs(places).max() == pytest.approx(1)
-        middles = places.reshape(3, 15, 2).mean(axis=1)
-        spread = np.linalg.norm(places.reshape(3, 15, 2) - middles[:, None], axis=2).max()
-        assert np.linalg.norm(middles[[0, 1, 2]] - middles[[1, 2, 0]], axis=1).min() > 2 * spread
+    places = map_images(points.astype(np.float32), kind, 0)
+    assert (places.shape, places.dtype) == ((45, 2), np.float32)
+    assert np.abs(places).max() == pytest.approx(1)
+    middles = places.reshape(3, 15, 2).mean(axis=1)
+    spread = np.linalg.norm(places.reshape(3, 15, 2) - middles[:, None], axis=2).max()
+    assert np.linalg.norm(middles[[0, 1, 2]] - middles[[1, 2, 0]], axis=1).min() > 2 * spread
 
 
 @pytest.mark.parametrize(("count", "dim"), [(0, 5), (1, 5), (2, 5), (4, 1), (3, 2), (5, 5)])
@@ -604,7 +604,7 @@ def test_a_report_is_kept_where_the_images_cannot_be_found(
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-@pytest.mark.parametrize("kind", ["pca", "tsne", "umap"])
+@pytest.mark.parametrize("kind", ["pca", "tsne", pytest.param("umap", marks=pytest.mark.slow)])
 def test_equal_images_lie_on_one_spot(kind: str) -> None:
     if kind == "umap":
         pytest.importorskip("umap")
@@ -666,6 +666,7 @@ def test_a_run_whose_report_fails_is_done_all_the_same(
     assert "the run is done and written, but not its report: no space left" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_silhouette_of_another_space_is_not_shown(pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("umap")
     config = imgcluster.config_from_dict(

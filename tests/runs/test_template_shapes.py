@@ -409,7 +409,13 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("shape", SERVED, ids=lambda shape: shape.site)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(shape, id=shape.site, marks=[pytest.mark.slow] if number % 5 else [])
+        for number, shape in enumerate(SERVED)
+    ],
+)
 def test_what_is_served(tmp_path: Path, shape: Shape) -> None:
     folder, template = made(tmp_path, shape)
     lines = write_first_config(folder, template, tmp_path / "c.yaml")

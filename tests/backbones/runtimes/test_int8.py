@@ -89,6 +89,7 @@ def test_it_is_calibrated_once(
     assert len(list(cache.iterdir())) == 2  # in fp32, and this
 
 
+@pytest.mark.slow
 def test_progress_is_told_and_nothing_else(
     cache: Path,
     frames: list[ImageFile],

@@ -147,6 +147,7 @@ def test_the_default_backbone_has_a_fallback(config_file: Path, command: Command
     assert "FALLBACK  used efficientnet_lite0 instead of vgg16 (weights not available)" in result.stdout
 
 
+@pytest.mark.slow
 def test_killed_runs_go_on_to_the_undisturbed_bytes(tmp_path: Path, command: Command, start: Start) -> None:
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()

@@ -247,6 +247,7 @@ def test_blocks_that_are_not_there_or_come_too_late() -> None:
         top_block("timm/x")
 
 
+@pytest.mark.slow
 def test_training_computes_in_full_float32_and_leaves_the_program_its_setting(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +341,7 @@ def test_what_training_leaves(small: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {path.name for path in folder.iterdir()} == {"model.json", "model.safetensors"}
 
 
-@pytest.mark.parametrize("mode", ["augment", "finetune"])
+@pytest.mark.parametrize("mode", ["augment", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_where_training_makes_nothing_better_the_model_is_that_of_features(small: Path, mode: str) -> None:
     model = taught(small, mode, epochs=1, learning_rate=5.0)
     plain = taught(small, "features", out="plain")
@@ -351,6 +352,7 @@ def test_where_training_makes_nothing_better_the_model_is_that_of_features(small
     assert not (small.parent / "model" / "backbone.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_the_network_that_features_are_made_with_is_not_overwritten(small: Path) -> None:
     root = small.parent
     label(small, 12)
@@ -366,6 +368,7 @@ def test_the_network_that_features_are_made_with_is_not_overwritten(small: Path)
     assert weights_of(root / "model") == before
 
 
+@pytest.mark.slow
 def test_a_fallback_keeps_what_was_asked_of_its_own(small: Path) -> None:
     """The stand-in is among the backbones: its own pooling and recipe stay, and factors for more layers go."""
     text = small.read_text().replace(
@@ -462,6 +465,7 @@ def test_an_unreadable_image_is_left_out_and_one_that_goes_ends_the_training(
         taught(small, "augment", out="another")
 
 
+@pytest.mark.slow
 def test_a_fallback_is_what_learns(small: Path) -> None:
     named = "backbone: vgg16, fallback: efficientnet_lite0, layer: relu5_3"
     text = small.read_text().replace("backbone: efficientnet_lite0", named)
@@ -518,7 +522,8 @@ def test_broken_off_anywhere_the_weights_are_the_same(
     ).read_text()
 
 
-@pytest.mark.parametrize("mode", ["augment", pytest.param("finetune", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["augment", "finetune"])
 def test_killed_it_goes_on_from_its_checkpoint(small: Path, mode: str, command: Command, start: Start) -> None:
     root = small.parent
     arguments = ["learn", str(small), "labels.csv", "--mode", mode, "--epochs", "6", "--patience", "6"]
@@ -567,6 +572,7 @@ def test_a_checkpoint_of_another_request_or_a_damaged_one_is_none(
     assert not caplog.messages
 
 
+@pytest.mark.slow
 def test_other_labels_begin_anew(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = small.parent
     saved = Checkpoint.save
@@ -683,6 +689,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
 
 
+@pytest.mark.slow
 def test_progress_says_loss_and_accuracy(small: Path, command: Command) -> None:
     done = command(
         "learn", small, "labels.csv", "--out", "m", "--mode", "augment", "--epochs", "2", "--augment", "flip"

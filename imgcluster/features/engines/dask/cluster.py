@@ -219,7 +219,7 @@ def open_cluster(settings: DaskEngine | None, *, show: bool) -> Iterator[Cluster
 
 @contextmanager
 def _silenced_dask() -> Iterator[None]:
-    """Silence Dask's log messages and warnings about connections: imgcluster reports what users need to know."""
+    """Silence Dask's log messages and warnings about connections; imgcluster reports what users need to know."""
     names = ("distributed", "distributed.client", "tornado.application", "asyncio", "bokeh")
     loggers = [logging.getLogger(name) for name in names]
     levels = [each.level for each in loggers]
