@@ -1013,7 +1013,7 @@ def test_readme_command_loads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_config_needs_no_heavy_import() -> None:
     code = (
         "import sys; from imgcluster.config import config_schema, load_config;"
-        "from imgcluster.config_docs import config_table;"
+        "from imgcluster.config import config_table;"
         f"load_config({str(ROOT / 'configs/stage.yaml')!r}); config_schema(); config_table();"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
