@@ -42,7 +42,19 @@ from .storage import (
     use_storage,
 )
 from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
-from .terminal import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, can_show, columns_of, printable, shortened
+from .text import (
+    ASCII_BLOCK,
+    ASCII_ELLIPSIS,
+    BLOCK,
+    ELLIPSIS,
+    bar,
+    can_show,
+    columns_of,
+    first_few,
+    first_line,
+    printable,
+    shortened,
+)
 
 __all__ = [
     "ASCII_BLOCK",
@@ -74,6 +86,8 @@ __all__ = [
     "file_system",
     "fingerprint_of",
     "finite_rows",
+    "first_few",
+    "first_line",
     "fits",
     "free_memory",
     "hash_file",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcluster.images.file_kinds import ENOUGH, IMAGES, kind_of, why_no_image
+from imgcluster.images.file_kinds import HEAD_BYTES, IMAGES, kind_of, why_no_image
 from tests.support.bad_input.images import NO_IMAGES
 
 POINTER = NO_IMAGES["a pointer of Git LFS"]
@@ -49,7 +49,7 @@ def safetensors() -> bytes:
 )
 def test_a_format_that_is_read_is_known_and_nothing_is_said_against_it(name: str, kind: str) -> None:
     assert kind in IMAGES
-    assert kind_of(encoded(name)[:ENOUGH]) == kind
+    assert kind_of(encoded(name)[:HEAD_BYTES]) == kind
     assert why_no_image(encoded(name)) is None
 
 
@@ -72,8 +72,8 @@ def test_a_format_that_is_read_is_known_and_nothing_is_said_against_it(name: str
         (b"\r\n" + encoded("JPEG"), "a JPEG with bytes before its beginning: remove them, or download it again"),
         (bytes(5000), "all zeros: the file was never written"),
         (b"hello", "a text file, not an image"),
-        (("é" * ENOUGH).encode(), "a text file, not an image"),
-        (("x" + "é" * ENOUGH).encode(), "a text file, not an image"),
+        (("é" * HEAD_BYTES).encode(), "a text file, not an image"),
+        (("x" + "é" * HEAD_BYTES).encode(), "a text file, not an image"),
     ],
 )
 def test_a_file_that_is_no_image_is_named_with_what_to_do(data: bytes, reason: str) -> None:
