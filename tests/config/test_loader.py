@@ -1035,7 +1035,7 @@ configs = st.fixed_dictionaries(
             optional={
                 "ids": texts | st.none(),
                 "id_column": texts | st.none(),
-                "file": texts.map("{id}".__add__),
+                "file": texts.filter(lambda text: "*" not in text).map("{id}".__add__),
                 "encoding": st.sampled_from([None, "utf-8", "cp1252"]),
                 "missing": st.sampled_from(["stop", "skip"]),
                 "on_error": st.sampled_from(["record", "stop"]),

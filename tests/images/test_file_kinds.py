@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from imgcluster.images.file_kinds import HEAD_BYTES, IMAGES, kind_of, why_no_image
+from imgcluster.images.file_kinds import HEAD_BYTES, IMAGES, head_of, kind_of, why_no_image
 from tests.support.bad_input.images import NO_IMAGES
 
 POINTER = NO_IMAGES["a pointer of Git LFS"]
@@ -102,3 +104,14 @@ def test_nothing_is_said_of_bytes_that_tell_nothing(data: bytes) -> None:
 
 def test_every_kind_of_the_catalogue_of_bad_input_is_known() -> None:
     assert [name for name, data in NO_IMAGES.items() if why_no_image(data) is None] == []
+
+
+def test_first_bytes_of_a_file_and_of_what_is_none(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.write_bytes(b"x" * (HEAD_BYTES + 1))
+    os.mkfifo(pipe)  # opened without a writer, it would block
+    with file.open("rb") as opened:
+        assert head_of(file) == head_of(opened) == b"x" * HEAD_BYTES
+    assert head_of(tmp_path) == head_of(pipe) == b""
+    with pytest.raises(FileNotFoundError):
+        head_of(tmp_path / "none")
