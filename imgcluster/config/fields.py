@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -14,6 +13,7 @@ from typing_extensions import TypedDict
 
 from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED
 from imgcluster.config.file_patterns import problem_of
+from imgcluster.config.likely_names import near_name
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
 from imgcluster.config.run_files import RunFiles
@@ -22,7 +22,6 @@ from imgcluster.config.wording import Allowed, OneOf
 
 TEXT = "non-empty text"
 TEXT_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
-
 
 BACKBONE_NAMES = tuple(sorted({*BACKBONES, *OLD_NAMES}))
 BUNDLED = tuple(sorted(name for name, row in BACKBONES.items() if row.source == "efficientnet_lite"))
@@ -88,8 +87,8 @@ def _known_steps(steps: Any) -> Any:
         try:
             _STEP.validate_python(step)
         except ValidationError:
-            near = get_close_matches(_step_name(step), STEP_NAMES, n=1)
-            hint = f"; did you mean {near[0]}?" if near and near[0] != _step_name(step) else ""
+            near = near_name(_step_name(step), STEP_NAMES)
+            hint = f"; did you mean {near}?" if near else ""
             raise unfit(f"{step!r} is none of its steps: {STEP_WORDS}{hint}") from None
     return steps
 
@@ -124,18 +123,18 @@ def _whole_range(text: str) -> str:
 
 
 UNFIT = "unfit"
-MOST_PIXELS = 2**14  # of a side: as many pixels in all as are read of a picture
+MAX_SIDE_PIXELS = 2**14  # squared, they are the most pixels that are read of a picture
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
 STEP_WORDS = (
-    f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels, {MOST_PIXELS} at the most}}, "
+    f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels, {MAX_SIDE_PIXELS} at the most}}, "
     f"{{normalize: {' | '.join((*NORMALIZATIONS, 'backbone'))} | {{mean: [r, g, b], std: [r, g, b]}}}}"
 )
 
 Text = Annotated[str, Field(pattern=TEXT_PATTERN), Allowed(TEXT)]
 PathText = Annotated[Text, BeforeValidator(_from_path)]
 Count = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PIXELS)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BlockWeights = Annotated[tuple[Factor, ...], Field(strict=False)]  # YAML's list becomes a tuple

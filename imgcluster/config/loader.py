@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -63,6 +63,12 @@ class Config(Section):
         return self.model_dump(mode="json")
 
 
+class _FeaturesAlone(Section):
+    features: FeaturesConfig
+
+
+Model = TypeVar("Model", bound=Section)
+
 SECTIONS: dict[str, type[Section]] = {
     "images": ImagesConfig,
     "features": FeaturesConfig,
@@ -95,9 +101,12 @@ def config_from_dict(mapping: Mapping[str, Any]) -> Config:
 
 
 def features_from_dict(mapping: Mapping[str, Any]) -> FeaturesConfig:
-    """Make the section `features` from plain values, validated like a file. Raises ConfigError."""
-    others = {"images": {"folder": "."}, "clusters": {"n_clusters": 1}, "outputs": {"folder": "."}}
-    return config_from_dict({**others, "features": mapping}).features
+    """Make the section `features` alone of plain values, checked as in a file.
+
+    Raises:
+        ConfigError: with every problem of the section.
+    """
+    return _validated(_FeaturesAlone, {"features": _section(mapping)}, {}, [], "config").features
 
 
 def config_schema() -> dict[str, Any]:
@@ -116,13 +125,20 @@ def _config(document: Document, overrides: Sequence[str], source: str) -> Config
         problem(path, {path: line}, f"given before, in line {first}") for path, first, line in document.repeated
     ]
     problems += [found for item in overrides for found in _override(data, lines, item)]
+    return _validated(Config, data, lines, problems, source)
+
+
+def _validated(
+    model: type[Model], data: dict[str, Any], lines: Mapping[KeyPath, int], problems: list[Problem], source: str
+) -> Model:
+    """Return the model of the data. Raises ConfigError with the problems that are known and those of the data."""
     try:
-        config = Config.model_validate(data)
+        validated = model.model_validate(data)
     except ValidationError as error:
-        problems += validation_problems(error, Config.model_fields, data, lines)
+        problems = [*problems, *validation_problems(error, Config.model_fields, data, lines)]
     if problems:
         raise stop(source, problems)
-    return config
+    return validated
 
 
 def _section(value: Any) -> Any:

@@ -2,7 +2,8 @@ from .arrays import extract
 from .copies import Copies, distinct_images
 from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
-from .files import features_from_file, import_parquet, read_features
+from .file_formats import import_parquet
+from .files import features_from_file, read_features
 from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin
 from .steps import NO_UMAP, STEPS, State, unit_length

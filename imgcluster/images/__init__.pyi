@@ -2,10 +2,20 @@ from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
 from .encode import jpeg, png
-from .file_kinds import ENOUGH, kind_of
+from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
-from .ids.columns import ID_COLUMN, ID_NAMES, best_column, is_index, names_by, naming_column, other_columns, other_names
+from .ids.columns import (
+    ID_COLUMN,
+    ID_NAMES,
+    best_column,
+    can_be_ids,
+    is_index,
+    names_by,
+    naming_column,
+    other_columns,
+    other_names,
+)
 from .ids.known_labels import KnownLabels, read_known, table_at
 from .ids.label_cells import (
     BLANK,
@@ -52,7 +62,6 @@ from .sources.remote import known_by_listing
 __all__ = [
     "BLANK",
     "DECIMAL",
-    "ENOUGH",
     "ID_COLUMN",
     "ID_NAMES",
     "ITSELF",
@@ -90,6 +99,7 @@ __all__ = [
     "asked_again",
     "best_column",
     "bytes_of",
+    "can_be_ids",
     "cells_of",
     "check_augmentation",
     "check_ids",
@@ -100,6 +110,7 @@ __all__ = [
     "find_patterns",
     "find_recipe",
     "has_column",
+    "head_of",
     "images_at",
     "in_reading_order",
     "is_held",

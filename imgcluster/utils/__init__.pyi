@@ -42,7 +42,7 @@ from .storage import (
     use_storage,
 )
 from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
-from .terminal import (
+from .text import (
     ASCII_BLOCK,
     ASCII_ELLIPSIS,
     BLOCK,
@@ -51,6 +51,7 @@ from .terminal import (
     can_show,
     columns_of,
     first_few,
+    first_line,
     printable,
     shortened,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "fingerprint_of",
     "finite_rows",
     "first_few",
+    "first_line",
     "fits",
     "free_memory",
     "hash_file",

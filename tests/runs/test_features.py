@@ -21,7 +21,8 @@ from imgcluster.cli.commands.features import compute_features
 from imgcluster.cli.main import main
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
-from imgcluster.features.files import READERS, read_features
+from imgcluster.features.file_formats import READERS
+from imgcluster.features.files import read_features
 from imgcluster.runs.features import FORMATS, FeatureTable, export_features, features_of_run, loader, write_features
 from tests.conftest import Command, write_picture, write_pictures
 

@@ -16,7 +16,7 @@ from imgcluster.cli.main import main
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.overview import run_overview
 from imgcluster.runs.reader import clusters_digest
-from imgcluster.utils.terminal import bar, can_show, columns_of, printable, shortened
+from imgcluster.utils.text import bar, can_show, columns_of, printable, shortened
 from tests import ROOT
 from tests.conftest import Command
 from tests.support.folder_runs import make_run, write_run

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster.errors import ConfigError, ImageError, quoted
-from imgcluster.images.file_kinds import ENOUGH, kind_of
-from imgcluster.images.ids.columns import INDEX_NAMES, choose_ids, other_names
+from imgcluster.images.file_kinds import head_of, kind_of
+from imgcluster.images.ids.columns import CLUSTER, INDEX_NAMES, LABEL_COLUMNS, choose_ids, other_names
 from imgcluster.images.ids.label_cells import read_asked
 from imgcluster.images.sources.base import read_object
 from imgcluster.types import Template
@@ -19,9 +19,7 @@ from imgcluster.utils import NO_TEXT, is_url, read_cells, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-CLUSTER = "cluster"
 NAMED_BY_PARAMETER = ("labels", "truth")  # tables whose column of labels a parameter may name
-LABEL_COLUMNS = ("label", CLUSTER)  # the first that a table has: `suggest` and `spread` write both
 
 
 @dataclass(frozen=True)
@@ -194,18 +192,11 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
 def _binary_kind(file: Path | BytesIO) -> str:
     """Say what a file is that is known and no text; empty of others."""
     try:
-        head = file.getvalue()[:ENOUGH] if isinstance(file, BytesIO) else _head(file)
+        head = head_of(file)
     except OSError:
         return ""
     kind = kind_of(head) if b"\0" in head else None
     return f"is {kind}, not a CSV" if kind else ""
-
-
-def _head(path: Path) -> bytes:
-    if not path.is_file():  # a pipe that nobody writes to is never opened
-        return b""
-    with path.open("rb") as file:
-        return file.read(ENOUGH)
 
 
 def check_ids(template: Template, source: Source = TEMPLATE) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from imgcluster.errors import ConfigError
-from imgcluster.images.file_kinds import ENOUGH, kind_of
+from imgcluster.images.file_kinds import head_of, kind_of
 from imgcluster.images.sources.archive import Container
 from imgcluster.images.sources.base import reason_of
 
@@ -36,7 +36,7 @@ def _kind_of(container: Container) -> str | None:
     """Return what the first bytes of a file tell; None where nothing, or that it is a Parquet file."""
     try:
         with container.open() as file:
-            kind = kind_of(file.read(ENOUGH))
+            kind = kind_of(head_of(file))
     except Exception:  # what could not be opened has been told
         return None
     return None if kind == "Parquet" else kind

@@ -1,26 +1,34 @@
-"""Text for a terminal: escape control characters, measure column widths, draw bars."""
+"""Text for messages and terminals: lists cut short, first lines, control codes escaped, widths in columns, bars."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+MAX_NAMES_IN_MESSAGE = 3
 
 BLOCK, ASCII_BLOCK = "█", "#"
 ELLIPSIS, ASCII_ELLIPSIS = "…", "..."
 
 
-def printable(text: str) -> str:
-    """Show line breaks, control codes and changes of direction by their escapes, not by what they do to a terminal."""
-    return text if text.isprintable() else repr(text)
-
-
-def first_few(texts: Sequence[str], most: int = 3) -> str:
-    """Return the first few texts in quotes, with `…` where there are more.
+def first_few(items: Sequence[Any], most: int = MAX_NAMES_IN_MESSAGE, show: Callable[[Any], str] = repr) -> str:
+    """Return the first items of a list for a message.
 
     >>> first_few(["a", "b", "c", "d"])
     "'a', 'b', 'c', …"
     """
-    return ", ".join(map(repr, texts[:most])) + (", …" if len(texts) > most else "")
+    return ", ".join(map(show, items[:most])) + (", …" if len(items) > most else "")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or the name of its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def printable(text: str) -> str:
+    """Show line breaks, control codes and changes of direction by their escapes, not by what they do to a terminal."""
+    return text if text.isprintable() else repr(text)
 
 
 def columns_of(text: str) -> int:
