@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from imgcluster.backbones import Choice, cut, network_with, pool, scaled, with_channels_last
+from imgcluster.backbones import Choice, cut, network_with, pool, scaled, tf32, with_channels_last
 from imgcluster.errors import ConfigError
 from imgcluster.explain.spatial_layers import KINDS, SpatialLayer, last_spatial_layer
 from imgcluster.images import onto_picture, prepare, windows_of
@@ -43,7 +43,7 @@ class GradCam:
 
     def forward(self, images: Sequence[np.ndarray]) -> ForwardPass:
         """Run the network on pictures, (height, width, 3) RGB uint8 each."""
-        with torch.enable_grad():
+        with torch.enable_grad(), tf32(allowed=False):
             spatial, *outputs = self._network(self.pixels(images))
             layers = map(str, self.choice.layers)
             return ForwardPass(spatial, [self._pooled(*output) for output in zip(outputs, layers, strict=True)])
@@ -74,7 +74,8 @@ class GradCam:
         Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) before its ReLU: channels weighted by the mean gradient of
         the score. Raises ConfigError where the score does not depend on the spatial layer.
         """
-        found = torch.autograd.grad(score.sum(), [passed.spatial], retain_graph=True, allow_unused=True)
+        with tf32(allowed=False):
+            found = torch.autograd.grad(score.sum(), [passed.spatial], retain_graph=True, allow_unused=True)
         gradients: Tensor | None = found[0]
         if gradients is None:
             layers = ", ".join(map(str, self.choice.layers))

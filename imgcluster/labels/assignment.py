@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.clustering import Clusterer, Placed
-from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
@@ -75,19 +74,14 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     clusterer = Clusterer(read_clusterer(folder))
     clusterer.check()
     record = read_record(folder)
-    config = _config(record, folder)
+    config = config_of(record, folder)
+    if config.features.file is not None:
+        raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
     listed = listed_images(images)
     features = extract_features(listed, config.features, show=show)
     check_readable(features)
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))
-
-
-def _config(record: dict[str, Any], folder: Path) -> Config:
-    config = config_of(record, folder)
-    if config.features.file is not None:
-        raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
-    return config
 
 
 def listed_images(images: str | Path | Sequence[str | Path]) -> list[ImageFile]:

@@ -70,21 +70,15 @@ class Predicted:
         best = self.probabilities.max(axis=1, initial=0).tolist()
         known = dict(zip(self.features.images, zip(self.labels, best, strict=True), strict=True))
         reasons = {failure.image: failure.reason for failure in self.features.failures}
+        columns = ["id", "path", "label", "probability", "unsure", "status", "error"]
         rows = []
         for image in self.images:
-            label, share = known.get(image, ("", None))
-            rows.append(
-                {
-                    "id": image.id,
-                    "path": path_text(image),
-                    "label": label,
-                    "probability": "" if share is None else PROBABILITY.format(share),
-                    "unsure": "" if share is None else "yes" if share < self.unsure else "no",
-                    "status": "failed" if share is None else "ok",
-                    "error": reasons.get(image, ""),
-                }
-            )
-        return pd.DataFrame(rows)
+            cells = ["", "", "", "failed"]
+            if image in known:
+                label, share = known[image]
+                cells = [label, PROBABILITY.format(share), "yes" if share < self.unsure else "no", "ok"]
+            rows.append([image.id, path_text(image), *cells, reasons.get(image, "")])
+        return pd.DataFrame(rows, columns=columns)
 
     def in_template(self, template: Path, label_column: str | None = None) -> pd.DataFrame:
         """Return a template's rows with the labels filled in, as `fill_template`."""

@@ -202,7 +202,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-MODEL = "model.xml"
 NO_OPERATORS = ("Const", "Parameter", "Result")
 CONVOLUTIONS = ("Convolution", "GroupConvolution")
 
@@ -238,12 +237,11 @@ def keep_exact(model: Any, convolutions: int) -> Any:
 
 
 def _first_part(tree: ET.ElementTree[ET.Element], convolutions: int) -> list[ET.Element]:
-    part: list[ET.Element] = []
-    passed = 0
-    for layer in tree.iterfind("./layers/layer"):
-        passed += layer.get("type") in CONVOLUTIONS
-        if passed > convolutions:
-            break
-        if layer.get("type") not in NO_OPERATORS:
-            part.append(layer)
-    return part
+    """Return the operators up to the last of so many convolutions."""
+    layers = tree.findall("./layers/layer")
+    passed = itertools.accumulate(layer.get("type") in CONVOLUTIONS for layer in layers)
+    return [
+        layer
+        for layer, count in zip(layers, passed, strict=True)
+        if count <= convolutions and layer.get("type") not in NO_OPERATORS
+    ]

@@ -145,17 +145,10 @@ def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:
 
 
 def _torch(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
-    return _at_any_place(_on_torch(choice, plan), choice, plan)
-
-
-def _torch_compile(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
-    runtime = _on_torch(choice, plan)
-    runtime.compile()
+    runtime = TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
+    if plan.runtime == "torch_compile":
+        runtime.compile()
     return _at_any_place(runtime, choice, plan)
-
-
-def _on_torch(choice: Choice, plan: Plan) -> TorchRuntime:
-    return TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
 
 
 def _at_any_place(runtime: TorchRuntime, choice: Choice, plan: Plan) -> Runtime:
@@ -205,6 +198,6 @@ def _network_of(choice: Choice) -> list[dict[str, Any]]:
 
 RUNTIMES: dict[str, Callable[[Choice, Plan, Pictures], Runtime]] = {
     "torch": _torch,
-    "torch_compile": _torch_compile,
+    "torch_compile": _torch,
     "openvino": _openvino,
 }

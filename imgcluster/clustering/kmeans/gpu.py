@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 
+from imgcluster.backbones import tf32
 from imgcluster.clustering.kmeans.lloyd import TOLERANCE, Assigned, Block, Clustering, joined, kmeans_plusplus, lloyd
 from imgcluster.config import ClustersConfig
 from imgcluster.features import Points, moments
@@ -39,7 +37,7 @@ def kmeans_on(
     mean, variance = moments(points)
     tolerance = TOLERANCE * float(variance.mean())
     generator = np.random.RandomState(config.random_state)
-    with _full_float32(), torch.inference_mode():
+    with tf32(allowed=False), torch.inference_mode():
         rows = DeviceRows(points, mean, device)
 
         def start() -> Clustering:
@@ -113,14 +111,3 @@ class DeviceRows:
 
 def _on_host(values: torch.Tensor) -> np.ndarray:
     return np.asarray(values.cpu().numpy())
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    """Keep the GPU from rounding float32 to the 10-bit mantissa of TF32 in matrix products."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

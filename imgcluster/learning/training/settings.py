@@ -73,14 +73,11 @@ def checked(mode: str, classifier: str, training: Training | None, random_state:
         raise ConfigError(f"mode: there is no {mode!r}; allowed: {', '.join(MODES)}")
     check_classifier(classifier)
     settings = training or Training()
-    if mode == FEATURES:
-        if not settings.is_usual:
-            raise ConfigError(f"mode: {FEATURES} trains nothing that could be set; {AUGMENT} and {FINETUNE} do")
-    elif classifier != "logistic":
+    if mode == FEATURES and not settings.is_usual:
+        raise ConfigError(f"mode: {FEATURES} trains nothing that could be set; {AUGMENT} and {FINETUNE} do")
+    if mode != FEATURES and classifier != "logistic":
         raise ConfigError(f"classifier: {mode} trains a head of its own; {classifier} is for {FEATURES}")
-    else:
-        return settings.for_mode(mode)
-    return settings
+    return settings if mode == FEATURES else settings.for_mode(mode)
 
 
 USUAL: dict[str, dict[str, float]] = {

@@ -30,7 +30,7 @@ from imgcluster.config.recipe import Recipe
 from imgcluster.datasets import photos
 from imgcluster.datasets.registry import write_sample
 from imgcluster.errors import ConfigError
-from imgcluster.features.engines import multiprocess_worker as worker
+from imgcluster.features.engines import multiprocess as worker
 from imgcluster.features.engines.dask import worker as jobs
 from imgcluster.features.engines.dask.protocol import Job
 from imgcluster.features.extraction import extract_features

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -89,16 +90,16 @@ def test_failures_keep_their_images(pictures: Path, tmp_path: Path) -> None:
 def test_a_process_that_is_killed_ends_the_run_and_the_next_one_goes_on(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = processes._start
+    start, started = subprocess.Popen, []
 
-    def start_and_kill(job: Any) -> Any:
-        process = start(job)
-        if job.share[0] == 1:
-            process.popen.kill()
-        return process
+    def start_and_kill_the_second(*arguments: Any, **pipes: Any) -> Any:
+        started.append(start(*arguments, **pipes))
+        if len(started) == 2:
+            started[-1].kill()
+        return started[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(processes, "_start", start_and_kill)
+        patch.setattr(subprocess, "Popen", start_and_kill_the_second)
         with pytest.raises(ImgclusterError, match=r"^the process on cpu was killed by SIGKILL; what was done "):
             extracted(pictures, tmp_path / "s")
     assert not list((tmp_path / "s").glob(".part-*"))

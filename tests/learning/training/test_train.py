@@ -755,9 +755,9 @@ def test_a_picture_is_varied_whatever_stands_beside_it() -> None:
         (["--epochs", "3"], "mode: features trains nothing that could be set"),
         (["--mode", "augment", "--epochs", "0"], "epochs: 0; allowed: from 1 to below 100000"),
         (["--mode", "augment", "--dropout", "1"], "dropout: 1.0; allowed: from 0 to below 1"),
-        (["--mode", "augment", "--learning-rate", "nan"], "learning_rate: nan; allowed: from 1e-09 to below 10"),
-        (["--random-state", "-1"], "random_state: -1; allowed: a whole number from 0 to 4294967295"),
-        (["--mode", "augment", "--batch-size", "-2"], "batch_size: -2; allowed"),
+        (["--mode", "augment", "--learning-rate", "nan"], "--learning-rate: nan; allowed: from 1e-09 to below 10"),
+        (["--random-state", "-1"], "--random-state: -1; allowed: a whole number from 0 to 4294967295"),
+        (["--mode", "augment", "--batch-size", "-2"], "--batch-size: -2; allowed"),
     ],
 )
 def test_wrong_settings_are_told(small: Path, arguments: list[str], words: str, command: Command) -> None:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import DaskEngine
-from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.errors import ConfigError, ImgclusterError, first_line
 from imgcluster.utils import cores
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ class Cluster:
         """The Dask client; connects on first use. Raises ConfigError where no scheduler answers."""
         if self._client is None:
             self._client = self._connected()
-            self._wait_for_workers()
-            self._show_cluster()
+            self._wait_for_workers(self._client)
+            if self._show:
+                self._show_cluster(self._client)
         return self._client
 
     @property
@@ -105,7 +106,7 @@ class Cluster:
             raise ImgclusterError(
                 f"{error}; what was done is kept: run the same command again and it goes on from there"
             ) from None
-        self._wait_for_workers()
+        self._wait_for_workers(self._client)
 
     def close(self) -> None:
         """Close the connection, and stop a cluster of this run."""
@@ -127,7 +128,7 @@ class Cluster:
             try:
                 return Client(address, timeout=min(left, 10), set_as_default=False)
             except NO_ANSWER as error:
-                last = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                last = first_line(error)
                 time.sleep(min(SECONDS_BETWEEN_TRIES, max(0.0, left)))
         raise ConfigError(f"engine.dask.address: no Dask scheduler answers at {address} ({last})")
 
@@ -149,10 +150,7 @@ class Cluster:
             self._exits.callback(self._local.close)
         return self._local
 
-    def _wait_for_workers(self) -> None:
-        client = self._client
-        if client is None:
-            return
+    def _wait_for_workers(self, client: Client) -> None:
         ends = time.monotonic() + self.settings.patience
         with suppress(*NO_ANSWER):
             while time.monotonic() < ends:
@@ -164,13 +162,11 @@ class Cluster:
             f"`dask worker {self.settings.address or 'ADDRESS'} --nthreads 1`"
         )
 
-    def _show_cluster(self) -> None:
-        if not self._show or self._client is None:
-            return
+    def _show_cluster(self, client: Client) -> None:
         threads = self.workers()
         count = f"dask: {_counted(len(threads), 'worker')}, {_counted(sum(threads.values()), 'thread')}"
-        has_one = "dashboard" in _info(self._client).get("services", {})
-        print(f"{count}; dashboard: {self._client.dashboard_link if has_one else 'none'}", file=sys.stderr, flush=True)
+        link = client.dashboard_link if "dashboard" in _info(client).get("services", {}) else "none"
+        print(f"{count}; dashboard: {link}", file=sys.stderr, flush=True)
 
     def _close_client(self) -> None:
         if self._client is not None:

@@ -15,7 +15,15 @@ from pathlib import Path
 from imgcluster._version import __version__
 from imgcluster.backbones import Choice, Plan, Runtime, Unsupported, build_runtime, find_weights, plan_for, some_of
 from imgcluster.config import FeaturesConfig
-from imgcluster.errors import ConfigError, DamagedShard, ImageError, ImgclusterError, StoreError, WeightsError
+from imgcluster.errors import (
+    ConfigError,
+    DamagedShard,
+    ImageError,
+    ImgclusterError,
+    StoreError,
+    WeightsError,
+    first_line,
+)
 from imgcluster.features.engines.dask.protocol import Greeting, Job, Outcome, TaskImages
 from imgcluster.features.engines.dask.task_store import TaskStore
 from imgcluster.features.engines.local import Work
@@ -58,7 +66,7 @@ def greet(job: Job) -> Greeting:
         plan = plan_for(_own_choice(job), _with_own_device(job))
         _check_places(job)
     except (ImgclusterError, Unsupported) as error:
-        return replace(greeting, refusal=str(error).splitlines()[0])
+        return replace(greeting, refusal=first_line(error))
     return replace(greeting, plan=plan, shapes=plan.shapes(job.choice))
 
 
@@ -79,7 +87,7 @@ def compute(job: Job, number: int, task: TaskImages) -> Outcome:
         except _Refusal as refusal:
             return Outcome(refusal=str(refusal), worker=get_worker().address)
         except (ImgclusterError, Unsupported) as error:
-            return Outcome(error=(type(error).__name__, str(error)))
+            return Outcome(error=error)
 
 
 class _Refusal(Exception):
@@ -186,8 +194,8 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
         _check_places(job)
         own = plan_for(choice, _with_own_device(job))
     except ImgclusterError as error:
-        raise _Refusal(str(error).splitlines()[0]) from None
-    if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):
+        raise _Refusal(first_line(error)) from None
+    if own.shapes(choice) != replace(_plan_of(job), calibration=None).shapes(choice):
         raise _Refusal("computes in another way than the other workers do, or reads images into other pixels")
     try:
         plan = replace(_plan_of(job), device=own.device)
@@ -196,19 +204,11 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
         if error.__context__ is None or not ran_out(error.__context__):
             raise
         raise MemoryError from None  # another worker may have more memory
-    _kept.known = _stores_before(job) if 0 < job.stored <= MAX_ROWS_SEARCHED else []
+    if 0 < job.stored <= MAX_ROWS_SEARCHED:
+        shapes = _plan_of(job).shapes(job.choice)
+        _kept.known = [FeatureStore.reading(below(job.store, store_name(shaped_by))) for shaped_by in shapes]
     _kept.token = job.token
     return _kept.runtime
-
-
-def _stores_before(job: Job) -> list[FeatureStore]:
-    """Open the store of each layer for reading."""
-    shapes = _plan_of(job).shapes(job.choice)
-    return [FeatureStore.reading(below(job.store, store_name(shaped_by))) for shaped_by in shapes]
-
-
-def _without_calibration(plan: Plan) -> Plan:
-    return replace(plan, calibration=None)
 
 
 def _take_threads() -> None:
