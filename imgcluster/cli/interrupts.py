@@ -6,7 +6,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 SECONDS_TO_UNWIND = 1.0
@@ -35,10 +37,25 @@ def watch_interrupts(last_words: LastWords) -> None:
     pipe at once, and a thread that reads it needs no bytecode of the main one. A hard exit is safe: every file is
     replaced in one step, so that a process may be killed at any time.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell ignores it in background jobs
+        signal.signal(signal.SIGINT, _raise_once())
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reading, last_words), name="imgcluster-interrupts", daemon=True).start()
+
+
+def _raise_once() -> Callable[[int, FrameType | None], None]:
+    """Return a handler that raises KeyboardInterrupt, and then exits: a second one would break the unwinding."""
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if seen:
+            os._exit(INTERRUPTED)
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    return handle
 
 
 def _watch(signals: int, last_words: LastWords) -> None:
