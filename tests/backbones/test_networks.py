@@ -365,8 +365,8 @@ def test_list_says_which_weights_are_here() -> None:
 def test_table_for_the_terminal() -> None:
     lines = models_table(list_models("vgg_16")).splitlines()
     assert lines == [
-        "name                 dim   px   MB  here  licence",
-        "vgg_16 = vgg16 fc8  1000  224  528  no    BSD-3-Clause",
+        "name                 dim   px   MB  downloaded  licence",
+        "vgg_16 = vgg16 fc8  1000  224  528  no          BSD-3-Clause",
     ]
 
 
@@ -398,7 +398,10 @@ def test_models_command(command: Command) -> None:
     assert (nothing.returncode, nothing.stdout) == (1, "")
     assert nothing.stderr == "imgcluster: no backbone is called 'resnet19'; did you mean 'resnet18'?\n"
     strange = command("models", "qqqqqqqq")
-    assert strange.stderr == "imgcluster: no backbone is called 'qqqqqqqq'; `imgcluster models` lists all but timm's\n"
+    assert strange.stderr == (
+        "imgcluster: no backbone is called 'qqqqqqqq'; list all: imgcluster models "
+        "(timm networks are not listed; use timm:NAME, e.g. timm:vit_small_patch14_dinov2.lvd142m)\n"
+    )
 
 
 def test_config_errors_need_neither_torch_nor_timm(command: Command, config_file: Path) -> None:
