@@ -132,6 +132,7 @@ def test_what_cannot_be_done_is_told(make: object, words: str) -> None:
         make()  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_the_usual_layers_are_there() -> None:
     for backbone, layers in LAYERS.items():
         weights = "imagenet" if backbone == LITE0 else "random"

@@ -184,6 +184,7 @@ def test_equal_vectors_are_equal_points_wherever_they_stand(monkeypatch: pytest.
     assert len(np.unique(points, axis=0)) == 12
 
 
+@pytest.mark.slow
 def test_umap_puts_equal_vectors_into_one_place() -> None:
     pytest.importorskip("umap")
     place = np.arange(120) % 30

@@ -650,6 +650,7 @@ def test_pictures_of_the_same_names_and_sizes_are_other_images(config_file: Path
     assert len(compare(config, Grid(ks=[3]), out=out, show=False).candidates) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_comparison_has_kept_what_it_tried(
     config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

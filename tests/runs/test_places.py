@@ -83,11 +83,13 @@ def test_other_images_under_the_same_name_are_not_taken_for_them(project: Path, 
             assert path.read_bytes() == (project / "data" / "test" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_project_that_moves_as_a_whole(project: Path, tmp_path: Path, command: Command) -> None:
     project.rename(tmp_path / "moved")
     all_of_it(command, "../moved/outputs/one", tmp_path / "elsewhere")
 
 
+@pytest.mark.slow
 def test_a_record_from_before_tells_its_start_by_its_own_folder(
     project: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -440,6 +440,7 @@ raise SystemExit(code)
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_sent(pictures: Path, tmp_path: Path) -> None:
     arguments = ["run", str(ROOT / "configs/folder.yaml"), "--quiet", "--set", f"images.folder={pictures}"]
     arguments += ["--set", f"features.store={tmp_path / 's'}", "--set", f"outputs.folder={tmp_path / 'o'}"]

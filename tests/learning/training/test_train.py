@@ -422,6 +422,7 @@ def test_few_images_train_for_as_long_as_is_said(small: Path) -> None:
     assert found.labels == [NAMES[number % 3] for number in range(18)]
 
 
+@pytest.mark.slow
 def test_a_run_can_be_trained_on_as_its_config(small: Path) -> None:
     root = small.parent
     imgcluster.run(imgcluster.load_config(small), show=False)
@@ -444,6 +445,7 @@ def test_only_labelled_images_are_read(small: Path) -> None:
     assert features.origins[0].reused == 4
 
 
+@pytest.mark.slow
 def test_an_unreadable_image_is_left_out_and_one_that_goes_ends_the_training(
     small: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
