@@ -54,3 +54,8 @@ def quoted(text: str, most: int = 100) -> str:
     cut = reprlib.Repr()
     cut.maxstring = most
     return cut.repr(text)
+
+
+def first_line(error: object) -> str:
+    """Return the first line of an error's or a warning's message, or the name of its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

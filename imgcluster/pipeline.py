@@ -40,7 +40,7 @@ from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
 from imgcluster.runs import Run, RunFolder, check_known_classes, check_outputs, names_note, output_names, write_outputs
 from imgcluster.types import Clusters, ImageFile
-from imgcluster.utils import use_storage
+from imgcluster.utils import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,6 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
     Another config's run in the same folder is overwritten only with `force`. Raises ImgclusterError.
     """
     _check_packages(config)
-    use_storage(config.storage)
     seconds: dict[str, float] = {}
     with _timed(seconds, "images"):
         listing = _listed(config)
@@ -127,8 +126,7 @@ def fill_store(config: Config, *, show: bool = True) -> Features:
     The vectors returned are (n, 0). Raises ImgclusterError.
     """
     check_engine(config)
-    use_storage(config.storage)
-    images, _ = list_images(config.images)
+    images, _ = list_images(config.images, Storage(config.storage))
     return extract_listed(images, config, show, gather=False)
 
 
@@ -138,8 +136,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
         raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
     check_engine(config)
-    use_storage(config.storage)
-    images, _ = list_images(config.images)
+    images, _ = list_images(config.images, Storage(config.storage))
     check_method(config, len(images))
     features = extract_listed(images, config, show)
     points, _ = fit_steps(
@@ -154,7 +151,6 @@ def check(config: Config) -> list[ImageFile]:
     Raises ImgclusterError for the first thing that would stop a run.
     """
     _check_packages(config)
-    use_storage(config.storage)
     images = _listed(config).images
     if config.features.file is not None:
         features_from_file(images, Path(config.features.file), config.images.missing, config.features.file_columns)
@@ -178,7 +174,7 @@ def _check_packages(config: Config) -> None:
 
 
 def _listed(config: Config) -> Listing:
-    listing = list_with_notes(config.images)
+    listing = list_with_notes(config.images, Storage(config.storage))
     check_enough(len(listing.images), config.clusters.n_clusters)
     check_method(config, len(listing.images))
     check_outputs(listing.template, config)

@@ -8,11 +8,11 @@ import numpy as np
 
 from imgcluster.clustering import Sweep
 from imgcluster.evaluation import Stability
-from imgcluster.features import Features, Origin, below
+from imgcluster.features import Features, Origin
 from imgcluster.labels import Assigned
 from imgcluster.runs import Run, known_names, output_names, submission_notes, with_name
 from imgcluster.types import Failure, by_reason
-from imgcluster.utils import bar, printable
+from imgcluster.utils import DEFAULT_STORAGE, bar, printable
 
 BAR = 30
 NAMED = 3
@@ -31,8 +31,8 @@ def summarize_run(run: Run) -> str:
     lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
-    folder = run.config.outputs.folder
-    lines += [f"written   {below(folder, name)}" for name in output_names(run.config)]
+    folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
+    lines += [f"written   {folder / name}" for name in output_names(run.config)]
     return "\n".join(lines)
 
 

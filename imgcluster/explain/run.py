@@ -161,7 +161,7 @@ def _choice(origin: dict[str, Any], config: FeaturesConfig, places: Places) -> C
 def _read_images(folder: Path, where: Places) -> list[RunImage]:
     try:
         rows = where.rows(read_rows(folder))
-        places = listed_paths([row["path"] for row in rows])
+        places = listed_paths([row["path"] for row in rows], where.storage)
         return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):
         raise OutputError(f"{str(folder / CLUSTERS)!r} is damaged; run its config again with --force") from None

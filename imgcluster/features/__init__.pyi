@@ -14,7 +14,6 @@ from .reductions import (
     whitened,
 )
 from .result import Features, Origin
-from .store.backend import below
 from .store.keys import any_there, known_key, read_with_key, with_stamps
 from .store.reader import Part, StoredVectors, read_block
 from .store.shards import ImageKey
@@ -52,7 +51,6 @@ __all__ = [
     "StoredVectors",
     "any_there",
     "apply_transform",
-    "below",
     "block_moments",
     "check_components",
     "check_covariance",

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, first_line
 from imgcluster.features.file_cells import kind_of_cell, parse_list, stacked, vector_of
 from imgcluster.features.file_columns import Kind, Unfit, choose_columns, find_id_column
 from imgcluster.features.result import Features, Origin
@@ -68,7 +68,7 @@ def _read(path: Path, columns: str | Sequence[str] | None) -> Raw:
         why = f"cannot be read: {error.strerror or error}"
         raise _stop(path, "is a folder; name a file" if path.is_dir() else why) from None
     except Exception as error:  # each library has its own for damaged bytes, and passes on others'
-        damaged = f"damaged, or no {path.suffix} of numbers and text ({_first_line(error)})"
+        damaged = f"damaged, or no {path.suffix} of numbers and text ({first_line(error)})"
         raise _stop(path, _another_kind(path) or damaged) from None
 
 
@@ -373,7 +373,3 @@ def _stop(path: Path, words: str) -> ConfigError:
 
 def _some(names: Sequence[Any]) -> str:
     return ", ".join(map(repr, names[:NAMED])) + (", …" if len(names) > NAMED else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -13,6 +13,7 @@ from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ImgclusterError
 from imgcluster.features import extract_features
 from imgcluster.types import ImageFile
+from imgcluster.utils import DEFAULT_STORAGE, Storage
 
 ASKED = 9  # images of each cluster that are shown to the network
 MOST = 200  # clusters that get a name, the largest first
@@ -36,7 +37,10 @@ class Guesses:
 
 
 def guess_names(
-    typical: Mapping[int, Sequence[ImageFile]], config: FeaturesConfig, origins: Sequence[Mapping[str, Any]]
+    typical: Mapping[int, Sequence[ImageFile]],
+    config: FeaturesConfig,
+    origins: Sequence[Mapping[str, Any]],
+    storage: Storage = DEFAULT_STORAGE,
 ) -> Guesses:
     """Ask a run's own network, by its ImageNet head, what the most typical images of each cluster show.
 
@@ -48,7 +52,8 @@ def guess_names(
         return Guesses({}, "no names: these features are not those of a network trained on ImageNet's classes")
     images = list(dict.fromkeys(image for each in list(typical.values())[:MOST] for image in each[:ASKED]))
     try:
-        found = extract_features(images, _asking(config, origin["backbone"]), missing="skip", show=False)
+        asking = _asking(config, origin["backbone"])
+        found = extract_features(images, asking, missing="skip", storage=storage, show=False)
     except ImgclusterError as error:
         return Guesses({}, f"no names: {error}")
     if found.vectors.shape[1] != CLASSES:

@@ -123,7 +123,7 @@ def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "
     names = recorded_names(record)
     typical = _typical(groups, table, places)
     unnamed = {number: images for number, images in typical.items() if number not in names}
-    guesses = guess_names(unnamed, config.features, record["features"]) if unnamed else Guesses({})
+    guesses = guess_names(unnamed, config.features, record["features"], places.storage) if unnamed else Guesses({})
     nearest = _nearest_clusters(folder)
     cards = [
         _card(number, rows, table, silhouette, _names(names, guesses, nearest, number))
@@ -151,7 +151,8 @@ def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any], where: 
     """Return the most typical images of each cluster, the largest first."""
     largest = sorted((number for number in groups if number != NOISE), key=lambda number: -len(groups[number]))
     wanted = [row for number in largest for row in groups[number][:TYPICAL].tolist()]
-    places = dict(zip(wanted, listed_paths([where.image(table["paths"][row]) for row in wanted]), strict=True))
+    paths = listed_paths([where.image(table["paths"][row]) for row in wanted], where.storage)
+    places = dict(zip(wanted, paths, strict=True))
     return {
         number: [ImageFile(table["ids"][row], places[row]) for row in groups[number][:TYPICAL].tolist()]
         for number in largest

@@ -12,7 +12,7 @@ from imgcluster.images import read_image, readers_for
 from imgcluster.report.thumbnails import encode_jpeg, shrunk
 from imgcluster.runs import folder_names, listed_paths, places_of, read_record, read_rows, recorded_names
 from imgcluster.types import ImagePath
-from imgcluster.utils import at_once, in_order, track, write_whole
+from imgcluster.utils import Storage, at_once, in_order, track, write_whole
 
 SHEETS, LIST = "clusters", ".sheets"
 COLUMNS, ROWS = 8, 8
@@ -29,7 +29,8 @@ def write_sheets(run: str | Path, *, show: bool = True) -> Path:
     """
     folder = Path(run)
     record = read_record(folder)
-    groups = _groups(places_of(folder, record).rows(read_rows(folder)))
+    where = places_of(folder, record)
+    groups = _groups(where.rows(read_rows(folder)), where.storage)
     names = folder_names([*groups], recorded_names(record))
     made: list[str] = []
     place = folder / SHEETS
@@ -76,11 +77,11 @@ def _listed(path: Path) -> set[str]:
         return set()
 
 
-def _groups(rows: Sequence[Mapping[str, str]]) -> dict[int, list[ImagePath]]:
+def _groups(rows: Sequence[Mapping[str, str]], storage: Storage) -> dict[int, list[ImagePath]]:
     """Return the images of each cluster, nearest first; those of noise as they come."""
     found: dict[int, list[tuple[float, ImagePath]]] = {}
     fine = [row for row in rows if row["status"] == "ok"]
-    for row, path in zip(fine, listed_paths([row["path"] for row in fine]), strict=True):
+    for row, path in zip(fine, listed_paths([row["path"] for row in fine], storage), strict=True):
         found.setdefault(int(row["cluster"]), []).append((float(row["distance"] or 0), path))
     return {number: [path for _, path in sorted(found[number], key=lambda pair: pair[0])] for number in sorted(found)}
 

@@ -84,7 +84,7 @@ def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarr
     former = read_report_record(folder)
     kind = kind or str(former.get("map", "pca"))
     facts = gather(folder, vectors=vectors, map_kind=kind)
-    paths = listed_paths(list(map(facts.where.image, facts.paths)))
+    paths = listed_paths(list(map(facts.where.image, facts.paths)), facts.where.storage)
     _check_there(facts, paths)
     scores, truth = _scores(folder, truth, former.get("truth"))
     # From here on the page would be of other data than it was written for.

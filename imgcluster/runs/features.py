@@ -90,7 +90,7 @@ def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureT
         generator = np.random.default_rng(whole.clusters.random_state)
         drawn = np.sort(generator.choice(count, sampled, replace=False))
         rows = [rows[place] for place in drawn.tolist()]
-    images = listed_images(places.rows(rows))
+    images = listed_images(places.rows(rows), places.storage)
     stores = [places.path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
         vectors = _from_file(images, config, record["features"][0]["weights_sha256"])
@@ -148,7 +148,7 @@ def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig,
     """Return the vectors of images from the stores of their layers, joined as they were when they were clustered."""
     again = f"run the config of {str(places.run)!r} again, and then the export"
     try:
-        stores = {folder: FeatureStore.reading(folder) for folder in folders}
+        stores = {folder: FeatureStore.reading(places.storage.place(folder)) for folder in folders}
     except StoreError as error:
         raise StoreError(f"{error}; {again}") from None
     keys = [_key(image.path, list(stores.values())) for image in images]

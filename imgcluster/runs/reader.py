@@ -19,7 +19,7 @@ from imgcluster.runs.places import places_of
 from imgcluster.runs.remote import RECORD, finished_record
 from imgcluster.runs.writer import CLUSTERS
 from imgcluster.types import ImageFile, ImagePath
-from imgcluster.utils import use_storage
+from imgcluster.utils import DEFAULT_STORAGE, Storage
 
 # What lies in the folder of a run's report, as all who write there and read there call it.
 REPORT, PAGE, REPORT_RECORD, REPORT_LOCK = "report", "index.html", "report.json", ".lock"
@@ -68,26 +68,25 @@ def read_report_record(run_folder: Path) -> dict[str, Any]:
 
 
 def config_of(record: dict[str, Any], run_folder: Path) -> Config:
-    """Return the config that gives a run again, of what run.json says, and have the file systems behind its URLs ready.
+    """Return the config that gives a run again, of what run.json says.
 
     Its paths lead to where they led when the run was started, wherever this process is. After a fallback it names the
     network that was used, not the one that was asked for.
     """
     there = config_from_dict(places_of(run_folder, record).config(record["config"]))
-    config = config_as_used(there, record.get("features", []))
-    use_storage(config.storage)
-    return config
+    return config_as_used(there, record.get("features", []))
 
 
-def listed_path(text: str) -> ImagePath:
+def listed_path(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
     """Return the place that clusters.csv writes so: bytes that are no UTF-8 stand there as `\\udcNN`."""
-    return listed_paths([text])[0]
+    return listed_paths([text], storage)[0]
 
 
-def listed_paths(texts: Sequence[str]) -> list[ImagePath]:
+def listed_paths(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
     """Return the places that clusters.csv writes so; an archive that holds several of them is asked once."""
     there = [os.path.exists(text) for text in texts]  # noqa: PTH110 (Path.exists raises for a name that is too long)
-    others = iter(open_all_again([_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]))
+    elsewhere = [_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]
+    others = iter(open_all_again(elsewhere, storage))
     return [Path(text) if here else next(others) for text, here in zip(texts, there, strict=True)]
 
 
@@ -95,11 +94,11 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text)
 
 
-def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
+def listed_images(rows: Sequence[Mapping[str, str]], storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
     """Return the images of rows, as `Places.rows` has them, with what is known of each without reading it."""
     from imgcluster.features import with_stamps  # which needs OpenCV
 
-    places = with_stamps(listed_paths([row["path"] for row in rows]))
+    places = with_stamps(listed_paths([row["path"] for row in rows], storage))
     return [ImageFile(row["id"], place) for row, place in zip(rows, places, strict=True)]
 
 

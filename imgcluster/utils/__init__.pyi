@@ -16,21 +16,7 @@ from .label_numbers import WHOLE, plain_label, plain_labels
 from .parallel import IN_MEMORY_BYTES, cores, finite_rows, in_order, is_large, new_rows, row_slices, squared_lengths
 from .plotting import CHOSEN, INK, QUIET, save
 from .progress import Advance, Stopwatch, Tell, track
-from .storage import (
-    AT_ONCE,
-    at_once,
-    file_system,
-    in_words,
-    is_missing,
-    is_url,
-    make_folder,
-    read_range,
-    read_whole,
-    retried,
-    shown,
-    storage_in_use,
-    use_storage,
-)
+from .storage import AT_ONCE, DEFAULT_STORAGE, Place, RemotePath, Storage, at_once, in_words, is_url, shown
 from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
 from .terminal import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, can_show, columns_of, printable, shortened
 
@@ -40,6 +26,7 @@ __all__ = [
     "AT_ONCE",
     "BLOCK",
     "CHOSEN",
+    "DEFAULT_STORAGE",
     "ELLIPSIS",
     "INK",
     "IN_MEMORY_BYTES",
@@ -48,7 +35,10 @@ __all__ = [
     "QUIET",
     "WHOLE",
     "Advance",
+    "Place",
+    "RemotePath",
     "Stopwatch",
+    "Storage",
     "Tell",
     "asked_for",
     "at_once",
@@ -60,7 +50,6 @@ __all__ = [
     "cores",
     "digest_bytes",
     "file_sha256",
-    "file_system",
     "fingerprint_of",
     "finite_rows",
     "fits",
@@ -70,10 +59,8 @@ __all__ = [
     "in_words",
     "installed",
     "is_large",
-    "is_missing",
     "is_placeholder",
     "is_url",
-    "make_folder",
     "move_file",
     "new_rows",
     "one_of_many",
@@ -82,20 +69,15 @@ __all__ = [
     "printable",
     "ran_out",
     "read_cells",
-    "read_range",
-    "read_whole",
     "remove_temporary",
     "replacing",
-    "retried",
     "row_slices",
     "same_bytes",
     "save",
     "shortened",
     "shown",
     "squared_lengths",
-    "storage_in_use",
     "sync_folder",
     "track",
-    "use_storage",
     "write_whole",
 ]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, first_line
 
 TELEMETRY = "openvino_telemetry"
 
@@ -57,8 +57,4 @@ def convert_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # OpenVINO and its converter have no base class of errors
-        raise Unsupported(_first_line(error)) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise Unsupported(first_line(error)[:200]) from error

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from imgcluster._version import __version__
 from imgcluster.backbones import are_here, import_openvino, is_installed, place_of
 from imgcluster.config import BACKBONES, Backbone
+from imgcluster.errors import first_line
 from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed
 
 GOOD, ADVICE, PROBLEM = "good", "advice", "problem"
@@ -140,7 +141,7 @@ def _package(requirement: Requirement) -> tuple[str, ...]:
     try:
         _import(module)
     except Exception as error:  # of a library that is damaged, or of another machine: anything
-        return name, f"{found}, cannot be imported: {_first_line(error)}", PROBLEM, advice
+        return name, f"{found}, cannot be imported: {first_line(error)}", PROBLEM, advice
     return name, found
 
 
@@ -256,7 +257,3 @@ def _place(name: str, folder: Path, advice: str) -> tuple[str, ...]:
     free = shutil.disk_usage(there).free
     value = f"{folder}, {free / GIB:.1f} GiB free"
     return (name, value, ADVICE, f"little room: {advice}") if free < LITTLE else (name, value)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
@@ -25,7 +24,7 @@ from imgcluster.features.engines.multiprocess_worker import Job
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.store import PART, ImageKey
 from imgcluster.types import ImageFile
-from imgcluster.utils import Advance, is_url, storage_in_use
+from imgcluster.utils import Advance, Place, RemotePath
 
 SECONDS_TO_LEAVE = 10
 
@@ -53,7 +52,6 @@ def compute_on(  # noqa: PLR0913, PLR0917
         raise ConfigError(
             "features.store: memory:// is each process's own; several devices need a folder, or another URL"
         )
-    storage = storage_in_use()
     jobs = [
         Job(
             images,
@@ -62,7 +60,6 @@ def compute_on(  # noqa: PLR0913, PLR0917
             _own_root(store, number),
             work.on_error,
             (number, parts),
-            storage,
         )
         for parts, number, device, images in _ranges(work.todo, devices)
     ]
@@ -79,9 +76,9 @@ def compute_on(  # noqa: PLR0913, PLR0917
     return " + ".join(str((process.report or {})["device"]) for process in processes)
 
 
-def _own_root(store: LayerStores, number: int) -> Path | str:
+def _own_root(store: LayerStores, number: int) -> Place:
     """Return where a process puts its vectors: beside the store, or, where that has a URL, straight into it."""
-    return store.root if is_url(str(store.root)) else Path(store.root) / f"{PART}{number}"
+    return store.root if isinstance(store.root, RemotePath) else store.root / f"{PART}{number}"
 
 
 def _ranges(

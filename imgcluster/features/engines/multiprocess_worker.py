@@ -13,8 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import IO, Any
 
 from imgcluster.backbones import Choice, Plan, Unsupported, build_runtime, some_of
@@ -23,7 +22,7 @@ from imgcluster.features.engines.local import Work
 from imgcluster.features.store.keys import known_key
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.types import ImageFile
-from imgcluster.utils import use_storage
+from imgcluster.utils import Place
 
 GONE = 1
 
@@ -32,16 +31,15 @@ GONE = 1
 class Job:
     """The images of one process, what computes them, and the folder of its own stores.
 
-    share: which of how many equal parts of the cores it may use, counted from 0. storage: options of file systems.
+    share: which of how many equal parts of the cores it may use, counted from 0.
     """
 
     images: list[ImageFile]
     choice: Choice
     plan: Plan
-    root: Path | str
+    root: Place
     on_error: str
     share: tuple[int, int]
-    storage: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -51,7 +49,6 @@ def main() -> None:
     job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     _take_share(*job.share)
-    use_storage(job.storage)
     try:
         tell({"report": _report(job, lambda count: tell({"done": count}))})
     except (ImgclusterError, Unsupported) as error:

@@ -23,12 +23,13 @@ from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.images.sources.tar import TAR, tar_members
 from imgcluster.images.sources.zip import ZIP, zip_members
 from imgcluster.types import ImagePath, Source, Stamp
-from imgcluster.utils import AT_ONCE, at_once, is_url, shown
+from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url, shown
 
 SHARDS = (".tar", ".zip", ".parquet")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
-Index = Callable[[Container], Mapping[str, Source]]
+Members = Mapping[str, Source]
+Index = Callable[[Container], Members]
 Part = Callable[[Container], Source]
 
 
@@ -56,17 +57,16 @@ class Holder(Protocol):
         """Return where a name was looked for, for messages."""
 
 
-def open_holder(config: ImagesConfig) -> Holder:
+def open_holder(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Holder:
     """Return what holds the images of a config. Raises ConfigError: not there, not to be reached, packed as a whole."""
     wanted = ImageFilter(config.include, config.exclude)
     if len(config.folders) == 1:
-        return _open_one(config.folders[0], config, wanted)
-    places = [place for text in config.folders for place in _places_of(text)]
+        return _open_one(config.folders[0], config, wanted, storage)
+    places = [place for text in config.folders for place in _places_of(text, storage)]
     _check_apart([os.path.realpath(place) for place in places if not is_held(place)])
     prefixes = names_apart([_told_apart(place) for place in places])
-    return _Joined(
-        {prefix: _open_one(each, config, wanted, prefix) for prefix, each in zip(prefixes, places, strict=True)}
-    )
+    parts = zip(prefixes, places, strict=True)
+    return _Joined({prefix: _open_one(place, config, wanted, storage, prefix) for prefix, place in parts})
 
 
 def _check_apart(folders: list[str]) -> None:
@@ -77,7 +77,7 @@ def _check_apart(folders: list[str]) -> None:
             raise ConfigError(f"images.folder: {inner!r} {how}, and its images would be taken twice; name one of them")
 
 
-def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str = "") -> Holder:
+def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, storage: Storage, prefix: str = "") -> Holder:
     inner, colons, rest = text.partition("::")
     if is_archive(inner if colons else text, PACKED) or is_archive(rest, PACKED):
         raise ConfigError(
@@ -86,19 +86,20 @@ def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str 
         )
     if colons and inner.startswith((TAR, ZIP)):
         scheme = TAR if inner.startswith(TAR) else ZIP
-        return _Archives(rest, _INDICES[scheme], wanted, inner.removeprefix(scheme).strip("/"), prefix)
+        inside = inner.removeprefix(scheme).strip("/")
+        return _Archives(rest, _shards(rest, _INDICES[scheme], storage), wanted, inside, prefix)
     if is_archive(text, SHARDS):
-        return _Archives(text, _index_of(text, config), wanted, prefix=prefix)
+        return _Archives(text, _shards(text, _index_of(text, config), storage), wanted, prefix=prefix)
     if is_url(text):
-        return RemoteFolder(text, wanted, prefix)
+        return RemoteFolder(text, wanted, prefix, storage)
     check_folder(text)
     return LocalFolder(text, wanted, prefix)
 
 
-def _places_of(text: str) -> list[str]:
+def _places_of(text: str, storage: Storage) -> list[str]:
     """Return the folder that a text names, or the files that its pattern does."""
     is_several = is_archive(text, SHARDS) and "::" not in text
-    return [each.place for each in find_containers(text)] if is_several else [text]
+    return [each.place for each in find_containers(text, storage)] if is_several else [text]
 
 
 def _told_apart(place: str) -> str:
@@ -120,18 +121,24 @@ def _index_of(text: str, config: ImagesConfig) -> Index:
 _INDICES: dict[str, Index] = {TAR: tar_members, ZIP: zip_members}
 
 
+def _shards(text: str, index: Index, storage: Storage) -> dict[str, Members]:
+    """Return the members of each file that a text names, by what begins their ids."""
+    containers = find_containers(text, storage)
+    with ThreadPoolExecutor(min(AT_ONCE, len(containers)), thread_name_prefix="imgcluster-index") as pool:
+        return dict(zip(names_of(containers), pool.map(index, containers), strict=True))
+
+
 class _Archives:
     """Files that hold images: their members by name, those of several after the name of their file."""
 
-    def __init__(self, text: str, index: Index, wanted: ImageFilter, inside: str = "", prefix: str = "") -> None:
+    def __init__(
+        self, text: str, shards: Mapping[str, Members], wanted: ImageFilter, inside: str = "", prefix: str = ""
+    ) -> None:
         self.wanted = wanted
         self._text = text
         self._inside = f"{inside}/" if inside else ""
         self._prefix = prefix
-        containers = find_containers(text)
-        with ThreadPoolExecutor(min(AT_ONCE, len(containers)), thread_name_prefix="imgcluster-index") as pool:
-            indices = list(pool.map(index, containers))
-        self._shards = dict(zip(names_of(containers), indices, strict=True))
+        self._shards = shards
 
     def images(self) -> Mapping[str, ImagePath]:
         """Return all members, each file's after the other's."""
@@ -272,26 +279,26 @@ class Lost(Source):
         raise ImageError(self._reason)
 
 
-def open_again(text: str) -> ImagePath:
+def open_again(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
     """Return the image that a table has under this text: a path, a URL, a member of an archive, a row of Parquet.
 
     Raises nothing: of one that is not there any more, reading it tells why.
     """
-    return open_all_again([text])[0]
+    return open_all_again([text], storage)[0]
 
 
-def open_all_again(texts: Sequence[str]) -> list[ImagePath]:
+def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
     """Return the images that a table has under these texts, as `open_again`; a file that holds many is asked once."""
     opened: dict[int, ImagePath] = {}
     held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
     for at, text in enumerate(texts):
         if (inside := _inside(text)) is None:
-            opened[at] = RemoteFile(text) if is_url(text) else Path(text)
+            opened[at] = RemoteFile(text, storage=storage) if is_url(text) else Path(text)
         else:
             held[inside[0]].append((at, inside[1]))
 
     def open_one(place: str) -> dict[int, ImagePath]:
-        return {at: _again(texts[at], found, part) for found in [_found(place)] for at, part in held[place]}
+        return {at: _again(texts[at], found, part) for found in [_found(place, storage)] for at, part in held[place]}
 
     for parts in at_once(open_one, held) if held else ():
         opened.update(parts)
@@ -310,9 +317,9 @@ def _inside(text: str) -> tuple[str, Part] | None:
     return None
 
 
-def _found(place: str) -> Container | str:
+def _found(place: str, storage: Storage) -> Container | str:
     try:
-        return container(place)
+        return container(place, storage)
     except ImgclusterError as error:
         return str(error)
 

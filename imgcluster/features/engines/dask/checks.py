@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from imgcluster.backbones import Plan
-from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.errors import ConfigError, ImgclusterError, first_line
 from imgcluster.features.engines.dask.cluster import Cluster
 from imgcluster.features.engines.dask.protocol import Greeting, Job
 from imgcluster.features.engines.dask.worker import PACKAGES, READERS, greet
@@ -58,8 +58,7 @@ def _as_greeting(answer: Any) -> Greeting:
         return answer
     if isinstance(answer, OSError):  # of the connection to it
         return Greeting("", {}, WORKER_LOST)
-    line = (str(answer).strip() or type(answer).__name__).splitlines()[0]
-    return Greeting("", {}, NO_IMGCLUSTER.format(error=line))
+    return Greeting("", {}, NO_IMGCLUSTER.format(error=first_line(answer)))
 
 
 def _way(plan: Plan) -> str:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import DaskEngine
-from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.errors import ConfigError, ImgclusterError, first_line
 from imgcluster.utils import cores
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Cluster:
             try:
                 return Client(address, timeout=min(left, 10), set_as_default=False)
             except NO_ANSWER as error:
-                last = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                last = first_line(error)
                 time.sleep(min(SECONDS_BETWEEN_TRIES, max(0.0, left)))
         raise ConfigError(f"engine.dask.address: no Dask scheduler answers at {address} ({last})")
 
