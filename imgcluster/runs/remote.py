@@ -67,7 +67,10 @@ class FarAway:
 
     def check(self) -> None:
         """Find out, before any work, whether it can be written to."""
-        self._asked(lambda system, folder: self._place.storage.make_folder(self._place.url))
+        try:
+            self._place.storage.make_folder(self._place.url)
+        except OSError as error:
+            raise self._failure(error) from None
         self._asked(lambda system, folder: system.pipe_file(f"{folder}/{PROBE}", b""))
         self._asked(lambda system, folder: system.rm_file(f"{folder}/{PROBE}"))
 

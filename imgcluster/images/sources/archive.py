@@ -131,7 +131,7 @@ def container(place: str, storage: Storage) -> Container:
         if is_url(place):
             return Container(place, ask(place, storage), storage)
         status = os.stat(place)  # noqa: PTH116 (the text is kept as it is)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"images.folder: {shown(place)!r}: {in_words(error)}") from None
     return Container(place, Stamp(os.path.realpath(place), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
