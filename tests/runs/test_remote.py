@@ -260,7 +260,7 @@ def test_the_line_of_a_copy_has_no_password(
     config_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = run(load_config(config_file), show=False)
-    monkeypatch.setattr(far_away_module, "fetched", lambda url: here.folder)
+    monkeypatch.setattr("imgcluster.runs.fetched", lambda url: here.folder)
     assert main(["show", "https://me:hunter2@host/run?X-Amz-Signature=hunter2"]) == 0
     assert f"https://…@host/run?…: a copy of it is in {here.folder}" in capsys.readouterr().err
 
