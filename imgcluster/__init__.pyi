@@ -18,10 +18,9 @@ from .features import Features, ImageFeatures, extract, extract_features, read_f
 from .images import list_images, read_image
 from .labels import Spread, Suggestions, assign, learn, predict, spread_labels, suggest_images
 from .learning import Learned, Training
-from .pipeline import check, run, sweep_clusters
+from .pipeline import Run, check, run, sweep_clusters
 from .report import write_report, write_sheets
 from .runs import (
-    Run,
     export_features,
     export_folders,
     images_are_in,

@@ -1,4 +1,4 @@
-"""`python -m imgcluster`, and the command `imgcluster`: a process of which nothing is left to others."""
+"""`python -m imgcluster`, and the command `imgcluster`."""
 
 from __future__ import annotations
 
@@ -11,39 +11,43 @@ from typing import NoReturn
 
 from imgcluster.cli.main import main
 
-# The libraries are half a million objects that stay. Python looks through them for garbage again and again as they are
-# imported, and takes them apart one by one at the end: together a fifth of a short command.
-OBJECTS_UNTIL_A_LOOK = 50_000
+# The libraries create half a million objects that stay until the end. With the default of 700 the garbage collector
+# goes through them again and again during the imports.
+GC_THRESHOLD_OBJECTS = 50_000
 
 
 def entry() -> NoReturn:
     """Run the command line as a program, and end with its exit code."""
-    gc.set_threshold(OBJECTS_UNTIL_A_LOOK)
+    gc.set_threshold(GC_THRESHOLD_OBJECTS)
     _open_closed_streams()
-    ended: list[int] = []
-    atexit.register(_leave, ended)  # first in, so that whatever is registered later comes before it
+    exit_code: list[int] = []
+    atexit.register(_leave, exit_code)  # the first to be registered, so the last to be called
     try:
-        ended.append(main())
+        exit_code.append(main())
     except SystemExit as error:  # argparse: help, or a wrong command line
-        ended.append(error.code if isinstance(error.code, int) else 0)
-    # What libraries fail at as they end comes after the last word, and helps nobody.
+        exit_code.append(error.code if isinstance(error.code, int) else 0)
+    # Errors in the destructors of libraries come after our last words, and help nobody.
     sys.unraisablehook = lambda _: None
-    sys.exit(ended[0])
+    sys.exit(exit_code[0])
 
 
 def _open_closed_streams() -> None:
-    """Have what a shell closed (`>&-`) lead nowhere; else the next file to be opened would get what is printed."""
+    """Open what a shell has closed (`>&-`) on nothing; else the next file to be opened would get what is printed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (for as long as we run)
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (open until we end)
 
 
-def _leave(ended: list[int]) -> None:
-    if ended:
-        with suppress(OSError):  # whoever read has gone
+def _leave(exit_code: list[int]) -> None:
+    """Skip the teardown of the interpreter: 0.7 of 3.0 s of CPU in a run from stored features, spent on the libraries.
+
+    Threads have been joined by now, `finally` blocks and the other handlers of atexit have run.
+    """
+    if exit_code:
+        with suppress(OSError):  # nobody reads them any more
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(ended[0])
+        os._exit(exit_code[0])
 
 
 if __name__ == "__main__":

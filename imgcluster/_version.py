@@ -1,3 +1,3 @@
-"""The version of imgcluster: one place, from which every module may import it."""
+"""The version of imgcluster. Any module may import it."""
 
 __version__ = "0.1.0"

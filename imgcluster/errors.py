@@ -1,4 +1,4 @@
-"""Every error a user can cause, as one family: the command line shows each as one line and exits with 1."""
+"""The exceptions that users can cause. The command line prints each as one line and exits with 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of a run, in their order. The only module that knows all of them."""
+"""The pipeline of a run, step by step. The only module that knows all steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from imgcluster.clustering import (
     AUTO,
     SEQUENCE,
     KeptClusters,
-    Sweep,
     check_enough,
     check_memory,
     check_numbering,
@@ -22,10 +22,11 @@ from imgcluster.clustering import (
     cluster_features,
     cluster_stored,
     should_use_dask,
-    sweep,
+    transform_steps,
 )
 from imgcluster.config import METHODS, Config
 from imgcluster.errors import ConfigError, ImgclusterError
+from imgcluster.evaluation import Sweep, sweep_k
 from imgcluster.features import (
     Cluster,
     Features,
@@ -38,17 +39,37 @@ from imgcluster.features import (
 )
 from imgcluster.images import Listing, list_images, list_with_notes
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
-from imgcluster.runs import Run, RunFolder, check_known_classes, check_outputs, names_note, output_names, write_outputs
+from imgcluster.runs import (
+    RunFolder,
+    RunResult,
+    check_known_classes,
+    check_outputs,
+    names_note,
+    output_names,
+    write_outputs,
+)
 from imgcluster.types import Clusters, ImageFile
 from imgcluster.utils import Storage
 
 logger = logging.getLogger(__name__)
 
 
-def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
-    """Do all that a config asks for, from listing the images to writing the outputs.
+class Run(RunResult):
+    """What a run has found; in a notebook, a table of its clusters."""
 
-    Another config's run in the same folder is overwritten only with `force`. Raises ImgclusterError.
+    def _repr_html_(self) -> str:
+        return run_html(self)
+
+
+def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
+    """Run a config: list the images, extract features, cluster them, write the run folder and the report.
+
+    Args:
+        force: Overwrite another config's run in the same folder.
+        show: Show progress.
+
+    Raises:
+        ImgclusterError: The run cannot be completed. Unreadable images are failures of the result instead.
     """
     _check_packages(config)
     seconds: dict[str, float] = {}
@@ -63,32 +84,31 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         with _timed(seconds, "clusters"):
             clusters = _clustered(features, config, cluster, show)
         with _timed(seconds, "outputs"):
-            finished = Run(
+            result = Run(
                 config,
                 images,
                 template,
                 features,
                 clusters,
                 seconds,
-                run_html,
                 folder.path,
                 notes=[*listing.notes, *names_note(config, folder.path, features.ids, clusters.labels)],
                 left_out=listing.left_out,
             )
-            write_outputs(folder, finished)
+            result = replace(result, record=write_outputs(folder, result))
         with _timed(seconds, "report"):
-            _show_clusters(finished, show)
+            _show_clusters(result, show)
         folder.send()
-    return finished
+    return result
 
 
 def _gather(config: Config) -> Callable[[int], bool]:
-    """Return what says, of the bytes of all features, whether they are to be on this machine together."""
+    """Return a function of the size of all features, in bytes: whether to load them into this machine's memory."""
     return lambda size: not (_is_one_block(config) and should_use_dask(config.clusters, size, config.dask is not None))
 
 
 def _is_one_block(config: Config) -> bool:
-    """Say whether a vector is as it lies in the store, and not joined of several or scaled."""
+    """Tell whether vectors are used as stored, neither concatenated nor scaled."""
     features = config.features
     layers = [layer for name in features.backbones for layer in features.layers_of(name) or (None,)]
     return len(layers) == 1 and not features.block_l2 and features.block_weights is None and features.file is None
@@ -105,50 +125,46 @@ def _clustered(features: Features, config: Config, cluster: Cluster | None, show
     )
 
 
-def _show_clusters(finished: Run, show: bool) -> None:
-    """Leave what a person looks at. The run is done: what cannot be shown of it is told, and no failure."""
-    outputs = finished.config.outputs
+def _show_clusters(result: Run, show: bool) -> None:
+    """Write report and contact sheets. The run is done: where they fail, that is logged, not raised."""
+    outputs = result.config.outputs
     try:
         if outputs.report:
-            features = finished.features
-            write_report(finished.folder, vectors=None if features.stored else features.vectors, show=show)
+            write_report(result, show=show)
         else:
-            discard_report(finished.folder)
+            discard_report(result.folder)
         if outputs.contact_sheets:
-            write_sheets(finished.folder, show=show)
+            write_sheets(result, show=show)
     except ImgclusterError as error:
         logger.warning("the run is done and written, but not its report: %s", error)
 
 
 def fill_store(config: Config, *, show: bool = True) -> Features:
-    """Do the first half of a run: put the features of all images into the store, and leave them there.
-
-    The vectors returned are (n, 0). Raises ImgclusterError.
-    """
+    """Extract the features of all images into the store; the `vectors` returned are (n, 0). Raises ImgclusterError."""
     check_engine(config)
     images, _ = list_images(config.images, Storage(config.storage))
     return extract_listed(images, config, show, gather=False)
 
 
 def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = True) -> Sweep:
-    """Try numbers of clusters on the images of a config, on stored features. Raises ImgclusterError."""
+    """Try the numbers of clusters `ks` on the features of a config. Raises ImgclusterError."""
     method = config.clusters.method
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
-        raise ConfigError(f"clusters.method: {method} finds a number of clusters of its own")
+        raise ConfigError(f"clusters.method: {method} sets the number of clusters itself")
     check_engine(config)
     images, _ = list_images(config.images, Storage(config.storage))
     check_method(config, len(images))
     features = extract_listed(images, config, show)
-    points, _ = fit_steps(
-        features.vectors, config.clusters.steps(*features.vectors.shape), config.clusters.random_state
-    )
-    return sweep(points, config.clusters, ks, show=show)
+    steps = transform_steps(config.clusters, *features.vectors.shape)
+    points, _ = fit_steps(features.vectors, steps, config.clusters.random_state)
+    return sweep_k(points, config.clusters, ks, show=show)
 
 
 def check(config: Config) -> list[ImageFile]:
-    """Check a config and all that it names, without reading an image or downloading weights; returns the images.
+    """Check a config and every file it names, without reading images or downloading weights; returns the images.
 
-    Raises ImgclusterError for the first thing that would stop a run.
+    Raises:
+        ImgclusterError: The first problem that would stop a run.
     """
     _check_packages(config)
     images = _listed(config).images
@@ -165,7 +181,7 @@ def check(config: Config) -> list[ImageFile]:
 
 
 def _check_packages(config: Config) -> None:
-    """Raise ConfigError, before any work, where the engine or the K-Means of a run needs what is not installed."""
+    """Raise ConfigError, before any work, if the engine or the K-Means of a run needs a package that is missing."""
     check_engine(config)
     if config.clusters.backend == "dask":
         for module, package in (("dask", "dask"), ("dask_ml", "dask-ml")):
@@ -183,7 +199,7 @@ def _listed(config: Config) -> Listing:
 
 
 def check_method(config: Config, images: int) -> None:
-    """Raise ConfigError or ClusteringError, before any work, for what the method or its transform cannot do."""
+    """Raise ConfigError or ClusteringError, before any work, if the method or its transform cannot be applied."""
     if config.clusters.backend == "dask" and not _is_one_block(config):
         raise ConfigError("clusters.backend: dask reads the store, of one layer of one backbone as it is")
     if config.clusters.order != SEQUENCE:

@@ -1,4 +1,4 @@
-"""The small values that pass between the steps of a run: images, features, clusters."""
+"""Values passed between the steps of a run: images, features, clusters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ARE_LABELS = "numbers_are_labels"  # in run.json: `Clusters.are_labels`
 
 
 class Stamp(NamedTuple):
-    """What tells that an image is the one it was, without reading it; `version` stands where a file has its ctime."""
+    """Identity of an image without reading it. `version` takes the place of ctime for non-local files."""
 
     path: str
     size: int
@@ -29,7 +29,7 @@ class Stamp(NamedTuple):
 
 
 class Source(ABC):
-    """An image that is no file of this machine. Its text opens it again."""
+    """A non-local image. Its text opens it again."""
 
     __slots__ = ()
 
@@ -39,24 +39,24 @@ class Source(ABC):
     @property
     @abstractmethod
     def stamp(self) -> Stamp | None:
-        """What tells whether it has changed; None where nothing does but its bytes."""
+        """Identity without reading; None if only the bytes reveal a change."""
 
     @property
     @abstractmethod
     def is_far(self) -> bool:
-        """Whether reading it means to wait for a network, so that many have to be read at a time."""
+        """Whether reading waits for a network, so that many images should be read concurrently."""
 
     @property
     def order(self) -> str:
-        """By this, images that are read together stand together; empty where every order is as good."""
+        """Sort key that groups images to be read together; empty if any order is as good."""
         return ""
 
     @abstractmethod
     def read(self) -> bytes:
-        """Return its bytes. Raises ImageError, whose text is the reason alone."""
+        """Return the bytes. Raises ImageError, whose message is only the reason."""
 
     def absolute(self) -> Source:
-        """Return it as another process finds it, which works in another folder."""
+        """Return it with absolute paths, for a process in another folder."""
         return self
 
 
@@ -65,7 +65,7 @@ ImagePath = Path | Source
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One image to be clustered: the text that names it in the CSVs, and where it lies."""
+    """An image of a run: its id in the CSVs, and its location."""
 
     id: str
     path: ImagePath
@@ -73,14 +73,14 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that could not become features, and why."""
+    """An image without features, and the reason."""
 
     image: ImageFile
     reason: str
 
 
 def by_reason(failures: Iterable[Failure]) -> dict[str, list[Failure]]:
-    """Return failures by their reasons, the commonest reason first."""
+    """Group failures by reason, the commonest first."""
     found: dict[str, list[Failure]] = {}
     for failure in failures:
         found.setdefault(failure.reason, []).append(failure)
@@ -89,13 +89,18 @@ def by_reason(failures: Iterable[Failure]) -> dict[str, list[Failure]]:
 
 @dataclass(frozen=True)
 class Clusters:
-    """One cluster for each row of the features it was made from.
+    """The clusters of features, one entry per row.
 
-    labels, runner_up: (n,) int; distance, runner_up_distance: (n,) float, Euclidean, in the transformed space.
-    With a single cluster there is no runner-up: -1 and infinity. Of noise the label is -1, the distance not a number,
-    and the runner-up its nearest cluster. sizes: (k,) int, by number; a number that no cluster has gets 0.
-    names: of numbers, where labels known before were words. probabilities: (n, k) float64, where they were asked for.
-    are_labels: whether the numbers are labels known before, to be written as they are.
+    Attributes:
+        labels: (n,) int, cluster numbers; -1 for noise.
+        distance: (n,) float, Euclidean distance to the own centroid after the transform; NaN for noise.
+        runner_up: (n,) int, the second-nearest cluster, or the nearest one for noise; -1 if there is only one cluster.
+        runner_up_distance: (n,) float; infinite if there is only one cluster.
+        sizes: (k,) int by cluster number; 0 for unused numbers.
+        state: What `assign` needs, as plain arrays.
+        names: Names of numbers, if known labels were words.
+        probabilities: (n, k) float64, on request.
+        are_labels: Whether the numbers are known labels, to be written unchanged.
     """
 
     labels: np.ndarray
@@ -112,7 +117,7 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Template:
-    """The CSV that names the images, as text: every cell of it a str."""
+    """The CSV that lists the images; all cells are str."""
 
     path: Path | str
     frame: pd.DataFrame
@@ -120,9 +125,9 @@ class Template:
 
     @cached_property
     def ids(self) -> list[str]:
-        """The image ids, in the order of the rows."""
+        """The ids, in row order."""
         return list(self.frame[self.id_column])
 
     def place(self, row: int) -> str:
-        """Where a row stands, for messages. Rows are counted from 1, the header not among them."""
+        """Return the location of a row for messages. Rows count from 1, without the header."""
         return f"{self.path} row {row + 1}"

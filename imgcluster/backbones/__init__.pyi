@@ -1,12 +1,11 @@
 from .build import capture, size_problem
-from .captured import Pooled
 from .extractor import FeatureExtractor
-from .find import find_backbone
+from .head import classify
 from .imagenet import CLASSES, class_names
+from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
-from .listing import list_layers
+from .listing import LayerRow, ModelRow, list_layers, list_models
 from .networks import empty_network, network_with
-from .partition import cut
 from .perceptual import PerceptualLoss, image_distances
 from .pooling import join, pool
 from .runtimes.base import Blocks, Runtime
@@ -17,9 +16,8 @@ from .runtimes.int8 import check_int8
 from .runtimes.openvino_package import Unsupported, import_openvino, is_installed
 from .runtimes.plan import Plan, build_runtime, build_with_fallback, plan_for, with_fallback
 from .runtimes.torch_runtime import TorchRuntime, auto_batch_size, normalization, scaled, with_channels_last
-from .select import Choice, check_backbones, choose_backbones
-from .timm_networks import PREFIX, features_dim, match_timm, recipe_of_timm
-from .watched import Watched
+from .select import Choice, check_backbones, choose_backbones, find_backbone
+from .timm_networks import recipe_of_timm
 from .weights.load import find_weights
 from .weights.locate import are_here, place_of
 
@@ -29,11 +27,12 @@ __all__ = [
     "LOGITS",
     "MAX_IMAGES_READ",
     "PREDICTIONS",
-    "PREFIX",
     "Blocks",
     "Choice",
     "FeatureExtractor",
+    "LayerRow",
     "Layers",
+    "ModelRow",
     "PerceptualLoss",
     "Plan",
     "Pooled",
@@ -51,10 +50,10 @@ __all__ = [
     "check_layers",
     "choose_backbones",
     "class_names",
+    "classify",
     "cut",
     "describe",
     "empty_network",
-    "features_dim",
     "find_backbone",
     "find_calibration",
     "find_device",
@@ -68,7 +67,7 @@ __all__ = [
     "join",
     "layers_of",
     "list_layers",
-    "match_timm",
+    "list_models",
     "network_with",
     "normalization",
     "place_of",

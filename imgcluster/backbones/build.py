@@ -30,7 +30,7 @@ def build_extractor(choice: Choice) -> nn.Module:
     computed. Raises WeightsError where the weights do not fit, ConfigError where there is no such layer, or its output
     cannot be pooled as asked.
     """
-    from imgcluster.backbones.captured import Pooled
+    from imgcluster.backbones.layer_outputs import Pooled
 
     model = network_with(choice.backbone, choice.weights)
     return Pooled(capture(model, choice.layers, choice.backbone.name), choice.layers, choice.pooling).eval()
@@ -41,7 +41,7 @@ def capture(model: nn.Module, layers: Sequence[str | int], network: str) -> nn.M
 
     Raises ConfigError where there is no such layer.
     """
-    from imgcluster.backbones.captured import Captured, Hooked, traced
+    from imgcluster.backbones.layer_outputs import Captured, Hooked, traced
 
     known = layers_of(model)
     names = [known.find(layer, network) for layer in layers]

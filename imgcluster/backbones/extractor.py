@@ -1,4 +1,4 @@
-"""What layers of a network give for a batch of pictures, as a module of torch."""
+"""Feature extraction as a torch module: the outputs of selected layers for a batch of images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.captured import Pooled
-from imgcluster.backbones.find import find_backbone
+from imgcluster.backbones.layer_outputs import Pooled, Watched
 from imgcluster.backbones.layers import check_layers, nearest
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.pooling import POOLINGS
-from imgcluster.backbones.watched import Watched
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.config import NORMALIZATIONS, Backbone
 from imgcluster.errors import ConfigError
@@ -24,27 +23,33 @@ WHITE = 255.0  # recipes count from 0 to this, pixels here from 0 to 1
 
 
 class FeatureExtractor(nn.Module):
-    """Callable: (n, 3, h, w) float, RGB from 0 to 1 -> {layer as asked for: tensor}, in the order asked for.
+    """Torch module that maps (n, 3, h, w) float RGB from 0 to 1 to {layer: tensor}, in the order of `layers`.
 
     >>> with FeatureExtractor("vgg16", ["relu3_3", "fc6"]) as extractor:
     ...     fc6 = extractor(pixels)["fc6"]
 
-    backbone: a name that `imgcluster models` lists, or a module of your own.
-    layers: one or a list of them; None: the backbone's default layer. Of your own module, names as in `named_modules`,
-    or numbers below 0, which count from the end the modules with none inside. One that is called several times gives
-    what it gave last.
-    weights: "imagenet", "random" or a path. Your own module has its own.
-    pooling: None: maps, tokens and vectors as they come; a name that `features.pooling` allows: (n, dim) each.
-    normalize: whether the values are scaled as for the training of the backbone; for your own module, by ImageNet's
-    mean and std. None: yes for a backbone by name, no for your own module, whose input may then be of any kind.
-    gradients: whether they reach the pixels, and the weights of your own module; a named backbone's are frozen.
+    Args:
+        backbone: A name from `imgcluster models`, or your own module.
+        layers: One or a list; None: the backbone's default. For your own module, names as in `named_modules`, or
+            negative numbers, which count from the end among modules without children. For a module that is called
+            several times, the last output counts.
+        weights: "imagenet", "random" or a path. Your own module keeps its own.
+        pooling: None returns maps, tokens and vectors unchanged; a value of `features.pooling` returns (n, dim).
+        normalize: Whether to scale values as in the backbone's training, or for your own module by ImageNet's mean and
+            standard deviation. None: True for a backbone by name, False for your own module, whose input may then be
+            anything.
+        gradients: Whether gradients reach the pixels, and the weights of your own module. The weights of a backbone by
+            name are frozen.
 
-    The features are those of eval mode, whatever `train()` and `eval()` say. Of a backbone by name, nothing behind the
-    deepest layer is computed. Your own module is neither copied nor changed: it runs as a whole, in eval mode and with
-    nothing in place, and afterwards has its modes and flags back. `to()` moves it; `parameters()` has its weights.
+    Features are always computed in eval mode, whatever `train()` and `eval()` set. For a backbone by name, nothing
+    after the deepest layer is computed. Your own module is neither copied nor changed: it runs completely, in eval mode
+    and without in-place operations, and its modes and flags are restored afterwards. `to()` moves it; `parameters()`
+    returns its weights.
 
-    Raises ConfigError, WeightsError, WeightsUnavailable; when called, ConfigError where the pixels have another form, a
-    layer gives no tensor or cannot be pooled so, or the extractor is closed.
+    Raises:
+        ConfigError: An argument is invalid; or, when called, the pixels have the wrong shape, a layer returns no tensor
+            or cannot be pooled, or the extractor is closed.
+        WeightsError: The weights do not fit. WeightsUnavailable: They cannot be downloaded.
     """
 
     def __init__(  # noqa: PLR0913 (one call says all)

@@ -1,4 +1,4 @@
-"""The classes that networks trained on ImageNet tell apart."""
+"""Class names of ImageNet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers by the names people know: `fc6`, `relu5_3`, `block5_conv3`, `predictions`, `-2`; or by their node names."""
+"""Layer names: `fc6`, `relu5_3`, `block5_conv3`, `predictions`, `-2`, and names of graph nodes."""
 
 from __future__ import annotations
 

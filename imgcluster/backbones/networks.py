@@ -1,4 +1,4 @@
-"""The networks themselves, whole, without a choice of layer: by source, one builder each."""
+"""Build complete networks, one builder per source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perceptual distance: how far apart two pictures are to a pretrained network, as a loss of torch and as a number."""
+"""Perceptual distance between images, as a torch loss and as a number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.extractor import FeatureExtractor
-from imgcluster.backbones.find import find_backbone
+from imgcluster.backbones.select import find_backbone
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
 from imgcluster.images import read_image, walk_images
 
@@ -33,22 +33,27 @@ Layers = Mapping[str, float] | Sequence[str] | None
 
 
 class PerceptualLoss(nn.Module):
-    """Callable: two batches, (n, 3, h, w) float from 0 to 1, RGB -> the mean distance of their pairs, a scalar.
+    """Torch loss: the mean perceptual distance between the pairs of two batches, (n, 3, h, w) float RGB from 0 to 1.
 
     >>> loss = PerceptualLoss("vgg16", {"relu1_2": 1, "relu3_3": 0.5}, distance="l1")
     >>> loss(output, target).backward()
 
-    backbone: a name that `imgcluster models` lists. layers: {layer: weight}, or a list of layers, each weighing 1;
-    None: those of LAYERS. weights: "imagenet", "random" or a path.
-    distance: of a layer's activations; l2: the mean of the squared differences; l1: of the absolute ones; gram: the
-    squared Frobenius norm between Gram matrices, which holds their textures and not their places (Gatys, Ecker and
-    Bethge, Image Style Transfer Using Convolutional Neural Networks, CVPR 2016; scaled as by Johnson et al., 2016).
-    reduction: "mean" of the pairs, or "none": (n,).
+    Args:
+        backbone: A name from `imgcluster models`.
+        layers: {layer: weight}, or a list of layers with weight 1; None: those in LAYERS.
+        distance: Between a layer's activations. "l2": mean squared difference; "l1": mean absolute difference; "gram":
+            squared Frobenius norm of the difference of Gram matrices, which compares textures regardless of position
+            (Gatys, Ecker and Bethge, Image Style Transfer Using Convolutional Neural Networks, CVPR 2016; scaled as by
+            Johnson et al., 2016).
+        weights: "imagenet", "random" or a path.
+        reduction: "mean" over the pairs, or "none": (n,).
 
-    The gradient reaches both batches, and no weight of the network, which stays in eval mode. Under autocast the
-    network computes in the lower precision, and the distances are summed in float32.
-    Raises ConfigError: no such backbone, layer, distance or reduction, batches of different shapes or of pictures that
-    are too small; WeightsError and WeightsUnavailable as `FeatureExtractor`.
+    Gradients reach both batches but not the network's weights; the network stays in eval mode. Under autocast the
+    network computes in the lower precision, and distances are summed in float32.
+
+    Raises:
+        ConfigError: No such backbone, layer, distance or reduction; batches of different shapes; images too small.
+        WeightsError: As for `FeatureExtractor`. WeightsUnavailable: The same.
     """
 
     def __init__(
@@ -138,10 +143,14 @@ def image_distances(  # noqa: PLR0913 (one call says all)
     distance: str = "l2",
     weights: str | os.PathLike[str] = "imagenet",
 ) -> dict[str, float]:
-    """Return {name: distance} of two images, or of the images that have the same name in two folders.
+    """Return {name: distance} of two images, or of the images with equal names in two folders.
 
-    The second image of a pair is brought to the size of the first. Without the weights of VGG16, its stand-in is taken
-    and said. Raises ConfigError: a file and a folder, no name in common, and as `PerceptualLoss`; ImageError.
+    The second image of a pair is resized to the first. If the weights of VGG16 are not available, its fallback is used,
+    with a warning.
+
+    Raises:
+        ConfigError: A file and a folder, no common name, or as for `PerceptualLoss`.
+        ImageError: An image cannot be read.
     """
     pairs = _pairs(Path(first), Path(second))
     loss = _loss_or_stand_in(backbone, layers, distance, weights)

@@ -1,4 +1,4 @@
-"""From what a layer gives, a map or tokens or a vector, to one vector an image."""
+"""Pooling of feature maps and tokens to one vector per image."""
 
 from __future__ import annotations
 

@@ -1,17 +1,26 @@
-"""Which network a run really gets: the one asked for, or, loudly, its fallback."""
+"""Backbones by name, and the backbones and weights a run gets: those its config names, or the fallback."""
 
 from __future__ import annotations
 
+import difflib
 import logging
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from imgcluster.backbones.build import check_size
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import check_layers
-from imgcluster.backbones.timm_networks import corrections
+from imgcluster.backbones.timm_networks import PREFIX, corrections, find_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
-from imgcluster.config import BACKBONES, Backbone, FeaturesConfig, Recipe, check_views
+from imgcluster.config import (
+    BACKBONES,
+    OLD_NAMES,
+    REFUSED,
+    Backbone,
+    FeaturesConfig,
+    Recipe,
+    check_views,
+    known_elsewhere,
+)
 from imgcluster.errors import ConfigError, WeightsUnavailable
 from imgcluster.images import find_recipe
 
@@ -115,3 +124,23 @@ def _fall_back(wanted: Backbone, config: FeaturesConfig, reason: str, progress: 
     record = {"wanted": wanted.name, "taken": taken.name, "reason": reason}
     recipe = find_recipe("backbone", taken, config.views)
     return Choice(taken, (taken.default_layer,), "auto", recipe, weights, record)
+
+
+def find_backbone(name: str) -> Backbone:
+    """Return the row a name stands for; an old name's has the layer and the dim of the older tool.
+
+    Raises ConfigError where there is no such network, with the nearest names, or where timm is not installed.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if name.startswith(PREFIX):
+        return find_timm(name)
+    if name in OLD_NAMES:
+        old = OLD_NAMES[name]
+        row = find_backbone(old.backbone)
+        return replace(row, default_layer=old.layer or row.default_layer, dim=old.dim)
+    names = [*BACKBONES, *OLD_NAMES]
+    meant, near = known_elsewhere(name, names), difflib.get_close_matches(name, names, 3)
+    hint = f"; did you mean {meant}?" if meant else f"; near it: {', '.join(near)}" if near else ""
+    reason = f"{name!r}: {REFUSED[name]}" if name in REFUSED else f"there is no backbone {name!r}{hint}"
+    raise ConfigError(f"features.backbone: {reason}")

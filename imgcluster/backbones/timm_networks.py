@@ -1,4 +1,4 @@
-"""The networks of timm by name: what timm knows of them, as rows of the table of backbones."""
+"""timm's networks by name, as rows of the table of backbones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""timm's own vector of a picture, what `forward_head` returns before its classifier, as a step of the network."""
+"""timm's own feature vector, the output of `forward_head` before the classifier, as a layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong steps on the command line: what was given, and the command or the name that was probably meant."""
+"""Corrections of wrong command lines: the command, argument or option that was probably meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
-from imgcluster.config import likely_key
+from imgcluster.config import RunFiles, likely_key
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.images import SUFFIXES
 from imgcluster.utils import printable
@@ -147,7 +147,9 @@ def check_submission_first(options: argparse.Namespace) -> None:
     """Raise ConfigError where `validate` was given a run folder, or the template before the submission."""
     kind, second = kind_of(options.file), kind_of(options.template)
     if kind == RUN:
-        submission = shlex.quote(str(Path(options.file, _outputs(options.file).get("submission") or "submission.csv")))
+        submission = shlex.quote(
+            str(Path(options.file, _outputs(options.file).get("submission") or RunFiles.SUBMISSION))
+        )
         told = f"imgcluster validate {submission} {shlex.quote(options.template)}"
         raise ConfigError(f"{options.file} is a run folder; `validate` takes its submission: {told}")
     if kind == CSV and second == PART and re.search("sample|template", Path(options.file).name, re.IGNORECASE):
@@ -175,13 +177,18 @@ def unknown_arguments(extras: Sequence[str], options: argparse.Namespace) -> str
     unset = [item for item in getattr(options, "set", []) if "=" not in item]
     if unset and not first.startswith("-"):
         return f"--set takes KEY=VALUE; did you mean --set {shlex.quote(f'{unset[-1]}={first}')}?"
-    known = set(re.findall(r"--[\w-]+", options.parser.format_usage()))
+    known = options_of(options.parser)
     hint = next((f"did you mean {near}?" for near in get_close_matches(name, sorted(known), 1, 0.8)), "")
     if not hint and ENDINGS.get(Path(first).suffix.lower()) == CSV:
         hint = next((f"did you mean {each} {shlex.quote(first)}?" for each in TABLE_OPTIONS if each in known), "")
     if not hint and hasattr(options, "set") and (key := likely_key(name.lstrip("-"), _keys())):
         hint = f"use --set {shlex.quote(f'{key}={value}')}"
     return f"unrecognized arguments: {' '.join(extras)}" + (f"; {hint}" if hint else "")
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the long options of a command."""
+    return set(re.findall(r"--[\w-]+", parser.format_usage()))
 
 
 def kind_of(text: str) -> str:
@@ -198,11 +205,11 @@ def kind_of(text: str) -> str:
 
 
 def _kind_of_folder(path: Path) -> str:
-    if os.path.lexists(path / "run.json"):
+    if os.path.lexists(path / RunFiles.RECORD):
         return RUN
     if os.path.lexists(path / "model.json"):
         return MODEL
-    if os.path.lexists(path / "clusters.csv"):  # a run that is damaged
+    if os.path.lexists(path / RunFiles.CLUSTERS):  # a run that is damaged
         return OTHER
     names = (name for _, _, files in os.walk(path) for name in files)
     endings = {ENDINGS.get(Path(name).suffix.lower()) for name in islice(names, LOOKED_AT)}
@@ -250,7 +257,7 @@ def _near_run(path: str) -> str | None:
 
 def _runs_in(folder: Path) -> Iterator[Path]:
     with suppress(OSError):
-        yield from sorted(each.parent for each in folder.glob("*/run.json"))
+        yield from sorted(each.parent for each in folder.glob(f"*/{RunFiles.RECORD}"))
 
 
 def _configs_in(folder: Path) -> Iterator[Path]:
@@ -260,7 +267,7 @@ def _configs_in(folder: Path) -> Iterator[Path]:
 
 def _run_around(path: Path) -> Path | None:
     """Return the run folder that a file lies in, or whose report it lies in."""
-    return next((each for each in [*path.parents][:3] if os.path.lexists(each / "run.json")), None)
+    return next((each for each in [*path.parents][:3] if os.path.lexists(each / RunFiles.RECORD)), None)
 
 
 _NEAR: dict[str, Callable[[Path], Path | None]] = {
@@ -273,7 +280,7 @@ _NEAR: dict[str, Callable[[Path], Path | None]] = {
 
 def _outputs(run: str) -> dict[str, str]:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        outputs = json.loads(Path(run, "run.json").read_bytes())["config"]["outputs"]
+        outputs = json.loads(Path(run, RunFiles.RECORD).read_bytes())["config"]["outputs"]
         return dict(outputs) if isinstance(outputs, dict) else {}
     return {}
 

@@ -1,30 +1,31 @@
 from .cache import KeptClusters
-from .cluster import centroid_distances, check_enough, cluster_features
+from .cluster import check_enough, cluster_features, transform_steps
+from .diffusion import auto_steps
+from .distances import centroid_distances, nearest_clusters, used_numbers
 from .estimators import check_parameters
 from .fitted import Clusterer, Placed
 from .grouping import SEQUENCE, group
+from .internal_metrics import SAMPLED_ABOVE, InternalScores, internal_scores, silhouette_of
 from .memory import check_memory
-from .metrics import SAMPLED_ABOVE, Agreement, InternalScores, agreement, internal_scores, ranks_of, silhouette_of
-from .n_clusters import AUTO, Sweep, sweep
-from .neighbors import NEIGHBOURS, Graph, neighbour_graph
-from .numbering import check_numbering, matched
-from .similarity import Likeness, find_likeness
+from .n_clusters import AUTO, KnnModularity, best_k, group_each
+from .neighbors import Graph, neighbour_graph
+from .numbering import check_numbering, match_clusters, match_labels
+from .similarity import Similarity, find_similar
 from .streamed.cluster import cluster_stored, should_use_dask
 
 __all__ = [
     "AUTO",
-    "NEIGHBOURS",
     "SAMPLED_ABOVE",
     "SEQUENCE",
-    "Agreement",
     "Clusterer",
     "Graph",
     "InternalScores",
     "KeptClusters",
-    "Likeness",
+    "KnnModularity",
     "Placed",
-    "Sweep",
-    "agreement",
+    "Similarity",
+    "auto_steps",
+    "best_k",
     "centroid_distances",
     "check_enough",
     "check_memory",
@@ -32,13 +33,16 @@ __all__ = [
     "check_parameters",
     "cluster_features",
     "cluster_stored",
-    "find_likeness",
+    "find_similar",
     "group",
+    "group_each",
     "internal_scores",
-    "matched",
+    "match_clusters",
+    "match_labels",
+    "nearest_clusters",
     "neighbour_graph",
-    "ranks_of",
     "should_use_dask",
     "silhouette_of",
-    "sweep",
+    "transform_steps",
+    "used_numbers",
 ]

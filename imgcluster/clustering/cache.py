@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from imgcluster.clustering.distances import Nearest
 from imgcluster.clustering.grouping import Groups
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
@@ -31,7 +32,6 @@ ABOUT = "about"  # the name of the array that holds all that is no array, as JSO
 GROUPS, STATE, NEAREST = "groups", "state", "nearest"
 
 Choice = tuple[int, str]  # a number of clusters, and why this one
-Nearest = tuple[np.ndarray, np.ndarray, np.ndarray]
 Kept = TypeVar("Kept")
 
 
@@ -39,7 +39,7 @@ Kept = TypeVar("Kept")
 class Fitted:
     """All that clustering works out before the clusters get their numbers.
 
-    state: of the fitted steps. nearest: distances, runners-up and theirs, as `clusters.nearest_two` returns them.
+    state: of the fitted steps. nearest: distances, runners-up and theirs, as `nearest_two` returns them.
     """
 
     groups: Groups

@@ -5,23 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from imgcluster.clustering.cache import Fitted, KeptClusters, Nearest, NothingKept
-from imgcluster.clustering.grouping import Groups, group, method_of
+from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
+from imgcluster.clustering.diffusion import auto_steps
+from imgcluster.clustering.distances import Nearest, centroid_distances, nearest_two, shares_by_distance
+from imgcluster.clustering.grouping import SEQUENCE, Groups, group, method_of
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import Numbers, number_classes, number_clusters
+from imgcluster.config import AUTO as AUTO_METHOD
 from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Features, Points, State, fit_steps
 from imgcluster.learning import Learned
 from imgcluster.types import NOISE, Clusters
-from imgcluster.utils import finite_rows, in_order, row_slices
+from imgcluster.utils import finite_rows
 
 NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
-ROUNDING = 1e-9  # of a squared distance reckoned from products, in float64, against the lengths of what is subtracted
 
 
 def cluster_features(  # noqa: PLR0913 (options by keyword alone)
@@ -65,6 +68,13 @@ def cluster_features(  # noqa: PLR0913 (options by keyword alone)
     )
 
 
+def transform_steps(config: ClustersConfig, images: int, dim: int) -> tuple[Any, ...]:
+    """Return the steps of `clusters.transform` for vectors, (images, dim); `method: auto` has its own by default."""
+    if config.transform or config.method != AUTO_METHOD or config.order == SEQUENCE:
+        return config.transform
+    return auto_steps(images, dim)
+
+
 class _Space:
     """Vectors, and the points that they are after the steps of a config: fitted when they are first asked for."""
 
@@ -83,7 +93,7 @@ class _Space:
 
     @cached_property
     def _steps(self) -> tuple[Points, State]:
-        return fit_steps(self._vectors, self._config.steps(*self._vectors.shape), self._config.random_state)
+        return fit_steps(self._vectors, transform_steps(self._config, *self._vectors.shape), self._config.random_state)
 
 
 def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
@@ -94,7 +104,7 @@ def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
 def numbered_clusters(
     found: Groups, numbered: Numbers, nearest: Nearest, config: ClustersConfig, *, state: State
 ) -> Clusters:
-    """Return groups as clusters by their numbers; `nearest`: what `nearest_two` says; `state`: the fitted steps."""
+    """Return groups as clusters by their numbers; `nearest`: as of `nearest_two`; `state`: the fitted steps."""
     distance, runner_up, runner_up_distance = nearest
     k, numbers = len(found.centroids), numbered.numbers
     return Clusters(
@@ -102,7 +112,7 @@ def numbered_clusters(
         distance=distance,
         runner_up=_renumbered(runner_up, numbers),
         runner_up_distance=runner_up_distance,
-        sizes=spread(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0, numbered.width),
+        sizes=scatter_by_number(np.bincount(found.labels[found.labels >= 0], minlength=k), numbers, 0, numbered.width),
         state={**state, **_kept(found, numbered, distance), "method": np.array(method_of(config))},
         notes=found.notes + _notes(found, config) + numbered.notes,
         names=numbered.names,
@@ -133,10 +143,10 @@ def _renumbered(labels: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return np.asarray(np.append(numbers, NOISE)[labels])
 
 
-def spread(values: np.ndarray, numbers: np.ndarray, missing: float, count: int = 0) -> np.ndarray:
-    """Put a value, or a row, for each cluster in the place of its number; numbers that are nobody's get `missing`.
+def scatter_by_number(values: np.ndarray, numbers: np.ndarray, missing: float, count: int = 0) -> np.ndarray:
+    """Scatter a value, or a row, per cluster to an array indexed by cluster number; unused numbers get `missing`.
 
-    count: so many rows at least.
+    count: the least length of that array.
     """
     rows = np.full((max(count, int(numbers.max(initial=-1)) + 1), *values.shape[1:]), missing, values.dtype)
     rows[numbers] = values
@@ -144,19 +154,19 @@ def spread(values: np.ndarray, numbers: np.ndarray, missing: float, count: int =
 
 
 def _kept(found: Groups, numbered: Numbers, distance: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what places new images: centroids and farthest images, by number, and the method's own rule."""
+    """Return what places new images: centroids and cluster radii, by number, and the method's own rule."""
     numbers, width = numbered.numbers, numbered.width
-    reach = np.zeros(len(numbers))
+    cluster_radius = np.zeros(len(numbers))
     inside = found.labels >= 0
-    np.maximum.at(reach, found.labels[inside], distance[inside])
+    np.maximum.at(cluster_radius, found.labels[inside], distance[inside])
     rule = {f"{RULE}{name}": value for name, value in found.rule.items()}
     if rule:
         labels = found.rule["labels"]
         unused = np.arange(len(numbers), int(labels.max()) + 1)  # clusters of a rule that none of these images is in
         others = numbered.others if len(numbered.others) else numbers.max() + 1 + unused - len(numbers)
         rule[f"{RULE}labels"] = _renumbered(labels, np.append(numbers, others))
-    centroids = spread(found.centroids, numbers, np.nan, width)
-    return {"centroids": centroids, "reach": spread(reach, numbers, 0, width), **rule}
+    centroids = scatter_by_number(found.centroids, numbers, np.nan, width)
+    return {"centroids": centroids, "reach": scatter_by_number(cluster_radius, numbers, 0, width), **rule}
 
 
 def _probabilities(points: Points, found: Groups, numbered: Numbers, learned: Learned | None) -> np.ndarray:
@@ -175,13 +185,7 @@ def _probabilities(points: Points, found: Groups, numbered: Numbers, learned: Le
     if given is None:
         squared = centroid_distances(points.array(), found.centroids) ** 2
         given = shares_by_distance(squared, float(squared.min(axis=1).mean()))
-    return spread(given.T, numbers, 0).T
-
-
-def shares_by_distance(squared: np.ndarray, unit: float) -> np.ndarray:
-    """Return how likely each centroid is, (n, k) float64, by its squared distance, in units of some such distance."""
-    shares = np.exp(-(squared - squared.min(axis=1, keepdims=True)) / (unit or 1.0))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    return scatter_by_number(given.T, numbers, 0).T
 
 
 def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool) -> tuple[ClustersConfig, list[str]]:
@@ -191,38 +195,6 @@ def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: boo
     ks = AUTO if config.n_clusters == "auto" else parse_range(config.n_clusters)
     chosen, reason = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show))
     return config.model_copy(update={"n_clusters": chosen}), [reason]
-
-
-def centroid_distances(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Return the Euclidean distance of each point to each centroid: (n, n_clusters) float64."""
-    squared = np.empty((len(points), len(centroids)))
-    for part in row_slices(*points.shape):
-        for number in range(len(centroids)):
-            difference = points[part].astype(np.float64) - centroids[number]
-            squared[part, number] = np.einsum("ij,ij->i", difference, difference)
-    return np.sqrt(squared)
-
-
-def nearest_two(points: Points, centroids: np.ndarray, labels: np.ndarray) -> Nearest:
-    """Return of each point what `centroid_distances` holds of its own centroid, and of the nearest other one.
-
-    distance: (n,) float64, not a number for noise, whose nearest cluster is its runner-up; the other one's number:
-    (n,) int64, -1 where there is none; its distance: (n,) float64, infinite where there is none.
-    Nothing of the size (n, n_clusters) is held.
-    """
-    centres = centroids.astype(np.float64)
-    lengths = np.einsum("ij,ij->i", centres, centres)
-
-    def of_block(part: slice) -> Nearest:
-        block = points.block(part).astype(np.float64)
-        own = np.where(labels[part] >= 0, _squared(block, centres[labels[part]]), np.nan)
-        return own, *_runners_up(block, centres, lengths, labels[part])
-
-    if not len(centroids):
-        return np.full(len(points), np.nan), np.full(len(points), NOISE), np.full(len(points), np.inf)
-    slices = points.slices(beside=2 * len(centroids))
-    own, runner_up, squared = (np.concatenate(parts) for parts in zip(*in_order(of_block, slices), strict=True))
-    return np.sqrt(own), runner_up, np.sqrt(squared)
 
 
 def check_enough(images: int, n_clusters: int | str | None) -> None:
@@ -236,39 +208,6 @@ def check_enough(images: int, n_clusters: int | str | None) -> None:
 def _check_finite(vectors: np.ndarray) -> None:
     if spoilt := len(vectors) - finite_rows(vectors):
         raise ClusteringError(f"the features of {spoilt:,} images are not finite (NaN or infinity)")
-
-
-def _runners_up(
-    points: np.ndarray, centres: np.ndarray, lengths: np.ndarray, own: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find the nearest centre but the own one, the first of equally near ones: (m,) int64, and (m,) float64 squared.
-
-    A matrix product tells which can be; the distances to these, most often to one alone, are worked out exactly.
-    """
-    rows = np.arange(len(points))
-    inside = rows[own >= 0]
-    if len(centres) == 1 and len(inside):
-        runner_up = np.where(own >= 0, NOISE, 0)
-        return runner_up, np.where(own >= 0, np.inf, _squared(points, centres[np.zeros(len(points), np.int64)]))
-    squares = np.einsum("ij,ij->i", points, points)
-    squared = squares[:, None] - 2 * (points @ centres.T) + lengths
-    squared[inside, own[inside]] = np.inf
-    bound = squared.min(axis=1) + ROUNDING * (squares + lengths.max())
-    near_rows, near = np.nonzero(squared <= bound[:, None])
-    if len(near) == len(points):
-        return near, _squared(points, centres[near])
-    squared.fill(np.inf)
-    for start in range(0, len(near), len(points)):  # of equal centres all are near: many times the points
-        at, to = near_rows[start : start + len(points)], near[start : start + len(points)]
-        squared[at, to] = _squared(points[at], centres[to])
-    runner_up = squared.argmin(axis=1)
-    return runner_up, squared[rows, runner_up]
-
-
-def _squared(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return the squared distance of each point to its centre, (m,) float64; writes to the centres, (m, dim)."""
-    difference = np.subtract(points, centres, out=centres)
-    return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
 
 def _notes(found: Groups, config: ClustersConfig) -> list[str]:

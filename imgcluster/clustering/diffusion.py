@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.clustering.neighbors import NEIGHBOURS, leading, neighbour_graph, unit_rows
+from imgcluster.clustering.neighbors import NEIGHBOURS, knn, leading, neighbour_graph
+from imgcluster.features import unit_length
+from imgcluster.utils import OPENMP_THREADS, row_slices
 
-THREADS = 2  # more add up centroids in whatever order they end
 TIME = 8
 EIGENVECTORS = 2  # for each cluster
 SERVED = 20  # clusters, by the eigenvectors that are worked out at once; or twice, four times, ... as many
 LANDMARKS = 20_000  # of more images, so many are clustered, and the others go with those they are nearest to
 VOTERS = 10
-BLOCK = 1024
+MAX_COMPONENTS = 128
+DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
+
+
+def auto_steps(images: int, dim: int) -> tuple[Any, ...]:
+    """Return the steps, as of `clusters.transform`, after which similar images are near; none for short vectors."""
+    return () if dim < DEEP else ("sqrt", "l2", {"pca": min(MAX_COMPONENTS, images, dim)}, "l2")
 
 
 class Walk:
@@ -25,7 +34,7 @@ class Walk:
     """
 
     def __init__(self, points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS, time: int = TIME) -> None:
-        with threadpool_limits(THREADS, user_api="openmp"):
+        with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
             self.graph = neighbour_graph(points, neighbours)
         self._leading: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._time = time
@@ -41,9 +50,9 @@ class Walk:
         if k == 1:
             return np.zeros(self.graph.shape[0], np.int64)
         count = EIGENVECTORS * k
-        with threadpool_limits(THREADS, user_api="openmp"):
+        with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
             values, vectors = self._leading_for(k)
-            rows = unit_rows(vectors[:, :count] * np.maximum(values[:count], 0) ** self._time)
+            rows = unit_length(vectors[:, :count] * np.maximum(values[:count], 0) ** self._time, np.float64)
             model = KMeans(k, n_init=n_init, random_state=random_state)
             return np.asarray(model.fit_predict(rows, sample_weight=weights), np.int64)
 
@@ -109,11 +118,8 @@ class DiffusionClustering:
 
 def _with_the_nearest(points: np.ndarray, landmarks: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Give each point the label that most of its ten nearest landmarks have, of equally many the smaller."""
-    from sklearn.neighbors import NearestNeighbors
-
-    index = NearestNeighbors(n_neighbors=min(VOTERS, len(landmarks)), algorithm="brute").fit(landmarks)
+    near = knn(landmarks, VOTERS, queries=points)[0]
     found = np.empty(len(points), np.int64)
-    for start in range(0, len(points), BLOCK):
-        near = labels[index.kneighbors(points[start : start + BLOCK], return_distance=False)]
-        found[start : start + BLOCK] = np.stack([(near == label).sum(axis=1) for label in range(k)]).argmax(axis=0)
+    for part in row_slices(len(points), VOTERS * k):
+        found[part] = (labels[near[part]][:, :, None] == np.arange(k)).sum(axis=1).argmax(axis=1)
     return found

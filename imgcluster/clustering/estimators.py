@@ -1,4 +1,4 @@
-"""The clustering methods at work: parameters checked, an estimator fitted, what places new points kept as arrays."""
+"""The clustering methods: their parameters checked, an estimator of scikit-learn fitted."""
 
 from __future__ import annotations
 
@@ -13,25 +13,19 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from imgcluster.clustering.assign_rules import Rule, rule_of
 from imgcluster.clustering.memory import check_memory
-from imgcluster.config import ALL, LEARNED, METHODS, WEIGHTED, ClustersConfig
+from imgcluster.config import ALL, METHODS, WEIGHTED, ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, first_line
 from imgcluster.features import Copies
-from imgcluster.learning import prepared, probabilities
 from imgcluster.types import NOISE
+from imgcluster.utils import OPENMP_THREADS
 
-# With three threads and more, scikit-learn adds up centroids in the order in which the threads happen to end, and
-# float32 sums in another order are other bits. Two threads give the same bytes each time.
-THREADS = 2
 NEIGHBOURS_SHARE = 0.9  # of the points are within `eps` of as many neighbours as make them no noise
 SMALLEST = 0.2
 SAMPLE = 5000
 SPECTRAL_NEIGHBOURS = 10  # scikit-learn's default
 ABOUT = {"n_init", "random_state"}  # parameters that are keys of the section itself
-
-ARRAY = "array_"  # before the names of the arrays of a model
-
-Rule = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None, copi
     distinct = points if copies is None else points[copies.first]
     given = _given(points, config.method, copies)
     weights = None if copies is None or METHODS[config.method].copies != WEIGHTED else copies.counts
-    with threadpool_limits(THREADS, user_api="openmp"), warnings.catch_warnings(record=True) as told:
+    with threadpool_limits(OPENMP_THREADS, user_api="openmp"), warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         try:
             found = FOUND.get(config.method, _nothing)(distinct, config)
@@ -105,7 +99,7 @@ def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None, copi
     proba = getattr(estimator, "predict_proba", None)
     fitted = Fitted(
         np.asarray(labels, dtype=np.int64),
-        RULES.get(config.method, _no_rule)(estimator),
+        rule_of(config.method, estimator),
         None if proba is None else proba(given),
         notes,
     )
@@ -129,17 +123,6 @@ def _of_all(fitted: Fitted, copies: Copies) -> Fitted:
         labels=fitted.labels[copies.place],
         probabilities=None if probabilities is None else probabilities[copies.place],
     )
-
-
-def place(points: np.ndarray, rule: Rule) -> np.ndarray:
-    """Return the labels, (m,) int64, that a fitted method gives to new points, (m, dim)."""
-    kind = next(kind for kind, names in PLACED_BY.items() if names <= rule.keys())
-    return PLACERS[kind](np.asarray(points, dtype=np.float64), rule)
-
-
-def can_place(method: str) -> bool:
-    """Tell whether a method can place new points."""
-    return method in RULES
 
 
 # What is worked out from the points where a config leaves it open.
@@ -190,132 +173,6 @@ OF = {  # what is worked out of what
     "eps": "from the distances between neighbours",
     "bandwidth": "from the distances between neighbours",
     "n_neighbors": "as many as there are distinct images",
-}
-
-# The rules by which new points are placed.
-
-
-def _no_rule(estimator: Any) -> Rule:
-    return {}
-
-
-def _centres(estimator: Any) -> Rule:
-    centres = np.asarray(estimator.cluster_centers_)
-    return {"centres": centres, "labels": np.arange(len(centres))}
-
-
-def _subclusters(estimator: Any) -> Rule:
-    return {"centres": estimator.subcluster_centers_, "labels": np.asarray(estimator.subcluster_labels_, np.int64)}
-
-
-def _gaussians(estimator: Any) -> Rule:
-    precisions = estimator.precisions_cholesky_
-    kind = estimator.covariance_type
-    shared = {"weights": estimator.weights_, "means": estimator.means_, "labels": np.arange(len(estimator.means_))}
-    if kind in ("diag", "spherical"):
-        width = estimator.means_.shape[1]
-        deviations = precisions if kind == "diag" else np.repeat(precisions[:, None], width, axis=1)
-        return {**shared, "deviations": deviations}
-    if kind == "tied":
-        precisions = np.broadcast_to(precisions, (len(estimator.means_), *precisions.shape))
-    return {**shared, "precisions": np.array(precisions)}
-
-
-def _tree(estimator: Any) -> Rule:
-    """The tree of a BisectingKMeans: each node's centre, its two children, and the label where it has none."""
-    centres: list[np.ndarray] = []
-    children: list[tuple[int, int]] = []
-    labels: list[int] = []
-
-    def add(node: Any) -> int:
-        number = len(centres)
-        centres.append(np.asarray(node.center))
-        children.append((-1, -1))
-        labels.append(int(node.label) if node.left is None else NOISE)
-        if node.left is not None:
-            children[number] = (add(node.left), add(node.right))
-        return number
-
-    add(estimator._bisecting_tree)  # scikit-learn shows it in private alone
-    mean = getattr(estimator, "_X_mean", 0.0)
-    return {"nodes": np.array(centres) + mean, "children": np.array(children), "labels": np.array(labels)}
-
-
-def _points(estimator: Any) -> Rule:
-    """Each point of the run stands for itself: new ones go with the nearest."""
-    return {"centres": np.asarray(estimator.points_, np.float32), "labels": estimator.labels_}
-
-
-def _model(estimator: Any) -> Rule:
-    learned = estimator.learned
-    arrays = {f"{ARRAY}{name}": value for name, value in learned.arrays.items()}
-    return {**arrays, "classifier": np.array(learned.classifier), "labels": np.arange(len(learned.classes))}
-
-
-RULES: dict[str, Callable[[Any], Rule]] = {
-    "auto": _points,
-    "diffusion": _points,
-    "kmeans": _centres,
-    "minibatch_kmeans": _centres,
-    "bisecting_kmeans": _tree,
-    "gaussian_mixture": _gaussians,
-    "birch": _subclusters,
-    "affinity_propagation": _centres,
-    "mean_shift": _centres,
-    LEARNED: _model,
-}
-PLACED_BY = {
-    "model": {"classifier", "labels"},
-    "tree": {"nodes", "children", "labels"},
-    "gaussians": {"weights", "means"},
-    "centres": {"centres", "labels"},
-}
-
-
-def _by_centres(points: np.ndarray, rule: Rule) -> np.ndarray:
-    from sklearn.metrics import pairwise_distances_argmin
-
-    nearest = pairwise_distances_argmin(points, np.asarray(rule["centres"], np.float64))
-    return np.asarray(rule["labels"][nearest], dtype=np.int64)
-
-
-def _by_tree(points: np.ndarray, rule: Rule) -> np.ndarray:
-    at = np.zeros(len(points), np.int64)
-    while (inner := rule["children"][at, 0] >= 0).any():
-        rows = np.flatnonzero(inner)
-        sides = rule["children"][at[rows]]
-        squared = [((points[rows] - rule["nodes"][side]) ** 2).sum(axis=1) for side in sides.T]
-        at[rows] = np.where(squared[0] <= squared[1], sides[:, 0], sides[:, 1])
-    return np.asarray(rule["labels"][at], dtype=np.int64)
-
-
-def _by_gaussians(points: np.ndarray, rule: Rule) -> np.ndarray:
-    scores = [_log_density(points, rule, number) for number in range(len(rule["means"]))]
-    return np.asarray(rule["labels"][np.argmax(scores, axis=0)], dtype=np.int64)
-
-
-def _log_density(points: np.ndarray, rule: Rule, number: int) -> np.ndarray:
-    away = points - rule["means"][number]
-    if "deviations" in rule:
-        factors = rule["deviations"][number]
-        scaled, determinant = away * factors, np.log(factors).sum()
-    else:
-        factors = rule["precisions"][number]
-        scaled, determinant = away @ factors, np.log(np.diag(factors)).sum()
-    return np.asarray(np.log(rule["weights"][number]) + determinant - 0.5 * (scaled**2).sum(axis=1))
-
-
-def _by_model(points: np.ndarray, rule: Rule) -> np.ndarray:
-    arrays = {name.removeprefix(ARRAY): value for name, value in rule.items() if name.startswith(ARRAY)}
-    shares = probabilities(str(rule["classifier"]), prepared(points), arrays)
-    return np.asarray(rule["labels"][shares.argmax(axis=1)], dtype=np.int64)
-
-
-PLACERS: dict[str, Callable[[np.ndarray, Rule], np.ndarray]] = {
-    "model": _by_model,
-    "tree": _by_tree,
-    "gaussians": _by_gaussians,
-    "centres": _by_centres,
 }
 
 

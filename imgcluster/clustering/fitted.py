@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from imgcluster.clustering.cluster import RULE, centroid_distances, nearest_two
-from imgcluster.clustering.estimators import place
-from imgcluster.errors import ClusteringError, OutputError
-from imgcluster.features import STEPS, Points, State, apply_transform
+from imgcluster.clustering.assign_rules import place
+from imgcluster.clustering.cluster import RULE
+from imgcluster.clustering.distances import centroid_distances, nearest_two, used_numbers
+from imgcluster.config import RunFiles
+from imgcluster.errors import ClusteringError
+from imgcluster.features import Points, State, apply_transform
 from imgcluster.types import NOISE
-
-CLUSTERER = "clusterer.npz"
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,6 @@ class Clusterer:
 
     state: State
 
-    @classmethod
-    def load(cls, folder: Path) -> Clusterer:
-        """Read the clusterer of a run folder. Raises OutputError: none there, damaged, of an older version."""
-        path = folder / CLUSTERER
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                state = dict(arrays)
-        except (FileNotFoundError, NotADirectoryError):
-            raise OutputError(f"{str(folder)!r} has no {CLUSTERER}: it is not the folder of a finished run") from None
-        except Exception as error:  # numpy raises whatever the damaged bytes happen to make it do
-            raise OutputError(f"{str(path)!r} is damaged ({error}); run its config again") from None
-        if not {"centroids", "reach", "method", "steps"} <= state.keys():
-            raise OutputError(f"{str(path)!r} comes from an older imgcluster; run its config again")
-        if problem := _problem(state):
-            raise OutputError(f"{str(path)!r} is damaged: {problem}; run its config again")
-        return cls(state)
-
     def check(self) -> None:
         """Raise ClusteringError where the method, or a step of the transform, knows of no new images."""
         if not any(name.startswith(RULE) for name in self.state):
@@ -71,7 +53,7 @@ class Clusterer:
         points = self._points(vectors)
         rule = {name.removeprefix(RULE): value for name, value in self.state.items() if name.startswith(RULE)}
         labels = place(points, rule)
-        numbers = np.flatnonzero(np.isfinite(self.state["centroids"]).all(axis=1))  # some are nobody's
+        numbers = used_numbers(self.state["centroids"])
         strange = ~np.isin(labels, numbers)  # in a cluster of the rule that no image of the run is in
         if f"{RULE}classifier" not in self.state:  # a model's class is a class without images as well
             centroids = self.state["centroids"][numbers]
@@ -94,17 +76,7 @@ class Clusterer:
             points = None
         dim = self.state["centroids"].shape[1]
         if points is None or points.shape[1] != dim:
-            raise ClusteringError(f"{CLUSTERER} is damaged: it does not know features of {vectors.shape[1]:,} values")
+            raise ClusteringError(
+                f"{RunFiles.CLUSTERER} is damaged: it does not know features of {vectors.shape[1]:,} values"
+            )
         return points
-
-
-def _problem(state: State) -> str | None:
-    """Say what in a clusterer cannot be; None where all of it can."""
-    centroids, reach = state["centroids"], state["reach"]
-    unknown = [str(step) for step in state["steps"].ravel() if str(step) not in STEPS]
-    is_matrix = centroids.ndim == 2 and centroids.dtype.kind == "f"
-    if not is_matrix or (len(centroids) and not np.isfinite(centroids).all(axis=1).any()):  # where all is noise: none
-        return "its centroids are no numbers"
-    if reach.shape != centroids.shape[:1] or reach.dtype.kind != "f":
-        return "a reach for each centroid is missing"
-    return f"there is no step {unknown[0]!r}" if unknown else None

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from imgcluster.clustering.estimators import Fitted, Rule, can_place, fit
+from imgcluster.clustering.assign_rules import RULES, Rule
+from imgcluster.clustering.estimators import Fitted, fit
+from imgcluster.clustering.internal_metrics import cluster_means
+from imgcluster.clustering.kmeans.in_memory import find_clusters
 from imgcluster.clustering.sequence import segments, smoothed
 from imgcluster.config import LEARNED, METHODS, ClustersConfig
 from imgcluster.features import Copies, Points, distinct_images
@@ -74,15 +77,13 @@ def _grouped(points: Points, config: ClustersConfig, show: bool) -> Groups:
         starts = _stretches(points)
         counts = np.diff(np.append(starts, len(points)))
         labels = np.repeat(segments(points.take(starts), config.k, counts), counts)
-        return Groups(labels, means_of(points, labels))
+        return Groups(labels, _means_of(points, labels))
     if config.method == "kmeans" and not config.parameters:
-        from imgcluster.clustering.kmeans.in_memory import find_clusters
-
         kmeans = find_clusters(points, config, show=show)
         rule = {"centres": kmeans.centroids, "labels": np.arange(len(kmeans.centroids))}
         return Groups(kmeans.labels, kmeans.centroids, rule, None, kmeans.notes)
     fitted = _fitted(points, config)
-    return Groups(fitted.labels, means_of(points, fitted.labels), fitted.rule, fitted.probabilities, fitted.notes)
+    return Groups(fitted.labels, _means_of(points, fitted.labels), fitted.rule, fitted.probabilities, fitted.notes)
 
 
 def _fitted(points: Points, config: ClustersConfig) -> Fitted:
@@ -91,7 +92,7 @@ def _fitted(points: Points, config: ClustersConfig) -> Fitted:
     if not copies:
         return fit(points.array(), config, k)
     if k == len(copies.first):
-        return _one_each(points, copies, can_place(config.method))
+        return _one_each(points, copies, config.method in RULES)
     return fit(points.array(), config, k, copies)
 
 
@@ -101,15 +102,9 @@ def _one_each(points: Points, copies: Copies, placing: bool) -> Fitted:
     return Fitted(copies.place, rule if placing else {})
 
 
-def means_of(points: Points, labels: np.ndarray) -> np.ndarray:
-    """Return the mean of each cluster, (k, dim) float32, summed in float64 row by row: the same in any blocks."""
-    k = int(labels.max(initial=-1)) + 1
-    sums = np.zeros((k, points.dim))
-    for part in points.slices():
-        inside = labels[part] >= 0
-        np.add.at(sums, labels[part][inside], points.block(part)[inside].astype(np.float64))
-    counts = np.bincount(labels[labels >= 0], minlength=k)
-    return np.asarray(sums / counts[:, None], np.float32)
+def _means_of(points: Points, labels: np.ndarray) -> np.ndarray:
+    blocks = (points.block(part) for part in points.slices())
+    return cluster_means(blocks, labels, points.dim).astype(np.float32)
 
 
 def method_of(config: ClustersConfig) -> str:

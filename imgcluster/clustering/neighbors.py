@@ -1,4 +1,4 @@
-"""Images as a graph of neighbours: who is near whom, the graph's slowest motions, and how well clusters divide it."""
+"""Exact nearest neighbours; the graph of them, its leading eigenvectors, and the modularity of clusters in it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,59 @@ from imgcluster.utils import row_slices
 NEIGHBOURS = (5, 10, 20)  # an image among the nearest 5 counts three times one among the nearest 20
 DENSE = 2000  # up to so many images all eigenvectors are worked out; above, the leading ones alone
 TOLERANCE = 1e-8
-PRODUCT_BYTES = 32 * 2**20
+SEARCH_BYTES = 32 * 2**20
 
 Graph = Any  # scipy.sparse.csr_matrix, symmetric
 
 
-def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS) -> Graph:
-    """Return the weights, (n, n), between points, (n, dim), and some numbers of their nearest ones, averaged.
+def knn(
+    points: np.ndarray, k: int, metric: str = "euclidean", queries: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the exact k nearest of the points, (n, dim), for each query, (m, dim), or for each point among the others.
 
-    Near is what has the smaller Euclidean distance d, of two the first. The weight is 1 - d²/2 where the centred points
-    have the length 1 on average, which is the cosine where each has, and 0 where that is negative; a neighbour on one
-    side alone counts half; each is its own neighbour.
+    Args:
+        metric: one of scikit-learn's for a brute-force search.
+        queries: of the dtype of the points; None: the points themselves, none a neighbour of its own.
+
+    Returns:
+        Indices, (m, k) int64, and distances, (m, k) float64, nearest first, of equal distances the lower index first.
+        There are fewer columns where there are fewer points.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    own = queries is None
+    rows = points if queries is None else queries
+    k = max(0, min(k, len(points) - own))
+    indices, distances = np.empty((len(rows), k), np.int64), np.empty((len(rows), k))
+    if not k:
+        return indices, distances
+    index = NearestNeighbors(algorithm="brute", metric=metric).fit(points)
+    # scikit-learn takes any of equal distances. One neighbour more than needed shows whether the last one has equals;
+    # such rows are searched again for more, until all of their equals are found.
+    open_rows, asked = np.arange(len(rows)), k + own + 1
+    while len(open_rows):
+        asked = min(asked, len(points))
+        tied = []
+        for part in row_slices(len(open_rows), max(4 * asked, rows.shape[1]), SEARCH_BYTES):
+            some = open_rows[part]
+            far, near = index.kneighbors(rows[some], asked)
+            if own:
+                far[near == some[:, None]] = np.inf
+            order = np.lexsort((near, far))
+            near, far = np.take_along_axis(near, order, axis=1), np.take_along_axis(far, order, axis=1)
+            indices[some], distances[some] = near[:, :k], far[:, :k]
+            tied.append(some[far[:, k - 1] == far[:, asked - 1 - own]])
+        open_rows = np.concatenate(tied) if asked < len(points) else open_rows[:0]
+        asked *= 4
+    return indices, distances
+
+
+def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS) -> Graph:
+    """Return the weights, (n, n), between points, (n, dim), and their nearest, averaged over some numbers of them.
+
+    The weight of a neighbour at the distance d is 1 - d²/2 where the centred points have the length 1 on average, which
+    is the cosine where each has, and 0 where that is negative; a neighbour on one side alone counts half; each point is
+    its own neighbour, and counts among theirs.
     """
     import scipy.sparse as sp
 
@@ -32,20 +74,16 @@ def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS
     sizes = sorted({min(size, count) - 1 for size in neighbours} - {0}) or [0]
     most = sizes[-1]
     shares = np.mean([np.arange(most) < size for size in sizes], axis=0)
-    found = [_nearest(rows, lengths, part, most) for part in row_slices(count, count, PRODUCT_BYTES)]
-    near, squared = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    near = knn(rows, most, "sqeuclidean")[0]
+    # Not the distances of the search: where the graph falls into more parts than clusters are asked for, its leading
+    # eigenvalues are equal, and the clusters depend on the last bits of the weights. These are the bits of old runs.
+    products = [
+        np.take_along_axis(rows[part] @ rows.T, near[part], axis=1) for part in row_slices(count, count, SEARCH_BYTES)
+    ]
+    squared = np.maximum(lengths[:, None] + lengths[near] - 2 * np.concatenate(products), 0)
     weights = (np.maximum(1 - halves * squared, 0) * shares).ravel()
     one_way = sp.csr_matrix((weights, (np.repeat(np.arange(count), most), near.ravel())), (count, count))
     return ((one_way + one_way.T) / 2 + sp.identity(count, format="csr")).tocsr()
-
-
-def _nearest(rows: np.ndarray, lengths: np.ndarray, part: slice, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest rows of some, and how far they are: (m, most) int64, and (m, most) float64 squared."""
-    squared = np.maximum(lengths[part, None] + lengths - 2 * (rows[part] @ rows.T), 0)
-    here = np.arange(len(squared))
-    squared[here, part.start + here] = np.inf
-    near = np.argsort(squared, axis=1, kind="stable")[:, :most].copy()  # a view would keep the order of all images
-    return near, np.take_along_axis(squared, near, axis=1)
 
 
 def leading(graph: Graph, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,9 +126,3 @@ def modularity(graph: Graph, labels: np.ndarray) -> float:
     links = graph.tocoo()
     inside = float(links.data[numbers[links.row] == numbers[links.col]].sum()) / total
     return inside - float(((np.bincount(numbers, heads) / total) ** 2).sum())
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Scale each row of (n, dim) to the length 1, as float64; a row of zeros stays one."""
-    values = np.asarray(rows, np.float64)
-    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), np.finfo(np.float64).tiny))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.config import MATCH, TRUTH
+from imgcluster.config import MATCH, TRUTH, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import KnownLabels, read_known, read_labels
 from imgcluster.types import ARE_LABELS, NOISE
@@ -59,11 +59,10 @@ def number_clusters(labels: np.ndarray, k: int, numbering: str, ids: Sequence[st
     numbers_of, names = _as_numbers(known.labels)
     matching = known.match(ids)
     numbers_here = matching.values(numbers_of)
-    clustered = ((label, id) for label, id in zip(labels.tolist(), ids, strict=True) if label != NOISE)
-    rows = [(label, numbers_here[id]) for label, id in clustered if id in numbers_here]
+    rows = [row for row, id in enumerate(ids) if labels[row] != NOISE and id in numbers_here]
     if numbers_of and not numbers_here:
         raise ConfigError(f"clusters.numbering: {path!r} has none of these images{matching.none_because}")
-    numbers = matched(rows, k)
+    numbers = match_clusters(labels[rows], np.array([numbers_here[ids[row]] for row in rows], np.int64), k)
     # The number of a cluster that is gone stays free; a label that no cluster matches is as good as any for one left.
     theirs, given = set(numbers_of.values()), set(numbers.tolist())
     are_labels = _are_labels(kind, path, names)
@@ -115,7 +114,7 @@ def _known(numbering: str) -> tuple[str, str, KnownLabels]:
 
 
 def _labels_of_run(folder: Path) -> KnownLabels:
-    path = folder / "clusters.csv" if folder.is_dir() else folder
+    path = folder / RunFiles.CLUSTERS if folder.is_dir() else folder
     known = plain_labels(read_labels(path, "clusters.numbering", label_column="cluster"))
     return KnownLabels({id: label for id, label in known.items() if label not in ("", "-1")})
 
@@ -131,22 +130,31 @@ def _as_numbers(known: dict[str, str]) -> tuple[dict[str, int], dict[int, str]]:
     return {id: words.index(label) for id, label in known.items()}, dict(enumerate(words))
 
 
-def matched(rows: Sequence[tuple[int, int]], k: int) -> np.ndarray:
-    """Return for each of `k` clusters the number, (k,) int64, that it shares most rows (cluster, number) with.
+def match_labels(counts: np.ndarray) -> np.ndarray:
+    """Match rows with columns one to one, so that the matched cells of counts, (n, m), have the largest sum.
 
-    No number is given twice, and all together share as many rows as can be; a cluster that shares none gets -1.
+    Kuhn, The Hungarian method for the assignment problem, 1955. Returns the column of each row, (n,) int64; -1 for a
+    row without one, or whose cell is 0.
     """
     from scipy.optimize import linear_sum_assignment
 
-    theirs = sorted({number for _, number in rows})
-    shared = np.zeros((k, len(theirs)), np.int64)
-    for label, number in rows:
-        shared[label, theirs.index(number)] += 1
-    numbers = np.full(k, -1)
-    for ours, place in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
-        if shared[ours, place]:
-            numbers[ours] = theirs[place]
-    return numbers
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    shared = counts[rows, columns] > 0
+    matched = np.full(len(counts), -1)
+    matched[rows[shared]] = columns[shared]
+    return matched
+
+
+def match_clusters(labels: np.ndarray, numbers: np.ndarray, k: int) -> np.ndarray:
+    """Return for each of `k` clusters the number, (k,) int64, that it shares most rows with, as of `match_labels`.
+
+    labels, numbers: (n,) int64, the cluster and the number of each row. A cluster that shares no row gets -1.
+    """
+    theirs, columns = np.unique(numbers, return_inverse=True)
+    counts = np.zeros((k, len(theirs)), np.int64)
+    np.add.at(counts, (labels, columns), 1)
+    matched = match_labels(counts)
+    return np.where(matched < 0, -1, np.append(theirs, -1)[matched])
 
 
 def _are_labels(kind: str, path: str, names: dict[int, str]) -> bool:
@@ -155,7 +163,7 @@ def _are_labels(kind: str, path: str, names: dict[int, str]) -> bool:
         return not names
     run = Path(path)
     try:
-        record = json.loads(((run if run.is_dir() else run.parent) / "run.json").read_bytes())
+        record = json.loads(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes())
         if ARE_LABELS in record:
             return bool(record[ARE_LABELS])
         return str(record["config"]["clusters"]["numbering"]).startswith(TRUTH)  # of a run before there was the key

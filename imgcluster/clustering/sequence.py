@@ -36,8 +36,9 @@ def segments(points: np.ndarray, n_clusters: int, weights: np.ndarray | None = N
 
 
 def _prefixes(points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted sums of the points before each place, (n + 1, dim) and of their squared lengths, (n + 1,), float64; and
-    of the weights, (n + 1,) int64.
+    """Return cumulative weighted sums of the points, of their squared lengths, and of the weights.
+
+    Shapes: (n + 1, dim) float64, (n + 1,) float64, (n + 1,) int64; the first row is zero.
     """
     centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
     sums = np.concatenate([np.zeros((1, centred.shape[1])), np.cumsum(weights[:, None] * centred, axis=0)])

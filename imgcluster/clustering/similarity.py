@@ -1,4 +1,4 @@
-"""Which images are alike: the nearest ones of each, those that are nearly the same, and those like no other."""
+"""Similarity of images: the nearest neighbours of each, near-duplicates, outlier scores."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgcluster.clustering.neighbors import knn
 from imgcluster.features import unit_length
 from imgcluster.utils import in_order, row_slices
 
@@ -14,7 +15,6 @@ SEARCHED = 24  # nearest in the space of the search, of which the nearest are ta
 SEARCH_DIM = 128
 SEARCHED_WHOLE = 2_000  # images; of more, vectors longer than SEARCH_DIM are searched by their principal components
 FITTED = 5_000  # images that the principal components are found from
-PRODUCT_BYTES = 32 * 2**20
 ROUNDING = 1e-6  # of a cosine in float32
 SEARCH_ROUNDING = 1e-4  # of a squared distance in the space of the search
 # Nearly the same is what is a third as far apart as two images of the set usually are, and no farther than
@@ -23,7 +23,7 @@ NEARLY = 1 / 3
 FARTHEST = 0.447  # between vectors of the length 1: a cosine of 0.9
 SAME = 0.02  # a cosine of 0.9998: copies, which say nothing of how far apart images usually are
 PAIRS = 2_000
-STRANGE_BY = 5  # neighbours
+SCORED_BY = 5  # neighbours: the outlier score
 
 
 @dataclass(frozen=True)
@@ -35,57 +35,53 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """near: (n, k) int64, the nearest images of each, nearest first; similarity: (n, k) float32, the cosines to them.
+class Similarity:
+    """The images most similar to each, groups of near-duplicates, and outliers.
 
-    strangeness: (n,) float32, the mean distance to the nearest five, of vectors of the length 1, from 0 to 2.
+    near: (n, k) int64, the nearest images of each, nearest first; similarity: (n, k) float32, their cosines.
+    outlier_score: (n,) float32, the mean distance to the nearest five, of vectors of the length 1, from 0 to 2.
     duplicates: the largest group first; an image is in one at most.
     """
 
     near: np.ndarray
     similarity: np.ndarray
-    strangeness: np.ndarray
+    outlier_score: np.ndarray
     duplicates: list[Group]
 
-    def strangest(self, count: int) -> list[int]:
-        """Return the rows of the strangest images, the strangest first."""
-        return [int(row) for row in np.argsort(-self.strangeness, kind="stable")[:count]]
+    def outliers(self, count: int) -> list[int]:
+        """Return the rows of the images with the highest outlier scores, the highest first."""
+        return [int(row) for row in np.argsort(-self.outlier_score, kind="stable")[:count]]
 
 
-def find_likeness(vectors: np.ndarray, *, nearest: int = NEAREST) -> Likeness:
-    """Compare images by the cosines of their features, (n, dim) float32, each with each.
+def find_similar(vectors: np.ndarray, *, nearest: int = NEAREST) -> Similarity:
+    """Compare all images by the cosines of their features, (n, dim) float32.
 
-    The strangest are told by their distance to their nearest neighbours: Ramaswamy, Rastogi and Shim, Efficient
-    Algorithms for Mining Outliers from Large Data Sets, 2000, with the mean in the place of the last distance (Angiulli
-    and Pizzuti, 2002). Time grows with n², memory with n.
+    The outlier score is the mean distance to the nearest neighbours: Ramaswamy, Rastogi and Shim, Efficient Algorithms
+    for Mining Outliers from Large Data Sets, 2000, with the mean in the place of the last distance (Angiulli and
+    Pizzuti, 2002). Time grows with n², memory with n.
     """
     count = len(vectors)
     wanted = max(0, min(nearest, count - 1))
     space = _search_space(vectors)
     near, similarity = _nearest(vectors, space, wanted)
-    distances = _distance(similarity[:, :STRANGE_BY])
-    strangeness = distances.mean(axis=1) if wanted else np.zeros(count, np.float32)
-    return Likeness(near, similarity, strangeness, _duplicates(vectors, space, near, similarity))
+    distances = _distance(similarity[:, :SCORED_BY])
+    outlier_score = distances.mean(axis=1) if wanted else np.zeros(count, np.float32)
+    return Similarity(near, similarity, outlier_score, _duplicates(vectors, space, near, similarity))
 
 
 def _nearest(vectors: np.ndarray, space: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the nearest images of each, of equally near ones the first, and the cosines to them: (n, wanted) both."""
-    lengths = np.einsum("ij,ij->i", space, space)
-    searched = min(len(vectors) - 1, max(SEARCHED, 2 * wanted))
+    found = np.sort(knn(space, max(SEARCHED, 2 * wanted), "sqeuclidean")[0], axis=1)
 
     def of_block(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        squared = lengths - 2 * (space[part] @ space.T)
-        here = np.arange(len(squared))
-        squared[here, part.start + here] = np.inf
-        found = np.sort(np.argpartition(squared, searched - 1, axis=1)[:, :searched], axis=1)
-        cosines = _cosines(vectors, range(*part.indices(len(vectors))), found)
+        cosines = _cosines(vectors, range(*part.indices(len(vectors))), found[part])
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :wanted]
-        return np.take_along_axis(found, order, axis=1), np.take_along_axis(cosines, order, axis=1)
+        return np.take_along_axis(found[part], order, axis=1), np.take_along_axis(cosines, order, axis=1)
 
     if not wanted:
         return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
-    found = list(in_order(of_block, row_slices(len(vectors), len(vectors), PRODUCT_BYTES)))
-    near, similarity = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    blocks = list(in_order(of_block, row_slices(*vectors.shape)))
+    near, similarity = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return near, similarity
 
 

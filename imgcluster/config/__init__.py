@@ -1,4 +1,4 @@
-"""What a YAML file may say, and plain-data tables of names."""
+"""The config: keys of a YAML file, their validation, and tables of backbones and methods."""
 
 import lazy_loader
 

@@ -18,6 +18,7 @@ from .recipe import (
     named_recipe,
     recipe_of,
 )
+from .run_files import RunFiles
 from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
 from .yaml import parse_yaml
 
@@ -51,6 +52,7 @@ __all__ = [
     "NameIndex",
     "OutputsConfig",
     "Recipe",
+    "RunFiles",
     "Steps",
     "caveat",
     "check_views",

@@ -1,4 +1,4 @@
-"""The config that gives a result again: after a fallback, with the network that was used in place of the one named."""
+"""The config that reproduces a result: after a fallback, with the network that was used."""
 
 from __future__ import annotations
 

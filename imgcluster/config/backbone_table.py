@@ -1,4 +1,4 @@
-"""The backbones that can be chosen by name, as plain data that needs no torch."""
+"""The table of backbones, as plain data that needs no torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from imgcluster.config.recipe import Recipe
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network: where it comes from, what its weights are, and what they were trained to see.
+    """A pretrained network: source, weights and preprocessing.
 
-    default_layer: what feeds the last classification layer. dim: its length; None: only building the network tells.
-    weights: the source's own id of the weights, empty where it offers none. sha256: of their file, or as many of its
-    first digits as the source publishes.
-    bf16_from: how many of its convolutions must keep fp32, from the first one on, so that bfloat16 in the others leaves
-    its features as they are and `precision: auto` may take it. 0: none; None: not known, or more than it is worth.
-    With BatchNorm the first ones do: efficientnet_lite0's smallest cosine to fp32 on photographs is 0.971 with none of
-    them in fp32 and 0.999 with twelve.
+    Attributes:
+        default_layer: The input of the last classification layer.
+        dim: Length of its vectors; None: known only after building the network.
+        weights: The source's own id of the weights; empty if it offers none.
+        sha256: Digest of the weights file, or as many of its first digits as the source publishes.
+        bf16_from: Number of first convolutions that must stay in fp32 for `precision: auto` to use bfloat16 in the
+            others. 0: none; None: unknown, or not worth it. Networks with BatchNorm need some: the smallest cosine of
+            efficientnet_lite0 to fp32 on photographs is 0.971 with none and 0.999 with twelve.
     """
 
     name: str

@@ -1,18 +1,17 @@
-"""What is wrong with a config, in words: where it stands, what was found, what is allowed, and the likely meaning."""
+"""Messages about an invalid config: location, value found, values allowed, and the likely intention."""
 
 from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from imgcluster.config.fields import TEXT, UNFIT
-from imgcluster.config.likely_names import likely, likely_key
+from imgcluster.config.likely_names import likely, likely_key, near_name
 from imgcluster.config.wording import describe, names_in, refusal
 from imgcluster.config.yaml import KeyPath
 from imgcluster.errors import ConfigError
@@ -82,10 +81,12 @@ def _unknown_key(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) 
     allowed = list(fields if len(loc) == 1 else _keys(fields, loc[0]))
     key = str(loc[-1])
     elsewhere = likely_key(key, [f"{name}.{each}" for name in fields for each in _keys(fields, name)])
-    hints = [near(key, allowed), [elsewhere] if elsewhere else []]
+    meant = [near_name(key, allowed), elsewhere]
     if len(loc) == 1 and not isinstance(data.get(loc[0]), Mapping):  # no section, then, but one's key
-        hints.reverse()
-    return f"unknown key{_hint(hints[0] or hints[1])} (allowed: {', '.join(allowed)})"
+        meant.reverse()
+    name = meant[0] or meant[1]
+    hint = f"; did you mean {name!r}?" if name else ""
+    return f"unknown key{hint} (allowed: {', '.join(allowed)})"
 
 
 def _missing(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) -> str:
@@ -111,15 +112,6 @@ def _wrong_value(fields: Fields, data: Mapping[str, Any], loc: tuple[Any, ...]) 
 
 
 _COMPLAINTS = {"extra_forbidden": _unknown_key, "invalid_key": _unknown_key, "missing": _missing}
-
-
-def near(text: str, names: Iterable[str]) -> list[str]:
-    """The name that a slip of the keyboard, or the shift key, may have turned into this text."""
-    return [name for name in get_close_matches(text.lower(), list(names), n=1) if name != text]
-
-
-def _hint(names: list[str]) -> str:
-    return f"; did you mean {names[0]!r}?" if names else ""
 
 
 _KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}

@@ -1,4 +1,4 @@
-"""The config's keys for people: a Markdown table, made from the models."""
+"""The table of config keys in Markdown, made from the models."""
 
 from __future__ import annotations
 

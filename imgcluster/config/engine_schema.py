@@ -1,4 +1,4 @@
-"""The keys `engine` and `storage`: where the work is done, and options of file systems, without secrets."""
+"""The keys `engine` and `storage`: where the work is done, and options of file systems."""
 
 from __future__ import annotations
 
@@ -17,33 +17,28 @@ Address = Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+:[0-9]+$"), 
 
 
 class DaskEngine(BaseModel):
-    """A Dask cluster: the one at an address, or one on this machine, which is gone when the run ends.
-
-    seconds that `patience` gives: for a scheduler or workers that are not there, at the start and after a failure.
-    """
+    """A Dask cluster: the one at an address, or one on this machine that ends with the run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     address: Address | None = Field(
         default=None,
-        description="of a scheduler that runs; null: a cluster on this machine",
+        description="address of a running scheduler; null: start a cluster on this machine",
         examples=["tcp://10.0.0.1:8786"],
     )
     workers: Count | None = Field(
-        default=None, description="processes of a cluster on this machine; null: one for each core", examples=[4]
+        default=None, description="processes of a cluster on this machine; null: one per core", examples=[4]
     )
-    threads: Count | None = Field(
-        default=None, description="cores that each of these processes uses; null: an equal share of all", examples=[2]
-    )
+    threads: Count | None = Field(default=None, description="cores of each process; null: an equal share", examples=[2])
     memory: Text | None = Field(
-        default=None, description="memory after which such a process is ended; null: an equal share", examples=["4GB"]
+        default=None, description="memory limit of each process; null: an equal share", examples=["4GB"]
     )
     images_per_task: Count = Field(
         default=8192,
-        description="images that a worker is handed at a time at the most: fewer where that is ten seconds of work",
+        description="maximum number of images in a task; fewer if they are more than ten seconds of work",
     )
     patience: Annotated[float, Field(gt=0)] = Field(
-        default=60.0, description="seconds to wait for a scheduler, or for workers, that are not there"
+        default=60.0, description="seconds to wait for a scheduler or workers, at the start and after a failure"
     )
 
 

@@ -1,10 +1,9 @@
-"""The types of the config's values: what each allows, for pydantic and in words."""
+"""Types of config values: validation, and allowed values in words."""
 
 from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -14,14 +13,15 @@ from typing_extensions import TypedDict
 
 from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED
 from imgcluster.config.file_patterns import problem_of
+from imgcluster.config.likely_names import near_name
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import CHANNELS, INTERPOLATIONS, NORMALIZATIONS, RECIPE_NAMES, STAGE, STEPS, recipe_of
+from imgcluster.config.run_files import RunFiles
 from imgcluster.config.secrets import IN_THE_ENVIRONMENT, secret_in_url
 from imgcluster.config.wording import Allowed, OneOf
 
 TEXT = "non-empty text"
 TEXT_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
-
 
 BACKBONE_NAMES = tuple(sorted({*BACKBONES, *OLD_NAMES}))
 BUNDLED = tuple(sorted(name for name, row in BACKBONES.items() if row.source == "efficientnet_lite"))
@@ -47,8 +47,8 @@ def _known_encoding(name: str) -> str:
 
 
 def _not_the_clusters_table(name: str) -> str:
-    if name.lower() == "clusters.csv":
-        raise ValueError("clusters.csv is the table of clusters")
+    if name.lower() == RunFiles.CLUSTERS:
+        raise ValueError(f"{RunFiles.CLUSTERS} is the table of clusters")
     return name
 
 
@@ -87,8 +87,8 @@ def _known_steps(steps: Any) -> Any:
         try:
             _STEP.validate_python(step)
         except ValidationError:
-            near = get_close_matches(_step_name(step), STEP_NAMES, n=1)
-            hint = f"; did you mean {near[0]}?" if near and near[0] != _step_name(step) else ""
+            near = near_name(_step_name(step), STEP_NAMES)
+            hint = f"; did you mean {near}?" if near else ""
             raise unfit(f"{step!r} is none of its steps: {STEP_WORDS}{hint}") from None
     return steps
 
@@ -123,18 +123,18 @@ def _whole_range(text: str) -> str:
 
 
 UNFIT = "unfit"
-MOST_PIXELS = 2**14  # of a side: as many pixels in all as are read of a picture
+MAX_SIDE_PIXELS = 2**14  # squared, they are the most pixels that are read of a picture
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
 STEP_WORDS = (
-    f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels, {MOST_PIXELS} at the most}}, "
+    f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels, {MAX_SIDE_PIXELS} at the most}}, "
     f"{{normalize: {' | '.join((*NORMALIZATIONS, 'backbone'))} | {{mean: [r, g, b], std: [r, g, b]}}}}"
 )
 
 Text = Annotated[str, Field(pattern=TEXT_PATTERN), Allowed(TEXT)]
 PathText = Annotated[Text, BeforeValidator(_from_path)]
 Count = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE_PIXELS)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 BlockWeights = Annotated[tuple[Factor, ...], Field(strict=False)]  # YAML's list becomes a tuple
@@ -215,7 +215,7 @@ FeaturesFile = Annotated[
 ColumnText = Annotated[str, Field(pattern=r"^[^\x00]*$"), Allowed("text")]
 FileColumns = Annotated[
     ColumnText | Annotated[tuple[ColumnText, ...], Field(strict=False, min_length=1)],
-    Allowed("the name of a column or array, what the names of numbered columns begin with, or a list of these"),
+    Allowed("the name of a column or array, the prefix of numbered columns, or a list of these"),
 ]
 # `cpu` is no near name: `gpu` is one letter away from it, and means the opposite.
 OneDevice = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]

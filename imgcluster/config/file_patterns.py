@@ -1,4 +1,4 @@
-"""Patterns of file names: how an id becomes a file, `{id[:2]}/{id}.png`, `**/{id}.*`; and globs of names."""
+"""Patterns that turn an id into a file name (`{id[:2]}/{id}.png`, `**/{id}.*`), and globs."""
 
 from __future__ import annotations
 

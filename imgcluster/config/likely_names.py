@@ -1,4 +1,4 @@
-"""Names that people know from elsewhere, and what each is called here, as plain data."""
+"""Names used by other tools, and their equivalents here, as plain data."""
 
 from __future__ import annotations
 
@@ -132,8 +132,13 @@ def likely(text: str, names: Iterable[str]) -> str | None:
     Names known from elsewhere come first, then slips of the keyboard and of the shift key.
     """
     names = list(names)
-    near = get_close_matches(text.lower(), names, n=1)
-    return known_elsewhere(text, names) or next((repr(name) for name in near if name != text), None)
+    near = near_name(text, names)
+    return known_elsewhere(text, names) or (None if near is None else repr(near))
+
+
+def near_name(text: str, names: Iterable[str]) -> str | None:
+    """Return the name that a slip of the keyboard, or the shift key, may have turned into this text."""
+    return next((name for name in get_close_matches(text.lower(), list(names), n=1) if name != text), None)
 
 
 def known_elsewhere(text: str, names: Iterable[str]) -> str | None:

@@ -1,11 +1,11 @@
-"""The config: one model per YAML section, read strictly, with every problem reported at once."""
+"""Load a config: strict validation, one model per section, all problems reported together."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Config(Section):
-    """A run of imgcluster: images -> features -> clusters -> outputs."""
+    """A complete config: images, features, clusters, outputs, engine, storage."""
 
     model_config = ConfigDict(title="imgcluster config")
 
@@ -40,7 +40,7 @@ class Config(Section):
     outputs: OutputsConfig = Field(description="what a run writes, and where")
     engine: Engine = Field(
         default="local",
-        description="what does the work; local: this machine; dask: a Dask cluster, one on this machine where no "
+        description="what does the work; local: this machine; dask: a Dask cluster, started on this machine if no "
         "address is given; the outputs are the same",
         examples=["dask", {"dask": {"address": "tcp://10.0.0.1:8786"}}, {"dask": {"workers": 4}}],
     )
@@ -53,15 +53,21 @@ class Config(Section):
 
     @property
     def dask(self) -> DaskEngine | None:
-        """The Dask cluster that does the work; None: this machine does."""
+        """The configured Dask cluster; None: the local engine."""
         if self.engine == "local":
             return None
         return DaskEngine() if self.engine == "dask" else self.engine["dask"]
 
     def resolved(self) -> dict[str, Any]:
-        """Every key with its value, defaults included, as plain data that JSON and YAML can hold."""
+        """Return all keys with their values, defaults included, as plain data for JSON and YAML."""
         return self.model_dump(mode="json")
 
+
+class _FeaturesAlone(Section):
+    features: FeaturesConfig
+
+
+Model = TypeVar("Model", bound=Section)
 
 SECTIONS: dict[str, type[Section]] = {
     "images": ImagesConfig,
@@ -72,7 +78,14 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML config; `overrides` are `--set` arguments such as `features.layer=fc7`."""
+    """Load a YAML config.
+
+    Args:
+        overrides: Arguments of `--set`, such as `features.layer=fc7`.
+
+    Raises:
+        ConfigError: The file cannot be read or is invalid. The message has all problems, one per line.
+    """
     if isinstance(overrides, str):
         overrides = [overrides]
     try:
@@ -83,18 +96,21 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def config_from_dict(mapping: Mapping[str, Any]) -> Config:
-    """Make a config from plain values, checked as a file would be."""
+    """Make a config from a mapping of plain values, validated like a file. Raises ConfigError."""
     return _config(Document(mapping), (), "config")
 
 
 def features_from_dict(mapping: Mapping[str, Any]) -> FeaturesConfig:
-    """Make the section `features` alone of plain values, checked as in a file. Raises ConfigError."""
-    others = {"images": {"folder": "."}, "clusters": {"n_clusters": 1}, "outputs": {"folder": "."}}
-    return config_from_dict({**others, "features": mapping}).features
+    """Make the section `features` alone of plain values, checked as in a file.
+
+    Raises:
+        ConfigError: with every problem of the section.
+    """
+    return _validated(_FeaturesAlone, {"features": _section(mapping)}, {}, [], "config").features
 
 
 def config_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file, as `configs/schema.json` holds it."""
+    """Return the JSON Schema of a config, the contents of `configs/schema.json`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 
@@ -109,13 +125,20 @@ def _config(document: Document, overrides: Sequence[str], source: str) -> Config
         problem(path, {path: line}, f"given before, in line {first}") for path, first, line in document.repeated
     ]
     problems += [found for item in overrides for found in _override(data, lines, item)]
+    return _validated(Config, data, lines, problems, source)
+
+
+def _validated(
+    model: type[Model], data: dict[str, Any], lines: Mapping[KeyPath, int], problems: list[Problem], source: str
+) -> Model:
+    """Return the model of the data. Raises ConfigError with the problems that are known and those of the data."""
     try:
-        config = Config.model_validate(data)
+        validated = model.model_validate(data)
     except ValidationError as error:
-        problems += validation_problems(error, Config.model_fields, data, lines)
+        problems = [*problems, *validation_problems(error, Config.model_fields, data, lines)]
     if problems:
         raise stop(source, problems)
-    return config
+    return validated
 
 
 def _section(value: Any) -> Any:

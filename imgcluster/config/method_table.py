@@ -1,4 +1,4 @@
-"""The clustering methods that can be chosen by name, as plain data that needs no scikit-learn."""
+"""The table of clustering methods, as plain data that needs no scikit-learn."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ WEIGHTED, ONCE, ALL = "weighted", "once", "all"  # what a method is given of equ
 
 @dataclass(frozen=True)
 class Method:
-    """An estimator, of scikit-learn's or like one, and what has to be known of it.
+    """A clustering method.
 
-    k: its parameter that takes the number of clusters; None: it finds a number of its own.
-    parameters: where our defaults are not scikit-learn's.
-    copies: what it is given of equal images. WEIGHTED: one point, with their number as its sample_weight. ONCE: one
-    point; it takes no weights, and links each point to so many neighbours, which copies must not fill. ALL: every one;
-    it takes no weights, and copies count for it as they are.
+    Attributes:
+        estimator: Dotted name of a class with `fit_predict`, scikit-learn's or alike.
+        k: Its parameter for the number of clusters; None: it finds the number itself.
+        parameters: Our defaults where they differ from scikit-learn's.
+        copies: How equal images are passed. WEIGHTED: as one point, with their number as sample_weight. ONCE: as one
+            point, without weights; for methods that link each point to a number of neighbours, which copies must not
+            fill. ALL: all of them, without weights; each counts.
     """
 
     estimator: str
@@ -27,9 +29,8 @@ class Method:
 
 
 _DIFFUSION = Method("imgcluster.clustering.diffusion.DiffusionClustering", copies=WEIGHTED)
-AUTO, AUTO_COMPONENTS, DIFFUSION = "auto", 128, "diffusion"
+AUTO, DIFFUSION = "auto", "diffusion"
 LEARNED, MODEL = "learned", "model"
-DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
 METHODS = {
     AUTO: _DIFFUSION,  # and a transform of its own, where the config has none

@@ -1,4 +1,4 @@
-"""How pixels become a network's input: recipes by name, as plain data that needs no torch."""
+"""Preprocessing recipes by name, as plain data that needs no torch."""
 
 from __future__ import annotations
 

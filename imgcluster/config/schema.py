@@ -1,4 +1,4 @@
-"""The sections of a config: one pydantic model each, with every key's default and what it means."""
+"""The sections of a config: one pydantic model each, with the default and the description of every key."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ from imgcluster.config.fields import (
     WeightsSpec,
     unfit,
 )
-from imgcluster.config.method_table import AUTO, AUTO_COMPONENTS, DEEP, LEARNED, METHODS, MODEL
+from imgcluster.config.method_table import LEARNED, METHODS, MODEL
+from imgcluster.config.run_files import RunFiles
 from imgcluster.config.wording import OneOf
 
-# Keys that a model has in itself, each with its default, and that as `--set` takes it.
+# Keys that `method: learned` takes from the model: the default of each, and how `--set` writes it.
 LEFT_TO_MODEL = {"transform": ((), "[]"), "numbering": ("raw", "raw"), "order": (None, "null")}
 
 
 class Section(BaseModel):
-    """A part of a config. Unknown keys are refused, and values of another type."""
+    """A section of a config. Unknown keys and values of another type are errors."""
 
-    # strict: true is no number and "5" neither, so that a slip is told instead of guessed at.
+    # strict: neither true nor "5" is a number, so that a slip is reported instead of guessed at.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -52,42 +53,40 @@ class ImagesConfig(Section):
     """Which images, in which order."""
 
     folder: Folders = Field(
-        description="folder that holds the images, here or behind a URL; or a .tar, .zip or .parquet of them, or "
-        "several by * or {000..009}; or a list of these, whose names come before the ids",
+        description="folder of images, local or behind a URL; or a .tar, .zip or .parquet of images, or several by * "
+        "or {000..009}; or a list of these, in which case each id starts with the name of its folder",
         examples=["data/stage/test", "s3://bucket/frames", "shards/train-{000..009}.tar", ["data/cats", "data/dogs"]],
     )
     include: Globs = Field(
         default=(),
-        description="only images that match one of these globs, such as '*.jpg' or 'train/**'; none: all",
+        description="globs; only matching images are taken, such as '*.jpg' or 'train/**'; none: all",
         examples=[["train/**", "*_rgb.png"]],
     )
     exclude: Globs = Field(
         default=(),
-        description="no images that match one of these globs, such as '*_mask.png' or the folder masks",
+        description="globs; matching images are left out, such as '*_mask.png' or the folder masks",
         examples=[["*_mask.png", "thumbs"]],
     )
     ids: PathText | None = Field(
         default=None,
-        description="CSV, here or behind a URL, whose rows give the images and their order; null: every image under "
-        "the folder",
+        description="CSV, local or behind a URL, one image per row, in order; null: every image below the folder",
         examples=["data/stage/sample_submission.csv"],
     )
     id_column: Text | None = Field(
         default=None,
-        description="column of `ids` that names the images, without `ids` that of a .parquet; null: the first one, or "
-        "where its cells are no files the one whose cells are",
+        description="column of image names in `ids`, or in a .parquet if there is no `ids`; null: the first one, or "
+        "if its cells name no files, the one whose cells do",
         examples=["ImageID"],
     )
     column: Text | None = Field(
         default=None,
-        description="column of a .parquet that has the images, with [0] behind it the first of each row's list; null: "
+        description="column of a .parquet that holds the images; append [0] for the first of each row's list; null: "
         "the only one, or the one called image, img, jpg, jpeg, png or bytes",
         examples=["image_0", "images[0]"],
     )
     file: FilePatterns = Field(
         default="{id}.jpg",
-        description="how an id becomes a file under the folder; **/ any folders, {id[:2]} a slice, .* any ending; of a "
-        "list, the pattern whose file is there",
+        description="file of an id; **/ any folders, {id[:2]} a slice, .* any ending; a list: the one that exists",
         examples=["{id}.png", "**/{id}.png", "{id[0]}/{id[1]}/{id}.jpg", ["{id}.jpg", "{id}.png"]],
     )
     encoding: Encoding | None = Field(
@@ -96,10 +95,10 @@ class ImagesConfig(Section):
         examples=["cp1252"],
     )
     missing: Literal["stop", "skip"] = Field(
-        default="stop", description="an id without a file stops the run, or is recorded as a failure (skip)"
+        default="stop", description="ids without a file: stop the run, or record them as failures (skip)"
     )
     on_error: Literal["record", "stop"] = Field(
-        default="record", description="an image that cannot be read is recorded as a failure, or stops the run"
+        default="record", description="images that cannot be read: record them as failures, or stop the run"
     )
 
     @model_validator(mode="after")
@@ -124,76 +123,79 @@ class FeaturesConfig(Section):
 
     backbone: Backbones = Field(
         default="vgg16",
-        description="the pretrained network, or a list of networks whose features are joined",
+        description="pretrained network, or a list of networks whose features are concatenated",
         examples=["vgg16", ["vgg16", "efficientnet_lite0"]],
     )
     layer: Layers = Field(
         default=None,
-        description="where the feature is read, or a list of layers to join; null: the backbone's default layer; "
-        "of several backbones, a layer or list for each",
+        description="layer to take features from, or a list of layers to concatenate; null: the backbone's default; "
+        "with several backbones, a layer or list for each",
         examples=["fc6", "relu5_3", -2, ["relu3_3", "relu4_3", "fc6"], {"vgg16": ["relu5_3", "fc6"]}],
     )
     pooling: Literal["auto", "avg", "max", "gem", "rmac", "spp", "cls", "mean", "flatten"] = Field(
-        default="auto", description="how a map or tokens become a vector; auto: the average, or the class token"
+        default="auto", description="how a feature map or tokens become a vector; auto: the average, or the class token"
     )
-    block_l2: bool = Field(default=False, description="give each layer's features the length 1 before joining them")
+    block_l2: bool = Field(default=False, description="scale each layer's features to length 1 before concatenation")
     block_weights: BlockWeights | None = Field(
         default=None,
-        description="a factor for each layer's features, in order, one backbone's after the other's",
+        description="one weight per layer, in order; with several backbones, backbone by backbone",
         examples=[[1, 1, 0.5]],
     )
     weights: WeightsSpec = Field(
-        default="imagenet", description="what the network has learnt, or a file with a state dict", examples=["my.pth"]
+        default="imagenet",
+        description="imagenet (pretrained), random, or a file with a state dict",
+        examples=["my.pth"],
     )
     fallback: Annotated[str, OneOf(BUNDLED)] | None = Field(
         default="efficientnet_lite0",
-        description="backbone taken, loudly, where the weights cannot be had; null: stop instead, as it does where "
-        "`backbone` is set and this key is not",
+        description="backbone to use, with a warning, if the weights are not available; null: stop instead, the "
+        "default wherever `backbone` is set",
     )
     preprocess: Preprocess = Field(
         default="backbone",
-        description="how pixels become input; backbone: as its weights were trained; squash: the same, the whole "
-        "picture out of shape; letterbox: the whole picture with borders",
+        description="how pixels become input; backbone: as for its training; squash: the same, with the entire image "
+        "resized to a square; letterbox: the same, with the entire image padded to a square; stage: the Stage "
+        "Prediction task's",
         examples=["stage", [{"resize": 256}, {"center_crop": 224}, "rgb", {"normalize": "imagenet"}]],
     )
     views: Literal["center", "flip", "whole", "five_crops", "ten_crops"] = Field(
         default="center",
-        description="what is seen of each picture, the features averaged; flip: it and its mirror image; "
-        "whole: the middle, and the whole picture squashed; ten_crops: "
-        "corners and middle, and their mirror images",
+        description="which crops are used; their features are averaged; center: the centre crop; flip: it and its "
+        "mirror image; whole: it and the entire image resized to a square; five_crops: corners and centre; ten_crops: "
+        "these and their mirror images",
     )
     device: Device = Field(
         default="auto",
-        description="where the network runs; auto: the GPU where there is one; of several, a process on each",
+        description="where the network runs; auto: a GPU if there is one; with several, one process on each",
         examples=["cuda:1", ["cuda:0", "cuda:1"]],
     )
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "int8"] = Field(
         default="auto",
-        description="number format of the computation; auto: bf16 where the hardware speeds it up; int8: the quickest "
-        "on a CPU and the least exact, calibrated on 40 of the images, which are kept in the store",
+        description="number format; auto: bf16 where the hardware is faster with it and the network tolerates it; "
+        "int8: fastest on a CPU and least exact, calibrated on 40 of the images, which the store keeps",
     )
     runtime: Literal["auto", "torch", "torch_compile", "openvino"] = Field(
-        default="auto", description="what executes the network; auto: openvino on a CPU where it can, else torch"
+        default="auto", description="what executes the network; auto: openvino on a CPU if it can, else torch"
     )
-    batch_size: Literal["auto"] | Count = Field(default="auto", description="images computed at a time", examples=[64])
-    store: PathText = Field(default="outputs/features", description="folder of features kept between runs")
+    batch_size: Literal["auto"] | Count = Field(default="auto", description="images per batch", examples=[64])
+    store: PathText = Field(default="outputs/features", description="folder that keeps features between runs")
     file: FeaturesFile | None = Field(
         default=None,
-        description="file of features made elsewhere, matched by id; no other key of this section but `file_columns` "
-        "matters then",
+        description="file of features computed elsewhere, matched by id; the other keys of this section are ignored "
+        "then, except `file_columns`",
         examples=["features.npz"],
     )
     file_columns: FileColumns | None = Field(
         default=None,
-        description="which columns or arrays of `file` hold the vectors: a name, or what the names of numbered columns "
-        "begin with; null: the one column of lists, or the columns that are numbered",
+        description="columns or arrays of `file` that hold the vectors: a name, or the prefix of numbered columns; "
+        "null: the one column of lists, or the numbered columns",
         examples=["vector", "feat_", ["resnet_", "vgg_"]],
     )
 
     @model_validator(mode="before")
     @classmethod
     def _stops_for_a_backbone_asked_for(cls, given: Any) -> Any:
-        """The default backbone has a fallback; one asked for by name has one only where that is asked for too."""
+        """Turn the fallback off if the config sets a backbone and no fallback."""
         if isinstance(given, Mapping) and "backbone" in given and "fallback" not in given:
             return {**given, "fallback": None}
         return given
@@ -214,11 +216,11 @@ class FeaturesConfig(Section):
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """The backbones asked for, at least one."""
+        """The configured backbones, at least one."""
         return self.backbone if isinstance(self.backbone, tuple) else (self.backbone,)
 
     def layers_of(self, backbone: str) -> tuple[str | int, ...]:
-        """Return the layers asked for of a backbone; none where its default is meant."""
+        """Return the configured layers of a backbone; empty for its default layer."""
         layer = self.layer.get(backbone) if isinstance(self.layer, dict) else self.layer
         if layer is None:
             return ()
@@ -230,45 +232,47 @@ class ClustersConfig(Section):
 
     method: MethodName = Field(
         default="auto",
-        description="the clustering algorithm; auto: diffusion, after a transform of its own where none is given; "
-        "learned: no algorithm, but the classes of a model that `learn` wrote",
+        description="clustering algorithm; auto: diffusion, with a transform of its own unless one is set; learned: "
+        "the classes of a model trained with `imgcluster learn`",
     )
     n_clusters: KRange = Field(
         default=None,
-        description="number of clusters; auto or a range: the best of these, with the reason; null: for methods that "
-        "find their own",
+        description="number of clusters; auto or a range: the best of these, and a note says why; null: for methods "
+        "that set it themselves",
         examples=[5, "auto", "2..40"],
     )
     parameters: Parameters = Field(
         default={},
-        description="parameters of the method's estimator in scikit-learn; of learned, the model's folder",
+        description="parameters of the method's scikit-learn estimator; with learned, the model's folder",
         examples=[{"linkage": "average", "metric": "cosine"}, {"model": "outputs/model"}],
     )
-    n_init: Count = Field(default=10, description="fresh starts, of which the best is kept")
+    n_init: Count = Field(default=10, description="number of initialisations; the best one is kept")
     backend: Literal["auto", "sklearn", "dask"] = Field(
         default="auto",
-        description="what runs K-Means; auto: scikit-learn; with the engine dask, dask-ml where the features do not "
-        "fit into the memory of the machine that drives it",
+        description="what runs K-Means; auto: scikit-learn, or with the engine dask, dask-ml if the features exceed "
+        "the memory of the machine that runs the command",
     )
     random_state: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
-        default=42, description="seed; the same one gives the same clusters"
+        default=42, description="random seed; the same seed gives the same clusters"
     )
     transform: tuple[Step, ...] = Field(
         default=(),
         strict=False,  # YAML's list becomes a tuple; the steps themselves stay strict
-        description="steps before clustering, in order; pca takes components, or the share of variance to keep",
+        description="steps before clustering, in order; pca takes a number of components, or the share of variance to "
+        "keep",
         examples=[["l2", {"pca": 256}]],
     )
     order: Order | None = Field(
         default=None,
-        description="for frames in order; sequence: the clusters are segments, whatever the method; {smooth: weight}: "
-        "what a change from one frame to the next costs",
+        description="for frames in order; sequence: clusters are segments, whatever the method; {smooth: weight}: the "
+        "cost of a change of cluster between neighbouring frames",
         examples=["sequence", {"smooth": 2.0}],
     )
     numbering: Numbering = Field(
         default="raw",
-        description="how clusters are numbered; size: 0 is the largest; match: as in another run; truth: as in the "
-        "labels known of some images, in a CSV or in a folder with a subfolder for each label",
+        description="how clusters are numbered; size: 0 is the largest; first_appearance: in the order of the images; "
+        "match: as in another run; truth: by known labels of some images, in a CSV or a folder with a subfolder per "
+        "label",
         examples=["match:outputs/stage", "truth:some.csv"],
     )
 
@@ -276,7 +280,7 @@ class ClustersConfig(Section):
     def _has_a_number_where_needed(self) -> ClustersConfig:
         finds_its_own = METHODS[self.method].k is None and self.order != "sequence"
         if finds_its_own and self.n_clusters is not None:
-            raise unfit(f"n_clusters: {self.method} finds a number of its own; allowed: null")
+            raise unfit(f"n_clusters: {self.method} sets the number of clusters itself; set it to null")
         if not finds_its_own and self.n_clusters is None:
             asking = "sequence" if self.order == "sequence" else self.method
             raise unfit(f"n_clusters: missing; {asking} needs a whole number >= 1, or auto")
@@ -296,19 +300,12 @@ class ClustersConfig(Section):
             raise unfit("parameters: {model: FOLDER} is missing; learned takes the model that `learn` wrote there")
         for name, (default, text) in LEFT_TO_MODEL.items():
             if getattr(self, name) != default:
-                raise unfit(f"{name}: learned has that of its model; leave it out, or set clusters.{name}={text}")
+                raise unfit(f"{name}: learned takes this from its model; remove it, or set clusters.{name}={text}")
         return self
-
-    def steps(self, images: int, dim: int) -> tuple[Any, ...]:
-        """Return the transform of so many vectors of a length: the one given, or that of `method: auto`."""
-        if self.transform or self.method != AUTO or self.order == "sequence" or dim < DEEP:
-            return self.transform
-        most = min(AUTO_COMPONENTS, images, dim)
-        return ("sqrt", "l2", {"pca": most}, "l2")
 
     @property
     def k(self) -> int:
-        """The number of clusters asked for, of a config that says one."""
+        """The number of clusters, where the config sets one. Raises TypeError for auto, a range or null."""
         if not isinstance(self.n_clusters, int):
             raise TypeError(f"n_clusters is {self.n_clusters}")
         return self.n_clusters
@@ -319,25 +316,25 @@ class OutputsConfig(Section):
 
     folder: PathText = Field(description="the run folder", examples=["outputs/stage"])
     submission: CsvName | None = Field(
-        default="submission.csv", description="the submission in the run folder; null: none"
+        default=RunFiles.SUBMISSION, description="file name of the submission in the run folder; null: none"
     )
     label_column: Text = Field(default="label", description="column of the submission that takes the clusters")
     layout: Literal["labels", "one_hot", "soft", "names"] = Field(
         default="labels",
-        description="what the submission says of each image; labels: its cluster's number; names: the name; one_hot: a "
-        "column for each cluster, 1 in its own; soft: how likely each cluster is",
+        description="what the submission contains; labels: cluster numbers; names: cluster names; one_hot: a column "
+        "per cluster, 1 in the image's own; soft: the probability of each cluster",
     )
     label_offset: int = Field(
         default=0,
-        description="where labels begin; added to the clusters' numbers in the submission, but not to labels known",
+        description="first label; added to cluster numbers in the submission, but not to known labels",
         examples=[1],
     )
     names: ClusterNames | None = Field(
         default=None,
-        description="the clusters' names in the submission: with names its labels, with one_hot and soft its columns",
+        description="names of the clusters; in the submission the labels (names) or the columns (one_hot, soft)",
         examples=[{0: "entry", 1: "descent"}],
     )
-    report: bool = Field(default=True, description="whether a run leaves a page to look at: report/index.html")
+    report: bool = Field(default=True, description="write a report: report/index.html")
     contact_sheets: bool = Field(
-        default=False, description="whether a run leaves a picture of each cluster's images: clusters/00.jpg, ..."
+        default=False, description="write a contact sheet of each cluster: clusters/00.jpg, ..."
     )

@@ -1,4 +1,4 @@
-"""Secrets do not belong in a config: found by their place in a URL, or by the name of an option."""
+"""Find secrets in a config by option name or by place in a URL, in order to refuse them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML as a config needs it: every key once, plain values only, small, and with the line each key stands on."""
+"""Strict YAML: no duplicate keys, plain values only, bounded size, and the line of each key."""
 
 from __future__ import annotations
 

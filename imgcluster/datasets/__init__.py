@@ -1,4 +1,4 @@
-"""Sample images with known labels, to try the tool on and to test it with."""
+"""Sample images with known labels, for trying and testing the tool."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that come with scikit-learn, as PNG files large enough to be looked at."""
+"""Sample `digits`: the 1,797 handwritten digits of scikit-learn, as enlarged PNG files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from imgcluster.datasets.files import Sample
+from imgcluster.images import png
 
 SIDE = 64
 
@@ -21,4 +22,4 @@ def sample() -> Sample:
 def _png(image: np.ndarray) -> bytes:
     """8x8 pixels of 0..16 become 64x64 of 0..255; cubic interpolation overshoots, so it is clipped."""
     large = cv2.resize(image.astype(np.float32) * (255 / 16), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    return cv2.imencode(".png", np.clip(large, 0, 255).round().astype(np.uint8))[1].tobytes()
+    return png(np.clip(large, 0, 255).round().astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Shapes, light and dust on a frame: the few strokes that the scenes are made of."""
+"""Drawing primitives of the rendered scenes: shapes, light and dust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sample before it is written, and how it becomes a folder like that of a competition's download."""
+"""Write a sample in the layout of a competition's download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry, parachute and powered descent: from the time within a stage (0..1) to a frame (BGR, 0..1)."""
+"""Render entry, parachute and powered descent: time within a stage (0..1) to a frame (BGR, 0..1)."""
 
 from __future__ import annotations
 

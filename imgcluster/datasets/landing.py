@@ -1,4 +1,4 @@
-"""Sky crane and touchdown: from the time within a stage (0..1) to a frame (BGR, 0..1)."""
+"""Render sky crane and touchdown: time within a stage (0..1) to a frame (BGR, 0..1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real photographs from the scikit-learn and scikit-image wheels, each one a class of thirty varied crops."""
+"""Sample `photos`: photographs from scikit-learn and scikit-image, each a class of thirty varied crops."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from imgcluster.datasets.files import Sample
 from imgcluster.errors import ConfigError
+from imgcluster.images import jpeg
 
 SEED = 11
 COPIES = 30
@@ -80,7 +81,7 @@ def _variation(photograph: np.ndarray, rng: np.random.Generator) -> bytes:
         crop = cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.4, 1.8))
     light = (crop.astype(np.float32) / 255) ** rng.uniform(0.75, 1.35) * rng.uniform(0.75, 1.2)
     pixels = np.clip(light * 255, 0, 255).astype(np.uint8)
-    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 96))])[1].tobytes()
+    return jpeg(pixels[..., ::-1], int(rng.integers(55, 96)))
 
 
 def _crop(photograph: np.ndarray, rng: np.random.Generator) -> np.ndarray:

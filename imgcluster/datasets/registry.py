@@ -1,4 +1,4 @@
-"""Ready-made folders of images with known labels, to try the tool on and to test it with."""
+"""The samples by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ SAMPLES: dict[str, Callable[[], Sample]] = {"stage": _stage, "digits": _digits, 
 
 
 def write_sample(name: str, folder: str | Path) -> int:
-    """Write the sample into the folder: test/, sample_submission.csv, truth.csv. Returns the number of images."""
+    """Write a sample (test/, sample_submission.csv, truth.csv) into a folder; returns the number of images.
+
+    Raises:
+        ConfigError: There is no such sample.
+    """
     if name not in SAMPLES:
         raise ConfigError(f"there is no sample {name!r}: choose one of {', '.join(SAMPLES)}")
     return write(SAMPLES[name](), Path(folder))

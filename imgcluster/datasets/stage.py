@@ -1,4 +1,4 @@
-"""A rover's descent to Mars in 160 rendered frames and five stages: a stand-in for the real footage."""
+"""Sample `stage`: a rover's descent to Mars in 160 rendered frames and five stages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from imgcluster.datasets import flight, landing
 from imgcluster.datasets.drawing import DUST, SIZE, U, V, blend, canvas_of
 from imgcluster.datasets.files import Sample
 from imgcluster.datasets.terrain import fractal
+from imgcluster.images import jpeg
 
 SEED = 7
 FRAME_BYTES = 27_000  # what a frame may take, like a downlink that gives every frame the same share
@@ -50,7 +51,7 @@ def render(number: int) -> np.ndarray:
 def encode(pixels: np.ndarray) -> bytes:
     """JPEG of the best quality that keeps within the frame's share."""
     for quality in range(88, 19, -4):
-        data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        data = jpeg(pixels[..., ::-1], quality)
         if len(data) <= FRAME_BYTES:
             break
     return data

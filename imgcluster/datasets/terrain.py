@@ -1,4 +1,4 @@
-"""Endless Martian ground from seeded noise: the same place at every scale, so that a camera can fall towards it."""
+"""Procedural Martian terrain from seeded noise, consistent at every scale, so that a camera can approach it."""
 
 from __future__ import annotations
 

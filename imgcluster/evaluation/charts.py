@@ -1,14 +1,12 @@
-"""Charts as pictures, drawn without a display."""
+"""Charts as image files, drawn without a display."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from imgcluster.evaluation.sweep import Sweep
 from imgcluster.utils import CHOSEN, INK, QUIET, save
-
-if TYPE_CHECKING:
-    from imgcluster.clustering import Sweep
 
 PANELS = {
     "modularity": "modularity of the neighbours (higher)",
@@ -16,7 +14,7 @@ PANELS = {
     "stability": "stability (higher)",
     "gap": "gap statistic (higher)",
     "davies_bouldin": "Davies-Bouldin (lower)",
-    "inertia": "inertia (where it bends)",
+    "inertia": "inertia (elbow)",
 }
 
 

@@ -1,4 +1,4 @@
-"""Whether a run's clusters would have come out of other seeds and of other images, and which images change sides."""
+"""Stability of a run's clusters under other seeds and subsamples, and the images that change cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.clustering import SAMPLED_ABOVE, group, matched
+from imgcluster.clustering import SAMPLED_ABOVE, group, match_clusters, transform_steps
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.features import fit_steps
@@ -73,7 +73,7 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
     Raises ImgclusterError: no finished run there, features that cannot be made again.
     """
     if trials < 1:
-        raise ConfigError(f"--trials: {trials}; allowed: a whole number >= 1")
+        raise ConfigError(f"trials: {trials}; allowed: whole numbers >= 1")
     folder = Path(run)
     record = read_record(folder)
     config = config_of(record, folder)
@@ -112,7 +112,7 @@ def _trial(vectors: np.ndarray, config: Config, k: int | None, seed: int) -> np.
     clusters = config.clusters.model_copy(
         update={"random_state": seed, "n_clusters": None if k is None else min(k, len(vectors))}
     )
-    steps = [_within(step, min(vectors.shape)) for step in clusters.steps(*vectors.shape)]
+    steps = [_within(step, min(vectors.shape)) for step in transform_steps(clusters, *vectors.shape)]
     points, _ = fit_steps(vectors, steps, seed)
     return group(points, clusters, show=False).labels
 
@@ -126,6 +126,6 @@ def _within(step: Any, most: int) -> Any:
 
 def _as_in_the_run(trial: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """Give the clusters of a trial the numbers of those of the run; k for one that matches none, and for noise."""
-    pairs = [(int(ours), int(theirs)) for ours, theirs in zip(trial, labels, strict=True) if min(ours, theirs) >= 0]
-    numbers = matched(pairs, int(trial.max(initial=-1)) + 1)
+    both = (trial >= 0) & (labels >= 0)
+    numbers = match_clusters(trial[both], labels[both], int(trial.max(initial=-1)) + 1)
     return np.asarray(np.append(np.where(numbers < 0, k, numbers), k)[trial])

@@ -1,4 +1,4 @@
-"""Backbones, layers, transforms, methods, numbers of clusters: each with each, from one store, the best first."""
+"""Compare all combinations of backbones, layers, transforms, methods and numbers of clusters, best first."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.backbones import check_layers, find_backbone
-from imgcluster.clustering import SEQUENCE, cluster_features, ranks_of, silhouette_of
+from imgcluster.clustering import SEQUENCE, cluster_features, silhouette_of
 from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.evaluation.comparison_table import DEFAULT, Candidate, Tried, config_name, differing
+from imgcluster.evaluation.metrics import ranks_of
 from imgcluster.features import Features, extract_listed, fit_transform
 from imgcluster.images import list_images, read_known
 from imgcluster.types import ImageFile
@@ -99,10 +100,10 @@ def compare(  # noqa: PLR0913 (one call says all)
 
 def _known(truth: Path, images: list[ImageFile]) -> tuple[dict[str, str], list[str]]:
     """Return the true labels by id, and what is to be said of how they were matched."""
-    known = read_known(truth, "--truth")
+    known = read_known(truth, "true labels")
     matching = known.match([image.id for image in images])
     if not matching.names:
-        raise ConfigError(f"--truth: {str(truth)!r} has none of these images{matching.none_because}")
+        raise ConfigError(f"true labels: {str(truth)!r} has none of these images{matching.none_because}")
     return matching.values(known.labels), matching.notes("true labels", left=True)
 
 
@@ -128,7 +129,7 @@ def _parts(config: Config, grid: Grid, notes: list[str]) -> Iterator[Config]:
 def _variants(config: Config, grid: Grid) -> list[Config]:
     """Return a config for each transform, method and number of clusters. Raises ConfigError where one is none."""
     if strange := [method for method in grid.methods if method not in METHODS]:
-        raise ConfigError(f"--methods: there is no {strange[0]!r}; allowed: {', '.join(METHODS)}")
+        raise ConfigError(f"methods: there is no {strange[0]!r}; allowed: {', '.join(METHODS)}")
     clusters = config.clusters
     ks: Sequence[int | str | None] = grid.ks or [clusters.n_clusters]
     found = []

@@ -1,4 +1,4 @@
-"""What comparisons of one set of images have tried: a table that grows, and a config for each of its rows."""
+"""The table of all comparisons of a set of images, which grows, with a config for each row."""
 
 from __future__ import annotations
 
@@ -232,7 +232,8 @@ def _config_text(config: Config, path: Path, comment: str = "") -> str:
 
 
 def _in_the_way(path: Path, why: str) -> OutputError:
-    return OutputError(f"{str(path)!r} would be overwritten: {why}; set --out elsewhere, or begin anew with --force")
+    what_helps = "choose another folder with out=DIR, or start a new table with force=True"
+    return OutputError(f"{str(path)!r} would be overwritten: {why}; {what_helps}")
 
 
 def _size(image: ImageFile) -> int | None:

@@ -1,4 +1,4 @@
-"""The picture of a confusion matrix: bytes of a PNG or an SVG, the same each time, drawn without a display."""
+"""Plot of a confusion matrix: reproducible PNG or SVG bytes, drawn without a display."""
 
 from __future__ import annotations
 

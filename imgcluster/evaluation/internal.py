@@ -1,4 +1,4 @@
-"""Scores of a run that need no truth: how compact and separate its clusters are, and how sure each image is."""
+"""Internal scores of a run: compactness and separation of clusters, and a margin for each image."""
 
 from __future__ import annotations
 
@@ -9,30 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.clustering import SAMPLED_ABOVE, Clusterer, InternalScores, internal_scores
+from imgcluster.clustering import SAMPLED_ABOVE, InternalScores, internal_scores
 from imgcluster.features import apply_transform
 from imgcluster.runs import (
     DISTANCE_FORMAT,
     csv_text,
     features_of_run,
     labels_of_run,
+    read_clusterer,
     read_record,
     recorded_names,
-    with_name,
 )
-from imgcluster.types import NOISE
-from imgcluster.utils import printable, write_whole
+from imgcluster.utils import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IMAGES = "images.csv"
-SHOWN = {
-    "silhouette": "silhouette, from -1 to 1",
-    "davies_bouldin": "Davies-Bouldin, 0 at best",
-    "calinski_harabasz": "Calinski-Harabasz",
-    "inertia": "inertia",
-}
 
 
 @dataclass(frozen=True)
@@ -52,30 +45,15 @@ class InnerScores:
         """Return a row for each image, the least sure first: id, cluster, silhouette, sureness; blank for noise."""
         import pandas as pd
 
-        order = np.argsort(self.scores.sureness, kind="stable")
+        order = np.argsort(self.scores.margins, kind="stable")
         return pd.DataFrame(
             {
                 "id": [self.ids[row] for row in order],
                 "cluster": self.labels[order],
                 "silhouette": [_cell(value) for value in self.scores.silhouettes[order]],
-                "sureness": [_cell(value) for value in self.scores.sureness[order]],
+                "sureness": [_cell(value) for value in self.scores.margins[order]],
             }
         )
-
-    def lines(self) -> list[str]:
-        """Return the scores for a person, and the images that are least sure of their cluster."""
-        lines = [f"images    {len(self.ids):,} in {len(np.unique(self.labels[self.labels != NOISE]))} clusters", ""]
-        lines += [f"{getattr(self.scores, name):>12.5g}  {title}" for name, title in SHOWN.items()]
-        if self.note:
-            lines.append(f"all scores are of {self.note}")
-        if self.scores.sampled is not None:
-            lines.append(f"the silhouette is of {self.scores.sampled:,} images drawn")
-        doubtful = self.table().head(3)
-        rows = zip(doubtful["id"], doubtful["cluster"], doubtful["sureness"], strict=True)
-        named = (
-            f"  {id!r}: cluster {printable(with_name(int(number), self.names))}, {sure}" for id, number, sure in rows
-        )
-        return [*lines, "", "least sure", *named]
 
 
 def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
@@ -85,7 +63,7 @@ def score_run(run: str | Path, *, out: str | Path | None = None) -> InnerScores:
     not kept any more; ClusteringError: its transform cannot be done again (umap).
     """
     folder = Path(run)
-    state = Clusterer.load(folder).state
+    state = read_clusterer(folder)
     features = features_of_run(folder, sampled=SAMPLED_ABOVE)
     labels = labels_of_run(folder, features.ids)
     scores = internal_scores(apply_transform(features.vectors, state), labels)

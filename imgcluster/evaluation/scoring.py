@@ -1,4 +1,4 @@
-"""Scores of a run, or of any CSV of labels, against a CSV of true labels; and how they are shown."""
+"""Scores of a run, or of any CSV of labels, against a CSV of true labels."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.clustering import Agreement, agreement
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation.confusion import confusion_chart, picture
+from imgcluster.evaluation.metrics import Agreement, agreement
 from imgcluster.images import has_column, read_known, table_at
-from imgcluster.runs import CLUSTERS, IN_COLUMNS, RECORD, csv_text, wide_labels
+from imgcluster.runs import IN_COLUMNS, csv_text, wide_labels
 from imgcluster.types import NOISE
 from imgcluster.utils import WHOLE, plain_label, write_whole
 
-NAMED = 3
-SHOWN = 20  # rows and columns of a matrix that a terminal has room for
 FILES = ("scores.json", "confusion.csv", "confusion.png", "confusion.svg")
 TITLES = {
     "accuracy": "accuracy",
@@ -40,7 +39,7 @@ TITLES = {
 class Scores:
     """Scores of labels against true ones, over the images that have both.
 
-    scores: by name, as `metrics.agreement` says, which the matrix in `agreement` comes from too. images: how many were
+    scores: by name, as of `agreement`, which the matrix in `agreement` comes from too. images: how many were
     compared; noise: how many of them were in no cluster. missing, extra: ids without a label, or without a true one.
     accuracy_as_is: the share of images whose label is the true one as it stands, without matching clusters to classes;
     None where no label is a true one. as_is_in: the file that these labels were read from. notes: how ids were matched
@@ -56,6 +55,13 @@ class Scores:
     accuracy_as_is: float | None = None
     as_is_in: str = ""
     notes: list[str] = field(default_factory=list)
+
+    def confusion(self) -> list[list[str]]:
+        """Return the confusion matrix as rows of cells with a header; clusters in the order of their classes."""
+        found, order = self.agreement, _in_order(self.agreement)
+        counts = zip(found.classes, found.counts[:, order].tolist(), strict=True)
+        header = ["class", *map(str, found.clusters[order])]
+        return [header, *([str(name), *map(str, row)] for name, row in counts)]
 
 
 def score_labels(
@@ -104,26 +110,6 @@ def score_labels(
     return scores
 
 
-def scores_text(scores: Scores) -> str:
-    """Return the scores for people: what was left out first, then a line for each score, and the confusion matrix."""
-    lines = [
-        *_left_out(scores.missing, "images of the truth have no label"),
-        *_left_out(scores.extra, "labelled images are not in the truth"),
-        *(f"note: {note}" for note in scores.notes),
-    ]
-    counts = scores.agreement.counts
-    lines.append(f"images    {scores.images:,} in {counts.shape[1]} clusters, {counts.shape[0]} classes")
-    if scores.noise:
-        lines.append(f"noise     {scores.noise:,}: one cluster of its own, and wrong to accuracy and F1")
-    lines += ["", *(f"{scores.scores[name]:8.4f}  {title}" for name, title in TITLES.items()), ""]
-    if scores.accuracy_as_is is not None:
-        what = f"accuracy of the labels in {scores.as_is_in} as they stand, no cluster matched with a class"
-        lines += [f"{scores.accuracy_as_is:8.4f}  {what}", ""]
-    if max(counts.shape) > SHOWN:
-        return "\n".join([*lines, f"a confusion matrix of {counts.shape[0]} x {counts.shape[1]} is shown by --out"])
-    return "\n".join([*lines, *_matrix_lines(scores.agreement)])
-
-
 def scores_json(scores: Scores) -> str:
     """Return the scores as JSON: `scores`, the counts, the ids left out, and `confusion`."""
     found, order = scores.agreement, _in_order(scores.agreement)
@@ -150,9 +136,9 @@ def scores_json(scores: Scores) -> str:
 def _table(path: Path) -> Path:
     if not path.is_dir():
         return path
-    if not (path / CLUSTERS).is_file():
-        raise ConfigError(f"labels: {str(path)!r} is no run folder (it has no {CLUSTERS})")
-    return path / CLUSTERS
+    if not (path / RunFiles.CLUSTERS).is_file():
+        raise ConfigError(f"labels: {str(path)!r} is no run folder (it has no {RunFiles.CLUSTERS})")
+    return path / RunFiles.CLUSTERS
 
 
 def _column_of(files: dict[str, Path], kind: str, asked: str | None) -> dict[str, str | None]:
@@ -188,7 +174,7 @@ def _submitted(run: Path, ids: Sequence[str], true: Collection[str]) -> tuple[di
     if not run.is_dir():
         return None
     try:
-        config = json.loads((run / RECORD).read_bytes())["config"]
+        config = json.loads((run / RunFiles.RECORD).read_bytes())["config"]
         outputs, id_column = config["outputs"], config["images"]["id_column"]
         if outputs["submission"] is None:
             return None
@@ -216,42 +202,19 @@ def _sortable(labels: list[str]) -> np.ndarray:
     return np.array(labels)
 
 
-def _left_out(ids: Sequence[str], what: str) -> list[str]:
-    if not ids:
-        return []
-    named = ", ".join(map(repr, ids[:NAMED])) + (", …" if len(ids) > NAMED else "")
-    return [f"LEFT OUT  {len(ids):,} {what}: {named}"]
-
-
 def _in_order(found: Agreement) -> np.ndarray:
     """Return the columns so that a good matrix has its large numbers on the diagonal, clusters without a class last."""
     return np.argsort(np.where(found.matched < 0, len(found.classes), found.matched), kind="stable")
-
-
-def _matrix_lines(found: Agreement) -> list[str]:
-    order = _in_order(found)
-    rows = [["class", *map(str, found.clusters[order])], *_counted(found, order)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
-    heading = "images of each class in each cluster; clusters in the order of the classes they were matched with"
-    return [heading, *map("  ".join, lines)]
-
-
-def _counted(found: Agreement, order: np.ndarray) -> list[list[str]]:
-    return [
-        [str(name), *map(str, counts)]
-        for name, counts in zip(found.classes, found.counts[:, order].tolist(), strict=True)
-    ]
 
 
 def _write(scores: Scores, out: Path) -> None:
     import pandas as pd
 
     found, order = scores.agreement, _in_order(scores.agreement)
-    clusters = [str(name) for name in found.clusters[order]]
-    table = csv_text(pd.DataFrame(_counted(found, order), columns=["class", *clusters]))
+    header, *rows = scores.confusion()
+    table = csv_text(pd.DataFrame(rows, columns=header))
     title = f"accuracy {scores.scores['accuracy']:.3f}, adjusted Rand index {scores.scores['ari']:.3f}"
-    figure = confusion_chart(found.counts[:, order], [str(name) for name in found.classes], clusters, title)
+    figure = confusion_chart(found.counts[:, order], [row[0] for row in rows], header[1:], title)
     contents = (f"{scores_json(scores)}\n".encode(), table.encode(), picture(figure, "png"), picture(figure, "svg"))
     try:
         out.mkdir(parents=True, exist_ok=True)

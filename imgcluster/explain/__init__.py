@@ -1,4 +1,4 @@
-"""Heat maps, activations and filters: why a network or a cluster answers as it does."""
+"""Explanations: Grad-CAM heat maps, activations and filters of a network or of a run's clusters."""
 
 import lazy_loader
 

@@ -1,5 +1,5 @@
 from .api import activation_grid, cluster_map, filter_images, grad_cam
 from .heatmap import overlay
-from .run_explanation import explain_run
+from .run_explanation import RunExplained, explain_run
 
-__all__ = ["activation_grid", "cluster_map", "explain_run", "filter_images", "grad_cam", "overlay"]
+__all__ = ["RunExplained", "activation_grid", "cluster_map", "explain_run", "filter_images", "grad_cam", "overlay"]

@@ -1,4 +1,4 @@
-"""The explanations one by one, for programs and notebooks: each a function that returns an array."""
+"""Single explanations for programs and notebooks: functions that return arrays."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ import numpy as np
 from imgcluster.backbones import LOGITS, Choice, choose_backbones, find_devices
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ClusteringError
-from imgcluster.explain.activations import FILTERS, STEPS, Inside, ascent_choice, ascent_side, grid_of_channels
-from imgcluster.explain.gradcam import Eye, shown
+from imgcluster.explain.activations import LayerNetwork, grid_of_channels
+from imgcluster.explain.filters import (
+    DEFAULT_FILTERS,
+    STEPS,
+    ascent_choice,
+    ascent_side,
+    first_filters,
+    grey_noise,
+    maximize,
+)
+from imgcluster.explain.gradcam import GradCam, positive_part
 from imgcluster.explain.run import ExplainedRun
 from imgcluster.explain.targets import class_index
 from imgcluster.images import open_again, read_image, to_rgb
@@ -34,18 +43,18 @@ def grad_cam(  # noqa: PLR0913 (one call says all)
 ) -> np.ndarray:
     """Return where a picture shows a class, (height, width) float32 from 0 to 1, at the size of the picture.
 
-    label: a class by its index or its ImageNet name; None: the one that the network finds most likely. What the
-    network does not see of the picture is 0.
+    label: a class by its index or its ImageNet name; None: the most likely one. Parts of the picture that the network
+    does not see are 0.
     Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks", section 3) of the class's score
-    before the softmax, by the last grid of places that the network has.
+    before the softmax, at the last spatial layer of the network.
     Raises ConfigError: no such class, no classifier; WeightsError, WeightsUnavailable; ImageError.
     """
-    eye = Eye(*_chosen(backbone, LOGITS, weights=weights, preprocess=preprocess, device=device))
+    network = GradCam(*_chosen(backbone, LOGITS, weights=weights, preprocess=preprocess, device=device))
     image = _image(picture)
-    sight = eye.look([image])
-    scores = sight.outputs[0]
+    passed = network.forward([image])
+    scores = passed.outputs[0]
     wanted = int(scores.argmax()) if label is None else class_index(label, scores.shape[1])
-    return shown(eye.heat(sight, scores[:, wanted], [image])[0])
+    return positive_part(network.heat_maps(passed, scores[:, wanted], [image])[0])
 
 
 def cluster_map(
@@ -55,19 +64,19 @@ def cluster_map(
     cluster: int | None = None,
     against: int | Literal["others", "runner_up"] = "others",
 ) -> np.ndarray:
-    """Return what in a picture pulls it into its cluster, (height, width) float32 from 0 to 1, at the picture's size.
+    """Return why a picture is in its cluster, (height, width) float32 from 0 to 1, at the picture's size.
 
     run: a run folder, or one opened with `ExplainedRun`, which is quicker for many. picture: the id of one of the
-    run's images, as text, or any other picture, a pathlib.Path for one in a file. cluster: instead of the image's own,
-    or of the nearest. against: what it is told from: the mean of all others; the nearest other one, "runner_up"; or a
-    number. Grad-CAM of `explain.targets.margins`.
+    run's images, as text, or any other picture, a pathlib.Path for one in a file. cluster: another than the image's
+    own, or the nearest. against: the cluster to tell it from: the mean of all others; the nearest other one,
+    "runner_up"; or a number. Grad-CAM of `explain.targets.margins`.
     Raises as `ExplainedRun`; ImageError; ClusteringError where there is no such cluster.
     """
     opened = run if isinstance(run, ExplainedRun) else ExplainedRun(Path(run))
     known = opened.image(picture) if isinstance(picture, str) else None
     image = _image(picture if known is None else known.path)
-    seen = opened.look([image])
-    nearest = opened.nearest(seen[1])[0]
+    passed = opened.forward([image])
+    nearest = opened.nearest(passed.points)[0]
     if cluster is None:
         cluster = nearest[0] if known is None or known.cluster not in nearest else known.cluster
     others = [number for number in nearest if number != cluster]
@@ -76,7 +85,7 @@ def cluster_map(
     for number in (cluster, wanted):
         if number is not None and number not in nearest:
             raise ClusteringError(f"there is no cluster {number}; there are {', '.join(map(str, sorted(nearest)))}")
-    return shown(opened.heat(seen, [image], [cluster], [None if wanted is None else int(wanted)])[0])
+    return positive_part(opened.heat_maps(passed, [image], [cluster], [None if wanted is None else int(wanted)])[0])
 
 
 def activation_grid(  # noqa: PLR0913 (one call says all)
@@ -88,13 +97,13 @@ def activation_grid(  # noqa: PLR0913 (one call says all)
     preprocess: str | Sequence[Any] = "backbone",
     device: str = "auto",
 ) -> np.ndarray:
-    """Return what each channel of a layer sees in a picture, as a grid of 16 in a row: (H, W) uint8.
+    """Return the channels of a layer for a picture as a grid, 16 in a row: (H, W) uint8.
 
-    Each has its mean at 128 and its standard deviation at 64, clipped; one that is the same everywhere is grey.
+    Each channel has mean 128 and standard deviation 64, clipped; a constant one is grey.
     Raises ConfigError: no such layer, or one without a grid; WeightsError, WeightsUnavailable; ImageError.
     """
     choice, where = _chosen(backbone, layer, weights=weights, preprocess=preprocess, device=device)
-    return grid_of_channels(Inside.build(choice, where).activations(_image(picture))[0])
+    return grid_of_channels(LayerNetwork.build(choice, where).activations(_image(picture))[0])
 
 
 def filter_images(  # noqa: PLR0913 (one call says all)
@@ -110,18 +119,19 @@ def filter_images(  # noqa: PLR0913 (one call says all)
     device: str = "auto",
     show: bool = False,
 ) -> np.ndarray:
-    """Return pictures that make filters of a layer answer, (n, side, side, 3) RGB uint8; the same for the same seed.
+    """Return pictures that maximize filters of a layer, (n, side, side, 3) RGB uint8; the same for the same seed.
 
     filters: their numbers; None: the first 16. side: in pixels; None: 128, or the network's own where it takes no
-    other. Filters of an activation, such as relu5_3, are climbed before it: shut, it would pass no gradient on. What is
-    done is said in `Inside.ascended`. Raises ConfigError: no such layer, filter or size; WeightsError,
-    WeightsUnavailable.
+    other. For an activation, such as relu5_3, the filters in front of it are taken: where it is shut, it passes no
+    gradient on. `explain.filters.maximize` describes the method. Raises ConfigError: no such layer, filter or size;
+    WeightsError, WeightsUnavailable.
     """
     choice, where = _chosen(backbone, layer, weights=weights, preprocess=preprocess, device=device)
     choice = ascent_choice(choice, layer)
-    inside = Inside.build(choice, where)
-    wanted = inside.filters(FILTERS) if filters is None else list(filters)
-    return inside.ascended(wanted, side or ascent_side(choice), seed=seed, steps=steps, show=show)
+    network = LayerNetwork.build(choice, where)
+    wanted = first_filters(network, DEFAULT_FILTERS) if filters is None else list(filters)
+    start = grey_noise(side or ascent_side(choice), seed)
+    return maximize(network, wanted, start, steps=steps, show=show)
 
 
 def _chosen(backbone: str, layer: str | int, *, device: str, **keys: Any) -> tuple[Choice, Any]:

@@ -1,4 +1,4 @@
-"""The pictures of explanations in a run folder, and the list of them that the report reads."""
+"""The pictures of explanations in a run's report folder, and their list, explain.json."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
-from imgcluster.explain.heatmap import jpeg
-from imgcluster.runs import EXPLAINED, EXPLANATIONS, REPORT, REPORT_LOCK, clusters_digest
+from imgcluster.images import jpeg
 from imgcluster.utils import write_whole
 
 FORMAT = 1
+JPEG_QUALITY = 90
 OURS = re.compile(r"(cluster|gradcam|activations|filters)-[A-Za-z0-9_.-]+\.jpg")
 UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A picture that explains: its file, relative to the report folder, and what it is of.
+    """A picture that explains: its file, relative to the report folder, and its subject.
 
     kind: cluster, runner_up, gradcam, activations or filters. row: of clusters.csv, from 0. title: for a person.
     """
@@ -38,48 +40,51 @@ class Explanation:
     title: str
 
 
-class Album:
-    """The explanations of one run, in its folder; they are of the clusters that are there now."""
+class ExplanationGallery:
+    """The explanations of a run's present clusters."""
 
-    def __init__(self, run_folder: Path) -> None:
-        self.report = run_folder / REPORT
+    def __init__(self, run_folder: Path, clusters_sha256: str) -> None:
+        self.report = run_folder / RunFiles.REPORT
         self.added: list[Explanation] = []
-        self._digest = clusters_digest(run_folder)
+        self._digest = clusters_sha256
 
     @classmethod
     @contextmanager
-    def open(cls, run_folder: Path) -> Iterator[Album]:
-        """Open the album of a run; the list is written when the block ends well. Raises OutputError."""
-        folder = run_folder / REPORT / EXPLANATIONS
+    def open(cls, run_folder: Path, clusters_sha256: str) -> Iterator[ExplanationGallery]:
+        """Open the gallery of a run whose clusters.csv has this digest; the list is written when the block ends well.
+
+        Raises OutputError.
+        """
+        folder = run_folder / RunFiles.REPORT / RunFiles.EXPLANATIONS
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(run_folder / REPORT / REPORT_LOCK)
+            lock = FileLock(run_folder / RunFiles.REPORT / RunFiles.LOCK)
             with lock.acquire(timeout=0):
-                album = cls(run_folder)
-                former = album._former()
-                yield album
-                album._write_list(former)
+                gallery = cls(run_folder, clusters_sha256)
+                former = gallery._former()
+                yield gallery
+                gallery._write_list(former)
         except Timeout:
             raise OutputError(f"{str(run_folder)!r} is being explained by another process; wait for it") from None
         except OSError as error:
             raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror}") from None
 
     def add(self, picture: Image.Image, name: str, **of: str | int | None) -> None:
-        """Write a picture as `name`.jpg, and note what it is of: the fields of `Explanation`."""
-        file = f"{EXPLANATIONS}/{UNSAFE.sub('_', name)}.jpg"
-        write_whole(self.report / file, jpeg(picture))
+        """Write a picture as `name`.jpg and list it; `of`: fields of `Explanation`."""
+        file = f"{RunFiles.EXPLANATIONS}/{UNSAFE.sub('_', name)}.jpg"
+        write_whole(self.report / file, jpeg(np.asarray(picture), JPEG_QUALITY))
         blank = dict.fromkeys(("id", "row", "cluster", "layer"))
         self.added.append(Explanation(**{**blank, **of, "file": file}))  # type: ignore[arg-type]
 
     def _former(self) -> list[dict[str, object]]:
-        """Return the list as it was, or, where it is of other clusters or damaged, nothing, and remove its pictures."""
+        """Return the list as it was; where it is damaged or of other clusters, nothing, and remove its pictures."""
         try:
-            listed = json.loads((self.report / EXPLAINED).read_bytes())
+            listed = json.loads((self.report / RunFiles.EXPLANATIONS_LIST).read_bytes())
             if listed["format"] == FORMAT and listed["clusters_sha256"] == self._digest:
                 return [dict(picture) for picture in listed["pictures"]]
         except (OSError, ValueError, KeyError, TypeError):
             pass
-        for path in (self.report / EXPLANATIONS).iterdir():
+        for path in (self.report / RunFiles.EXPLANATIONS).iterdir():
             if OURS.fullmatch(path.name):
                 path.unlink()
         return []
@@ -92,4 +97,5 @@ class Album:
             "clusters_sha256": self._digest,
             "pictures": [*kept, *map(asdict, self.added)],
         }
-        write_whole(self.report / EXPLAINED, f"{json.dumps(listed, indent=1, ensure_ascii=False)}\n".encode())
+        text = f"{json.dumps(listed, indent=1, ensure_ascii=False)}\n"
+        write_whole(self.report / RunFiles.EXPLANATIONS_LIST, text.encode())

@@ -1,8 +1,7 @@
-"""Pictures of arrays: heat laid over a photograph, and many small ones as a grid."""
+"""Arrays as pictures: a heat map over a photograph, many small arrays as a grid."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import cv2
@@ -12,13 +11,12 @@ from PIL import Image
 from imgcluster.errors import ImageError
 from imgcluster.images import to_rgb
 
-STRENGTH = 0.4  # of the heat over the picture
+HEAT_OPACITY = 0.4  # 0 to 1
 PER_ROW = 16
-QUALITY = 90
 
 
-def overlay(image: Any, heat: np.ndarray, strength: float = STRENGTH) -> Image.Image:
-    """Lay heat, (height, width) from 0 to 1, over a picture of that size, in JET: blue is nothing, red the most.
+def overlay(image: Any, heat: np.ndarray, strength: float = HEAT_OPACITY) -> Image.Image:
+    """Lay heat, (height, width) from 0 to 1, over a picture of that size, in JET: blue is 0, red is 1.
 
     image: whatever `extract` takes for one picture, but no path. Raises ImageError where the sizes differ.
     """
@@ -41,16 +39,9 @@ def tiled(images: np.ndarray, per_row: int = PER_ROW) -> np.ndarray:
     return grid.reshape(rows * height, columns * width, *channels)
 
 
-def evened(values: np.ndarray) -> np.ndarray:
+def standardized(values: np.ndarray) -> np.ndarray:
     """Return each of n arrays as a picture, uint8: mean 128, standard deviation 64, clipped; a constant one is grey."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     mean, deviation = flat.mean(axis=1, keepdims=True), flat.std(axis=1, keepdims=True)
     level = (flat - mean) / np.where(deviation > 0, deviation, 1) * 64 + 128
     return np.asarray(level.clip(0, 255).astype(np.uint8).reshape(values.shape))
-
-
-def jpeg(image: Image.Image) -> bytes:
-    """Return a picture as the bytes of a JPEG."""
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=QUALITY)
-    return file.getvalue()

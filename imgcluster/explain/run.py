@@ -1,10 +1,11 @@
-"""The eyes of a finished run: its networks, as they were, with its transform and its centroids behind them."""
+"""A finished run as a model to explain: its networks, its transform and its centroids."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ import torch
 from torch import Tensor
 
 from imgcluster.backbones import Choice, find_backbone, find_devices, find_weights, join
-from imgcluster.clustering import Clusterer
-from imgcluster.config import Config, FeaturesConfig
+from imgcluster.clustering import centroid_distances, used_numbers
+from imgcluster.config import FeaturesConfig, RunFiles
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
-from imgcluster.explain.gradcam import Eye, Sight
+from imgcluster.explain.gradcam import ForwardPass, GradCam
 from imgcluster.explain.targets import margins, transformed
 from imgcluster.images import find_recipe
-from imgcluster.runs import CLUSTERS, Places, config_of, listed_paths, places_of, read_record, read_rows, recorded_names
+from imgcluster.runs import FinishedRun, Places, listed_paths, read_run
 from imgcluster.types import NOISE, ImagePath
 
-NAMED = 3
+MAX_NAMES_IN_MESSAGE = 3
 
 
 @dataclass(frozen=True)
@@ -43,55 +44,60 @@ class RunImage:
     error: str
 
     @property
-    def doubt(self) -> float:
-        """How much farther the runner-up is than the own cluster: the least of it is the most borderline."""
+    def margin(self) -> float:
+        """How much farther the runner-up is than the own cluster; the most borderline image has the smallest."""
         return self.runner_up_distance - self.distance
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether it is in no cluster."""
+        return self.cluster == NOISE
+
+
+@dataclass(frozen=True)
+class RunPass:
+    """Outputs of a run's networks for n pictures, and the points, (n, dim), after the transform."""
+
+    networks: list[ForwardPass]
+    points: Tensor
 
 
 class ExplainedRun:
-    """A finished run, opened to be asked why its images are where they are.
+    """A finished run, opened to explain why its images are in their clusters.
 
     Raises OutputError: no finished run there; ConfigError: its features came from a file; ClusteringError: a transform
-    that knows of no other images; WeightsError and WeightsUnavailable where its weights are no longer what they were.
+    without gradients; WeightsError and WeightsUnavailable where its weights are no longer what they were.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.record = read_record(folder)
-        self.config: Config = config_of(self.record, folder)
+        run = read_run(folder)
+        self.folder, self.record, self.config = folder, run.record, run.config
+        self.names, self.places, self.clusters_sha256 = run.names, run.places, run.clusters_sha256
         if self.config.features.file is not None:
             raise ConfigError(f"{str(folder)!r} has its features from a file: no network can be asked about them")
-        self.names = recorded_names(self.record)
-        self.places = places_of(folder, self.record)
-        self.images = _read_images(folder, self.places)
-        self._state = Clusterer.load(folder).state
+        self.images = _read_images(run)
+        self._state = run.clusterer
         if "umap" in self._state["steps"]:
             raise ClusteringError("clusters.transform: umap cannot be followed back to the pictures")
-        self._eyes: list[Eye] | None = None
-        self._device: torch.device | None = None
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """The first device of the run's config. Raises ConfigError where it is not here."""
-        if self._device is None:
-            self._device = find_devices(self.config.features.device)[0]
-        return self._device
+        return find_devices(self.config.features.device)[0]
 
     @property
     def choices(self) -> list[Choice]:
-        """The networks of the run, after a fallback those that it fell back to."""
+        """The networks of the run with layers, weights and preprocessing; after a fallback those that were used."""
         return [_choice(origin, self.config.features, self.places) for origin in self.record["features"]]
 
-    @property
-    def eyes(self) -> list[Eye]:
-        """The networks, built when they are first asked for."""
-        if self._eyes is None:
-            self._eyes = [Eye(choice, self.device) for choice in self.choices]
-        return self._eyes
+    @cached_property
+    def networks(self) -> list[GradCam]:
+        """The networks, built when they are first needed."""
+        return [GradCam(choice, self.device) for choice in self.choices]
 
     @property
     def is_random(self) -> bool:
-        """Whether a network of the run has learnt nothing."""
+        """Whether a network of the run has random weights."""
         return any(origin["weights"] == "random" for origin in self.record["features"])
 
     def has(self, id: str) -> bool:
@@ -102,44 +108,40 @@ class ExplainedRun:
         """Return an image by its id. Raises ImageError with the ids near it: none of that name, or one that failed."""
         found = next((image for image in self.images if image.id == id), None)
         if found is None:
-            near = difflib.get_close_matches(id, [image.id for image in self.images], NAMED, 0.5)
+            near = difflib.get_close_matches(id, [image.id for image in self.images], MAX_NAMES_IN_MESSAGE, 0.5)
             hint = f"; near it: {', '.join(map(repr, near))}" if near else ""
             raise ImageError(f"{str(self.folder)!r} has no image {id!r}{hint}")
         if found.cluster is None:
             raise ImageError(f"image {id!r} is in no cluster: it failed: {found.error}")
         return found
 
-    def look(self, images: Sequence[np.ndarray]) -> tuple[list[Sight], Tensor]:
-        """Look at pictures with all eyes; returns what each saw, and the points, (n, dim), after the transform."""
-        sights = [eye.look(images) for eye in self.eyes]
-        blocks = [output for sight in sights for output in sight.outputs]
+    def forward(self, images: Sequence[np.ndarray]) -> RunPass:
+        """Run all networks and the transform on pictures, (height, width, 3) RGB uint8 each."""
+        passes = [network.forward(images) for network in self.networks]
+        blocks = [output for each in passes for output in each.outputs]
         features = self.config.features
-        return sights, transformed(join(blocks, features.block_l2, features.block_weights), self._state)
+        return RunPass(passes, transformed(join(blocks, features.block_l2, features.block_weights), self._state))
 
-    def heat(
-        self,
-        seen: tuple[list[Sight], Tensor],
-        images: Sequence[np.ndarray],
-        own: Sequence[int],
-        against: Sequence[int | None],
+    def heat_maps(
+        self, passed: RunPass, images: Sequence[np.ndarray], own: Sequence[int], against: Sequence[int | None]
     ) -> list[np.ndarray]:
-        """Return for each picture where it has what makes `margins` large: (height, width) float32, of any sign."""
-        sights, points = seen
-        score = margins(points, self._centroids, own, against)
-        by_eye = [eye.heat(sight, score, images) for eye, sight in zip(self.eyes, sights, strict=True)]
-        return [np.asarray(sum(heats), np.float32) for heats in zip(*by_eye, strict=True)]
+        """Return for each picture what makes `margins` large: (height, width) float32, of any sign."""
+        score = margins(passed.points, self._centroids, own, against)
+        by_network = [
+            network.heat_maps(each, score, images) for network, each in zip(self.networks, passed.networks, strict=True)
+        ]
+        return [np.asarray(sum(maps), np.float32) for maps in zip(*by_network, strict=True)]
 
     def nearest(self, points: Tensor) -> list[list[int]]:
         """Return the clusters of each point, the nearest first; those that no image is in are left out."""
-        numbers = [int(number) for number in self.clusters]
-        distances = torch.cdist(points.detach(), self._centroids[numbers])
-        return [[numbers[at] for at in row] for row in distances.argsort(dim=1).tolist()]
+        numbers = used_numbers(self._state["centroids"])
+        distances = centroid_distances(points.detach().cpu().numpy(), self._state["centroids"][numbers])
+        return [numbers[order].tolist() for order in distances.argsort(axis=1, kind="stable")]
 
     @property
     def clusters(self) -> list[int]:
         """The numbers of the clusters that images are in."""
-        inhabited = np.isfinite(self._state["centroids"]).all(axis=1)
-        return [int(number) for number in np.flatnonzero(inhabited)]
+        return [int(number) for number in used_numbers(self._state["centroids"])]
 
     @property
     def _centroids(self) -> Tensor:
@@ -158,13 +160,15 @@ def _choice(origin: dict[str, Any], config: FeaturesConfig, places: Places) -> C
     return Choice(backbone, asked or (backbone.default_layer,), origin["pooling"], recipe, weights, origin["fallback"])
 
 
-def _read_images(folder: Path, where: Places) -> list[RunImage]:
+def _read_images(run: FinishedRun) -> list[RunImage]:
     try:
-        rows = where.rows(read_rows(folder))
-        places = listed_paths([row["path"] for row in rows], where.storage)
+        rows = run.places.rows(run.rows)
+        places = listed_paths([row["path"] for row in rows], run.places.storage)
         return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):
-        raise OutputError(f"{str(folder / CLUSTERS)!r} is damaged; run its config again with --force") from None
+        raise OutputError(
+            f"{str(run.folder / RunFiles.CLUSTERS)!r} is damaged; run its config again with --force"
+        ) from None
 
 
 def _image(number: int, row: dict[str, str], place: ImagePath) -> RunImage:
@@ -178,8 +182,3 @@ def _image(number: int, row: dict[str, str], place: ImagePath) -> RunImage:
         runner_up_distance=float(row["runner_up_distance"] or "inf"),
         error=row["error"],
     )
-
-
-def is_noise(image: RunImage) -> bool:
-    """Say whether an image is in no cluster."""
-    return image.cluster == NOISE

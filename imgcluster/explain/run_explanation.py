@@ -1,4 +1,4 @@
-"""A finished run explained: which images, which pictures of them, and the files in its report folder."""
+"""Explain a finished run: choose images, make the pictures, write them into its report folder."""
 
 from __future__ import annotations
 
@@ -12,35 +12,36 @@ from PIL import Image
 
 from imgcluster.backbones import CLASSES, LOGITS, Choice, auto_batch_size, class_names
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
-from imgcluster.explain.activations import (
-    FILTERS,
+from imgcluster.explain.activations import LayerNetwork, grid_of_channels, layers_by_size
+from imgcluster.explain.filters import (
+    DEFAULT_FILTERS,
     STEPS,
-    Inside,
     ascent_choice,
     ascent_side,
-    grid_of_channels,
-    layers_by_size,
+    first_filters,
+    grey_noise,
+    maximize,
 )
-from imgcluster.explain.gallery import Album, Explanation
-from imgcluster.explain.gradcam import Eye, shown
+from imgcluster.explain.gallery import Explanation, ExplanationGallery
+from imgcluster.explain.gradcam import GradCam, positive_part
 from imgcluster.explain.heatmap import overlay, tiled
-from imgcluster.explain.run import ExplainedRun, RunImage, is_noise
+from imgcluster.explain.run import ExplainedRun, RunImage
 from imgcluster.explain.targets import class_index
 from imgcluster.features import any_there
 from imgcluster.images import read_image
 from imgcluster.runs import with_name
 from imgcluster.utils import Advance, track
 
-AT_ONCE = 16  # pictures at most: more are no quicker, and are held in their own size
-OF_A_CLUSTER = 4  # typical images, and as many borderline ones
-WIDEST, SMALLEST = 2048, 512  # pixels a grid is wide
+MAX_BATCH = 16  # pictures: more are no quicker, and are held in their own size
+TYPICAL_IMAGES = 4  # of one cluster, and as many borderline ones
+MAX_GRID_WIDTH, MIN_GRID_WIDTH = 2048, 512  # pixels
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is to be explained, and with what."""
+class _Request:
+    """What `explain_run` is to explain, in its words."""
 
     run: ExplainedRun
     images: list[RunImage]
@@ -51,7 +52,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class RunExplained:
-    """What was explained: the pictures written, in `folder`, and of which networks and layers their maps are."""
+    """The pictures written, in `folder`, and the networks and layers they come from."""
 
     folder: Path
     pictures: list[Explanation]
@@ -84,16 +85,16 @@ def explain_run(  # noqa: PLR0913 (one call says all)
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ConfigError(f"there is no kind {unknown[0]!r}; there are {', '.join(KINDS)}")
     opened = ExplainedRun(folder)
-    asked = _Asked(opened, _selected(opened, images, cluster), tuple(layers), label, show)
+    request = _Request(opened, _selected(opened, images, cluster), tuple(layers), label, show)
     networks: list[str] = []
-    with Album.open(folder) as album:
+    with ExplanationGallery.open(folder, opened.clusters_sha256) as gallery:
         for kind in dict.fromkeys(kinds):
-            networks += KINDS[kind](asked, album)
-    if not album.added:
-        if any_there([image.path for image in asked.images]):
-            raise ImageError(f"none of the {len(asked.images):,} images can be read any more")
-        raise ImageError(opened.places.lost(len(asked.images)))
-    return RunExplained(album.report, album.added, list(dict.fromkeys(networks)), opened.is_random)
+            networks += KINDS[kind](request, gallery)
+    if not gallery.added:
+        if any_there([image.path for image in request.images]):
+            raise ImageError(f"none of the {len(request.images):,} images can be read any more")
+        raise ImageError(opened.places.lost(len(request.images)))
+    return RunExplained(gallery.report, gallery.added, list(dict.fromkeys(networks)), opened.is_random)
 
 
 def _selected(run: ExplainedRun, ids: str | Sequence[str], cluster: int | None) -> list[RunImage]:
@@ -104,20 +105,20 @@ def _selected(run: ExplainedRun, ids: str | Sequence[str], cluster: int | None) 
     if cluster is not None and cluster not in run.clusters:
         there = ", ".join(with_name(each, run.names) for each in run.clusters)
         raise ClusteringError(f"there is no cluster {cluster}; there are {there}")
-    wanted, count = (run.clusters, 1) if cluster is None else ([cluster], OF_A_CLUSTER)
+    wanted, count = (run.clusters, 1) if cluster is None else ([cluster], TYPICAL_IMAGES)
     chosen: dict[RunImage, None] = {}
     for number in wanted:
         inside = [image for image in run.images if image.cluster == number]
         chosen |= dict.fromkeys(sorted(inside, key=lambda image: image.distance)[:count])
-        chosen |= dict.fromkeys(sorted(inside, key=lambda image: image.doubt)[:count])
+        chosen |= dict.fromkeys(sorted(inside, key=lambda image: image.margin)[:count])
     return list(chosen)
 
 
-def _batches(asked: _Asked, choice: Choice, advance: Advance) -> Iterator[tuple[list[RunImage], list[np.ndarray]]]:
+def _batches(request: _Request, choice: Choice, advance: Advance) -> Iterator[tuple[list[RunImage], list[np.ndarray]]]:
     """Read the images, a few at a time, leaving out those that cannot be read any more."""
-    size = min(AT_ONCE, auto_batch_size(asked.run.device, choice.recipe, "fp32"))
-    for start in range(0, len(asked.images), size):
-        part = asked.images[start : start + size]
+    size = min(MAX_BATCH, auto_batch_size(request.run.device, choice.recipe, "fp32"))
+    for start in range(0, len(request.images), size):
+        part = request.images[start : start + size]
         read = [(image, picture) for image in part if (picture := _read(image)) is not None]
         if read:
             yield [image for image, _ in read], [picture for _, picture in read]
@@ -132,62 +133,62 @@ def _read(image: RunImage) -> np.ndarray | None:
         return None
 
 
-def _cluster_maps(asked: _Asked, album: Album) -> list[str]:
-    """What pulls an image into its cluster, and what separates it from the runner-up."""
-    run = asked.run
-    if noise := [image for image in asked.images if is_noise(image)]:
+def _cluster_maps(request: _Request, gallery: ExplanationGallery) -> list[str]:
+    """Explain why an image is in its cluster, and what separates it from the runner-up."""
+    run = request.run
+    if noise := [image for image in request.images if image.is_noise]:
         raise ClusteringError(f"image {noise[0].id!r} is noise: in no cluster, so that nothing pulls it into one")
-    layer = "+".join(eye.place.node for eye in run.eyes)
-    with track("cluster maps", len(asked.images), "images", show=asked.show) as advance:
-        for images, pictures in _batches(asked, run.eyes[0].choice, advance):
-            seen = run.look(pictures)
+    layer = "+".join(network.layer.node for network in run.networks)
+    with track("cluster maps", len(request.images), "images", show=request.show) as advance:
+        for images, pictures in _batches(request, run.networks[0].choice, advance):
+            passed = run.forward(pictures)
             own = [int(image.cluster or 0) for image in images]
-            pulls = run.heat(seen, pictures, own, [None] * len(own))
-            margins = run.heat(seen, pictures, own, [image.runner_up for image in images])
+            pulls = run.heat_maps(passed, pictures, own, [None] * len(own))
+            margins = run.heat_maps(passed, pictures, own, [image.runner_up for image in images])
             for image, picture, pull, margin in zip(images, pictures, pulls, margins, strict=True):
                 name, cluster = f"cluster-{image.row:06d}", with_name(int(image.cluster or 0), run.names)
-                title = f"what pulls {image.id} into cluster {cluster}"
-                album.add(overlay(picture, shown(pull)), name, **_about(image, "cluster", layer), title=title)
+                title = f"what puts {image.id} in cluster {cluster}"
+                gallery.add(overlay(picture, positive_part(pull)), name, **_about(image, "cluster", layer), title=title)
                 if image.runner_up is None:
                     continue
                 title = f"what keeps {image.id} out of cluster {with_name(image.runner_up, run.names)}, its runner-up"
-                laid = overlay(picture, shown(margin))
-                album.add(laid, f"{name}-runner-up", **_about(image, "runner_up", layer), title=title)
-    return [_network(eye) for eye in run.eyes]
+                laid = overlay(picture, positive_part(margin))
+                gallery.add(laid, f"{name}-runner-up", **_about(image, "runner_up", layer), title=title)
+    return [_network_text(network) for network in run.networks]
 
 
-def _grad_cams(asked: _Asked, album: Album) -> list[str]:
-    """Where an image shows a class, by the run's first network and its last grid of places."""
-    choice = replace(asked.run.choices[0], layers=(LOGITS,))
-    eye = Eye(choice, asked.run.device)
-    with track("Grad-CAM", len(asked.images), "images", show=asked.show) as advance:
-        for images, pictures in _batches(asked, choice, advance):
-            sight = eye.look(pictures)
-            scores = sight.outputs[0]
+def _grad_cams(request: _Request, gallery: ExplanationGallery) -> list[str]:
+    """Show where an image has a class, by the run's first network."""
+    choice = replace(request.run.choices[0], layers=(LOGITS,))
+    grad_cam = GradCam(choice, request.run.device)
+    with track("Grad-CAM", len(request.images), "images", show=request.show) as advance:
+        for images, pictures in _batches(request, choice, advance):
+            passed = grad_cam.forward(pictures)
+            scores = passed.outputs[0]
             best = scores.argmax(dim=1).tolist()
-            wanted = best if asked.label is None else [class_index(asked.label, scores.shape[1])] * len(best)
-            heats = eye.heat(sight, scores[range(len(wanted)), wanted], pictures)
+            wanted = best if request.label is None else [class_index(request.label, scores.shape[1])] * len(best)
+            heats = grad_cam.heat_maps(passed, scores[range(len(wanted)), wanted], pictures)
             for image, picture, heat, number in zip(images, pictures, heats, wanted, strict=True):
                 name = class_names()[number] if scores.shape[1] == CLASSES else "class"
-                album.add(
-                    overlay(picture, shown(heat)),
+                gallery.add(
+                    overlay(picture, positive_part(heat)),
                     f"gradcam-{image.row:06d}-{number}",
-                    **_about(image, "gradcam", eye.place.node),
+                    **_about(image, "gradcam", grad_cam.layer.node),
                     title=f"where {image.id} shows {name} ({number})",
                 )
-    return [_network(eye)]
+    return [_network_text(grad_cam)]
 
 
-def _activations(asked: _Asked, album: Album) -> list[str]:
+def _activations(request: _Request, gallery: ExplanationGallery) -> list[str]:
     """An image through layers, early to late, by the run's first network."""
-    first = asked.run.choices[0]
-    choice = replace(first, layers=asked.layers or tuple(layers_by_size(replace(first, layers=(LOGITS,)))))
-    inside = Inside.build(choice, asked.run.device)
-    with track("activations", len(asked.images), "images", show=asked.show) as advance:
-        for images, pictures in _batches(asked, choice, advance):
+    first = request.run.choices[0]
+    choice = replace(first, layers=request.layers or tuple(layers_by_size(replace(first, layers=(LOGITS,)))))
+    network = LayerNetwork.build(choice, request.run.device)
+    with track("activations", len(request.images), "images", show=request.show) as advance:
+        for images, pictures in _batches(request, choice, advance):
             for image, picture in zip(images, pictures, strict=True):
-                for layer, channels in zip(choice.layers, inside.activations(picture), strict=True):
-                    album.add(
+                for layer, channels in zip(choice.layers, network.activations(picture), strict=True):
+                    gallery.add(
                         _sized(grid_of_channels(channels)),
                         f"activations-{image.row:06d}-{layer}",
                         **_about(image, "activations", str(layer)),
@@ -196,21 +197,22 @@ def _activations(asked: _Asked, album: Album) -> list[str]:
     return [f"{choice.backbone.name} {' '.join(map(str, choice.layers))}"]
 
 
-def _filters(asked: _Asked, album: Album) -> list[str]:
-    """What the filters of layers answer to, by the run's first network."""
-    first = asked.run.choices[0]
-    layers = asked.layers or tuple(layers_by_size(replace(first, layers=(LOGITS,)))[-1:])
+def _filters(request: _Request, gallery: ExplanationGallery) -> list[str]:
+    """Show what filters of layers respond to, by the run's first network."""
+    first = request.run.choices[0]
+    layers = request.layers or tuple(layers_by_size(replace(first, layers=(LOGITS,)))[-1:])
     for layer in layers:
         choice = ascent_choice(first, layer)
-        inside = Inside.build(choice, asked.run.device)
-        made = inside.ascended(inside.filters(FILTERS), ascent_side(choice), seed=0, steps=STEPS, show=asked.show)
-        title = f"what {len(made)} filters of {layer} answer to"
-        album.add(Image.fromarray(tiled(made, 4)), f"filters-{layer}", kind="filters", layer=str(layer), title=title)
+        network = LayerNetwork.build(choice, request.run.device)
+        wanted, start = first_filters(network, DEFAULT_FILTERS), grey_noise(ascent_side(choice), seed=0)
+        made = maximize(network, wanted, start, steps=STEPS, show=request.show)
+        title = f"pictures that maximize {len(made)} filters of {layer}"
+        gallery.add(Image.fromarray(tiled(made, 4)), f"filters-{layer}", kind="filters", layer=str(layer), title=title)
     return [f"{first.backbone.name} {' '.join(layers)}"]
 
 
-# What can be asked for, each with what makes its pictures and says of which network and layers they are.
-KINDS: dict[str, Callable[[_Asked, Album], list[str]]] = {
+# By kind of explanation: a function that makes its pictures and returns the networks and layers they come from.
+KINDS: dict[str, Callable[[_Request, ExplanationGallery], list[str]]] = {
     "cluster": _cluster_maps,
     "gradcam": _grad_cams,
     "activations": _activations,
@@ -222,14 +224,17 @@ def _about(image: RunImage, kind: str, layer: str) -> dict[str, str | int | None
     return {"kind": kind, "id": image.id, "row": image.row, "cluster": image.cluster, "layer": layer}
 
 
-def _network(eye: Eye) -> str:
-    return f"{eye.choice.backbone.name} {eye.place.node}, {eye.place.side} x {eye.place.side} places"
+def _network_text(network: GradCam) -> str:
+    layer = network.layer
+    return f"{network.choice.backbone.name} {layer.node}, a {layer.side} x {layer.side} grid"
 
 
 def _sized(grid: np.ndarray) -> Image.Image:
     """Make a grid as wide as a screen shows it: small cells larger, large ones smaller."""
     picture = Image.fromarray(grid)
-    if grid.shape[1] > WIDEST:
-        return picture.resize((WIDEST, max(1, round(grid.shape[0] * WIDEST / grid.shape[1]))), Image.Resampling.BOX)
-    factor = max(1, SMALLEST // grid.shape[1])
+    if grid.shape[1] > MAX_GRID_WIDTH:
+        return picture.resize(
+            (MAX_GRID_WIDTH, max(1, round(grid.shape[0] * MAX_GRID_WIDTH / grid.shape[1]))), Image.Resampling.BOX
+        )
+    factor = max(1, MIN_GRID_WIDTH // grid.shape[1])
     return picture.resize((grid.shape[1] * factor, grid.shape[0] * factor), Image.Resampling.NEAREST)

@@ -1,21 +1,18 @@
-"""What is explained: the score of a class, or what makes a picture belong to its cluster and not to another."""
+"""Targets of explanations: the score of a class, or the margin of an image between clusters."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from imgcluster.backbones import CLASSES, class_names
 from imgcluster.errors import ClusteringError, ConfigError
-from imgcluster.features import State
+from imgcluster.features import STEPS, State, fitted_steps
 
 NAMED = 5
-SMALLEST_ROOT = 1e-12  # below which a root has no derivative to speak of
-Apply = Callable[[Tensor, dict[str, Tensor]], Tensor]
 
 
 def class_index(asked: int | str, n_classes: int = CLASSES) -> int:
@@ -51,47 +48,18 @@ def _plain(name: str) -> str:
 
 
 def transformed(features: Tensor, state: State) -> Tensor:
-    """Apply a run's fitted transform to features, (n, dim), as `transforms.apply_transform` does, with gradients.
+    """Apply a run's fitted transform to features, (n, dim), as `apply_transform` does, with gradients.
 
-    Raises ClusteringError for a step that knows of no other images than the run's.
+    Raises ClusteringError for a step that applies to the images of its run alone.
     """
-    for number, name in enumerate(state["steps"]):
-        step = _STEPS.get(str(name))
-        if step is None:
+    for name, fitted in fitted_steps(state):
+        apply = STEPS[name].apply_torch
+        if apply is None:
             raise ClusteringError(f"clusters.transform: {name} cannot be followed back to the pictures")
-        prefix = f"{number}_"
-        fitted = {
-            key.removeprefix(prefix): torch.as_tensor(value, device=features.device)
-            for key, value in state.items()
-            if key.startswith(prefix)
-        }
-        features = step(features, fitted)
+        features = apply(
+            features, {key: torch.as_tensor(array, device=features.device) for key, array in fitted.items()}
+        )
     return features
-
-
-def _signed_root(values: Tensor, fitted: dict[str, Tensor]) -> Tensor:
-    return values.sign() * values.abs().clamp(min=SMALLEST_ROOT).sqrt()
-
-
-def _unit_length(values: Tensor, fitted: dict[str, Tensor]) -> Tensor:
-    return normalize(values)
-
-
-def _standardized(values: Tensor, fitted: dict[str, Tensor]) -> Tensor:
-    return (values - fitted["mean"]) / fitted["scale"]
-
-
-def _projected(values: Tensor, fitted: dict[str, Tensor]) -> Tensor:
-    return (values - fitted["mean"]) @ fitted["components"].T
-
-
-_STEPS: dict[str, Apply] = {
-    "sqrt": _signed_root,
-    "l2": _unit_length,
-    "standardize": _standardized,
-    "pca": _projected,
-    "whiten": _projected,
-}
 
 
 def margins(points: Tensor, centroids: Tensor, own: Sequence[int], against: Sequence[int | None]) -> Tensor:

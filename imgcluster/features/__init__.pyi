@@ -2,36 +2,25 @@ from .arrays import extract
 from .copies import Copies, distinct_images
 from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
-from .files import features_from_file, import_parquet, read_features
-from .reductions import (
-    Moments,
-    block_moments,
-    check_components,
-    check_covariance,
-    components_of,
-    joined_moments,
-    scale_of,
-    whitened,
-)
+from .file_formats import import_parquet
+from .files import features_from_file, read_features
+from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin
+from .steps import NO_UMAP, STEPS, State, unit_length
 from .store.keys import any_there, known_key, read_with_key, with_stamps
 from .store.reader import Part, StoredVectors, read_block
 from .store.shards import ImageKey
 from .store.store import FeatureStore
 from .transformer import ImageFeatures
 from .transforms import (
-    NO_UMAP,
-    STEPS,
     Points,
-    State,
     apply_transform,
     check_steps,
-    column_strips,
     fit_steps,
     fit_transform,
+    fitted_steps,
     join_blocks,
     moments,
-    unit_length,
 )
 
 __all__ = [
@@ -52,13 +41,9 @@ __all__ = [
     "any_there",
     "apply_transform",
     "block_moments",
-    "check_components",
-    "check_covariance",
     "check_engine",
     "check_readable",
     "check_steps",
-    "column_strips",
-    "components_of",
     "distinct_images",
     "extract",
     "extract_features",
@@ -66,6 +51,7 @@ __all__ = [
     "features_from_file",
     "fit_steps",
     "fit_transform",
+    "fitted_steps",
     "import_parquet",
     "join_blocks",
     "joined_moments",
@@ -76,9 +62,7 @@ __all__ = [
     "read_features",
     "read_with_key",
     "runtime_for",
-    "scale_of",
     "start_early",
     "unit_length",
-    "whitened",
     "with_stamps",
 ]

@@ -1,4 +1,4 @@
-"""Pictures a program holds, arrays, tensors, PIL images or paths, to features: no config, no store, no files."""
+"""Features of arrays, tensors, PIL images or paths, without config, store or files."""
 
 from __future__ import annotations
 
@@ -66,19 +66,28 @@ def extract(  # noqa: PLR0913 (one call says all)
     output: Literal["numpy", "torch"] = "numpy",
     show: bool = False,
 ) -> Any:
-    """Return the features of pictures, a row each, in their order.
+    """Extract features of images, one row each, in order.
 
-    images: a list of paths, PIL images, arrays (height, width[, 3 or 4]) and tensors (3, height, width), mixed as you
-    like; a folder; one picture; an array (n, height, width[, channels]) or a tensor (n, channels, height, width).
-    Colours are RGB or RGBA; integers are uint8 or uint16, floats are from 0 to 1.
-    backbone: a name that `imgcluster models` lists, or a module of your own, which is not changed, runs where it is,
-    and needs `preprocess` (timm's say it themselves).
-    layers: None, the default, or one: a matrix (n, dim) float32. A list of them: {layer: matrix}.
-    pooling: as `features.pooling`; None: maps and tokens as they come. The other keywords are those of the config; no
-    other backbone ever stands in. on_error: "nan" gives a picture that cannot be read a row of NaN.
-    output: arrays of numpy or tensors of torch, on the CPU.
+    Args:
+        images: Paths, PIL images, arrays (height, width[, 3 or 4]) and tensors (3, height, width), in a list, mixed as
+            you like; or a folder; one image; an array (n, height, width[, channels]) or a tensor (n, channels, height,
+            width). Colours are RGB or RGBA. Integers are uint8 or uint16; floats range from 0 to 1.
+        backbone: A name from `imgcluster models`, or your own module. It is not changed, runs on its own device, and
+            needs `preprocess`, unless it is one of timm's.
+        layers: One layer, or None for the default: the result is a matrix. A list: the result is {layer: matrix}.
+        pooling: As `features.pooling`; None returns feature maps and tokens unpooled.
+        on_error: What an image that cannot be read does: "raise" an error, or become a row of "nan".
+        output: NumPy arrays, or torch tensors on the CPU.
 
-    Raises ConfigError, WeightsError, WeightsUnavailable; ImageError with the picture's number, if it cannot be used.
+    The other arguments are keys of the config's section `features`. There is no fallback to another backbone.
+
+    Returns:
+        (n, dim) float32, or {layer: (n, dim)} for a list of layers.
+
+    Raises:
+        ConfigError: An argument is invalid.
+        WeightsError: The weights do not fit. WeightsUnavailable: They cannot be downloaded.
+        ImageError: An image cannot be used; the message has its number.
     """
     items = list_pictures(images)
     asked = [layers] if isinstance(layers, str | int) else list(layers or ())

@@ -1,4 +1,4 @@
-"""Copies: rows that are equal, found by their digests, so that no row is compared with every other one."""
+"""Equal rows, found by their digests instead of pairwise comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a list of images to their features: what the store has is taken, the rest is read, computed and kept."""
+"""Extract the features of a list of images: stored ones are reused, the others are computed and stored."""
 
 from __future__ import annotations
 
@@ -53,15 +53,23 @@ def extract_features(  # noqa: PLR0913 (one call says all)
     storage: Storage = DEFAULT_STORAGE,
     show: bool = True,
 ) -> Features:
-    """Return the features of every readable image, in the order given; the others are its failures.
+    """Extract the features of images, in order. Unreadable images become failures of the result.
 
-    What is computed is kept in `config.store` batch by batch, and never computed again. With `on_error="stop"` the
-    first image that cannot be read raises ImageError. Raises ConfigError, WeightsError, StoreError.
-    More than 2 GiB of vectors are a memory map, whose file vanishes with them; with `gather=False`, or where it says so
-    of their bytes, they stay in the store, and those returned are (n, 0): `stored` says where each layer's are.
-    With a `cluster`, the workers of a Dask cluster compute them. storage: by which a store behind a URL is reached.
-    With `config.file` they are taken from there instead; an image it lacks is a failure with `missing="skip"`, and
-    else raises ConfigError.
+    Computed features are stored in `config.store`, batch by batch, and never computed again.
+
+    Args:
+        on_error: "stop" raises ImageError for the first image that cannot be read.
+        missing: "skip" turns an image without a vector in `config.file` into a failure instead of an error.
+        gather: False, or a function that returns False for the size of all vectors in bytes, leaves the vectors in the
+            store: `stored` of the result locates them, and `vectors` is (n, 0). More than 2 GiB of gathered vectors are
+            a memory map, whose file is deleted with them.
+        cluster: A Dask cluster whose workers compute the features.
+        storage: The access to a store behind a URL.
+
+    Raises:
+        ConfigError: The config cannot be used, or `config.file` lacks an image.
+        WeightsError: The weights are damaged or do not fit.
+        StoreError: The store cannot be used.
     """
     images = list(images)
     if config.file is not None:

@@ -1,4 +1,4 @@
-"""Cells of a table of features: numbers, and lists of them that are written as text."""
+"""Cells of a table of features: numbers, and lists of numbers written as text."""
 
 from __future__ import annotations
 

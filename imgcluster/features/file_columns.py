@@ -1,4 +1,4 @@
-"""Which columns of a table of features hold the vectors, and which the ids."""
+"""Choose the columns of a table of features that hold the vectors and the ids."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from itertools import pairwise
 from typing import Literal
 
 from imgcluster.images import ID_COLUMN, ID_NAMES
+from imgcluster.utils import first_few
 
 Kind = Literal["list", "bytes", "number", "other"]
 
 PATH_COLUMN = "path"
 ROW_INDEX = re.compile(r"|index|level_\d+|__index_level_\d+__|Unnamed: \d+(\.\d+)?")  # what pandas calls row numbers
 NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
-NAMED = 5
+MAX_COLUMNS_IN_MESSAGE = 5
 
 
 class Unfit(Exception):
@@ -163,4 +164,4 @@ def _left_out(names: Sequence[str], others: Sequence[int], taken: Sequence[int])
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:NAMED])) + (", …" if len(names) > NAMED else "")
+    return first_few(names, MAX_COLUMNS_IN_MESSAGE)

@@ -1,4 +1,4 @@
-"""What is worked out from rows that come a block at a time: their moments, scales and principal components."""
+"""Moments, scales and principal components of rows that are read in blocks."""
 
 from __future__ import annotations
 

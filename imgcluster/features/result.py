@@ -38,11 +38,15 @@ class Origin:
 
 @dataclass(frozen=True)
 class Features:
-    """Features of the readable images, in the order of the list they came from: vectors, (len(images), dim) float32.
+    """Features of the readable images of a list, in its order.
 
-    origins: one for each backbone, in the order in which their features stand in a vector. stored: where each layer's
-    are, where they were not gathered; `vectors` is (len(images), 0) then. remarks: of readable images, what a person
-    should know about them. content: a digest of the bytes of these images; empty where nobody has read them.
+    Attributes:
+        vectors: (len(images), dim) float32; (len(images), 0) if they were not gathered.
+        failures: Images that could not be read, with reasons.
+        origins: Provenance, one per backbone, in the order of their features within a vector.
+        stored: The vectors in the store, one entry per layer, if they were not gathered.
+        remarks: Notes on single readable images.
+        content: Digest of the images' bytes; empty if they were not read.
     """
 
     images: list[ImageFile]

@@ -1,4 +1,4 @@
-"""Deep features as a transformer of scikit-learn: pictures in, a matrix out, at the head of a Pipeline."""
+"""`ImageFeatures`: deep features as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from imgcluster.types import ImageFile, Source
 
 
 class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns pictures into features: `make_pipeline(ImageFeatures(), KMeans(5)).fit_predict(paths)`.
+    """Scikit-learn transformer: images to features, as in `make_pipeline(ImageFeatures(), KMeans(5))`.
 
-    The pictures are what `imgcluster.extract` takes: paths, PIL images, arrays, tensors. The parameters are the keys of
-    the config's section `features`; no other backbone ever stands in for the one asked for. With `store`, the features
-    of paths are kept in that folder, and are there when they are asked for again.
+    Images are whatever `imgcluster.extract` takes: paths, PIL images, arrays, tensors. The parameters are keys of the
+    config's section `features`; there is no fallback to another backbone. If `store` is a folder, features of paths are
+    kept there and reused.
 
-    Fitting learns nothing but the length of a vector, `n_features_out_`. A picture that cannot be used raises
-    ImageError: there is no row that it could have.
+    Fitting only determines the length of a vector, `n_features_out_`. An image that cannot be used raises ImageError,
+    because it could have no row.
     """
 
     def __init__(  # noqa: PLR0913 (parameters of an estimator are its constructor's)

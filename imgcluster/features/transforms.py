@@ -1,4 +1,4 @@
-"""What happens to features before they are clustered: each step is fitted by scikit-learn and kept as plain arrays.
+"""The transform of features before they are clustered: its steps fitted in order, and applied to other features.
 
 A fitted step is applied by the same few lines of numpy when the clusters are made and when new images are placed into
 them later, so that both see the same space.
@@ -7,11 +7,10 @@ them later, so that both see the same space.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +18,15 @@ import numpy as np
 
 from imgcluster.errors import ClusteringError
 from imgcluster.features.copies import Copies, count_distinct, find_copies
-from imgcluster.features.reductions import (
-    block_moments,
-    check_components,
-    check_covariance,
-    components_of,
-    joined_moments,
-    scale_of,
-    whitened,
-)
+from imgcluster.features.reductions import block_moments, joined_moments
+from imgcluster.features.steps import NO_UMAP, STEPS, State, Step, unit_length
 from imgcluster.utils import in_order, is_large, new_rows, row_slices
 
 HELD_SHARE = 8  # of large features, what pca leaves is kept in memory when it is no more than an eighth
-STRIP = 64  # columns
 PRODUCT_BYTES = 16 * 2**20
 BY_POSITION = {"pca", "whiten", "umap"}  # what they make of a vector may depend on the row in which it stands
-NO_UMAP = "clusters.transform: umap needs the package umap-learn; pip install 'imgcluster[umap]'"
 
-State = dict[str, np.ndarray]
 Slices = list[slice]
-
-
-@dataclass(frozen=True)
-class Step:
-    """fit: (points, parameter, random_state) -> arrays; apply: (rows, arrays) -> rows, both (n, dim)."""
-
-    fit: Callable[[Points, Any, int], State]
-    apply: Callable[[np.ndarray, State], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -101,6 +82,22 @@ class Points:
         """Return all points: the vectors themselves where no step is pending, else a copy."""
         return self.copy() if self.pending else self.vectors
 
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of each value, (dim,) float64 both, in one reading of the points."""
+        return joined_moments(in_order(lambda part: block_moments(self.block(part)), self.slices()), self.dim)
+
+    def scatter(self, centre: np.ndarray) -> np.ndarray:
+        """Return the products of the rows less a centre, (dim,) float32, summed: (dim, dim) float64."""
+        total = np.zeros((self.dim, self.dim))
+        for part in row_slices(len(self), self.dim, max(PRODUCT_BYTES, 8 * self.dim**2)):
+            rows = np.subtract(self.block(part), centre, dtype=np.float32)
+            total += rows.T @ rows
+        return total
+
+    def behind(self, name: str, fitted: State) -> Points:
+        """Return the points behind one more fitted step."""
+        return replace(self, pending=(*self.pending, (STEPS[name], fitted)))
+
     def _gathered(self, count: int, rows_of: Callable[[slice], slice | np.ndarray]) -> np.ndarray:
         gathered = np.empty((count, self.dim), np.float32 if self.pending else self.vectors.dtype)
 
@@ -134,7 +131,7 @@ def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> t
         name = _name(step)
         parameter = step[name] if not isinstance(step, str) else None
         fitted = STEPS[name].fit(points, parameter, random_state)
-        points = _behind(points, STEPS[name], fitted)
+        points = _behind(points, name, fitted)
         if copies and points.vectors is not vectors:
             copies.equalize(points.vectors)
         state |= {f"{number}_{key}": value for key, value in fitted.items()}
@@ -149,16 +146,21 @@ def fit_transform(vectors: np.ndarray, steps: Sequence[Any], random_state: int) 
 
 def apply_transform(vectors: np.ndarray, state: State) -> np.ndarray:
     """Apply fitted steps, as `fit_transform` returned them, to other vectors."""
-    for number, name in enumerate(state["steps"]):
-        prefix = f"{number}_"
-        fitted = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        vectors = STEPS[str(name)].apply(vectors, fitted)
+    for name, fitted in fitted_steps(state):
+        vectors = STEPS[name].apply(vectors, fitted)
     return vectors
 
 
+def fitted_steps(state: State) -> Iterator[tuple[str, State]]:
+    """Yield the name and the arrays of each fitted step, in order."""
+    for number, name in enumerate(state["steps"]):
+        prefix = f"{number}_"
+        yield str(name), {key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)}
+
+
 def moments(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of each value, (dim,) float64 both, in one reading of the points."""
-    return joined_moments(in_order(lambda part: block_moments(points.block(part)), points.slices()), points.dim)
+    """Return `points.moments()`."""
+    return points.moments()
 
 
 def join_blocks(
@@ -183,130 +185,17 @@ def join_blocks(
     return joined
 
 
-def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Scale each row of (n, dim) to the Euclidean length 1, as float32; a row of zeros stays one."""
-    scaled = np.empty(vectors.shape, np.float32)
-
-    for part in row_slices(*vectors.shape):
-        lengths = np.linalg.norm(vectors[part], axis=1, keepdims=True)
-        scaled[part] = vectors[part] / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return scaled
-
-
-def _behind(points: Points, step: Step, fitted: State) -> Points:
+def _behind(points: Points, name: str, fitted: State) -> Points:
     """Put a fitted step behind the pending ones; what it makes much smaller is made at once and kept."""
-    later = replace(points, pending=(*points.pending, (step, fitted)))
     if "coordinates" in fitted:
         return Points(fitted.pop("coordinates"))  # nothing of it would place another image
+    later = points.behind(name, fitted)
     if "components" not in fitted:
         return later
     if not is_large(points.nbytes):  # in one piece: a matrix product in blocks has other last bits
-        return Points(step.apply(points.array(), fitted))
+        return Points(STEPS[name].apply(points.array(), fitted))
     return Points(later.copy()) if later.nbytes * HELD_SHARE <= points.nbytes else later
 
 
 def _name(step: Any) -> str:
     return step if isinstance(step, str) else str(next(iter(step)))
-
-
-def _signed_root(vectors: np.ndarray) -> np.ndarray:
-    """The square root of each value's size, with its sign: Arandjelovic and Zisserman, CVPR 2012."""
-    return np.asarray(np.copysign(np.sqrt(np.abs(vectors)), vectors), np.float32)
-
-
-def _fit_nothing(points: Points, parameter: Any, random_state: int) -> State:
-    return {}
-
-
-def _fit_standardize(points: Points, parameter: Any, random_state: int) -> State:
-    mean, scale = (_scale_in_blocks if is_large(points.nbytes) else _scale_in_strips)(points)
-    return {"mean": mean.astype(np.float32), "scale": scale.astype(np.float32)}
-
-
-def _scale_in_strips(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    """What scikit-learn finds for all columns at once, to the last bit, without its float64 copy of them all."""
-    from sklearn.preprocessing import StandardScaler
-
-    vectors = points.array()
-    scalers = [StandardScaler().fit(vectors[:, strip]) for strip in column_strips(vectors.shape[1])]
-    return np.concatenate([it.mean_ for it in scalers]), np.concatenate([it.scale_ for it in scalers])
-
-
-def _scale_in_blocks(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    mean, variance = moments(points)
-    return mean, scale_of(mean, variance, len(points))
-
-
-def column_strips(columns: int) -> Slices:
-    """Cut columns into strips of `STRIP` or more: of a single column, numpy adds up the rows in another order."""
-    edges = np.linspace(0, columns, max(1, columns // STRIP) + 1).astype(int).tolist()
-    return [slice(start, end) for start, end in pairwise(edges)]
-
-
-def _standardize(vectors: np.ndarray, state: State) -> np.ndarray:
-    scaled = np.empty(vectors.shape, np.float32)
-    for part in row_slices(*vectors.shape):
-        scaled[part] = (vectors[part] - state["mean"]) / state["scale"]
-    return scaled
-
-
-def _fit_pca(points: Points, parameter: int | float, random_state: int) -> State:
-    check_components(parameter, len(points), points.dim)
-    if is_large(points.nbytes):
-        return _components_by_covariance(points, parameter)
-    from sklearn.decomposition import PCA
-
-    # The exact solver: the quicker randomized one gives other clusters on another machine.
-    with np.errstate(divide="ignore", invalid="ignore"):  # of one image, or of equal ones, nothing varies: 0 / 0
-        pca = PCA(n_components=parameter, svd_solver="full", random_state=random_state).fit(points.array())
-    return {"mean": pca.mean_.astype(np.float32), "components": pca.components_.astype(np.float32)}
-
-
-def _components_by_covariance(points: Points, parameter: int | float) -> State:
-    """The same components from the eigenvectors of the (dim, dim) covariance, for which the points are read twice."""
-    check_covariance(points.dim)
-    mean, variance = moments(points)
-    centre = mean.astype(np.float32)
-    scatter = np.zeros((points.dim, points.dim))
-    for part in row_slices(len(points), points.dim, max(PRODUCT_BYTES, 8 * points.dim**2)):
-        rows = np.subtract(points.block(part), centre, dtype=np.float32)
-        scatter += rows.T @ rows
-    return {"mean": centre, "components": components_of(scatter, float(variance.sum()) * len(points), parameter)}
-
-
-def _fit_whiten(points: Points, parameter: int | float, random_state: int) -> State:
-    """Components as of pca, each divided by its standard deviation, so that all of them count alike."""
-    fitted = _fit_pca(points, parameter, random_state)
-    projected = Points(points.vectors, (*points.pending, (STEPS["pca"], fitted)))
-    return {"mean": fitted["mean"], "components": whitened(fitted["components"], moments(projected)[1])}
-
-
-def _fit_umap(points: Points, parameter: int, random_state: int) -> State:
-    """Coordinates in which near images are near: McInnes, Healy and Melville, UMAP, 2018. Only for these points."""
-    try:
-        from umap import UMAP
-    except ImportError:
-        raise ClusteringError(NO_UMAP) from None
-    # With a seed it uses one thread, and then the same points give the same coordinates.
-    model = UMAP(n_components=parameter, random_state=random_state, n_jobs=1)
-    copies = points.copies  # among the nearest neighbours they would leave no room for others
-    coordinates = model.fit_transform(points.take(copies.first) if copies else points.array())
-    return {"coordinates": np.asarray(coordinates, np.float32)[copies.place]}
-
-
-def _pca(vectors: np.ndarray, state: State) -> np.ndarray:
-    return np.asarray((vectors - state["mean"]) @ state["components"].T, dtype=np.float32)
-
-
-def _refuse_new(vectors: np.ndarray, state: State) -> np.ndarray:
-    raise ClusteringError("clusters.transform: umap has coordinates for the images of its run alone")
-
-
-STEPS = {
-    "sqrt": Step(_fit_nothing, lambda vectors, _: _signed_root(vectors)),
-    "l2": Step(_fit_nothing, lambda vectors, _: unit_length(vectors)),
-    "standardize": Step(_fit_standardize, _standardize),
-    "pca": Step(_fit_pca, _pca),
-    "whiten": Step(_fit_whiten, _pca),
-    "umap": Step(_fit_umap, _refuse_new),
-}

@@ -1,4 +1,4 @@
-"""Which images there are, where they are, and their way from bytes to RGB uint8 and network input."""
+"""Images: list and locate them, decode bytes to RGB uint8, and prepare network input."""
 
 import lazy_loader
 

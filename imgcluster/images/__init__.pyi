@@ -1,10 +1,21 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
-from .file_kinds import ENOUGH, kind_of
+from .encode import jpeg, png
+from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
-from .ids.columns import ID_COLUMN, ID_NAMES, best_column, is_index, names_by, naming_column, other_columns, other_names
+from .ids.columns import (
+    ID_COLUMN,
+    ID_NAMES,
+    best_column,
+    can_be_ids,
+    is_index,
+    names_by,
+    naming_column,
+    other_columns,
+    other_names,
+)
 from .ids.known_labels import KnownLabels, read_known, table_at
 from .ids.label_cells import (
     BLANK,
@@ -42,16 +53,15 @@ from .pixel_check import differences
 from .preprocess import find_recipe, prepare
 from .preprocess_gpu import GpuPreprocessor, resizes_here
 from .sources.archive import names_apart
-from .sources.base import RemoteFile, asked_again, in_reading_order, number_of, readers_for
+from .sources.base import Lost, RemoteFile, asked_again, in_reading_order, number_of, readers_for
 from .sources.local import none_below
 from .sources.names import SUFFIXES
-from .sources.open import Holder, Lost, is_held, open_again, open_all_again, open_holder
+from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
 
 __all__ = [
     "BLANK",
     "DECIMAL",
-    "ENOUGH",
     "ID_COLUMN",
     "ID_NAMES",
     "ITSELF",
@@ -89,6 +99,7 @@ __all__ = [
     "asked_again",
     "best_column",
     "bytes_of",
+    "can_be_ids",
     "cells_of",
     "check_augmentation",
     "check_ids",
@@ -99,12 +110,14 @@ __all__ = [
     "find_patterns",
     "find_recipe",
     "has_column",
+    "head_of",
     "images_at",
     "in_reading_order",
     "is_held",
     "is_index",
     "is_opaque",
     "is_said",
+    "jpeg",
     "kind_of",
     "kind_of_cells",
     "known_by_listing",
@@ -124,6 +137,7 @@ __all__ = [
     "open_holder",
     "other_columns",
     "other_names",
+    "png",
     "prepare",
     "read_asked",
     "read_batches",

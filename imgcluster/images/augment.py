@@ -1,4 +1,4 @@
-"""Pictures varied at random, the same way each time: torchvision's transforms by name, with a seed for each picture."""
+"""Reproducible augmentation: torchvision's transforms by name, with a seed per image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as other libraries hold them, arrays, tensors and PIL images, to (height, width, 3) RGB uint8."""
+"""Convert arrays, tensors and PIL images to (height, width, 3) RGB uint8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why the bytes of a file could not be decoded: what it is instead of an image, or what is wrong with the image."""
+"""Diagnose bytes that cannot be decoded: another file type, or a damaged image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One image file to one RGB uint8 array, by written rules, or an ImageError that says why not.
+"""Decode an image file to an RGB uint8 array, or raise an ImageError with the reason.
 
 The rules, whatever the format (data/README.md has them as a table for users):
 
@@ -168,9 +168,13 @@ def bytes_of(path: ImagePath) -> bytes:
 
 
 def read_image(path: ImagePath, least: int | None = None) -> np.ndarray:
-    """Read one image file into (height, width, 3) RGB uint8; `least` as in `decode_image`.
+    """Read an image file as (height, width, 3) RGB uint8.
 
-    Raises ImageError, whose text is the reason alone.
+    Args:
+        least: Sufficient size of the shorter side in pixels: a JPEG may be decoded at a reduced size, down to that.
+
+    Raises:
+        ImageError: The image cannot be read; the message is only the reason.
     """
     return decode_image(bytes_of(path if isinstance(path, Source) else Path(path)), least)
 

@@ -1,11 +1,12 @@
-"""What a file is, by its first bytes, whatever its name says; and what to do with one that is not read as an image."""
+"""Recognise file types by their first bytes, and say what to do with an unsupported one."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from pathlib import Path
+from typing import IO, NamedTuple
 
-ENOUGH = 1024  # bytes from the beginning of a file: every signature below stands within them
+HEAD_BYTES = 1024  # from the beginning of a file: every signature below stands within them
 # Formats that are read as images, by the name that `kind_of` gives.
 IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM")
 ZEROS = "all zeros"
@@ -122,12 +123,26 @@ CONVERTED = (
 )
 
 
+def head_of(file: Path | IO[bytes]) -> bytes:
+    """Return the first HEAD_BYTES of a file; nothing of a folder or a pipe, which may have no writer.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not isinstance(file, Path):
+        return file.read(HEAD_BYTES)
+    if file.exists() and not file.is_file():
+        return b""
+    with file.open("rb") as opened:
+        return opened.read(HEAD_BYTES)
+
+
 def kind_of(first_bytes: bytes) -> str | None:
     """Return what a file is, as a noun ("JPEG", "a Git LFS pointer"), by its beginning; None where nothing tells.
 
-    first_bytes: the file, or its first ENOUGH bytes. Zeros alone are "all zeros"; of nothing at all the answer is None.
+    first_bytes: the file, or its `head_of`. Zeros alone are "all zeros"; of nothing at all the answer is None.
     """
-    head = first_bytes[:ENOUGH]
+    head = first_bytes[:HEAD_BYTES]
     found = next((each.kind for each in SIGNATURES if each.pattern.match(head, each.offset)), None)
     return found or (ZEROS if first_bytes and not first_bytes.strip(b"\0") else None)
 

@@ -1,4 +1,4 @@
-"""What an image's header says of its size, before anything is decoded: a file of 35 bytes may ask for gigabytes."""
+"""Read an image's size from its header before decoding: a file of 35 bytes may ask for gigabytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images a run is about, in a stable order: the rows of a CSV, or all that lies below a folder."""
+"""List the images of a run in a stable order: the rows of a CSV, or everything below a folder."""
 
 from __future__ import annotations
 
@@ -34,21 +34,23 @@ class Listing:
 
 
 def list_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> tuple[list[ImageFile], Template | None]:
-    """List the images of a run, and the CSV that names them if there is one. Reads no image; logs what is left out.
+    """List the images of a run, and the CSV that names them, if any. Reads no image; logs what is left out.
 
-    Raises ConfigError or ImageError: no such folder, no image in it, an id that is missing, doubled, or leads out.
+    Raises:
+        ConfigError: The folder does not exist or cannot be opened.
+        ImageError: There is no image, or an id is missing, not unique, or leads outside the folder.
     """
     listing = _told(find_images(config, storage))
     return listing.images, listing.template
 
 
 def list_with_notes(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Listing:
-    """List as `list_images` does, and return the notes as well as logging them."""
+    """List images as `list_images` does, and return the notes too."""
     return _told(find_images(config, storage))
 
 
 def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Listing:
-    """List as `list_images` does, and log nothing."""
+    """List images as `list_images` does, without logging."""
     place = open_holder(config, storage)
     if config.ids is None:
         return _all_images(place, ", ".join(config.folders))
@@ -62,7 +64,7 @@ def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Lis
 
 
 def images_at(text: str, storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
-    """List the images of what is no file or folder of this machine: behind a URL, in an archive. Raises as above."""
+    """List the images of an archive or a URL. Raises as `list_images`."""
     path = open_again(text, storage)
     if isinstance(path, RemoteFile) and is_image_name(name := file_name(path)):
         return [ImageFile(name, asked_again(path))]

@@ -1,4 +1,4 @@
-"""Pictures read ahead by threads, straight into the batches the network takes."""
+"""Read images ahead in threads, directly into the batches of the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenCV and Pillow with the bounds and the silence that reading needs; import OpenCV from here.
+"""Import OpenCV with limits on image size and without its messages; import it from here only.
 
 OpenCV reads its environment once, as it is loaded. Variables that the user has set stay.
 """

@@ -1,4 +1,4 @@
-"""Whether reading and resizing give the same pixels here as with the versions that this release was made with.
+"""Check that decoding and resizing give the same pixels here as with the versions of this release.
 
 A few pictures, encoded once and kept in pixel_check.json (tests/support/make_pixel_check.py writes it), are decoded and
 resized by what is installed. A part that gives the pixels of the reference is not mentioned in a fingerprint; any
@@ -22,7 +22,8 @@ import numpy as np
 from imgcluster.config import INTERPOLATIONS, RESAMPLINGS, Recipe, Steps
 from imgcluster.errors import ImageError
 from imgcluster.images.decode import decode_image
-from imgcluster.images.preprocess import WHOLE, prepare
+from imgcluster.images.geometry import WHOLE_VIEW
+from imgcluster.images.preprocess import prepare
 
 TABLE = Path(__file__).with_name("pixel_check.json")
 FORMATS = ("jpeg", "png", "gif", "webp", "tiff", "bmp", "pnm", "jp2")
@@ -47,7 +48,7 @@ WAYS_OF_STEPS = {
     "letterbox": (IN_SHAPE,),
     "squash": (SQUASHED,),
     "center_crop": (),
-    WHOLE: (SQUASHED,),
+    WHOLE_VIEW: (SQUASHED,),
 }
 
 
@@ -63,7 +64,7 @@ def differences(recipe: Recipe) -> dict[str, str]:
 
 def parts_of(recipe: Recipe) -> list[str]:
     """Return the names of what a recipe's pictures can meet: every format of files, and its own ways of resizing."""
-    steps = [name for name, _ in recipe.steps] + ([WHOLE] if recipe.views == WHOLE else [])
+    steps = [name for name, _ in recipe.steps] + ([WHOLE_VIEW] if recipe.views == WHOLE_VIEW else [])
     ways = {way for step in steps for way in WAYS_OF_STEPS[step]}
     reduced = [] if recipe.least is None else [REDUCED]
     return [*FORMATS, *reduced, *(_resizing(way, recipe) for way in WAYS if way in ways)]

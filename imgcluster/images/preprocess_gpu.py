@@ -1,4 +1,4 @@
-"""Cropping and resizing on the GPU that runs the network, each reader thread on a CUDA stream of its own."""
+"""Crop and resize on the GPU that runs the network; each reader thread has its own CUDA stream."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from imgcluster.config import Recipe
-from imgcluster.images.preprocess import CROPS, MIRRORED, VERY_LONG, WHOLE, crop_start, prepare, shorter_side_to
+from imgcluster.images.geometry import CROPS, MIRRORED_VIEWS, RESIZED_SIZES, WHOLE_VIEW, crop_slices, is_very_long
+from imgcluster.images.preprocess import prepare
 
-STEPS_HERE = (("resize", "center_crop"), ("squash",))
+GPU_STEPS = (("resize", "center_crop"), ("squash",))
 MAX_PIXELS = 2**24  # of a picture: 192 MiB in float32, for each reader
 MAX_SHRINKING = 32  # source pixels per pixel: CUDA's kernels have shared memory for about 45 (bicubic)
 WHITE = 255
@@ -22,8 +23,8 @@ WHITE = 255
 
 def resizes_here(recipe: Recipe) -> bool:
     """Tell whether pictures of a recipe are resized on the GPU; those of other recipes are prepared on the CPU."""
-    here = recipe.resampling == "torch" and recipe.views != WHOLE
-    return here and tuple(name for name, _ in recipe.steps) in STEPS_HERE
+    by_torch = recipe.resampling == "torch" and recipe.views != WHOLE_VIEW
+    return by_torch and tuple(name for name, _ in recipe.steps) in GPU_STEPS
 
 
 class GpuPreprocessor:
@@ -51,7 +52,7 @@ class GpuPreprocessor:
         np.copyto(staging.numpy(), image)
         try:
             picture = staging.to(out.device, non_blocking=True)
-            _crop_into(out, _resized(picture, _size(image, recipe), recipe.interpolation), recipe)
+            _crop_into(out, _resized(picture, _resized_size(image, recipe), recipe.interpolation), recipe)
         except torch.OutOfMemoryError:
             return False
         return True
@@ -90,18 +91,15 @@ def _is_for_device(image: np.ndarray, recipe: Recipe) -> bool:
     if not resizes_here(recipe):
         return False
     height, width = image.shape[:2]
-    short, long = sorted((height, width))
-    if height * width > MAX_PIXELS or (recipe.steps[0][0] == "resize" and long > VERY_LONG * short):
+    if height * width > MAX_PIXELS or (recipe.steps[0][0] == "resize" and is_very_long(height, width)):
         return False
-    return all(
-        before <= MAX_SHRINKING * after for before, after in zip((height, width), _size(image, recipe), strict=True)
-    )
+    sizes = zip((height, width), _resized_size(image, recipe), strict=True)
+    return all(before <= MAX_SHRINKING * after for before, after in sizes)
 
 
-def _size(image: np.ndarray, recipe: Recipe) -> tuple[int, int]:
-    """Return the height and width of a picture after the recipe's resize."""
+def _resized_size(image: np.ndarray, recipe: Recipe) -> tuple[int, int]:
     name, side = recipe.steps[0]
-    return (side, side) if name == "squash" else shorter_side_to(side, *image.shape[:2])
+    return RESIZED_SIZES[name](side, *image.shape[:2])
 
 
 def _resized(picture: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
@@ -125,17 +123,8 @@ def _crop_into(out: Tensor, picture: Tensor, recipe: Recipe) -> None:
         out.zero_()
     for view, place in zip(out, places, strict=False):
         (rows, down), (columns, across) = (
-            _window(size, recipe.side, share) for size, share in zip(picture.shape[:2], place, strict=True)
+            crop_slices(size, recipe.side, share) for size, share in zip(picture.shape[:2], place, strict=True)
         )
         view[down, across] = ours[rows, columns]
-    if recipe.views in MIRRORED:
+    if recipe.views in MIRRORED_VIEWS:
         out[len(places) :] = out[: len(places)].flip(2)
-
-
-def _window(size: int, side: int, share: float) -> tuple[slice, slice]:
-    """Return the slice of `size` pixels that a crop takes, and its place in the crop, as `preprocess.crop_at`."""
-    if size < side:
-        before = (side - size) // 2
-        return slice(0, size), slice(before, before + size)
-    start = crop_start(size, side, share)
-    return slice(start, start + side), slice(0, side)

@@ -1,4 +1,4 @@
-"""What transparent pictures are laid over: white, or grey where what is opaque is nearly white itself."""
+"""Composite transparent images over white, or over grey if their opaque part is nearly white."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few labels: read, propagated, suggested, learned from, predicted; new images assigned."""
+"""A few known labels: propagate, suggest, learn, predict; assign new images to clusters."""
 
 import lazy_loader
 

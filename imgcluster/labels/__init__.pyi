@@ -1,11 +1,12 @@
 from .assignment import Assigned, assign
-from .learning import learn, summary_lines
-from .prediction import predict
+from .learning import learn
+from .prediction import Predicted, predict
 from .propagation import Spread, spread_labels
 from .suggestions import Suggestions, suggest_images
 
 __all__ = [
     "Assigned",
+    "Predicted",
     "Spread",
     "Suggestions",
     "assign",
@@ -13,5 +14,4 @@ __all__ = [
     "predict",
     "spread_labels",
     "suggest_images",
-    "summary_lines",
 ]

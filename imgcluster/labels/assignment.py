@@ -1,4 +1,4 @@
-"""New images placed into the clusters of a finished run, without another run."""
+"""Assign new images to the clusters of a finished run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.clustering import Clusterer, Placed
-from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
-from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_record, recorded_names
+from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_clusterer, read_record, recorded_names
 from imgcluster.types import ImageFile
 from imgcluster.utils import DEFAULT_STORAGE, Storage
 
@@ -73,23 +72,18 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     holds no finished run, ConfigError where its features cannot be made again, and as `extract_features`.
     """
     folder = Path(run)
-    clusterer = Clusterer.load(folder)
+    clusterer = Clusterer(read_clusterer(folder))
     clusterer.check()
     record = read_record(folder)
-    config = _config(record, folder)
+    config = config_of(record, folder)
+    if config.features.file is not None:
+        raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
     storage = Storage(config.storage)
     listed = listed_images(images, storage)
     features = extract_features(listed, config.features, storage=storage, show=show)
     check_readable(features)
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))
-
-
-def _config(record: dict[str, Any], folder: Path) -> Config:
-    config = config_of(record, folder)
-    if config.features.file is not None:
-        raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
-    return config
 
 
 def listed_images(images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:

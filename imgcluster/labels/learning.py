@@ -1,4 +1,4 @@
-"""From a few labelled images to a classifier on top of their features."""
+"""Train a classifier on the features of a few labelled images."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ from imgcluster.learning import (
 )
 from imgcluster.runs import config_of, features_of_run, listed_images, places_of, read_record, read_rows
 from imgcluster.types import ImageFile
-from imgcluster.utils import Storage
+from imgcluster.utils import Storage, first_few
 
-NAMED = 3
 CONFIGS = (".yaml", ".yml")
 
 
@@ -146,7 +145,7 @@ def _source(source: Path, overrides: Sequence[str], show: bool, *, stored: bool)
         return Source(images, config.features, storage, partial(_extracted, config, show))
     record = read_record(source)
     if overrides:
-        raise ConfigError(f"--set changes keys of a config, and {str(source)!r} is a run folder; name its config")
+        raise ConfigError(f"overrides: {str(source)!r} is a run folder, which has no keys to override; name its config")
     config = config_of(record, source)
     where = places_of(source, record)
     images = listed_images(where.rows(read_rows(source)), where.storage)
@@ -219,29 +218,10 @@ def _notes(found: PartialLabels, lost: Sequence[str], classes: Sequence[str], nu
     notes = list(found.notes)
     for ids, what in ((lost, "cannot be read"), (found.unknown, "are not among the images")):
         if ids:
-            notes.append(f"{len(ids):,} labelled images {what}: {_named(ids)}")
+            notes.append(f"{len(ids):,} labelled images {what}: {first_few(ids)}")
     counts = np.bincount(numbers)
     if lonely := [name for name, count in zip(classes, counts, strict=True) if count == 1]:
-        notes.append(f"{len(lonely):,} of {len(classes):,} classes have one image: {_named(lonely)}")
+        notes.append(f"{len(lonely):,} of {len(classes):,} classes have one image: {first_few(lonely)}")
     if counts.max() < LEAST:
         notes.append(f"no scores: no class has {LEAST} images or more, of which some could be held back")
     return notes
-
-
-def _named(ids: Sequence[str]) -> str:
-    return ", ".join(map(repr, ids[:NAMED])) + (", …" if len(ids) > NAMED else "")
-
-
-def summary_lines(model: Learned, out: Path) -> list[str]:
-    """Return what a person reads of a model that was learned."""
-    counts: list[Any] = sorted(model.counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    total = sum(model.counts.values())
-    lines = [f"labels    {total:,} images of {len(model.classes):,} classes"]
-    lines += [f"  {count:>6,}  {label!r}" for label, count in counts[:10]]
-    lines += [f"          and {len(counts) - 10:,} more classes"] if len(counts) > 10 else []
-    if model.scores:
-        lines.append(
-            f"accuracy  {model.scores['accuracy']:.3f} on {model.scores['images']:.0f} images held back; mean of the "
-            f"classes {model.scores['balanced_accuracy']:.3f}, macro F1 {model.scores['macro_f1']:.3f}"
-        )
-    return [*lines, *(f"note: {note}" for note in model.notes), f"written   {out}"]

@@ -1,4 +1,4 @@
-"""Labels known of some images: a CSV where a blank label means none yet, or a folder with a subfolder for each."""
+"""Partly known labels: a CSV with blanks for unknown ones, or a folder with a subfolder per label."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Labels for images, by a classifier that was learned before."""
+"""Label images with a trained classifier."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,21 +70,15 @@ class Predicted:
         best = self.probabilities.max(axis=1, initial=0).tolist()
         known = dict(zip(self.features.images, zip(self.labels, best, strict=True), strict=True))
         reasons = {failure.image: failure.reason for failure in self.features.failures}
+        columns = ["id", "path", "label", "probability", "unsure", "status", "error"]
         rows = []
         for image in self.images:
-            label, share = known.get(image, ("", None))
-            rows.append(
-                {
-                    "id": image.id,
-                    "path": path_text(image),
-                    "label": label,
-                    "probability": "" if share is None else PROBABILITY.format(share),
-                    "unsure": "" if share is None else "yes" if share < self.unsure else "no",
-                    "status": "failed" if share is None else "ok",
-                    "error": reasons.get(image, ""),
-                }
-            )
-        return pd.DataFrame(rows)
+            cells = ["", "", "", "failed"]
+            if image in known:
+                label, share = known[image]
+                cells = [label, PROBABILITY.format(share), "yes" if share < self.unsure else "no", "ok"]
+            rows.append([image.id, path_text(image), *cells, reasons.get(image, "")])
+        return pd.DataFrame(rows, columns=columns)
 
     def in_template(self, template: Path, label_column: str | None = None) -> pd.DataFrame:
         """Return a template's rows with the labels filled in, as `fill_template`."""
@@ -145,14 +138,6 @@ class Predicted:
                 "%s: column %r holds words, such as %r, and the model's labels are none, such as %r",
                 *(where, column, wanted.values[0], self.classes[0]),
             )
-
-    def lines(self) -> list[str]:
-        """Return for a person how many images got which label, and how many are unsure."""
-        unsure = int((self.probabilities.max(axis=1, initial=0) < self.unsure).sum())
-        return [
-            *(f"  {count:>6,}  {label!r}" for label, count in Counter(self.labels).most_common()),
-            f"unsure    {unsure:,} of {len(self.features.images):,} images: no label is likelier than {self.unsure:g}",
-        ]
 
 
 def predict(

@@ -1,9 +1,7 @@
-"""A few labels spread over all images of a run, along the graph of neighbours, each with its confidence."""
+"""Propagate a few labels to all images of a run along the nearest-neighbour graph, with confidences."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.clustering import NEIGHBOURS, Graph, neighbour_graph
-from imgcluster.config import ClustersConfig
+from imgcluster.clustering import Graph, auto_steps, neighbour_graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points, fit_transform
 from imgcluster.labels.partial import read_partial_labels
 from imgcluster.runs import features_of_run, labels_of_run
-from imgcluster.utils import in_order, printable, row_slices
+from imgcluster.utils import row_slices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,11 +25,7 @@ STEPS = 60  # after which the shares are exact to 0.002
 SHARPNESS = 4  # weights to this power: the nearest neighbours count more
 STRENGTH = 100.0  # of the classifier: the inverse of its regularization
 CONFIDENCE_FORMAT = "{:.4g}"
-HALF = 0.5
-NAMED = 3
-SHOWN = 20  # classes in a summary
-MANY = 10_000  # images; the neighbours of more are searched for on all cores
-COLUMNS_BYTES, SEARCH_BYTES = 32 * 2**20, 16 * 2**20
+COLUMNS_BYTES = 32 * 2**20
 YES, NO = "yes", "no"
 
 
@@ -77,21 +70,6 @@ class Spread:
             }
         )
 
-    def lines(self) -> list[str]:
-        """Return the summary for a person: what was given, the classes, how many images are doubtful."""
-        given = Counter(label for label, known in zip(self.labels, self.given, strict=True) if known)
-        counts = Counter(self.labels).most_common()
-        single = [label for label, count in given.items() if count == 1]
-        doubtful = int((self.confidence < HALF).sum())
-        return [
-            *unknown_lines(self.unknown, self.notes),
-            f"images    {len(self.ids):,}, {int(self.given.sum()):,} of them labelled, {len(given)} classes",
-            *(f"{count:>8,}  {printable(label)} ({given[label]:,} given)" for label, count in counts[:SHOWN]),
-            *([f"          and {len(counts) - SHOWN:,} more classes"] if len(counts) > SHOWN else []),
-            *([f"note: one example alone of {named(single)}"] if single else []),
-            f"doubtful  {doubtful:,} with a confidence below {HALF}",
-        ]
-
 
 def spread_labels(
     run: str | Path, labels: str | Path, *, id_column: str | None = None, label_column: str | None = None
@@ -121,8 +99,7 @@ def spread_labels(
 
 def spreading_space(vectors: np.ndarray) -> np.ndarray:
     """Return points, (n, dim) float, where images are near that belong together: the space of `method: auto`."""
-    steps = ClustersConfig(method="auto", n_clusters=1).steps(*vectors.shape)
-    return fit_transform(vectors, steps, 0)[0]
+    return fit_transform(vectors, auto_steps(*vectors.shape), 0)[0]
 
 
 def spreading_graph(points: np.ndarray) -> Graph:
@@ -133,40 +110,12 @@ def spreading_graph(points: np.ndarray) -> Graph:
     """
     import scipy.sparse as sp
 
-    graph = neighbour_graph(points) if len(points) <= MANY else graph_of_many(points)
+    graph = neighbour_graph(points)
     graph.setdiag(0)
     graph.data **= SHARPNESS
     degrees = np.asarray(graph.sum(axis=1)).ravel()
     scale = sp.diags(np.divide(1, np.sqrt(degrees), out=np.zeros(len(degrees)), where=degrees > 0))
     return (scale @ graph @ scale).tocsr()
-
-
-def graph_of_many(points: np.ndarray) -> Graph:
-    """Return what `neighbour_graph` returns but for rounding: in float32, on all cores, and without sorting all images.
-
-    Of neighbours that are equally near, any may be taken; the same ones each time.
-    """
-    import scipy.sparse as sp
-
-    count, most = len(points), NEIGHBOURS[-1] - 1
-    rows = np.asarray(points - points.mean(axis=0, dtype=np.float64), np.float32)
-    lengths = np.einsum("ij,ij->i", rows, rows)
-
-    def of_block(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        squared = lengths[part, None] + lengths - 2 * (rows[part] @ rows.T)
-        here = np.arange(len(squared))
-        squared[here, part.start + here] = np.inf
-        near = np.argpartition(squared, most - 1, axis=1)[:, :most]
-        near = np.take_along_axis(near, np.argsort(np.take_along_axis(squared, near, axis=1), axis=1), axis=1)
-        return near, np.take_along_axis(squared, near, axis=1)
-
-    found = list(in_order(of_block, row_slices(count, count, SEARCH_BYTES)))
-    near, squared = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    shares = np.mean([np.arange(most) < size - 1 for size in NEIGHBOURS], axis=0)
-    halves = 0.5 / (float(lengths.mean(dtype=np.float64)) or 1.0)
-    weights = (np.clip(1 - halves * squared.astype(np.float64), 0, 1) * shares).ravel()
-    one_way = sp.csr_matrix((weights, (np.repeat(np.arange(count), most), near.ravel())), (count, count))
-    return ((one_way + one_way.T) / 2 + sp.identity(count, format="csr")).tocsr()
 
 
 def spread_along(graph: Graph, start: np.ndarray, steps: int = STEPS) -> np.ndarray:
@@ -209,17 +158,6 @@ def spread_over(points: np.ndarray, graph: Graph, rows: np.ndarray, numbers: np.
         start[:, part] = spread_along(graph, start[:, part])
     settled = np.isin(rows, labelled[classes == 1])
     return _shares(start, rows[settled], numbers[settled])
-
-
-def unknown_lines(unknown: Sequence[str], notes: Sequence[str]) -> list[str]:
-    """Say of which labelled ids a run knows nothing, and how the others were matched, where their names differ."""
-    left = [f"LEFT OUT  {len(unknown):,} labelled ids are no images of the run: {named(unknown)}"] if unknown else []
-    return [*left, *(f"note: {note}" for note in notes)]
-
-
-def named(texts: Sequence[str]) -> str:
-    """Name the first few."""
-    return ", ".join(map(repr, texts[:NAMED])) + (", …" if len(texts) > NAMED else "")
 
 
 def _guesses(points: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Which images to label: those whose labels say most of the others."""
+"""Suggest the images whose labels would help most."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from imgcluster.clustering import Graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
-from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space, unknown_lines
-from imgcluster.runs import FeatureTable, features_of_run, places_of, read_record, read_rows, recorded_names, with_name
+from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space
+from imgcluster.runs import features_of_run, places_of, read_record, read_rows, recorded_names, with_name
 from imgcluster.types import NOISE
 
 if TYPE_CHECKING:
@@ -47,19 +47,6 @@ class Suggestions:
             {"id": self.ids, "label": "", "path": self.paths, "cluster": self.clusters, "why": self.why}
         )
 
-    def lines(self) -> list[str]:
-        """Return the summary for a person."""
-        spread = f"images    {len(self.ids):,} to label, of {len(set(self.clusters))} clusters"
-        return [*unknown_lines(self.unknown, self.notes), spread]
-
-
-@dataclass(frozen=True)
-class _Doubt:
-    """How little is known of each image, (n,) float64 from 0 to 1, and between which classes it is, where any are."""
-
-    amount: np.ndarray
-    words: list[str]
-
 
 def suggest_images(
     run: str | Path,
@@ -75,18 +62,24 @@ def suggest_images(
     what is still in doubt hangs on. Raises as `spread_labels`, but labels of one class will do; ConfigError: no count.
     """
     if count < 1:
-        raise ConfigError(f"-n: {count}; allowed: whole numbers >= 1")
+        raise ConfigError(f"count: {count}; allowed: whole numbers >= 1")
     features = features_of_run(Path(run))
     known = PartialLabels(np.array([], np.int64), [], [])
     if labels is not None:
         known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
     clusters, distances = _placed(Path(run))
     points = spreading_space(features.vectors)
-    names = recorded_names(read_record(Path(run)))
+    record = read_record(Path(run))
+    names = recorded_names(record)
     typical = typical_rows(clusters, distances, known.rows)[:count]
     others, words = _others(points, np.array(typical, np.int64), known, count - len(typical))
     why = [_typical_words(clusters, row, known, names) for row in typical] + words
-    return _moved(_suggestions(features, clusters, [*typical, *others], why, known), Path(run))
+    rows, places = [*typical, *others], places_of(Path(run), record)
+    paths = [features.paths[row] for row in rows]
+    if places.moved is not None:
+        paths = [places.image(path) for path in paths]
+    ids = [features.ids[row] for row in rows]
+    return Suggestions(ids, paths, clusters[rows].tolist(), why, known.unknown, known.notes)
 
 
 def _others(points: np.ndarray, typical: np.ndarray, known: PartialLabels, count: int) -> tuple[list[int], list[str]]:
@@ -94,9 +87,9 @@ def _others(points: np.ndarray, typical: np.ndarray, known: PartialLabels, count
     copies = Points(points).copies
     distinct, place = points[copies.first], copies.place
     graph = spreading_graph(distinct)
-    doubt = _doubt(distinct, graph, replace(known, rows=place[known.rows]))
-    found = most_in_doubt(graph, doubt.amount * copies.counts, place[typical], place[known.rows], count)
-    return copies.first[found].tolist(), [doubt.words[point] for point in found]
+    doubt, words = _doubt(distinct, graph, replace(known, rows=place[known.rows]))
+    found = most_in_doubt(graph, doubt * copies.counts, place[typical], place[known.rows], count)
+    return copies.first[found].tolist(), [words[point] for point in found]
 
 
 def typical_rows(clusters: np.ndarray, distances: np.ndarray, labelled: np.ndarray) -> list[int]:
@@ -106,8 +99,7 @@ def typical_rows(clusters: np.ndarray, distances: np.ndarray, labelled: np.ndarr
     """
     numbers, sizes = np.unique(clusters[clusters != NOISE], return_counts=True)
     order = numbers[np.argsort(-sizes, kind="stable")]
-    free = [number for number in order.tolist() if number not in set(clusters[labelled].tolist())]
-    members = [np.flatnonzero(clusters == number) for number in free]
+    members = [np.flatnonzero(clusters == number) for number in order[~np.isin(order, clusters[labelled])]]
     return [int(rows[np.argmin(distances[rows])]) for rows in members]
 
 
@@ -146,17 +138,18 @@ def _reach(graph: Graph, row: int) -> np.ndarray:
     return reached
 
 
-def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> _Doubt:
+def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> tuple[np.ndarray, list[str]]:
+    """Return the doubt about each point, (n,) float64 from 0 to 1, and the words for it: between which classes."""
     classes = known.classes
     if len(classes) < 2:
         amount = np.ones(len(points))
         for row in np.unique(known.rows):
             amount *= 1 - _reach(graph, row)
-        return _Doubt(amount, ["like many that are not asked for yet"] * len(points))
+        return amount, ["represents many images without a label"] * len(points)
     found = spread_over(points, graph, known.rows, known.numbers)
     pairs = zip(found.best.tolist(), found.second.tolist(), strict=True)
     words = [f"in doubt: {classes[best]} or {classes[second]}" for best, second in pairs]
-    return _Doubt(1 - (found.share - found.second_share), words)
+    return 1 - (found.share - found.second_share), words
 
 
 def _typical_words(clusters: np.ndarray, row: int, known: PartialLabels, names: Mapping[int, str]) -> str:
@@ -170,21 +163,3 @@ def _placed(run: Path) -> tuple[np.ndarray, np.ndarray]:
     rows = [row for row in read_rows(run) if row["status"] == "ok"]
     distances = [float(row["distance"] or "inf") for row in rows]
     return np.array([int(row["cluster"]) for row in rows], np.int64), np.array(distances)
-
-
-def _moved(found: Suggestions, run: Path) -> Suggestions:
-    places = places_of(run, read_record(run))
-    return found if places.moved is None else replace(found, paths=[places.image(path) for path in found.paths])
-
-
-def _suggestions(
-    features: FeatureTable, clusters: np.ndarray, rows: list[int], why: list[str], known: PartialLabels
-) -> Suggestions:
-    return Suggestions(
-        [features.ids[row] for row in rows],
-        [features.paths[row] for row in rows],
-        clusters[rows].tolist(),
-        why,
-        known.unknown,
-        known.notes,
-    )

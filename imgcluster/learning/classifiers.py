@@ -1,4 +1,4 @@
-"""Classifiers on features: fitted by scikit-learn, kept and applied as plain arrays."""
+"""Classifiers on features: fitted by scikit-learn, stored and applied as plain arrays."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def fit_logistic(points: np.ndarray, classes: np.ndarray, c: float) -> Fitted:
     """Fit `logistic` with this C."""
     with warnings.catch_warnings(), _threads_for(points):
         warnings.simplefilter("ignore")
-        arrays = _linear(_logistic(c).fit(points, classes))
+        model = _logistic(c).fit(points, classes)
+    arrays = _linear(model.coef_.astype(np.float64), model.intercept_.astype(np.float64))
     return Fitted(arrays, [f"logistic: C {c:g}"], {"C": c})
 
 
@@ -155,12 +156,13 @@ def _fit_svm(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitt
     from sklearn.svm import LinearSVC
 
     model = LinearSVC(class_weight="balanced", max_iter=10 * ITERATIONS, random_state=random_state)
-    return Fitted(_linear(model.fit(points, classes)), ["svm: probabilities are the softmax of its distances, a guess"])
+    model.fit(points, classes)
+    arrays = _linear(model.coef_.astype(np.float64), model.intercept_.astype(np.float64))
+    return Fitted(arrays, ["svm: probabilities are the softmax of its distances, a guess"])
 
 
-def _linear(model: Any) -> Arrays:
-    """Return the weights of a linear model with a row for each class: of two, scikit-learn keeps one row."""
-    weights, bias = np.asarray(model.coef_, np.float64), np.asarray(model.intercept_, np.float64)
+def _linear(weights: np.ndarray, bias: np.ndarray) -> Arrays:
+    """Return a linear model with a row for each class: of two, scikit-learn keeps one row."""
     if len(weights) == 1:
         weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
     return {"weights": weights, "bias": bias, "n_classes": np.array(len(weights))}
@@ -188,11 +190,8 @@ def _fit_mlp(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitt
 
     model = MLPClassifier((HIDDEN,), learning_rate_init=0.01, max_iter=ITERATIONS, random_state=random_state)
     model.fit(points, classes)
-    arrays = {"hidden": model.coefs_[0], "hidden_bias": model.intercepts_[0]}
-    weights, bias = model.coefs_[1].T, model.intercepts_[1]
-    if len(weights) == 1:
-        weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
-    return Fitted({**arrays, "weights": weights, "bias": bias, "n_classes": np.array(len(weights))})
+    hidden = {"hidden": model.coefs_[0], "hidden_bias": model.intercepts_[0]}
+    return Fitted({**hidden, **_linear(model.coefs_[1].T, model.intercepts_[1])})
 
 
 def _mlp_scores(points: np.ndarray, arrays: Arrays) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A classifier that was learned from labelled images, as it is kept: a folder of safetensors and JSON, no pickle."""
+"""A trained classifier as a folder of safetensors and JSON."""
 
 from __future__ import annotations
 
@@ -78,29 +78,23 @@ class Learned:
         from safetensors.numpy import save
 
         record = {"format": FORMAT, **{key: value for key, value in asdict(self).items() if key != "arrays"}}
-        if self._has_network(folder):
+        left_by_others = [RECORD]  # by a model that was here
+        if is_file(self.features["weights"], folder / BACKBONE):
             record["features"] = {**self.features, "weights": BACKBONE}  # wherever the folder will be
+        else:
+            left_by_others.append(BACKBONE)
+        if self.mode == "features":
+            left_by_others += [f"{CURVE}{ending}" for ending in (".csv", ".svg", ".png")]
         arrays = {name: np.ascontiguousarray(value) for name, value in self.arrays.items()}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RECORD).unlink(missing_ok=True)
-            for name in self._left_by_others(folder):
+            for name in left_by_others:
                 (folder / name).unlink(missing_ok=True)
             write_whole(folder / ARRAYS, save(arrays))
             write_whole(folder / RECORD, f"{json.dumps(record, indent=2, ensure_ascii=False)}\n".encode())
             (folder / CHECKPOINT).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{str(folder)!r} cannot be written: {error.strerror or error}") from None
-
-    def _left_by_others(self, folder: Path) -> list[str]:
-        """The files that a model of another mode has left here."""
-        network = [] if self._has_network(folder) else [BACKBONE]
-        return network + (
-            [f"{CURVE}{ending}" for ending in (".csv", ".svg", ".png")] if self.mode == "features" else []
-        )
-
-    def _has_network(self, folder: Path) -> bool:
-        return is_file(self.features["weights"], folder / BACKBONE)
 
     @classmethod
     def load(cls, folder: Path) -> Learned:

@@ -1,28 +1,29 @@
-"""Names for clusters, guessed by the network that was trained to tell ImageNet's classes apart."""
+"""Names for clusters: the ImageNet classes that a run's own network finds likeliest for their most typical images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from imgcluster.backbones import CLASSES, PREDICTIONS, class_names
+from imgcluster.backbones import CLASSES, PREDICTIONS, class_names, classify, find_backbone, find_weights
 from imgcluster.config import FeaturesConfig, features_from_dict
-from imgcluster.errors import ImgclusterError
+from imgcluster.errors import ImgclusterError, StoreError
 from imgcluster.features import extract_features
-from imgcluster.types import ImageFile
-from imgcluster.utils import DEFAULT_STORAGE, Storage
+from imgcluster.runs import FinishedRun, listed_images
 
-ASKED = 9  # images of each cluster that are shown to the network
-MOST = 200  # clusters that get a name, the largest first
-SECOND = 0.5  # of the first class's probability, from which the second is named too
+IMAGES_PER_CLUSTER = 9
+MAX_CLUSTERS = 200  # that get a name, the largest first
+SECOND_SHARE = 0.5  # of the first class's probability, from which the second class is named too
+
+FeaturesOf = Callable[[Sequence[int]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Guess:
-    """The likeliest class, or two, and how likely the network takes them to be, from 0 to 1."""
+    """The likeliest class, or two, and their probability, from 0 to 1."""
 
     name: str
     share: float
@@ -30,45 +31,79 @@ class Guess:
 
 @dataclass(frozen=True)
 class Guesses:
-    """A guess by the number of its cluster; where there is none, the reason why."""
+    """Guesses by number of cluster; without any, the reason. wants_network: the network would have to run for them."""
 
     by_cluster: dict[int, Guess]
     reason: str = ""
+    wants_network: bool = False
 
 
 def guess_names(
-    typical: Mapping[int, Sequence[ImageFile]],
-    config: FeaturesConfig,
-    origins: Sequence[Mapping[str, Any]],
-    storage: Storage = DEFAULT_STORAGE,
+    typical: Mapping[int, Sequence[int]], run: FinishedRun, features_of: FeaturesOf, *, run_network: bool
 ) -> Guesses:
-    """Ask a run's own network, by its ImageNet head, what the most typical images of each cluster show.
+    """Name clusters by ImageNet class, the mean of the probabilities of their most typical images.
 
-    The probabilities of all classes are averaged over the images of a cluster. The network sees them as it was trained
-    to, whatever the run's preprocessing is; what it says is kept in the run's store. `origins`: as in run.json.
+    The classifier of the run's network is applied to the run's features. Where it does not take them (another layer,
+    preprocessing or pooling than it was trained on), the network reads the images anew, with `run_network`, and its
+    answers are kept in the run's store; else there are no names.
+
+    typical: rows of clusters.csv by number of cluster, the largest cluster first. features_of: rows -> (n, dim)
+    float32; may raise StoreError.
     """
-    origin = next((each for each in origins if each["runtime"] != "file"), None)
-    if origin is None or (config.weights != "imagenet" and not origin["fallback"]):
-        return Guesses({}, "no names: these features are not those of a network trained on ImageNet's classes")
-    images = list(dict.fromkeys(image for each in list(typical.values())[:MOST] for image in each[:ASKED]))
+    origin = next((each for each in run.record["features"] if each["runtime"] != "file"), None)
+    if origin is None or (run.config.features.weights != "imagenet" and not origin["fallback"]):
+        return Guesses({}, "no names: the features are not those of a network trained on ImageNet")
+    asked = {number: list(rows[:IMAGES_PER_CLUSTER]) for number, rows in [*typical.items()][:MAX_CLUSTERS]}
+    rows = list(dict.fromkeys(row for each in asked.values() for row in each))
     try:
-        asking = _asking(config, origin["backbone"])
-        found = extract_features(images, asking, missing="skip", storage=storage, show=False)
+        found = _from_features(rows, run, origin, features_of)
+        if found is None and not run_network:
+            return Guesses({}, "no names: the network would have to read images again for them", wants_network=True)
+        found = _from_images(rows, run, str(origin["backbone"])) if found is None else found
     except ImgclusterError as error:
         return Guesses({}, f"no names: {error}")
-    if found.vectors.shape[1] != CLASSES:
-        return Guesses({}, f"no names: {origin['backbone']} does not tell ImageNet's {CLASSES:,} classes apart")
-    rows = {image: row for row, image in enumerate(found.images)}
-    means = {
-        number: found.vectors[[rows[image] for image in each[:ASKED] if image in rows]].mean(axis=0, dtype=np.float64)
-        for number, each in typical.items()
-        if any(image in rows for image in each[:ASKED])
-    }
+    if found is None:
+        return Guesses({}, f"no names: {origin['backbone']} has no classifier for ImageNet's {CLASSES:,} classes")
+    known = {number: [found[row] for row in each if row in found] for number, each in asked.items()}
+    means = {number: np.stack(each).mean(axis=0, dtype=np.float64) for number, each in known.items() if each}
     return Guesses({number: _named(mean) for number, mean in means.items()})
 
 
-def _asking(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
-    """What is asked for is the last layer of the run's own network, that sees pictures as it was trained to."""
+def _from_features(
+    rows: Sequence[int], run: FinishedRun, origin: Mapping[str, Any], features_of: FeaturesOf
+) -> dict[int, np.ndarray] | None:
+    """Return class probabilities by row, from the run's features; None where the classifier does not take these."""
+    config = run.config.features
+    as_trained = origin["fallback"] is not None or config.preprocess == "backbone"
+    is_one_layer = len(origin["stores"]) == 1 and not config.block_l2 and config.block_weights is None
+    if not (as_trained and is_one_layer and origin["pooling"] == "auto"):
+        return None
+    backbone = find_backbone(origin["backbone"])
+    weights = find_weights(backbone, "imagenet", progress=False)
+    if weights.sha256 != origin["weights_sha256"]:
+        return None
+    try:
+        features = features_of(rows)
+    except StoreError:
+        return None
+    found = classify(backbone, weights, origin["layer"], features[:, : origin["dim"]])
+    return None if found is None or found.shape[1] != CLASSES else dict(zip(rows, found, strict=True))
+
+
+def _from_images(rows: Sequence[int], run: FinishedRun, backbone: str) -> dict[int, np.ndarray] | None:
+    """Return class probabilities by row, of the images as the network was trained to see them."""
+    storage = run.places.storage
+    images = listed_images(run.places.rows([run.rows[row] for row in rows]), storage)
+    asked = _predictions(run.config.features, backbone)
+    found = extract_features(images, asked, missing="skip", storage=storage, show=False)
+    if found.vectors.shape[1] != CLASSES:
+        return None
+    row_of = dict(zip(images, rows, strict=True))
+    return {row_of[image]: vector for image, vector in zip(found.images, found.vectors, strict=True)}
+
+
+def _predictions(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
+    """Return the config of class probabilities of a run's network."""
     kept = {"device": config.device, "store": config.store}
     return features_from_dict(
         {**kept, "backbone": backbone, "layer": PREDICTIONS, "preprocess": "backbone", "fallback": None}
@@ -78,6 +113,6 @@ def _asking(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
 def _named(probabilities: np.ndarray) -> Guess:
     first, second = np.argsort(-probabilities, kind="stable")[:2].tolist()
     name, share = class_names()[first], float(probabilities[first])
-    if probabilities[second] >= SECOND * share:
+    if probabilities[second] >= SECOND_SHARE * share:
         return Guess(f"{name}, {class_names()[second]}", share + float(probabilities[second]))
     return Guess(name, share)

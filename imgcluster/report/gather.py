@@ -1,51 +1,40 @@
-"""All that a report shows of a run, worked out from its folder and its features."""
+"""Compute everything that a report shows from a run's tables and features."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
 from imgcluster.clustering import (
     SAMPLED_ABOVE,
-    Clusterer,
     InternalScores,
-    Likeness,
-    centroid_distances,
-    find_likeness,
+    Similarity,
+    find_similar,
     internal_scores,
+    nearest_clusters,
 )
-from imgcluster.config import Config
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.features import apply_transform
+from imgcluster.features import State, apply_transform
 from imgcluster.report.cluster_names import Guess, Guesses, guess_names
 from imgcluster.report.projection import map_images
-from imgcluster.runs import (
-    Places,
-    config_of,
-    features_of_run,
-    listed_paths,
-    places_of,
-    read_record,
-    read_rows,
-    recorded_names,
-)
-from imgcluster.types import NOISE, ImageFile
+from imgcluster.runs import FinishedRun, features_of_run, vectors_of_rows
+from imgcluster.types import NOISE
 
-TYPICAL, BORDERLINE, ODD = 12, 6, 6
-STRANGEST = 50
-COMPARED = 100_000  # images; each of more with each takes too long to be done unasked
+TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
+NO_GUESSES: Mapping[int, Guess] = MappingProxyType({})
+MAX_COMPARED = 100_000  # images; comparing all pairs of more takes too long
 
 
 @dataclass(frozen=True)
 class Card:
-    """A cluster: its images by row, the most typical, those nearly in another cluster, and those farthest out.
+    """A cluster and the rows of its images: the most typical, the borderline and the atypical ones.
 
-    name: the one that is known; guess: the network's, where none is.
-    silhouette: the mean of its images; NaN where it is not known. nearest: the cluster whose centroid is nearest.
+    name: the known one; guess: the network's, where none is known. silhouette: mean of its images; NaN where unknown.
+    nearest: the cluster with the nearest centroid.
     """
 
     number: int
@@ -56,23 +45,17 @@ class Card:
     silhouette: float
     typical: list[int]
     borderline: list[int]
-    odd: list[int]
+    atypical: list[int]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a report shows. Rows count those of clusters.csv, from 0; arrays have a value for each of them.
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The columns of clusters.csv, n rows.
 
-    labels: (n,) int64, of failed images and noise -1; failed: (n,) bool; distance, runner_up_distance, silhouette: (n,)
-    float64, NaN where there is none; runner_up: (n,) int64, else -1. places: (n, 2) float32, of failed images NaN.
-    fine: the rows of images that did not fail; looked: of those that likeness is of and the scores, all or a sample.
-    where: where its images are now. lacking: why places or likeness are not there, or not of all.
+    labels: (n,) int64, -1 for failed images and noise. failed: (n,) bool. distance, runner_up_distance: (n,) float64,
+    NaN where there is none. runner_up: (n,) int64, -1 where there is none.
     """
 
-    folder: Path
-    where: Places
-    record: dict[str, Any]
-    config: Config
     ids: list[str]
     paths: list[str]
     errors: list[str]
@@ -81,106 +64,119 @@ class Facts:
     distance: np.ndarray
     runner_up: np.ndarray
     runner_up_distance: np.ndarray
-    fine: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """What the features tell of a run; None, and NaN, without features.
+
+    looked: the rows it is of, of all images that did not fail or of a sample. silhouette: (n,) float64. places: (n, 2)
+    float32, the map. lacking: what is missing and why, a sentence.
+    """
+
     looked: np.ndarray
-    scores: InternalScores | None
+    scores: InternalScores | None = None
     silhouette: np.ndarray
-    places: np.ndarray | None
-    likeness: Likeness | None
-    guesses: Guesses
-    cards: list[Card]
+    places: np.ndarray | None = None
+    likeness: Similarity | None = None
     lacking: str = ""
 
 
-def gather(folder: Path, *, vectors: np.ndarray | None = None, map_kind: str = "pca") -> Facts:
-    """Work out what the report of a finished run shows; `vectors`: its features, where they are at hand.
+@dataclass(frozen=True, kw_only=True)
+class Facts(Table, Geometry):
+    """What a report shows of a run. Rows are those of clusters.csv, from 0; fine: those of images that did not fail."""
 
-    Where the features are kept no longer, the report does without what is worked out from them. Raises OutputError: no
-    finished run there; ConfigError: no such map.
+    run: FinishedRun
+    fine: np.ndarray
+    guesses: Guesses
+    cards: list[Card]
+
+
+def gather(
+    run: FinishedRun,
+    *,
+    vectors: np.ndarray | None = None,
+    map_kind: str = "pca",
+    run_network: bool = True,
+    known_guesses: Mapping[int, Guess] = NO_GUESSES,
+) -> Facts:
+    """Work out what the report of a finished run shows.
+
+    vectors: its features, where they are in memory; without features, the report lacks what is made of them.
+    run_network: whether a network may run to guess names. known_guesses: of the same clusters, taken when it may not.
+    Raises OutputError: no clusterer; ConfigError: no such map.
     """
-    record = read_record(folder)
-    config, places = config_of(record, folder), places_of(folder, record)
-    table = _table(read_rows(folder))
-    fine = np.flatnonzero(~table["failed"])
-    looked, lacking = fine, ""
+    table = _table(run.rows)
+    fine = np.flatnonzero(~table.failed)
+    vectors, looked, lacking = _vectors_of(run, fine, run.vectors if vectors is None else vectors)
+    geometry = _geometry(run, vectors, table, looked, map_kind)
+    if vectors is None or len(looked) < len(fine):
+        geometry = replace(geometry, lacking=lacking)
+    groups = _by_distance(table.labels[fine], table.distance[fine], fine)
+    unnamed = {number: rows for number, rows in _typical(groups).items() if number not in run.names}
+    if run_network or not unnamed.keys() <= known_guesses.keys():
+        features_of = partial(_features_of, run, vectors, looked)
+        guesses = guess_names(unnamed, run, features_of, run_network=run_network) if unnamed else Guesses({})
+    else:
+        guesses = Guesses({number: known_guesses[number] for number in unnamed})
+    nearest = nearest_clusters(run.clusterer["centroids"])
+    named = {number: (run.names.get(number), guesses.by_cluster.get(number), nearest.get(number)) for number in groups}
+    cards = [_card(number, rows, table, geometry.silhouette, named[number]) for number, rows in groups.items()]
+    return Facts(run=run, fine=fine, guesses=guesses, cards=cards, **vars(table), **vars(geometry))
+
+
+def _geometry(
+    run: FinishedRun, vectors: np.ndarray | None, table: Table, looked: np.ndarray, map_kind: str
+) -> Geometry:
+    count = len(table.ids)
+    silhouette = np.full(count, np.nan)
     if vectors is None:
-        vectors, looked, lacking = _kept_vectors(folder, fine)
-    scores = positions = likeness = None
-    silhouette = np.full(len(table["ids"]), np.nan)
-    if vectors is not None:
-        points, again = _points(vectors, folder)
-        if again:
-            scores = internal_scores(points, table["labels"][looked])
-            scores = scores if looked is fine else replace(scores, sampled=len(looked))
-            silhouette[looked] = scores.silhouettes
-        positions = np.full((len(table["ids"]), 2), np.nan, np.float32)
-        positions[looked] = map_images(points, map_kind, config.clusters.random_state)
-        if len(vectors) <= COMPARED:
-            likeness = find_likeness(vectors)
-        else:
-            lacking = f"Neither neighbours nor near-duplicates: {len(vectors):,} images are too many to compare all."
-    groups = _by_distance(table["labels"][fine], table["distance"][fine], fine)
-    names = recorded_names(record)
-    typical = _typical(groups, table, places)
-    unnamed = {number: images for number, images in typical.items() if number not in names}
-    guesses = guess_names(unnamed, config.features, record["features"], places.storage) if unnamed else Guesses({})
-    nearest = _nearest_clusters(folder)
-    cards = [
-        _card(number, rows, table, silhouette, _names(names, guesses, nearest, number))
-        for number, rows in groups.items()
-    ]
-    return Facts(
-        folder=folder,
-        where=places,
-        record=record,
-        config=config,
-        fine=fine,
-        looked=looked,
-        scores=scores,
-        silhouette=silhouette,
-        places=positions,
-        likeness=likeness,
-        guesses=guesses,
-        cards=cards,
-        lacking=lacking,
-        **table,
-    )
+        return Geometry(looked=looked, silhouette=silhouette)
+    points, again = _points(vectors, run.clusterer)
+    scores = None
+    if again:
+        scores = internal_scores(points, table.labels[looked])
+        scores = replace(scores, sampled=len(looked)) if len(looked) < (~table.failed).sum() else scores
+        silhouette[looked] = scores.silhouettes
+    places = np.full((count, 2), np.nan, np.float32)
+    places[looked] = map_images(points, map_kind, run.config.clusters.random_state)
+    found = Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
+    if len(vectors) <= MAX_COMPARED:
+        return replace(found, likeness=find_similar(vectors))
+    many = f"{len(vectors):,} images are too many to compare all"
+    return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
 
 
-def _typical(groups: Mapping[int, np.ndarray], table: Mapping[str, Any], where: Places) -> dict[int, list[ImageFile]]:
-    """Return the most typical images of each cluster, the largest first."""
+def _typical(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
+    """Return the rows of the most typical images of each cluster, the largest cluster first."""
     largest = sorted((number for number in groups if number != NOISE), key=lambda number: -len(groups[number]))
-    wanted = [row for number in largest for row in groups[number][:TYPICAL].tolist()]
-    paths = listed_paths([where.image(table["paths"][row]) for row in wanted], where.storage)
-    places = dict(zip(wanted, paths, strict=True))
-    return {
-        number: [ImageFile(table["ids"][row], places[row]) for row in groups[number][:TYPICAL].tolist()]
-        for number in largest
-    }
+    return {number: groups[number][:TYPICAL].tolist() for number in largest}
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """Return the rows of clusters.csv as columns, by their names in `Facts`."""
-
+def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     def numbers(name: str, missing: float) -> np.ndarray:
         return np.array([float(row[name] or missing) for row in rows])
 
-    return {
-        "ids": [row["id"] for row in rows],
-        "paths": [row["path"] for row in rows],
-        "errors": [row["error"] for row in rows],
-        "failed": np.array([row["status"] != "ok" for row in rows], bool),
-        "labels": numbers("cluster", NOISE).astype(np.int64),
-        "distance": numbers("distance", np.nan),
-        "runner_up": numbers("runner_up", -1).astype(np.int64),
-        "runner_up_distance": numbers("runner_up_distance", np.nan),
-    }
+    return Table(
+        ids=[row["id"] for row in rows],
+        paths=[row["path"] for row in rows],
+        errors=[row["error"] for row in rows],
+        failed=np.array([row["status"] != "ok" for row in rows], bool),
+        labels=numbers("cluster", NOISE).astype(np.int64),
+        distance=numbers("distance", np.nan),
+        runner_up=numbers("runner_up", -1).astype(np.int64),
+        runner_up_distance=numbers("runner_up_distance", np.nan),
+    )
 
 
-def _kept_vectors(folder: Path, fine: np.ndarray) -> tuple[np.ndarray | None, np.ndarray, str]:
+def _vectors_of(
+    run: FinishedRun, fine: np.ndarray, vectors: np.ndarray | None
+) -> tuple[np.ndarray | None, np.ndarray, str]:
     """Return the features of a run, or of a sample where these do not fit into memory; their rows; and what lacks."""
+    if vectors is not None:
+        return vectors, fine, ""
     try:
-        table = features_of_run(folder, sampled=SAMPLED_ABOVE)
+        table = features_of_run(run, sampled=SAMPLED_ABOVE)
     except (StoreError, ConfigError) as error:
         return None, fine, f"No map, no neighbours, no near-duplicates: {error}"
     if table.drawn is None:
@@ -188,11 +184,17 @@ def _kept_vectors(folder: Path, fine: np.ndarray) -> tuple[np.ndarray | None, np
     return table.vectors, fine[table.drawn], f"Map, silhouettes, neighbours and near-duplicates are of {table.note}."
 
 
-def _points(vectors: np.ndarray, folder: Path) -> tuple[np.ndarray, bool]:
+def _features_of(run: FinishedRun, vectors: np.ndarray | None, looked: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+    """Return the features of some rows: of those in memory, or else from the store."""
+    if vectors is not None and np.isin(rows, looked).all():
+        return np.asarray(vectors[np.searchsorted(looked, rows)])
+    return vectors_of_rows(run, [run.rows[row] for row in rows])
+
+
+def _points(vectors: np.ndarray, clusterer: State) -> tuple[np.ndarray, bool]:
     """Return the features as they were clustered; by umap, which cannot be done again, as they were before: False."""
-    state = Clusterer.load(folder).state
-    again = "umap" not in state["steps"]
-    return (apply_transform(vectors, state) if again else vectors), again
+    again = "umap" not in clusterer["steps"]
+    return (apply_transform(vectors, clusterer) if again else vectors), again
 
 
 def _by_distance(labels: np.ndarray, distance: np.ndarray, rows: np.ndarray) -> dict[int, np.ndarray]:
@@ -204,46 +206,38 @@ def _by_distance(labels: np.ndarray, distance: np.ndarray, rows: np.ndarray) -> 
     return groups if noise is None else {**groups, NOISE: noise}
 
 
-def _nearest_clusters(folder: Path) -> dict[int, int]:
-    centroids = Clusterer.load(folder).state["centroids"]
-    numbers = np.flatnonzero(np.isfinite(centroids).all(axis=1))
-    if len(numbers) < 2:
-        return {}
-    distances = centroid_distances(centroids[numbers], centroids[numbers])
-    np.fill_diagonal(distances, np.inf)
-    return dict(zip(numbers.tolist(), numbers[distances.argmin(axis=1)].tolist(), strict=True))
-
-
-def _names(names: Mapping[int, str], guesses: Guesses, nearest: Mapping[int, int], number: int) -> dict[str, Any]:
-    return {
-        "name": names.get(number),
-        "guess": guesses.by_cluster.get(number),
-        "nearest": nearest.get(number),
-    }
-
-
 def _card(
-    number: int, rows: np.ndarray, table: Mapping[str, Any], silhouette: np.ndarray, names: Mapping[str, Any]
+    number: int,
+    rows: np.ndarray,
+    table: Table,
+    silhouette: np.ndarray,
+    named: tuple[str | None, Guess | None, int | None],
 ) -> Card:
-    """Choose the images that a cluster is shown by, each once: the most typical first, and of few some of all kinds."""
+    """Choose the images that a cluster is shown by, each once: the most typical first, and of few some of all kinds.
+
+    named: the cluster's name, its guess, and the nearest cluster.
+    """
+    name, guess, nearest = named
     known = silhouette[rows][~np.isnan(silhouette[rows])]
     few = len(rows) // 4 if number != NOISE else 0
     n_typical = min(TYPICAL, len(rows) - 2 * few)
     typical, others = rows[:n_typical], rows[n_typical:]
-    own, other = table["distance"][others], table["runner_up_distance"][others]
+    own, other = table.distance[others], table.runner_up_distance[others]
     with np.errstate(invalid="ignore"):
         margin = (other - own) / np.maximum(own, other)
-    doubtful = others[np.argsort(np.where(np.isnan(margin), np.inf, margin), kind="stable")]
-    doubtful = doubtful[np.isfinite(table["runner_up_distance"][doubtful])][: min(BORDERLINE, few)]
-    odd = others[~np.isin(others, doubtful)][::-1][:ODD]
+    borderline = others[np.argsort(np.where(np.isnan(margin), np.inf, margin), kind="stable")]
+    borderline = borderline[np.isfinite(table.runner_up_distance[borderline])][: min(BORDERLINE, few)]
+    atypical = others[~np.isin(others, borderline)][::-1][:ATYPICAL]
     if number == NOISE:  # which has no centroid to be near to
-        doubtful, odd = doubtful[:0], odd[:0]
+        borderline, atypical = borderline[:0], atypical[:0]
     return Card(
         number=number,
         size=len(rows),
         silhouette=float(known.mean()) if len(known) else np.nan,
         typical=[int(row) for row in typical],
-        borderline=[int(row) for row in doubtful],
-        odd=[int(row) for row in odd],
-        **names,
+        borderline=[int(row) for row in borderline],
+        atypical=[int(row) for row in atypical],
+        name=name,
+        guess=guess,
+        nearest=nearest,
     )

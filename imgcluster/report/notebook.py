@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: its clusters, each with its most typical images."""
+"""A run as a table in a notebook: its clusters, each with its most typical images."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from html import escape
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images import read_image
+from imgcluster.images import jpeg, read_image
 from imgcluster.report.page import shortened
-from imgcluster.report.thumbnails import encode_jpeg, shrunk
-from imgcluster.runs import Run, known_names
+from imgcluster.report.thumbnails import JPEG_QUALITY, shrunk
+from imgcluster.runs import RunResult, known_names
 from imgcluster.types import NOISE, ImagePath
 
-CLUSTERS = 30
-IMAGES = 8
-SIDE = 96
+MAX_CLUSTERS = 30
+IMAGES_PER_CLUSTER = 8
+SIDE = 96  # pixels
 
 
-def run_html(run: Run) -> str:
-    """Return a table as HTML, whole in itself: the 30 largest clusters, 8 images of each, the most typical first."""
+def run_html(run: RunResult) -> str:
+    """Return a table as HTML, with the pictures in it: the 30 largest clusters, the 8 most typical images of each."""
     labels = run.clusters.labels
     numbers, sizes = np.unique(labels, return_counts=True)
-    largest = np.sort(numbers[np.argsort(-sizes, kind="stable")[:CLUSTERS]])
+    largest = np.sort(numbers[np.argsort(-sizes, kind="stable")[:MAX_CLUSTERS]])
     counts = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
     rows = [_row(run, number, counts[number]) for number in largest.tolist()]
     left = len(numbers) - len(rows)
@@ -34,9 +34,9 @@ def run_html(run: Run) -> str:
     return f"<table>{head}{''.join(rows)}</table><p>{escape(str(run.folder))}</p>"
 
 
-def _row(run: Run, number: int, size: int) -> str:
+def _row(run: RunResult, number: int, size: int) -> str:
     rows = np.flatnonzero(run.clusters.labels == number)
-    typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES]]
+    typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES_PER_CLUSTER]]
     name = known_names(run.config, run.clusters.names).get(number, "")
     title = "noise" if number == NOISE else f"{number} {name}".rstrip()
     images = "".join(_image(run.features.images[row].path, run.features.images[row].id) for row in typical.tolist())
@@ -46,7 +46,7 @@ def _row(run: Run, number: int, size: int) -> str:
 def _image(path: ImagePath, id: str) -> str:
     shown = escape(shortened(id), quote=True)
     try:
-        data = b64encode(encode_jpeg(shrunk(read_image(path, least=SIDE), SIDE))).decode()
+        data = b64encode(jpeg(shrunk(read_image(path, least=SIDE), SIDE), JPEG_QUALITY)).decode()
     except ImageError:
         return f"<span>{shown}</span>"
     return f'<img alt="{shown}" title="{shown}" style="display:inline;margin:2px" src="data:image/jpeg;base64,{data}">'

@@ -1,4 +1,4 @@
-"""The page of a report: what the template is given, and what its script is."""
+"""The page of a report: the values for its template, and the data for its script."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,48 +14,66 @@ from urllib.parse import quote
 
 import numpy as np
 
-from imgcluster.config import caveat, config_as_used, config_from_dict
+from imgcluster.config import RunFiles, caveat
 from imgcluster.evaluation import TITLES, Scores
-from imgcluster.report.cluster_names import ASKED
-from imgcluster.report.gather import STRANGEST, Card, Facts
-from imgcluster.runs import REPORT, recorded_names, with_name
+from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER
+from imgcluster.report.gather import Card, Facts
+from imgcluster.runs import FinishedRun, with_name
 from imgcluster.types import NOISE
 
 EXPLANATION_TITLES = {
-    "cluster": "What pulls them here, in red",
-    "runner_up": "What keeps them out of their runner-up, in red",
-    "gradcam": "Where the network sees a class, in red",
-    "activations": "What layers answer, channel by channel",
+    "cluster": "What puts these images in this cluster (red)",
+    "runner_up": "What keeps these images out of their second-choice cluster (red)",
+    "gradcam": "Where the network sees a class (red)",
+    "activations": "Activations of layers, channel by channel",
 }
+MAX_OUTLIERS = 50
 CHUNK = 2_000  # images whose neighbours are in one file
-GROUPS = 200  # of nearly equal images, that the page shows
-CARDS = 300  # clusters that stand in the page itself; the others are in the table, and shown on demand
-SHOWN_OF_GROUP = 12
-FAILURES = 500
-LONGEST = 120  # letters of an id in a line
-# What would act on the text around it and not be seen: control codes, marks and overrides of direction, line ends.
+MAX_GROUPS = 200  # of near-duplicates
+MAX_CARDS = 300  # clusters in the page itself; others are in the table, and shown on demand
+IMAGES_PER_GROUP = 12
+MAX_FAILURES = 500
+MAX_ID_LENGTH = 120  # characters
+# Invisible characters that change the text around them: control codes, direction marks and overrides, line ends.
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Return a text whose control codes and marks of direction are shown by their escapes."""
+    """Return a text with its control codes and direction marks as visible escapes."""
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shortened(text: str) -> str:
-    """Return a visible text of `LONGEST` letters at most, cut in its middle."""
+    """Return a visible text of `MAX_ID_LENGTH` characters at most, cut in the middle."""
     shown = visible(text)
-    half = LONGEST // 2
-    return shown if len(shown) <= LONGEST else f"{shown[:half]}…{shown[1 - half :]}"
+    half = MAX_ID_LENGTH // 2
+    return shown if len(shown) <= MAX_ID_LENGTH else f"{shown[:half]}…{shown[1 - half :]}"
 
 
-def page_data(facts: Facts, thumbnails: list[str | None], explained: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the page's script knows of the images: columns of a value for each row of clusters.csv."""
-    places = facts.places
+@dataclass(frozen=True)
+class Page:
+    """All that a page shows.
+
+    thumbnails: by row, their names below the folder of thumbnails; None for images without one. explained: what
+    `explain` has written, as explain.json lists it. map_kind: pca, tsne or umap. charts: files that are there.
+    """
+
+    facts: Facts
+    thumbnails: list[str | None]
+    explained: list[dict[str, Any]]
+    scores: Scores | None
+    map_kind: str
+    charts: list[str]
+
+
+def page_data(page: Page) -> dict[str, Any]:
+    """Return the data of the page's script: columns with a value for each row of clusters.csv."""
+    facts = page.facts
+    run, places = facts.run, facts.places
     return {
         "ids": facts.ids,
-        "paths": facts.paths if facts.where.moved is None else list(map(facts.where.image, facts.paths)),
-        "thumbnails": thumbnails,
+        "paths": facts.paths if run.places.moved is None else list(map(run.places.image, facts.paths)),
+        "thumbnails": page.thumbnails,
         "labels": [None if gone else label for gone, label in zip(facts.failed, facts.labels.tolist(), strict=True)],
         "distance": _rounded(facts.distance),
         "runnerUp": [None if number < 0 else number for number in facts.runner_up.tolist()],
@@ -65,17 +84,17 @@ def page_data(facts: Facts, thumbnails: list[str | None], explained: list[dict[s
         "names": {str(card.number): _title(card) for card in facts.cards},
         "chunk": CHUNK,
         "compared": facts.likeness is not None,
-        "root": _root(facts),
+        "root": _root(run),
         "explained": [
             {key: each.get(key) for key in ("kind", "file", "row", "title")}
-            for each in explained
+            for each in page.explained
             if each.get("row") is not None
         ],
     }
 
 
 def neighbour_chunks(facts: Facts) -> Iterator[list[list[list[float]]]]:
-    """Yield for so many rows at a time the nearest images of each: [[row, cosine], ...]."""
+    """Yield the nearest images of each row, [[row, cosine], ...], for CHUNK rows at a time."""
     if facts.likeness is None:
         return
     near: list[list[list[float]]] = [[] for _ in facts.ids]
@@ -87,15 +106,8 @@ def neighbour_chunks(facts: Facts) -> Iterator[list[list[list[float]]]]:
         yield near[start : start + CHUNK]
 
 
-def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
-    facts: Facts,
-    thumbnails: list[str | None],
-    scores: Scores | None,
-    explained: list[dict[str, Any]],
-    kind: str,
-    charts: list[str],
-) -> str:
-    """Return the page. Whatever comes from outside, ids, paths, names, is escaped by the template."""
+def render_page(page: Page) -> str:
+    """Return the page as HTML. The template escapes whatever comes from outside: ids, paths, names."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -106,49 +118,80 @@ def render_page(  # noqa: PLR0913, PLR0917 (all that the page shows)
         lstrip_blocks=True,
     )
     environment.filters |= {"visible": visible, "shortened": shortened, "plain": _plain}
-    clusters = [card for card in facts.cards if card.number != NOISE]
-    largest = sorted(facts.cards, key=lambda card: (-card.size, card.number))[:CARDS]
-    shown = {card.number for card in largest}
-    record, folder = facts.record, _from_start(facts)
     return environment.get_template("report.html.j2").render(
-        version=facts.record["versions"]["imgcluster"],
-        facts=facts,
-        title=_title,
-        named=partial(with_name, names=recorded_names(record)),
-        run=facts.folder.name or str(facts.folder),
-        record=record,
-        clusters=clusters,
-        cards=[card for card in facts.cards if card.number in shown],
-        shown=shown,
+        facts=page.facts,
+        record=page.facts.run.record,
+        thumbnails=page.thumbnails,
+        kind=page.map_kind,
+        charts=page.charts,
         noise=NOISE,
-        largest=max([card.size for card in facts.cards], default=1),
-        thumbnails=thumbnails,
-        command=shlex.join(["python", "-m", "imgcluster", "run", str(folder / REPORT / "config.yaml")]),
-        again=shlex.join(["python", "-m", "imgcluster", "report", str(folder)]),
-        explain=shlex.join(["python", "-m", "imgcluster", "explain", str(folder)]),
-        fallbacks=[each["fallback"] for each in record["features"] if each["fallback"]],
-        groups=_groups(facts),
-        group_count=0 if facts.likeness is None else len(facts.likeness.duplicates),
-        shown_of_group=SHOWN_OF_GROUP,
-        strangest=_strangest(facts),
-        lost=sum(name is None and not gone for name, gone in zip(thumbnails, facts.failed.tolist(), strict=True)),
-        asked=ASKED,
-        explainable=facts.config.features.file is None,
-        failures=np.flatnonzero(facts.failed).tolist()[:FAILURES],
-        failure_count=int(facts.failed.sum()),
-        scores=None if scores is None else [(title, scores.scores[name]) for name, title in TITLES.items()],
-        scored=0 if scores is None else scores.images,
-        scored_notes=[] if scores is None else scores.notes,
-        filters=[each for each in explained if each.get("row") is None],
-        explained_of=_explained_of(facts, explained),
-        kind=kind,
-        charts=charts,
-        config=config_text(facts),
+        asked=IMAGES_PER_CLUSTER,
+        **_run_values(page.facts.run),
+        **_cluster_values(page),
+        **_image_values(page),
+        **_score_values(page.scores),
     )
 
 
+def _run_values(run: FinishedRun) -> dict[str, Any]:
+    """Return what the template shows of the run as a whole: its name, its config, the commands that go on from it."""
+    folder = _from_start(run)
+    return {
+        "run": run.folder.name or str(run.folder),
+        "version": run.record["versions"]["imgcluster"],
+        "fallbacks": [each["fallback"] for each in run.record["features"] if each["fallback"]],
+        "config": config_text(run),
+        "command": _command("run", folder / RunFiles.REPORT / "config.yaml"),
+        "again": _command("report", folder),
+        "explain": _command("explain", folder),
+        "explainable": run.config.features.file is None,
+    }
+
+
+def _command(name: str, path: Path) -> str:
+    return shlex.join(["python", "-m", "imgcluster", name, str(path)])
+
+
+def _cluster_values(page: Page) -> dict[str, Any]:
+    """Return what the template shows of clusters; the cards of the largest stand in the page itself."""
+    cards, explained = page.facts.cards, page.explained
+    shown = {card.number for card in sorted(cards, key=lambda card: (-card.size, card.number))[:MAX_CARDS]}
+    return {
+        "title": _title,
+        "named": partial(with_name, names=page.facts.run.names),
+        "clusters": [card for card in cards if card.number != NOISE],
+        "cards": [card for card in cards if card.number in shown],
+        "shown": shown,
+        "largest": max([card.size for card in cards], default=1),
+        "filters": [each for each in explained if each.get("row") is None],
+        "explained_of": _explained_of(page.facts, explained),
+    }
+
+
+def _image_values(page: Page) -> dict[str, Any]:
+    """Return what the template shows of images whatever their cluster: near-duplicates, outliers, failures."""
+    facts = page.facts
+    failed = facts.failed.tolist()
+    return {
+        "groups": _groups(facts),
+        "group_count": 0 if facts.likeness is None else len(facts.likeness.duplicates),
+        "shown_of_group": IMAGES_PER_GROUP,
+        "outliers": _outliers(facts),
+        "lost": sum(name is None and not gone for name, gone in zip(page.thumbnails, failed, strict=True)),
+        "failures": np.flatnonzero(facts.failed).tolist()[:MAX_FAILURES],
+        "failure_count": sum(failed),
+    }
+
+
+def _score_values(scores: Scores | None) -> dict[str, Any]:
+    if scores is None:
+        return {"scores": None, "scored": 0, "scored_notes": []}
+    named = [(title, scores.scores[name]) for name, title in TITLES.items()]
+    return {"scores": named, "scored": scores.images, "scored_notes": scores.notes}
+
+
 def _rounded(values: np.ndarray, digits: int = 4) -> list[float | None]:
-    """Return values with so many significant digits; None in the place of what is not a number."""
+    """Round values to significant digits; None for those that are not finite."""
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in values.tolist()]
 
 
@@ -158,39 +201,39 @@ def _title(card: Card) -> str:
     return f"Cluster {card.number}" + (f": {card.name}" if card.name else "")
 
 
-def _root(facts: Facts) -> str:
-    """Return the way from the report's folder to where relative paths begin: where the run was started."""
-    base = facts.where.base or Path.cwd()
+def _root(run: FinishedRun) -> str:
+    """Return the relative path from the report's folder to where the run was started: images' paths begin there."""
+    base = run.places.base or Path.cwd()
     try:
-        return quote(Path(os.path.relpath(base, facts.folder / REPORT)).as_posix())
+        return quote(Path(os.path.relpath(base, run.folder / RunFiles.REPORT)).as_posix())
     except ValueError:  # on another drive
         return base.as_uri()
 
 
-def _from_start(facts: Facts) -> Path:
-    """Return the run folder as it is called where the run was started, which is where the page's commands work."""
-    if facts.where.base is None:
-        return facts.folder
-    return Path(os.path.relpath(os.path.realpath(facts.folder), facts.where.base))
+def _from_start(run: FinishedRun) -> Path:
+    """Return the run folder relative to where the run was started: the page's commands are run there."""
+    if run.places.base is None:
+        return run.folder
+    return Path(os.path.relpath(os.path.realpath(run.folder), run.places.base))
 
 
 def _groups(facts: Facts) -> list[tuple[list[int], float]]:
     if facts.likeness is None:
         return []
-    return [(facts.looked[each.rows].tolist(), each.similarity) for each in facts.likeness.duplicates[:GROUPS]]
+    return [(facts.looked[each.rows].tolist(), each.similarity) for each in facts.likeness.duplicates[:MAX_GROUPS]]
 
 
-def _strangest(facts: Facts) -> list[tuple[int, float]]:
-    """Return the strangest images, a quarter of all at most, and how far they are from their neighbours."""
+def _outliers(facts: Facts) -> list[tuple[int, float]]:
+    """Return the rows of the images farthest from their nearest neighbours, a quarter of all at most, and how far."""
     if facts.likeness is None:
         return []
-    count = min(STRANGEST, len(facts.looked) // 4)
-    found = facts.likeness.strangest(count)
-    return [(int(facts.looked[row]), float(facts.likeness.strangeness[row])) for row in found]
+    count = min(MAX_OUTLIERS, len(facts.looked) // 4)
+    found = facts.likeness.outliers(count)
+    return [(int(facts.looked[row]), float(facts.likeness.outlier_score[row])) for row in found]
 
 
 def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, list[tuple[str, list[dict[str, Any]]]]]:
-    """Return for each cluster the pictures that explain its images: a heading, and those that are of its kind."""
+    """Return the explanations of each cluster's images by kind: a heading and its pictures."""
     of: dict[int, dict[str, list[dict[str, Any]]]] = {}
     for each in explained:
         if each.get("row") is not None:
@@ -202,14 +245,13 @@ def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, li
     }
 
 
-def config_text(facts: Facts) -> str:
+def config_text(run: FinishedRun) -> str:
     """Return the resolved config of a run as YAML; after a fallback, with the network that was used."""
     import yaml
 
-    origins = facts.record["features"]
-    used = config_as_used(config_from_dict(facts.record["config"]), origins)
+    used = run.config_as_recorded
     text = yaml.safe_dump(used.resolved(), sort_keys=False, allow_unicode=True)
-    return f"{caveat(used, origins)}{text}"
+    return f"{caveat(used, run.record['features'])}{text}"
 
 
 def _plain(value: float) -> str:

@@ -1,4 +1,4 @@
-"""All images of a run in two dimensions."""
+"""2-D maps of a run's images: PCA, t-SNE, UMAP."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy as np
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.features import NO_UMAP
 
-FITTED = 20_000  # images that the two components are found from
-COMPONENTS = 50  # what t-SNE and UMAP begin with, as their authors advise
+MAX_FITTED = 20_000  # images that PCA is fitted to
+COMPONENTS = 50  # of the PCA in front of t-SNE and UMAP, as their authors advise
 PERPLEXITY = 30
 NEIGHBOURS, FEW = 15, 20
 
 
 def map_images(points: np.ndarray, kind: str, random_state: int) -> np.ndarray:
-    """Return a place for each point: (n, dim) -> (n, 2) float32, from -1 to 1.
+    """Project points to two dimensions: (n, dim) -> (n, 2) float32, from -1 to 1.
 
-    kind: one of KINDS. pca: the two directions in which the points differ most; quick, and far ones are far. tsne (van
-    der Maaten and Hinton, Visualizing Data using t-SNE, 2008) and umap (McInnes, Healy and Melville, 2018): neighbours
-    are near, far ones anywhere; minutes for tens of thousands of images.
+    kind: one of KINDS. pca: the two directions of largest variance; quick, and large distances are kept. tsne (van der
+    Maaten and Hinton, Visualizing Data using t-SNE, 2008) and umap (McInnes, Healy and Melville, 2018): neighbourhoods
+    are kept, large distances mean nothing; minutes for tens of thousands of images.
     Raises ConfigError: no such kind; ClusteringError: umap-learn is not installed.
     """
     if kind not in KINDS:
@@ -37,7 +37,7 @@ def map_images(points: np.ndarray, kind: str, random_state: int) -> np.ndarray:
 def _pca(points: np.ndarray, random_state: int, components: int = 2) -> np.ndarray:
     from sklearn.decomposition import PCA
 
-    drawn = np.sort(np.random.default_rng(random_state).permutation(len(points))[:FITTED])
+    drawn = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MAX_FITTED])
     most = min(components, len(drawn), points.shape[1])
     pca = PCA(most, svd_solver="randomized", random_state=random_state).fit(np.asarray(points[drawn], np.float32))
     return np.asarray(pca.transform(np.asarray(points, np.float32)))

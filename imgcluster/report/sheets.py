@@ -1,4 +1,4 @@
-"""A contact sheet of each cluster, as one JPEG: its images from the middle outwards."""
+"""Contact sheets: one JPEG for each cluster, its images from the centroid outwards."""
 
 from __future__ import annotations
 
@@ -7,55 +7,53 @@ from pathlib import Path
 
 import numpy as np
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ImageError, OutputError
-from imgcluster.images import read_image, readers_for
-from imgcluster.report.thumbnails import encode_jpeg, shrunk
-from imgcluster.runs import folder_names, listed_paths, places_of, read_record, read_rows, recorded_names
+from imgcluster.images import jpeg, read_image, readers_for
+from imgcluster.report.thumbnails import shrunk
+from imgcluster.runs import RunResult, folder_names, listed_paths, read_run
 from imgcluster.types import ImagePath
 from imgcluster.utils import Storage, at_once, in_order, track, write_whole
 
-SHEETS, LIST = "clusters", ".sheets"
 COLUMNS, ROWS = 8, 8
-SIDE, GAP = 160, 8
-PAPER = 255
-QUALITY = 88
+SIDE, GAP = 160, 8  # pixels
+PAPER = 255  # white
+JPEG_QUALITY = 88
 
 
-def write_sheets(run: str | Path, *, show: bool = True) -> Path:
+def write_sheets(run: str | Path | RunResult, *, show: bool = True) -> Path:
     """Write a sheet for each cluster into a finished run's folder, clusters/NN.jpg or NN-NAME.jpg; returns the folder.
 
     A sheet has 64 images at most, from the one nearest to the centroid to the one farthest out, evenly drawn where the
     cluster has more. Raises OutputError: no finished run there, or a disk that fails.
     """
-    folder = Path(run)
-    record = read_record(folder)
-    where = places_of(folder, record)
-    groups = _groups(where.rows(read_rows(folder)), where.storage)
-    names = folder_names([*groups], recorded_names(record))
+    finished = read_run(run)
+    groups = _groups(finished.places.rows(finished.rows), finished.places.storage)
+    names = folder_names([*groups], finished.names)
     made: list[str] = []
-    place = folder / SHEETS
+    place = finished.folder / RunFiles.SHEETS
     try:
         place.mkdir(exist_ok=True)
-        former = _listed(place / LIST)
+        former = _listed(place / RunFiles.SHEETS_LIST)
         with track("contact sheets", len(groups), "clusters", show=show) as advance:
             for number, paths in groups.items():
                 name = f"{names[number]}.jpg"
-                write_whole(place / name, encode_jpeg(contact_sheet(_drawn(paths)), QUALITY))
+                write_whole(place / name, jpeg(contact_sheet(_drawn(paths)), JPEG_QUALITY))
                 made.append(name)
                 former.discard(name)
                 advance(1)
         for name in former:
             (place / name).unlink(missing_ok=True)
-        write_whole(place / LIST, "".join(f"{name}\n" for name in made).encode())
+        write_whole(place / RunFiles.SHEETS_LIST, "".join(f"{name}\n" for name in made).encode())
     except OSError as error:
         raise OutputError(f"{str(place)!r} cannot be written: {error.strerror or error}") from None
     return place
 
 
 def contact_sheet(paths: Sequence[ImagePath]) -> np.ndarray:
-    """Return images side by side, each as large as fits its place: (height, width, 3) RGB uint8.
+    """Return images side by side, each fitted into its cell: (height, width, 3) RGB uint8.
 
-    The place of an image that cannot be read stays empty.
+    The cell of an image that cannot be read stays empty.
     """
     columns = min(COLUMNS, max(1, len(paths)))
     rows = max(1, -(-len(paths) // columns))
@@ -70,7 +68,7 @@ def contact_sheet(paths: Sequence[ImagePath]) -> np.ndarray:
 
 
 def _listed(path: Path) -> set[str]:
-    """Return the names of the sheets that a run before has left."""
+    """Return the names of the sheets that an earlier run has left."""
     try:
         return {name for name in path.read_text().splitlines() if Path(name).name == name}
     except OSError:

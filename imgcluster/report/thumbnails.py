@@ -1,4 +1,4 @@
-"""Small pictures of a run's images: each made once, as a JPEG, with nothing of the original's metadata."""
+"""Thumbnails of a run's images: JPEGs without the originals' metadata, each made once."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.features import known_key, read_with_key, with_stamps
-from imgcluster.images import bytes_of, decode_image, readers_for, room_for
+from imgcluster.images import bytes_of, decode_image, jpeg, readers_for, room_for
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track
 
-SIDES = ((2_000, 224), (20_000, 128))  # of up to so many images, the longer side in pixels: the folder stays small
-LEAST_SIDE = 96
-QUALITY = 75
-AT_ONCE = 16  # images a thread takes
+# Longer side, in pixels, by the largest number of images it is used for: the folder stays small.
+SIDES = ((2_000, 224), (20_000, 128))
+MIN_SIDE = 96
+JPEG_QUALITY = 75
+IMAGES_PER_TASK = 16  # of a thread
 
 Picture = np.ndarray  # (height, width, 3) RGB uint8
 
 
 def thumbnail_side(images: int) -> int:
     """Return the longer side, in pixels, of the thumbnails of so many images."""
-    return next((side for most, side in SIDES if images <= most), LEAST_SIDE)
+    return next((side for most, side in SIDES if images <= most), MIN_SIDE)
 
 
 def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = True) -> list[str | None]:
-    """Make the thumbnails of images under a folder, those that are there already excepted, and remove all others.
+    """Make the thumbnails of images under a folder, unless they are there already, and remove all others.
 
-    Returns their names below the folder, without the ending; None for an image that cannot be read. A name tells of
-    the image's path, size and time, so that a changed image has another one. Raises OSError where the disk fails.
+    Returns their names below the folder, without the ending; None for an image that cannot be read. A name is a hash of
+    the image's path, size and time, so that a changed image gets another one. Raises OSError where the disk fails.
     """
     side = thumbnail_side(len(paths))
     paths = with_stamps(paths)
     names: list[str | None] = []
-    slices = [slice(start, start + AT_ONCE) for start in range(0, len(paths), AT_ONCE)]
+    slices = [slice(start, start + IMAGES_PER_TASK) for start in range(0, len(paths), IMAGES_PER_TASK)]
 
     def make(part: slice) -> list[str | None]:
         return [_make(path, folder, side) for path in paths[part]]
@@ -53,12 +54,12 @@ def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = Tr
 
 
 def thumbnail_path(folder: Path, name: str) -> Path:
-    """Return where the thumbnail of a name lies."""
+    """Return the path of a thumbnail by its name."""
     return folder / f"{name}.jpg"
 
 
 def shrunk(image: Picture, side: int) -> Picture:
-    """Return a picture whose longer side has `side` pixels at most."""
+    """Return a picture reduced to `side` pixels at most on its longer side."""
     height, width = image.shape[:2]
     share = min(1.0, side / max(height, width))
     if share == 1:
@@ -67,14 +68,8 @@ def shrunk(image: Picture, side: int) -> Picture:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def encode_jpeg(image: Picture, quality: int = QUALITY) -> bytes:
-    """Return a picture as the bytes of a JPEG."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return bytes(data)
-
-
-def _known(path: ImagePath) -> str:
-    """Return what tells the picture that there is now of an image from another. Raises OSError, ImageError."""
+def _version(path: ImagePath) -> str:
+    """Return a text that changes when the image changes. Raises OSError, ImageError."""
     if not isinstance(path, Source):
         status = path.stat()
         return f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
@@ -84,19 +79,19 @@ def _known(path: ImagePath) -> str:
 
 def _make(path: ImagePath, folder: Path, side: int) -> str | None:
     try:
-        known = f"{side} {_known(path)}"
-        digest = hashlib.blake2b(os.fsencode(known), digest_size=7).hexdigest()
+        version = f"{side} {_version(path)}"
+        digest = hashlib.blake2b(os.fsencode(version), digest_size=7).hexdigest()
         name = f"{digest[:2]}/{digest[2:]}"
         place = thumbnail_path(folder, name)
-        if place.exists() and place.stat().st_size:  # after a power cut, a file may be there with nothing in it
+        if place.exists() and place.stat().st_size:  # a power cut may leave an empty file
             return name
         original = bytes_of(path)
         with room_for(original):
-            data = encode_jpeg(shrunk(decode_image(original, least=side), side))
+            data = jpeg(shrunk(decode_image(original, least=side), side), JPEG_QUALITY)
     except (ImageError, OSError, ValueError, MemoryError):
         return None
     place.parent.mkdir(parents=True, exist_ok=True)
-    # Not flushed to the disk one by one, as results are: a thumbnail that is lost is made again.
+    # Not flushed to the disk, as results are: a thumbnail that is lost is made again.
     temporary = place.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_bytes(data)
     temporary.replace(place)

@@ -1,12 +1,13 @@
-"""The report of a run, written: the page, its data and its pictures, in the folder `report` of the run."""
+"""Write the report of a run: the page, its data and its thumbnails, in the folder `report` of the run."""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,24 +15,15 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation import Scores, score_labels
 from imgcluster.features import any_there
+from imgcluster.report.cluster_names import Guess
 from imgcluster.report.gather import Facts, gather
-from imgcluster.report.page import config_text, neighbour_chunks, page_data, render_page
+from imgcluster.report.page import Page, config_text, neighbour_chunks, page_data, render_page
 from imgcluster.report.thumbnails import make_thumbnails
-from imgcluster.runs import (
-    EXPLAINED,
-    EXPLANATIONS,
-    PAGE,
-    REPORT,
-    REPORT_LOCK,
-    REPORT_RECORD,
-    clusters_digest,
-    listed_paths,
-    read_record,
-    read_report_record,
-)
+from imgcluster.runs import FinishedRun, RunResult, listed_paths, read_report_record, read_run
 from imgcluster.types import ImagePath
 from imgcluster.utils import write_whole
 
@@ -43,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_report(
-    run: str | Path,
+    run: str | Path | RunResult,
     *,
     map: str | None = None,
     truth: str | Path | None = None,
@@ -52,67 +44,91 @@ def write_report(
 ) -> Path:
     """Write the report of a finished run into its folder, or write it anew; returns its page, report/index.html.
 
-    map: how all images are laid out in two dimensions: pca, tsne or umap; None: as the last time, at first pca. truth:
-    known labels to compare with, a CSV or a folder with a subfolder for each label; None: that of the last time. Other
-    clusters forget both. vectors: the run's features, (n, dim) float32, where they are at hand.
+    run: its folder, or what `imgcluster.run` returned; then no file of the run is read, and no network runs to guess
+    names. map: how all images are laid out in two dimensions: pca, tsne or umap; None: as the last time, at first pca.
+    truth: known labels to compare with, a CSV or a folder with a subfolder for each label; None: that of the last time.
+    Other clusters forget both. vectors: the run's features, (n, dim) float32, where they are at hand.
     Raises OutputError: no finished run there, a disk that fails, or none of the images is there any more; ConfigError:
     no such map, a truth that cannot be compared.
     """
-    folder = Path(run)
-    read_record(folder)
-    home = folder / REPORT
+    finished = read_run(run)
+    home = finished.folder / RunFiles.REPORT
+    is_asked_for = not isinstance(run, RunResult)
     try:
         home.mkdir(exist_ok=True)
-        with FileLock(home / REPORT_LOCK).acquire(timeout=0):
-            _write(folder, map, Path(truth) if truth else None, vectors, show)
+        with FileLock(home / RunFiles.LOCK).acquire(timeout=0):
+            _write(finished, _Request(map, Path(truth) if truth else None, vectors, is_asked_for, show))
     except Timeout:
         raise OutputError(f"{str(home)!r} is being written by another process; wait for it to end") from None
     except OSError as error:
         raise OutputError(f"{str(home)!r} cannot be written: {error.strerror or error}") from None
-    return home / PAGE
+    return home / RunFiles.PAGE
 
 
 def discard_report(run: Path) -> None:
     """Remove the report of a run, where there is one that `write_report` has written."""
-    if (run / REPORT / ASSETS[-1]).is_file():
-        shutil.rmtree(run / REPORT, ignore_errors=True)
+    if (run / RunFiles.REPORT / ASSETS[-1]).is_file():
+        shutil.rmtree(run / RunFiles.REPORT, ignore_errors=True)
 
 
-def _write(folder: Path, kind: str | None, truth: Path | None, vectors: np.ndarray | None, show: bool) -> None:
+@dataclass(frozen=True)
+class _Request:
+    """What a report is to have, as `write_report` takes it. run_network: whether a network may run to guess names."""
+
+    map: str | None
+    truth: Path | None
+    vectors: np.ndarray | None
+    run_network: bool
+    show: bool
+
+
+def _write(run: FinishedRun, request: _Request) -> None:
     """Write all files of a report, the page last. Raises as `write_report`, and OSError."""
-    home = folder / REPORT
-    former = read_report_record(folder)
-    kind = kind or str(former.get("map", "pca"))
-    facts = gather(folder, vectors=vectors, map_kind=kind)
-    paths = listed_paths(list(map(facts.where.image, facts.paths)), facts.where.storage)
+    home = run.folder / RunFiles.REPORT
+    former = read_report_record(run.folder, run.clusters_sha256)
+    kind = request.map or str(former.get("map", "pca"))
+    facts = gather(
+        run,
+        vectors=request.vectors,
+        map_kind=kind,
+        run_network=request.run_network,
+        known_guesses=_guesses_in(former),
+    )
+    paths = listed_paths([run.places.image(path) for path in facts.paths], run.places.storage)
     _check_there(facts, paths)
-    scores, truth = _scores(folder, truth, former.get("truth"))
+    scores, truth = _scores(run.folder, request.truth, former.get("truth"))
     # From here on the page would be of other data than it was written for.
-    (home / PAGE).unlink(missing_ok=True)
-    (home / REPORT_RECORD).unlink(missing_ok=True)
-    thumbnails = make_thumbnails(paths, home / "t", show=show)
-    explained = _explained(folder)
-    _write_parts(home, facts, thumbnails, explained)
-    charts = _charts(home, scores is not None)
-    write_whole(home / PAGE, render_page(facts, thumbnails, scores, explained, kind, charts).encode())
+    (home / RunFiles.PAGE).unlink(missing_ok=True)
+    (home / RunFiles.REPORT_RECORD).unlink(missing_ok=True)
+    thumbnails = make_thumbnails(paths, home / "t", show=request.show)
+    page = Page(facts, thumbnails, _explained(run), scores, kind, _charts(home, scores is not None))
+    _write_parts(home, page)
+    write_whole(home / RunFiles.PAGE, render_page(page).encode())
     record = json.dumps(_record(facts, kind, truth), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(home / REPORT_RECORD, record.encode())
+    write_whole(home / RunFiles.REPORT_RECORD, record.encode())
+
+
+def _guesses_in(record: Mapping[str, Any]) -> dict[int, Guess]:
+    """Return the names that a report of the same clusters has guessed."""
+    with suppress(KeyError, TypeError, ValueError, AttributeError):  # it is damaged
+        return {int(number): Guess(each["name"], float(each["share"])) for number, each in record["names"].items()}
+    return {}
 
 
 def _check_there(facts: Facts, paths: Sequence[ImagePath]) -> None:
-    """Refuse to put a report without a picture in the place of a good one."""
+    """Refuse to replace a good report by one without pictures."""
     fine = [paths[row] for row in facts.fine]
-    if fine and facts.config.features.file is None and not any_there(fine):
-        raise OutputError(facts.where.lost(len(fine)))
+    if fine and facts.run.config.features.file is None and not any_there(fine):
+        raise OutputError(facts.run.places.lost(len(fine)))
 
 
 def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | None, Path | None]:
-    """Compare with the truth that is asked for, or else, where it still fits, with that of the last time."""
+    """Compare with the truth that was given, or else with that of the last time, if it still fits."""
     truth = asked or (Path(former) if isinstance(former, str) else None)
     if truth is None:
         return None, None
     try:
-        return score_labels(folder, truth, out=folder / REPORT / "truth"), truth.resolve()
+        return score_labels(folder, truth, out=folder / RunFiles.REPORT / "truth"), truth.resolve()
     except ConfigError as error:
         if asked:
             raise
@@ -120,46 +136,46 @@ def _scores(folder: Path, asked: Path | None, former: Any) -> tuple[Scores | Non
         return None, None
 
 
-def _explained(folder: Path) -> list[dict[str, Any]]:
-    """Return the pictures that `explain` has made of these clusters; those of others are removed."""
-    home = folder / REPORT
+def _explained(run: FinishedRun) -> list[dict[str, Any]]:
+    """Return the list of pictures that `explain` has made of these clusters; remove those of others."""
+    home = run.folder / RunFiles.REPORT
     with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads((home / EXPLAINED).read_bytes())
-        if record["clusters_sha256"] == clusters_digest(folder):
+        record = json.loads((home / RunFiles.EXPLANATIONS_LIST).read_bytes())
+        if record["clusters_sha256"] == run.clusters_sha256:
             return [each for each in record["pictures"] if (home / each["file"]).is_file()]
-    (home / EXPLAINED).unlink(missing_ok=True)
-    shutil.rmtree(home / EXPLANATIONS, ignore_errors=True)
+    (home / RunFiles.EXPLANATIONS_LIST).unlink(missing_ok=True)
+    shutil.rmtree(home / RunFiles.EXPLANATIONS, ignore_errors=True)
     return []
 
 
-def _write_parts(home: Path, facts: Facts, thumbnails: list[str | None], explained: list[dict[str, Any]]) -> None:
-    """Write all that the page loads, before the page itself."""
+def _write_parts(home: Path, page: Page) -> None:
+    """Write what the page loads, before the page itself."""
     assets = resources.files("imgcluster.report") / "assets"
     for name in ASSETS:
         write_whole(home / name, (assets / name).read_bytes())
     _copy_plotly(home)
-    write_whole(home / "config.yaml", config_text(facts).encode())
-    _write_script(home / "data.js", "imgclusterData", page_data(facts, thumbnails, explained))
+    write_whole(home / "config.yaml", config_text(page.facts.run).encode())
+    _write_script(home / "data.js", "imgclusterData", page_data(page))
     shutil.rmtree(home / "near", ignore_errors=True)
     (home / "near").mkdir()
-    for number, chunk in enumerate(neighbour_chunks(facts)):
+    for number, chunk in enumerate(neighbour_chunks(page.facts)):
         _write_script(home / "near" / f"{number}.js", f"imgclusterNear{number}", chunk)
 
 
 def _charts(home: Path, scored: bool) -> list[str]:
-    """Return the charts that the page shows, and remove those that it does not."""
-    sweep = home.parent / "sweep" / "sweep.svg"
+    """Return the charts for the page, and remove others."""
+    sweep = home.parent / RunFiles.SWEEP / RunFiles.SWEEP_CHART
     if sweep.is_file():
-        write_whole(home / "sweep.svg", sweep.read_bytes())
+        write_whole(home / RunFiles.SWEEP_CHART, sweep.read_bytes())
     else:
-        (home / "sweep.svg").unlink(missing_ok=True)
+        (home / RunFiles.SWEEP_CHART).unlink(missing_ok=True)
     if not scored:
         shutil.rmtree(home / "truth", ignore_errors=True)
-    return [name for name in ("sweep.svg", "truth/confusion.svg") if (home / name).is_file()]
+    return [name for name in (RunFiles.SWEEP_CHART, "truth/confusion.svg") if (home / name).is_file()]
 
 
 def _copy_plotly(home: Path) -> None:
-    """Copy the charts' library: a page must not fetch it, and a newer one may draw otherwise."""
+    """Copy plotly beside the page: the page must not download it, and a newer version may draw differently."""
     source = resources.files("plotly") / "package_data" / PLOTLY
     data = source.read_bytes()
     place = home / PLOTLY
@@ -168,7 +184,7 @@ def _copy_plotly(home: Path) -> None:
 
 
 def _write_script(path: Path, name: str, value: Any) -> None:
-    """Write data as a script that sets a variable: a page that is opened from a file may load no other kind."""
+    """Write data as a script that sets a variable: a page opened from a file cannot load JSON."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     write_whole(path, f"window.{name}={text};\n".encode())
 
@@ -178,7 +194,7 @@ def _record(facts: Facts, kind: str, truth: Path | None) -> dict[str, Any]:
     guesses = facts.guesses.by_cluster
     return {
         "format": FORMAT,
-        "clusters_sha256": clusters_digest(facts.folder),
+        "clusters_sha256": facts.run.clusters_sha256,
         "map": kind,
         "truth": None if truth is None else str(truth),
         "silhouette": silhouette,

@@ -1,4 +1,4 @@
-"""A run folder on disk: written, read, validated, exported."""
+"""The run folder on disk: write, read, validate, export."""
 
 import lazy_loader
 

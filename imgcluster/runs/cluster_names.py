@@ -1,4 +1,4 @@
-"""What clusters are called: the one place where names that are known are looked up, and put to numbers."""
+"""Names of clusters: from the config, a model, known labels or another run, by number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.config import MATCH, TRUTH, Config
+from imgcluster.config import MATCH, TRUTH, Config, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import read_labels
 
@@ -18,40 +18,39 @@ if TYPE_CHECKING:
 
 NAMES = "names"  # in run.json
 NONE = "-1"  # noise, in clusters.csv
-RECORD, CLUSTERS = "run.json", "clusters.csv"
 
 
 def known_names(config: Config, found: Mapping[int, str]) -> dict[int, str]:
     """Return the names of clusters by number, in order of the numbers; none that only repeats its number.
 
-    found: those that came with the clusters, the classes of a model or the words of `truth:`. The names in
-    `outputs.names` go before these, and both go before those of the run that `match:` names.
+    found: names that came with the clusters: classes of a model or words of `truth:`. `outputs.names` has precedence
+    over these, and both over the names in the run of `match:`.
     """
-    return _telling(names_to_write(config, found))
+    return _without_numbers(names_to_write(config, found))
 
 
 def names_to_write(config: Config, found: Mapping[int, str]) -> dict[int, str]:
-    """Return the names as `known_names` does, with those that only repeat the number, such as a model's class "7"."""
+    """Return the names as `known_names` does, but also those that only repeat the number, such as a class "7"."""
     return dict(sorted({**names_found(config, found), **(config.outputs.names or {})}.items()))
 
 
 def names_found(config: Config, found: Mapping[int, str]) -> dict[int, str]:
-    """Return the names that are known without `outputs.names`."""
+    """Return the names known without `outputs.names`."""
     return {**_names_of_match(config.clusters.numbering), **found}
 
 
 def recorded_names(record: Mapping[str, Any]) -> dict[int, str]:
-    """Return the names of a run's clusters by number, from its run.json; records without names have the config's."""
+    """Return the names of a run's clusters by number, from run.json; from its config where it has none."""
     names = record.get(NAMES)
     if not isinstance(names, Mapping):
         names = record["config"].get("outputs", {}).get("names")
     if not isinstance(names, Mapping):
         return {}
-    return _telling({int(number): name for number, name in names.items() if str(number).isdecimal()})
+    return _without_numbers({int(number): name for number, name in names.items() if str(number).isdecimal()})
 
 
 def with_name(number: int, names: Mapping[int, str]) -> str:
-    """Return a cluster as a sentence has it: its number, and its name where it has one.
+    """Return a cluster for a sentence: its number, and its name where it has one.
 
     >>> with_name(3, {3: "black"}), with_name(4, {3: "black"})
     ('3 (black)', '4')
@@ -60,15 +59,16 @@ def with_name(number: int, names: Mapping[int, str]) -> str:
 
 
 def names_note(config: Config, run_folder: Path, ids: Sequence[str], labels: np.ndarray) -> list[str]:
-    """Say which names in `outputs.names` are on other images than in the run that the folder holds already, if any is.
+    """Warn where names in `outputs.names` are now on other images than in the run that the folder holds already.
 
-    ids, labels: the images of the new run and their clusters, (n,) int64. Only where nothing ties numbers to images.
+    ids, labels: the images of the new run and their clusters, (n,) int64. Nothing to warn of where `match:` or
+    `truth:` ties numbers to images.
     """
-    names = config.outputs.names or {}
-    if not names or config.clusters.numbering.startswith((MATCH, TRUTH)) or not (run_folder / CLUSTERS).is_file():
+    names, table = config.outputs.names or {}, run_folder / RunFiles.CLUSTERS
+    if not names or config.clusters.numbering.startswith((MATCH, TRUTH)) or not table.is_file():
         return []
-    with suppress(ConfigError):  # a table that is damaged says nothing
-        before = read_labels(run_folder / CLUSTERS, "outputs.names", label_column="cluster")
+    with suppress(ConfigError):  # a damaged table is ignored
+        before = read_labels(table, "outputs.names", label_column="cluster")
         pairs = [(number, before.get(id, NONE)) for id, number in zip(ids, labels.tolist(), strict=True)]
         counts = Counter((number, old) for number, old in pairs if number in names and old != NONE)
         was = {number: old for (number, old), _ in reversed(counts.most_common())}
@@ -82,16 +82,16 @@ def names_note(config: Config, run_folder: Path, ids: Sequence[str], labels: np.
     return []
 
 
-def _telling(names: Mapping[int, Any]) -> dict[int, str]:
+def _without_numbers(names: Mapping[int, Any]) -> dict[int, str]:
     """Leave out names that only repeat the number, such as a model's class "7"."""
     return {number: name for number, name in names.items() if isinstance(name, str) and name != str(number)}
 
 
 def _names_of_match(numbering: str) -> dict[int, str]:
-    """Return the names of the run that `match:RUN` names; none where it has no record that can be read."""
+    """Return the names in the run of `match:RUN`; none where its record cannot be read."""
     if not numbering.startswith(MATCH):
         return {}
     run = Path(numbering.removeprefix(MATCH))
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return recorded_names(json.loads(((run if run.is_dir() else run.parent) / RECORD).read_bytes()))
+        return recorded_names(json.loads(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes()))
     return {}

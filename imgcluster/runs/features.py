@@ -1,17 +1,17 @@
-"""The features of a run as one file, in the formats that other programs read."""
+"""Features of a run: read from its store, or exported to one file for other programs."""
 
 from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from imgcluster.config import FeaturesConfig
+from imgcluster.config import FeaturesConfig, RunFiles
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.features import (
     FeatureStore,
@@ -24,20 +24,21 @@ from imgcluster.features import (
     read_with_key,
 )
 from imgcluster.images import read_labels
-from imgcluster.runs.places import Places, places_of
-from imgcluster.runs.reader import config_of, listed_images, read_record, read_rows
-from imgcluster.runs.writer import CLUSTERS, write_rows
+from imgcluster.runs.finished import FinishedRun, read_run
+from imgcluster.runs.places import Places
+from imgcluster.runs.reader import listed_images
+from imgcluster.runs.writer import write_rows
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
 
-HELD = 2.5  # times the features: they themselves, as they were clustered, and what is worked out from them
+MEMORY_FACTOR = 2.5  # times the features' size: raw and transformed features, and what is computed from them
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Vectors with their names: vectors (len(ids), dim) float32; ids and paths as clusters.csv has them.
+    """Features with ids and paths as in clusters.csv: vectors (len(ids), dim) float32.
 
-    drawn: of a sample, which of the `count` images that did not fail it is of, (len(ids),) int64, in order.
+    drawn: of a sample, the indices of its images among the `count` that did not fail, (len(ids),) int64, ascending.
     """
 
     ids: list[str]
@@ -48,7 +49,7 @@ class FeatureTable:
 
     @property
     def note(self) -> str:
-        """What a person should know of a sample; empty where all are there."""
+        """A note on a sample for the reader; empty where all images are there."""
         if self.drawn is None:
             return ""
         return f"{len(self.ids):,} of {self.count:,} images, drawn: the features of all do not fit into memory"
@@ -56,17 +57,17 @@ class FeatureTable:
 
 @dataclass(frozen=True)
 class Format:
-    """How a table is written, and the line of Python that reads it: `{out}` stands for the file's name, quoted."""
+    """Writer of a format, and the line of Python that reads it, with `{out}` for the quoted file name."""
 
     write: Callable[[FeatureTable, IO[bytes]], object]
     loader: str
 
 
 def export_features(run_folder: Path, format: str, out: Path, *, force: bool = False) -> FeatureTable:
-    """Write the features of a finished run into one file; returns what was written, in the order of the run.
+    """Write the features of a finished run into one file, in the order of the run, without failed images.
 
-    Images that failed are left out. Raises OutputError: no finished run there, `out` exists and no `force`, another
-    ending than the format's; StoreError where the store has an image's vector no longer.
+    Returns what was written. Raises OutputError: no finished run there, `out` exists and no `force`, a suffix that is
+    not the format's; StoreError where the store no longer has an image's vector.
     """
     check_out(format, out, force)
     table = features_of_run(run_folder)
@@ -74,39 +75,42 @@ def export_features(run_folder: Path, format: str, out: Path, *, force: bool = F
     return table
 
 
-def features_of_run(run_folder: Path, *, sampled: int | None = None) -> FeatureTable:
+def features_of_run(run: str | Path | FinishedRun, *, sampled: int | None = None) -> FeatureTable:
     """Gather the features that a finished run clustered, in its order, without torch and without reading an image.
 
-    sampled: how many, drawn by the run's seed, are enough where all of them do not fit into memory; None: all are
-    wanted. Of a sample no others are read.
-    Raises OutputError: no finished run there; StoreError: not all of them are kept; ConfigError: `features.file`.
+    sampled: number of images to draw, by the run's seed, where the features of all do not fit into memory; only their
+    features are read. None: all images.
+    Raises OutputError: no finished run there; StoreError: not all features are kept; ConfigError: `features.file`.
     """
-    record = read_record(run_folder)
-    whole, places = config_of(record, run_folder), places_of(run_folder, record)
-    config = whole.features
-    rows = [row for row in read_rows(run_folder) if row["status"] == "ok"]
+    run = run if isinstance(run, FinishedRun) else read_run(run)
+    rows = [row for row in run.rows if row["status"] == "ok"]
     count, drawn = len(rows), None
-    if sampled is not None and sampled < count and not fits(HELD * 4 * count * record["counts"]["dim"]):
-        generator = np.random.default_rng(whole.clusters.random_state)
+    if sampled is not None and sampled < count and not fits(MEMORY_FACTOR * 4 * count * run.record["counts"]["dim"]):
+        generator = np.random.default_rng(run.config.clusters.random_state)
         drawn = np.sort(generator.choice(count, sampled, replace=False))
         rows = [rows[place] for place in drawn.tolist()]
+    vectors = vectors_of_rows(run, rows)
+    return FeatureTable([row["id"] for row in rows], [row["path"] for row in rows], vectors, drawn, count)
+
+
+def vectors_of_rows(run: FinishedRun, rows: Sequence[Mapping[str, str]]) -> np.ndarray:
+    """Return the features of some rows of a run, (len(rows), dim) float32. Raises as `features_of_run`."""
+    config, places, origins = run.config.features, run.places, run.record["features"]
     images = listed_images(places.rows(rows), places.storage)
-    stores = [places.path(folder) for origin in record["features"] for folder in origin["stores"]]
     if config.file is not None:
-        vectors = _from_file(images, config, record["features"][0]["weights_sha256"])
-    else:
-        vectors = _stored(images, stores, config, places)
-    return FeatureTable([image.id for image in images], [row["path"] for row in rows], vectors, drawn, count)
+        return _from_file(images, config, origins[0]["weights_sha256"])
+    stores = [places.path(folder) for origin in origins for folder in origin["stores"]]
+    return _stored(images, stores, config, places)
 
 
 def labels_of_run(run_folder: Path, ids: Sequence[str]) -> np.ndarray:
-    """Return the clusters, (len(ids),) int64, that a finished run gave to these of its images; of noise -1."""
-    known = read_labels(run_folder / CLUSTERS, str(run_folder), label_column="cluster")
+    """Return the clusters of some images of a finished run, (len(ids),) int64; -1 for noise."""
+    known = read_labels(run_folder / RunFiles.CLUSTERS, str(run_folder), label_column="cluster")
     return np.array([int(known[id]) for id in ids])
 
 
 def write_features(table: FeatureTable, format: str, out: Path, *, force: bool = False) -> None:
-    """Write a table of features in one of FORMATS; the file appears whole. Raises OutputError as `export_features`."""
+    """Write a table of features in one of FORMATS, atomically. Raises OutputError as `export_features`."""
     check_out(format, out, force)
     out.parent.mkdir(parents=True, exist_ok=True)
     writers = {out: FORMATS[format].write}
@@ -118,22 +122,22 @@ def write_features(table: FeatureTable, format: str, out: Path, *, force: bool =
 
 
 def loader(format: str, out: Path) -> str:
-    """Return the line of Python that reads such a file into `ids` and `vectors`; a pkl into `vectors` by path."""
+    """Return the line of Python that loads such a file into `ids` and `vectors`; a pkl into `vectors` by path."""
     return FORMATS[format].loader.format(out=repr(str(out)), ids=repr(str(_ids_beside(format, out))))
 
 
 def check_out(format: str, out: Path, force: bool) -> None:
-    """Refuse, before any work, a name that does not fit the format or is taken. Raises OutputError."""
+    """Raise OutputError, before any work, for an output name that does not fit the format or exists."""
     if format not in FORMATS:
         raise OutputError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
     if out.suffix != f".{format}":
         raise OutputError(f"{str(out)!r}: the name of a file of the format {format} ends in .{format}")
     taken = [path for path in (out, _ids_beside(format, out)) if path is not None and path.exists()]
     if taken and not force:
-        raise OutputError(f"{str(taken[0])!r} exists; overwrite it with --force")
+        raise OutputError(f"{str(taken[0])!r} exists; overwrite it with force=True")
 
 
-# Where the vectors are.
+# Reading
 
 
 def _from_file(images: list[ImageFile], config: FeaturesConfig, sha256: str) -> np.ndarray:
@@ -145,7 +149,7 @@ def _from_file(images: list[ImageFile], config: FeaturesConfig, sha256: str) -> 
 
 
 def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig, places: Places) -> np.ndarray:
-    """Return the vectors of images from the stores of their layers, joined as they were when they were clustered."""
+    """Return the vectors of images from the stores of their layers, joined as for clustering."""
     again = f"run the config of {str(places.run)!r} again, and then the export"
     try:
         stores = {folder: FeatureStore.reading(places.storage.place(folder)) for folder in folders}
@@ -165,7 +169,7 @@ def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig,
 
 
 def _key(path: ImagePath, stores: list[FeatureStore]) -> ImageKey | None:
-    """Return the key by which all stores know an image: its path and times, or else its bytes."""
+    """Return a key of an image that all stores have: from its path and times, or else from its bytes."""
     key = known_key(path)
     if key is None or not all(store.find(key) for store in stores):
         try:
@@ -175,7 +179,7 @@ def _key(path: ImagePath, stores: list[FeatureStore]) -> ImageKey | None:
     return key if all(store.find(key) for store in stores) else None
 
 
-# The formats.
+# Formats
 
 
 def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
@@ -191,7 +195,7 @@ def _write_ids(table: FeatureTable, file: IO[bytes]) -> None:
 
 
 def _write_csv(table: FeatureTable, file: IO[bytes]) -> None:
-    # As text, a float32 has the fewest digits that give it back; as a Python float it would have all 17.
+    # As text, a float32 has the fewest digits that restore it; a Python float would have 17.
     rows = ([id, *vector.astype(str)] for id, vector in zip(table.ids, table.vectors, strict=True))
     _write_csv_rows(file, ["id", *(f"f{column:04d}" for column in range(table.vectors.shape[1]))], rows)
 
@@ -252,5 +256,5 @@ FORMATS = {
 
 
 def _ids_beside(format: str, out: Path) -> Path | None:
-    """Return the CSV of ids that goes with a file that cannot hold them."""
+    """Return the CSV of ids beside a file that cannot hold them."""
     return out.with_suffix(".csv") if format == "npy" else None

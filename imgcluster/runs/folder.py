@@ -1,4 +1,4 @@
-"""The folder that all of one run's files go to: of one config, by one process, each file whole."""
+"""The run folder: one config, one writer at a time, no partly written file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from imgcluster.config import SECTIONS, Config, features_as_used, features_from_dict
+from imgcluster.config import SECTIONS, Config, RunFiles, features_as_used, features_from_dict
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.runs.remote import RECORD, FarAway, kept_at, lock_of, start_anew
+from imgcluster.runs.remote import FarAway, kept_at, lock_of, start_anew
 from imgcluster.utils import RemotePath, Storage, is_url, remove_temporary, replacing, write_whole
 
 # Keys that change how long a run takes, and what else it leaves, not what it finds. What a fallback finds is for want
@@ -50,7 +50,7 @@ class RunFolder:
         """Take the folder for a run that will write files of these names. Raises OutputError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock") if self._far_away is None else lock_of(self.path)
+            lock = FileLock(self.path / RunFiles.LOCK) if self._far_away is None else lock_of(self.path)
             lock.acquire(timeout=0)
             if not os.access(self.path, os.W_OK):  # its lock may be there from before
                 lock.release()
@@ -80,19 +80,21 @@ class RunFolder:
         far_away.check()
         start_anew(self.path)
         there = far_away.has(names)
-        if RECORD in there:
-            far_away.fetch(RECORD, self.path)
+        if RunFiles.RECORD in there:
+            far_away.fetch(RunFiles.RECORD, self.path)
         elif there and not self._force:
             raise self._foreign(there[0])
 
-    def write(self, files: Mapping[str, Writer], record: Mapping[str, Any]) -> None:
-        """Write all files and the record. Each appears whole; all are complete before the first appears.
+    def write(self, files: Mapping[str, Writer], record: Mapping[str, Any]) -> dict[str, Any]:
+        """Write all files and the record; returns the whole record.
+
+        Each file appears whole; all are complete before the first appears.
 
         The record comes first, marked as being written, and is replaced last: a folder whose run was killed in between
         still belongs to its config, and says that it is not finished.
         """
         try:
-            remove_temporary(self.path, map(escape, [*files, RECORD]))
+            remove_temporary(self.path, map(escape, [*files, RunFiles.RECORD]))
             with ExitStack() as renamed_at_the_end:
                 for name, writer in files.items():
                     file = renamed_at_the_end.enter_context(replacing(self.path / name))
@@ -100,16 +102,18 @@ class RunFolder:
                     file.flush()
                 self._remove_former(files)
                 self._write_record({"status": "writing"})
-            self._write_record({"status": "done", **record})
+            return self._write_record({"status": "done", **record})
         except OSError as error:
             raise OutputError(f"{str(self.path)!r} cannot be written: {error.strerror}") from None
 
-    def _write_record(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps({**record, "config": self._config}, indent=2, ensure_ascii=False)
-        write_whole(self.path / RECORD, f"{text}\n".encode())
+    def _write_record(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        whole = {**record, "config": self._config}
+        text = json.dumps(whole, indent=2, ensure_ascii=False)
+        write_whole(self.path / RunFiles.RECORD, f"{text}\n".encode())
+        return whole
 
     def _remove_former(self, files: Mapping[str, Writer]) -> None:
-        """Remove the submission of the run that --force overwrites, if this one writes none of that name."""
+        """Remove the submission of the run that `force` overwrites, if this one writes none of that name."""
         try:
             former = self._recorded()["outputs"]["submission"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -118,33 +122,35 @@ class RunFolder:
             (self.path / former).unlink(missing_ok=True)
 
     def _recorded(self) -> dict[str, dict[str, Any]]:
-        config = json.loads((self.path / RECORD).read_bytes())["config"]
+        config = json.loads((self.path / RunFiles.RECORD).read_bytes())["config"]
         if not isinstance(config, dict):
             raise TypeError("no config in the record")
         return config
 
     def _recorded_as_used(self) -> dict[str, dict[str, Any]]:
         """Return the config that gives the same as the run that is there, after a fallback another than its own."""
-        config, origins = self._recorded(), json.loads((self.path / RECORD).read_bytes()).get("features", [])
+        config, origins = self._recorded(), json.loads((self.path / RunFiles.RECORD).read_bytes()).get("features", [])
         if not any(origin.get("fallback") for origin in origins):
             return config
         keys = features_as_used(features_from_dict(config["features"]), origins)
         return {**config, "features": {**config["features"], **keys}}
 
     def _check_ours(self, names: list[str]) -> None:
-        if not (self.path / RECORD).exists():
+        if not (self.path / RunFiles.RECORD).exists():
             self._check_nobodys(names)
             return
         try:
             theirs = (self._recorded(), self._recorded_as_used())
             differences = min((_differences(each, self._config) for each in theirs), key=len)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError):
-            raise OutputError(f"{str(self.path / RECORD)!r} is damaged; overwrite the run with --force") from None
+            raise OutputError(
+                f"{str(self.path / RunFiles.RECORD)!r} is damaged; overwrite the run with force=True"
+            ) from None
         if differences:
             more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
             raise OutputError(
                 f"{self._config['outputs']['folder']!r} holds the run of another config ({differences[0]}{more}); "
-                "set outputs.folder elsewhere, or overwrite it with --force"
+                "set outputs.folder elsewhere, or overwrite it with force=True"
             )
 
     def _check_nobodys(self, names: list[str]) -> None:
@@ -155,7 +161,7 @@ class RunFolder:
     def _foreign(self, name: str) -> OutputError:
         return OutputError(
             f"{self._config['outputs']['folder']!r} has a {name} that no run of imgcluster left there; "
-            "set outputs.folder elsewhere, or overwrite it with --force"
+            "set outputs.folder elsewhere, or overwrite it with force=True"
         )
 
 

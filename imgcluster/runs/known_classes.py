@@ -1,4 +1,4 @@
-"""Whether known labels fit a submission of names or of a column for each class, before any work."""
+"""Check, before any work, that known labels fit a submission of names or of one column per class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The labels that a submission with a column for each class gives its images."""
+"""Labels of images in a submission with one column per class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of a finished run are now: its paths begin where it was started, and its images may have moved."""
+"""Resolve the paths of a finished run: relative to where it was started, and for images that have moved."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from imgcluster.images import names_apart
 from imgcluster.utils import DEFAULT_STORAGE, Storage, is_url, shown
 
 STARTED_IN = "started_in"  # in run.json
-OPTION = "--images-folder"
-PATHS = (  # keys of a config whose values are read, or added to, when something is made of the run
+PATHS = (  # keys of a config with paths that are read or written when a finished run is used
     ("images", "folder"),
     ("features", "store"),
     ("features", "file"),
@@ -36,20 +35,20 @@ _moved: dict[str, str] = {}  # by the real path of a run folder
 
 
 def images_are_in(run: str | Path, folder: str | Path) -> None:
-    """Have this process look for a run's images in `folder`, which takes the place of what its `images.folder` was.
+    """Make this process look for a run's images in `folder` instead of its `images.folder`.
 
     Raises ConfigError: there is no such folder.
     """
     text = str(folder)
     if not is_url(text) and not os.path.exists(text):  # noqa: PTH110 (exists raises for a name that is too long)
-        raise ConfigError(f"{OPTION}: {text!r}: no such folder")
+        raise ConfigError(f"images_folder: {text!r}: no such folder")
     _moved[os.path.realpath(run)] = text if is_url(text) else os.path.abspath(text)  # noqa: PTH100 (links stay)
 
 
 def way_to_start(run_folder: Path) -> str | None:
-    """Return the way from a run folder to the current one, as run.json keeps it; None: there is none to be known.
+    """Return the relative path from a run folder to the current folder, for run.json; None where there is none.
 
-    Relative, so that a project that moves as a whole, or is read by somebody else, finds itself.
+    Relative, so that a project can be moved as a whole, or be used by somebody else.
     """
     try:
         here = Path.cwd()
@@ -63,10 +62,10 @@ def way_to_start(run_folder: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run's paths lead.
+    """Resolves the paths of a run.
 
-    start: the folder that relative paths begin in, None: the current one. folders: the run's `images.folder`. moved:
-    what takes its place. storage: what its URLs are reached by.
+    start: the folder that relative paths begin in; None: the current one. folders: the run's `images.folder`. moved:
+    the folder to use instead. storage: the access to its URLs.
     """
 
     run: Path
@@ -76,13 +75,13 @@ class Places:
     storage: Storage = DEFAULT_STORAGE
 
     def path(self, text: str) -> str:
-        """Return where a path of the run's config or record leads: from its start, or else from here."""
+        """Resolve a path of the run's config or record: from its start, or else from the current folder."""
         if self.start is None or is_url(text) or not _is_there(self.start / text):
             return text
         return str(self.start / text)
 
     def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a config as run.json has it, with the paths of PATHS where they lead."""
+        """Return a config from run.json with the paths in PATHS resolved."""
         found = copy.deepcopy(dict(config))
         for *sections, key in PATHS if self.start is not None else ():
             section: Any = found
@@ -96,7 +95,7 @@ class Places:
         return found
 
     def image(self, text: str) -> str:
-        """Return where an image is now, of what clusters.csv says."""
+        """Resolve the path of an image in clusters.csv."""
         if (self.moved is None and self.base is None) or (parts := MEMBER.fullmatch(text)) is None:
             return text
         head, place, tail = (parts[name] or "" for name in ("head", "place", "tail"))
@@ -105,12 +104,12 @@ class Places:
         return text if is_url(place) else f"{head}{Path(self.base or '', place)}{tail}"
 
     def rows(self, rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
-        """Return rows of clusters.csv with the paths where the images are now."""
+        """Return rows of clusters.csv with resolved paths."""
         return [{**row, "path": self.image(row["path"])} for row in rows]
 
     @cached_property
     def base(self) -> Path | None:
-        """The folder that the paths of images begin in; None: the current one, as where the start has no images."""
+        """The folder that the paths of images begin in; None: the current one, also where the start has no images."""
         there = self.start is not None and any(
             not is_url(each) and _is_there(self.start / each) for each in self.folders
         )
@@ -118,13 +117,13 @@ class Places:
 
     @property
     def image_folders(self) -> list[str]:
-        """Where the images are, as one folder for each that `images.folder` names."""
+        """The folders of the images now, one for each in `images.folder`."""
         if self.moved is None:
             return [self.image(each) for each in self.folders]
         return [_below(self.moved, name) for name in self._names.values()]
 
     def lost(self, count: int) -> str:
-        """Say that none of the run's images is there, where they were looked for, and what helps."""
+        """Return the message that none of the run's images was found, with the folders tried and the remedy."""
         if self.moved is not None:
             tried = self.image_folders
         else:
@@ -132,13 +131,13 @@ class Places:
             tried = [each if is_url(each) else str(begin / each) for each in self.folders for begin in begins]
         looked = " and in ".join(repr(shown(each)) for each in dict.fromkeys(tried))
         images = f"none of the {count:,} images of {str(self.run)!r} is" if count > 1 else "the image is not"
-        return f"{images} there; looked in {looked}; say where: {OPTION} FOLDER"
+        return f"{images} there; looked in {looked}; say where: imgcluster.images_are_in(RUN, FOLDER)"
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        """The name of each folder of the run in `moved`: none where it is the only one, and takes its place.
+        """The name of each folder of the run below `moved`: empty where there is only one.
 
-        Of several folders it is the path below their common parent, or else the shortest end that tells them apart.
+        For several folders it is the path below their common parent, or else the shortest distinct path end.
         """
         folders = sorted(
             dict.fromkeys(self.folders), key=lambda folder: folder == "."
@@ -155,20 +154,20 @@ class Places:
         return dict(zip(folders, next(found, choices[0]), strict=True))
 
     def _elsewhere(self, place: str) -> str:
-        """Put the folder that was named in the place of the one that a path begins with."""
+        """Replace the folder that a path begins with by its place below `moved`."""
         moved = str(self.moved)
         for folder, name in self._names.items():
             if folder == "." and not PurePath(place).is_absolute():
                 return f"{_below(moved, name).rstrip('/')}/{place}"
             if place == folder and not name and ARCHIVE.search(folder) and not ARCHIVE.search(moved):
-                return _below(moved, PurePath(folder).name)  # the folder that it lies in was named
+                return _below(moved, PurePath(folder).name)  # `moved` is the folder that the archive lies in
             if place == folder or place.startswith(f"{folder.rstrip('/')}/"):
                 return _below(moved, name).rstrip("/") + place[len(folder.rstrip("/")) :]
         return place
 
 
 def places_of(run_folder: Path, record: Mapping[str, Any]) -> Places:
-    """Return where the paths of a finished run lead, of what its run.json says."""
+    """Return the `Places` of a finished run, from its run.json."""
     config = record["config"]
     folder = config.get("images", {}).get("folder", ".")
     folders: Sequence[str] = [folder] if isinstance(folder, str) else folder
@@ -178,7 +177,7 @@ def places_of(run_folder: Path, record: Mapping[str, Any]) -> Places:
 
 
 def _start(run_folder: Path, record: Mapping[str, Any]) -> Path | None:
-    """Return where a run was started, where that is there and not here; of older records by its `outputs.folder`."""
+    """Return where a run was started, if it exists and is elsewhere; in old records, from `outputs.folder`."""
     real, way = Path(os.path.realpath(run_folder)), record.get(STARTED_IN)
     if not isinstance(way, str):
         below = Path(str(record["config"].get("outputs", {}).get("folder", "")))
@@ -190,7 +189,7 @@ def _start(run_folder: Path, record: Mapping[str, Any]) -> Path | None:
 
 
 def _root(folder: str) -> str:
-    """Return what the paths of images begin with: the folder, the archive, or where the pattern of archives begins."""
+    """Return the beginning of images' paths: the folder, the archive, or the part of a pattern before its wildcards."""
     place = folder.partition("::")[2] if folder.startswith(("tar://", "zip://")) and "::" in folder else folder
     if ARCHIVE.search(place) and (found := PATTERN.search(place)):
         place = place[: found.start()].rpartition("/")[0]

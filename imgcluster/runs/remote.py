@@ -1,4 +1,4 @@
-"""A run folder behind a URL: the run is made in a folder of this machine, and sent when it is done."""
+"""Run folders behind URLs: written locally, uploaded when the run is done."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
 from imgcluster.utils import RemotePath, at_once, cache_folder, in_words, shown, write_whole
 
-RECORD = "run.json"
 PROBE = ".writable"
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("config", "counts", "seconds", "versions"), dict),
@@ -53,7 +53,7 @@ def finished_record(data: bytes, folder: str) -> dict[str, Any]:
         if finished and "config" not in record:
             raise ValueError("nothing to know the run by")
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise OutputError(f"{f'{folder}/{RECORD}'!r} is damaged; run the config again with --force") from None
+        raise OutputError(f"{f'{folder}/{RunFiles.RECORD}'!r} is damaged; run the config again with --force") from None
     if not finished:
         raise OutputError(f"the run in {folder!r} is not finished; run its config again")
     return dict(record)
@@ -90,9 +90,10 @@ class FarAway:
     def finished(self) -> bytes:
         """Return the record of the finished run that is there. Raises OutputError: no run, damaged, not finished."""
         try:
-            data = (self._place / RECORD).read_bytes()
+            data = (self._place / RunFiles.RECORD).read_bytes()
         except FileNotFoundError as error:
-            raise OutputError(f"{shown(self._place.url)!r} is no run folder ({RECORD}: {in_words(error)})") from None
+            place = shown(self._place.url)
+            raise OutputError(f"{place!r} is no run folder ({RunFiles.RECORD}: {in_words(error)})") from None
         except OSError as error:
             raise self._failure(error) from None
         finished_record(data, shown(self._place.url))
@@ -108,12 +109,11 @@ class FarAway:
         """Send all files of a finished run, its record last: whoever sees it sees a whole run."""
         files = [path for path in home.rglob("*") if path.is_file() and not _is_passing(path)]
         names = {path.relative_to(home).as_posix(): path for path in files}
-        former = [
-            name for name in self.names() if name not in names and name.partition("/")[0] in ("report", "clusters")
-        ]
-        self._mark_as_being_written(names[RECORD])
-        list(at_once(lambda name: self._put(name, names[name]), [name for name in names if name != RECORD]))
-        self._put(RECORD, names[RECORD])
+        replaced = (RunFiles.REPORT, RunFiles.SHEETS)
+        former = [name for name in self.names() if name not in names and name.partition("/")[0] in replaced]
+        self._mark_as_being_written(names[RunFiles.RECORD])
+        list(at_once(lambda name: self._put(name, names[name]), [name for name in names if name != RunFiles.RECORD]))
+        self._put(RunFiles.RECORD, names[RunFiles.RECORD])
         for name in former:  # of the run before: a page's pictures
             self._remove(name)
 
@@ -121,7 +121,7 @@ class FarAway:
         """Have the folder belong to its config, and say that it is not finished."""
         config = json.loads(record.read_bytes())["config"]
         marked = json.dumps({"status": "writing", "config": config}).encode()
-        self._asked(lambda system, folder: system.pipe_file(f"{folder}/{RECORD}", marked))
+        self._asked(lambda system, folder: system.pipe_file(f"{folder}/{RunFiles.RECORD}", marked))
 
     def _remove(self, name: str) -> None:
         self._asked(lambda system, folder: system.rm_file(f"{folder}/{name}"))
@@ -149,11 +149,11 @@ def fetched(url: str) -> Path:
     record = far_away.finished()
     try:
         with lock_of(home).acquire(timeout=PATIENCE):
-            names = [name for name in far_away.names() if name != RECORD]
+            names = [name for name in far_away.names() if name != RunFiles.RECORD]
             if not _holds(home, record):
                 start_anew(home)
             list(at_once(lambda name: far_away.fetch(name, home), names))
-            write_whole(home / RECORD, record)
+            write_whole(home / RunFiles.RECORD, record)
     except Timeout:
         raise OutputError(f"{shown(url)!r} is being fetched by another command; wait for it to end") from None
     return home
@@ -161,7 +161,7 @@ def fetched(url: str) -> Path:
 
 def _holds(home: Path, record: bytes) -> bool:
     try:
-        return (home / RECORD).read_bytes() == record
+        return (home / RunFiles.RECORD).read_bytes() == record
     except OSError:
         return False
 

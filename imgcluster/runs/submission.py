@@ -1,4 +1,4 @@
-"""The submission: the template's rows, with what the layout says of each image; everything else in it untouched."""
+"""Make the submission: the template's rows with labels filled in, everything else unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imgcluster.config import LEARNED, ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
 from imgcluster.images import number_at_end, read_asked
 from imgcluster.runs.cluster_names import known_names, names_found, names_to_write
-from imgcluster.runs.run import Run
+from imgcluster.runs.run import RunResult
 from imgcluster.runs.template_check import THREE_WAYS, check_labels, check_template, column_notes, label_notes, listed
 from imgcluster.runs.validation import Expected, check_submission
 from imgcluster.types import Clusters, Template
@@ -56,7 +56,7 @@ def _is_counted(clusters: ClustersConfig) -> bool:
     return clusters.numbering in COUNTED and clusters.method != LEARNED
 
 
-def make_submission(run: Run) -> pd.DataFrame:
+def make_submission(run: RunResult) -> pd.DataFrame:
     """Fill the template, or a new table of ids where there is none, as `outputs.layout` says; all cells are text.
 
     An image in noise gets the cluster that is nearest to it. One without features gets the largest cluster, or with
@@ -79,7 +79,7 @@ def make_submission(run: Run) -> pd.DataFrame:
     return frame
 
 
-def columns_of(run: Run) -> dict[int, str]:
+def columns_of(run: RunResult) -> dict[int, str]:
     """Return the columns, by the clusters' numbers, that a layout of several columns fills.
 
     One for each name, or else for each cluster. Those of the template beside the ids where there are as many: by the
@@ -99,7 +99,7 @@ def columns_of(run: Run) -> dict[int, str]:
     return _columns(run.template, outputs, used, names, are_labels=clusters.are_labels)
 
 
-def submission_notes(run: Run) -> list[str]:
+def submission_notes(run: RunResult) -> list[str]:
     """Return what a person should know of a submission: images without a cluster, and how a scorer may read it."""
     name, clusters = run.config.outputs.submission, run.clusters
     if not name:
@@ -174,7 +174,7 @@ def _columns_to_fill(template: Template) -> list[str]:
     return list(asked.columns) if asked.is_wide else [name for name in names if name != template.id_column]
 
 
-def _reading_notes(run: Run, template: Template) -> list[str]:
+def _reading_notes(run: RunResult, template: Template) -> list[str]:
     """Return how a scorer may read what is written as something else than is meant."""
     outputs, clusters = run.config.outputs, run.clusters
     if outputs.layout in IN_COLUMNS:
@@ -212,7 +212,7 @@ def _check_named(numbers: Sequence[int], names: dict[int, str], outputs: Outputs
         )
 
 
-def _labels_of(run: Run) -> dict[int, str]:
+def _labels_of(run: RunResult) -> dict[int, str]:
     """Return the label of each cluster that has one: its number, or its name."""
     outputs, clusters = run.config.outputs, run.clusters
     if outputs.layout == "labels":
@@ -223,7 +223,7 @@ def _labels_of(run: Run) -> dict[int, str]:
     return names
 
 
-def _in_columns(run: Run, columns: dict[int, str]) -> pd.DataFrame:
+def _in_columns(run: RunResult, columns: dict[int, str]) -> pd.DataFrame:
     import pandas as pd
 
     frame = _rows(run)
@@ -235,11 +235,11 @@ def _in_columns(run: Run, columns: dict[int, str]) -> pd.DataFrame:
     return pd.DataFrame({id_column: frame[id_column], **filled})
 
 
-def _one_hot_cells(run: Run, numbers: list[int]) -> np.ndarray:
+def _one_hot_cells(run: RunResult, numbers: list[int]) -> np.ndarray:
     return np.where(np.array(_shown_numbers(run))[:, None] == numbers, "1", "0")
 
 
-def _soft_cells(run: Run, numbers: list[int]) -> np.ndarray:
+def _soft_cells(run: RunResult, numbers: list[int]) -> np.ndarray:
     probabilities, sizes = run.clusters.probabilities, run.clusters.sizes
     if probabilities is None:
         raise ConfigError("outputs.layout: soft: this method gives no probabilities")
@@ -254,7 +254,7 @@ def _soft_cells(run: Run, numbers: list[int]) -> np.ndarray:
     return np.array([[PROBABILITY_FORMAT.format(value) for value in row] for row in shown])
 
 
-def _check(run: Run, frame: pd.DataFrame, filled: list[str], allowed: frozenset[str] | None) -> None:
+def _check(run: RunResult, frame: pd.DataFrame, filled: list[str], allowed: frozenset[str] | None) -> None:
     """Look at what is about to be written as a competition would: nothing that is wrong becomes a file."""
     template, outputs = run.template, run.config.outputs
     id_column = NEW_ID_COLUMN if template is None else template.id_column
@@ -266,7 +266,7 @@ def _check(run: Run, frame: pd.DataFrame, filled: list[str], allowed: frozenset[
     check_submission(Template(run.folder / str(outputs.submission), frame, id_column), expected)
 
 
-def _rows(run: Run) -> pd.DataFrame:
+def _rows(run: RunResult) -> pd.DataFrame:
     import pandas as pd
 
     if run.template is not None:
@@ -274,7 +274,7 @@ def _rows(run: Run) -> pd.DataFrame:
     return pd.DataFrame({NEW_ID_COLUMN: [image.id for image in run.images]})
 
 
-def _shown_numbers(run: Run) -> list[int]:
+def _shown_numbers(run: RunResult) -> list[int]:
     """Return the number of each image's cluster, in the order of the images: for noise its nearest one."""
     clusters = run.clusters
     largest = _largest(clusters)

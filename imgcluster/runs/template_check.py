@@ -1,4 +1,4 @@
-"""Whether what a run writes into a template is what the template's cells are."""
+"""Check that the labels of a run fit the cells of the template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a submission has the shape that a competition's template asks for: every problem at once, with its row."""
+"""Validate a submission against a template: all problems together, with their rows."""
 
 from __future__ import annotations
 
@@ -72,7 +72,16 @@ class Validated:
 def validate_submission(
     file: str | Path, template: str | Path, *, id_column: str | None = None, layout: str | None = None
 ) -> int:
-    """Check a submission against a template as `validated` does, and return its number of rows; notes are logged."""
+    """Check a submission against a template, log notes, and return the number of rows.
+
+    Args:
+        id_column: Column of ids; None: the one that names the images.
+        layout: What the cells must be: labels, one_hot, soft or names; None: as in the template.
+
+    Raises:
+        SubmissionError: The submission does not fit; the message has every problem.
+        ConfigError: A file is no CSV or has no such column.
+    """
     found = validated(file, template, id_column=id_column, layout=layout)
     for note in found.notes:
         logger.warning("%s", note)

@@ -1,4 +1,4 @@
-"""All files of a run: what goes into each."""
+"""Contents of a run's files: clusters.csv, clusterer.npz, run.json, submission."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgcluster.config import Config
+from imgcluster.config import Config, RunFiles
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
-from imgcluster.runs.remote import RECORD
-from imgcluster.runs.run import Run
+from imgcluster.runs.run import RunResult
 from imgcluster.runs.submission import make_submission
 from imgcluster.types import ARE_LABELS, Clusters, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
@@ -26,12 +25,9 @@ from imgcluster.utils import installed, is_url
 if TYPE_CHECKING:
     import pandas as pd
 
-CLUSTERS = "clusters.csv"
-CLUSTERER = "clusterer.npz"
-REPORT_PAGE = "report/index.html"
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
 NAME, NOTE = "name", "note"
-# More digits would show the last bits of float32 sums, which another version of a library may add up otherwise.
+# More digits would show the last bits of float32 sums, which differ between library versions.
 DISTANCE_FORMAT = "{:.6g}"
 PACKAGES = (
     "imgcluster",
@@ -47,30 +43,32 @@ PACKAGES = (
 
 
 def output_names(config: Config) -> list[str]:
-    """Return the names of the files a run with this config writes into its folder."""
+    """Return the names of the files that a run with this config writes into its folder."""
     submission = config.outputs.submission
-    page = [REPORT_PAGE] if config.outputs.report else []
-    return [*([submission] if submission else []), CLUSTERS, CLUSTERER, RECORD, *page]
+    page = [f"{RunFiles.REPORT}/{RunFiles.PAGE}"] if config.outputs.report else []
+    return [*([submission] if submission else []), RunFiles.CLUSTERS, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 
-def write_outputs(folder: RunFolder, run: Run) -> None:
-    """Write submission, clusters, clusterer and record into an open run folder. Raises OutputError."""
+def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
+    """Write submission, clusters, clusterer and record into an open run folder; returns the record.
+
+    Raises OutputError.
+    """
     arrays: dict[str, Any] = {**run.clusters.state}
     files: dict[str, Writer] = {
-        CLUSTERS: _csv_writer(clusters_rows(run)),
-        CLUSTERER: lambda file: np.savez(file, **arrays),
+        RunFiles.CLUSTERS: _csv_writer(clusters_rows(run)),
+        RunFiles.CLUSTERER: lambda file: np.savez(file, **arrays),
     }
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(_rows_of(make_submission(run))), **files}
-    folder.write(files, run_record(run))
+    return folder.write(files, run_record(run))
 
 
-def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
-    """Yield clusters.csv: its columns, and a row for each image, in the order of the list, failed ones with reasons.
+def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
+    """Yield clusters.csv: the header, and a row for each image in the order of the list; failed ones with reasons.
 
-    Columns stand behind the usual ones where there is something for them, so that readers by position find the others:
-    `name` where clusters have names, `note` where images have one. Not in `error`: whoever takes a text there for a
-    failure is right so far.
+    Columns `name` and `note` come last, where any cluster has a name or any image a note, so that the other columns
+    keep their positions. Notes do not go into `error`: a text there means that the image failed.
     """
     names, notes = known_names(run.config, run.clusters.names), run.features.remarks
     yield (*COLUMNS, *([NAME] if names else []), *([NOTE] if notes else []))
@@ -86,8 +84,8 @@ def clusters_rows(run: Run) -> Iterator[Sequence[str]]:
         yield (image.id, path_text(image), *cells, *more)
 
 
-def run_record(run: Run) -> dict[str, Any]:
-    """Return what run.json says beside the config: enough to know what was done, with what, and how it went."""
+def run_record(run: RunResult) -> dict[str, Any]:
+    """Return run.json without status and config: provenance, counts, sizes, notes, timings and failures."""
     features, clusters = run.features, run.clusters
     return {
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -125,7 +123,7 @@ def _cells(row: int, clusters: Clusters) -> tuple[str, str, str, str]:
 
 
 def path_text(image: ImageFile) -> str:
-    """Return the path of an image as the tables have it; bytes of it that are no UTF-8 as `\\udcNN`."""
+    """Return the path of an image for the tables; bytes that are not UTF-8 as `\\udcNN`."""
     path = image.path
     text = str(path) if isinstance(path, Source) else path.as_posix()
     return text.encode("utf-8", "backslashreplace").decode()
@@ -141,9 +139,9 @@ def _rows_of(frame: pd.DataFrame) -> Iterator[Iterable[Any]]:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Return a table as CSV, lines ended by a newline alone, and with quotes wherever a reader needs them.
+    """Return a table as CSV with lines that end in a newline alone, quoted wherever a reader needs it.
 
-    Asked for lines that end so, csv and pandas leave a carriage return inside a cell unquoted, and break the row there.
+    With that line end, csv and pandas would leave a carriage return inside a cell unquoted, which breaks the row.
     """
     lines: list[str] = []
     write_rows(lines.append, _rows_of(frame))
@@ -151,5 +149,5 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def write_rows(write: Callable[[str], object], rows: Iterable[Iterable[Any]]) -> None:
-    """Hand rows as CSV to `write`, line by line; as `csv_text` otherwise."""
+    """Pass rows to `write` as lines of CSV, as `csv_text` formats them."""
     csv.writer(SimpleNamespace(write=lambda line: write(line.removesuffix("\r\n") + "\n"))).writerows(rows)

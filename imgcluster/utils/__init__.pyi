@@ -13,12 +13,33 @@ from .files import (
 )
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .label_numbers import WHOLE, plain_label, plain_labels
-from .parallel import IN_MEMORY_BYTES, cores, finite_rows, in_order, is_large, new_rows, row_slices, squared_lengths
+from .parallel import (
+    IN_MEMORY_BYTES,
+    OPENMP_THREADS,
+    cores,
+    finite_rows,
+    in_order,
+    is_large,
+    new_rows,
+    row_slices,
+    squared_lengths,
+)
 from .plotting import CHOSEN, INK, QUIET, save
 from .progress import Advance, Stopwatch, Tell, track
 from .storage import AT_ONCE, DEFAULT_STORAGE, Place, RemotePath, Storage, at_once, in_words, is_url, shown
 from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
-from .terminal import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, can_show, columns_of, printable, shortened
+from .text import (
+    ASCII_BLOCK,
+    ASCII_ELLIPSIS,
+    BLOCK,
+    ELLIPSIS,
+    bar,
+    can_show,
+    columns_of,
+    first_few,
+    printable,
+    shortened,
+)
 
 __all__ = [
     "ASCII_BLOCK",
@@ -32,6 +53,7 @@ __all__ = [
     "IN_MEMORY_BYTES",
     "NOT_INSTALLED",
     "NO_TEXT",
+    "OPENMP_THREADS",
     "QUIET",
     "WHOLE",
     "Advance",
@@ -52,6 +74,7 @@ __all__ = [
     "file_sha256",
     "fingerprint_of",
     "finite_rows",
+    "first_few",
     "fits",
     "free_memory",
     "hash_file",

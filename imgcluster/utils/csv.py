@@ -1,4 +1,4 @@
-"""CSVs as spreadsheets, editors and downloads leave them, read strictly: each cell the text that it is, or a reason."""
+"""Read CSVs strictly: every cell as text, or an error that names the problem and what to do."""
 
 from __future__ import annotations
 

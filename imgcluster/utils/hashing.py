@@ -1,4 +1,4 @@
-"""Digests: of bytes, of what shapes a feature, and of files, remembered while a file stays as it is."""
+"""Digests of bytes, of the settings that shape a feature, and of files (cached while a file is unchanged)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that are whole numbers, however a table writes them: 9.0 is 9, as pandas writes it beside a blank."""
+"""Whole-number labels however a table writes them: 9.0, as pandas writes next to blanks, is 9."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of matplotlib written to files, without a display: the same figure gives the same bytes."""
+"""Save matplotlib figures without a display; the same figure gives the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress for a person, and seconds per stage for the record."""
+"""Progress of long work, as a bar in a terminal or as lines, and seconds per stage."""
 
 from __future__ import annotations
 

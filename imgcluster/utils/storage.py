@@ -1,4 +1,4 @@
-"""Files behind URLs (`s3://`, `gs://`, `http://`, `zip://`, ...), by fsspec: access, repeated requests, errors."""
+"""Files behind URLs (`s3://`, `gs://`, `http://`, `zip://`, ...) through fsspec: access, retries, plain errors."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from torchvision.models import DenseNet, VisionTransformer
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import Weights
 
 # Convolutions in each block: Simonyan & Zisserman 2015, table 1, columns D and E.

@@ -220,6 +220,7 @@ def config(store: Path, **keys: object) -> FeaturesConfig:
     return FeaturesConfig(backbone="efficientnet_lite0", batch_size=4, precision="fp32", store=store, **keys)
 
 
+@pytest.mark.slow
 def test_layers_together_equal_each_alone(tmp_path: Path, pictures: Path) -> None:
     images = walk_images(pictures)
     layers = ("_blocks.4.add", "avgpool", "logits")

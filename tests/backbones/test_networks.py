@@ -21,13 +21,14 @@ from torch import nn
 from torchvision.models import get_model_weights
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import layers_of
+from imgcluster.backbones.listing import list_models
 from imgcluster.backbones.networks import empty_network, network_with, random_network
 from imgcluster.backbones.pooling import pool
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import match_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
-from imgcluster.cli.commands.models import WIDTH, list_models, models_table
+from imgcluster.cli.format.backbones import MAX_COLUMNS, models_table
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
@@ -86,7 +87,13 @@ def test_dims(name: str) -> None:
     assert meta_dim(BACKBONES[name]) == BACKBONES[name].dim
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if number % 8 else [])
+        for number, name in enumerate(sorted(BACKBONES))
+    ],
+)
 def test_network_has_its_default_layer(name: str) -> None:
     model = empty_network(BACKBONES[name])
     assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
@@ -366,7 +373,7 @@ def test_table_for_the_terminal() -> None:
 def test_table_fits_a_terminal() -> None:
     rows = list_models("timm:")
     assert len(rows) > 1000
-    assert max(map(len, models_table(rows).splitlines())) <= WIDTH
+    assert max(map(len, models_table(rows).splitlines())) <= MAX_COLUMNS
 
 
 def test_pictures_that_are_no_squares_are_not_listed() -> None:
@@ -396,7 +403,7 @@ def test_models_command(command: Command) -> None:
 
 def test_config_errors_need_neither_torch_nor_timm(command: Command, config_file: Path) -> None:
     code = (
-        "import sys; from imgcluster.cli import main; "
+        "import sys; from imgcluster.cli.main import main; "
         f"main(['check', {str(config_file)!r}, '--set', 'features.backbone=resnet5O']); "
         "sys.exit(bool({'torch', 'timm', 'torchvision'} & set(sys.modules)))"
     )

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.layers import layers_of
+from imgcluster.backbones.listing import list_models
 from imgcluster.backbones.networks import empty_network
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, with_channels_last
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import corrections
-from imgcluster.cli.commands.models import list_models
-from imgcluster.explain.gradcam import Eye
+from imgcluster.explain.gradcam import GradCam
 
 timm = pytest.importorskip("timm", reason="timm is not installed")
 
@@ -30,7 +30,7 @@ HARD = (
 )
 
 
-@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("name", [HARD[0], *(pytest.param(name, marks=pytest.mark.slow) for name in HARD[1:])])
 def test_the_default_vector_is_timms_own(name: str) -> None:
     choice, network, pixels, wanted = vectors(name)
     found = TorchRuntime(network, choice.recipe, CPU, "fp32")(pixels)[0]
@@ -79,12 +79,13 @@ def test_where_the_vector_was_another_one_so_is_the_fingerprint(name: str, layer
     assert corrections(find_backbone(name), layer) == ({"vector": "forward_head"} if corrected else {})
 
 
+@pytest.mark.slow
 def test_swin_runs_on_torch_and_is_explained() -> None:
     choice, network, pixels, wanted = vectors("swin_tiny_patch4_window7_224")
     assert compared(TorchRuntime(network, choice.recipe, CPU, "fp32")(pixels[:1])[0], wanted[:1]) == SAME
-    eye, picture = Eye(choice, CPU), np.ascontiguousarray(pixels[0, 0])
-    sight = eye.look([picture])
-    (heat,) = eye.heat(sight, sight.outputs[0][:, 0], [picture])
+    network, picture = GradCam(choice, CPU), np.ascontiguousarray(pixels[0, 0])
+    passed = network.forward([picture])
+    (heat,) = network.heat_maps(passed, passed.outputs[0][:, 0], [picture])
     assert heat.shape == picture.shape[:2]
     assert heat.any()
 

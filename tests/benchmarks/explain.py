@@ -16,7 +16,7 @@ from imgcluster import list_images, write_sample
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig, ImagesConfig
-from imgcluster.explain.gradcam import Eye, shown
+from imgcluster.explain.gradcam import GradCam, positive_part
 from imgcluster.images.decode import read_image
 from tests.benchmarks.clock import median_ratio, take_turns
 from tests.benchmarks.rows import Row
@@ -35,7 +35,7 @@ def explain(quick: bool) -> Iterator[Row]:
         pictures = [read_image(image.path) for image in images[: IMAGES[quick]]]
     config = FeaturesConfig(backbone="efficientnet_lite0", layer=("logits",))
     choice = replace(choose_backbones(config, progress=False)[0], pooling="auto")
-    eye = Eye(choice, torch.device("cpu"))
+    network = GradCam(choice, torch.device("cpu"))
     model = network_with(choice.backbone, choice.weights)
     captum = LayerGradCam(model, model.get_submodule("_bn1"))
 
@@ -43,15 +43,15 @@ def explain(quick: bool) -> Iterator[Row]:
         heats: list[np.ndarray] = []
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
-            sight = eye.look(batch)
-            heats += map(shown, eye.heat(sight, sight.outputs[0][:, LABEL], batch))
+            passed = network.forward(batch)
+            heats += map(positive_part, network.heat_maps(passed, passed.outputs[0][:, LABEL], batch))
         return heats
 
     def theirs(number: int) -> list[np.ndarray]:
         heats: list[np.ndarray] = []
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
-            maps = captum.attribute(eye.pixels(batch), target=LABEL, relu_attributions=True)
+            maps = captum.attribute(network.pixels(batch), target=LABEL, relu_attributions=True)
             for one, picture in zip(maps.detach(), batch, strict=True):
                 heat = LayerAttribution.interpolate(one[None], picture.shape[:2], "bilinear")
                 heats.append(heat[0, 0].numpy())

@@ -64,8 +64,8 @@ def _compared(ways: dict[str, Labels], vectors: np.ndarray, rounds: int) -> Iter
         sums = [f"{inertias[each]:.5g}" for each in (name, plain)]
         yield Row("kmeans", f"{name}, inertia", *sums, f"{inertias[name] / inertias[plain]:.4f}", "<= 1.001")
         memory = [f"{peaks[each] >> 20} MiB" for each in (name, plain)]
-        ratio = peaks[name] / peaks[plain]
-        yield Row("kmeans", f"{name}, peak beside {vectors.nbytes >> 20} MiB", *memory, f"{ratio:.2f}", "< 1")
+        ratio, aim = peaks[name] / peaks[plain], "<= 1.05" if name == "at once" else "< 1"
+        yield Row("kmeans", f"{name}, peak beside {vectors.nbytes >> 20} MiB", *memory, f"{ratio:.2f}", aim)
 
 
 def _features(rows: int, dim: int, n_clusters: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def _features(rows: int, dim: int, n_clusters: int) -> np.ndarray:
 
 
 def _plain(vectors: np.ndarray, config: ClustersConfig) -> np.ndarray:
-    with threadpool_limits(kmeans.KMEANS_THREADS, user_api="openmp"):
+    with threadpool_limits(blocks.OPENMP_THREADS, user_api="openmp"):
         model = KMeans(config.n_clusters, n_init=config.n_init, random_state=config.random_state).fit(vectors)
     return np.asarray(model.labels_)
 

@@ -13,6 +13,7 @@ import pytest
 import imgcluster
 from imgcluster import load_config
 from imgcluster.clustering import cache as kept_clusters
+from imgcluster.clustering import cluster as clusters_in_memory
 from imgcluster.clustering.cache import KeptClusters
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.grouping import Groups
@@ -33,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Count:
     called: list[str] = []
 
     def counted(name: str) -> Callable[..., Any]:
-        real = getattr(imgcluster.clusters, name)
+        real = getattr(clusters_in_memory, name)
 
         def call(*given: Any, **keys: Any) -> Any:
             called.append(name)
@@ -42,7 +43,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Count:
         return call
 
     for name in ALGORITHM:
-        monkeypatch.setattr(f"imgcluster.clustering.cluster.{name}", counted(name))
+        monkeypatch.setattr(clusters_in_memory, name, counted(name))
 
     def since() -> list[str]:
         found = called.copy()

@@ -11,7 +11,8 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler, normalize
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from imgcluster.clustering.cluster import centroid_distances, cluster_features
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.distances import centroid_distances
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features import transforms

@@ -42,7 +42,7 @@ def test_the_graph_is_that_of_plain_loops() -> None:
 
 def test_the_graph_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = neighbour_graph(points()).toarray()
-    monkeypatch.setattr(neighbours, "PRODUCT_BYTES", 4 * 40 * 7)
+    monkeypatch.setattr(neighbours, "SEARCH_BYTES", 4 * 88 * 7)
     np.testing.assert_allclose(neighbour_graph(points()).toarray(), whole, atol=1e-12)
 
 
@@ -149,6 +149,7 @@ def test_the_others_have_the_label_of_most_of_their_ten_neighbours(monkeypatch: 
         assert label == np.bincount(own[near], minlength=3).argmax()  # of equally many the smaller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dense", [2000, 10])
 def test_a_number_of_clusters_does_not_depend_on_which_others_are_asked_for(
     monkeypatch: pytest.MonkeyPatch, dense: int

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError
 from imgcluster.labels.assignment import assign
@@ -175,7 +175,7 @@ def test_what_is_made_of_a_run_has_its_names(config_file: Path, tmp_path: Path, 
     assert pd.read_csv(tmp_path / "placed.csv", dtype=str)["name"].tolist() == [WORDS[n % 3] for n in range(12)]
     assert command("explain", "out", "--images", "0000").returncode == 0
     titles = [each["title"] for each in json.loads((tmp_path / "out/report/explain.json").read_text())["pictures"]]
-    assert titles[0] == "what pulls 0000 into cluster 2 (red, dark)"
+    assert titles[0] == "what puts 0000 in cluster 2 (red, dark)"
     assert titles[1].endswith((" out of cluster 0 (blue), its runner-up", " out of cluster 1 (green), its runner-up"))
     assert command("suggest", "out", "--out", "ask.csv", "-n", "3").returncode == 0
     assert "typical of cluster 2 (red, dark) of 4" in set(pd.read_csv(tmp_path / "ask.csv")["why"])
@@ -266,6 +266,7 @@ def test_numbers_that_are_written_in_two_ways_are_names(config_file: Path, tmp_p
     assert submission["label"].tolist() == ["7", "07", "3"] * 4
 
 
+@pytest.mark.slow
 def test_a_finetuned_network_is_named_where_it_is_needed(config_file: Path, tmp_path: Path, command: Command) -> None:
     done = command(
         "learn", config_file, labelled(tmp_path, WORDS), "--out", "m", "--mode", "finetune", "--epochs", "1",

@@ -12,7 +12,7 @@ import pytest
 import imgcluster
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.fitted import Clusterer
-from imgcluster.clustering.numbering import check_numbering, number_classes, number_clusters
+from imgcluster.clustering.numbering import check_numbering, match_labels, number_classes, number_clusters
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features.result import Features
@@ -327,3 +327,10 @@ def test_a_run_of_noise_alone_has_no_say_and_noise_alone_is_no_error(tmp_path: P
     run = write_run(tmp_path / "run", [("a", "0"), ("b", "1")])
     found = number_clusters(np.array([-1, -1]), 0, f"match:{run}", ["a", "b"])
     assert found.numbers.tolist() == []
+
+
+def test_matching_looks_at_all_clusters_together() -> None:
+    # The largest count first would take 9, and leave 0 for the other: 9 in all, where 8 + 8 are to be had.
+    assert match_labels(np.array([[9, 8], [8, 0]])).tolist() == [1, 0]
+    assert match_labels(np.array([[3], [0], [2]])).tolist() == [0, -1, -1]
+    assert match_labels(np.array([[5, 0], [0, 0]])).tolist() == [0, -1]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from imgcluster.clustering import similarity as likeness
-from imgcluster.clustering.similarity import find_likeness
+from imgcluster.clustering import similarity
+from imgcluster.clustering.similarity import find_similar
 
 RANDOM = np.random.default_rng(3)
 
@@ -19,7 +19,7 @@ def vectors(count: int, dim: int = 40) -> np.ndarray:
 @pytest.mark.parametrize("count", [30, 300])
 def test_the_nearest_are_those_with_the_largest_cosines(count: int) -> None:
     points = vectors(count)
-    found = find_likeness(points)
+    found = find_similar(points)
     cosines = cosine_similarity(points.astype(np.float64))
     np.fill_diagonal(cosines, -2)
     np.testing.assert_array_equal(found.near, np.argsort(-cosines, axis=1, kind="stable")[:, :12])
@@ -29,12 +29,12 @@ def test_the_nearest_are_those_with_the_largest_cosines(count: int) -> None:
 def test_a_search_by_principal_components_finds_nearly_all(monkeypatch: pytest.MonkeyPatch) -> None:
     centres = vectors(60, 300)
     points = (centres[RANDOM.integers(60, size=900)] + 0.4 * vectors(900, 300)).astype(np.float32)
-    whole = find_likeness(points)
-    monkeypatch.setattr(likeness, "SEARCHED_WHOLE", 100)
-    quick = find_likeness(points)
+    whole = find_similar(points)
+    monkeypatch.setattr(similarity, "SEARCHED_WHOLE", 100)
+    quick = find_similar(points)
     same = np.mean([len(set(a) & set(b)) / 12 for a, b in zip(whole.near.tolist(), quick.near.tolist(), strict=True)])
     assert same > 0.97
-    assert likeness._search_space(points).shape == (900, 128)
+    assert similarity._search_space(points).shape == (900, 128)
     for row, near in enumerate(quick.near[:50]):
         exact = cosine_similarity(points[[row]].astype(np.float64), points[near].astype(np.float64))[0]
         np.testing.assert_allclose(quick.similarity[row], exact, atol=1e-6)
@@ -44,7 +44,7 @@ def test_near_duplicates_are_groups_around_one_image() -> None:
     points = vectors(100)
     points[[10, 20, 30]] = points[5] * [[1], [2], [0.5]]  # the same, however long
     points[41] = points[40] + 0.05 * points[40].std() * vectors(1)[0]
-    groups = find_likeness(points).duplicates
+    groups = find_similar(points).duplicates
     assert [group.rows for group in groups] == [[5, 10, 20, 30], [40, 41]]
     assert groups[0].similarity == pytest.approx(1, abs=1e-6)
     assert 0.99 < groups[1].similarity < 1
@@ -53,7 +53,7 @@ def test_near_duplicates_are_groups_around_one_image() -> None:
 def test_more_copies_than_neighbours_are_one_group() -> None:
     points = vectors(200)
     points[50:90] = points[50]
-    (group,) = find_likeness(points).duplicates
+    (group,) = find_similar(points).duplicates
     assert sorted(group.rows) == list(range(50, 90))
 
 
@@ -62,7 +62,7 @@ def test_a_chain_is_cut() -> None:
     points = np.zeros((160, 40), np.float32)
     points[:60, 0], points[:60, 1] = np.cos(angles), np.sin(angles)
     points[60:] = vectors(100)
-    groups = find_likeness(points).duplicates
+    groups = find_similar(points).duplicates
     assert len(groups) > 2
     for group in groups:
         cosines = cosine_similarity(points[group.rows].astype(np.float64))[0]
@@ -74,51 +74,51 @@ def test_what_counts_as_nearly_the_same_depends_on_how_alike_all_are() -> None:
     offset = vectors(1) * 20  # as of a network whose features all have most in common
     points = vectors(100) + offset
     assert cosine_similarity(points).min() > 0.98
-    assert find_likeness(points).duplicates == []
+    assert find_similar(points).duplicates == []
     points[1] = points[0]
-    assert [group.rows for group in find_likeness(points).duplicates] == [[0, 1]]
+    assert [group.rows for group in find_similar(points).duplicates] == [[0, 1]]
 
 
-def test_the_strangest_is_the_one_that_is_like_no_other() -> None:
+def test_the_first_outlier_is_the_one_that_is_like_no_other() -> None:
     points = np.abs(vectors(80)) + 3
     points[33] *= -1
-    found = find_likeness(points)
-    assert found.strangest(3)[0] == 33
-    assert found.strangeness[33] == pytest.approx(np.sqrt(2 - 2 * found.similarity[33, :5]).mean(), abs=1e-5)
+    found = find_similar(points)
+    assert found.outliers(3)[0] == 33
+    assert found.outlier_score[33] == pytest.approx(np.sqrt(2 - 2 * found.similarity[33, :5]).mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_hardly_any_images(count: int) -> None:
-    found = find_likeness(vectors(count))
+    found = find_similar(vectors(count))
     assert found.near.shape == (count, max(0, count - 1))
     assert found.duplicates == []
-    assert len(found.strangest(50)) == count
+    assert len(found.outliers(50)) == count
 
 
 def test_a_vector_of_zeros_is_like_no_other() -> None:
     points = vectors(20)
     points[4] = 0
-    found = find_likeness(points)
-    assert found.strangest(1) == [4]
+    found = find_similar(points)
+    assert found.outliers(1) == [4]
     assert np.isfinite(found.similarity).all()
 
 
 def test_copies_are_found_where_there_is_hardly_anything_else() -> None:
     points = vectors(36)
     points[:30] = points[0]
-    (group,) = find_likeness(points).duplicates
+    (group,) = find_similar(points).duplicates
     assert sorted(group.rows) == list(range(30))
     points[:30] += 1e-4 * vectors(30)  # as after saving them anew
-    (group,) = find_likeness(points).duplicates
+    (group,) = find_similar(points).duplicates
     assert sorted(group.rows) == list(range(30))
-    (pair,) = find_likeness(points[:2]).duplicates
+    (pair,) = find_similar(points[:2]).duplicates
     assert pair.rows == [0, 1]
-    assert find_likeness(vectors(2)).duplicates == []
+    assert find_similar(vectors(2)).duplicates == []
 
 
 def test_copies_are_found_in_the_space_of_the_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likeness, "SEARCHED_WHOLE", 100)
+    monkeypatch.setattr(similarity, "SEARCHED_WHOLE", 100)
     points = vectors(300, 200)
     points[100:160] = points[100]
-    (group,) = find_likeness(points).duplicates
+    (group,) = find_similar(points).duplicates
     assert sorted(group.rows) == list(range(100, 160))

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES
 from imgcluster.config.docs import config_table
 from imgcluster.config.engine_schema import DaskEngine
+from imgcluster.config.file_patterns import problem_of
 from imgcluster.config.loader import SECTIONS, Config, config_from_dict, config_schema, load_config
 from imgcluster.config.method_table import METHOD_NAMES
 from imgcluster.config.recipe import RECIPE_NAMES
@@ -358,7 +359,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "features.file_columns",
         16,
-        "found 16 (a number), allowed: the name of a column or array, what the names of numbered columns begin with, "
+        "found 16 (a number), allowed: the name of a column or array, the prefix of numbered columns, "
         "or a list of these or null",
     ),
     ("features.store", None, f"found null (no value), {TEXT}"),
@@ -436,7 +437,7 @@ def test_wrong_value(key: str, value: Any, words: str) -> None:
     assert refusal_of(key, value) == words
 
 
-HAS_ITS_OWN = "learned has that of its model; leave it out"
+HAS_ITS_OWN = "learned takes this from its model; remove it"
 
 
 @pytest.mark.parametrize(
@@ -444,7 +445,11 @@ HAS_ITS_OWN = "learned has that of its model; leave it out"
     [
         ("", "parameters", "{model: FOLDER} is missing; learned takes the model that `learn` wrote there"),
         (", parameters: {model: 3}", "parameters", "{model: FOLDER} is missing; learned takes the model"),
-        (", n_clusters: 3, parameters: {model: m}", "n_clusters", "learned finds a number of its own; allowed: null"),
+        (
+            ", n_clusters: 3, parameters: {model: m}",
+            "n_clusters",
+            "learned sets the number of clusters itself; set it to null",
+        ),
         (", transform: [l2], parameters: {model: m}", "transform", f"{HAS_ITS_OWN}, or set clusters.transform=[]"),
         (", numbering: size, parameters: {model: m}", "numbering", f"{HAS_ITS_OWN}, or set clusters.numbering=raw"),
         (", order: {smooth: 1.0}, parameters: {model: m}", "order", f"{HAS_ITS_OWN}, or set clusters.order=null"),
@@ -981,7 +986,7 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
 
 
 def test_schema_file_is_current() -> None:
-    """If not: python -m imgcluster schema > configs/schema.json"""
+    """If not, run: `python -m imgcluster schema > configs/schema.json`."""
     written = (ROOT / "configs/schema.json").read_text(encoding="utf-8")
     assert written == json.dumps(config_schema(), indent=2) + "\n"
 
@@ -1012,8 +1017,7 @@ def test_readme_command_loads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_config_needs_no_heavy_import() -> None:
     code = (
-        "import sys; from imgcluster.config import config_schema, load_config;"
-        "from imgcluster.config_docs import config_table;"
+        "import sys; from imgcluster.config import config_schema, config_table, load_config;"
         f"load_config({str(ROOT / 'configs/stage.yaml')!r}); config_schema(); config_table();"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
@@ -1035,7 +1039,7 @@ configs = st.fixed_dictionaries(
             optional={
                 "ids": texts | st.none(),
                 "id_column": texts | st.none(),
-                "file": texts.map("{id}".__add__),
+                "file": texts.map("{id}".__add__).filter(lambda pattern: problem_of(pattern) is None),
                 "encoding": st.sampled_from([None, "utf-8", "cp1252"]),
                 "missing": st.sampled_from(["stop", "skip"]),
                 "on_error": st.sampled_from(["record", "stop"]),

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import imgcluster
+from imgcluster.cli.format.scores import scores_text
 from imgcluster.cli.main import main
+from imgcluster.config.run_files import RunFiles
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.evaluation.scoring import FILES, score_labels, scores_json, scores_text
+from imgcluster.evaluation.scoring import FILES, score_labels, scores_json
 from imgcluster.images.ids.known_labels import read_known
 from imgcluster.labels.partial import read_partial_labels
-from imgcluster.runs.remote import RECORD
 from tests import ROOT
 
 STAGE = ROOT / "data" / "stage" / "truth.csv"
@@ -162,8 +163,8 @@ def test_what_only_one_file_has_is_left_out_loudly(tmp_path: Path, truth: Path) 
     found = score_labels(written(tmp_path / "l.csv", f"id,label\n007,0\n8,1\n{rows}"), truth)
     assert (found.missing, found.extra, found.images) == (["7", "9"], [f"x{number}" for number in range(5)], 2)
     assert scores_text(found).splitlines()[:3] == [
-        "LEFT OUT  2 images of the truth have no label: '7', '9'",
-        "LEFT OUT  5 labelled images are not in the truth: 'x0', 'x1', 'x2', …",
+        "not scored: 2 images of the truth without a label: '7', '9'",
+        "not scored: 5 images without a known label: 'x0', 'x1', 'x2', …",
         "images    2 in 2 clusters, 2 classes",
     ]
 
@@ -173,7 +174,7 @@ def test_accuracy_without_matching(tmp_path: Path, truth: Path, capsys: pytest.C
     labels = written(tmp_path / "l.csv", "id,label\n1,2\n2,3\n3,4\n4,3\n")
     found = score_labels(labels, truth)
     assert (found.scores["accuracy"], found.accuracy_as_is) == (0.75, 0.25)
-    line = "  0.2500  accuracy of the labels in l.csv as they stand, no cluster matched with a class"
+    line = "  0.2500  accuracy of the labels in l.csv as they stand, without matching clusters to classes"
     assert line in scores_text(found).splitlines()
     assert main(["score", str(labels), str(truth), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy_as_is"] == 0.25
@@ -230,7 +231,7 @@ def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
     found = score_labels(written(tmp_path / "l.csv", "id,label\n007,-1\n7,-1\n8,0\n9,0\n"), truth)
     assert found.noise == 2
     assert (found.scores["ari"], found.scores["accuracy"]) == (1, 0.5)
-    assert "noise     2: one cluster of its own, and wrong to accuracy and F1" in scores_text(found)
+    assert "noise     2 images, scored as one cluster; accuracy and F1 count them as wrong" in scores_text(found)
     assert scores_text(found).splitlines()[-3:] == ["class    0  -1", "descent  2   0", "entry    0   2"]
 
 
@@ -240,7 +241,7 @@ def test_noise_is_told(tmp_path: Path, truth: Path) -> None:
         ("id,label\n7,0\n8,1\n7,0\n", "labels.csv row 3: id '7' stands already in row 1"),
         ("id,label\n7,0\n,1\n", "labels.csv row 2: the id in column 'id' is empty"),
         ("id,label\n7,0\n8,\n", "labels.csv row 2: the label of '8', in column 'label', is empty"),
-        ("id,a,b\n7,0,2\n", r"labels\? \(its columns: 'id', 'a', 'b'\); name it with --label-column$"),
+        ("id,a,b\n7,0,2\n", r"labels\? \(its columns: 'id', 'a', 'b'\); name it with label_column=NAME$"),
         ("id,a,b\n7,0.3,0.7\n", r"labels\? \(.*\); a column for each class .*: to score a run, `score` its folder$"),
         ("id,label,label\n7,0,1\n", "which column has the labels"),
         ("id\n7\n", "which column has the labels"),
@@ -339,7 +340,10 @@ def test_a_large_matrix_is_drawn_and_not_printed(tmp_path: Path) -> None:
     rows = "".join(f"{number},{'long name ' * 9}{number % 300}\n" for number in range(600))
     labels = written(tmp_path / "l.csv", f"id,label\n{rows}")
     found = score_labels(labels, labels, out=tmp_path / "out")
-    assert scores_text(found).splitlines()[-1] == "a confusion matrix of 300 x 300 is shown by --out"
+    assert (
+        scores_text(found).splitlines()[-1]
+        == "the confusion matrix, 300 x 300, is too large to print; write it with --out"
+    )
     picture = cv2.imread(str(tmp_path / "out" / "confusion.png"))
     assert max(picture.shape) < 6000
 
@@ -351,7 +355,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, truth: Path) -
 
 def test_scoring_needs_no_torch() -> None:
     code = (
-        "import sys; from imgcluster.scoring import score_labels\n"
+        "import sys; from imgcluster.evaluation import score_labels\n"
         f"score_labels({str(STAGE)!r}, {str(STAGE)!r})\n"
         "print(*{'torch', 'cv2', 'matplotlib'} & set(sys.modules))"
     )
@@ -420,6 +424,6 @@ def test_a_submission_whose_ids_are_not_first_is_compared_as_it_stands(tmp_path:
     written(run / "clusters.csv", "id,cluster\na.png,0\nb.png,1\nc.png,1\n")
     written(run / "s.csv", "label,id\n7,a.png\n8,b.png\n8,c.png\n")
     outputs = {"submission": "s.csv", "layout": "labels", "label_column": None}
-    written(run / RECORD, json.dumps({"config": {"outputs": outputs, "images": {"id_column": None}}}))
+    written(run / RunFiles.RECORD, json.dumps({"config": {"outputs": outputs, "images": {"id_column": None}}}))
     found = score_labels(run, written(tmp_path / "t.csv", "id,label\na.png,7\nb.png,8\nc.png,7\n"))
     assert (found.accuracy_as_is, found.as_is_in) == (pytest.approx(2 / 3), "s.csv")

@@ -18,18 +18,20 @@ from PIL import Image
 from torch import nn
 
 import imgcluster
+from imgcluster.backbones.layer_outputs import cut
 from imgcluster.backbones.networks import random_network
-from imgcluster.backbones.partition import cut
 from imgcluster.backbones.select import Choice
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.cli.main import main
-from imgcluster.clustering.cluster import centroid_distances
+from imgcluster.clustering.distances import centroid_distances
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.recipe import Recipe
 from imgcluster.errors import ClusteringError, ConfigError, ImageError, OutputError
-from imgcluster.explain.activations import Inside
-from imgcluster.explain.gradcam import Eye, shown
-from imgcluster.explain.heatmap import evened, tiled
+from imgcluster.explain import run_explanation
+from imgcluster.explain.activations import LayerNetwork
+from imgcluster.explain.filters import ascend
+from imgcluster.explain.gradcam import GradCam, positive_part
+from imgcluster.explain.heatmap import standardized, tiled
 from imgcluster.explain.run import ExplainedRun
 from imgcluster.explain.spatial_layers import before_activation
 from imgcluster.explain.targets import class_index, class_names, margins, transformed
@@ -155,7 +157,7 @@ def test_a_picture_belongs_to_its_nearest_cluster_and_its_runner_up_is_the_next(
     opened, picture = ExplainedRun(run), photograph("coffee")
     own = cluster_of(run, "coffee")
     assert np.array_equal(imgcluster.cluster_map(run, picture), imgcluster.cluster_map(run, picture, cluster=own))
-    second = opened.nearest(opened.look([picture])[1])[0][1]
+    second = opened.nearest(opened.forward([picture]).points)[0][1]
     found = imgcluster.cluster_map(opened, picture, against="runner_up")
     assert np.array_equal(found, imgcluster.cluster_map(opened, picture, against=second))
     third = next(number for number in range(3) if number not in (own, second))
@@ -176,24 +178,29 @@ def test_a_constant_image_divides_by_nothing(run: Path, value: int) -> None:
 
 def test_heat_that_is_nowhere_stays_nothing() -> None:
     for values in (np.zeros((2, 2)), np.full((2, 2), -1.0), np.array([[np.nan, 1.0]]), np.array([[np.inf, 1.0]])):
-        assert (shown(values.astype(np.float32)) == 0).all()
-    assert shown(np.array([[-2, 1, 4]], np.float32)).tolist() == [[0, 0.25, 1]]
+        assert (positive_part(values.astype(np.float32)) == 0).all()
+    assert positive_part(np.array([[-2, 1, 4]], np.float32)).tolist() == [[0, 0.25, 1]]
 
 
 # Against captum and plain torch
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"), [("resnet18", "layer4"), ("mobilenet_v3_small", "features"), ("vgg11", "features.19")]
+    ("name", "layer"),
+    [
+        ("resnet18", "layer4"),
+        ("mobilenet_v3_small", "features"),
+        pytest.param("vgg11", "features.19", marks=pytest.mark.slow),
+    ],
 )
 def test_the_maps_are_those_of_captum(name: str, layer: str) -> None:
-    eye = Eye(choice(name, "logits"), CPU)
+    network = GradCam(choice(name, "logits"), CPU)
     images = [noise(224, 224), photograph("cat")]
-    sight = eye.look(images)
-    ours = eye.maps(sight, sight.outputs[0][[0, 1], [7, 11]])
+    passed = network.forward(images)
+    ours = network.maps(passed, passed.outputs[0][[0, 1], [7, 11]])
     model = random_network(BACKBONES[name])
     captum = LayerGradCam(model, model.get_submodule(layer))
-    theirs = captum.attribute(eye.pixels(images), target=[7, 11])[:, 0].detach()
+    theirs = captum.attribute(network.pixels(images), target=[7, 11])[:, 0].detach()
     most = float(theirs.abs().max())
     assert most > 0
     assert torch.allclose(ours, theirs, rtol=0, atol=1e-5 * most)
@@ -221,14 +228,14 @@ FAMILIES = {
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_shows_what_its_features_come_from(name: str) -> None:
-    eye = Eye(choice(name), CPU)
+    network = GradCam(choice(name), CPU)
     image = noise(60, 80)
-    sight = eye.look([image])
+    passed = network.forward([image])
     channels, side = FAMILIES[name]
-    score = sight.outputs[0][:, :8].square().sum(dim=1)
-    heat = eye.heat(sight, score, [image])[0]
-    assert (eye.place.side, channels in eye.place.shape) == (side, True)
-    assert sight.outputs[0].shape == (1, BACKBONES[name].dim)
+    score = passed.outputs[0][:, :8].square().sum(dim=1)
+    heat = network.heat_maps(passed, score, [image])[0]
+    assert (network.layer.side, channels in network.layer.shape) == (side, True)
+    assert passed.outputs[0].shape == (1, BACKBONES[name].dim)
     assert heat.shape == (60, 80)
     assert np.isfinite(heat).all()
     assert np.ptp(heat[8:-8, 18:-18]) > 0
@@ -301,7 +308,7 @@ def test_a_dead_channel_is_grey_and_the_grid_has_sixteen_in_a_row() -> None:
     channels = np.zeros((18, 2, 3), np.float32)
     channels[17] = [[0, 0, 0], [0, 0, 100]]
     with np.errstate(all="raise"):
-        cells = evened(channels)
+        cells = standardized(channels)
     assert (cells[:17] == 128).all()
     assert cells[17].max() == 255
     grid = tiled(cells)
@@ -340,12 +347,12 @@ def test_filters_are_the_same_for_the_same_seed() -> None:
 
 
 def test_a_filter_answers_more_to_its_picture_than_to_noise() -> None:
-    inside = Inside.build(choice("squeezenet1_1", "features.3.expand3x3"), CPU)
+    network = LayerNetwork.build(choice("squeezenet1_1", "features.3.expand3x3"), CPU)
     start = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 20 + 118
-    made = torch.tensor(inside._ascend(start, [0, 3, 9], 20)).permute(0, 3, 1, 2)
-    recipe = inside.choice.recipe
+    made = torch.tensor(ascend(network, start, [0, 3, 9], 20)).permute(0, 3, 1, 2)
+    recipe = network.choice.recipe
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (recipe.mean, recipe.std))
-    before, after = (inside.network((pixels / 255 - mean) / std)[0][:, [0, 3, 9]] for pixels in (start, made))
+    before, after = (network.network((pixels / 255 - mean) / std)[0][:, [0, 3, 9]] for pixels in (start, made))
     assert (after.mean(dim=(2, 3)).diag() > before.mean(dim=(2, 3))[0] + 0.1).all()
     moved = (made - start).square().mean(dim=(1, 2, 3)).sqrt()
     assert ((moved > 5) & (moved <= 20)).all()  # 20 steps, each 1.0 in the root mean square
@@ -555,23 +562,24 @@ def test_the_typical_and_the_borderline_image_of_each_cluster(run: Path, capsys:
         image = read_image(typical.path)
         expected = imgcluster.overlay(image, imgcluster.cluster_map(run, typical.id))
         assert np.abs(laid - np.asarray(expected)).mean() < 4  # but for JPEG
-    assert "efficientnet_lite0 _swish_1, 7 x 7 places" in capsys.readouterr().out
+    assert "efficientnet_lite0 _swish_1, a 7 x 7 grid" in capsys.readouterr().out
 
 
 def test_points_are_where_the_run_found_them(run: Path) -> None:
     opened = ExplainedRun(run)
     images = opened.images[:5]
-    points = opened.look([read_image(image.path) for image in images])[1].detach()
+    points = opened.forward([read_image(image.path) for image in images]).points.detach()
     for image, point in zip(images, points, strict=True):
         away = (point - opened._centroids[image.cluster]).norm()
         assert float(away) == pytest.approx(image.distance, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_later_explanations_are_added_until_the_clusters_change(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imgcluster.explain.run_explanation.STEPS", 1)
-    monkeypatch.setattr("imgcluster.explain.run_explanation.FILTERS", 3)
+    monkeypatch.setattr("imgcluster.explain.run_explanation.DEFAULT_FILTERS", 3)
     run = make_run()
     imgcluster.explain_run(run, images=["0003.png"], show=False)
     kinds = ("cluster", "gradcam", "activations", "filters")
@@ -662,7 +670,10 @@ def test_images_that_failed_or_are_gone(make_run: MakeRun, tmp_path: Path, caplo
     done = imgcluster.explain_run(run, images=["0008.png", "0009.png"], show=False)
     assert {picture.id for picture in done.pictures} == {"0009.png"}
     assert "image '0008.png' is left out" in caplog.text
-    with pytest.raises(ImageError, match=r"the image is not there; looked in '.*some'; say where: --images-folder"):
+    with pytest.raises(
+        ImageError,
+        match=r"the image is not there; looked in '.*some'; say where: imgcluster.images_are_in\(RUN, FOLDER\)",
+    ):
         imgcluster.explain_run(run, images=["0008.png"], show=False)
     assert {picture["id"] for picture in listed(run)} == {"0009.png"}
 
@@ -670,16 +681,15 @@ def test_images_that_failed_or_are_gone(make_run: MakeRun, tmp_path: Path, caplo
 def test_noise_is_pulled_nowhere(run: Path) -> None:
     opened = ExplainedRun(run)
     opened.images[0] = replace(opened.images[0], cluster=-1)
-    from imgcluster.explain import explain_run as of_run
-
+    request = run_explanation._Request(opened, opened.images[:1], (), None, False)
     with pytest.raises(ClusteringError, match=r"image '0000.png' is noise: in no cluster"):
-        of_run.KINDS["cluster"](of_run._Asked(opened, opened.images[:1], (), None, False), None)  # type: ignore[arg-type]
+        run_explanation.KINDS["cluster"](request, None)  # type: ignore[arg-type]
 
 
 def test_after_a_fallback_it_is_the_network_that_was_taken(make_run: MakeRun) -> None:
     run = make_run("features.backbone=vgg16", "features.fallback=efficientnet_lite0", "features.preprocess=stage")
     done = imgcluster.explain_run(run, images=["0001.png"], show=False)
-    assert done.networks == ["efficientnet_lite0 _swish_1, 7 x 7 places"]
+    assert done.networks == ["efficientnet_lite0 _swish_1, a 7 x 7 grid"]
 
 
 def test_a_network_that_is_used_in_place_of_another_too_keeps_its_own_layer(make_run: MakeRun) -> None:
@@ -692,12 +702,17 @@ def test_a_network_that_is_used_in_place_of_another_too_keeps_its_own_layer(make
 @pytest.mark.parametrize(
     ("overrides", "networks"),
     [
-        (["features.layer=[_blocks.3, avgpool]"], ["efficientnet_lite0 _blocks.3._bn2, 28 x 28 places"]),
-        (
+        (["features.layer=[_blocks.3, avgpool]"], ["efficientnet_lite0 _blocks.3._bn2, a 28 x 28 grid"]),
+        pytest.param(
             ["features.backbone=[efficientnet_lite0, squeezenet1_1]", "features.block_l2=true", "features.views=flip"],
-            ["efficientnet_lite0 _swish_1, 7 x 7 places", "squeezenet1_1 features.12.cat, 13 x 13 places"],
+            ["efficientnet_lite0 _swish_1, a 7 x 7 grid", "squeezenet1_1 features.12.cat, a 13 x 13 grid"],
+            marks=pytest.mark.slow,
         ),
-        (["features.views=whole", "clusters.n_clusters=1"], ["efficientnet_lite0 _swish_1, 7 x 7 places"]),
+        pytest.param(
+            ["features.views=whole", "clusters.n_clusters=1"],
+            ["efficientnet_lite0 _swish_1, a 7 x 7 grid"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_joined_features_and_views(make_run: MakeRun, overrides: list[str], networks: list[str]) -> None:
@@ -709,7 +724,7 @@ def test_joined_features_and_views(make_run: MakeRun, overrides: list[str], netw
     assert len(done.pictures) == (1 if "clusters.n_clusters=1" in overrides else 2)
     opened = ExplainedRun(run)
     image = opened.images[1]
-    point = opened.look([read_image(image.path)])[1][0].detach()
+    point = opened.forward([read_image(image.path)]).points[0].detach()
     assert float((point - opened._centroids[image.cluster]).norm()) == pytest.approx(image.distance, rel=1e-3)
     assert imgcluster.cluster_map(opened, "0001.png").max() == 1
 
@@ -720,4 +735,4 @@ def test_random_weights_are_allowed_and_said(make_run: MakeRun, capsys: pytest.C
     assert main(["explain", str(run), "--cluster", "0", "--quiet"]) == 0
     told = capsys.readouterr().out
     assert "RANDOM    the weights are random" in told
-    assert "squeezenet1_1 features.6.cat, 27 x 27 places" in told
+    assert "squeezenet1_1 features.6.cat, a 27 x 27 grid" in told

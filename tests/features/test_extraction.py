@@ -92,6 +92,7 @@ def published_stage_features(model: torchvision.models.VGG, paths: list[Path]) -
     return np.stack(vectors)
 
 
+@pytest.mark.slow
 def test_stage_recipe_equals_the_published_steps(tmp_path: Path, vgg16: torchvision.models.VGG) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -109,6 +110,7 @@ def test_stage_recipe_equals_the_published_steps(tmp_path: Path, vgg16: torchvis
     np.testing.assert_allclose(found.vectors, wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_backbone_recipe_equals_torchvisions_own_transform(
     tmp_path: Path, pictures: Path, vgg16: torchvision.models.VGG, vgg16_file: Path
 ) -> None:
@@ -266,7 +268,7 @@ def test_an_image_that_memory_cannot_hold_is_a_failure(
     assert (failure.image.id, failure.reason) == ("0002.jpg", "does not fit into memory")
 
 
-@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+@pytest.mark.parametrize("runtime", ["openvino", pytest.param("torch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("size", [10**10, 10**30])
 def test_a_batch_that_memory_cannot_hold_is_told(tmp_path: Path, pictures: Path, size: int, runtime: str) -> None:
     with pytest.raises(ConfigError, match=rf"features.batch_size: {size:,} images do not fit into memory"):
@@ -357,6 +359,7 @@ def test_without_a_fallback_the_run_stops_and_says_what_to_fetch(tmp_path: Path,
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_vgg16_weights_from_a_path_give_4096_columns(tmp_path: Path, pictures: Path, vgg16_file: Path) -> None:
     config = FeaturesConfig(weights=vgg16_file, store=tmp_path / "s", batch_size=2, precision="fp32")
     images = walk_images(pictures)[:2]
@@ -376,6 +379,7 @@ def test_precision_and_device_that_are_not_here_are_refused(tmp_path: Path, pict
         extracted(pictures, lite0(tmp_path / "s", device="cuda:256"))  # torch itself would take cuda:0
 
 
+@pytest.mark.slow
 def test_bf16_stays_close_to_fp32_where_auto_may_take_it(tmp_path: Path, vgg16_file: Path) -> None:
     images = [ImageFile(path.stem, path) for path in sorted(FRAMES.glob("*.jpg"))[::53]]
     config = FeaturesConfig(weights=vgg16_file, store=tmp_path / "s", batch_size=4, precision="fp32", runtime="torch")

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 import imgcluster
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features.files import read_features

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from imgcluster.images.file_kinds import ENOUGH, IMAGES, kind_of, why_no_image
+from imgcluster.images.file_kinds import HEAD_BYTES, IMAGES, head_of, kind_of, why_no_image
 from tests.support.bad_input.images import NO_IMAGES
 
 POINTER = NO_IMAGES["a pointer of Git LFS"]
@@ -49,7 +51,7 @@ def safetensors() -> bytes:
 )
 def test_a_format_that_is_read_is_known_and_nothing_is_said_against_it(name: str, kind: str) -> None:
     assert kind in IMAGES
-    assert kind_of(encoded(name)[:ENOUGH]) == kind
+    assert kind_of(encoded(name)[:HEAD_BYTES]) == kind
     assert why_no_image(encoded(name)) is None
 
 
@@ -72,8 +74,8 @@ def test_a_format_that_is_read_is_known_and_nothing_is_said_against_it(name: str
         (b"\r\n" + encoded("JPEG"), "a JPEG with bytes before its beginning: remove them, or download it again"),
         (bytes(5000), "all zeros: the file was never written"),
         (b"hello", "a text file, not an image"),
-        (("é" * ENOUGH).encode(), "a text file, not an image"),
-        (("x" + "é" * ENOUGH).encode(), "a text file, not an image"),
+        (("é" * HEAD_BYTES).encode(), "a text file, not an image"),
+        (("x" + "é" * HEAD_BYTES).encode(), "a text file, not an image"),
     ],
 )
 def test_a_file_that_is_no_image_is_named_with_what_to_do(data: bytes, reason: str) -> None:
@@ -102,3 +104,14 @@ def test_nothing_is_said_of_bytes_that_tell_nothing(data: bytes) -> None:
 
 def test_every_kind_of_the_catalogue_of_bad_input_is_known() -> None:
     assert [name for name, data in NO_IMAGES.items() if why_no_image(data) is None] == []
+
+
+def test_first_bytes_of_a_file_and_of_what_is_none(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.write_bytes(b"x" * (HEAD_BYTES + 1))
+    os.mkfifo(pipe)  # opened without a writer, it would block
+    with file.open("rb") as opened:
+        assert head_of(file) == head_of(opened) == b"x" * HEAD_BYTES
+    assert head_of(tmp_path) == head_of(pipe) == b""
+    with pytest.raises(FileNotFoundError):
+        head_of(tmp_path / "none")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from imgcluster import load_config, run
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.images.listing import find_images, list_images, walk_images

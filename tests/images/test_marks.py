@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imgcluster import pipeline
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import FeaturesConfig, load_config
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.result import Features
@@ -58,7 +58,13 @@ def noted(features: Features) -> list[str]:
     return [image.id for image in features.remarks]
 
 
-@pytest.mark.parametrize("device", ["cpu", ("cpu", "cpu")], ids=["one process", "two processes"])
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param("cpu", id="one process"),
+        pytest.param(("cpu", "cpu"), id="two processes", marks=pytest.mark.slow),
+    ],
+)
 def test_blank_images_are_noted_on_every_run(folder: Path, tmp_path: Path, device: Any) -> None:
     for expected in (6, 0):
         found = extracted(folder, tmp_path / "s", device=device)
@@ -73,6 +79,7 @@ def test_a_blank_image_that_was_moved_stays_noted(folder: Path, tmp_path: Path) 
         assert (computed(found), noted(found)) == (0, ["0009.jpg", "white.png"])
 
 
+@pytest.mark.slow
 def test_blank_images_are_noted_by_the_workers_of_a_cluster(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     for expected in (6, 0):
@@ -144,7 +151,13 @@ def test_opaque_images_of_an_older_store_are_not_even_read(folder: Path, tmp_pat
     np.testing.assert_array_equal(second.vectors, first.vectors)
 
 
-@pytest.mark.parametrize("device", ["cpu", ("cpu", "cpu")], ids=["one process", "two processes"])
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param("cpu", id="one process"),
+        pytest.param(("cpu", "cpu"), id="two processes", marks=pytest.mark.slow),
+    ],
+)
 def test_only_what_is_read_otherwise_is_computed_again(tmp_path: Path, device: Any) -> None:
     folder = tmp_path / "p"
     write_pictures(folder, range(2))

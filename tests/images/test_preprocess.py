@@ -11,8 +11,9 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from imgcluster.config.backbone_table import BACKBONES
-from imgcluster.config.recipe import STAGE, STEPS, Recipe, named_recipe, recipe_of
-from imgcluster.images.preprocess import GEOMETRY, center_crop, find_recipe, prepare
+from imgcluster.config.recipe import STAGE, STEPS, VIEWS, Recipe, named_recipe, recipe_of
+from imgcluster.images.geometry import CROPS, RESIZED_SIZES
+from imgcluster.images.preprocess import crop_at, find_recipe, prepare
 
 PILLOWS = replace(BACKBONES["vgg16"].recipe, resampling="pillow")  # whose pixels are those of the oracles, to the bit
 SIZES = [(512, 512), (480, 640), (641, 479), (100, 75), (1, 1), (7, 1000), (512, 300), (301, 513), (2000, 20)]
@@ -37,7 +38,7 @@ def views_of(image: np.ndarray, recipe: Recipe) -> np.ndarray:
 def test_center_crop_pads_and_cuts_as_torchvision_does(size: tuple[int, int], side: int) -> None:
     image = picture(*size)
     wanted = np.asarray(v2.CenterCrop(side)(Image.fromarray(image)))
-    np.testing.assert_array_equal(center_crop(image, side), wanted)
+    np.testing.assert_array_equal(crop_at(image, side), wanted)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -154,7 +155,8 @@ def test_steps_that_make_no_recipe(steps: list[Any], words: str) -> None:
 
 
 def test_every_step_has_its_geometry() -> None:
-    assert set(GEOMETRY) == set(STEPS)
+    assert set(RESIZED_SIZES) == set(STEPS)
+    assert set(CROPS) == set(VIEWS)
 
 
 # --- views ---

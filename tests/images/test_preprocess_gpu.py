@@ -82,7 +82,7 @@ def differences(image: np.ndarray, recipe: Recipe, device: str) -> np.ndarray:
 @pytest.fixture
 def no_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """What is prepared on the CPU fails, once this is called."""
-    return lambda: monkeypatch.setattr(on_device.preprocess, "prepare", lambda *_: pytest.fail("prepared on the CPU"))
+    return lambda: monkeypatch.setattr(on_device, "prepare", lambda *_: pytest.fail("prepared on the CPU"))
 
 
 @pytest.mark.parametrize("device", DEVICES)

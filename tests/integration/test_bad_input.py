@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ CASES = all_cases()
 TABLE = (ROOT / "tests/support/BAD_INPUT.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{each.group}: {each.name}" for each in CASES])
+QUICK = 5  # of each group; the others are slow
+PARAMETERS = [
+    pytest.param(case, id=f"{group}: {case.name}", marks=[pytest.mark.slow] if number >= QUICK else [])
+    for group, cases in groupby(CASES, key=lambda case: case.group)
+    for number, case in enumerate(cases)
+]
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_it(case: Case, tmp_path: Path, nursery: Nursery) -> None:
     if reason := case.skip():
         pytest.skip(reason)

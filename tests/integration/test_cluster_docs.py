@@ -115,10 +115,12 @@ def ports() -> dict[str, str]:
     return {"8786": str(free_port()), "8787": str(free_port())}
 
 
+@pytest.mark.slow
 def test_several_terminals(tmp_path: Path, environment: dict[str, str], expected: bytes) -> None:
     check(clone(tmp_path), in_terminals(tmp_path, environment, ports()), expected, workers=2)
 
 
+@pytest.mark.slow
 def test_by_tls(tmp_path: Path, environment: dict[str, str], expected: bytes) -> None:
     """The flags and the environment that the README names; who has another certificate is not let in."""
     for folder in (clone(tmp_path), tmp_path / "strange"):
@@ -149,6 +151,7 @@ def write_certificate(folder: Path) -> None:
 # ---- SSH
 
 
+@pytest.mark.slow
 def test_by_ssh(tmp_path: Path, environment: dict[str, str], expected: bytes) -> None:
     """The script over real connections, to an SSH server of this test that does what a machine's would."""
     with ssh_server(clone(tmp_path), environment) as (port, commands):
@@ -221,6 +224,7 @@ def ssh_server(folder: Path, environment: dict[str, str]) -> Iterator[tuple[int,
 # ---- SLURM
 
 
+@pytest.mark.slow
 def test_by_slurm(tmp_path: Path, environment: dict[str, str], expected: bytes) -> None:
     """The script, with jobs that begin at once: the `sbatch` of this test has no queue."""
     (clone(tmp_path) / "bin").mkdir()

@@ -12,7 +12,9 @@ from tests.support.warm import Nursery
 MOMENT = 0.6  # of the time that the command needs undisturbed
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", ["run", *(pytest.param(each, marks=pytest.mark.slow) for each in COMMANDS if each != "run")]
+)
 def test_the_same_command_makes_it_good(name: str, tmp_path: Path, nursery: Nursery) -> None:
     trials = Trials(name, tmp_path / "trials", nursery)
     for made in COMMANDS[name].makes:

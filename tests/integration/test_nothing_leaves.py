@@ -105,6 +105,7 @@ def strangers(event: list[str], root: Path, allowed: tuple[str, ...]) -> list[st
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "may_make"), COMMANDS, ids=[each[0][0] for each in COMMANDS])
 def test_nothing_is_written_elsewhere(day: Day, arguments: tuple[str, ...], may_make: tuple[str, ...]) -> None:
     allowed = tuple(f"own/{name}" for name in may_make)
@@ -113,6 +114,7 @@ def test_nothing_is_written_elsewhere(day: Day, arguments: tuple[str, ...], may_
             assert not strangers(event, day.own.parent, allowed), event
 
 
+@pytest.mark.slow
 def test_there_is_nothing_else_afterwards(day: Day) -> None:
     """What no event tells of: files that libraries wrote without Python."""
     made = {name for _, names in COMMANDS for name in names}
@@ -122,14 +124,17 @@ def test_there_is_nothing_else_afterwards(day: Day) -> None:
     assert not [*(day.own.parent / "temporary").iterdir()]
 
 
+@pytest.mark.slow
 def test_images_are_as_they_were(day: Day) -> None:
     assert images_of(day.own) == day.images_before
 
 
+@pytest.mark.slow
 def test_no_connection_is_made(day: Day) -> None:
     assert [event for events in day.events.values() for event in events if event[0].startswith(REACHES)] == []
 
 
+@pytest.mark.slow
 def test_nothing_is_unpickled_and_no_program_is_started(day: Day) -> None:
     events = [event for each in day.events.values() for event in each]
     assert [event for event in events if event[0] == RUNS] == []

@@ -28,7 +28,7 @@ SAFE_WITH = {
 SHELL = "shell"
 ALLOWED = {
     # From its own parent, through a pipe that nobody else can write to.
-    ("imgcluster/features/engines/multiprocess_worker.py", "pickle.load"),
+    ("imgcluster/features/engines/multiprocess.py", "pickle.load"),
 }
 
 

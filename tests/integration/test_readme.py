@@ -53,12 +53,14 @@ def test_the_first_block_is_the_two_commands_that_ci_types() -> None:
     ]
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+# Each goes on from what those before it have written, so all but the first, which writes nothing, are slow.
+@pytest.mark.parametrize("line", [COMMANDS[0], *(pytest.param(line, marks=pytest.mark.slow) for line in COMMANDS[1:])])
 def test_command(clone: Path, nursery: Nursery, line: str) -> None:
     result = call(nursery, clone, line)
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "printed"),
     [
@@ -94,10 +96,10 @@ def test_the_config_by_example_is_one(tmp_path: Path) -> None:
 
 
 def test_the_table_of_commands_is_complete() -> None:
-    from imgcluster.cli.main import _parser
+    from imgcluster.cli.main import build_parser
 
     listed = set(re.findall(r"^\| `imgcluster ([\w-]+)", README, flags=re.M))
-    actions = [action for action in _parser()._actions if action.choices]
+    actions = [action for action in build_parser()._actions if action.choices]
     assert listed == set(actions[0].choices or ())
 
 

@@ -19,10 +19,10 @@ from imgcluster.features.files import read_features
 from imgcluster.features.result import Features
 from imgcluster.images.ids.table import read_labels
 from imgcluster.images.listing import list_images
+from imgcluster.pipeline import Run
 from imgcluster.runs.features import FeatureTable, write_features
 from imgcluster.runs.folder import RunFolder
 from imgcluster.runs.reader import read_rows
-from imgcluster.runs.run import Run
 from imgcluster.runs.writer import output_names, path_text, write_outputs
 from imgcluster.types import Clusters, Failure, ImageFile, Template
 from imgcluster.utils.csv import read_cells

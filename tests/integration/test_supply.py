@@ -1,4 +1,4 @@
-"""What comes from others: dependencies with lower bounds, files of weights with digests, both recorded by a run."""
+"""Supply: lower bounds of dependencies, digests of weights, both recorded by a run; the files that a wheel contains."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ def test_each_file_of_weights_has_a_digest(backbone: Backbone) -> None:
 def test_a_run_records_what_decides_its_result() -> None:
     deciding = {"imgcluster", "torch", "torchvision", "openvino", "opencv-python", "pillow", "numpy", "scikit-learn"}
     assert deciding <= set(PACKAGES)
+
+
+def test_a_wheel_has_every_file_that_is_no_module() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (patterns,) = re.findall(r"^imgcluster = \[(.*)\]$", text, flags=re.M)
+    package = ROOT / "imgcluster"
+    packed = {path for pattern in re.findall(r'"([^"]+)"', patterns) for path in package.glob(pattern)}
+    others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert others == packed
+    assert package / "py.typed" in packed  # type checkers read our annotations only where it is there

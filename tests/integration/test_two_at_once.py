@@ -43,6 +43,7 @@ def refused(done: subprocess.CompletedProcess[str], words: str) -> None:
     assert words in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_second_on_a_store_is_refused_and_the_first_goes_on(config: Path, command: Command, start: Start) -> None:
     first = under_way(start, config)
     assert first.poll() is None
@@ -57,6 +58,7 @@ def test_the_second_on_a_store_is_refused_and_the_first_goes_on(config: Path, co
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_second_in_a_run_folder_is_refused(config: Path, command: Command, start: Start) -> None:
     first = under_way(start, config)
     assert first.poll() is None
@@ -86,6 +88,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", path], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["features.store", "outputs.folder"])
 def test_a_full_disk_is_told_and_with_room_it_goes_on(
     config: Path, command: Command, small_disk: Path, place: str

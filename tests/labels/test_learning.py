@@ -241,7 +241,9 @@ def test_learn_changes_keys_of_a_config_and_not_of_a_run(config_file: Path, labe
     model = learn(config_file, labelled, out=tmp_path / "model", overrides=set_to, show=False)
     assert model.features["views"] == "whole"
     run = imgcluster.run(imgcluster.load_config(config_file), show=False).folder
-    with pytest.raises(ConfigError, match=r"^--set .* and '.*' is a run folder; name its config$"):
+    with pytest.raises(
+        ConfigError, match=r"^overrides: '.*' is a run folder, which has no keys to override; name its config$"
+    ):
         learn(run, labelled, out=tmp_path / "other", overrides=set_to, show=False)
 
 

@@ -12,12 +12,12 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
 import imgcluster
+from imgcluster.cli.format.labels import spread_lines, suggestions_lines
 from imgcluster.cli.main import main
-from imgcluster.clustering.neighbors import neighbour_graph
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.labels.partial import read_partial_labels
-from imgcluster.labels.propagation import ALPHA, graph_of_many, spread_along, spread_over, spreading_graph
+from imgcluster.labels.propagation import ALPHA, spread_along, spread_over, spreading_graph
 from imgcluster.labels.suggestions import most_in_doubt, suggest_images, typical_rows
 
 SIZES = (14, 10, 6)  # images of the three groups, in this order
@@ -82,8 +82,8 @@ def test_labels_from_folders_and_with_endings_are_spread(finished: Path, tmp_pat
         found = imgcluster.spread_labels(finished, labels)
         assert found.labels == [wanted[group] for group in GROUPS]
         assert int(found.given.sum()) == 6
-        assert found.lines()[0].startswith("note: matched 6 labels by name: 6 without folders and endings (")
-        assert suggest_images(finished, 2, labels=labels).lines()[0] == found.lines()[0]
+        assert spread_lines(found)[0].startswith("note: matched 6 labels by name: 6 without folders and endings (")
+        assert suggestions_lines(suggest_images(finished, 2, labels=labels))[0] == spread_lines(found)[0]
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,6 @@ def test_the_graph_is_the_one_written_out() -> None:
     graph = spreading_graph(two_groups()).toarray()
     np.testing.assert_allclose(graph, dense(two_groups()), atol=1e-12)
     assert not graph[-1].any()  # nothing leads to the point far away
-
-
-def test_the_graph_of_many_images_is_the_same() -> None:
-    points = np.random.default_rng(0).normal(size=(60, 5))
-    np.testing.assert_allclose(graph_of_many(points).toarray(), neighbour_graph(points).toarray(), atol=1e-6)
 
 
 def test_spreading_solves_the_equations() -> None:
@@ -225,13 +220,13 @@ def test_all_images_get_labels(finished: Path, tmp_path: Path, capsys: pytest.Ca
     assert all(0.5 < float(row["confidence"]) < 1 for row in rows if row["given"] == "no")
     assert [row["cluster"] for row in rows] == [str(group) for group in GROUPS]
     assert capsys.readouterr().out.splitlines() == [
-        "LEFT OUT  1 labelled ids are no images of the run: 'x'",
+        "skipped   1 labelled id that the run does not have: 'x'",
         "images    30, 4 of them labelled, 3 classes",
         "      14  007 (2 given)",
         "      10  b, c (1 given)",
         "       6  7 (1 given)",
-        "note: one example alone of 'b, c', '7'",
-        "doubtful  0 with a confidence below 0.5",
+        "note: only one labelled image for 'b, c', '7'",
+        "unsure    0 images (confidence below 0.5)",
         f"written   {tmp_path / 'o.csv'}",
     ]
 
@@ -318,7 +313,7 @@ def test_errors_are_one_line(finished: Path, tmp_path: Path, capsys: pytest.Capt
         (["spread", str(finished), str(labels)], "labels: all 1 labelled images of"),
         (["spread", str(finished), str(tmp_path / "none.csv")], "none.csv' cannot be read: No such file"),
         (["spread", str(tmp_path), str(labels)], "is no run folder"),
-        (["suggest", str(finished), "-n", "0"], "-n: 0; allowed: whole numbers >= 1"),
+        (["suggest", str(finished), "-n", "0"], "--count: 0; allowed: whole numbers >= 1"),
     ):
         assert main([*arguments, "--out", str(out)]) == 1
         error = capsys.readouterr().err

@@ -24,6 +24,7 @@ AXE = {"preload": False}  # it would read the style sheets by requests, which th
 LOOKS = [("light", 1280, 900), ("dark", 1280, 900), ("light", 390, 800)]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
     pytest.mark.skipif(find_spec("playwright") is None, reason="playwright is not installed"),
 ]
@@ -119,7 +120,7 @@ def ids(page: Page, selector: str) -> list[str]:
 
 def test_it_opens_without_a_complaint_and_shows_every_section(page: Page) -> None:
     assert page.title() == "run: clusters"
-    for section in ("overview", "clusters", "map", "duplicates", "strangest", "truth", "failures", "run"):
+    for section in ("overview", "clusters", "map", "duplicates", "outliers", "truth", "failures", "run"):
         assert page.locator(f"#{section}").is_visible()
     show_map(page)
     broken = "all => all.filter(each => each.complete && !each.naturalWidth).map(each => each.src)"
@@ -156,7 +157,7 @@ def test_clusters_expand_and_close_again(page: Page) -> None:
 
 
 def test_the_links_at_the_top_lead_there_whatever_is_loaded_on_the_way(page: Page) -> None:
-    for section in ("strangest", "map", "overview"):
+    for section in ("outliers", "map", "overview"):
         page.click(f"nav a[href='#{section}']")
         page.wait_for_function(
             "section => { const top = document.getElementById(section).getBoundingClientRect().top;"
@@ -254,7 +255,7 @@ def test_an_image_shows_its_neighbours_and_leads_on_to_them(wide: Page) -> None:
     wide.locator("#results .thumb").first.press("Enter")
     wide.wait_for_selector("#image .thumb")
     assert ids(wide, "#image")[0] == HOSTILE[0]  # its copy
-    assert wide.locator("#image .note").first.inner_text() == "cosine 1.000"
+    assert wide.locator("#image .note").first.inner_text() == "similarity 1.00"
     assert wide.locator("#image figcaption").inner_text() == "<i>what pulls</i>"
     wide.locator("#image .thumb").first.click()
     assert wide.locator("#image-title").inner_text() == HOSTILE[0]
@@ -331,7 +332,7 @@ def test_without_scripts_the_clusters_are_there(browser: Any, report: Path) -> N
     page = context.new_page()
     page.goto(report.as_uri())
     assert page.locator(".card .thumb img").first.is_visible()
-    assert "Without JavaScript" in page.locator("main").inner_text()
+    assert "Map and search need JavaScript" in page.locator("main").inner_text()
     context.close()
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from filelock import FileLock
 from PIL import Image
 
 import imgcluster
-from imgcluster.errors import ConfigError, OutputError
+from imgcluster.errors import ConfigError, OutputError, StoreError
 from imgcluster.report import cluster_names as names
 from imgcluster.report import thumbnails
 from imgcluster.report.gather import gather
@@ -27,8 +28,9 @@ from imgcluster.report.projection import map_images
 from imgcluster.report.sheets import write_sheets
 from imgcluster.report.thumbnails import make_thumbnails, thumbnail_path, thumbnail_side
 from imgcluster.report.write import write_report
+from imgcluster.runs.features import features_of_run
+from imgcluster.runs.finished import FinishedRun, read_run
 from imgcluster.runs.reader import clusters_digest, read_report_record
-from imgcluster.types import ImageFile
 from tests.conftest import Command, write_picture, write_pictures
 
 HOSTILE = [
@@ -143,7 +145,7 @@ def test_neighbours_are_those_of_the_features(hostile: Path) -> None:
 
 
 def test_copies_are_shown_as_near_duplicates(hostile: Path) -> None:
-    facts = gather(hostile)
+    facts = gather(read_run(hostile))
     assert facts.likeness is not None
     groups = [{facts.ids[facts.fine[row]] for row in group.rows} for group in facts.likeness.duplicates]
     for number, name in enumerate(HOSTILE):
@@ -153,11 +155,11 @@ def test_copies_are_shown_as_near_duplicates(hostile: Path) -> None:
 def test_each_cluster_shows_each_of_its_images_once_and_typical_ones_first(
     hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("TYPICAL", "BORDERLINE", "ODD"):
+    for name in ("TYPICAL", "BORDERLINE", "ATYPICAL"):
         monkeypatch.setattr(f"imgcluster.report.gather.{name}", 3)
-    facts = gather(hostile)
+    facts = gather(read_run(hostile))
     for card in facts.cards:
-        rows = [*card.typical, *card.borderline, *card.odd]
+        rows = [*card.typical, *card.borderline, *card.atypical]
         assert len(set(rows)) == len(rows)
         assert {facts.labels[row] for row in rows} == {card.number}
         members = np.flatnonzero(facts.labels == card.number)
@@ -165,8 +167,8 @@ def test_each_cluster_shows_each_of_its_images_once_and_typical_ones_first(
         assert facts.distance[card.typical].max() <= np.sort(facts.distance[members])[len(card.typical) - 1]
         margins = facts.runner_up_distance[members] - facts.distance[members]
         assert (len(card.typical), len(card.borderline)) == (3, len(members) // 4)
-        assert card.odd
-        assert facts.distance[card.odd].min() >= facts.distance[card.typical].max()
+        assert card.atypical
+        assert facts.distance[card.atypical].min() >= facts.distance[card.typical].max()
         assert margins[np.isin(members, card.borderline)].mean() < margins.mean()
 
 
@@ -176,7 +178,7 @@ def test_failures_config_and_command_are_there(hostile: Path) -> None:
     assert "broken &lt;b&gt;.jpg" in text
     assert f"python -m imgcluster run {hostile}/report/config.yaml" in text
     again = imgcluster.load_config(hostile / "report" / "config.yaml")
-    assert again.resolved() == gather(hostile).config.resolved()
+    assert again.resolved() == gather(read_run(hostile)).run.config.resolved()
 
 
 def test_the_config_of_the_report_makes_the_same_run(copied: Path, command: Command, tmp_path: Path) -> None:
@@ -251,7 +253,7 @@ def test_a_folder_of_that_name_that_is_not_ours_is_left_alone(copied: Path, tmp_
 
 
 def test_names_are_guesses_of_the_networks_own_head(hostile: Path) -> None:
-    facts = gather(hostile)
+    facts = gather(read_run(hostile))
     record = json.loads((hostile / "report" / "report.json").read_text())
     assert len(names.class_names()) == 1000
     assert names.class_names()[386] == "African elephant"
@@ -269,35 +271,67 @@ def test_names_are_guesses_of_the_networks_own_head(hostile: Path) -> None:
         assert record["names"][str(card.number)]["name"] == card.guess.name
 
 
+def changed(run: FinishedRun, features: dict[str, Any], origin: dict[str, Any]) -> FinishedRun:
+    """The same run with other keys in its config's section `features` and in the origin of its features."""
+    config = {**run.record["config"], "features": {**run.record["config"]["features"], **features}}
+    origins = [{**run.record["features"][0], **origin}]
+    return FinishedRun(run.folder, {**run.record, "config": config, "features": origins}, run.rows, run.clusters_sha256)
+
+
+def no_features(rows: Sequence[int]) -> np.ndarray:
+    raise StoreError("the store is gone")
+
+
 @pytest.mark.parametrize(
     ("features", "origin", "reason"),
     [
-        ({"weights": "random"}, {}, "not those of a network trained on ImageNet's classes"),
-        ({}, {"runtime": "file"}, "not those of a network trained on ImageNet's classes"),
+        ({"weights": "random"}, {}, "not those of a network trained on ImageNet"),
+        ({}, {"runtime": "file"}, "not those of a network trained on ImageNet"),
         ({"store": "/proc/none"}, {}, "no names: features.store"),
     ],
 )
 def test_without_such_a_head_there_are_no_names(
-    features: dict[str, Any], origin: dict[str, Any], reason: str, pictures: Path
+    features: dict[str, Any], origin: dict[str, Any], reason: str, hostile: Path
 ) -> None:
-    config = imgcluster.FeaturesConfig(backbone="efficientnet_lite0", **features)
-    origins = [{"backbone": "efficientnet_lite0", "runtime": "torch", "fallback": None, **origin}]
-    found = names.guess_names({0: [ImageFile("0", pictures / "0000.jpg")]}, config, origins)
+    run = changed(read_run(hostile), features, origin)
+    found = names.guess_names({0: [0]}, run, no_features, run_network=True)
     assert found.by_cluster == {}
     assert reason in found.reason
 
 
-def test_maps_keep_groups_apart() -> None:
+@pytest.mark.parametrize(
+    ("features", "origin"),
+    [({"preprocess": "stage"}, {}), ({"block_l2": True}, {}), ({}, {"pooling": "max"}), ({}, {"layer": "_swish_1"})],
+)
+def test_where_the_classifier_takes_no_features_the_network_is_asked_only_on_request(
+    features: dict[str, Any], origin: dict[str, Any], hostile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = changed(read_run(hostile), features, origin)
+    vectors = features_of_run(hostile).vectors[:, : 100 if "layer" in origin else None]
+    found = names.guess_names({0: [0, 1]}, run, lambda rows: vectors[rows], run_network=False)
+    assert (found.by_cluster, found.wants_network) == ({}, True)
+    asked = names.guess_names({0: [0, 1]}, run, lambda rows: vectors[rows], run_network=True)
+    assert (
+        asked.by_cluster[0].name
+        == names.guess_names(
+            {0: [0, 1]}, read_run(hostile), lambda rows: features_of_run(hostile).vectors[rows], run_network=False
+        )
+        .by_cluster[0]
+        .name
+    )
+
+
+@pytest.mark.parametrize("kind", ["pca", "tsne", pytest.param("umap", marks=pytest.mark.slow)])
+def test_maps_keep_groups_apart(kind: str) -> None:
+    if kind == "umap":
+        pytest.importorskip("umap")
     points = np.repeat(np.eye(3, 20) * 10, 15, axis=0) + np.random.default_rng(0).normal(size=(45, 20))
-    for kind in ("pca", "tsne", "umap"):
-        if kind == "umap":
-            pytest.importorskip("umap")
-        places = map_images(points.astype(np.float32), kind, 0)
-        assert (places.shape, places.dtype) == ((45, 2), np.float32)
-        assert np.abs(places).max() == pytest.approx(1)
-        middles = places.reshape(3, 15, 2).mean(axis=1)
-        spread = np.linalg.norm(places.reshape(3, 15, 2) - middles[:, None], axis=2).max()
-        assert np.linalg.norm(middles[[0, 1, 2]] - middles[[1, 2, 0]], axis=1).min() > 2 * spread
+    places = map_images(points.astype(np.float32), kind, 0)
+    assert (places.shape, places.dtype) == ((45, 2), np.float32)
+    assert np.abs(places).max() == pytest.approx(1)
+    middles = places.reshape(3, 15, 2).mean(axis=1)
+    spread = np.linalg.norm(places.reshape(3, 15, 2) - middles[:, None], axis=2).max()
+    assert np.linalg.norm(middles[[0, 1, 2]] - middles[[1, 2, 0]], axis=1).min() > 2 * spread
 
 
 @pytest.mark.parametrize(("count", "dim"), [(0, 5), (1, 5), (2, 5), (4, 1), (3, 2), (5, 5)])
@@ -386,7 +420,7 @@ def test_contact_sheets_show_each_cluster_from_its_middle_outwards(copied: Path)
     names = {path.name for path in (copied / "clusters").iterdir()}
     assert names == {".sheets", "00.jpg", "01.jpg", "02.jpg", "2024.jpg"}
     assert (copied / "run.json").is_file()
-    facts = gather(copied)
+    facts = gather(read_run(copied))
     for card in facts.cards:
         sheet = cv2.imread(str(copied / "clusters" / f"{card.number:02d}.jpg"))[..., ::-1]
         first = cv2.imread(facts.paths[card.typical[0]])[..., ::-1]
@@ -474,11 +508,10 @@ def test_a_full_disk_is_told(copied: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_notebook_shows_the_clusters_of_a_run(hostile: Path, tmp_path: Path) -> None:
-    config = gather(hostile).config
+    config = read_run(hostile).config
     again = config.outputs.model_copy(update={"folder": str(tmp_path / "run"), "names": {0: "<i>red</i>"}})
     run = imgcluster.run(config.model_copy(update={"outputs": again}), show=False)
     text = run._repr_html_()
-    assert text is not None
     page = Reader(text)
     images = [attrs for tag, attrs in page.tags if tag == "img"]
     assert len(images) == 3 * 8
@@ -487,7 +520,7 @@ def test_a_notebook_shows_the_clusters_of_a_run(hostile: Path, tmp_path: Path) -
     assert "1 images failed" in text
     assert "&lt;i&gt;red&lt;/i&gt;" in text
     bare = imgcluster.Run(run.config, run.images, None, run.features, run.clusters)
-    assert bare._repr_html_() is None
+    assert len([tag for tag, _ in Reader(bare._repr_html_()).tags if tag == "img"]) == 3 * 8
 
 
 def test_two_processes_do_not_write_one_report(copied: Path) -> None:
@@ -499,7 +532,7 @@ def test_pictures_that_went_are_told(copied: Path, tmp_path: Path) -> None:
     text = (copied / "clusters.csv").read_text()
     (copied / "clusters.csv").write_text(re.sub(r"[^,\n]*/pictures/000[34].jpg", str(tmp_path / "gone.jpg"), text))
     page = write_report(copied, show=False).read_text()
-    assert "The pictures of 2 images cannot be read any more" in page
+    assert "2 images could not be read when this report was made" in page
     assert page.count('class="gone">no picture') >= 1
 
 
@@ -564,13 +597,14 @@ def test_a_report_is_kept_where_the_images_cannot_be_found(
     text = (copied / "clusters.csv").read_text()
     (copied / "clusters.csv").write_text(text.replace(folder, "elsewhere"))
     with pytest.raises(
-        OutputError, match=r"none of the 31 images of .* is there; looked in .*; say where: --images-folder FOLDER"
+        OutputError,
+        match=r"none of the 31 images of .* is there; looked in .*; say where: imgcluster.images_are_in\(RUN, FOLDER\)",
     ):
         write_report(copied, show=False)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-@pytest.mark.parametrize("kind", ["pca", "tsne", "umap"])
+@pytest.mark.parametrize("kind", ["pca", "tsne", pytest.param("umap", marks=pytest.mark.slow)])
 def test_equal_images_lie_on_one_spot(kind: str) -> None:
     if kind == "umap":
         pytest.importorskip("umap")
@@ -594,7 +628,7 @@ def test_failed_images_that_can_be_read_hide_no_lost_pictures(copied: Path, tmp_
     assert path is not None
     text = text.replace("pictures/broken <b>.jpg", "pictures/0005.jpg")
     (copied / "clusters.csv").write_text(text.replace(path[0], str(tmp_path / "gone.jpg")))
-    assert "The pictures of 1 image cannot be read any more" in write_report(copied, show=False).read_text()
+    assert "1 image could not be read when this report was made" in write_report(copied, show=False).read_text()
 
 
 def test_explanations_stand_under_what_they_are_of(copied: Path) -> None:
@@ -612,7 +646,9 @@ def test_explanations_stand_under_what_they_are_of(copied: Path) -> None:
     places = [text.index(f'src="explain/{kind}.jpg"') for kind in ("cluster", "runner_up", "gradcam", "activations")]
     assert places == sorted(places)
     assert (
-        text.index("What keeps them out of their runner-up") < places[1] < text.index("Where the network sees a class")
+        text.index("What keeps these images out of their second-choice cluster")
+        < places[1]
+        < text.index("Where the network sees a class")
     )
     assert text.index('id="filters"') < text.index('src="explain/filters.jpg"')
 
@@ -630,6 +666,7 @@ def test_a_run_whose_report_fails_is_done_all_the_same(
     assert "the run is done and written, but not its report: no space left" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_silhouette_of_another_space_is_not_shown(pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("umap")
     config = imgcluster.config_from_dict(
@@ -641,13 +678,13 @@ def test_a_silhouette_of_another_space_is_not_shown(pictures: Path, tmp_path: Pa
         }
     )
     imgcluster.run(config, show=False)
-    facts = gather(tmp_path / "out")
+    facts = gather(read_run(tmp_path / "out"))
     assert facts.scores is None
     assert np.isnan(facts.silhouette).all()
     assert facts.places is not None
 
 
 def test_few_images_show_some_of_each_kind(hostile: Path) -> None:
-    for card in gather(hostile).cards:
-        assert len(card.typical) + len(card.borderline) + len(card.odd) == card.size
-        assert min(len(card.borderline), len(card.odd)) == card.size // 4 > 0
+    for card in gather(read_run(hostile)).cards:
+        assert len(card.typical) + len(card.borderline) + len(card.atypical) == card.size
+        assert min(len(card.borderline), len(card.atypical)) == card.size // 4 > 0

@@ -21,7 +21,8 @@ from imgcluster.cli.commands.features import compute_features
 from imgcluster.cli.main import main
 from imgcluster.config.loader import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
-from imgcluster.features.files import READERS, read_features
+from imgcluster.features.file_formats import READERS
+from imgcluster.features.files import read_features
 from imgcluster.runs.features import FORMATS, FeatureTable, export_features, features_of_run, loader, write_features
 from tests.conftest import Command, write_picture, write_pictures
 
@@ -239,7 +240,7 @@ def test_what_is_no_finished_run_is_told(tmp_path: Path, record: str | None, mes
 
 def test_nothing_is_overwritten_without_force(root: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mine")
-    with pytest.raises(OutputError, match=r"a.csv' exists; overwrite it with --force"):
+    with pytest.raises(OutputError, match=r"a.csv' exists; overwrite it with force=True"):
         export_features(root / "out", "csv", tmp_path / "a.csv")
     with pytest.raises(OutputError, match=r"a.csv' exists"):  # the ids beside it
         export_features(root / "out", "npy", tmp_path / "a.npy")

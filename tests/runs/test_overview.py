@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from imgcluster.cli.format.overview import overview_lines
 from imgcluster.cli.main import main
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.runs.overview import overview_lines, run_overview
+from imgcluster.runs.overview import run_overview
 from imgcluster.runs.reader import clusters_digest
-from imgcluster.utils.terminal import bar, can_show, columns_of, printable, shortened
+from imgcluster.utils.text import bar, can_show, columns_of, printable, shortened
 from tests import ROOT
 from tests.conftest import Command
 from tests.support.folder_runs import make_run, write_run
@@ -57,7 +58,7 @@ def test_what_is_shown(tmp_path: Path, command: Command) -> None:
         "finished  2026-01-02T03:04:05+00:00",
         "images    8 in 2 clusters, 2 noise, 1 failed",
         "backbone  vgg16 fc6, 4096-d, imagenet",
-        "FALLBACK  efficientnet_lite0 stood in for vgg16 fc6",
+        "FALLBACK  used efficientnet_lite0 instead of vgg16 fc6",
         "scored    silhouette 0.250, from -1 to 1",
         "",
         "     0  ███████████████  4   50.0%  descent",
@@ -195,7 +196,7 @@ def test_what_cannot_be_shown(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is no run folder"):
         run_overview(tmp_path)
     run = make_run(tmp_path, IMAGES)
-    with pytest.raises(ConfigError, match="--typical: found -1, allowed: 0 or more"):
+    with pytest.raises(ConfigError, match=r"^typical: -1; allowed: whole numbers >= 0"):
         run_overview(run, typical=-1)
     (run / "clusters.csv").write_text("id,path,cluster,distance,status\na,b,nought,1,ok\n")
     with pytest.raises(OutputError, match=r"clusters.csv' is damaged"):
@@ -219,7 +220,7 @@ def test_numbers_below_the_first_label_are_no_clusters(tmp_path: Path) -> None:
 def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
     make_run(tmp_path, IMAGES)
     code = (
-        "import sys; from imgcluster.cli import main; main(['show', 'run']); "
+        "import sys; from imgcluster.cli.main import main; main(['show', 'run']); "
         "main(['export-folders', 'run', 'out', '--undo']); "
         "print(*({'torch', 'sklearn', 'cv2', 'pandas'} & {*sys.modules}), 'loaded')"
     )

@@ -102,6 +102,7 @@ def test_a_run_that_is_not_where_it_was_is_used_from_where_it_began(project: Pat
     all_of_it(command, "kept", project)
 
 
+@pytest.mark.slow
 def test_images_that_have_moved(project: Path, tmp_path: Path, command: Command) -> None:
     (project / "data" / "test").rename(tmp_path / "new")
     run, cwd = "../project/outputs/one", tmp_path / "elsewhere"
@@ -226,5 +227,5 @@ def test_from_python(project: Path, tmp_path: Path) -> None:
     (project / "data" / "test").rename(tmp_path / "new")
     imgcluster.images_are_in(project / "outputs/one", tmp_path / "new")
     assert imgcluster.write_report(project / "outputs/one", show=False).is_file()
-    with pytest.raises(ConfigError, match=r"--images-folder: .*: no such folder"):
+    with pytest.raises(ConfigError, match=r"^images_folder: .*: no such folder"):
         images_are_in(project / "outputs/one", tmp_path / "nowhere")

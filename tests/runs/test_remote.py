@@ -260,7 +260,7 @@ def test_the_line_of_a_copy_has_no_password(
     config_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = run(load_config(config_file), show=False)
-    monkeypatch.setattr("imgcluster.runs.fetched", lambda url: here.folder)
+    monkeypatch.setattr("imgcluster.runs.fetched", lambda url: here.folder)  # the front door may hold it already
     assert main(["show", "https://me:hunter2@host/run?X-Amz-Signature=hunter2"]) == 0
     assert f"https://…@host/run?…: a copy of it is in {here.folder}" in capsys.readouterr().err
 
@@ -288,6 +288,7 @@ def test_pictures_of_a_former_report_go(config_file: Path, s3: S3Server, bucket:
     assert "report/t/former.jpg" not in objects(s3, bucket, "runs/one/")
 
 
+@pytest.mark.slow
 def test_two_workers_of_a_cluster_write_to_a_bucket(
     command: Command, config_file: Path, s3: S3Server, bucket: str, cluster: DaskProcesses
 ) -> None:
@@ -306,6 +307,7 @@ def test_two_workers_of_a_cluster_write_to_a_bucket(
         assert secret not in everything
 
 
+@pytest.mark.slow
 def test_several_devices_write_to_a_bucket(config_file: Path, s3: S3Server, bucket: str) -> None:
     here = run(load_config(config_file), show=False)
     finished = run(load_config_of(far_away(config_file, s3, bucket), device=["cpu", "cpu"]), show=False)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import imgcluster
-from imgcluster.cli.format import summarize_run
+from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.features.result import Features
 from imgcluster.images.ids.table import read_template
-from imgcluster.runs.run import Run
+from imgcluster.pipeline import Run
 from imgcluster.runs.submission import check_outputs, columns_of, make_submission, submission_notes
 from imgcluster.runs.writer import clusters_rows, csv_text
 from imgcluster.types import Clusters, Failure, ImageFile, Template

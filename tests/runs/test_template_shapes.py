@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.cli.commands.init import start
+from imgcluster.cli.init.config import write_first_config
 from imgcluster.cli.main import main
 from imgcluster.config.loader import config_from_dict, load_config
 from imgcluster.errors import ConfigError
@@ -409,10 +409,16 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("shape", SERVED, ids=lambda shape: shape.site)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(shape, id=shape.site, marks=[pytest.mark.slow] if number % 5 else [])
+        for number, shape in enumerate(SERVED)
+    ],
+)
 def test_what_is_served(tmp_path: Path, shape: Shape) -> None:
     folder, template = made(tmp_path, shape)
-    lines = start(folder, template, tmp_path / "c.yaml")
+    lines = write_first_config(folder, template, tmp_path / "c.yaml")
     assert any(shape.says in line for line in lines), lines
     always = [
         f"features.file={tmp_path / 'features.npz'}",
@@ -594,7 +600,7 @@ def test_what_is_refused(tmp_path: Path, shape: Refused) -> None:
     template = tmp_path / "template.csv"
     template.write_text("\n".join([shape.header, *rows]) + "\n")
     with pytest.raises(ConfigError, match=shape.says) as caught:
-        start(folder, template, tmp_path / "c.yaml")
+        write_first_config(folder, template, tmp_path / "c.yaml")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "c.yaml").exists()
     if shape.by_hand:
@@ -632,30 +638,32 @@ def test_an_index_column_stays_and_is_no_label(tmp_path: Path) -> None:
 
 def test_several_columns_beside_the_labels_are_several(tmp_path: Path) -> None:
     folder, template = made(tmp_path, Shape("", "id,proba,share,label", ("0.0,0.0,0",), {}))
-    assert "labels    'proba', 'share' stay as in the template" in start(folder, template, tmp_path / "c.yaml")
+    assert "labels    'proba', 'share' stay as in the template" in write_first_config(
+        folder, template, tmp_path / "c.yaml"
+    )
 
 
 def test_the_column_of_labels_can_be_named(tmp_path: Path) -> None:
     folder, template = made(tmp_path, Shape("", "id,kind,place", ("0,7", "1,5"), {}))
     with pytest.raises(ConfigError, match="which column takes the labels, 'kind', 'place'"):
-        start(folder, template, tmp_path / "c.yaml")
-    start(folder, template, tmp_path / "c.yaml", label_column="kind")
+        write_first_config(folder, template, tmp_path / "c.yaml")
+    write_first_config(folder, template, tmp_path / "c.yaml", label_column="kind")
     assert load_config(tmp_path / "c.yaml").outputs.label_column == "kind"
     with pytest.raises(ConfigError, match=r"^--label-column: .* has no column 'id' beside the ids"):
-        start(folder, template, tmp_path / "c.yaml", label_column="id", force=True)
+        write_first_config(folder, template, tmp_path / "c.yaml", label_column="id", force=True)
     template.write_text(template.read_text().replace(",7", ",0").replace(",5", ",1"))
     with pytest.raises(ConfigError, match="labels would fill 'kind' alone"):
-        start(folder, template, tmp_path / "c.yaml", label_column="kind", force=True)
+        write_first_config(folder, template, tmp_path / "c.yaml", label_column="kind", force=True)
 
 
 def test_an_id_twice_is_no_second_column_of_ids(tmp_path: Path) -> None:
     folder, template = made(tmp_path, Shape("", "id,label", ("0",), {}))
     template.write_text(template.read_text() + "3,1\n")
     with pytest.raises(ConfigError, match="row 25: id '3' stands already in row 4"):
-        start(folder, template, tmp_path / "c.yaml")
+        write_first_config(folder, template, tmp_path / "c.yaml")
     template.write_text("id,label\nqq_x,0\nqq_y,0\n")
     with pytest.raises(ConfigError, match=r"no image below .* is called 'qq_x'"):
-        start(folder, template, tmp_path / "c.yaml")
+        write_first_config(folder, template, tmp_path / "c.yaml")
 
 
 @pytest.mark.parametrize(
@@ -672,7 +680,7 @@ def test_columns_that_may_be_no_classes_are_said(
 ) -> None:
     folder, template = made(tmp_path, Shape("", header, cells, {}))
     said = "whether each column is a class cannot be known: if they take coordinates or other measured values"
-    assert (said in "\n".join(start(folder, template, tmp_path / "c.yaml"))) == unknown
+    assert (said in "\n".join(write_first_config(folder, template, tmp_path / "c.yaml"))) == unknown
     assert (said in (tmp_path / "c.yaml").read_text()) == unknown
 
 
@@ -707,7 +715,7 @@ def test_kinds_of_cells(cells: list[str], kind: str) -> None:
 
 def test_words_are_put_into_the_config_to_be_sorted(tmp_path: Path) -> None:
     folder, template = made(tmp_path, Shape("", "id,label", ('"a: b"', '"#2"'), {}))
-    lines = start(folder, template, tmp_path / "c.yaml")
+    lines = write_first_config(folder, template, tmp_path / "c.yaml")
     assert lines[-1].startswith(
         "next      say in the config which cluster is which word, then python -m imgcluster run "
     )

@@ -181,8 +181,8 @@ def test_what_stays_as_in_the_template_is_said(tmp_path: Path, capsys: pytest.Ca
     submission.write_text("id,proba,label\n01,0.5,1\n02,0.5,0\n")
     assert validated(submission, template).notes == ["column 'proba' still as in the template: are they scored?"]
     assert main(["validate", str(submission), str(template)]) == 0
-    said = f"note: column 'proba' still as in the template: are they scored?\n{submission}: 2 rows in the shape of"
-    assert capsys.readouterr().out == f"{said} {template}: see the note\n"
+    said = f"note: column 'proba' still as in the template: are they scored?\n{submission}: 2 rows match"
+    assert capsys.readouterr().out == f"{said} {template}: but see the note\n"
     submission.write_text("id,proba,label\n01,0.9,1\n02,0.5,0\n")
     assert validated(submission, template).notes == []
     assert validated(template, template).notes == ["every label is still the template's, in column 'label'"]
@@ -293,7 +293,7 @@ def test_the_command_and_its_exit_codes(tmp_path: Path, config_file: Path, capsy
     submission, template = tmp_path / "out" / "submission.csv", tmp_path / "template.csv"
     arguments = ["validate", str(submission), str(template)]
     assert main(arguments) == 0
-    assert capsys.readouterr().out == f"{submission}: 12 rows in the shape of {template}: nothing wrong\n"
+    assert capsys.readouterr().out == f"{submission}: 12 rows match {template}: OK\n"
     submission.write_text(submission.read_text().replace("0003,", "0003,x"))
     assert main(arguments) == 1
     printed = capsys.readouterr()

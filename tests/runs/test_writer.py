@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
-from imgcluster.clustering.cluster import centroid_distances
+from imgcluster.clustering.distances import centroid_distances
 from imgcluster.config.as_used import caveat, config_as_used
 from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError, ImageError, OutputError
@@ -140,7 +140,7 @@ def test_the_same_config_writes_the_same_bytes_again(tmp_path: Path, config_file
 def test_another_configs_run_is_kept_unless_forced(tmp_path: Path, config_file: Path) -> None:
     run(config_file)
     before = (tmp_path / "out" / "submission.csv").read_bytes()
-    with pytest.raises(OutputError, match=r"another config \(clusters.n_clusters: 3 there, 2 here\).*--force"):
+    with pytest.raises(OutputError, match=r"another config \(clusters.n_clusters: 3 there, 2 here\).*force=True"):
         run(config_file, "clusters.n_clusters=2")
     assert (tmp_path / "out" / "submission.csv").read_bytes() == before
     run(config_file, "clusters.n_clusters=2", force=True)
@@ -151,10 +151,10 @@ def test_k_means_of_dask_is_another_config(config_file: Path) -> None:
     pytest.importorskip("dask_ml")
     run(config_file, "clusters.backend=auto")
     run(config_file, "clusters.backend=sklearn")
-    with pytest.raises(OutputError, match=r"another config \(clusters.backend: sklearn there, dask here\).*--force"):
+    with pytest.raises(OutputError, match=r"another config \(clusters.backend: sklearn there, dask here\).*force=True"):
         run(config_file, "clusters.backend=dask")
     run(config_file, "clusters.backend=dask", force=True)
-    with pytest.raises(OutputError, match=r"another config \(clusters.backend: dask there, auto here\).*--force"):
+    with pytest.raises(OutputError, match=r"another config \(clusters.backend: dask there, auto here\).*force=True"):
         run(config_file)
 
 

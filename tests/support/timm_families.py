@@ -24,15 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.captured import Pooled
-from imgcluster.backbones.find import find_backbone
+from imgcluster.backbones.layer_outputs import Pooled
 from imgcluster.backbones.networks import empty_network, random_network
 from imgcluster.backbones.runtimes import openvino_conversion as converted
 from imgcluster.backbones.runtimes import plan as execution
 from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.backbones.runtimes.plan import Plan, build_runtime
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, scaled
-from imgcluster.backbones.select import Choice
+from imgcluster.backbones.select import Choice, find_backbone
 from imgcluster.backbones.weights.load import Weights
 from imgcluster.errors import ConfigError
 

@@ -1,4 +1,4 @@
-"""Conversion of torch networks to OpenVINO models: done once, checked, and cached."""
+"""Networks converted from torch to OpenVINO, with bfloat16 where it is harmless, and their cache."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import json
 import shutil
 import time
 import warnings
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from imgcluster.backbones.runtimes.openvino_package import (
 )
 from imgcluster.backbones.runtimes.torch_runtime import scaled
 from imgcluster.config import Recipe
+from imgcluster.errors import ConfigError
 from imgcluster.utils import cache_folder, installed, write_whole
 
 FORMAT = 1  # part of the cache's key: raise it when models are converted in another way
@@ -198,3 +200,48 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+NO_OPERATORS = ("Const", "Parameter", "Result")
+CONVOLUTIONS = ("Convolution", "GroupConvolution")
+
+
+def keep_exact(model: Any, convolutions: int) -> Any:
+    """Return an OpenVINO model whose operators up to the last of so many convolutions stay in float32.
+
+    Rounding in the first layers changes features most: each BatchNorm behind them amplifies it. OpenVINO takes this
+    mark only from a model file. All operators are marked, not only the convolutions: OpenVINO cannot compile a
+    convolution fused with a sum of another precision.
+
+    Raises ConfigError where there is no space for the file.
+    """
+    if not convolutions:
+        return model
+    ov = import_openvino()
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / MODEL
+        try:
+            ov.save_model(model, path, compress_to_fp16=False)
+        except RuntimeError:  # from C++, with no message about a full disk
+            place = gettempdir()
+            raise ConfigError(
+                f"{place!r} does not take a copy of the network: no space? Set TMPDIR elsewhere"
+            ) from None
+        tree = ET.parse(path)  # noqa: S314 (written the line before)
+        for layer in _first_part(tree, convolutions):
+            marks = layer.find("rt_info")
+            marks = ET.SubElement(layer, "rt_info") if marks is None else marks
+            ET.SubElement(marks, "attribute", {"name": "precise", "version": "0"})
+        tree.write(path)
+        return ov.Core().read_model(path)
+
+
+def _first_part(tree: ET.ElementTree[ET.Element], convolutions: int) -> list[ET.Element]:
+    """Return the operators up to the last of so many convolutions."""
+    layers = tree.findall("./layers/layer")
+    passed = itertools.accumulate(layer.get("type") in CONVOLUTIONS for layer in layers)
+    return [
+        layer
+        for layer, count in zip(layers, passed, strict=True)
+        if count <= convolutions and layer.get("type") not in NO_OPERATORS
+    ]

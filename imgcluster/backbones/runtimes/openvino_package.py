@@ -11,6 +11,7 @@ from typing import Any
 from imgcluster.errors import ConfigError, first_line
 
 TELEMETRY = "openvino_telemetry"
+MAX_REASON_LENGTH = 200  # characters
 
 
 class Unsupported(Exception):
@@ -57,4 +58,4 @@ def convert_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # OpenVINO and its converter have no base class of errors
-        raise Unsupported(first_line(error)[:200]) from error
+        raise Unsupported(first_line(error)[:MAX_REASON_LENGTH]) from error

@@ -43,7 +43,6 @@ class OpenVinoRuntime:
             parts = range(batch_size // self._images)
             self._requests = [[compiled.create_infer_request() for _ in parts] for _ in range(self.depth)]
         self._started = 0
-        self._tensor = ov.Tensor
 
     def buffer(self, shape: tuple[int, ...]) -> np.ndarray:
         """Return zeros for batches, uint8. Raises ConfigError where they do not fit into memory."""
@@ -60,7 +59,7 @@ class OpenVinoRuntime:
         self._started += 1
         pictures = pixels.reshape(len(requests), -1, *pixels.shape[2:])
         for request, part in zip(requests, pictures, strict=True):
-            request.set_input_tensor(self._tensor(part, shared_memory=True))
+            request.get_input_tensor().data[:] = part  # a copy: an exception may free `pixels` while it is computed
             request.start_async()
 
         def result() -> Blocks:

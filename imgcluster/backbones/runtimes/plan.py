@@ -18,8 +18,7 @@ from imgcluster.backbones.runtimes.calibration import Calibration
 from imgcluster.backbones.runtimes.check_pictures import Pictures, no_pictures
 from imgcluster.backbones.runtimes.devices import find_devices, find_precision
 from imgcluster.backbones.runtimes.int8 import check_int8, numerics_of_int8, quantised
-from imgcluster.backbones.runtimes.mixed_precision import keep_exact
-from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed
+from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed, keep_exact
 from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.backbones.runtimes.same_bits import MAX_BATCH, alone_and_together, at_any_place, remembered
@@ -146,17 +145,10 @@ def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:
 
 
 def _torch(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
-    return _at_any_place(_on_torch(choice, plan), choice, plan)
-
-
-def _torch_compile(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
-    runtime = _on_torch(choice, plan)
-    runtime.compile()
+    runtime = TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
+    if plan.runtime == "torch_compile":
+        runtime.compile()
     return _at_any_place(runtime, choice, plan)
-
-
-def _on_torch(choice: Choice, plan: Plan) -> TorchRuntime:
-    return TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
 
 
 def _at_any_place(runtime: TorchRuntime, choice: Choice, plan: Plan) -> Runtime:
@@ -206,6 +198,6 @@ def _network_of(choice: Choice) -> list[dict[str, Any]]:
 
 RUNTIMES: dict[str, Callable[[Choice, Plan, Pictures], Runtime]] = {
     "torch": _torch,
-    "torch_compile": _torch_compile,
+    "torch_compile": _torch,
     "openvino": _openvino,
 }

@@ -1,1 +1,1 @@
-"""State dicts: located, downloaded, checked, loaded."""
+"""State dicts: locate, download, check, load."""

@@ -1,4 +1,4 @@
-"""Fetch one file over HTTP: resumed, bounded in its waiting, and in place only when it is whole and right."""
+"""Download one file over HTTP: resumable, with timeouts; it gets its name only when complete and verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which state dict a backbone gets: found or fetched, checked, read without running anything in it, and fitted."""
+"""Load the state dict of a backbone: found or downloaded, checked, read without executing code, and fitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from imgcluster.backbones.weights.locate import find_pretrained, sha256_of
 from imgcluster.config import Backbone
 from imgcluster.errors import WeightsError
-from imgcluster.images import ENOUGH, kind_of
+from imgcluster.images import head_of, kind_of
+from imgcluster.utils import first_few
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,6 @@ _REMEDIES = {
     "an HTML page": "; its download failed",
     "safetensors": "; its name must end in .safetensors",
 }
-_NAMED = 3  # so many names of a kind in a message
 
 # Published files are older than some of torchvision's names; its own loaders rename as they load.
 _RENAMED = (
@@ -148,8 +148,7 @@ def _check_head(path: Path) -> bool:
 
 def _head_of(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(ENOUGH)
+        return head_of(path)
     except OSError as error:
         raise WeightsError(f"weights {path}: {error.strerror or error}") from error
 
@@ -276,15 +275,11 @@ def _misfits(found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) ->
             if key in found and value.is_floating_point() and not found[key].is_floating_point()
         ],
     }
-    return [f"{len(names)} {kind} ({_first(names)})" for kind, names in kinds.items() if names]
+    return [f"{len(names)} {kind} ({first_few(names, show=str)})" for kind, names in kinds.items() if names]
 
 
 def _type(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED] + ["…"] * (len(names) > _NAMED))
 
 
 def _like(value: torch.Tensor, needed: torch.Tensor) -> torch.Tensor:

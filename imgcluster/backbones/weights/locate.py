@@ -1,4 +1,4 @@
-"""Where each source's pretrained weights are: on this machine already, or to be fetched, and checked."""
+"""Locate the pretrained weights of each source: on this machine, or to be downloaded."""
 
 from __future__ import annotations
 

@@ -1,61 +1,59 @@
-"""The command that shows why a run's images are where they are: explain."""
+"""`explain`: what in images puts them into their clusters."""
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
+from imgcluster.cli.options import (
+    IMAGES_FOLDER,
+    Commands,
+    Options,
+    add_command,
+    add_images_folder,
+    add_quiet,
+    add_run,
+    split_list,
+)
+from imgcluster.config import RunFiles
 
-from imgcluster.cli.options import add_command, add_images_folder, add_run
-from imgcluster.runs import OPTION
 
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
-
-RANDOM = "RANDOM    the weights are random: the network has learnt nothing, and these pictures tell nothing"
-
-
-def add_explain_commands(commands: Commands) -> None:
-    """Add it to the others."""
-    explain = add_command(commands, "explain", _explain, "show what in images puts them into their clusters")
-    add_run(explain)
-    add_images_folder(explain, OPTION)  # its --images are ids
-    which = explain.add_mutually_exclusive_group()
-    which.add_argument("--images", metavar="ID,ID", help="these; otherwise two of each cluster: typical, borderline")
-    which.add_argument("--cluster", type=int, metavar="N", help="its four most typical and four most borderline images")
-    explain.add_argument(
-        "--kinds", default="cluster", metavar="K,L", help="cluster (the default), activations, gradcam, filters"
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "explain", run, "show as heat maps what puts images into their clusters")
+    add_run(command)
+    add_images_folder(command, IMAGES_FOLDER)  # its --images are ids
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--images", metavar="ID,ID", help="ids (default: a typical and a borderline image per cluster)")
+    which.add_argument("--cluster", type=int, metavar="N", help="its four most typical and four borderline images")
+    command.add_argument(
+        "--kinds",
+        default="cluster",
+        metavar="K,L",
+        help="cluster, activations, gradcam or filters (default: cluster)",
     )
-    explain.add_argument("--layers", default="", metavar="A,B", help="of activations and filters; early to late")
-    explain.add_argument(
-        "--class", dest="label", metavar="NAME", help="of gradcam, or its index; otherwise the most likely one"
+    command.add_argument("--layers", default="", metavar="A,B", help="layers of activations and filters")
+    command.add_argument(
+        "--class", dest="label", metavar="NAME", help="class of gradcam, or its index (default: the most likely)"
     )
-    explain.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    add_quiet(command)
 
 
-def _explain(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
+    """Explain images of a run, print what was written."""
+    from imgcluster.cli.format.run import explained_lines
     from imgcluster.explain import explain_run
     from imgcluster.report import write_report
-    from imgcluster.runs import REPORT_RECORD
 
     done = explain_run(
         options.run,
         images=options.images or (),
         cluster=options.cluster,
-        kinds=_listed(options.kinds),
-        layers=_listed(options.layers),
+        kinds=split_list(options.kinds),
+        layers=split_list(options.layers),
         label=options.label,
         show=not options.quiet,
     )
-    images = len({picture.row for picture in done.pictures if picture.row is not None})
-    what = f"{images:,} image{'' if images == 1 else 's'}" if images else "filters"
-    print(f"explained {what} by {len(done.pictures):,} picture{'' if len(done.pictures) == 1 else 's'}")
-    print("\n".join(f"seen by   {network}" for network in done.networks))
-    if done.is_random:
-        print(RANDOM)
-    print(f"written   {done.folder / 'explain'}")
-    if (done.folder / REPORT_RECORD).is_file():
+    print(
+        "\
+".join(explained_lines(done))
+    )
+    if (done.folder / RunFiles.REPORT_RECORD).is_file():
         print(f"written   {write_report(options.run, show=False)}")
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,30 +1,64 @@
-"""The command of an older tool: a folder of images into one file of vectors, by the flags that it had."""
+"""`features`: a folder of images into one file of vectors, with the options of an older tool, compute_features.py."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from imgcluster.config import config_from_dict
+from imgcluster.cli.options import Commands, Options, add_command, add_quiet
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.features import Features, extract_features
-from imgcluster.images import is_held, list_images
-from imgcluster.runs import FeatureTable, check_out, path_text, write_features
-from imgcluster.utils import shown
+
+if TYPE_CHECKING:
+    from imgcluster.features import Features
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))
-PREPROCESS = "squash"  # each picture to the network's square, out of shape
+PREPROCESS = "squash"  # each image to the network's square, whatever its shape
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    help = "write the features of a folder to one file, with the options of compute_features.py"
+    command = add_command(commands, "features", run, help, resumable=True)
+    command.add_argument("--data_dir", required=True, metavar="DIR", help="folder of jpg, jpeg, bmp and png files")
+    command.add_argument("--model", required=True, metavar="NAME", help="a backbone, by its own or its older name")
+    command.add_argument("--checkpoint_file", metavar="FILE", help="a state dict: .pth, .pt or .safetensors")
+    command.add_argument(
+        "--out",
+        default="features.pkl",
+        metavar="OUT",
+        help="the file; its extension is the format (default: features.pkl)",
+    )
+    command.add_argument("--force", action="store_true", help="overwrite the file")
+    add_quiet(command)
+
+
+def run(options: Options) -> None:
+    """Write the features of a folder, print how they were made and how to read them."""
+    from imgcluster.cli.format.run import summarize_features
+    from imgcluster.runs import check_out, loader
+
+    out = Path(options.out)
+    check_out(_format_of(out), out, options.force)
+    features = compute_features(options.data_dir, options.model, options.checkpoint_file, out, show=not options.quiet)
+    print("\n".join([*summarize_features(features), f"written   {out}; in Python:"]))
+    print(loader(_format_of(out), out))
 
 
 def compute_features(
     data_dir: str, model: str, checkpoint_file: str | None, out: Path, *, show: bool = True
 ) -> Features:
-    """Write the features of all images below a folder; in a .pkl as `{path: vector}`, or as the ending of `out` says.
+    """Write the features of all images below a folder; in a .pkl as `{path: vector}`, or as the suffix of `out` says.
 
-    Never those of another network: there is no fallback. Images that cannot be read are left out, and are the failures
-    of what is returned. A file that is there is replaced. Raises ImgclusterError.
+    There is no fallback to another network. Images that cannot be read are left out, and are the failures of the
+    result. An existing file is replaced. Raises ImgclusterError.
     """
-    format = format_of(out)
-    check_out(format, out, force=True)
+    from imgcluster.config import config_from_dict
+    from imgcluster.features import extract_features
+    from imgcluster.images import is_held, list_images
+    from imgcluster.runs import FeatureTable, check_out, path_text, write_features
+    from imgcluster.utils import shown
+
+    check_out(_format_of(out), out, force=True)
     config = config_from_dict(
         {
             "images": {"folder": data_dir},
@@ -45,10 +79,9 @@ def compute_features(
     if not features.images:
         raise ImageError(f"no image below {data_dir!r} can be read (looked for {', '.join(sorted(SUFFIXES))})")
     table = FeatureTable(features.ids, [path_text(image) for image in features.images], features.vectors)
-    write_features(table, format, out, force=True)
+    write_features(table, _format_of(out), out, force=True)
     return features
 
 
-def format_of(out: Path) -> str:
-    """Return the format that a file's ending asks for."""
+def _format_of(out: Path) -> str:
     return out.suffix.removeprefix(".")

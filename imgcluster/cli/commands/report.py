@@ -1,30 +1,27 @@
-"""The command that makes a run's report anew."""
+"""`report`: the report of a run."""
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING
-
-from imgcluster.cli.options import add_command, add_images_folder, add_run
-
-if TYPE_CHECKING:
-    from imgcluster.cli.options import Commands
+from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_quiet, add_run
 
 
-def add_report_commands(commands: Commands) -> None:
-    """Add it to the others."""
-    report = add_command(commands, "report", _report, "make the report of a run anew")
-    add_run(report)
-    add_images_folder(report)
-    report.add_argument("--map", metavar="KIND", help="pca, tsne or umap; as the last time, at first pca")
-    report.add_argument(
-        "--truth", metavar="CSV", help="known labels, a CSV or a folder for each, for scores and the confusion matrix"
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "report", run, "rebuild a run's report")
+    add_run(command)
+    add_images_folder(command)
+    command.add_argument("--map", metavar="KIND", help="pca, tsne or umap (default: as last time, initially pca)")
+    command.add_argument(
+        "--truth",
+        metavar="CSV",
+        help="true labels for scores and a confusion matrix: a CSV, or a folder with one subfolder per label",
     )
-    report.add_argument("--sheets", action="store_true", help="also a contact sheet of each cluster: clusters/NN.jpg")
-    report.add_argument("--quiet", action="store_true", help="no progress; warnings and the summary stay")
+    command.add_argument("--sheets", action="store_true", help="also write contact sheets, clusters/NN.jpg")
+    add_quiet(command)
 
 
-def _report(options: argparse.Namespace) -> None:
+def run(options: Options) -> None:
+    """Write the report of a run, print where."""
     from imgcluster.report import write_report, write_sheets
 
     show = not options.quiet

@@ -1,31 +1,32 @@
-"""Lloyd's K-Means over rows that are read a block at a time; ties, empty clusters and the end are as in scikit-learn.
+"""K-Means over rows in blocks: greedy k-means++ seeds and Lloyd's iterations, by the rules of scikit-learn.
 
-Lloyd, Least squares quantization in PCM, IEEE Transactions on Information Theory 28, 1982, page 129. Distances are
-squared ones without the length of the row itself, |c|² - 2 x·c: what is the same for every centre decides nothing.
+They serve vectors that do not fit into memory (`StreamedRows`) or lie on a GPU (`gpu_kmeans.DeviceRows`). Lloyd, Least
+squares quantization in PCM, IEEE Transactions on Information Theory 28, 1982, page 129.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from imgcluster.features import Points
 from imgcluster.utils import Advance, in_order
 
-MAX_ITERATIONS = 300  # as many as scikit-learn allows
-TOLERANCE = 1e-4  # of the mean variance: scikit-learn's
+MAX_ITERATIONS = 300  # scikit-learn's default
+TOLERANCE = 1e-4  # scikit-learn's default, relative to the mean variance of the columns
 
 Block = tuple[np.ndarray, np.ndarray, float]  # labels, sums and score of some rows
-Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Assigned:
-    """Where rows belong. labels: (n,) int32; sums: (k, dim) float64; sizes: (k,) int64; score: the distances' sum."""
+    """The nearest centre of each row, and the sums over each centre's rows.
+
+    labels: (n,) int32; sums: (k, dim) float64; sizes: (k,) int64; score: the inertia less the sum of squared row norms.
+    """
 
     labels: np.ndarray
     sums: np.ndarray
@@ -33,65 +34,79 @@ class Assigned:
     score: float
 
 
-class Steps:
-    """Progress of work in parts that may each take fewer steps than allowed; what is left comes at the part's end."""
-
-    def __init__(self, advance: Advance) -> None:
-        self._advance, self._left = advance, 0
-
-    def begin(self, most: int) -> None:
-        """End the part before, if there is one, and begin one of `most` steps."""
-        self.end()
-        self._left = most
-
-    def step(self) -> None:
-        """Take one step of the part; beyond the last one there is none."""
-        if self._left:
-            self._left -= 1
-            self._advance(1)
-
-    def end(self) -> None:
-        """End the part."""
-        self._advance(self._left)
-        self._left = 0
-
-
 class Rows(Protocol):
-    """Rows less their mean, (n, dim) float32, wherever they are."""
+    """Centred rows, (n, dim) float32, that Lloyd's iterations run over."""
 
     def assign(self, centres: np.ndarray) -> Assigned:
         """Find the nearest centre, (k, dim) float32, of each row; of equally near ones the first."""
 
     def squared_distances(self, centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the squared distance of each row to the centre of its label, (n,) float32, exactly 0 for the same."""
+        """Return the squared distance of each row to its own centre, (n,) float32; exactly 0 where they are equal."""
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows of these numbers, (len(rows), dim) float32."""
+        """Return the rows with these indices, (len(rows), dim) float32."""
+
+
+class SeedRows(Protocol):
+    """Rows that seeds are drawn from; their distances are arrays of numpy or tensors of torch."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def squared_distances_to(self, rows: np.ndarray) -> Any:
+        """Return the squared distances of all rows to the rows with these indices, (len(rows), n)."""
+
+    def sums(self, distances: Any) -> np.ndarray:
+        """Return the sum of each row of (m, n) distances, (m,)."""
+
+    def cumulative(self, distances: Any) -> np.ndarray:
+        """Return the running sum of (n,) distances, (n,)."""
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """labels: (n,) int32; centres: (k, dim) float32; score: less for tighter clusters of the same rows."""
+    """labels: (n,) int32; centres: (k, dim) float32; score: lower for tighter clusters of the same rows."""
 
     labels: np.ndarray
     centres: np.ndarray
     score: float
 
 
-def lloyd(rows: Rows, centres: np.ndarray, tolerance: float, step: Step) -> Clustering:
-    """Move the centres, (k, dim) float32, until no label changes or they move by `tolerance` at most.
+def kmeans_plusplus(rows: SeedRows, n_clusters: int, generator: np.random.RandomState) -> np.ndarray:
+    """Draw the indices of `n_clusters` seeds, (n_clusters,) int64, by the greedy k-means++ of scikit-learn.
 
-    That is the sum of the squares of what they move by; the centres are written to by nobody. At most 300 iterations,
-    each of them a call of `step`.
+    Arthur and Vassilvitskii, k-means++: the advantages of careful seeding, SODA 2007, page 1027; its last section
+    tries several candidates for each seed. The generator is used as by `sklearn.cluster.kmeans_plusplus`.
     """
-    labels = np.empty(0, np.int32)
+    trials = 2 + int(np.log(n_clusters))
+    chosen = [int(generator.random_sample() * len(rows))]
+    distances = rows.squared_distances_to(np.array(chosen))
+    nearest, potential = distances[0], rows.sums(distances)[0]
+    while len(chosen) < n_clusters:
+        drawn = np.searchsorted(rows.cumulative(nearest), generator.uniform(size=trials) * potential)
+        candidates = np.minimum(drawn, len(rows) - 1)
+        distances = rows.squared_distances_to(candidates).clip(max=nearest)
+        potentials = rows.sums(distances)
+        best = int(potentials.argmin())
+        chosen.append(int(candidates[best]))
+        nearest, potential = distances[best], potentials[best]
+    return np.array(chosen)
+
+
+def lloyd(rows: Rows, seeds: np.ndarray, tolerance: float, advance: Advance = lambda count: None) -> Clustering:
+    """Run Lloyd's iterations from seeds, (k, dim) float32, until no label changes or the centres hardly move.
+
+    They end when the sum of squared shifts is `tolerance` or less, or after 300; `advance` counts them. A centre
+    without rows takes the row farthest from its own centre, as in scikit-learn.
+    """
+    centres, labels = seeds, np.empty(0, np.int32)
     for _ in range(MAX_ITERATIONS):
         found = rows.assign(centres)
         moved = _means(rows, found, centres)
         shift = float(np.square(moved - centres).sum())
         same = np.array_equal(found.labels, labels)
         centres, labels = moved, found.labels
-        step()
+        advance(1)
         if same:
             return Clustering(labels, centres, found.score)
         if shift <= tolerance:
@@ -101,13 +116,13 @@ def lloyd(rows: Rows, centres: np.ndarray, tolerance: float, step: Step) -> Clus
 
 
 class StreamedRows:
-    """Points less their mean, worked out anew for each block each time: only a few blocks are in memory."""
+    """Points less their mean, read and computed block by block: only a few blocks are in memory."""
 
     def __init__(self, points: Points, mean: np.ndarray) -> None:
         self._points, self._mean = points, mean.astype(np.float32)
 
     def assign(self, centres: np.ndarray) -> Assigned:
-        """Find the nearest centre, (k, dim) float32, of each row; of equally near ones the first."""
+        """As in `Rows`."""
         lengths = np.einsum("ij,ij->i", centres, centres)
 
         def assign_block(part: slice) -> Block:
@@ -116,7 +131,7 @@ class StreamedRows:
         return joined(in_order(assign_block, self._points.slices(beside=len(centres))), centres.shape)
 
     def squared_distances(self, centres: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the squared distance of each row to the centre of its label, (n,) float32, exactly 0 for the same."""
+        """As in `Rows`."""
 
         def of_block(part: slice) -> np.ndarray:
             difference = self._block(part) - centres[labels[part]]
@@ -125,7 +140,7 @@ class StreamedRows:
         return np.concatenate(list(in_order(of_block, self._points.slices())))
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows of these numbers, (len(rows), dim) float32."""
+        """As in `Rows`."""
         return np.asarray(np.subtract(self._points.take(rows), self._mean, dtype=np.float32))
 
     def _block(self, part: slice) -> np.ndarray:
@@ -144,7 +159,9 @@ def joined(blocks: Iterable[Block], shape: tuple[int, ...]) -> Assigned:
 
 
 def _assign_block(rows: np.ndarray, centres: np.ndarray, lengths: np.ndarray) -> Block:
-    distances = rows @ centres.T
+    from scipy.sparse import csr_array
+
+    distances = rows @ centres.T  # |c|² - 2 x·c: |x|² is the same for every centre
     distances *= -2
     distances += lengths
     labels = distances.argmin(axis=1)
@@ -154,7 +171,7 @@ def _assign_block(rows: np.ndarray, centres: np.ndarray, lengths: np.ndarray) ->
 
 
 def _means(rows: Rows, found: Assigned, centres: np.ndarray) -> np.ndarray:
-    """Return the new centres: one without rows takes the row farthest from its own, or joins the largest."""
+    """Return the new centres; a centre without rows takes the row farthest from its own, or joins the largest."""
     sums, sizes = found.sums, found.sizes
     empty = np.flatnonzero(sizes == 0)
     if len(empty):

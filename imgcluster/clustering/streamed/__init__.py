@@ -1,1 +1,1 @@
-"""Clusters of features that stay in the store: transforms, K-Means and distances by Dask."""
+"""Clustering of features larger than memory: transforms, K-Means and distances by Dask over the shards of a store."""

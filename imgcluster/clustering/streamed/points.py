@@ -1,4 +1,4 @@
-"""The points of a store in blocks that are read when they are needed, on whichever worker needs them."""
+"""Points of a store in lazy Dask blocks, each read by the worker that needs it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Reading = Callable[[], np.ndarray]
 
 @dataclass(frozen=True)
 class StreamedPoints:
-    """Vectors of a store that the fitted steps are applied to, block by block, each time one is read.
+    """Vectors of a store behind fitted transform steps, read and transformed block by block.
 
-    Block number k has the images from k * block_rows on, whatever shards they lie in: what is worked out of blocks in
-    their order depends on the images alone, not on which worker stored them when, or works them out.
+    Block i begins at image i * block_rows, whatever shards its images lie in: results joined in the order of the blocks
+    depend on the images alone, not on shards or workers.
     """
 
     stored: StoredVectors
@@ -39,7 +39,7 @@ class StreamedPoints:
 
     @classmethod
     def of(cls, stored: StoredVectors, beside: int) -> StreamedPoints:
-        """Cut a store into blocks of `BLOCK_BYTES`; `beside`: bytes that are held of each row beside itself."""
+        """Cut a store into blocks of `BLOCK_BYTES`; `beside`: bytes of intermediate results per row."""
         return cls(stored, max(1, BLOCK_BYTES // (4 * stored.dim + beside)), NO_STEPS)
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class StreamedPoints:
 
     @property
     def dim(self) -> int:
-        """How many values a point has behind the steps."""
+        """Number of values of a point behind the steps."""
         sizes = [len(self.state[key]) for key in self.state if key.endswith("_components")]
         return sizes[-1] if sizes else self.stored.dim
 
@@ -62,9 +62,9 @@ class StreamedPoints:
         return replace(self, state=NO_STEPS)
 
     def map(self, work: Callable[..., Any], *shared: Any, blocks_each: int = 1) -> list[Any]:
-        """Return lazily what `work(blocks, *shared)` makes of each `blocks_each` blocks, in their order.
+        """Return the delayed results of `work(blocks, *shared)` for every `blocks_each` blocks, in their order.
 
-        It is given an iterator that reads one block, (m, dim) float32, at a time.
+        `blocks` is an iterator that reads one block, (m, dim) float32, at a time.
         """
         import dask
 
@@ -78,7 +78,7 @@ class StreamedPoints:
         ]
 
     def array(self, mean: np.ndarray, factor: float) -> dask.array.Array:
-        """Return (points - mean) * factor lazily, (n, dim) float32; mean: (dim,) float32."""
+        """Return (points - mean) * factor as a lazy array, (n, dim) float32; mean: (dim,) float32."""
         import dask.array
 
         rows = [part.stop - part.start for part in self._slices()]
@@ -90,7 +90,11 @@ class StreamedPoints:
         return dask.array.concatenate(arrays)
 
     def take(self, places: np.ndarray) -> np.ndarray:
-        """Return the points of these places, (len(places), dim) float32, read on this machine. Raises StoreError."""
+        """Read the points at these places, (len(places), dim) float32, on this machine.
+
+        Raises:
+            StoreError: a shard is gone or damaged.
+        """
         return apply_transform(self.stored.take(places), self.state)
 
     def _slices(self) -> list[slice]:
@@ -103,10 +107,11 @@ class StreamedPoints:
 
 @contextmanager
 def computing(client: Client | None) -> Iterator[None]:
-    """Have all that is lazy worked out by a cluster, or by threads of this machine where there is no client.
+    """Let Dask compute on the cluster of a client, or in threads of this machine without one.
 
-    Raises ConfigError: Dask is not installed; ClusteringError: workers end again and again, as they do without memory,
-    or the cluster is there no longer.
+    Raises:
+        ConfigError: Dask is not installed.
+        ClusteringError: workers died repeatedly, most likely out of memory, or the cluster is gone.
     """
     with ExitStack() as exits:
         try:
@@ -126,7 +131,7 @@ def computing(client: Client | None) -> Iterator[None]:
 
 
 def _lost(error: Exception, client: Client) -> str:
-    """Say what has become of a cluster that an error tells of; nothing where the cluster is as it was."""
+    """Explain an error that comes from the loss of workers or of the cluster; empty for any other error."""
     kind = type(error).__name__  # of distributed, which need not be there
     if kind == "KilledWorker":
         return (
@@ -144,7 +149,7 @@ def _on_blocks(
     state: State,
     *shared: Any,
 ) -> Any:
-    """Work on blocks, on a worker that may have done nothing else before."""
+    """Run `work` over blocks on a worker."""
     try:
         return work((apply_transform(read(), state) for read in readings), *shared)
     except ImgclusterError as error:

@@ -1,4 +1,4 @@
-"""K-Means of a store until every centroid has images, and what is said of each image then."""
+"""K-Means of a store until every centroid has images, with the distances of each image to its nearest two."""
 
 from __future__ import annotations
 
@@ -6,39 +6,40 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from imgcluster.clustering.cache import Nearest
-from imgcluster.clustering.cluster import nearest_two
-from imgcluster.clustering.estimators import place
-from imgcluster.clustering.kmeans.dask import ROUNDS, StreamedKMeans
-from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, Steps
+from imgcluster.clustering.assign_rules import place
+from imgcluster.clustering.distances import Nearest, nearest_two
+from imgcluster.clustering.kmeans.dask import StreamedKMeans
 from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.features import Points
 from imgcluster.utils import track
 
-RELOCATIONS = 5  # of centroids without images; each is a K-Means of its own
+MAX_REFITS = 5  # with new seeds for centroids without images
 
-Labelled = tuple[np.ndarray, np.ndarray, Nearest]  # centroids, labels, and what `nearest_two` says
+Labelled = tuple[np.ndarray, np.ndarray, Nearest]  # centroids, labels, and the result of `nearest_two`
 
 
-def settled(kmeans: StreamedKMeans, show: bool) -> Labelled:
+def fit_without_empty_clusters(kmeans: StreamedKMeans, show: bool) -> Labelled:
     """Run K-Means: centroids, (k, dim) float32; labels, (n,) int64; distances as of `clusters.nearest_two`.
 
-    As in scikit-learn, clusters that end without images get those farthest from their centroids. dask-ml leaves such a
-    centroid where nothing is; it begins again from the others and the images far out.
+    dask-ml moves a centroid that loses its images to the mean of all, where `lloyd` gives it the image farthest from
+    its own centroid. The same is done here from outside: K-Means runs again from the centroids that have images and
+    from the farthest images.
     """
-    most = ROUNDS + MAX_ITERATIONS
-    with kmeans.ready() as fit, track("clustering", most, "steps", show=show) as advance:
-        steps = Steps(advance)
-        steps.begin(most)
-        found = _labelled(kmeans.points, fit(None, steps.step))
-        for _ in range(RELOCATIONS):
+    with track("clustering", None, "runs of K-Means", show=show) as advance:
+
+        def fit(seeds: np.ndarray | None = None) -> Labelled:
+            found = _labelled(kmeans.points, kmeans.fit(seeds))
+            advance(1)
+            return found
+
+        found = fit()
+        for _ in range(MAX_REFITS):
             if not len(empty := _empty(found)) or found[2][0].max() <= kmeans.negligible:
                 break
             farthest = np.argsort(-found[2][0], kind="stable")[: len(empty)]
             found[0][empty] = kmeans.points.take(farthest)
-            found = _labelled(kmeans.points, fit(found[0], steps.step))
-        steps.end()
-    if len(empty := _empty(found)):  # no place of their own: a new image must not be nearest to them
+            found = fit(found[0])
+    if len(empty := _empty(found)):  # as copies of another centroid they are nearest to no new image
         found[0][empty] = found[0][np.bincount(found[1]).argmax()]
         found = _labelled(kmeans.points, found[0])
     return found
@@ -49,7 +50,7 @@ def _empty(found: Labelled) -> np.ndarray:
 
 
 def _labelled(points: StreamedPoints, centroids: np.ndarray) -> Labelled:
-    """Find the nearest centroid of each point, and what `nearest_two` says of it, in one reading of the store."""
+    """Find the nearest two centroids of each point in one reading of the store."""
     import dask
 
     labels, *nearest = (

@@ -1,46 +1,81 @@
-"""The steps of `clusters.transform` fitted to a store: what each needs of all rows is added up where the rows are."""
+"""Steps of `clusters.transform` fitted to a store: workers reduce their blocks to moments and scatter matrices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.errors import ClusteringError
-from imgcluster.features import (
-    Moments,
-    State,
-    apply_transform,
-    block_moments,
-    check_components,
-    check_covariance,
-    components_of,
-    joined_moments,
-    scale_of,
-    whitened,
-)
+from imgcluster.features import STEPS, Moments, State, apply_transform, block_moments, joined_moments
 
-BLOCKS_A_SCATTER = 8  # one after the other: each scatter is (dim, dim), and as large as a block
+BLOCKS_A_SCATTER = 8  # blocks per scatter matrix, (dim, dim): it may be as large as a block
 
 
 def fit_streamed(points: StreamedPoints, steps: Sequence[Any]) -> StreamedPoints:
-    """Fit the steps in order, each in one reading of the store or two; returns the points behind them.
+    """Fit the steps in order, each in one or two readings of the store, and return the points behind them.
 
-    The arrays of `state` are those of `transforms.fit_steps`, reckoned in blocks. Raises ClusteringError: umap, more
-    components than there are, vectors that are not finite; StoreError: a shard cannot be read.
+    Their `state` has the arrays of `fit_steps`, computed in blocks.
+
+    Raises:
+        ClusteringError: a step needs all features in memory, more components than the data allow, or vectors that are
+            not finite.
+        StoreError: a shard cannot be read.
     """
     for step in steps:
         name, parameter = (step, None) if isinstance(step, str) else next(iter(step.items()))
-        points = points.behind(name, FITS[name](points, parameter))
+        fit = STEPS[name].fit_blocks
+        if fit is None:
+            raise ClusteringError(
+                f"clusters.transform: {name} needs all features in memory; take pca, or backend: sklearn"
+            )
+        points = points.behind(name, fit(_Blocks(points), parameter))
     return points
 
 
-def streamed_moments(points: StreamedPoints) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of each value, (dim,) float64 both, in one reading of the store.
+@dataclass(frozen=True)
+class _Blocks:
+    """Streamed points as a step is fitted to them; the workers read and add up."""
 
-    Raises ClusteringError where vectors are not finite; StoreError.
+    points: StreamedPoints
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def dim(self) -> int:
+        """How many values a point has."""
+        return self.points.dim
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of each value, (dim,) float64 both."""
+        return streamed_moments(self.points)
+
+    def scatter(self, centre: np.ndarray) -> np.ndarray:
+        """Return the products of the rows less a centre, summed as a tree on the workers: (dim, dim) float64."""
+        import dask
+
+        scatters = self.points.map(_scatter, centre, blocks_each=BLOCKS_A_SCATTER)
+        while len(scatters) > 1:
+            pairs = [scatters[start : start + 2] for start in range(0, len(scatters), 2)]
+            scatters = [dask.delayed(np.add, pure=False)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        (scatter,) = dask.compute(*scatters)
+        return np.asarray(scatter)
+
+    def behind(self, name: str, fitted: State) -> _Blocks:
+        """Return the points behind one more fitted step."""
+        return _Blocks(self.points.behind(name, fitted))
+
+
+def streamed_moments(points: StreamedPoints) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and variance of each column, (dim,) float64 each, in one reading of the store.
+
+    Raises:
+        ClusteringError: vectors are not finite.
+        StoreError: a shard cannot be read.
     """
     import dask
 
@@ -58,54 +93,9 @@ def _survey(blocks: Iterator[np.ndarray], state: State) -> tuple[int, Moments]:
     return int(spoilt.sum()), block_moments(apply_transform(block, state))
 
 
-def _fit_nothing(points: StreamedPoints, parameter: Any) -> State:
-    return {}
-
-
-def _fit_standardize(points: StreamedPoints, parameter: Any) -> State:
-    mean, variance = streamed_moments(points)
-    return {"mean": mean.astype(np.float32), "scale": scale_of(mean, variance, len(points)).astype(np.float32)}
-
-
-def _fit_pca(points: StreamedPoints, parameter: int | float) -> State:
-    """The eigenvectors of the covariance, which is added up as a tree on the workers."""
-    import dask
-
-    check_components(parameter, len(points), points.dim)
-    check_covariance(points.dim)
-    mean, variance = streamed_moments(points)
-    centre = mean.astype(np.float32)
-    scatters = points.map(_scatter, centre, blocks_each=BLOCKS_A_SCATTER)
-    while len(scatters) > 1:
-        pairs = [scatters[start : start + 2] for start in range(0, len(scatters), 2)]
-        scatters = [dask.delayed(np.add, pure=False)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
-    (scatter,) = dask.compute(*scatters)
-    return {"mean": centre, "components": components_of(scatter, float(variance.sum()) * len(points), parameter)}
-
-
 def _scatter(blocks: Iterator[np.ndarray], centre: np.ndarray) -> np.ndarray:
     total = np.zeros((len(centre), len(centre)))
     for block in blocks:
         rows = np.subtract(block, centre, dtype=np.float32)
         total += rows.T @ rows
     return total
-
-
-def _fit_whiten(points: StreamedPoints, parameter: int | float) -> State:
-    fitted = _fit_pca(points, parameter)
-    variance = streamed_moments(points.behind("pca", fitted))[1]
-    return {"mean": fitted["mean"], "components": whitened(fitted["components"], variance)}
-
-
-def _refuse(points: StreamedPoints, parameter: Any) -> State:
-    raise ClusteringError("clusters.transform: umap needs all features in memory; take pca, or backend: sklearn")
-
-
-FITS: dict[str, Callable[[StreamedPoints, Any], State]] = {
-    "sqrt": _fit_nothing,
-    "l2": _fit_nothing,
-    "standardize": _fit_standardize,
-    "pca": _fit_pca,
-    "whiten": _fit_whiten,
-    "umap": _refuse,
-}

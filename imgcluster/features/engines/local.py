@@ -1,4 +1,4 @@
-"""The images of a run that have no features yet: read, computed and written at the same time, each by its own threads.
+"""Extraction in this process: reading, computing and writing at the same time, each in threads of its own.
 
     readers -> batches -> the runtime, some of them in flight -> the writer -> the store
 
@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -53,10 +52,11 @@ class Work:
         self.keys: dict[ImageFile, ImageKey] = {}
         self.failures: dict[ImageFile, Failure] = {}
         self.computed = 0
-        self._look_for(images)
+        self.look_up(images)
         self.todo = in_reading_order([image for image in images if image not in self.keys])
 
-    def _look_for(self, images: list[ImageFile]) -> None:
+    def look_up(self, images: list[ImageFile]) -> None:
+        """Put on record those of the images whose vectors are in the store under what is known of their files."""
         for image in images:
             if (key := known_key(image.path)) is None or (marks := self.store.marks(key)) is None:
                 continue
@@ -90,30 +90,21 @@ class Work:
                 while (batch := self._next(batches)) is not None:
                     in_flight.append((batch, self._start(batch, runtime)))
                     if len(in_flight) >= runtime.depth:
-                        writer.put(*self._finish(*in_flight.popleft()))
+                        writer.put(self._finish(*in_flight.popleft()))
                 while in_flight:
-                    writer.put(*self._finish(*in_flight.popleft()))
+                    writer.put(self._finish(*in_flight.popleft()))
             finally:
                 batches.close()
 
     def take_over(
-        self, images: list[ImageFile], computed: int, reasons: dict[int, str], seconds: dict[str, float]
+        self, keys: dict[ImageFile, ImageKey], computed: int, reasons: dict[ImageFile, str], seconds: dict[str, float]
     ) -> None:
-        """Put on record what another process has made of some of the images; its vectors are in the store by now.
+        """Put on record the work of another process, whose vectors are in the store by now.
 
-        reasons: of those that failed, by their place among these.
+        computed: images that went through the network. reasons: why images failed. seconds: time of each stage.
         """
-        self._look_for(images)
-        self.computed += computed
-        self.take_failures({images[row]: reason for row, reason in reasons.items()}, seconds)
-
-    def take_keys(self, keys: dict[ImageFile, ImageKey], computed: int) -> None:
-        """Put on record that another process has put the vectors of these images into the store."""
         self.keys.update(keys)
         self.computed += computed
-
-    def take_failures(self, reasons: dict[ImageFile, str], seconds: dict[str, float]) -> None:
-        """Put on record what another process could not compute, and how long its stages took."""
         self.failures.update({image: Failure(image, reason) for image, reason in reasons.items()})
         for stage, spent in seconds.items():
             self.stopwatch.add(stage, spent)
@@ -127,7 +118,10 @@ class Work:
             if marks:
                 return _Slot(image, replace(key, marks=marks), known=True)
             with room_for(data):
-                read = self._fill_from(data, runtime, recipe, pixels)
+                with self.stopwatch.timed("decoding"):
+                    picture, read = decode_picture(data, recipe.least)
+                with self.stopwatch.timed("cropping and resizing"):
+                    runtime.prepare(picture, recipe, pixels)
             # The vector of an earlier version is kept where that has seen the same pixels.
             return _Slot(image, replace(key, marks=read), known=marks == 0 and Marks.ON_GREY not in read)
         except ImageError as error:
@@ -136,13 +130,6 @@ class Work:
             if not ran_out(error):
                 raise
             return _Slot(image, reason="does not fit into memory")
-
-    def _fill_from(self, data: bytes, runtime: Runtime, recipe: Recipe, pixels: Pixels) -> Marks:
-        with self.stopwatch.timed("decoding"):
-            picture, marks = decode_picture(data, recipe.least)
-        with self.stopwatch.timed("cropping and resizing"):
-            runtime.prepare(picture, recipe, pixels)
-        return marks
 
     def _next(self, batches: Any) -> Batch[_Slot] | None:
         with self.stopwatch.timed("waiting for images"):
@@ -154,32 +141,36 @@ class Work:
         with self.stopwatch.timed("network"):
             return runtime.start(batch.pixels)
 
-    def _finish(self, batch: Batch[_Slot], result: Callable[[], Blocks]) -> tuple[list[_Slot], Blocks]:
+    def _finish(self, batch: Batch[_Slot], result: Callable[[], Blocks]) -> _Computed:
         with self.stopwatch.timed("network"):
             return batch.slots, result()
 
-    def keep(self, slots: list[_Slot], rows: Blocks) -> None:
-        """Put a batch's vectors into the store, and its failures on record. Called by the writer alone."""
-        blocks_of: dict[ImageFile, list[np.ndarray]] = {}
-        for row, slot in enumerate(slots):
-            blocks = [block[row] for block in rows] if slot.is_fresh else []
-            if slot.reason is not None:
-                self._fail(slot.image, slot.reason)
-            elif not all(np.isfinite(block).all() for block in blocks):
-                self._fail(slot.image, NOT_FINITE)
-            elif slot.key is not None:  # without blocks: the bytes of an image that was moved or renamed
-                blocks_of[slot.image] = blocks or [block[0] for block in self.store.vectors([slot.key])]
-        keys = {slot.image: slot.key for slot in slots if slot.key is not None}
-        if blocks_of:
-            blocks = [np.stack(parts) for parts in zip(*blocks_of.values(), strict=True)]
-            self.store.append([keys[image] for image in blocks_of], blocks)
-        self.keys.update({image: keys[image] for image in blocks_of})
-        self.computed += sum(slot.is_fresh and slot.image in blocks_of for slot in slots)
+    def keep(self, batches: list[_Computed]) -> None:
+        """Put the vectors of batches into the store, and their failures on record. Called by the writer alone."""
+        keys: dict[ImageFile, ImageKey] = {}
+        blocks_of: dict[ImageFile, Blocks] = {}
+        for slots, layers in batches:
+            for row, slot in enumerate(slots):
+                blocks = [layer[row] for layer in layers] if slot.is_fresh else []
+                if slot.key is None:
+                    self._fail(slot.image, slot.reason)
+                elif not all(np.isfinite(block).all() for block in blocks):
+                    self._fail(slot.image, NOT_FINITE)
+                else:  # without blocks: the bytes of an image that was moved or renamed
+                    keys[slot.image] = slot.key
+                    blocks_of[slot.image] = blocks or [block[0] for block in self.store.vectors([slot.key])]
+                    self.computed += slot.is_fresh
+        if keys:
+            self.store.append(list(keys.values()), [np.stack(rows) for rows in zip(*blocks_of.values(), strict=True)])
+        self.keys.update(keys)
 
     def _fail(self, image: ImageFile, reason: str) -> None:
         if self.on_error == "stop":
             raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
         self.failures[image] = Failure(image, reason)
+
+
+_Computed = tuple[list["_Slot"], Blocks]  # a batch; without blocks where nothing of it had to be computed
 
 
 @dataclass(frozen=True)
@@ -189,7 +180,7 @@ class _Slot:
     image: ImageFile
     key: ImageKey | None = None
     known: bool = False
-    reason: str | None = None
+    reason: str = ""
 
     @property
     def is_fresh(self) -> bool:
@@ -206,14 +197,14 @@ class _Writer:
     def __init__(self, work: Work, advance: Advance) -> None:
         self._work = work
         self._advance = advance
-        self._queue: queue.Queue[tuple[list[_Slot], Blocks] | None] = queue.Queue(QUEUED_BATCHES)
+        self._queue: queue.Queue[_Computed | None] = queue.Queue(QUEUED_BATCHES)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write_all, name="imgcluster-writer", daemon=True)
 
-    def put(self, slots: list[_Slot], rows: Blocks) -> None:
+    def put(self, batch: _Computed) -> None:
         """Hand over a batch; waits where the disk is behind."""
         with self._work.stopwatch.timed("waiting for the disk"):
-            self._queue.put((slots, rows))
+            self._queue.put(batch)
         if self._error is not None:
             raise self._error
 
@@ -221,16 +212,14 @@ class _Writer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._queue.put(None)
         self._thread.join()
-        if self._error is not None and error is not self._error:
+        if self._error is not None and self._error not in raised:
             raise self._error
 
     def _write_all(self) -> None:
-        held: list[tuple[list[_Slot], Blocks]] = []
+        held: list[_Computed] = []
         written, ended, pause = time.monotonic(), False, self._work.store.seconds_between_writes
         while not ended:
             try:
@@ -243,22 +232,15 @@ class _Writer:
                 self._write(held)
                 held, written = [], time.monotonic()
 
-    def _write(self, held: list[tuple[list[_Slot], Blocks]]) -> None:
+    def _write(self, held: list[_Computed]) -> None:
         if self._error is not None or not held:
             return  # after an error the queue is still emptied: whoever puts must not wait for ever
-        slots = [slot for some, _ in held for slot in some]
         try:
             with self._work.stopwatch.timed("writing"):
-                self._work.keep(slots, _one_after_the_other(held))
-            self._advance(len(slots))  # what it raises, where nobody reads the progress any more, ends the run as well
+                self._work.keep(held)
+            self._advance(
+                sum(len(slots) for slots, _ in held)
+                # What it raises, where nobody reads the progress any more, ends the run as well.
+            )
         except BaseException as error:
             self._error = error
-
-
-def _one_after_the_other(held: list[tuple[list[_Slot], Blocks]]) -> Blocks:
-    """Join batches' blocks; a batch without any, because nothing of it was computed, has rows nobody looks at."""
-    layers = next((rows for _, rows in held if rows), [])
-    blanks = [np.zeros_like(block) for block in layers]
-    return [
-        np.concatenate([(rows or blanks)[layer][: len(slots)] for slots, rows in held]) for layer in range(len(layers))
-    ]

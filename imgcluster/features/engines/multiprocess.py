@@ -1,42 +1,61 @@
-"""A run's images on several devices: a process on each, over a range of them, and their stores become one."""
+"""Extraction on several devices: one process each, over a range of the images, whose stores are then merged.
+
+Each process is `python -m` this module. It reads one pickled Job, and writes lines of JSON: {"done": n} as images are
+computed, at the end {"report": ...}, or {"error": [kind, words]}. It ends when its input does, so that it never
+outlives the process that started it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import IO, Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 from imgcluster import errors
-from imgcluster.backbones import Choice, Plan, Unsupported
+from imgcluster.backbones import Choice, Plan, Unsupported, build_runtime, some_of
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.features.engines.local import Work
-from imgcluster.features.engines.multiprocess_worker import Job
+from imgcluster.features.store.keys import known_key
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.store import PART, ImageKey
 from imgcluster.types import ImageFile
 from imgcluster.utils import Advance, Place, RemotePath
 
 SECONDS_TO_LEAVE = 10
+EXIT_CODE_WITHOUT_PARENT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """The images of one process, what computes them, and the folder of its own stores.
+
+    share: which of how many equal parts of the cores it may use, counted from 0.
+    """
+
+    images: list[ImageFile]
+    choice: Choice
+    plan: Plan
+    root: Place
+    on_error: str
+    share: tuple[int, int]
 
 
 @dataclass
 class _Process:
-    device: str
-    images: list[ImageFile]
-    popen: subprocess.Popen[bytes]
-    stdin: IO[bytes]
-    stdout: IO[bytes]
-    report: dict[str, Any] | None = None
+    job: Job
+    popen: Any  # subprocess.Popen, with pipes
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 def compute_on(  # noqa: PLR0913, PLR0917
@@ -52,79 +71,52 @@ def compute_on(  # noqa: PLR0913, PLR0917
         raise ConfigError(
             "features.store: memory:// is each process's own; several devices need a folder, or another URL"
         )
-    jobs = [
-        Job(
-            images,
-            choice,
-            replace(plan, device=device),
-            _own_root(store, number),
-            work.on_error,
-            (number, parts),
-        )
-        for parts, number, device, images in _ranges(work.todo, devices)
-    ]
+    parts = min(len(devices), len(work.todo))
+    edges = [len(work.todo) * number // parts for number in range(parts + 1)]
     try:
-        with _started(jobs) as processes:
+        with ExitStack() as stack:
+            processes = []
+            for number, device in enumerate(devices[:parts]):
+                images, own_plan = work.todo[edges[number] : edges[number + 1]], replace(plan, device=device)
+                # Vectors go into a store beside this one, or, where that has a URL, straight into it.
+                root = store.root if isinstance(store.root, RemotePath) else store.root / f"{PART}{number}"
+                job = Job(images, choice, own_plan, root, work.on_error, (number, parts))
+                processes.append(stack.enter_context(_started(job)))
             _listen(processes, advance)
     finally:
         store.adopt_parts()
     for process in processes:
-        report = process.report or {}
+        images, report = process.job.images, process.report
+        work.look_up(images)
         # Of images that nothing but their bytes tells from others: nobody else knows under what they are in the store.
-        work.keys.update({process.images[row]: ImageKey(*key) for row, *key in report["keys"]})
-        work.take_over(process.images, report["computed"], dict(report["failures"]), report["seconds"])
-    return " + ".join(str((process.report or {})["device"]) for process in processes)
-
-
-def _own_root(store: LayerStores, number: int) -> Place:
-    """Return where a process puts its vectors: beside the store, or, where that has a URL, straight into it."""
-    return store.root if isinstance(store.root, RemotePath) else store.root / f"{PART}{number}"
-
-
-def _ranges(
-    images: list[ImageFile], devices: Sequence[torch.device]
-) -> Iterator[tuple[int, int, torch.device, list[ImageFile]]]:
-    parts = min(len(devices), len(images))
-    for number in range(parts):
-        start, end = (len(images) * edge // parts for edge in (number, number + 1))
-        yield parts, number, devices[number], images[start:end]
+        keys = {images[row]: ImageKey(*key) for row, *key in report["keys"]}
+        failures = {images[row]: reason for row, reason in report["failures"]}
+        work.take_over(keys, report["computed"], failures, report["seconds"])
+    return " + ".join(str(process.report["device"]) for process in processes)
 
 
 @contextmanager
-def _started(jobs: list[Job]) -> Iterator[list[_Process]]:
-    """Start a process for each job. None is left when the block ends."""
-    processes: list[_Process] = []
-    try:
-        for job in jobs:
-            processes.append(process := _start(job))
-            with suppress(BrokenPipeError):  # it has died, which is told when its output ends
-                process.stdin.write(pickle.dumps(job))
-                process.stdin.flush()  # and not closed: that would tell it to leave
-        yield processes
-    finally:
-        for process in processes:
-            _end(process)
-
-
-def _start(job: Job) -> _Process:
-    popen = subprocess.Popen(
-        [sys.executable, "-m", "imgcluster.features.engines.multiprocess_worker"],
+def _started(job: Job) -> Iterator[_Process]:
+    """Start a process for a job. It has ended when the block ends."""
+    popen: Any = subprocess.Popen(
+        [sys.executable, "-m", "imgcluster.features.engines.multiprocess"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    stdin, stdout = (cast(IO[bytes], pipe) for pipe in (popen.stdin, popen.stdout))
-    return _Process(str(job.plan.device), job.images, popen, stdin, stdout)
-
-
-def _end(process: _Process) -> None:
-    with suppress(BrokenPipeError):
-        process.stdin.close()
     try:
-        process.popen.wait(SECONDS_TO_LEAVE)
-    except subprocess.TimeoutExpired:
-        process.popen.kill()
-        process.popen.wait()
-    process.stdout.close()
+        with suppress(BrokenPipeError):  # it has died, which is told when its output ends
+            popen.stdin.write(pickle.dumps(job))
+            popen.stdin.flush()  # and not closed: that would tell it to leave
+        yield _Process(job, popen)
+    finally:
+        with suppress(BrokenPipeError):
+            popen.stdin.close()
+        try:
+            popen.wait(SECONDS_TO_LEAVE)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+        popen.stdout.close()
 
 
 def _listen(processes: list[_Process], advance: Advance) -> None:
@@ -132,21 +124,26 @@ def _listen(processes: list[_Process], advance: Advance) -> None:
     lines: queue.Queue[tuple[_Process, bytes]] = queue.Queue()
     for process in processes:
         threading.Thread(target=_read_lines, args=(process, lines), daemon=True).start()
-    while any(process.report is None for process in processes):
+    while not all(process.report for process in processes):
         process, line = lines.get()
         _heed(process, line, advance)
 
 
 def _read_lines(process: _Process, lines: queue.Queue[tuple[_Process, bytes]]) -> None:
-    for line in process.stdout:
+    for line in process.popen.stdout:
         lines.put((process, line))
     lines.put((process, b""))
 
 
 def _heed(process: _Process, line: bytes, advance: Advance) -> None:
     if not line:
-        if process.report is None:
-            raise ImgclusterError(_died(process))
+        if not process.report:
+            code = process.popen.wait()
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            raise ImgclusterError(
+                f"the process on {process.job.plan.device} {how}; what was done is kept: run the same command again "
+                "and it goes on from there"
+            )
         return
     message = json.loads(line)
     if "done" in message:
@@ -158,10 +155,56 @@ def _heed(process: _Process, line: bytes, advance: Advance) -> None:
         raise Unsupported(words) if kind == Unsupported.__name__ else getattr(errors, kind)(words)
 
 
-def _died(process: _Process) -> str:
-    code = process.popen.wait()
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return (
-        f"the process on {process.device} {how}; what was done is kept: run the same command again and it goes on "
-        "from there"
-    )
+def main() -> None:
+    """Do one job from the standard input. Whatever a library prints goes to the standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; who started this one decides
+    lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(message: dict[str, Any]) -> None:
+        print(json.dumps(message), file=lines, flush=True)
+
+    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the process that started this one)
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    _take_share(*job.share)
+    try:
+        tell({"report": _report(job, lambda count: tell({"done": count}))})
+    except (ImgclusterError, Unsupported) as error:
+        tell({"error": [type(error).__name__, str(error)]})
+
+
+def _leave_with_the_parent() -> None:
+    while os.read(0, 1):  # not sys.stdin: nobody could close it while this thread waits there
+        pass
+    os._exit(EXIT_CODE_WITHOUT_PARENT)  # every file is whole at any moment
+
+
+def _take_share(number: int, parts: int) -> None:
+    """Keep to some of the cores, as many as each of the others: with all of them, all would wait for each other."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[number::parts] or cores)
+    torch.set_num_threads(max(1, torch.get_num_threads() // parts))
+
+
+def _report(job: Job, advance: Callable[[int], object]) -> dict[str, Any]:
+    with LayerStores(job.root, job.plan.shapes(job.choice)) as store:
+        work = Work(job.images, store, job.on_error)
+        with work.stopwatch.timed("building the network"):
+            runtime = build_runtime(job.choice, job.plan, some_of(work.todo, job.choice.recipe))
+        work.do(runtime, job.choice.recipe, job.plan.batch_size, advance)
+    return {
+        "failures": [(job.images.index(image), failure.reason) for image, failure in work.failures.items()],
+        "keys": [
+            (row, *key.stamp, key.digest)
+            for row, image in enumerate(job.images)
+            if (key := work.keys.get(image)) is not None and known_key(image.path) is None
+        ],
+        "computed": work.computed,
+        "device": runtime.device,
+        "seconds": work.stopwatch.seconds,
+    }
+
+
+if __name__ == "__main__":
+    main()

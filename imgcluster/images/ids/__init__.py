@@ -1,1 +1,1 @@
-"""Ids in tables, and the files they name."""
+"""Ids in tables, and the files they refer to."""

@@ -1,4 +1,4 @@
-"""Which column of a table has the ids: the one whose cells are the names of files."""
+"""Find the id column of a table: the one whose cells are file names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ ID_NAMES = (
 )
 INDEX_NAMES = frozenset(("", "index", "unnamed: 0"))  # as pandas writes an index, and reads it again
 
-LABEL_NAMES = frozenset(("cluster", "label"))
+CLUSTER = "cluster"
+LABEL_COLUMNS = ("label", CLUSTER)  # `suggest` and `spread` write both
+
+
+def can_be_ids(cells: Collection[object]) -> bool:
+    """Tell whether cells may name images: texts that are not blank, without a NUL, no two of them equal."""
+    texts = all(isinstance(cell, str) and cell.strip() and "\0" not in cell for cell in cells)
+    return texts and len(set(cells)) == len(cells)
 
 
 def is_index(rows: Template) -> bool:
@@ -42,8 +49,7 @@ def other_columns(rows: Template) -> list[Template]:
     for column in dict.fromkeys(map(str, rows.frame.columns)):
         if column == rows.id_column or list(rows.frame.columns).count(column) > 1:
             continue
-        cells = list(rows.frame[column])
-        if all(map(_is_text, cells)) and _differ(cells):
+        if can_be_ids(list(rows.frame[column])):
             found.append(replace(rows, id_column=column))
     return found
 
@@ -68,11 +74,11 @@ def choose_ids(rows: Template) -> Template:
     """
     name = rows.id_column.strip().casefold()
     cells = list(rows.frame[rows.id_column])
-    if name not in INDEX_NAMES | LABEL_NAMES and (_called_ids(name) or (all(map(_is_text, cells)) and _differ(cells))):
+    if name not in INDEX_NAMES.union(LABEL_COLUMNS) and (_called_ids(name) or can_be_ids(cells)):
         return rows
     others = other_columns(rows)
     called = [table for table in others if _called_ids(table.id_column)]
-    able = [table for table in others if table.id_column.strip().casefold() not in LABEL_NAMES]
+    able = [table for table in others if table.id_column.strip().casefold() not in LABEL_COLUMNS]
     wanted = called or able
     return wanted[0] if len(wanted) == 1 else rows
 
@@ -121,11 +127,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_text(cell: object) -> bool:
-    return isinstance(cell, str) and bool(cell.strip()) and "\0" not in cell
-
-
-def _differ(cells: Collection[str]) -> bool:
-    return len(set(cells)) == len(cells)

@@ -1,4 +1,4 @@
-"""Which file each id of a table is: by `images.file` exactly, else by one spelling that holds for all; else a hint."""
+"""Find the file of each id: by `images.file`, else by one spelling rule that fits all ids; else give a hint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from imgcluster.images.ids.columns import best_column, is_index, other_columns
 from imgcluster.images.ids.pattern_search import find_patterns
 from imgcluster.images.ids.spellings import near_names, spelled, spellings
 from imgcluster.images.ids.table import TEMPLATE, check_ids
+from imgcluster.images.sources.base import Lost
 from imgcluster.images.sources.local import LocalFolder
 from imgcluster.images.sources.names import SUFFIXES, is_image_name, natural_key
-from imgcluster.images.sources.open import Holder, Lost, open_holder
+from imgcluster.images.sources.open import Holder, open_holder
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.types import ImageFile, ImagePath, Template
-from imgcluster.utils import DEFAULT_STORAGE, Storage, shown
+from imgcluster.utils import DEFAULT_STORAGE, Storage, first_few, shown
 
-NAMED = 3
 TRIED_FIRST = 20  # cells of another column
 ENDINGS = tuple(dict.fromkeys(each for suffix in ("", *sorted(SUFFIXES)) for each in (suffix, suffix.upper())))
 
@@ -97,16 +97,12 @@ class IdFiles:
         asked = [name for column in columns for name in column if name is not None]
         found = self._place.find(asked) if asked else {}
         paths = {name: path for name, path in found.items() if self._is_wanted(name)}
-        names = [self._one(row, template, cells, paths) for row, cells in enumerate(zip(*columns, strict=True))]
-        unwanted = [
-            row
-            for row, cells in enumerate(zip(*columns, strict=True))
-            if names[row] is None and any(cell in found for cell in cells)
-        ]
-        first = self._config.patterns[0]
-        tried = [fill(first, id) for id in template.ids]
-        outside = [row for row, cells in enumerate(zip(*columns, strict=True)) if set(cells) == {None}]
-        outside = [] if any(map(is_wild, self._config.patterns)) else outside
+        rows = list(enumerate(zip(*columns, strict=True)))
+        names = [self._one(row, template, cells, paths) for row, cells in rows]
+        unwanted = [row for row, cells in rows if names[row] is None and any(cell in found for cell in cells)]
+        tried = [fill(self._config.patterns[0], id) for id in template.ids]
+        is_listed = any(map(is_wild, self._config.patterns))
+        outside = [] if is_listed else [row for row, cells in rows if set(cells) == {None}]
         return Files(names, paths, tried, outside, unwanted)
 
     def _column(self, pattern: str, template: Template) -> list[str | None]:
@@ -258,7 +254,7 @@ class IdFiles:
         if self._config.missing == "stop":
             raise ImageError(
                 f"{self.template.place(missing[0])}: {len(missing):,} of {len(ids):,} ids have no file: "
-                f"{_first_few([ids[row] for row in missing])} "
+                f"{first_few([ids[row] for row in missing], show=quoted)} "
                 f"(tried {quoted(self._place.tried(files.tried[missing[0]]), 300)})"
                 f"{hint or '; check images.folder and images.file'}, or set images.missing: skip"
             )
@@ -311,7 +307,8 @@ class IdFiles:
         if others := sorted((name for name in self._place.near(sorted(taken)) if name not in taken), key=natural_key):
             self.without_row = len(others)
             self.notes.append(
-                f"{len(others):,} images have no row in {shown(str(self.template.path))}: {_first_few(others)}"
+                f"{len(others):,} images have no row in {shown(str(self.template.path))}: "
+                + first_few(others, show=quoted)
             )
 
 
@@ -329,10 +326,7 @@ def _is_folder(path: ImagePath) -> bool:
 
 def _two_files(row: int, template: Template, names: Sequence[str]) -> ImageError:
     return ImageError(
-        f"{template.place(row)}: id {quoted(template.ids[row])} has {len(names)} files: {_first_few(names)}; say by "
-        "images.file in which folder or with which ending, or leave the others out by images.exclude"
+        f"{template.place(row)}: id {quoted(template.ids[row])} has {len(names)} files: "
+        f"{first_few(names, show=quoted)}; say by images.file in which folder or with which ending, or leave the "
+        "others out by images.exclude"
     )
-
-
-def _first_few(texts: Sequence[str]) -> str:
-    return ", ".join(quoted(text) for text in texts[:NAMED]) + (", …" if len(texts) > NAMED else "")

@@ -1,4 +1,4 @@
-"""Labels known of images: from a CSV, a run, or a folder with a subfolder for each label."""
+"""Read known labels from a CSV, a run, or a folder with a subfolder per label."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images.ids.columns import names_by
 from imgcluster.images.ids.matching import Matching, match_names
@@ -13,8 +14,6 @@ from imgcluster.images.ids.table import LabelTable, read_label_table
 from imgcluster.images.sources.local import LocalFolder
 from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.utils import plain_labels
-
-CLUSTERS = "clusters.csv"
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def table_at(path: Path) -> Path | None:
     """Return the table of labels that a path means: itself, or that of a run; None where folders give the labels."""
     if not path.is_dir():
         return path
-    return path / CLUSTERS if (path / CLUSTERS).is_file() else None
+    return path / RunFiles.CLUSTERS if (path / RunFiles.CLUSTERS).is_file() else None
 
 
 def folder_labels(folder: Path, key: str) -> dict[str, str]:

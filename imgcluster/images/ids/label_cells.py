@@ -1,4 +1,4 @@
-"""What a template asks for: which of its columns take the labels, and what their cells are."""
+"""Analyse a template: which columns take labels, and what their cells contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one matcher of names: which name in a table, a folder or a file of features stands for which image."""
+"""Match names in a table, a folder or a file of features with images."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TypeVar
 
 from imgcluster.images.sources.names import OTHER_PICTURES, SUFFIXES
+from imgcluster.utils import first_few
 
 Value = TypeVar("Value")
 
 # Of files about an image, named after it: vectors, captions, annotations.
 BESIDE_IMAGES = frozenset((".npy", ".npz", ".pt", ".pth", ".safetensors", ".txt", ".json", ".xml", ".csv", ".mat"))
 ENDINGS = SUFFIXES | OTHER_PICTURES | BESIDE_IMAGES  # any other, as `.R` and `.L`, is a part of the name
-NAMED = 3
 NOBODY = (0, "")
 
 
@@ -88,7 +88,7 @@ class Matching:
             left_over = f"{over if self.unknown or self.unnamed else 'none'} left over{self.none_because}"
             return [f"matched {len(self.names):,} {what} by name: {found} ({name!r} is image {id!r}); {left_over}"]
         if self.unknown and left:
-            return [f"{len(self.unknown):,} {what} match no image: {_some(self.unknown)}{self.none_because}"]
+            return [f"{len(self.unknown):,} {what} match no image: {first_few(self.unknown)}{self.none_because}"]
         return [self.ambiguity] if self.ambiguous else []
 
     @property
@@ -102,7 +102,7 @@ class Matching:
         if not self.ambiguous:
             return ""
         many = len(self.ambiguous)
-        return f"{many:,} {'name is' if many == 1 else 'names are'} ambiguous: {_some(self.ambiguous)}"
+        return f"{many:,} {'name is' if many == 1 else 'names are'} ambiguous: {first_few(self.ambiguous)}"
 
 
 def match_names(known: Iterable[str], ids: Sequence[str], *, label_folders: bool = False) -> Matching:
@@ -141,10 +141,6 @@ def match_names(known: Iterable[str], ids: Sequence[str], *, label_folders: bool
         [name for name in names if name in free and name in ambiguous],
         example,
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:NAMED])) + (", …" if len(names) > NAMED else "")
 
 
 def bare(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How ids become files: the patterns that fit ids to the names of files, for `init` to write and for hints."""
+"""Find file patterns that map ids to existing files, for `init` and for hints."""
 
 from __future__ import annotations
 

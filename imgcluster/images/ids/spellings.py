@@ -1,4 +1,4 @@
-"""What ids may have been before a spreadsheet, an editor or another machine changed them: rules, in a fixed order."""
+"""Rules that undo changes of ids by spreadsheets, editors or other machines, in a fixed order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import posixpath
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from imgcluster.config import Fold, NameIndex
 from imgcluster.images.sources.names import SUFFIXES
@@ -78,13 +78,12 @@ def spelled(
     files: the file of each id, None where it has none yet. What a rule says of the others has to be so, too.
     """
     missing = [id for id, name in files.items() if name is None]
-    index = NameIndex(names)
-    if any(index.matches(pattern, missing[0]) for pattern in _without_endings(patterns, missing[0])):
+    index_of = cache(partial(NameIndex, names))
+    if any(index_of(None).matches(pattern, missing[0]) for pattern in _without_endings(patterns, missing[0])):
         return None  # it is the pattern that is wrong, which a config can say
     taken = {name for name in files.values() if name is not None}
-    indices: dict[Fold | None, NameIndex] = {None: index}
     for rule in rules:
-        index = indices.get(rule.fold) or indices.setdefault(rule.fold, NameIndex(names, rule.fold))
+        index = index_of(rule.fold)
         found: dict[str, str] = {}
         for id in missing:
             matches = rule.matches(id, patterns, index)
@@ -99,10 +98,9 @@ def spelled(
 
 def near_names(id: str, names: Sequence[str], patterns: Sequence[str], rules: Iterator[Spelling]) -> list[str]:
     """Return the names that an id means by the first rule that gives it any; none where no rule does."""
-    indices: dict[Fold | None, NameIndex] = {}
+    index_of = cache(partial(NameIndex, names))
     for rule in rules:
-        index = indices.get(rule.fold) or indices.setdefault(rule.fold, NameIndex(names, rule.fold))
-        if found := rule.matches(id, patterns, index):
+        if found := rule.matches(id, patterns, index_of(rule.fold)):
             return sorted(found)
     return []
 

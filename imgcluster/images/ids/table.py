@@ -1,4 +1,4 @@
-"""CSVs with a column of ids: a sample submission that names the images, or a table of labels. All cells are text."""
+"""Read CSVs with an id column, such as sample submissions and labels. All cells are text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster.errors import ConfigError, quoted
-from imgcluster.images.file_kinds import ENOUGH, kind_of
-from imgcluster.images.ids.columns import INDEX_NAMES, choose_ids, other_names
+from imgcluster.images.file_kinds import head_of, kind_of
+from imgcluster.images.ids.columns import CLUSTER, INDEX_NAMES, LABEL_COLUMNS, choose_ids, other_names
 from imgcluster.images.ids.label_cells import read_asked
 from imgcluster.images.sources.base import UNREADABLE, reason_of
 from imgcluster.types import Template
@@ -19,9 +19,7 @@ from imgcluster.utils import NO_TEXT, Place, RemotePath, read_cells, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-CLUSTER = "cluster"
-ON_THE_LINE = ("labels", "truth")  # files whose column of labels an option names
-LABEL_COLUMNS = ("label", CLUSTER)  # the first that a table has: `suggest` and `spread` write both
+NAMED_BY_PARAMETER = ("labels", "truth")  # tables whose column of labels a parameter may name
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def find_label_column(template: Template, key: str, label_column: str | None = N
     found = [label_column] if label_column is not None else plain if len(plain) == 1 else usual
     if len(found) != 1 or others.count(found[0]) != 1:
         wanted = "which column has the labels?" if label_column is None else f"has no one column {label_column!r}"
-        way = "; name it with --label-column" if key in ON_THE_LINE and others else ""
+        way = "; name it with label_column=NAME" if key in NAMED_BY_PARAMETER and others else ""
         if way and label_column is None and read_asked(template).is_wide:
             way = "; a column for each class is no column of labels: to score a run, `score` its folder"
         raise ConfigError(f"{key}: {str(template.path)!r}: {wanted} ({_named(names)}){way}")
@@ -192,18 +190,11 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
 def _binary_kind(file: Path | BytesIO) -> str:
     """Say what a file is that is known and no text; empty of others."""
     try:
-        head = file.getvalue()[:ENOUGH] if isinstance(file, BytesIO) else _head(file)
+        head = head_of(file)
     except OSError:
         return ""
     kind = kind_of(head) if b"\0" in head else None
     return f"is {kind}, not a CSV" if kind else ""
-
-
-def _head(path: Path) -> bytes:
-    if not path.is_file():  # a pipe that nobody writes to is never opened
-        return b""
-    with path.open("rb") as file:
-        return file.read(ENOUGH)
 
 
 def check_ids(template: Template, source: Source = TEMPLATE) -> None:

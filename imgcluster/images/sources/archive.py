@@ -1,4 +1,4 @@
-"""Files that hold many images, here or behind a URL: named one by one, by a pattern or by a range, read in parts."""
+"""Archives, local or behind a URL: found by name, pattern or range, and read in parts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from imgcluster.images.sources.names import natural_key
 from imgcluster.types import Stamp
 from imgcluster.utils import DEFAULT_STORAGE, RemotePath, Storage, at_once, in_words, is_url, shown
 
+ARCHIVES = (".tar", ".zip", ".parquet")  # endings of files that hold many images
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
 MOST_BYTES = 2**30  # of an image in it, as of one in a file
 NO_STAMP = Stamp("", 0, 0, 0)
@@ -26,7 +27,7 @@ NO_STAMP = Stamp("", 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A file that holds images: a path of this machine or a URL, and what tells whether it has changed."""
+    """An archive: a local path or a URL, and its stamp."""
 
     place: str
     stamp: Stamp | None
@@ -34,26 +35,26 @@ class Container:
 
     @property
     def is_far(self) -> bool:
-        """Whether it lies behind a network."""
+        """Whether it is behind a network."""
         return is_url(self.place)
 
     def absolute(self) -> Container:
-        """Return it as a process that works in another folder finds it."""
+        """Return it with an absolute path, for a process in another folder."""
         return self if self.is_far else replace(self, place=str(Path(self.place).absolute()))
 
     def stamp_of(self, scheme: str, name: str, size: int, at: int) -> Stamp | None:
-        """Return the stamp of a part of it: as good as its own."""
+        """Return the stamp of a part, derived from its own."""
         if (own := self.stamp) is None:
             return None
         return Stamp(f"{scheme}{name}::{own.path}", size, own.mtime_ns, own.version ^ at)
 
     def check_size(self, *sizes: int) -> None:
-        """Refuse to read a part of which it says that it is larger than any image. Raises ImageError."""
+        """Raise ImageError for a part with a declared size larger than any image."""
         if max(sizes) > MOST_BYTES:
             raise ImageError(f"is {max(sizes):,} bytes large, by {self.place}; {MOST_BYTES:,} are read at the most")
 
     def read(self, start: int, end: int) -> bytes:
-        """Return its bytes from `start` to before `end`. Raises ImageError with the reason alone: not all are there."""
+        """Return the bytes from `start` up to `end`. Raises ImageError, also if some are missing."""
         try:
             data = self._read(start, end)
         except UNREADABLE as error:
@@ -70,38 +71,38 @@ class Container:
             return file.read(end - start)
 
     def open(self) -> IO[bytes]:
-        """Open it for a pass through it, or for jumps. Raises OSError, ConfigError."""
+        """Open it for sequential or random access. Raises OSError, ConfigError."""
         if not self.is_far:
             return Path(self.place).open("rb")
         return io.BufferedReader(_Far(RemotePath(self.place, self.storage)), READ_AT_ONCE)
 
 
 class _Far(io.RawIOBase):
-    """A file behind a URL, read in ranges, each of them asked for again where the network fails."""
+    """A file behind a URL, read in ranges, with retries."""
 
     def __init__(self, file: RemotePath) -> None:
         self._file, self._at = file, 0
         self._size = int(file.request(lambda system, path: system.size(path)) or 0)
 
     def readable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def tell(self) -> int:
-        """Return where the next byte comes from."""
+        """Return the current position."""
         return self._at
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a byte counted from the beginning, from here or from the end."""
+        """Move to a position relative to the start, the current one or the end."""
         self._at = offset + (0, self._at, self._size)[whence]
         return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer as far as there are bytes."""
+        """Fill a buffer with the available bytes."""
         end = min(self._at + len(buffer), self._size)
         if end <= self._at:
             return 0
@@ -112,7 +113,7 @@ class _Far(io.RawIOBase):
 
 
 def is_archive(text: str, endings: tuple[str, ...]) -> bool:
-    """Tell whether a text of a config names files that hold images, by their ending, and no folder called so."""
+    """Tell whether a text of a config names an archive by its ending, and not a folder of that name."""
     return text.lower().endswith(endings) and (is_url(text) or not os.path.isdir(text))  # noqa: PTH112
 
 
@@ -126,7 +127,7 @@ def find_containers(text: str, storage: Storage) -> list[Container]:
 
 
 def container(place: str, storage: Storage) -> Container:
-    """Return a file that holds images, with its stamp. Raises ConfigError: not there, or not to be reached."""
+    """Return an archive with its stamp. Raises ConfigError: missing or unreachable."""
     try:
         if is_url(place):
             return Container(place, ask(place, storage), storage)
@@ -151,7 +152,7 @@ def names_of(containers: list[Container]) -> list[str]:
 
 
 def names_apart(places: Sequence[str]) -> list[str]:
-    """Return the shortest ends of some paths and URLs by which all of them are told apart, each with a slash behind."""
+    """Return the shortest distinct ends of some paths and URLs, each followed by a slash."""
     parts = [place.rstrip("/").split("/") for place in places]
     for length in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-length:]) + "/" for part in parts]
@@ -193,7 +194,7 @@ def _far_places(text: str, storage: Storage) -> list[str]:
 
 
 def _braces(text: str) -> Iterator[str]:
-    """Yield the texts that a shell would make of `{000..009}` and `{a,b}`."""
+    """Expand `{000..009}` and `{a,b}` as a shell does."""
     found = re.search(r"\{(?:(\d+)\.\.(\d+)|([^{},]*(?:,[^{},]*)+))\}", text)
     if found is None:
         yield text

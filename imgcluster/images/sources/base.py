@@ -1,4 +1,4 @@
-"""Images that are no files of this machine: what can be known of them without reading them, and their bytes."""
+"""Non-local images: metadata without download (`stamp`), and `read()`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ UNREADABLE = (OSError, ConfigError)  # what reading a file here or behind a URL 
 
 
 class HasPath(Protocol):
-    """What has a place where its image lies."""
+    """Anything with the location of an image."""
 
     @property
     def path(self) -> ImagePath:
-        """The place."""
+        """The location."""
 
 
 Placed = TypeVar("Placed", bound=HasPath)
@@ -32,7 +32,7 @@ Placed = TypeVar("Placed", bound=HasPath)
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile(Source):
-    """A file behind a URL; `known` is its stamp as a listing had it."""
+    """A file behind a URL; `known` is its stamp from a listing."""
 
     url: str
     known: Stamp | None = field(default=None, compare=False, repr=False)
@@ -43,24 +43,50 @@ class RemoteFile(Source):
 
     @property
     def stamp(self) -> Stamp | None:
-        """What a listing said of it."""
+        """The stamp from a listing."""
         return self.known
 
     @property
     def is_far(self) -> bool:
-        """It is, whatever the protocol: of those that are not, none is slower with more readers."""
+        """True for every protocol: more readers slow none of them down."""
         return True
 
     def read(self) -> bytes:
-        """Return the whole file's bytes."""
+        """Return the file's bytes."""
         try:
             return self.storage.read_whole(self.url)
         except UNREADABLE as error:
             raise ImageError(reason_of(error)) from None
 
 
+class Lost(Source):
+    """An image that can no longer be opened, and the reason."""
+
+    __slots__ = ("_reason", "_text")
+
+    def __init__(self, text: str, reason: str) -> None:
+        self._text, self._reason = text, reason
+
+    def __str__(self) -> str:
+        return self._text
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """None: nothing is known."""
+        return None
+
+    @property
+    def is_far(self) -> bool:
+        """False: there is nothing to read."""
+        return False
+
+    def read(self) -> bytes:
+        """Raise ImageError with the reason."""
+        raise ImageError(self._reason)
+
+
 def reason_of(error: Exception) -> str:
-    """Say why a file cannot be read."""
+    """Return the reason why a file cannot be read."""
     words = in_words(error)
     if isinstance(error, PermissionError):
         return words
@@ -68,7 +94,7 @@ def reason_of(error: Exception) -> str:
 
 
 def stamp_of(path: str, info: Mapping[str, Any]) -> Stamp | None:
-    """Return the stamp of what a file system tells of a file; None where nothing of that tells a change."""
+    """Make a stamp from a file system's metadata; None if nothing in it reveals a change."""
     version = next((str(info[name]) for name in VERSIONS if info.get(name)), "")
     time_ns = next((found for name in TIMES if (found := _nanoseconds(info.get(name))) is not None), 0)
     if version:  # a listing may have it to the millisecond, and the answer to a single question to the second
@@ -80,17 +106,17 @@ def stamp_of(path: str, info: Mapping[str, Any]) -> Stamp | None:
 
 
 def number_of(text: str) -> int:
-    """Return a text as a number of 60 bits, which JSON and every index can hold."""
+    """Return a 60-bit BLAKE2 hash of a text, which fits JSON and int64."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=8).digest(), "big") >> 4
 
 
 def ask(url: str, storage: Storage) -> Stamp | None:
-    """Return the stamp of a file behind a URL; None where its file system knows none. Raises as `Storage.request`."""
+    """Request the stamp of a file behind a URL; None if its file system has none. Raises as `Storage.request`."""
     return stamp_of(url, storage.request(url, lambda system, path: system.info(path)))
 
 
 def asked_again(source: ImagePath) -> ImagePath:
-    """Return a remote file with its stamp, one request's worth, where only its URL is known; others as they are."""
+    """Return a remote file with its stamp, requesting it if unknown; return other images unchanged."""
     if not isinstance(source, RemoteFile) or source.known is not None:
         return source
     try:
@@ -100,7 +126,7 @@ def asked_again(source: ImagePath) -> ImagePath:
 
 
 def _nanoseconds(value: Any) -> int | None:
-    """Return a time in whatever form a file system has it."""
+    """Convert any form of time that file systems use to nanoseconds."""
     if isinstance(value, tuple) and len(value) == 6:  # of a zip
         value = datetime(*value)
     if isinstance(value, str):
@@ -124,12 +150,12 @@ def _parsed(text: str) -> datetime | None:
 
 
 def readers_for(paths: Iterable[ImagePath]) -> int | None:
-    """Return how many threads read these best; None where they wait for no network, and cores are what counts."""
+    """Return the best number of reader threads; None for local images, where the cores decide."""
     return AT_ONCE if any(isinstance(path, Source) and path.is_far for path in paths) else None
 
 
 def in_reading_order(images: list[Placed]) -> list[Placed]:
-    """Return images in the order in which they are quickest read: of most the one they have."""
+    """Return images in the order that is fastest to read, usually unchanged."""
     if not any(isinstance(image.path, Source) and image.path.order for image in images):
         return images
     return sorted(images, key=lambda image: image.path.order if isinstance(image.path, Source) else "")

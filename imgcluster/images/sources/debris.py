@@ -1,4 +1,4 @@
-"""What storage boxes, systems and photo programs leave among pictures, by well-known names: never images of a run."""
+"""Names of files and folders that storage systems and photo programs leave among images."""
 
 from __future__ import annotations
 

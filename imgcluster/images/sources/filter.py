@@ -1,4 +1,4 @@
-"""Which of the names below a folder may be images of a run: no debris, and what `include` and `exclude` leave."""
+"""Filter image names: debris, `include` and `exclude`."""
 
 from __future__ import annotations
 

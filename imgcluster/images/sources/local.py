@@ -1,4 +1,4 @@
-"""A folder of this machine: the images below it, by one walk, and whether files are there, by asking for each."""
+"""Local folders: list the images below them, or look up single files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
+from imgcluster.images.sources.archive import ARCHIVES
 from imgcluster.images.sources.debris import HIDDEN, debris_of
 from imgcluster.images.sources.filter import ImageFilter, formats_text
 from imgcluster.images.sources.names import SUFFIXES
@@ -17,10 +19,9 @@ logger = logging.getLogger(__name__)
 
 # By these files the folder of a run is known, in which these folders, with a file that tells them from others of the
 # same name, hold pictures of images, and no images.
-RUN_FILES = frozenset(("run.json", "clusters.csv"))
-OF_A_RUN = {"report": "index.html", "clusters": ".sheets"}
+RUN_MARKS = frozenset((RunFiles.RECORD, RunFiles.CLUSTERS))
+OF_A_RUN = {RunFiles.REPORT: RunFiles.PAGE, RunFiles.SHEETS: RunFiles.SHEETS_LIST}
 NAMED = 3
-ARCHIVES = (".tar", ".zip", ".parquet")
 MOST_FOLDERS = 1_000  # looked into for images beside those that are named
 
 
@@ -113,7 +114,7 @@ class LocalFolder:
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        passed = _of_a_run(folder) if RUN_FILES.issubset(entry.name for entry in entries) else ()
+        passed = _of_a_run(folder) if RUN_MARKS.issubset(entry.name for entry in entries) else ()
         for entry in sorted(entries, key=lambda entry: entry.name):
             is_folder = _is_folder(entry)
             is_image = _ending(entry.name) in SUFFIXES

@@ -1,4 +1,4 @@
-"""By their names: which files are taken for images, and in which order they come."""
+"""Image file names: endings and natural order."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def is_image_name(name: str) -> bool:
 
 
 def as_id(name: str) -> str:
-    """Write what is not UTF-8 in a file name as \\xNN, and a backslash as two: ids are text, and stay apart."""
+    r"""Escape bytes that are not UTF-8 as `\xNN`, and backslashes as two, so that ids are text and stay distinct."""
     return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")

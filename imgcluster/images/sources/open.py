@@ -1,4 +1,4 @@
-"""What holds images: a folder of this machine or behind a URL; tar, zip and Parquet files; several of these."""
+"""Open the image collections of a config: local and remote folders, archives, or a list of these."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ from typing import Protocol
 
 from imgcluster.config import ImagesConfig, within
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.images.sources.archive import Container, container, find_containers, is_archive, names_apart, names_of
-from imgcluster.images.sources.base import RemoteFile
+from imgcluster.images.sources.archive import (
+    ARCHIVES,
+    Container,
+    container,
+    find_containers,
+    is_archive,
+    names_apart,
+    names_of,
+)
+from imgcluster.images.sources.base import Lost, RemoteFile
 from imgcluster.images.sources.debris import debris_in
 from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.local import LocalFolder, check_folder
@@ -22,19 +30,21 @@ from imgcluster.images.sources.parquet import parquet_rows, place_of_row, row_ag
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.images.sources.tar import TAR, tar_members
 from imgcluster.images.sources.zip import ZIP, zip_members
-from imgcluster.types import ImagePath, Source, Stamp
+from imgcluster.types import ImagePath, Source
 from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url, shown
 
-SHARDS = (".tar", ".zip", ".parquet")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
 Members = Mapping[str, Source]
 Index = Callable[[Container], Members]
 Part = Callable[[Container], Source]
 
+# Archive formats: the scheme, which is also the ending, and the function that returns the images by name.
+INDICES: dict[str, Index] = {TAR: tar_members, ZIP: zip_members}
+
 
 class Holder(Protocol):
-    """What holds images under names, as a folder does. Names are paths below it, with slashes."""
+    """A collection of images by name, such as a folder. Names are relative paths with slashes."""
 
     wanted: ImageFilter
 
@@ -45,20 +55,20 @@ class Holder(Protocol):
         """Return the names of all images. Raises ConfigError, ImageError."""
 
     def find(self, names: Sequence[str]) -> Mapping[str, ImagePath]:
-        """Return those of the names that are there, wanted or not. Raises ConfigError, ImageError."""
+        """Return the images among these names that exist, filtered out or not. Raises ConfigError, ImageError."""
 
     def inside(self, name: str) -> str | None:
-        """Return the name that a relative or an absolute one has here; None where it leads outside."""
+        """Return the name here for a relative or absolute path; None if it leads outside."""
 
     def near(self, names: Sequence[str]) -> Collection[str]:
-        """Return the names of the images beside some files, as far as that takes no listing of everything."""
+        """Return names of images next to these files, as far as that needs no complete listing."""
 
     def tried(self, name: str) -> str:
-        """Return where a name was looked for, for messages."""
+        """Return the place where a name was looked up, for messages."""
 
 
 def open_holder(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Holder:
-    """Return what holds the images of a config. Raises ConfigError: not there, not to be reached, packed as a whole."""
+    """Open the images of a config. Raises ConfigError: missing, unreachable, or compressed as a whole (.tar.gz)."""
     wanted = ImageFilter(config.include, config.exclude)
     if len(config.folders) == 1:
         return _open_one(config.folders[0], config, wanted, storage)
@@ -70,7 +80,7 @@ def open_holder(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Hol
 
 
 def _check_apart(folders: list[str]) -> None:
-    """Raise ConfigError where one folder lies in another: its images would be taken twice."""
+    """Raise ConfigError if one folder lies in another: its images would be used twice."""
     for outer, inner in pairwise(sorted(f"{folder.rstrip('/')}/" for folder in folders)):
         if inner.startswith(outer):
             how = "is named twice" if inner == outer else f"lies in {outer!r}"
@@ -84,11 +94,10 @@ def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, storage: Sto
             f"images.folder: {shown(text)!r} is packed as a whole: no image in it can be read without all before it; "
             "unpack it into a .tar"
         )
-    if colons and inner.startswith((TAR, ZIP)):
-        scheme = TAR if inner.startswith(TAR) else ZIP
+    if colons and (scheme := next(filter(inner.startswith, INDICES), "")):
         inside = inner.removeprefix(scheme).strip("/")
-        return _Archives(rest, _shards(rest, _INDICES[scheme], storage), wanted, inside, prefix)
-    if is_archive(text, SHARDS):
+        return _Archives(rest, _shards(rest, INDICES[scheme], storage), wanted, inside, prefix)
+    if is_archive(text, ARCHIVES):
         return _Archives(text, _shards(text, _index_of(text, config), storage), wanted, prefix=prefix)
     if is_url(text):
         return RemoteFolder(text, wanted, prefix, storage)
@@ -97,17 +106,17 @@ def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, storage: Sto
 
 
 def _places_of(text: str, storage: Storage) -> list[str]:
-    """Return the folder that a text names, or the files that its pattern does."""
-    is_several = is_archive(text, SHARDS) and "::" not in text
+    """Return the folder that a text names, or the files that its pattern matches."""
+    is_several = is_archive(text, ARCHIVES) and "::" not in text
     return [each.place for each in find_containers(text, storage)] if is_several else [text]
 
 
 def _told_apart(place: str) -> str:
-    """Return what names a folder or file are told apart by: its path without the ending."""
+    """Return the path that distinguishes a folder or file from others: without its ending."""
     inner, colons, rest = place.partition("::")
     if colons:
         return f"{rest.rpartition('.')[0]}/{inner.partition('://')[2].strip('/')}"
-    if is_archive(place, SHARDS):
+    if is_archive(place, ARCHIVES):
         return place.rpartition(".")[0]
     return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 (the text of a path)
 
@@ -115,21 +124,18 @@ def _told_apart(place: str) -> str:
 def _index_of(text: str, config: ImagesConfig) -> Index:
     if text.lower().endswith(".parquet"):
         return partial(parquet_rows, id_column=config.id_column if config.ids is None else None, column=config.column)
-    return _INDICES[TAR if text.lower().endswith(".tar") else ZIP]
-
-
-_INDICES: dict[str, Index] = {TAR: tar_members, ZIP: zip_members}
+    return INDICES[f"{text.lower().rpartition('.')[2]}://"]
 
 
 def _shards(text: str, index: Index, storage: Storage) -> dict[str, Members]:
-    """Return the members of each file that a text names, by what begins their ids."""
+    """Return the members of each archive that a text names, by the prefix of their ids."""
     containers = find_containers(text, storage)
     with ThreadPoolExecutor(min(AT_ONCE, len(containers)), thread_name_prefix="imgcluster-index") as pool:
         return dict(zip(names_of(containers), pool.map(index, containers), strict=True))
 
 
 class _Archives:
-    """Files that hold images: their members by name, those of several after the name of their file."""
+    """Images in archives: members by name; with several archives, after the name of their file."""
 
     def __init__(
         self, text: str, shards: Mapping[str, Members], wanted: ImageFilter, inside: str = "", prefix: str = ""
@@ -156,7 +162,7 @@ class _Archives:
                     yield shard, name.removeprefix(self._inside), source
 
     def names(self) -> list[str]:
-        """Return the names of the members as `find` takes them, without those of their files, each once."""
+        """Return the names of the members as `find` takes them, without the archive's name, without duplicates."""
         self.wanted.listed = True
         return list(
             dict.fromkeys(
@@ -175,7 +181,7 @@ class _Archives:
         ]
 
     def find(self, names: Sequence[str]) -> Mapping[str, Source]:
-        """Return the members of these names, in whichever file they are. Raises ImageError: in more than one."""
+        """Return the members with these names from any of the files. Raises ImageError: found in more than one."""
         wanted = {self._inside + name: name for name in names}
         found: dict[str, Source] = {}
         doubled: dict[str, None] = {}
@@ -193,7 +199,7 @@ class _Archives:
         return {wanted[name]: source for name, source in found.items()}
 
     def inside(self, name: str) -> str | None:
-        """Return the name as members have it; None where it leads outside."""
+        """Return the name in the form of member names; None if it leads outside."""
         return within(name)
 
     def tried(self, name: str) -> str:
@@ -202,7 +208,7 @@ class _Archives:
 
 
 class _Joined:
-    """Several folders and archives: the images of all of them, each after the name of its folder."""
+    """Several folders and archives; the name of each image starts with the name of its folder."""
 
     def __init__(self, parts: Mapping[str, Holder]) -> None:
         self._parts = parts
@@ -213,11 +219,11 @@ class _Joined:
         return {prefix + name: path for prefix, part in self._parts.items() for name, path in part.images().items()}
 
     def names(self) -> list[str]:
-        """Return the names of all images, after those of their folders."""
+        """Return the names of all images, each after its folder's."""
         return [prefix + name for prefix, part in self._parts.items() for name in part.names()]
 
     def near(self, names: Sequence[str]) -> list[str]:
-        """Return the images beside some, folder by folder, by the names by which they are asked for."""
+        """Return images next to these, folder by folder, under the names that were asked for."""
         asked = set(names)
         return [
             name if name in asked else prefix + name
@@ -226,7 +232,7 @@ class _Joined:
         ]
 
     def find(self, names: Sequence[str]) -> Mapping[str, ImagePath]:
-        """Return the images of names after a folder's or without it. Raises ImageError: one is in two of them."""
+        """Return images by name, with or without the folder's name. Raises ImageError: found in two folders."""
         found: dict[str, ImagePath] = {}
         for prefix, part in self._parts.items():
             there = part.find(list(dict.fromkeys(name.removeprefix(prefix) for name in names)))
@@ -242,53 +248,27 @@ class _Joined:
         return found
 
     def inside(self, name: str) -> str | None:
-        """Return the name that a relative or an absolute one has in any of the folders; None: in none of them."""
+        """Return the name for a relative or absolute path in any of the folders; None: in none of them."""
         if not name.startswith("/") and "://" not in name:
             return within(name)
         there = ((prefix, part.inside(name)) for prefix, part in self._parts.items())
         return next((prefix + found for prefix, found in there if found is not None and found != name), None)
 
     def tried(self, name: str) -> str:
-        """Return where a name was looked for, in the first folder, and in how many more."""
+        """Return the place in the first folder where a name was looked up, and the number of others."""
         return f"{next(iter(self._parts.values())).tried(name)}, and in {len(self._parts) - 1:,} more"
 
 
-class Lost(Source):
-    """An image whose place cannot be opened any more, and why."""
-
-    __slots__ = ("_reason", "_text")
-
-    def __init__(self, text: str, reason: str) -> None:
-        self._text, self._reason = text, reason
-
-    def __str__(self) -> str:
-        return self._text
-
-    @property
-    def stamp(self) -> Stamp | None:
-        """Nothing is known of it."""
-        return None
-
-    @property
-    def is_far(self) -> bool:
-        """It is nowhere."""
-        return False
-
-    def read(self) -> bytes:
-        """Say why not."""
-        raise ImageError(self._reason)
-
-
 def open_again(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
-    """Return the image that a table has under this text: a path, a URL, a member of an archive, a row of Parquet.
+    """Return the image for its text in a table: a path, a URL, a member of an archive, a row of Parquet.
 
-    Raises nothing: of one that is not there any more, reading it tells why.
+    Never raises: for an image that no longer exists, reading it raises the reason.
     """
     return open_all_again([text], storage)[0]
 
 
 def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
-    """Return the images that a table has under these texts, as `open_again`; a file that holds many is asked once."""
+    """Return the images for their texts in a table, as `open_again` does; each archive is opened once."""
     opened: dict[int, ImagePath] = {}
     held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
     for at, text in enumerate(texts):
@@ -306,9 +286,9 @@ def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> 
 
 
 def _inside(text: str) -> tuple[str, Part] | None:
-    """Return the file in which the image of a text is, and what opens it there; None where it is a file itself."""
+    """Return the archive of an image and a function that opens the image there; None for a plain file."""
     inner, _, rest = text.partition("::")
-    for scheme, index in _INDICES.items():
+    for scheme, index in INDICES.items():
         if inner.startswith(scheme) and rest:
             return rest, partial(_member, index, inner.removeprefix(scheme))
     if found := place_of_row(text):
@@ -340,10 +320,10 @@ def _member(index: Index, name: str, found: Container) -> Source:
 
 
 def is_held(text: str) -> bool:
-    """Tell whether a text names no file or folder of this machine, but what `open_holder` opens."""
-    return is_url(text) or is_archive(text, SHARDS) or is_archive(text, PACKED)
+    """Tell whether a text names an archive or a URL, which `open_holder` opens, and no local folder."""
+    return is_url(text) or is_archive(text, ARCHIVES) or is_archive(text, PACKED)
 
 
 def file_name(path: ImagePath) -> str:
-    """Return the last part of where an image lies."""
+    """Return the file name of an image's location."""
     return PurePosixPath(str(path).partition("::")[0]).name

@@ -1,4 +1,4 @@
-"""Which column of a Parquet file has images, and which has their ids."""
+"""Choose the columns of a Parquet file that hold images and ids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from imgcluster.errors import ConfigError
-from imgcluster.images.file_kinds import ENOUGH, kind_of
+from imgcluster.images.file_kinds import head_of, kind_of
 from imgcluster.images.sources.archive import Container
 from imgcluster.images.sources.base import UNREADABLE, reason_of
 
@@ -36,8 +36,8 @@ def _kind_of(container: Container) -> str | None:
     """Return what the first bytes of a file tell; None where nothing, or that it is a Parquet file."""
     try:
         with container.open() as file:
-            kind = kind_of(file.read(ENOUGH))
-    except UNREADABLE:  # what could not be opened has been told
+            kind = kind_of(head_of(file))
+    except UNREADABLE:  # reported when it was opened
         return None
     return None if kind == "Parquet" else kind
 

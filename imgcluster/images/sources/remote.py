@@ -1,4 +1,4 @@
-"""A folder behind a URL: what is in it by one listing, or whether some files are there by asking for each."""
+"""Folders behind URLs: one listing, or look-ups of single files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images in tar files, as WebDataset writes them: found by one pass over the headers, read where they stand.
+"""Images in tar files, such as WebDataset's: indexed in one pass over the headers, read in place.
 
 Nothing is ever unpacked onto the disk, so that no name in a tar leads anywhere. Of several members of a name the last
 one counts, as for tar itself. Links, devices and sparse files are passed over. What was found in a tar behind a URL is

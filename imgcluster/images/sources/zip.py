@@ -1,4 +1,4 @@
-"""Images in zip files: found by the directory at the end, read where they stand, unpacked in memory alone."""
+"""Images in zip files: indexed by the central directory, read in place, decompressed in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INDEXED = 64
 
 @dataclass(frozen=True, slots=True)
 class ZipMember(Source):
-    """A file in a zip: its header at `offset`, `packed` bytes some `ahead` of it, and how they are packed."""
+    """A file in a zip. `ahead`: upper bound of the bytes from `offset` to its data, of which there are `packed`."""
 
     container: Container
     name: str
@@ -38,20 +38,20 @@ class ZipMember(Source):
 
     @property
     def stamp(self) -> Stamp | None:
-        """That of the zip, with the member's own checksum."""
+        """The stamp of the zip with the member's checksum."""
         return self.container.stamp_of(ZIP, self.name, self.size, self.offset ^ self.checksum)
 
     @property
     def is_far(self) -> bool:
-        """Whether the zip is."""
+        """Whether the zip is behind a network."""
         return self.container.is_far
 
     def absolute(self) -> ZipMember:
-        """Return it as another process finds it, which works in another folder."""
+        """Return it with an absolute path, for a process in another folder."""
         return replace(self, container=self.container.absolute())
 
     def read(self) -> bytes:
-        """Return the member's bytes, by one request where its header is as long as it seemed."""
+        """Return the member's bytes, in one request if the header is no longer than estimated."""
         if self.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ImageError("is encrypted, or packed in a way that is read by no reader of single members")
         self.container.check_size(self.size, self.packed)
@@ -73,13 +73,13 @@ class ZipMember(Source):
         return found
 
     def _inflated(self, data: bytes) -> bytes:
-        """Return no more than a byte beyond what was declared: what is packed may be any size."""
+        """Decompress at most one byte more than declared: compressed data can have any size."""
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
 
 
 @lru_cache(INDEXED)
 def zip_members(container: Container) -> dict[str, ZipMember]:
-    """Return the images in a zip by their names, in its order. Raises ImageError: no zip, damaged, not to be read."""
+    """Return the images in a zip by name, in its order. Raises ImageError: not a zip, damaged, unreadable."""
     try:
         with container.open() as file, zipfile.ZipFile(file) as found:
             members = [member for member in found.infolist() if not member.is_dir() and is_image_name(member.filename)]

@@ -1,4 +1,4 @@
-"""How far training has come, in one file that is either whole or not there."""
+"""Checkpoints of training, in one file that is never partly written."""
 
 from __future__ import annotations
 

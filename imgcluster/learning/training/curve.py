@@ -1,4 +1,4 @@
-"""How training went, as a picture and as a table."""
+"""The training curve, as an image and a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled pictures as a network sees them, batch by batch, varied or as they are."""
+"""Batches of labelled images as network input, augmented or not."""
 
 from __future__ import annotations
 

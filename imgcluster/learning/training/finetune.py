@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,9 +26,6 @@ from imgcluster.errors import ConfigError
 from imgcluster.images import Pixels
 from imgcluster.learning.training.dataset import Pictures
 from imgcluster.learning.training.head import Head, prepared_tensor
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Network:

@@ -1,4 +1,4 @@
-"""The last step, features to classes, as a module of torch that begins where logistic regression ends."""
+"""The classification head as a torch module, initialised from logistic regression."""
 
 from __future__ import annotations
 

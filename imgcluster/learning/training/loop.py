@@ -1,4 +1,4 @@
-"""Training, epoch by epoch: first with images held back, which say when to end, then with all of them."""
+"""The training loop: first with a validation split for early stopping, then on all images."""
 
 from __future__ import annotations
 
@@ -95,17 +95,15 @@ def _train_round(learner: Learner, lesson: Lesson, progress: Progress, checkpoin
         _note(learner, lesson, progress, None, None)
     label = "training" if progress.round == ALL else "training, some held back"
     with track(label, last, "epochs", show=show, done=progress.epoch) as advance:
-        while progress.epoch < (last or 0) and not _is_over(lesson, progress):
+        while progress.epoch < (last or 0):
+            if progress.round == HELD_BACK and progress.epoch - progress.best_epoch >= (lesson.settings.patience or 0):
+                break
             progress.epoch += 1
             loss, accuracy = _epoch(learner, lesson, every, progress, optimizer)
             text = _note(learner, lesson, progress, loss, accuracy)
             progress.keep(parameters, optimizer)
             checkpoint.save(progress)
             advance(1, text)
-
-
-def _is_over(lesson: Lesson, progress: Progress) -> bool:
-    return progress.round == HELD_BACK and progress.epoch - progress.best_epoch >= (lesson.settings.patience or 0)
 
 
 def _epoch(

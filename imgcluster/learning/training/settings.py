@@ -1,4 +1,4 @@
-"""Training settings, and what a training takes and gives."""
+"""Settings of a training, its inputs and its result."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ USUAL_AUGMENTATION = ("crop", "flip", "color")
 
 @dataclass(frozen=True)
 class Training:
-    """epochs: at the most, and where no image can be held back, exactly; each sees every picture once, varied anew.
+    """Settings of training with augmentation or fine-tuning. None: the usual value of the mode.
 
-    patience: so many epochs without a smaller loss on the images held back end the training.
-    learning_rate: of Adam, its largest: it rises for a tenth of the epochs and then falls to nothing.
-    batch_size: images a step; None: an eighth of the labelled ones, from 4 to 32.
-    dropout: the share of the features that a step does without.
-    augment: how pictures are varied, names of AUGMENTATIONS; none: not at all.
-    unfreeze: of `finetune`, the layer or block from which on weights are learned; `all`: the whole network; None: the
-    last block of the families that are known.
-    None elsewhere: what is usual for the mode.
+    Attributes:
+        epochs: Maximum number of epochs; the exact number if no image can be held out. An epoch shows each image once,
+            with new augmentation.
+        learning_rate: Peak learning rate of Adam; it rises during the first tenth of the epochs, then decays to zero.
+        batch_size: Images per step; None: an eighth of the labelled images, from 4 to 32.
+        dropout: Share of features that a step drops.
+        augment: Names of AUGMENTATIONS; empty: no augmentation.
+        patience: Epochs without a smaller validation loss before training stops.
+        unfreeze: For `finetune`, the first layer or block to train; `all`: the entire network; None: the last block of
+            a known family.
     """
 
     epochs: int | None = None
@@ -71,14 +73,11 @@ def checked(mode: str, classifier: str, training: Training | None, random_state:
         raise ConfigError(f"mode: there is no {mode!r}; allowed: {', '.join(MODES)}")
     check_classifier(classifier)
     settings = training or Training()
-    if mode == FEATURES:
-        if not settings.is_usual:
-            raise ConfigError(f"mode: {FEATURES} trains nothing that could be set; {AUGMENT} and {FINETUNE} do")
-    elif classifier != "logistic":
+    if mode == FEATURES and not settings.is_usual:
+        raise ConfigError(f"mode: {FEATURES} trains nothing that could be set; {AUGMENT} and {FINETUNE} do")
+    if mode != FEATURES and classifier != "logistic":
         raise ConfigError(f"classifier: {mode} trains a head of its own; {classifier} is for {FEATURES}")
-    else:
-        return settings.for_mode(mode)
-    return settings
+    return settings if mode == FEATURES else settings.for_mode(mode)
 
 
 USUAL: dict[str, dict[str, float]] = {

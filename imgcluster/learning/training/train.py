@@ -1,4 +1,4 @@
-"""From labelled images and settings to what was learned: a head, and for `finetune` a network of its own."""
+"""Train on labelled images: a head, and for `finetune` the network too."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from imgcluster.features import join_blocks, runtime_for
 from imgcluster.images import Augmentation
 from imgcluster.learning.classifiers import fit_classifier, fit_logistic, held_back, softmax
 from imgcluster.learning.model import BACKBONE, RECORD, prepared
-from imgcluster.learning.training.augmented import Frozen, OnFeatures
+from imgcluster.learning.training.augmented import OnFeatures
 from imgcluster.learning.training.checkpoint import Checkpoint
 from imgcluster.learning.training.curve import write_curve
 from imgcluster.learning.training.dataset import Pictures
 from imgcluster.learning.training.finetune import Network, OnNetwork, top_block, unfreeze
 from imgcluster.learning.training.head import Head
 from imgcluster.learning.training.loop import ALL, Learner, Lesson, train
-from imgcluster.learning.training.settings import AUGMENT, FINETUNE, Labelled, Taught, Training
+from imgcluster.learning.training.settings import FINETUNE, Labelled, Taught, Training
 from imgcluster.utils import remove_temporary, write_whole
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large
@@ -88,7 +88,8 @@ def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     None where no epoch was better than what training began with. A checkpoint in the folder is gone on with when it
     is of the same request. Raises ImageError, OutputError, and ConfigError where the loss is no number any more.
     """
-    make = MODES[mode](_Class(mode, labelled, settings, choice, random_state, show))
+    asked = _Class(mode, labelled, settings, choice, random_state, show)
+    make = partial(_on_network, asked) if mode == FINETUNE else _on_features(asked)
     held = held_back(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
     checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
@@ -121,31 +122,25 @@ def _learned_note(network: Network, settings: Training, choice: Choice) -> str:
 def _on_features(lesson: _Class) -> Callable[[np.ndarray], Learner]:
     labelled, settings = lesson.labelled, lesson.settings
     config = labelled.features
-    if not settings.augment:
-        return lambda rows: OnFeatures(lesson.head(rows), labelled.points, None, settings.batch_of(len(rows)))
-    runtime, batch_size = runtime_for(lesson.choice, labelled.images, config, show=lesson.show)
+    varied_points = None
+    if settings.augment:
+        runtime, batch_size = runtime_for(lesson.choice, labelled.images, config, show=lesson.show)
+        pictures = lesson.pictures(runtime)
 
-    def points_of(blocks: list[np.ndarray]) -> np.ndarray:
-        return prepared(join_blocks(blocks, config.block_l2, config.block_weights))
+        def varied_points(rows: np.ndarray, epoch: int) -> np.ndarray:
+            parts = []
+            for pixels, batch in pictures.batches(rows, batch_size, epoch):
+                blocks = [block[: len(batch)] for block in runtime(pixels)]
+                parts.append(prepared(join_blocks(blocks, config.block_l2, config.block_weights)))
+            return np.concatenate(parts)
 
-    frozen = Frozen(lesson.pictures(runtime), runtime, batch_size, points_of)
-    return lambda rows: OnFeatures(lesson.head(rows), labelled.points, frozen, settings.batch_of(len(rows)))
+    return lambda rows: OnFeatures(lesson.head(rows), labelled.points, varied_points, settings.batch_of(len(rows)))
 
 
-def _on_network(lesson: _Class) -> Callable[[np.ndarray], Learner]:
-    return partial(_network_of, lesson)
-
-
-def _network_of(lesson: _Class, rows: np.ndarray) -> Learner:
+def _on_network(lesson: _Class, rows: np.ndarray) -> Learner:
     config, settings = lesson.labelled.features, lesson.settings
     network = Network(lesson.choice, config, settings.unfreeze, find_devices(config.device)[0])
     return OnNetwork(lesson.head(rows), network, lesson.pictures(network.runtime), settings.batch_of(len(rows)))
-
-
-MODES: dict[str, Callable[[_Class], Callable[[np.ndarray], Learner]]] = {
-    AUGMENT: _on_features,
-    FINETUNE: _on_network,
-}
 
 
 def _written(network: Network, choice: Choice, features: FeaturesConfig, folder: Path) -> FeaturesConfig:

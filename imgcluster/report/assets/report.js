@@ -15,6 +15,7 @@
   const find = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const visible = (text) => text.replace(UNSEEN, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+  const short = (number) => number.toLocaleString("en", { maximumSignificantDigits: 3 });
   const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
   function make(tag, attributes = {}, ...children) {
@@ -101,7 +102,8 @@
   function noteOf(row) {
     const other = data.runnerUp[row];
     const distance = data.distance[row];
-    return `${distance === null ? "" : distance}${other === null ? "" : ` · next: ${visible(nameOf(other))}`}`;
+    const parts = [distance === null ? null : `distance ${short(distance)}`, other === null ? null : `second choice: ${visible(nameOf(other))}`];
+    return parts.filter((part) => part !== null).join(", ");
   }
 
   /* Search. */
@@ -144,7 +146,7 @@
     const pairs = [
       ["cluster", label === null ? "failed" : visible(nameOf(label))],
       ["distance", data.distance[row]],
-      ["runner-up", data.runnerUp[row] === null ? null : `${visible(nameOf(data.runnerUp[row]))}, at ${data.runnerUpDistance[row]}`],
+      ["second choice", data.runnerUp[row] === null ? null : `${visible(nameOf(data.runnerUp[row]))}, distance ${data.runnerUpDistance[row]}`],
       ["silhouette", data.silhouette[row]],
     ];
     const list = make("dl", { class: "pairs" });
@@ -162,7 +164,7 @@
     const close = make("button", { type: "button", onclick: () => dialog.close() }, "Close");
     const back = make("button", { type: "button", hidden: seen.length === 0, onclick: () => show(seen.pop()) }, "Back");
     const title = make("h2", { id: "image-title" }, make("bdi", {}, visible(data.ids[row])));
-    const neighbours = make("div", { role: "status" }, data.compared ? "Looking for its neighbours …" : "");
+    const neighbours = make("div", { role: "status" }, data.compared ? "Loading neighbours …" : "");
     const maps = data.explained.filter((each) => each.row === row).map((each) =>
       make("figure", {}, make("img", { src: each.file, alt: visible(each.title) }), make("figcaption", {}, visible(each.title))));
     dialog.dataset.row = row;
@@ -175,14 +177,14 @@
     if (!dialog.open) dialog.showModal();
     close.focus();
     if (data.compared && data.labels[row] !== null) {
-      near(row).then((found) => showNear(neighbours, found), () => { neighbours.textContent = "Its neighbours are in a file that is missing beside this page."; });
+      near(row).then((found) => showNear(neighbours, found), () => { neighbours.textContent = "Its neighbours are not there: a file in the folder near, beside this page, is missing."; });
     } else neighbours.textContent = "";
   }
 
   function showNear(place, found) {
     if (found.length === 0) return place.replaceChildren();
     const grid = make("ul", { class: "grid" });
-    for (const [row, cosine] of found) grid.append(thumb(row, `cosine ${cosine.toFixed(3)}`));
+    for (const [row, cosine] of found) grid.append(thumb(row, `similarity ${cosine.toFixed(2)}`));
     place.replaceChildren(make("h3", { class: "small" }, "Nearest neighbours"), grid);
   }
 

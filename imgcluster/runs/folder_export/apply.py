@@ -1,4 +1,4 @@
-"""What is done to one image by an export of folders, how a half of it is finished, and how it is taken back."""
+"""Export one image into its folder, complete an interrupted step, or undo it."""
 
 from __future__ import annotations
 

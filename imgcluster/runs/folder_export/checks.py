@@ -1,4 +1,4 @@
-"""What is checked before an export of folders touches an image, and the lock that keeps a second one away."""
+"""Checks before an export of folders, and its lock."""
 
 from __future__ import annotations
 
@@ -56,12 +56,15 @@ def check_same(theirs: Journal, ours: Journal, folder: str | Path) -> None:
     """Refuse to mix two exports in one DIR. Raises OutputError."""
     differences = {
         f"of {theirs.run!r}": theirs.run == ours.run,
-        f"made by --{theirs.action}": theirs.action == ours.action,
+        f"made by action {theirs.action!r}": theirs.action == ours.action,
         "of clusters that the run does not have any more": theirs.clusters == ours.clusters,
     }
     for what, same in differences.items():
         if not same:
-            raise OutputError(f"{str(folder)!r} holds an export {what}; take it back with --undo, or take another DIR")
+            raise OutputError(
+                f"{str(folder)!r} holds an export {what}; take it back with imgcluster.undo_export, or choose another "
+                "folder"
+            )
 
 
 def check_possible(action: str, todo: list[Entry], root: Path, folder: str) -> None:
@@ -86,7 +89,8 @@ def _check_links(root: Path, folder: str) -> None:
         probe.unlink()
     except OSError as error:
         raise OutputError(
-            f"{folder!r}: symbolic links are refused here ({error.strerror}); take --copy, or a DIR on another disk"
+            f"{folder!r}: symbolic links are refused here ({error.strerror}); copy the images, or choose a folder on "
+            "another disk"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The images of a run in a folder for each cluster: copied, linked or moved, and all of it taken back on request."""
+"""Export the images of a run into one folder per cluster by copy, link or move, with undo."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.cluster_names import recorded_names
 from imgcluster.runs.folder_export.apply import (
@@ -39,7 +40,6 @@ from imgcluster.runs.folder_export.journal import ACTIONS, JOURNAL, Entry, Journ
 from imgcluster.runs.folder_export.plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.runs.places import places_of
 from imgcluster.runs.reader import read_record, read_rows
-from imgcluster.runs.writer import CLUSTERS
 from imgcluster.utils import track
 
 # What ails one image, and not the disk that all go to.
@@ -104,7 +104,10 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
         started = [*journal.entries.values()]
         plan = make_plan(rows, folders, root, started)
         if not plan.entries and not started:
-            raise OutputError(f"{where.lost(len(rows))}, or take an export that moved them back with --undo")
+            raise OutputError(
+                f"{where.lost(len(rows))}, or, after an export that moved them, take it back with "
+                "imgcluster.undo_export"
+            )
         fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
         again = [entry for entry in started if not is_placed(action, entry, root)]
         gone = [entry.source for entry in again if not os.path.lexists(entry.source)]
@@ -151,7 +154,7 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
 
 def _digest(run_folder: Path, names: Mapping[int, str]) -> str:
     """Return a hash of what decides where images go."""
-    return hashlib.sha256((run_folder / CLUSTERS).read_bytes() + json.dumps(names).encode()).hexdigest()
+    return hashlib.sha256((run_folder / RunFiles.CLUSTERS).read_bytes() + json.dumps(names).encode()).hexdigest()
 
 
 # Doing it, and taking it back.

@@ -1,4 +1,4 @@
-"""What an export of folders is about to do, on the disk before anything is done: by it all can be taken back."""
+"""The journal of an export of folders: the plan, on disk before any image is touched, for undo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image of a run goes into which folder, and under which name: names are data, and lead nowhere."""
+"""Plan an export: the folder and the safe file name of each image."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -31,6 +32,7 @@ from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import find_recipe
 from imgcluster.types import ImageFile
+from imgcluster.utils import progress
 from tests import ROOT
 from tests.backbones.runtimes.test_openvino import SMALL_VGG, WATCHED, cosines, refuse
 from tests.conftest import write_pictures
@@ -60,7 +62,7 @@ def extracted(images: list[ImageFile], store: Path, precision: str = "int8", **k
     return extract_features(images, config, show=False)
 
 
-@pytest.mark.parametrize(("keys", "least"), [(LITE0, 0.9), (SMALL_VGG, 0.997)])
+@pytest.mark.parametrize(("keys", "least"), [(LITE0, 0.9), pytest.param(SMALL_VGG, 0.997, marks=pytest.mark.slow)])
 def test_features_are_near_those_of_fp32(
     keys: dict[str, Any], least: float, frames: list[ImageFile], tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_batch_size_does_not_change_a_bit(frames: list[ImageFile], tmp_path: Pat
     np.testing.assert_array_equal(one, three)
 
 
+@pytest.mark.slow
 def test_it_is_calibrated_once(
     cache: Path, frames: list[ImageFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,9 +89,15 @@ def test_it_is_calibrated_once(
     assert len(list(cache.iterdir())) == 2  # in fp32, and this
 
 
+@pytest.mark.slow
 def test_progress_is_told_and_nothing_else(
-    cache: Path, frames: list[ImageFile], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    cache: Path,
+    frames: list[ImageFile],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", math.inf)
     config = FeaturesConfig(**LITE0, device="cpu", precision="int8", store=str(tmp_path / "s"))
     extract_features(frames, config)
     out, err = capfd.readouterr()
@@ -102,6 +111,7 @@ def test_progress_is_told_and_nothing_else(
     assert cache.exists()
 
 
+@pytest.mark.slow
 def test_quiet_it_tells_nothing(
     cache: Path, frames: list[ImageFile], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +121,7 @@ def test_quiet_it_tells_nothing(
     assert cache.exists()
 
 
+@pytest.mark.slow
 def test_each_view_is_calibrated(frames: list[ImageFile], tmp_path: Path) -> None:
     recipe = find_recipe(({"squash": 8},), CHOICE.backbone, "flip")
     plain, seen = (find_calibration(frames, each, tmp_path).pixels for each in (RECIPE, recipe))
@@ -350,6 +361,7 @@ def test_from_python_without_a_run() -> None:
 # --- nothing leaves the machine ---
 
 
+@pytest.mark.slow
 def test_nothing_is_sent(pictures: Path, tmp_path: Path) -> None:
     places = {"images.folder": pictures, "features.store": tmp_path / "s", "outputs.folder": tmp_path / "o"}
     keys = {**places, "clusters.n_clusters": 2, "features.precision": "int8", "features.device": "cpu"}

@@ -30,7 +30,7 @@ from imgcluster.config.recipe import Recipe
 from imgcluster.datasets import photos
 from imgcluster.datasets.registry import write_sample
 from imgcluster.errors import ConfigError
-from imgcluster.features.engines import multiprocess_worker as worker
+from imgcluster.features.engines import multiprocess as worker
 from imgcluster.features.engines.dask import worker as jobs
 from imgcluster.features.engines.dask.protocol import Job
 from imgcluster.features.extraction import extract_features
@@ -85,9 +85,14 @@ def cosines(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     [
         ({"backbone": "efficientnet_lite0"}, "fp32", 0.9999),
         ({"backbone": "efficientnet_lite0", "views": "flip"}, "fp32", 0.9999),
-        ({"backbone": "efficientnet_lite0", "layer": ("_blocks.4.add", "avgpool", "predictions")}, "fp32", 0.9999),
-        (SMALL_VGG, "fp32", 0.9999),
-        (SMALL_VGG, "bf16", 0.999),
+        pytest.param(
+            {"backbone": "efficientnet_lite0", "layer": ("_blocks.4.add", "avgpool", "predictions")},
+            "fp32",
+            0.9999,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(SMALL_VGG, "fp32", 0.9999, marks=pytest.mark.slow),
+        pytest.param(SMALL_VGG, "bf16", 0.999, marks=pytest.mark.slow),
         ({"backbone": "efficientnet_lite0"}, "bf16", 0.999),
     ],
 )
@@ -223,6 +228,7 @@ def calibrated(pixels: np.ndarray, path: Path) -> None:
     torch.save(network.state_dict(), path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_a_network_that_makes_much_of_noise_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photos, "COPIES", 2)
@@ -354,7 +360,9 @@ def test_what_was_converted_is_not_converted_again(cache: Path, monkeypatch: pyt
     assert sorted(path.name for path in folder.iterdir()) == ["model.bin", "model.xml"]
 
 
-@pytest.mark.parametrize("damage", ["model.xml", "model.bin", "both"])
+@pytest.mark.parametrize(
+    "damage", ["model.xml", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("model.bin", "both"))]
+)
 def test_a_damaged_cache_is_made_again(cache: Path, damage: str) -> None:
     first, _, pixels = runtimes("fp32", backbone="efficientnet_lite0")
     (folder,) = cache.iterdir()
@@ -371,6 +379,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, mon
     runtimes("fp32", backbone="efficientnet_lite0")
 
 
+@pytest.mark.slow
 def test_other_weights_are_another_model(cache: Path) -> None:
     runtimes("fp32", backbone="efficientnet_lite0")
     runtimes("fp32", backbone="efficientnet_lite0", weights="random")
@@ -386,6 +395,7 @@ def test_a_plan_says_what_shapes_the_features() -> None:
     assert len({str(plan.shapes(choice)) for plan in plans}) == 3
 
 
+@pytest.mark.slow
 def test_the_cache_keeps_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtimes("fp32", backbone="efficientnet_lite0")
     monkeypatch.setattr(converted, "MAX_CACHE_BYTES", 1)
@@ -423,7 +433,7 @@ def watch(event, arguments):
         print("SENT", event, arguments, flush=True)
         raise OSError("no network")
 sys.addaudithook(watch)
-from imgcluster.cli import main
+from imgcluster.cli.main import main
 code = main(sys.argv[1:])
 print("telemetry loaded:", any(name.startswith("openvino_telemetry") for name in sys.modules))
 raise SystemExit(code)

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import sys
-import types
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,12 +22,12 @@ from sklearn.metrics import adjusted_rand_score
 
 import imgcluster
 from imgcluster import pipeline
-from imgcluster.cli.format import stability_lines
+from imgcluster.cli.format.clustering import stability_lines
+from imgcluster.cli.format.scores import inner_scores_lines
 from imgcluster.clustering.cluster import centroid_distances, cluster_features
 from imgcluster.clustering.fitted import Clusterer
 from imgcluster.clustering.kmeans import dask as streamed_kmeans
 from imgcluster.clustering.streamed import cluster as streamed_clusters
-from imgcluster.clustering.streamed import cuml
 from imgcluster.clustering.streamed import points as streamed_points
 from imgcluster.clustering.streamed.cluster import cluster_stored, should_use_dask
 from imgcluster.config.loader import ClustersConfig
@@ -39,10 +38,12 @@ from imgcluster.features.store import reader as stored_module
 from imgcluster.features.store.reader import Chunk, Part, StoredVectors
 from imgcluster.features.transforms import apply_transform, fit_steps
 from imgcluster.images.listing import list_images
+from imgcluster.pipeline import Run
 from imgcluster.report.gather import gather
 from imgcluster.report.write import write_report
+from imgcluster.runs.clusterer import read_clusterer
 from imgcluster.runs.features import features_of_run
-from imgcluster.runs.run import Run
+from imgcluster.runs.finished import read_run
 from imgcluster.types import Clusters
 from imgcluster.utils.storage import RemotePath, Storage
 from tests.conftest import Command, write_pictures
@@ -130,10 +131,11 @@ def test_new_images_are_placed_by_what_is_kept(tmp_path: Path) -> None:
     vectors = blobs()
     found = streamed(a_store(tmp_path / "s", vectors), config(transform=("l2",), numbering="size"))
     np.savez(tmp_path / "clusterer.npz", **found.state)
-    placed = Clusterer.load(tmp_path).place(vectors)
+    placed = Clusterer(read_clusterer(tmp_path)).place(vectors)
     np.testing.assert_array_equal(placed.labels, found.labels)
 
 
+@pytest.mark.slow
 def test_shards_and_workers_make_no_difference(tmp_path: Path, small_blocks: int, two_workers: Client) -> None:
     vectors = blobs(groups=30, spread=4.0)  # no clear clusters: a bit that differs would become another label
     wanted = config(7, transform=("l2", {"pca": 16}))
@@ -144,6 +146,7 @@ def test_shards_and_workers_make_no_difference(tmp_path: Path, small_blocks: int
         assert_same_bits(streamed(a_store(tmp_path / "d", vectors, 4, seed=3), wanted, one), here)
 
 
+@pytest.mark.slow
 def test_points_too_large_for_the_workers_are_read_again_each_time(
     tmp_path: Path, small_blocks: int, two_workers: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,9 +218,11 @@ def test_rows_behind_a_url_are_fetched_as_ranges(tmp_path: Path) -> None:
         stored_module.read_rows(RemotePath("memory://shards/none.npy"), rows, 8)
 
 
-@pytest.mark.parametrize("where", ["here", "workers"])
+@pytest.mark.parametrize("where", ["here", pytest.param("workers", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("damage", ["gone", "cut off", "other vectors", "no array"])
-def test_a_shard_that_is_lost_is_told_in_a_line(tmp_path: Path, two_workers: Client, damage: str, where: str) -> None:
+def test_a_shard_that_is_lost_is_told_in_a_line(
+    tmp_path: Path, request: pytest.FixtureRequest, damage: str, where: str
+) -> None:
     stored = a_store(tmp_path / "s", blobs(300))
     path = Path(stored.chunks[2].path)
     if damage == "gone":
@@ -227,7 +232,7 @@ def test_a_shard_that_is_lost_is_told_in_a_line(tmp_path: Path, two_workers: Cli
     else:
         path.write_bytes(path.read_bytes()[: 5000 if damage == "cut off" else 4])
     with pytest.raises(StoreError, match=r"vectors-00002\.npy' is (gone|damaged)") as told:
-        streamed(stored, config(), two_workers if where == "workers" else None)
+        streamed(stored, config(), request.getfixturevalue("two_workers") if where == "workers" else None)
     assert "\n" not in str(told.value)
 
 
@@ -249,6 +254,7 @@ def new_worker() -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.slow
 def test_workers_reach_the_store_as_the_config_says(
     tmp_path: Path, far_away: tuple[StoredVectors, S3Server, str], new_worker: Client
 ) -> None:
@@ -258,6 +264,7 @@ def test_workers_reach_the_store_as_the_config_says(
     assert_same_bits(streamed(far_away[0], config(transform=("l2",)), new_worker), here)
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_lost_far_away_is_told_in_a_line(
     far_away: tuple[StoredVectors, S3Server, str], new_worker: Client
 ) -> None:
@@ -268,11 +275,13 @@ def test_a_shard_that_is_lost_far_away_is_told_in_a_line(
     assert str(told.value) == f"'s3://{bucket}/vectors-00002.npy' is gone from the store; run the config again"
 
 
+@pytest.mark.slow
 def test_a_store_that_refuses_is_told_in_a_line(tmp_path: Path, web: WebServer, new_worker: Client) -> None:
     """What aiohttp raises of an answer cannot be sent; together with it, ours would arrive as the repr of itself."""
     web.fault = lambda handler: handler.send(403) or True
     here = a_store(tmp_path / "s", blobs(300))
-    stored = StoredVectors([replace(each, path=f"{web.url}/vectors.npy") for each in here.chunks], DIM, 300)
+    place = RemotePath(f"{web.url}/vectors.npy")
+    stored = StoredVectors([replace(each, path=place) for each in here.chunks], DIM, 300)
     with pytest.raises(StoreError) as told:
         streamed(stored, config(), new_worker)
     assert str(told.value) == f"'{web.url}/vectors.npy' cannot be read: no permission to read it"
@@ -285,6 +294,7 @@ class Deadly:
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_workers_that_end_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = a_store(tmp_path / "s", blobs(60))
     monkeypatch.setattr(StoredVectors, "parts", lambda self, places: [Part(self.chunks[0].path, Deadly(), places)])
@@ -358,9 +368,9 @@ def test_centroids_without_images_get_those_far_out(tmp_path: Path, monkeypatch:
     lost[0] = 0
     fits: list[np.ndarray | None] = []
 
-    def fit(array: Any, config: Any, seeds: np.ndarray | None, step: Any, client: Any) -> np.ndarray:
+    def fit(array: Any, config: Any, seeds: np.ndarray | None) -> np.ndarray:
         fits.append(seeds)
-        return lost if seeds is None else whole(array, config, seeds, step, client)
+        return lost if seeds is None else whole(array, config, seeds)
 
     whole = streamed_kmeans.fit_by_dask_ml
     monkeypatch.setattr(streamed_kmeans, "fit_by_dask_ml", fit)
@@ -397,14 +407,15 @@ def test_the_unit_of_the_features_is_no_matter(tmp_path: Path) -> None:
     assert adjusted_rand_score(labels[0], labels[1]) == adjusted_rand_score(labels[2], labels[1]) == 1.0
 
 
-def test_dask_ml_says_nothing_and_dask_is_left_as_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    before = dict(dask.config.config)
+def test_dask_and_its_log_are_left_as_they_were(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before, logger = dict(dask.config.config), logging.getLogger("dask_ml.cluster.k_means")
+    log = logger.level, logger.propagate, list(logger.handlers)
     few = blobs(3)[np.arange(60) % 3]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = streamed(a_store(tmp_path / "s", few), config(n_init=2))  # it would warn of fewer seeds than clusters
-    assert not caplog.records
-    assert logging.getLogger(streamed_kmeans.LOGGER).propagate
+        found = streamed(a_store(tmp_path / "s", few), config(n_init=2))  # scikit-learn would warn: 3 distinct, 5 asked
+    assert {record.getMessage() for record in caplog.records} <= {"Found fewer than 5 clusters in init (found 3)."}
+    assert (logger.level, logger.propagate, logger.handlers) == log
     assert dict(dask.config.config) == before
     assert found.notes[0] == (
         "K-Means of dask-ml, over the store: one start by k-means||, of which clusters.n_init counts the choices of "
@@ -412,9 +423,9 @@ def test_dask_ml_says_nothing_and_dask_is_left_as_it_was(tmp_path: Path, caplog:
     )
 
 
-def test_progress_counts_rounds_and_iterations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_says_that_clusters_are_being_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cluster_stored(a_store(tmp_path / "s", blobs(200)), None, config(), None, show=True)
-    assert "clustering: 305/305 steps" in capsys.readouterr().err
+    assert "clustering: 0 runs of K-Means" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -494,52 +505,6 @@ def test_a_gpu_is_asked_for_where_the_work_is_done(config_file: Path, monkeypatc
             imgcluster.check(imgcluster.load_config(config_file, ["features.device=cuda", engine]))
 
 
-def test_cuml_is_called_as_its_manual_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The contract of the call alone, on a stand-in: no GPU has seen it."""
-    calls: list[dict[str, Any]] = []
-
-    class KMeans:
-        def __init__(self, *, client: Any, **keys: Any) -> None:
-            calls.append({"client": client, **keys})
-
-        def fit(self, array: Any) -> None:
-            self.cluster_centers_ = array[: calls[-1]["n_clusters"]].compute()
-
-    modules = {name: types.ModuleType(name) for name in ("cupy", "cuml", "cuml.dask", "cuml.dask.cluster")}
-    modules["cupy"].asarray = modules["cupy"].asnumpy = np.asarray  # type: ignore[attr-defined]
-    modules["cuml.dask.cluster"].KMeans = KMeans  # type: ignore[attr-defined]
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    client, steps = object(), []
-    array = dask.array.from_array(blobs(20), chunks=(10, DIM))
-    centres = cuml.fit_on_gpus(array, config(3, random_state=7), None, lambda: steps.append(1), client)
-    assert calls == [
-        {
-            "client": client,
-            "n_clusters": 3,
-            "init": "scalable-k-means++",
-            "random_state": 7,
-            "max_iter": 300,
-            "tol": 1e-4,
-        }
-    ]
-    np.testing.assert_array_equal(centres, blobs(20)[:3])
-    assert steps == [1]
-    cuml.fit_on_gpus(array, config(3), centres, lambda: None, client)
-    np.testing.assert_array_equal(calls[-1]["init"], centres)
-
-
-def test_gpus_are_used_where_all_workers_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    def client(*have: bool) -> Any:
-        return types.SimpleNamespace(run=lambda _: dict(enumerate(have)))
-
-    assert not cuml.have_cuml(client(True))
-    monkeypatch.setattr(cuml, "find_spec", lambda name: object())
-    assert cuml.have_cuml(client(True, True))
-    assert not cuml.have_cuml(client(True, False))
-    assert not cuml.have_cuml(client())
-
-
 def test_steps_in_memory_and_streamed_are_applied_alike(tmp_path: Path, small_blocks: int) -> None:
     vectors = blobs()
     steps = ("sqrt", "standardize", {"whiten": 3}, "l2")
@@ -578,7 +543,7 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
     ours, wanted = ((run.folder / "clusters.csv").read_text().splitlines() for run in (finished, theirs))
     assert [row.split(",")[0::6] for row in ours] == [row.split(",")[0::6] for row in wanted]
     assert (finished.folder / "submission.csv").read_text().count("\n") == 26
-    facts = gather(finished.folder)
+    facts = gather(read_run(finished.folder))
     assert (len(facts.looked), facts.lacking) == (24, "")
     assert facts.likeness is not None
 
@@ -586,13 +551,13 @@ def test_a_run_clusters_out_of_its_store(finished: Run) -> None:
 @pytest.fixture
 def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imgcluster.utils.system.free_memory", lambda: 1)
-    for module in ("report.gather", "inner_scores", "trials"):
+    for module in ("report.gather", "evaluation.internal", "evaluation.cluster_stability"):
         monkeypatch.setattr(f"imgcluster.{module}.SAMPLED_ABOVE", 10)
 
 
 @pytest.mark.usefixtures("short_of_memory")
 def test_a_report_is_of_a_sample_where_memory_is_short(finished: Run, tmp_path: Path) -> None:
-    facts = gather(finished.folder)
+    facts = gather(read_run(finished.folder))
     told = "Map, silhouettes, neighbours and near-duplicates are of 10 of 24 images, drawn: the features of all"
     assert facts.lacking == f"{told} do not fit into memory."
     assert (len(facts.looked), len(facts.fine), len(facts.ids)) == (10, 24, 25)
@@ -623,7 +588,7 @@ def test_scores_are_of_a_sample_where_memory_is_short(finished: Run) -> None:
     note = "10 of 24 images, drawn: the features of all do not fit into memory"
     found = score_run(finished.folder)
     assert len(found.ids) == 10
-    assert f"all scores are of {note}" in found.lines()
+    assert f"all scores are of {note}" in inner_scores_lines(found)
     trials = stability(finished.folder, trials=2, show=False)
     assert len(trials.ids) == 10
     assert f"of        {note}" in stability_lines(trials)
@@ -631,10 +596,11 @@ def test_scores_are_of_a_sample_where_memory_is_short(finished: Run) -> None:
 
 def test_all_are_looked_at_where_memory_suffices(finished: Run) -> None:
     assert len(score_run(finished.folder).ids) == 24
-    assert not any("drawn" in line for line in score_run(finished.folder).lines())
+    assert not any("drawn" in line for line in inner_scores_lines(score_run(finished.folder)))
     assert features_of_run(finished.folder, sampled=10).drawn is None
 
 
+@pytest.mark.slow
 def test_a_run_of_what_is_stored_far_away_is_clustered_by_new_workers(
     s3: S3Server, config_file: Path, tmp_path: Path, command: Command
 ) -> None:

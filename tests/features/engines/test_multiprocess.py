@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,14 @@ def stored(store: Path) -> list[tuple[str, bytes]]:
     return [(path.parent.name, path.read_bytes()) for path in sorted(store.rglob("vectors-*.npy"))]
 
 
-@pytest.mark.parametrize("keys", [{}, {"layer": ("avgpool", "logits")}, {"runtime": "torch", "precision": "fp32"}])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        pytest.param({"layer": ("avgpool", "logits")}, marks=pytest.mark.slow),
+        pytest.param({"runtime": "torch", "precision": "fp32"}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_bytes_are_those_of_one_device(pictures: Path, tmp_path: Path, keys: dict[str, Any]) -> None:
     one, two = (extracted(pictures, tmp_path / str(len(device)), device, **keys) for device in (("cpu",), TWO))
     assert one.ids == two.ids
@@ -51,6 +59,7 @@ def test_the_bytes_are_those_of_one_device(pictures: Path, tmp_path: Path, keys:
     assert not list((tmp_path / "2").glob(".part-*"))
 
 
+@pytest.mark.slow
 def test_what_is_known_is_not_computed_again(pictures: Path, tmp_path: Path) -> None:
     extracted(pictures, tmp_path / "s", "cpu")
     write_pictures(pictures, range(11, 14))
@@ -58,6 +67,7 @@ def test_what_is_known_is_not_computed_again(pictures: Path, tmp_path: Path) -> 
     assert (again.origins[0].computed, again.origins[0].reused, len(again.images)) == (3, 11, 14)
 
 
+@pytest.mark.slow
 def test_more_devices_than_images(tmp_path: Path) -> None:
     write_pictures(tmp_path / "few", range(2))
     found = extracted(tmp_path / "few", tmp_path / "s", ("cpu",) * 3)
@@ -65,6 +75,7 @@ def test_more_devices_than_images(tmp_path: Path) -> None:
     assert found.origins[0].device == "cpu, 1 threads + cpu, 1 threads"
 
 
+@pytest.mark.slow
 def test_failures_keep_their_images(pictures: Path, tmp_path: Path) -> None:
     for number in (1, 8):
         (pictures / f"{number:04d}.jpg").write_bytes(b"no picture")
@@ -75,25 +86,27 @@ def test_failures_keep_their_images(pictures: Path, tmp_path: Path) -> None:
         extracted(pictures, tmp_path / "stop", on_error="stop")
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_run_and_the_next_one_goes_on(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = processes._start
+    start, started = subprocess.Popen, []
 
-    def start_and_kill(job: Any) -> Any:
-        process = start(job)
-        if job.share[0] == 1:
-            process.popen.kill()
-        return process
+    def start_and_kill_the_second(*arguments: Any, **pipes: Any) -> Any:
+        started.append(start(*arguments, **pipes))
+        if len(started) == 2:
+            started[-1].kill()
+        return started[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(processes, "_start", start_and_kill)
+        patch.setattr(subprocess, "Popen", start_and_kill_the_second)
         with pytest.raises(ImgclusterError, match=r"^the process on cpu was killed by SIGKILL; what was done "):
             extracted(pictures, tmp_path / "s")
     assert not list((tmp_path / "s").glob(".part-*"))
     assert len(extracted(pictures, tmp_path / "s").images) == 11
 
 
+@pytest.mark.slow
 def test_what_the_processes_of_a_killed_run_had_done_is_taken(tmp_path: Path, start: Start) -> None:
     write_pictures(tmp_path / "pictures", range(600))
     config = tmp_path / "config.yaml"

@@ -274,7 +274,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 
 def test_a_second_process_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     open_store = (
-        "import sys; from pathlib import Path; from imgcluster.store import FeatureStore\n"
+        "import sys; from pathlib import Path; from imgcluster.features import FeatureStore\n"
         f"with FeatureStore(Path({str(tmp_path)!r}), {SHAPED_BY!r}): print('open', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(

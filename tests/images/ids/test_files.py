@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from imgcluster.cli.commands.init import start
+from imgcluster.cli.init.config import write_first_config
 from imgcluster.config.file_patterns import NameIndex, fill, glob_regex, problem_of
 from imgcluster.config.loader import ImagesConfig, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
@@ -378,7 +378,7 @@ def test_init_writes_how_ids_become_files(tmp_path: Path, kind: str) -> None:
     for name in [*names, "@eaDir/1.jpg"]:
         (tmp_path / "pics" / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(tmp_path / "pics" / name, np.zeros((8, 8, 3), np.uint8))
-    words = start(tmp_path / "pics", Path(table(tmp_path, *ids)), tmp_path / "c.yaml")
+    words = write_first_config(tmp_path / "pics", Path(table(tmp_path, *ids)), tmp_path / "c.yaml")
     written = yaml.safe_load((tmp_path / "c.yaml").read_text())["images"]
     assert written["file"] == file
     images = find_images(ImagesConfig.model_validate(written)).images
@@ -394,7 +394,7 @@ def test_init_finds_the_column_of_the_ids(tmp_path: Path, header: str, column: s
     for name in names:
         write_picture(tmp_path / "pics" / name, np.zeros((8, 8, 3), np.uint8))
     rows = [f"{name},{row},0" if header.startswith("image") else f"{row},{name},0" for row, name in enumerate(names)]
-    start(tmp_path / "pics", Path(table(tmp_path, *rows, header=f"{header},label")), tmp_path / "c.yaml")
+    write_first_config(tmp_path / "pics", Path(table(tmp_path, *rows, header=f"{header},label")), tmp_path / "c.yaml")
     written = yaml.safe_load((tmp_path / "c.yaml").read_text())["images"]
     assert (written["id_column"], written["file"]) == (column, "{id}")
 
@@ -403,9 +403,9 @@ def test_init_says_what_the_ids_fit_besides(tmp_path: Path) -> None:
     for name in ("a/1.jpg", "a/2.jpg", "masks/1.png", "masks/2.png"):
         (tmp_path / "pics" / name).parent.mkdir(parents=True, exist_ok=True)
         write_picture(tmp_path / "pics" / name, np.zeros((8, 8, 3), np.uint8))
-    words = start(tmp_path / "pics", Path(table(tmp_path, "1", "2")), tmp_path / "c.yaml")
+    words = write_first_config(tmp_path / "pics", Path(table(tmp_path, "1", "2")), tmp_path / "c.yaml")
     assert "note: the ids fit 'a/{id}.jpg', and 'masks/{id}.png' too; change images.file if that is meant" in words
-    words = start(tmp_path / "pics", None, tmp_path / "d.yaml")
+    words = write_first_config(tmp_path / "pics", None, tmp_path / "d.yaml")
     assert any("the images lie in 2 folders (a, masks); if these are their classes" in line for line in words)
 
 

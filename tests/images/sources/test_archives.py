@@ -198,7 +198,7 @@ def test_ids_are_looked_up_once_however_many_shards_there_are(tmp_path: Path, mo
 
     for shard in range(10):
         tar_of(tmp_path / f"{shard}.tar", {f"{shard}.jpg": b"%d" % shard})
-    monkeypatch.setitem(holders._INDICES, "tar://", lambda found: Counted(tar_files.tar_members(found)))
+    monkeypatch.setitem(holders.INDICES, "tar://", lambda found: Counted(tar_files.tar_members(found)))
     holder = holders.open_holder(ImagesConfig(folder=f"{tmp_path}/*.tar"))
     assert holder is not None
     names = [f"{number}.jpg" for number in range(50)]

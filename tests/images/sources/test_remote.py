@@ -288,6 +288,7 @@ def test_images_that_nothing_tells_from_changed_ones_are_read_and_known_by_their
     assert served.count("GET") == 24
 
 
+@pytest.mark.slow
 def test_processes_of_several_devices_reach_it_with_the_same_options(config_file: Path, served: WebServer) -> None:
     served.etags = False  # so that only they know under what keys the vectors are in the store
 

@@ -20,8 +20,8 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 import imgcluster
-from imgcluster.backbones.find import find_backbone
 from imgcluster.backbones.networks import empty_network, network_with, random_network
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.config import BACKBONES
 from imgcluster.errors import ConfigError, ImageError
@@ -114,6 +114,7 @@ def weights_of(folder: Path) -> dict[str, str]:
 # What is learned.
 
 
+@pytest.mark.slow
 def test_augment_without_variation_and_dropout_is_as_good_as_features(tmp_path: Path) -> None:
     """Digits at 64 x 64. The noise allowed, said before: two of a hundred of the other images.
 
@@ -181,6 +182,7 @@ def test_finetune_changes_the_unfrozen_block_and_nothing_else(small: Path) -> No
     assert f"weights of efficientnet_lite0 were free, from {BLOCK} on" in model.notes[-1]
 
 
+@pytest.mark.slow
 def test_the_whole_network_learns_when_asked_to(small: Path) -> None:
     label(small, 12)
     taught(small, "finetune", unfreeze="all", epochs=1)
@@ -191,6 +193,7 @@ def test_the_whole_network_learns_when_asked_to(small: Path) -> None:
     assert all(np.array_equal(before[name].numpy(), after[name]) for name in after if "running" in name)
 
 
+@pytest.mark.slow
 def test_augment_and_features_change_no_network(small: Path) -> None:
     label(small, 12)
     taught(small, "finetune")
@@ -244,6 +247,7 @@ def test_blocks_that_are_not_there_or_come_too_late() -> None:
         top_block("timm/x")
 
 
+@pytest.mark.slow
 def test_training_computes_in_full_float32_and_leaves_the_program_its_setting(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +284,7 @@ def test_points_of_training_are_those_of_predicting() -> None:
     assert torch.isfinite(zeros.grad).all()  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "shufflenet_v2_x0_5"])
 def test_other_networks_learn_too(small: Path, backbone: str) -> None:
     """Random weights: from them, training has to lower the loss on what it sees."""
@@ -295,6 +300,7 @@ def test_other_networks_learn_too(small: Path, backbone: str) -> None:
 # Models that were trained.
 
 
+@pytest.mark.slow
 def test_a_finetuned_model_predicts_and_can_be_moved(small: Path, command: Command) -> None:
     root = small.parent
     label(small, 12)
@@ -335,7 +341,7 @@ def test_what_training_leaves(small: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert {path.name for path in folder.iterdir()} == {"model.json", "model.safetensors"}
 
 
-@pytest.mark.parametrize("mode", ["augment", "finetune"])
+@pytest.mark.parametrize("mode", ["augment", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_where_training_makes_nothing_better_the_model_is_that_of_features(small: Path, mode: str) -> None:
     model = taught(small, mode, epochs=1, learning_rate=5.0)
     plain = taught(small, "features", out="plain")
@@ -346,6 +352,7 @@ def test_where_training_makes_nothing_better_the_model_is_that_of_features(small
     assert not (small.parent / "model" / "backbone.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_the_network_that_features_are_made_with_is_not_overwritten(small: Path) -> None:
     root = small.parent
     label(small, 12)
@@ -361,6 +368,7 @@ def test_the_network_that_features_are_made_with_is_not_overwritten(small: Path)
     assert weights_of(root / "model") == before
 
 
+@pytest.mark.slow
 def test_a_fallback_keeps_what_was_asked_of_its_own(small: Path) -> None:
     """The stand-in is among the backbones: its own pooling and recipe stay, and factors for more layers go."""
     text = small.read_text().replace(
@@ -457,6 +465,7 @@ def test_an_unreadable_image_is_left_out_and_one_that_goes_ends_the_training(
         taught(small, "augment", out="another")
 
 
+@pytest.mark.slow
 def test_a_fallback_is_what_learns(small: Path) -> None:
     named = "backbone: vgg16, fallback: efficientnet_lite0, layer: relu5_3"
     text = small.read_text().replace("backbone: efficientnet_lite0", named)
@@ -475,6 +484,7 @@ class _Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "images"), [("augment", 18), ("finetune", 12)])
 def test_broken_off_anywhere_the_weights_are_the_same(
     small: Path, mode: str, images: int, monkeypatch: pytest.MonkeyPatch
@@ -512,6 +522,7 @@ def test_broken_off_anywhere_the_weights_are_the_same(
     ).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["augment", "finetune"])
 def test_killed_it_goes_on_from_its_checkpoint(small: Path, mode: str, command: Command, start: Start) -> None:
     root = small.parent
@@ -561,6 +572,7 @@ def test_a_checkpoint_of_another_request_or_a_damaged_one_is_none(
     assert not caplog.messages
 
 
+@pytest.mark.slow
 def test_other_labels_begin_anew(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = small.parent
     saved = Checkpoint.save
@@ -677,6 +689,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
 
 
+@pytest.mark.slow
 def test_progress_says_loss_and_accuracy(small: Path, command: Command) -> None:
     done = command(
         "learn", small, "labels.csv", "--out", "m", "--mode", "augment", "--epochs", "2", "--augment", "flip"
@@ -742,9 +755,9 @@ def test_a_picture_is_varied_whatever_stands_beside_it() -> None:
         (["--epochs", "3"], "mode: features trains nothing that could be set"),
         (["--mode", "augment", "--epochs", "0"], "epochs: 0; allowed: from 1 to below 100000"),
         (["--mode", "augment", "--dropout", "1"], "dropout: 1.0; allowed: from 0 to below 1"),
-        (["--mode", "augment", "--learning-rate", "nan"], "learning_rate: nan; allowed: from 1e-09 to below 10"),
-        (["--random-state", "-1"], "random_state: -1; allowed: a whole number from 0 to 4294967295"),
-        (["--mode", "augment", "--batch-size", "-2"], "batch_size: -2; allowed"),
+        (["--mode", "augment", "--learning-rate", "nan"], "--learning-rate: nan; allowed: from 1e-09 to below 10"),
+        (["--random-state", "-1"], "--random-state: -1; allowed: a whole number from 0 to 4294967295"),
+        (["--mode", "augment", "--batch-size", "-2"], "--batch-size: -2; allowed"),
     ],
 )
 def test_wrong_settings_are_told(small: Path, arguments: list[str], words: str, command: Command) -> None:

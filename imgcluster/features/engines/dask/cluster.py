@@ -54,8 +54,9 @@ class Cluster:
         """The Dask client; connects on first use. Raises ConfigError where no scheduler answers."""
         if self._client is None:
             self._client = self._connected()
-            self._wait_for_workers()
-            self._show_cluster()
+            self._wait_for_workers(self._client)
+            if self._show:
+                self._show_cluster(self._client)
         return self._client
 
     @property
@@ -105,7 +106,7 @@ class Cluster:
             raise ImgclusterError(
                 f"{error}; what was done is kept: run the same command again and it goes on from there"
             ) from None
-        self._wait_for_workers()
+        self._wait_for_workers(self._client)
 
     def close(self) -> None:
         """Close the connection, and stop a cluster of this run."""
@@ -149,10 +150,7 @@ class Cluster:
             self._exits.callback(self._local.close)
         return self._local
 
-    def _wait_for_workers(self) -> None:
-        client = self._client
-        if client is None:
-            return
+    def _wait_for_workers(self, client: Client) -> None:
         ends = time.monotonic() + self.settings.patience
         with suppress(*NO_ANSWER):
             while time.monotonic() < ends:
@@ -164,13 +162,11 @@ class Cluster:
             f"`dask worker {self.settings.address or 'ADDRESS'} --nthreads 1`"
         )
 
-    def _show_cluster(self) -> None:
-        if not self._show or self._client is None:
-            return
+    def _show_cluster(self, client: Client) -> None:
         threads = self.workers()
         count = f"dask: {_counted(len(threads), 'worker')}, {_counted(sum(threads.values()), 'thread')}"
-        has_one = "dashboard" in _info(self._client).get("services", {})
-        print(f"{count}; dashboard: {self._client.dashboard_link if has_one else 'none'}", file=sys.stderr, flush=True)
+        link = client.dashboard_link if "dashboard" in _info(client).get("services", {}) else "none"
+        print(f"{count}; dashboard: {link}", file=sys.stderr, flush=True)
 
     def _close_client(self) -> None:
         if self._client is not None:
@@ -219,7 +215,7 @@ def open_cluster(settings: DaskEngine | None, *, show: bool) -> Iterator[Cluster
 
 @contextmanager
 def _silenced_dask() -> Iterator[None]:
-    """Silence Dask's log messages and warnings about connections: imgcluster reports what users need to know."""
+    """Silence Dask's log messages and warnings about connections; imgcluster reports what users need to know."""
     names = ("distributed", "distributed.client", "tornado.application", "asyncio", "bokeh")
     loggers = [logging.getLogger(name) for name in names]
     levels = [each.level for each in loggers]

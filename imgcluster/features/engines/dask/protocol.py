@@ -54,8 +54,8 @@ class Outcome:
 
     rows: (n_images,) int32, the row of each image in the shard, -1 of those that failed. computed: images that went
     through the network. reasons: why images failed, by their index in the task. seconds: time of each stage; spent: of
-    the whole task. refusal: why `worker` cannot take part. memory: whether the worker ran out of it. error: class name
-    and message of the error that ends the run.
+    the whole task. refusal: why `worker` cannot take part. memory: whether the worker ran out of it. error: that ends
+    the run.
     """
 
     shard: str | None = None
@@ -68,7 +68,7 @@ class Outcome:
     refusal: str | None = None
     worker: str = ""
     memory: bool = False
-    error: tuple[str, str] | None = None
+    error: Exception | None = None
 
 
 class TaskImages:

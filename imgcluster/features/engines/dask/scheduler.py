@@ -11,12 +11,11 @@ import logging
 import queue
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import Future as ReadFuture
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imgcluster import errors
-from imgcluster.backbones import Unsupported
 from imgcluster.errors import ImgclusterError
 from imgcluster.features.engines.dask.cluster import NO_ANSWER, TIMEOUTS, Cluster
 from imgcluster.features.engines.dask.protocol import Job, Outcome, TaskImages, absolute
@@ -85,12 +84,11 @@ class WorkerPool:
 
 @dataclass
 class _ReadShards:
-    """A finished task and its shards as read from the store, or the error of reading them."""
+    """A finished task and its shards, as they were read from the store."""
 
     task: Task
     outcome: Outcome
-    shards: list[Shard]
-    error: BaseException | None = None
+    shards: ReadFuture[list[Shard]]
 
 
 class Dispatcher:
@@ -210,8 +208,7 @@ class Dispatcher:
     def _settle(self, task: Task, outcome: Outcome) -> None:
         """Act on the outcome of a task. Raises the error that ends the run."""
         if outcome.error is not None:
-            kind, message = outcome.error
-            raise Unsupported(message) if kind == Unsupported.__name__ else getattr(errors, kind)(message)
+            raise outcome.error
         if outcome.refusal is not None:
             self._tasks.retry(task)
             self._dismiss(outcome.worker, outcome.refusal)
@@ -219,27 +216,26 @@ class Dispatcher:
             self._retry(task, NO_MEMORY, 1)
         else:
             self._reads += 1
-            self._index_readers.submit(self._read_shards, task, outcome)
+            reading = self._index_readers.submit(self._read_shards, outcome)
+            reading.add_done_callback(lambda shards: self._done.put(_ReadShards(task, outcome, shards)))
 
-    def _read_shards(self, task: Task, outcome: Outcome) -> None:
+    def _read_shards(self, outcome: Outcome) -> list[Shard]:
         """Read what a worker has put into the store. Runs in several threads."""
-        try:
-            shards = [] if outcome.shard is None else self._store.read_shards(outcome.shard)
-            self._done.put(_ReadShards(task, outcome, shards))
-        except BaseException as error:  # raised again by `_record`
-            self._done.put(_ReadShards(task, outcome, [], error))
+        return [] if outcome.shard is None else self._store.read_shards(outcome.shard)
 
     def _record(self, read: _ReadShards) -> None:
         """Put the images of a finished task on record. Raises the error of reading its shards."""
         images, outcome = read.task.images, read.outcome
-        if read.error is not None:
+        try:
+            shards = read.shards.result()
+        except BaseException:
             self._tasks.retry(read.task)
-            raise read.error
-        keys = [] if outcome.shard is None else self._store.admit(outcome.shard, read.shards)
+            raise
+        keys = [] if outcome.shard is None else self._store.admit(outcome.shard, shards)
         rows = zip(images, outcome.rows.tolist(), strict=True)
-        self._work.take_keys({image: keys[row] for image, row in rows if row >= 0}, outcome.computed)
+        keys_of = {image: keys[row] for image, row in rows if row >= 0}
         failed = {images[row]: reason for row, reason in outcome.reasons.items()}
-        self._work.take_failures(failed, outcome.seconds)
+        self._work.take_over(keys_of, outcome.computed, failed, outcome.seconds)
         self.devices.add(outcome.device)
         self._dismissals = 0
         self._tasks.add_measurement(outcome.spent / len(images))
@@ -255,7 +251,7 @@ class Dispatcher:
                     f"engine: no worker has done a single image: {reason}; give each of them more memory "
                     "(engine.dask.memory, or --memory-limit of `dask worker`), or start fewer"
                 )
-            self._work.take_failures({task.images[0]: reason}, {})
+            self._work.take_over({}, 0, {task.images[0]: reason}, {})
             self._advance(1)
         elif len(task.images) == 1 or (task.failed_attempts == 1 and reason == WORKER_ENDED):
             self._tasks.retry(task)  # the worker may have ended for another reason

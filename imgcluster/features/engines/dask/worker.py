@@ -86,7 +86,7 @@ def compute(job: Job, number: int, task: TaskImages) -> Outcome:
         except _Refusal as refusal:
             return Outcome(refusal=str(refusal), worker=get_worker().address)
         except (ImgclusterError, Unsupported) as error:
-            return Outcome(error=(type(error).__name__, str(error)))
+            return Outcome(error=error)
 
 
 class _Refusal(Exception):
@@ -193,7 +193,7 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
         own = plan_for(choice, _with_own_device(job))
     except ImgclusterError as error:
         raise _Refusal(first_line(error)) from None
-    if own.shapes(choice) != _without_calibration(_plan_of(job)).shapes(choice):
+    if own.shapes(choice) != replace(_plan_of(job), calibration=None).shapes(choice):
         raise _Refusal("computes in another way than the other workers do, or reads images into other pixels")
     try:
         plan = replace(_plan_of(job), device=own.device)
@@ -202,19 +202,11 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
         if error.__context__ is None or not ran_out(error.__context__):
             raise
         raise MemoryError from None  # another worker may have more memory
-    _kept.known = _stores_before(job) if 0 < job.stored <= MAX_ROWS_SEARCHED else []
+    if 0 < job.stored <= MAX_ROWS_SEARCHED:
+        shapes = _plan_of(job).shapes(job.choice)
+        _kept.known = [FeatureStore.reading(job.store / store_name(shaped_by)) for shaped_by in shapes]
     _kept.token = job.token
     return _kept.runtime
-
-
-def _stores_before(job: Job) -> list[FeatureStore]:
-    """Open the store of each layer for reading."""
-    shapes = _plan_of(job).shapes(job.choice)
-    return [FeatureStore.reading(job.store / store_name(shaped_by)) for shaped_by in shapes]
-
-
-def _without_calibration(plan: Plan) -> Plan:
-    return replace(plan, calibration=None)
 
 
 def _take_threads() -> None:

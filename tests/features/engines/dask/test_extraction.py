@@ -65,6 +65,7 @@ def test_same_bytes_as_one_machine_with_no_other_change(command: Command, config
     assert "0 computed, 11 from the store" in local.stdout
 
 
+@pytest.mark.slow
 def test_several_layers_and_backbones(command: Command, config_file: Path, tmp_path: Path) -> None:
     joined = (
         "features.backbone=[efficientnet_lite0, shufflenet_v2_x0_5]",
@@ -80,6 +81,7 @@ def test_several_layers_and_backbones(command: Command, config_file: Path, tmp_p
     assert "dashboard" not in again.stderr  # no cluster is started where there is nothing to do
 
 
+@pytest.mark.slow
 def test_extraction_alone_and_an_image_that_stops_the_run(command: Command, config_file: Path, tmp_path: Path) -> None:
     done = command("extract", config_file, *LOCAL)
     assert "12 computed" in done.stdout
@@ -129,6 +131,7 @@ def old_version(tmp_path: Path) -> str:
     return str(tmp_path / "old")
 
 
+@pytest.mark.slow
 def test_a_worker_with_another_version(
     command: Command, config_file: Path, cluster: DaskProcesses, old_version: str
 ) -> None:
@@ -137,6 +140,7 @@ def test_a_worker_with_another_version(
     assert line.endswith(" is needed")
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_package(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
 ) -> None:
@@ -146,6 +150,7 @@ def test_a_worker_without_the_package(
     assert "has no imgcluster, or another version of it, where its Python looks" in line
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_weights(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
 ) -> None:
@@ -157,6 +162,7 @@ def test_a_worker_without_the_weights(
     assert "weights" in line
 
 
+@pytest.mark.slow
 def test_a_worker_that_sees_another_store(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
 ) -> None:
@@ -168,6 +174,7 @@ def test_a_worker_that_sees_another_store(
     assert "does not see features.store as it is on the machine that drives it" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_without_credentials(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path, s3: S3Server
 ) -> None:
@@ -182,6 +189,7 @@ def test_a_worker_without_credentials(
     assert "a worker needs the credentials for it in its own environment" in line
 
 
+@pytest.mark.slow
 def test_rows_are_of_the_images_that_they_are_of(command: Command, config_file: Path, tmp_path: Path) -> None:
     """A worker reads rows of Parquet files in another order than they are handed out, and then by another name."""
     for folder, numbers in (("a", range(6)), ("b", range(6, 12))):
@@ -196,6 +204,7 @@ def test_rows_are_of_the_images_that_they_are_of(command: Command, config_file: 
     assert same_outputs(tmp_path / "local", tmp_path / "dask")
 
 
+@pytest.mark.slow
 def test_what_the_store_knows_by_its_bytes_is_not_computed_again(
     command: Command, config_file: Path, tmp_path: Path
 ) -> None:
@@ -211,6 +220,7 @@ def test_what_the_store_knows_by_its_bytes_is_not_computed_again(
     assert same_outputs(tmp_path / "local", tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_damaged_vectors_that_the_store_knows_by_their_bytes_are_computed_again(
     command: Command, config_file: Path, tmp_path: Path
 ) -> None:
@@ -227,6 +237,7 @@ def test_damaged_vectors_that_the_store_knows_by_their_bytes_are_computed_again(
     assert same_outputs(tmp_path / "local", tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_weights_of_ones_own_beside_the_driver(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
 ) -> None:
@@ -244,6 +255,7 @@ def test_weights_of_ones_own_beside_the_driver(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_workers_without_the_memory_for_anything(command: Command, config_file: Path, tmp_path: Path) -> None:
     """It is not the images that are at fault, and none is recorded as failed."""
     engine = "engine={dask: {workers: 1, memory: 300MB, images_per_task: 2, patience: 8}}"
@@ -272,6 +284,7 @@ def test_addresses_that_are_none(command: Command, config_file: Path) -> None:
     assert "dask.address: found 'tcp://127.0.0.1', allowed: tcp://HOST:PORT" in done.stderr
 
 
+@pytest.mark.slow
 def test_images_in_a_tar_beside_the_driver(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
 ) -> None:
@@ -288,6 +301,7 @@ def test_images_in_a_tar_beside_the_driver(
     assert same_outputs(tmp_path / "local", tmp_path / "dask")
 
 
+@pytest.mark.slow
 def test_a_connection_that_breaks_before_the_client_has_noticed(
     config_file: Path, cluster: DaskProcesses, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,6 +322,7 @@ def test_a_connection_that_breaks_before_the_client_has_noticed(
     assert "images    12: 12 computed, 0 from the store, 0 failed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_each_task_has_a_worker_of_its_own(
     command: Command, config_file: Path, cluster: DaskProcesses, tmp_path: Path
 ) -> None:
@@ -327,6 +342,7 @@ def _has_computed() -> bool:
     return _kept.runtime is not None
 
 
+@pytest.mark.slow
 def test_workers_that_come_later(
     config_file: Path, cluster: DaskProcesses, tmp_path: Path, old_version: str, start: Start
 ) -> None:
@@ -347,6 +363,7 @@ def test_workers_that_come_later(
     assert late.poll() is None
 
 
+@pytest.mark.slow
 def test_ctrl_c(config_file: Path, tmp_path: Path, start: Start) -> None:
     """One line, no worker left behind, and the same command goes on."""
     write_pictures(tmp_path / "pictures", range(600))

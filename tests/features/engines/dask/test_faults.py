@@ -16,6 +16,8 @@ from tests.support.dask_processes import DaskProcesses, wait_until
 from tests.support.servers import S3Server
 from tests.support.warm import Running
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 320
 HALF_WAY = 4  # shards: by then each worker has done some and has one in hand
 HUGE = 16_000  # pixels a side: 768 MB of RGB from a file of a few hundred KB

@@ -104,11 +104,11 @@ class Record:
     def admit(self, name: str, shards: list[str]) -> list[str]:
         return shards
 
-    def take_keys(self, keys: dict[ImageFile, str], computed: int) -> None:
+    def take_over(
+        self, keys: dict[ImageFile, str], computed: int, reasons: dict[ImageFile, str], seconds: dict[str, float]
+    ) -> None:
         assert all(Path(key).stem == image.id for image, key in keys.items())
         self.done.update(image.id for image in keys)
-
-    def take_failures(self, reasons: dict[ImageFile, str], seconds: dict[str, float]) -> None:
         self.failures.update({image: Failure(image, reason) for image, reason in reasons.items()})
 
 
@@ -243,7 +243,7 @@ def test_a_worker_that_refuses_is_retired_and_the_only_one_ends_the_run() -> Non
 
 def test_the_error_of_a_task_is_raised_as_what_it_was() -> None:
     def fail(images: list[ImageFile]) -> Outcome:
-        return Outcome(error=("ConfigError", "no such layer"))
+        return Outcome(error=ConfigError("no such layer"))
 
     with pytest.raises(ConfigError, match="no such layer"):
         dispatched(ScriptedCluster(("finished", fail)), Record())

@@ -1,0 +1,26 @@
+"""`run`: from a config to clusters, the submission and the report."""
+
+from __future__ import annotations
+
+from imgcluster.cli.options import Commands, Options, add_config_command, add_profile, load_options
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    help = "extract features, cluster the images, write the submission"
+    command = add_config_command(commands, "run", run, help, resumable=True)
+    add_profile(command)
+    command.add_argument("--force", action="store_true", help="overwrite another config's run in the same folder")
+
+
+def run(options: Options) -> None:
+    """Run a config, print the summary."""
+    config = load_options(options)
+    from imgcluster.features import start_early
+
+    start_early(config.dask)  # its workers import the libraries while this process does
+    from imgcluster.cli.format.run import profile_lines, summarize_run
+    from imgcluster.pipeline import run
+
+    finished = run(config, force=options.force, show=not options.quiet)
+    print("\n".join([summarize_run(finished), *(profile_lines(finished.features) if options.profile else [])]))

@@ -1,0 +1,20 @@
+"""`schema`: the keys of a config."""
+
+from __future__ import annotations
+
+import json
+
+from imgcluster.cli.options import Commands, Options, add_command
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "schema", run, "print the JSON Schema of a config")
+    command.add_argument("--markdown", action="store_true", help="print the keys as a table instead")
+
+
+def run(options: Options) -> None:
+    """Print the schema of a config."""
+    from imgcluster.config import config_schema, config_table
+
+    print(config_table() if options.markdown else json.dumps(config_schema(), indent=2))

@@ -1,0 +1,59 @@
+"""`score`: clusters against true labels, or by internal scores."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from imgcluster.cli.options import Commands, Options, add_command, add_images_folder
+from imgcluster.errors import ConfigError
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "score", run, "score clusters against true labels")
+    command.add_argument("labels", metavar="LABELS", help="a run folder, or a CSV of ids and labels")
+    command.add_argument(
+        "truth",
+        metavar="TRUTH",
+        nargs="?",
+        help="true labels, a CSV or a folder with one subfolder per label; without them, internal scores such as "
+        "silhouette",
+    )
+    add_images_folder(command, of="labels")
+    command.add_argument("--id-column", metavar="NAME", help="column of ids (default: the one that names the images)")
+    command.add_argument("--label-column", metavar="NAME", help="column of labels, in the files that have it")
+    command.add_argument("--out", metavar="DIR", help="folder for the confusion matrix, or for the scores of images")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: Options) -> None:
+    """Score labels, print the scores and the confusion matrix."""
+    if options.truth is None:
+        _run_without_truth(options)
+        return
+    from imgcluster.cli.format.scores import scores_text
+    from imgcluster.evaluation import FILES, score_labels, scores_json
+
+    columns = {"id_column": options.id_column, "label_column": options.label_column}
+    scores = score_labels(options.labels, options.truth, **columns, out=options.out)
+    print(scores_json(scores) if options.json else scores_text(scores))
+    if options.out and not options.json:
+        print("\n".join(["", *(f"written   {Path(options.out) / name}" for name in FILES)]))
+
+
+def _run_without_truth(options: Options) -> None:
+    from imgcluster.cli.format.scores import inner_scores_json, inner_scores_lines
+    from imgcluster.evaluation import IMAGES, score_run
+
+    if Path(options.labels).is_file():
+        raise ConfigError(
+            f"{options.labels} is no run folder, so `score` needs the true labels too: imgcluster score "
+            f"{shlex.quote(options.labels)} TRUTH"
+        )
+    found = score_run(options.labels, out=options.out)
+    if options.json:
+        print(inner_scores_json(found))
+        return
+    written = [f"written   {Path(options.out) / IMAGES}"] if options.out else []
+    print("\n".join([*inner_scores_lines(found), *written]))

@@ -1,0 +1,1 @@
+"""The texts that commands print, made of the plain results of the library."""

@@ -1,0 +1,54 @@
+"""Tables of backbones, layers, and distances between images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from imgcluster.backbones import LayerRow, ModelRow
+from imgcluster.utils import printable
+
+MAX_COLUMNS = 100
+UNKNOWN = "?"
+HEAD = ("name", "dim", "px", "MB", "downloaded", "licence")
+
+
+def models_table(rows: Sequence[ModelRow]) -> str:
+    """Return backbones as a table of at most 100 columns."""
+    cells = [HEAD, *map(_cells, rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD) - 1)]
+    return "\n".join(_line(row, widths) for row in cells)
+
+
+def layers_table(rows: Sequence[LayerRow]) -> str:
+    """Return layers as a table: name, output shape, other names."""
+    width = max(len(row.name) for row in rows)
+    return "\n".join(
+        f"{row.name:<{width}}  {' x '.join(map(str, row.shape)):<16}  {' '.join(row.aliases)}".rstrip() for row in rows
+    )
+
+
+def distance_lines(found: Mapping[str, float]) -> list[str]:
+    """Return a line for each pair of images, and their mean."""
+    lines = [f"{distance:>12.6g}  {printable(name)}" for name, distance in found.items()]
+    mean = [f"{sum(found.values()) / len(found):>12.6g}  mean of {len(found):,}"] if len(found) > 1 else []
+    return lines + mean
+
+
+def _cells(row: ModelRow) -> tuple[str, ...]:
+    return (
+        f"{row.name} = {row.stands_for}" if row.stands_for else row.name,
+        UNKNOWN if row.dim is None else str(row.dim),
+        UNKNOWN if row.px is None else str(row.px),
+        UNKNOWN if row.megabytes is None else f"{row.megabytes:.0f}",
+        {True: "yes", False: "no", None: UNKNOWN}[row.here],
+        row.licence or UNKNOWN,
+    )
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    name, *numbers, here, licence = cells
+    columns = [name.ljust(widths[0])]
+    columns += [number.rjust(width) for number, width in zip(numbers, widths[1:-1], strict=True)]
+    columns += [here.ljust(widths[-1]), licence]
+    line = "  ".join(columns)
+    return line if len(line) <= MAX_COLUMNS else f"{line[: MAX_COLUMNS - 1]}…"

@@ -1,0 +1,48 @@
+"""Folders of images that were exported, and exports that were taken back."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from imgcluster.utils import printable
+
+if TYPE_CHECKING:
+    from imgcluster.runs import ExportedFolders, UndoneExport
+
+MAX_MISSING_NAMED = 3
+DONE = {"copy": "copied", "link": "linked", "move": "moved"}
+UNDONE = {
+    "copy": "removed   {:,} copies; the originals are untouched",
+    "link": "removed   {:,} links; the originals are untouched",
+    "move": "moved     {:,} images back",
+}
+
+
+def exported_lines(found: ExportedFolders, run: str) -> list[str]:
+    """Return the folders with their sizes, the images that are missing, and how to undo the export of a run."""
+    lines = [f"{DONE[found.action]:<9} {found.placed:,} images into {printable(str(found.folder))}"]
+    if before := sum(found.counts.values()) - found.placed:
+        lines.append(f"there     {before:,} more from an earlier call")
+    width = max(map(len, found.counts), default=0)
+    lines += [f"  {name:<{width}}  {count:>7,}" for name, count in found.counts.items()]
+    if found.missing:
+        named = ", ".join(map(printable, found.missing[:MAX_MISSING_NAMED]))
+        more = ", …" if len(found.missing) > MAX_MISSING_NAMED else ""
+        lines.append(f"skipped   {len(found.missing):,} images that are not where the run found them: {named}{more}")
+    if found.action == "move":
+        lines.append("note: the images are no longer where run, report, score and export look for them")
+    undo = f"python -m imgcluster export-folders {shlex.quote(run)} {shlex.quote(str(found.folder))} --undo"
+    return [*lines, f"undo      {undo}"]
+
+
+def undone_lines(undone: UndoneExport) -> list[str]:
+    """Return what was taken back, and what was left because it belongs to the user by now."""
+    left = [f"left      {printable(name)}: {reason}" for name, reason in undone.left.items()]
+    return [UNDONE[undone.action].format(undone.back), *left]
+
+
+def stuck_text(undone: UndoneExport, folder: str) -> str:
+    """Return the images that could not be taken back, each with the reason."""
+    listed = "".join(f"\n  {printable(name)}: {reason}" for name, reason in undone.stuck.items())
+    return f"{len(undone.stuck):,} images stay in {folder!r}; fix this and repeat --undo:{listed}"

@@ -1,0 +1,178 @@
+"""Console summary of a run: its images, features, clusters and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgcluster.runs import known_names, output_names, submission_notes
+from imgcluster.types import by_reason
+from imgcluster.utils import DEFAULT_STORAGE, bar, printable
+
+if TYPE_CHECKING:
+    from imgcluster.config import Config, FeaturesConfig
+    from imgcluster.explain import RunExplained
+    from imgcluster.features import Features, Origin
+    from imgcluster.labels import Assigned
+    from imgcluster.runs import RunResult
+    from imgcluster.types import Failure
+
+BAR = 30  # columns
+MAX_IDS_PER_REASON = 3
+MAX_REASONS = 5
+RANDOM = "RANDOM    the weights are random: the network has learned nothing, and these pictures explain nothing"
+# What the thread that feeds the network may wait for, and what would shorten that.
+ADVICE = {
+    "waiting for images": "reading: a quicker disk, smaller files or more cores would help",
+    "network": "the network: a GPU, features.precision: bf16, an earlier layer or a smaller backbone would help",
+    "waiting for the disk": "writing: features.store on a quicker disk would help",
+}
+
+
+def summarize_run(run: RunResult) -> str:
+    """Return the summary of a finished run."""
+    lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
+    lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
+    lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
+    folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
+    lines += [f"written   {folder / name}" for name in output_names(run.config)]
+    return "\n".join(lines)
+
+
+def summarize_features(features: Features) -> list[str]:
+    """Return the lines about the images and how their features were made."""
+    origins = features.origins
+    count = len(features.images) + len(features.failures)
+    lines = [
+        f"images    {count:,}: {_sources(origins)}, {len(features.failures):,} failed",
+        *_failure_lines(features),
+        *(line for origin in origins for line in _origin_lines(origin)),
+        *([f"joined    {sum(origin.dim for origin in origins)}-d"] if len(origins) > 1 else []),
+        *(f"note: {note}" for note in features.notes),
+    ]
+    return lines + [
+        f"{fallback_line(origin.fallback)} (weights not available)" for origin in origins if origin.fallback is not None
+    ]
+
+
+def fallback_line(fallback: Mapping[str, str]) -> str:
+    """Return the line about a network that was used in place of another, as run.json has it."""
+    used, wanted = fallback.get("taken"), fallback.get("wanted")
+    return f"FALLBACK  used {used} instead of {wanted}"
+
+
+def summarize_assigned(found: Assigned) -> list[str]:
+    """Return the lines about new images that were assigned to the clusters of a run."""
+    numbers, counts = np.unique(found.placed.labels, return_counts=True)
+    new = int(found.placed.new.sum())
+    return [
+        *summarize_features(found.features),
+        *(
+            f"cluster {number:>3}  {count:,}{_name_after(found.names, number)}"
+            for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
+        ),
+        f"new       {new:,} may belong to no existing cluster (farther out than any image of the run)",
+    ]
+
+
+def explained_lines(done: RunExplained) -> list[str]:
+    """Return how many pictures of how many images were written, of which layers, and where."""
+    images = len({picture.row for picture in done.pictures if picture.row is not None})
+    return [
+        f"wrote     {_counted(len(done.pictures), 'picture')} of {_counted(images, 'image') if images else 'filters'}",
+        *(f"layer     {network}" for network in done.networks),
+        *([RANDOM] if done.is_random else []),
+        f"written   {done.folder / 'explain'}",
+    ]
+
+
+def planned(config: Config, images: int) -> str:
+    """Return what a run of a config would do with so many images, in a line."""
+    source = config.features.file or _backbones_text(config.features)
+    count = config.clusters.n_clusters
+    clusters = f"clusters by {config.clusters.method}" if count is None else f"{count} clusters"
+    return f"{images:,} images, {source}, {clusters}, into {config.outputs.folder}"
+
+
+def _backbones_text(features: FeaturesConfig) -> str:
+    layers = ((name, "+".join(map(str, features.layers_of(name)))) for name in features.backbones)
+    return " and ".join(f"{name} {joined}".rstrip() for name, joined in layers)
+
+
+def profile_lines(features: Features) -> list[str]:
+    """Return the seconds of each stage, backbone by backbone, and the bottleneck with what helps against it."""
+    return [line for origin in features.origins for line in _profile_of(origin)]
+
+
+def _profile_of(origin: Origin) -> list[str]:
+    waits = {stage: origin.seconds.get(stage, 0.0) for stage in ADVICE}
+    lines = [f"profile   {origin.backbone}, {origin.runtime}: seconds, of all threads together"]
+    lines += [f"{spent:>10.2f}  {stage}" for stage, spent in origin.seconds.items()]
+    if any(waits.values()):
+        slowest = max(waits, key=lambda stage: waits[stage])
+        lines.append(f"limited by {ADVICE[slowest]}")
+    return lines
+
+
+def _sources(origins: list[Origin]) -> str:
+    if len(origins) == 1:
+        return _source(origins[0])
+    return "; ".join(f"{origin.backbone}: {_source(origin)}" for origin in origins)
+
+
+def _source(origin: Origin) -> str:
+    if origin.runtime == "file":
+        return f"{origin.reused:,} from the file"
+    return f"{origin.computed:,} computed, {origin.reused:,} from the store"
+
+
+def _origin_lines(origin: Origin) -> list[str]:
+    if origin.runtime == "file":
+        return [f"features  {origin.weights_file}, {origin.dim}-d (sha256 {origin.weights_sha256[:8]}…)"]
+    return [
+        f"backbone  {origin.backbone} {origin.layer}, {origin.dim}-d, weights {_weights_text(origin)}",
+        f"device    {origin.device}, {origin.precision}, {origin.runtime}",
+        *(f"store     {folder}" for folder in origin.stores),
+    ]
+
+
+def _weights_text(origin: Origin) -> str:
+    return f"{origin.weights} (sha256 {origin.weights_sha256[:8]}…)" if origin.weights_file else origin.weights_sha256
+
+
+def _failure_lines(features: Features) -> list[str]:
+    reasons = by_reason(features.failures)
+    lines = [f"  failed  {_named(group)}: {reason}" for reason, group in [*reasons.items()][:MAX_REASONS]]
+    if len(reasons) > MAX_REASONS:
+        left = sum(map(len, [*reasons.values()][MAX_REASONS:]))
+        others = len(reasons) - MAX_REASONS
+        why = "another reason" if others == 1 else f"{others} other reasons"
+        lines.append(f"  failed  {left:,} more image{'s' if left > 1 else ''}: {why}, see clusters.csv")
+    return lines
+
+
+def _named(group: list[Failure]) -> str:
+    """Return the ids of images that failed for one reason: the first few, and how many there are."""
+    names = ", ".join(printable(failure.image.id) for failure in group[:MAX_IDS_PER_REASON])
+    return names if len(group) <= MAX_IDS_PER_REASON else f"{len(group):,} images ({names}, ...)"
+
+
+def _cluster_lines(run: RunResult) -> list[str]:
+    sizes = run.clusters.sizes
+    largest, width = int(sizes.max(initial=0)), len(f"{int(sizes.max(initial=0)):,}")
+    names = known_names(run.config, run.clusters.names)
+    return [
+        f"cluster {number:>3}  {bar(size, largest, BAR):<{BAR}}  {size:>{width},}{_name_after(names, number)}"
+        for number, size in enumerate(sizes.tolist())
+        if size  # a number below the first label is no cluster
+    ]
+
+
+def _name_after(names: Mapping[int, str], number: int) -> str:
+    return f"  {printable(names[number])}" if number in names else ""
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"

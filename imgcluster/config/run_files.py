@@ -1,0 +1,22 @@
+"""File names of a run folder, for the packages that write or recognise one."""
+
+from __future__ import annotations
+
+
+class RunFiles:
+    """Names of files and folders in a run folder."""
+
+    RECORD = "run.json"
+    CLUSTERS = "clusters.csv"
+    CLUSTERER = "clusterer.npz"
+    SUBMISSION = "submission.csv"  # unless outputs.submission names another
+    LOCK = ".lock"  # one in the run folder, one in its report
+    REPORT = "report"
+    PAGE = "index.html"  # this and the next three lie in REPORT
+    REPORT_RECORD = "report.json"
+    EXPLANATIONS = "explain"
+    EXPLANATIONS_LIST = "explain.json"
+    SHEETS = "clusters"
+    SHEETS_LIST = ".sheets"  # in SHEETS
+    SWEEP = "sweep"
+    SWEEP_CHART = "sweep.svg"  # in SWEEP

@@ -1,0 +1,100 @@
+"""Ctrl-C: how fast the program ends, and what it says."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imgcluster.cli.interrupts import LastWords
+from tests import ROOT
+from tests.conftest import Command, Start
+from tests.support.slow_run import slow_config, wait_for_shards
+
+
+def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path, command: Command, start: Start) -> None:
+    config = slow_config(tmp_path)
+    process = start("run", config)
+    wait_for_shards(process, tmp_path / "store", 1)
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    _, error = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 10  # two seconds are promised; the rest is for a machine that does more than this
+    assert process.returncode == 130
+    assert "Interrupted. What was computed is kept: run the same command again" in error
+    assert "Traceback" not in error
+    result = command("run", config)
+    assert result.returncode == 0
+    assert ", 0 from the store" not in result.stdout.splitlines()[0]
+
+
+PROGRAM = """
+import hashlib, signal, sys, time
+from imgcluster.cli import interrupts
+
+interrupts.SECONDS_TO_UNWIND = {seconds}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in what it starts in the background
+words = interrupts.LastWords("last words")
+interrupts.watch_interrupts(words)
+try:
+    print("ready", flush=True)
+    {call}
+except KeyboardInterrupt:
+    words.say()
+    print("raised", flush=True)
+    {unwinding}
+"""
+LIBRARY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # one call of many minutes, as those of LAPACK
+PYTHON = "time.sleep(600)"
+
+
+def interrupted(call: str, unwinding: str, seconds: float = 0.2, times: int = 1) -> tuple[int, str, str]:
+    """Send SIGINT to a program in a call; returns its exit code and what it printed, once it has ended."""
+    code = PROGRAM.format(call=call, unwinding=unwinding, seconds=seconds)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.read(len("last words")) == "last words"
+    for _ in range(1, times):
+        process.send_signal(signal.SIGINT)
+    try:
+        out, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, out, error
+
+
+def test_python_code_is_left_by_an_exception() -> None:
+    assert interrupted(PYTHON, "sys.exit(3)", seconds=600) == (3, "raised\n", "")
+
+
+def test_a_long_call_into_a_library_does_not_keep_the_program() -> None:
+    assert interrupted(LIBRARY, "pass") == (130, "", "")
+
+
+def test_unwinding_may_not_take_long() -> None:
+    assert interrupted(PYTHON, PYTHON) == (130, "raised\n", "")
+
+
+@pytest.mark.parametrize("call", [PYTHON, LIBRARY])
+def test_a_second_interrupt_ends_the_program(call: str) -> None:
+    assert interrupted(call, LIBRARY, seconds=600, times=2)[0] == 130
+
+
+def test_the_words_are_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    words = LastWords("last words")
+    words.say()
+    words.say()
+    assert capsys.readouterr().err == "last words"
