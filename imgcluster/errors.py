@@ -49,13 +49,13 @@ class OutputError(ImgclusterError):
     """A run folder or a file in it cannot be written."""
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or the name of its class where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def quoted(text: str, most: int = 100) -> str:
     """Return a text in quotes, on one line; one of more characters cut in its middle."""
     cut = reprlib.Repr()
     cut.maxstring = most
     return cut.repr(text)
+
+
+def first_line(error: object) -> str:
+    """Return the first line of an error's or a warning's message, or the name of its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -49,7 +49,7 @@ from imgcluster.runs import (
     write_outputs,
 )
 from imgcluster.types import Clusters, ImageFile
-from imgcluster.utils import use_storage
+from imgcluster.utils import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,6 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         ImgclusterError: The run cannot be completed. Unreadable images are failures of the result instead.
     """
     _check_packages(config)
-    use_storage(config.storage)
     seconds: dict[str, float] = {}
     with _timed(seconds, "images"):
         listing = _listed(config)
@@ -143,8 +142,7 @@ def _show_clusters(result: Run, show: bool) -> None:
 def fill_store(config: Config, *, show: bool = True) -> Features:
     """Extract the features of all images into the store; the `vectors` returned are (n, 0). Raises ImgclusterError."""
     check_engine(config)
-    use_storage(config.storage)
-    images, _ = list_images(config.images)
+    images, _ = list_images(config.images, Storage(config.storage))
     return extract_listed(images, config, show, gather=False)
 
 
@@ -154,8 +152,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     if METHODS[method].k is None and config.clusters.order != SEQUENCE:
         raise ConfigError(f"clusters.method: {method} sets the number of clusters itself")
     check_engine(config)
-    use_storage(config.storage)
-    images, _ = list_images(config.images)
+    images, _ = list_images(config.images, Storage(config.storage))
     check_method(config, len(images))
     features = extract_listed(images, config, show)
     steps = transform_steps(config.clusters, *features.vectors.shape)
@@ -170,7 +167,6 @@ def check(config: Config) -> list[ImageFile]:
         ImgclusterError: The first problem that would stop a run.
     """
     _check_packages(config)
-    use_storage(config.storage)
     images = _listed(config).images
     if config.features.file is not None:
         features_from_file(images, Path(config.features.file), config.images.missing, config.features.file_columns)
@@ -194,7 +190,7 @@ def _check_packages(config: Config) -> None:
 
 
 def _listed(config: Config) -> Listing:
-    listing = list_with_notes(config.images)
+    listing = list_with_notes(config.images, Storage(config.storage))
     check_enough(len(listing.images), config.clusters.n_clusters)
     check_method(config, len(listing.images))
     check_outputs(listing.template, config)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.networks import empty_network, network_with
 from imgcluster.config import Backbone
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +74,7 @@ def size_problem(backbone: Backbone, side: int, layers: Sequence[str | int] | No
     except NEEDS_VALUES:
         return None
     except SIZE_ERRORS as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:MAX_REASON_LENGTH]
+        reason = first_line(error)[:MAX_REASON_LENGTH]
     try:
         _run_without_values(network, own)
     except (*NEEDS_VALUES, *SIZE_ERRORS):  # at its own size as well: not an error of the size

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from imgcluster._version import __version__
 from imgcluster.backbones import are_here, import_openvino, is_installed, place_of
 from imgcluster.config import BACKBONES, Backbone
+from imgcluster.errors import first_line
 from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed
 
 GOOD, ADVICE, PROBLEM = "good", "advice", "problem"
@@ -117,7 +118,7 @@ def _package(requirement: Requirement) -> tuple[str, ...]:
     try:
         _import(module)
     except Exception as error:  # a damaged library, or one of another machine, raises anything
-        return name, f"{found}, cannot be imported: {_first_line(error)}", PROBLEM, advice
+        return name, f"{found}, cannot be imported: {first_line(error)}", PROBLEM, advice
     return name, found
 
 
@@ -240,7 +241,3 @@ def _place(name: str, folder: Path, advice: str) -> tuple[str, ...]:
     free = shutil.disk_usage(there).free
     value = f"{folder}, {free / GIB:.1f} GiB free"
     return (name, value, ADVICE, f"little space left: {advice}") if free < MIN_FREE_BYTES else (name, value)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

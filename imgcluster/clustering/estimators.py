@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering.assign_rules import Rule, rule_of
 from imgcluster.clustering.memory import check_memory
 from imgcluster.config import ALL, METHODS, WEIGHTED, ClustersConfig
-from imgcluster.errors import ClusteringError, ConfigError
+from imgcluster.errors import ClusteringError, ConfigError, first_line
 from imgcluster.features import Copies
 from imgcluster.types import NOISE
 from imgcluster.utils import OPENMP_THREADS
@@ -61,7 +61,7 @@ def check_parameters(config: ClustersConfig) -> None:
     try:
         getattr(estimator, "_validate_params", lambda: None)()  # else told when it is fitted
     except ValueError as error:
-        raise ConfigError(f"clusters.parameters: {_first_line(error)}") from None
+        raise ConfigError(f"clusters.parameters: {first_line(error)}") from None
 
 
 def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:
@@ -93,9 +93,9 @@ def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None, copi
             check_memory(config, len(given), given, **found)
             labels = estimator.fit_predict(given, **({} if weights is None else {"sample_weight": weights}))
         except (ValueError, np.linalg.LinAlgError) as error:
-            raise ClusteringError(f"clusters.method: {config.method}: {_first_line(error)}") from None
+            raise ClusteringError(f"clusters.method: {config.method}: {first_line(error)}") from None
     notes = [f"{config.method}: {name} {value:.4g}, {OF[name]}" for name, value in found.items()]
-    notes += sorted({f"{config.method}: {_first_line(warning.message)}" for warning in told})
+    notes += sorted({f"{config.method}: {first_line(warning.message)}" for warning in told})
     proba = getattr(estimator, "predict_proba", None)
     fitted = Fitted(
         np.asarray(labels, dtype=np.int64),
@@ -197,7 +197,3 @@ def _renumbered(fitted: Fitted) -> Fitted:
 def _parameters_of(method: str) -> list[str]:
     module, _, name = METHODS[method].estimator.rpartition(".")
     return list(inspect.signature(getattr(import_module(module), name)).parameters)
-
-
-def _first_line(error: Any) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -19,7 +19,7 @@ from imgcluster.evaluation.metrics import ranks_of
 from imgcluster.features import Features, extract_listed, fit_transform
 from imgcluster.images import list_images, read_known
 from imgcluster.types import ImageFile
-from imgcluster.utils import use_storage
+from imgcluster.utils import Storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,8 +82,7 @@ def compare(  # noqa: PLR0913 (one call says all)
     same images, is not tried again: its rows stay, and all are scored alike. `force` begins the table anew.
     Raises ImgclusterError; OutputError where `out` has something that is not to be overwritten.
     """
-    use_storage(config.storage)
-    images, _ = list_images(config.images)
+    images, _ = list_images(config.images, Storage(config.storage))
     notes: list[str] = []
     known, matched = (None, []) if truth is None else _known(truth, images)
     parts = [(part, _variants(part, grid)) for part in _parts(config, grid, notes)]  # all, before any work

@@ -163,7 +163,7 @@ def _choice(origin: dict[str, Any], config: FeaturesConfig, places: Places) -> C
 def _read_images(run: FinishedRun) -> list[RunImage]:
     try:
         rows = run.places.rows(run.rows)
-        places = listed_paths([row["path"] for row in rows])
+        places = listed_paths([row["path"] for row in rows], run.places.storage)
         return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):
         raise OutputError(

@@ -7,7 +7,6 @@ from .files import features_from_file, read_features
 from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin
 from .steps import NO_UMAP, STEPS, State, unit_length
-from .store.backend import below
 from .store.keys import any_there, known_key, read_with_key, with_stamps
 from .store.reader import Part, StoredVectors, read_block
 from .store.shards import ImageKey
@@ -41,7 +40,6 @@ __all__ = [
     "StoredVectors",
     "any_there",
     "apply_transform",
-    "below",
     "block_moments",
     "check_engine",
     "check_readable",

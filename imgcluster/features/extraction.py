@@ -37,7 +37,7 @@ from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
 from imgcluster.types import Failure, ImageFile
-from imgcluster.utils import track
+from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, track
 
 ONE_COLOUR = "of one colour as read"
 
@@ -50,6 +50,7 @@ def extract_features(  # noqa: PLR0913 (one call says all)
     missing: Literal["stop", "skip"] = "stop",
     gather: bool | Callable[[int], bool] = True,
     cluster: Cluster | None = None,
+    storage: Storage = DEFAULT_STORAGE,
     show: bool = True,
 ) -> Features:
     """Extract the features of images, in order. Unreadable images become failures of the result.
@@ -63,6 +64,7 @@ def extract_features(  # noqa: PLR0913 (one call says all)
             store: `stored` of the result locates them, and `vectors` is (n, 0). More than 2 GiB of gathered vectors are
             a memory map, whose file is deleted with them.
         cluster: A Dask cluster whose workers compute the features.
+        storage: The access to a store behind a URL.
 
     Raises:
         ConfigError: The config cannot be used, or `config.file` lacks an image.
@@ -74,7 +76,8 @@ def extract_features(  # noqa: PLR0913 (one call says all)
         return features_from_file(images, Path(config.file), missing, config.file_columns)
     choices = choose_backbones(config, progress=show)
     _check_weights(config, choices)
-    request = _Request(config, on_error, gather if callable(gather) else lambda _: bool(gather), cluster, show)
+    wanted = gather if callable(gather) else lambda _: bool(gather)
+    request = _Request(config, on_error, wanted, cluster, show, storage.place(config.store))
     parts: list[_Part] = []
     for choice in choices:  # one after the other: two networks at once would want the memory of both
         parts.append(_extracted(parts[-1].images if parts else images, choice, request))
@@ -117,6 +120,7 @@ class _Request:
     gather: Callable[[int], bool]
     cluster: Cluster | None
     show: bool
+    root: Place
 
 
 @dataclass(frozen=True)
@@ -144,18 +148,21 @@ def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Plan
     """Plan for whoever does the work: the workers of a cluster elsewhere may have other devices than this machine."""
     cluster, config = request.cluster, request.config
     elsewhere = cluster is not None and not cluster.is_here
-    plan = plan_on(cluster, choice, config, images) if cluster is not None and elsewhere else plan_for(choice, config)
+    if cluster is not None and elsewhere:
+        plan = plan_on(cluster, choice, config, images, request.root)
+    else:
+        plan = plan_for(choice, config)
     return _calibrated(plan, choice, images, config, request.show)
 
 
 def _calibrated(plan: Plan, choice: Choice, images: list[ImageFile], config: FeaturesConfig, show: bool) -> Plan:
     if plan.precision != "int8":
         return plan
-    return replace(plan, calibration=find_calibration(images, choice.recipe, files_of(config.store).scratch, show))
+    return replace(plan, calibration=find_calibration(images, choice.recipe, _scratch(config), show))
 
 
 def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, request: _Request) -> _Part:
-    with LayerStores(request.config.store, plan.shapes(choice)) as store:
+    with LayerStores(request.root, plan.shapes(choice)) as store:
         while True:
             try:
                 return _extracted_into(store, images, choice, plan, request)
@@ -210,7 +217,7 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
         blocks += part.blocks if kept is True else [block[kept] for block in part.blocks]
     failed = {image: failure for part in parts for image, failure in part.failures.items()}
     failures = [failed[image] for image in images if image in failed]
-    vectors = join_blocks(blocks, config.block_l2, config.block_weights, files_of(config.store).scratch)
+    vectors = join_blocks(blocks, config.block_l2, config.block_weights, _scratch(config))
     stored = [each for part in parts for each in part.stored]
     one_colour = set[ImageFile]().union(*(part.one_colour for part in parts))
     return Features(
@@ -223,6 +230,11 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
         {image: ONE_COLOUR for image in readable if image in one_colour},
         parts[-1].content,
     )
+
+
+def _scratch(config: FeaturesConfig) -> Path:
+    """Return the folder of this machine for the temporary files of a store."""
+    return files_of(DEFAULT_STORAGE.place(config.store)).scratch
 
 
 def _notes(images: list[ImageFile], one_colour: set[ImageFile]) -> list[str]:
@@ -288,6 +300,7 @@ def extract_listed(
             missing=config.images.missing,
             gather=gather,
             cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
+            storage=Storage(config.storage),
             show=show,
         )
     check_readable(features)

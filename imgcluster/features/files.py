@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, first_line
 from imgcluster.features.file_columns import Unfit
 from imgcluster.features.file_formats import KINDS, READERS, Raw
 from imgcluster.features.result import Features, Origin
 from imgcluster.images import ID_COLUMN, head_of, kind_of, match_names, names_by
 from imgcluster.types import Failure, ImageFile
-from imgcluster.utils import file_sha256, first_few, first_line
+from imgcluster.utils import file_sha256, first_few
 
 FINGERPRINT_LENGTH = 16
 LFS_POINTER = "a Git LFS pointer"

@@ -53,10 +53,10 @@ from .pixel_check import differences
 from .preprocess import find_recipe, prepare
 from .preprocess_gpu import GpuPreprocessor, resizes_here
 from .sources.archive import names_apart
-from .sources.base import RemoteFile, asked_again, in_reading_order, number_of, readers_for
+from .sources.base import Lost, RemoteFile, asked_again, in_reading_order, number_of, readers_for
 from .sources.local import none_below
 from .sources.names import SUFFIXES
-from .sources.open import Holder, Lost, is_held, open_again, open_all_again, open_holder
+from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
 
 __all__ = [

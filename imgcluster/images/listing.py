@@ -15,7 +15,7 @@ from imgcluster.images.sources.local import LocalFolder, none_below
 from imgcluster.images.sources.names import as_id, is_image_name, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
 from imgcluster.types import ImageFile, ImagePath, Template
-from imgcluster.utils import is_url, shown
+from imgcluster.utils import DEFAULT_STORAGE, Storage, shown
 
 logger = logging.getLogger(__name__)
 
@@ -33,30 +33,29 @@ class Listing:
     left_out: dict[str, int | dict[str, int]] = field(default_factory=dict)
 
 
-def list_images(config: ImagesConfig) -> tuple[list[ImageFile], Template | None]:
+def list_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> tuple[list[ImageFile], Template | None]:
     """List the images of a run, and the CSV that names them, if any. Reads no image; logs what is left out.
 
     Raises:
         ConfigError: The folder does not exist or cannot be opened.
         ImageError: There is no image, or an id is missing, not unique, or leads outside the folder.
     """
-    listing = _told(find_images(config))
+    listing = _told(find_images(config, storage))
     return listing.images, listing.template
 
 
-def list_with_notes(config: ImagesConfig) -> Listing:
+def list_with_notes(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Listing:
     """List images as `list_images` does, and return the notes too."""
-    return _told(find_images(config))
+    return _told(find_images(config, storage))
 
 
-def find_images(config: ImagesConfig) -> Listing:
+def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Listing:
     """List images as `list_images` does, without logging."""
-    place = open_holder(config)
+    place = open_holder(config, storage)
     if config.ids is None:
         return _all_images(place, ", ".join(config.folders))
-    ids = str(config.ids)
-    rows = read_rows(ids if is_url(ids) else Path(ids), config.id_column, config.encoding)
-    files = IdFiles(place, config, rows)
+    rows = read_rows(storage.place(str(config.ids)), config.id_column, config.encoding)
+    files = IdFiles(place, config, rows, storage)
     images = files.images()
     without_row = {"no_row": files.without_row} if files.without_row else {}
     return Listing(
@@ -64,12 +63,12 @@ def find_images(config: ImagesConfig) -> Listing:
     )
 
 
-def images_at(text: str) -> list[ImageFile]:
+def images_at(text: str, storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
     """List the images of an archive or a URL. Raises as `list_images`."""
-    path = open_again(text)
+    path = open_again(text, storage)
     if isinstance(path, RemoteFile) and is_image_name(name := file_name(path)):
         return [ImageFile(name, asked_again(path))]
-    return list_images(ImagesConfig(folder=text))[0]
+    return list_images(ImagesConfig(folder=text), storage)[0]
 
 
 def walk_images(folder: Path) -> list[ImageFile]:

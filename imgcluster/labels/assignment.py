@@ -15,6 +15,7 @@ from imgcluster.features import Features, check_readable, extract_features, with
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
 from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_clusterer, read_record, recorded_names
 from imgcluster.types import ImageFile
+from imgcluster.utils import DEFAULT_STORAGE, Storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,20 +78,21 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     config = config_of(record, folder)
     if config.features.file is not None:
         raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
-    listed = listed_images(images)
-    features = extract_features(listed, config.features, show=show)
+    storage = Storage(config.storage)
+    listed = listed_images(images, storage)
+    features = extract_features(listed, config.features, storage=storage, show=show)
     check_readable(features)
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))
 
 
-def listed_images(images: str | Path | Sequence[str | Path]) -> list[ImageFile]:
+def listed_images(images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
     """Return the images of a folder, a URL or an archive; one image; or those of a list, whose ids are their paths."""
     if not isinstance(images, str | Path):
-        places = with_stamps(open_all_again([str(path) for path in images]))
+        places = with_stamps(open_all_again([str(path) for path in images], storage))
         return [ImageFile(str(path), place) for path, place in zip(images, places, strict=True)]
     if is_held(str(images)):
-        return images_at(str(images))
+        return images_at(str(images), storage)
     place = Path(images)
     return walk_images(place) if place.is_dir() else [ImageFile(place.name, place)]
 

@@ -34,17 +34,21 @@ from imgcluster.learning import (
 )
 from imgcluster.runs import config_of, features_of_run, listed_images, places_of, read_record, read_rows
 from imgcluster.types import ImageFile
-from imgcluster.utils import first_few, use_storage
+from imgcluster.utils import Storage, first_few
 
 CONFIGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Images to learn from, the section that makes their features, and what has the vectors of some of them."""
+    """Images to learn from, the section that makes their features, and what has the vectors of some of them.
+
+    storage: the access to files behind URLs.
+    """
 
     images: list[ImageFile]
     features: FeaturesConfig
+    storage: Storage
     vectors_of: Callable[[list[ImageFile]], Vectors]
 
 
@@ -111,7 +115,7 @@ def learn(  # noqa: PLR0913 (one call says all)
             )
     fingerprints, used = vectors.fingerprints, vectors.used
     if taught.features != known.features:  # the network has learned, and its features are of its own
-        made = extract_features(labelled.images, taught.features, show=show)
+        made = extract_features(labelled.images, taught.features, storage=known.storage, show=show)
         fingerprints, used = [origin.fingerprint for origin in made.origins], {}
     model = Learned(
         mode=mode,
@@ -136,16 +140,17 @@ def _source(source: Path, overrides: Sequence[str], show: bool, *, stored: bool)
     """
     if source.suffix in CONFIGS and not source.is_dir():
         config = load_config(source, overrides)
-        use_storage(config.storage)
-        return Source(list_images(config.images)[0], config.features, partial(_extracted, config, show))
+        storage = Storage(config.storage)
+        images, _ = list_images(config.images, storage)
+        return Source(images, config.features, storage, partial(_extracted, config, show))
     record = read_record(source)
     if overrides:
         raise ConfigError(f"overrides: {str(source)!r} is a run folder, which has no keys to override; name its config")
     config = config_of(record, source)
-    images = listed_images(places_of(source, record).rows(read_rows(source)))
-    return Source(
-        images, config.features, partial(_of_run, source, record) if stored else partial(_extracted, config, show)
-    )
+    where = places_of(source, record)
+    images = listed_images(where.rows(read_rows(source)), where.storage)
+    vectors_of = partial(_of_run, source, record) if stored else partial(_extracted, config, show)
+    return Source(images, config.features, where.storage, vectors_of)
 
 
 def _extracted(config: Config, show: bool, images: list[ImageFile]) -> Vectors:

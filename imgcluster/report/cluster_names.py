@@ -92,8 +92,10 @@ def _from_features(
 
 def _from_images(rows: Sequence[int], run: FinishedRun, backbone: str) -> dict[int, np.ndarray] | None:
     """Return class probabilities by row, of the images as the network was trained to see them."""
-    images = listed_images(run.places.rows([run.rows[row] for row in rows]))
-    found = extract_features(images, _predictions(run.config.features, backbone), missing="skip", show=False)
+    storage = run.places.storage
+    images = listed_images(run.places.rows([run.rows[row] for row in rows]), storage)
+    asked = _predictions(run.config.features, backbone)
+    found = extract_features(images, asked, missing="skip", storage=storage, show=False)
     if found.vectors.shape[1] != CLASSES:
         return None
     row_of = dict(zip(images, rows, strict=True))

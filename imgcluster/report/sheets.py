@@ -13,7 +13,7 @@ from imgcluster.images import jpeg, read_image, readers_for
 from imgcluster.report.thumbnails import shrunk
 from imgcluster.runs import RunResult, folder_names, listed_paths, read_run
 from imgcluster.types import ImagePath
-from imgcluster.utils import at_once, in_order, track, write_whole
+from imgcluster.utils import Storage, at_once, in_order, track, write_whole
 
 COLUMNS, ROWS = 8, 8
 SIDE, GAP = 160, 8  # pixels
@@ -28,7 +28,7 @@ def write_sheets(run: str | Path | RunResult, *, show: bool = True) -> Path:
     cluster has more. Raises OutputError: no finished run there, or a disk that fails.
     """
     finished = read_run(run)
-    groups = _groups(finished.places.rows(finished.rows))
+    groups = _groups(finished.places.rows(finished.rows), finished.places.storage)
     names = folder_names([*groups], finished.names)
     made: list[str] = []
     place = finished.folder / RunFiles.SHEETS
@@ -75,11 +75,11 @@ def _listed(path: Path) -> set[str]:
         return set()
 
 
-def _groups(rows: Sequence[Mapping[str, str]]) -> dict[int, list[ImagePath]]:
+def _groups(rows: Sequence[Mapping[str, str]], storage: Storage) -> dict[int, list[ImagePath]]:
     """Return the images of each cluster, nearest first; those of noise as they come."""
     found: dict[int, list[tuple[float, ImagePath]]] = {}
     fine = [row for row in rows if row["status"] == "ok"]
-    for row, path in zip(fine, listed_paths([row["path"] for row in fine]), strict=True):
+    for row, path in zip(fine, listed_paths([row["path"] for row in fine], storage), strict=True):
         found.setdefault(int(row["cluster"]), []).append((float(row["distance"] or 0), path))
     return {number: [path for _, path in sorted(found[number], key=lambda pair: pair[0])] for number in sorted(found)}
 

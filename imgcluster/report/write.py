@@ -94,7 +94,7 @@ def _write(run: FinishedRun, request: _Request) -> None:
         run_network=request.run_network,
         known_guesses=_guesses_in(former),
     )
-    paths = listed_paths([run.places.image(path) for path in facts.paths])
+    paths = listed_paths([run.places.image(path) for path in facts.paths], run.places.storage)
     _check_there(facts, paths)
     scores, truth = _scores(run.folder, request.truth, former.get("truth"))
     # From here on the page would be of other data than it was written for.

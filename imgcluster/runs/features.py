@@ -96,7 +96,7 @@ def features_of_run(run: str | Path | FinishedRun, *, sampled: int | None = None
 def vectors_of_rows(run: FinishedRun, rows: Sequence[Mapping[str, str]]) -> np.ndarray:
     """Return the features of some rows of a run, (len(rows), dim) float32. Raises as `features_of_run`."""
     config, places, origins = run.config.features, run.places, run.record["features"]
-    images = listed_images(places.rows(rows))
+    images = listed_images(places.rows(rows), places.storage)
     if config.file is not None:
         return _from_file(images, config, origins[0]["weights_sha256"])
     stores = [places.path(folder) for origin in origins for folder in origin["stores"]]
@@ -152,7 +152,7 @@ def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig,
     """Return the vectors of images from the stores of their layers, joined as for clustering."""
     again = f"run the config of {str(places.run)!r} again, and then the export"
     try:
-        stores = {folder: FeatureStore.reading(folder) for folder in folders}
+        stores = {folder: FeatureStore.reading(places.storage.place(folder)) for folder in folders}
     except StoreError as error:
         raise StoreError(f"{error}; {again}") from None
     keys = [_key(image.path, list(stores.values())) for image in images]

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from imgcluster.config import SECTIONS, Config, RunFiles, features_as_used, features_from_dict
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.remote import FarAway, kept_at, lock_of, start_anew
-from imgcluster.utils import is_url, remove_temporary, replacing, write_whole
+from imgcluster.utils import RemotePath, Storage, is_url, remove_temporary, replacing, write_whole
 
 # Keys that change how long a run takes, and what else it leaves, not what it finds. What a fallback finds is for want
 # of what was asked for, and older versions record one for every backbone.
@@ -40,7 +40,7 @@ class RunFolder:
 
     def __init__(self, config: Config, *, force: bool = False) -> None:
         folder = config.outputs.folder
-        self._far_away = FarAway(folder) if is_url(folder) else None
+        self._far_away = FarAway(RemotePath(folder, Storage(config.storage))) if is_url(folder) else None
         self.path = kept_at(folder) if is_url(folder) else Path(folder)
         self._config = config.resolved()
         self._force = force

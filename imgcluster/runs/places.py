@@ -14,7 +14,7 @@ from typing import Any
 
 from imgcluster.errors import ConfigError
 from imgcluster.images import names_apart
-from imgcluster.utils import is_url, shown
+from imgcluster.utils import DEFAULT_STORAGE, Storage, is_url, shown
 
 STARTED_IN = "started_in"  # in run.json
 PATHS = (  # keys of a config with paths that are read or written when a finished run is used
@@ -65,13 +65,14 @@ class Places:
     """Resolves the paths of a run.
 
     start: the folder that relative paths begin in; None: the current one. folders: the run's `images.folder`. moved:
-    the folder to use instead.
+    the folder to use instead. storage: the access to its URLs.
     """
 
     run: Path
     start: Path | None
     folders: tuple[str, ...]
     moved: str | None = None
+    storage: Storage = DEFAULT_STORAGE
 
     def path(self, text: str) -> str:
         """Resolve a path of the run's config or record: from its start, or else from the current folder."""
@@ -171,7 +172,8 @@ def places_of(run_folder: Path, record: Mapping[str, Any]) -> Places:
     folder = config.get("images", {}).get("folder", ".")
     folders: Sequence[str] = [folder] if isinstance(folder, str) else folder
     moved = _moved.get(os.path.realpath(run_folder))
-    return Places(run_folder, _start(run_folder, record), tuple(map(_root, folders)), moved)
+    storage = Storage(config.get("storage", {}))
+    return Places(run_folder, _start(run_folder, record), tuple(map(_root, folders)), moved, storage)
 
 
 def _start(run_folder: Path, record: Mapping[str, Any]) -> Path | None:

@@ -19,7 +19,7 @@ from imgcluster.images import open_all_again
 from imgcluster.runs.places import places_of
 from imgcluster.runs.remote import finished_record
 from imgcluster.types import ImageFile, ImagePath
-from imgcluster.utils import use_storage
+from imgcluster.utils import DEFAULT_STORAGE, Storage
 
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
 _CLUSTER = re.compile("-?[0-9]{1,9}")
@@ -79,25 +79,24 @@ def read_report_record(run_folder: Path, clusters_sha256: str | None = None) -> 
 
 
 def config_of(record: dict[str, Any], run_folder: Path) -> Config:
-    """Return the config that repeats a run, from its run.json, and set up the file systems behind its URLs.
+    """Return the config that repeats a run, from its run.json.
 
     Its paths are resolved from where the run was started. After a fallback it names the network that was used.
     """
     there = config_from_dict(places_of(run_folder, record).config(record["config"]))
-    config = config_as_used(there, record.get("features", []))
-    use_storage(config.storage)
-    return config
+    return config_as_used(there, record.get("features", []))
 
 
-def listed_path(text: str) -> ImagePath:
+def listed_path(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
     """Return the path for its text in clusters.csv, where bytes that are not UTF-8 are `\\udcNN`."""
-    return listed_paths([text])[0]
+    return listed_paths([text], storage)[0]
 
 
-def listed_paths(texts: Sequence[str]) -> list[ImagePath]:
+def listed_paths(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
     """Return the paths for their texts in clusters.csv; an archive with several of them is opened once."""
     there = [os.path.exists(text) for text in texts]  # noqa: PTH110 (Path.exists raises for a name that is too long)
-    others = iter(open_all_again([_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]))
+    elsewhere = [_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]
+    others = iter(open_all_again(elsewhere, storage))
     return [Path(text) if here else next(others) for text, here in zip(texts, there, strict=True)]
 
 
@@ -105,11 +104,11 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text)
 
 
-def listed_images(rows: Sequence[Mapping[str, str]]) -> list[ImageFile]:
+def listed_images(rows: Sequence[Mapping[str, str]], storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
     """Return the images of rows from `Places.rows`, with their stamps, without reading them."""
     from imgcluster.features import with_stamps  # which needs OpenCV
 
-    places = with_stamps(listed_paths([row["path"] for row in rows]))
+    places = with_stamps(listed_paths([row["path"] for row in rows], storage))
     return [ImageFile(row["id"], place) for row, place in zip(rows, places, strict=True)]
 
 

@@ -7,25 +7,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from imgcluster.config import RunFiles
-from imgcluster.errors import ConfigError, OutputError
-from imgcluster.utils import (
-    at_once,
-    cache_folder,
-    file_system,
-    in_words,
-    is_missing,
-    make_folder,
-    retried,
-    shown,
-    write_whole,
-)
+from imgcluster.errors import OutputError
+from imgcluster.utils import RemotePath, at_once, cache_folder, in_words, shown, write_whole
 
 PROBE = ".writable"
 _KINDS: dict[str, type] = {
@@ -73,13 +62,15 @@ def finished_record(data: bytes, folder: str) -> dict[str, Any]:
 class FarAway:
     """The run folder behind a URL. Whatever its file system raises is an OutputError."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, place: RemotePath) -> None:
+        self._place = RemotePath(place.url.rstrip("/"), place.storage)
 
     def check(self) -> None:
         """Find out, before any work, whether it can be written to."""
-        with suppress(NotImplementedError):
-            self._asked(lambda system, folder: make_folder(self._url))
+        try:
+            self._place.storage.make_folder(self._place.url)
+        except OSError as error:
+            raise self._failure(error) from None
         self._asked(lambda system, folder: system.pipe_file(f"{folder}/{PROBE}", b""))
         self._asked(lambda system, folder: system.rm_file(f"{folder}/{PROBE}"))
 
@@ -99,15 +90,13 @@ class FarAway:
     def finished(self) -> bytes:
         """Return the record of the finished run that is there. Raises OutputError: no run, damaged, not finished."""
         try:
-            system, folder = file_system(self._url)
-            data = bytes(retried(lambda: system.cat_file(f"{folder}/{RunFiles.RECORD}")))
-        except ConfigError:
-            raise
-        except Exception as error:  # each file system has errors of its own
-            if not is_missing(error):
-                raise self._failure(error) from None
-            raise OutputError(f"{shown(self._url)!r} is no run folder ({RunFiles.RECORD}: {in_words(error)})") from None
-        finished_record(data, shown(self._url))
+            data = (self._place / RunFiles.RECORD).read_bytes()
+        except FileNotFoundError as error:
+            place = shown(self._place.url)
+            raise OutputError(f"{place!r} is no run folder ({RunFiles.RECORD}: {in_words(error)})") from None
+        except OSError as error:
+            raise self._failure(error) from None
+        finished_record(data, shown(self._place.url))
         return data
 
     def names(self) -> list[str]:
@@ -142,15 +131,12 @@ class FarAway:
 
     def _asked(self, call: Callable[[Any, str], Any]) -> Any:
         try:
-            system, folder = file_system(self._url)
-            return retried(lambda: call(system, folder))
-        except (ConfigError, NotImplementedError):
-            raise
-        except Exception as error:  # each file system has errors of its own
+            return self._place.request(call)
+        except OSError as error:
             raise self._failure(error) from None
 
-    def _failure(self, error: BaseException) -> OutputError:
-        return OutputError(f"outputs.folder: {shown(self._url)!r} cannot be used: {in_words(error)}")
+    def _failure(self, error: OSError) -> OutputError:
+        return OutputError(f"outputs.folder: {shown(self._place.url)!r} cannot be used: {in_words(error)}")
 
 
 def fetched(url: str) -> Path:
@@ -159,7 +145,7 @@ def fetched(url: str) -> Path:
     All of it is reached as its record was, by the environment: what the record has of `storage` is of whoever wrote it.
     Each file is replaced whole, and none is gone in between, so that another command may be reading the same copy.
     """
-    far_away, home = FarAway(url), kept_at(url, "copies")
+    far_away, home = FarAway(RemotePath(url)), kept_at(url, "copies")
     record = far_away.finished()
     try:
         with lock_of(home).acquire(timeout=PATIENCE):

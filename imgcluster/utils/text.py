@@ -21,11 +21,6 @@ def first_few(items: Sequence[Any], most: int = MAX_NAMES_IN_MESSAGE, show: Call
     return ", ".join(map(show, items[:most])) + (", …" if len(items) > most else "")
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or the name of its class where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def printable(text: str) -> str:
     """Show line breaks, control codes and changes of direction by their escapes, not by what they do to a terminal."""
     return text if text.isprintable() else repr(text)

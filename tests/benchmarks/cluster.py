@@ -97,11 +97,11 @@ from pathlib import Path
 from imgcluster.config import load_config
 from imgcluster.images import list_images
 from imgcluster.pipeline import extract_listed
-from imgcluster.utils import use_storage
+from imgcluster.utils import Storage
 file, *overrides = sys.argv[1:]
 config = load_config(file, overrides)
-use_storage(config.storage)
-images, _ = list_images(config.images)  # what it takes is the driver's alone, by whatever engine
+access = Storage(config.storage)
+images, _ = list_images(config.images, access)  # what it takes is the driver's alone, by whatever engine
 start = time.perf_counter()
 count = len(extract_listed(images, config, show=False, gather=False).images)
 seconds = time.perf_counter() - start

@@ -76,7 +76,7 @@ def _by_dask(folder: str, k: int) -> tuple[float, np.ndarray]:
     chunks, count = [], 0
     for path in _files(folder):
         rows = np.arange(len(np.load(path, mmap_mode="r")))
-        chunks.append(Chunk(str(path), rows, count + rows))
+        chunks.append(Chunk(path, rows, count + rows))
         count += len(rows)
     stored = StoredVectors(chunks, np.load(_files(folder)[0], mmap_mode="r").shape[1], count)
     config = ClustersConfig(method="kmeans", n_clusters=k, n_init=10)

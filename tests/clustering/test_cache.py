@@ -296,7 +296,7 @@ def test_of_vectors_in_a_store_it_is_the_same(
 def test_of_vectors_that_nobody_knows_nothing_is_kept(tmp_path: Path) -> None:
     points = vectors()
     np.save(tmp_path / "vectors.npy", points)
-    stored = StoredVectors([Chunk(str(tmp_path / "vectors.npy"), np.arange(60), np.arange(60))], 40, 60)
+    stored = StoredVectors([Chunk(tmp_path / "vectors.npy", np.arange(60), np.arange(60))], 40, 60)
     config = ClustersConfig(method="kmeans", n_clusters="2..4", backend="dask")
     clusters = cluster_stored(stored, None, config, None, show=False, kept=KeptClusters(stored))
     assert len(clusters.sizes) == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,7 +22,7 @@ from imgcluster.runs.features import features_of_run
 from imgcluster.runs.folder import RunFolder
 from imgcluster.runs.remote import FarAway, fetched, kept_at, lock_of
 from imgcluster.utils import storage
-from imgcluster.utils.storage import file_system, use_storage
+from imgcluster.utils.storage import DEFAULT_STORAGE, RemotePath, Storage
 from tests.conftest import Command
 from tests.support.dask_processes import DaskProcesses
 from tests.support.servers import KEY, SECRET_KEY, S3Server, free_port
@@ -32,11 +31,8 @@ SHAPED_BY = {"backbone": "net", "layer": "fc6"}
 
 
 @pytest.fixture(autouse=True)
-def _quick_and_on_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
-    use_storage({"of-no-test": {}})  # forget the connections of another test
-    yield
-    use_storage({})
 
 
 @pytest.fixture
@@ -44,8 +40,11 @@ def bucket(s3: S3Server) -> str:
     """The name of a bucket of its own."""
     name = f"bucket-{uuid4().hex[:8]}"
     s3.client.create_bucket(Bucket=name)
-    use_storage(s3.storage)
     return name
+
+
+def store_in(bucket: str, s3: S3Server) -> RemotePath:
+    return RemotePath(f"s3://{bucket}/store", Storage(s3.storage))
 
 
 def keys(*numbers: int) -> list[ImageKey]:
@@ -78,23 +77,23 @@ def objects(s3: S3Server, bucket: str, prefix: str) -> dict[str, bytes]:
 
 
 def test_rows_come_back_from_a_bucket(s3: S3Server, bucket: str) -> None:
-    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+    with FeatureStore(store_in(bucket, s3), SHAPED_BY) as store:
         store.append(keys(1, 2), rows(1, 2))
         store.append(keys(*range(3, 40)), rows(*range(3, 40)))
-    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as again:
+    with FeatureStore(store_in(bucket, s3), SHAPED_BY) as again:
         assert (len(again), again.dim) == (39, 4)
         np.testing.assert_array_equal(again.vectors(keys(30, 2, 7)), rows(30, 2, 7))
         np.testing.assert_array_equal(again.vectors(keys(*range(1, 40))), rows(*range(1, 40)))
         np.testing.assert_array_equal(again.stored(keys(30, 2, 7)).take(np.array([0, 2])), rows(30, 7))
         assert again.find(keys(40)[0]) is None
-    reading = FeatureStore.reading(f"s3://{bucket}/store/net-fc6-{again.fingerprint}")
+    reading = FeatureStore.reading(store_in(bucket, s3) / f"net-fc6-{again.fingerprint}")
     np.testing.assert_array_equal(reading.vectors(keys(5, 1)), rows(5, 1))
 
 
 def test_several_write_to_one_store_side_by_side(s3: S3Server, bucket: str) -> None:
 
     def write(numbers: range) -> None:
-        with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+        with FeatureStore(store_in(bucket, s3), SHAPED_BY) as store:
             for number in numbers:
                 store.append(keys(number), rows(number))
 
@@ -103,17 +102,17 @@ def test_several_write_to_one_store_side_by_side(s3: S3Server, bucket: str) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+    with FeatureStore(store_in(bucket, s3), SHAPED_BY) as store:
         np.testing.assert_array_equal(store.vectors(keys(*range(16))), rows(*range(16)))
 
 
 def test_a_damaged_shard_in_a_bucket_is_set_aside(s3: S3Server, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
-    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+    with FeatureStore(store_in(bucket, s3), SHAPED_BY) as store:
         store.append(keys(1), rows(1))
         store.append(keys(2), rows(2))
     (name,) = [name for name in objects(s3, bucket, "store/") if "vectors-00001" in name]
     s3.put(f"{bucket}/store/{name}", b"\x93NUMPY")
-    with FeatureStore(f"s3://{bucket}/store", SHAPED_BY) as store:
+    with FeatureStore(store_in(bucket, s3), SHAPED_BY) as store:
         assert store.find(keys(1)[0]) is not None
         assert store.find(keys(2)[0]) is None
     assert "set aside as vectors-00001" in caplog.text
@@ -234,7 +233,7 @@ def test_a_copy_is_replaced_under_a_lock_and_made_anew_for_another_run(
 
 def test_what_is_no_finished_run_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"memory://{uuid4().hex}/images"
-    system, folder = file_system(url)
+    system, folder = DEFAULT_STORAGE.file_system(url)
     monkeypatch.setattr(FarAway, "names", None)
     monkeypatch.setattr(far_away_module, "start_anew", None)
     for text, words in (
@@ -325,5 +324,5 @@ def test_in_memory(config_file: Path) -> None:
     """Gone with the process: for trying things out."""
     here = run(load_config(config_file), show=False)
     run(load_config(config_file, ["features.store=memory://store", "outputs.folder=memory://out/run"]), show=False)
-    system, _ = file_system("memory://out")
+    system, _ = DEFAULT_STORAGE.file_system("memory://out")
     assert system.cat_file("/out/run/submission.csv") == (here.folder / "submission.csv").read_bytes()

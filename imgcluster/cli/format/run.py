@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.features import below
 from imgcluster.runs import known_names, output_names, submission_notes
 from imgcluster.types import by_reason
-from imgcluster.utils import bar, printable
+from imgcluster.utils import DEFAULT_STORAGE, bar, printable
 
 if TYPE_CHECKING:
     from imgcluster.config import Config, FeaturesConfig
@@ -37,8 +36,8 @@ def summarize_run(run: RunResult) -> str:
     lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
-    folder = run.config.outputs.folder
-    lines += [f"written   {below(folder, name)}" for name in output_names(run.config)]
+    folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
+    lines += [f"written   {folder / name}" for name in output_names(run.config)]
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from imgcluster.errors import ClusteringError, ConfigError, ImgclusterError
 from imgcluster.features import Part, State, StoredVectors, apply_transform, read_block
-from imgcluster.utils import storage_in_use, use_storage
 
 if TYPE_CHECKING:
     import dask.array
@@ -70,7 +69,7 @@ class StreamedPoints:
         import dask
 
         readings = [self._reading(rows) for rows in self._slices()]
-        values = (storage_in_use(), self.state, *shared)
+        values = (self.state, *shared)
         sent = [dask.delayed(value, traverse=False, pure=False) for value in values]
         starts = range(0, len(readings), blocks_each)
         return [
@@ -147,12 +146,10 @@ def _lost(error: Exception, client: Client) -> str:
 def _on_blocks(
     work: Callable[..., Any],
     readings: Sequence[Reading],
-    storage: Mapping[str, Mapping[str, Any]],
     state: State,
     *shared: Any,
 ) -> Any:
-    """Run `work` over blocks on a worker, which learns here how to reach the storage."""
-    use_storage(storage)
+    """Run `work` over blocks on a worker."""
     try:
         return work((apply_transform(read(), state) for read in readings), *shared)
     except ImgclusterError as error:

@@ -18,7 +18,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +30,7 @@ from imgcluster.features.store.keys import known_key
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.store import PART, ImageKey
 from imgcluster.types import ImageFile
-from imgcluster.utils import Advance, is_url, storage_in_use, use_storage
+from imgcluster.utils import Advance, Place, RemotePath
 
 SECONDS_TO_LEAVE = 10
 EXIT_CODE_WITHOUT_PARENT = 1
@@ -41,16 +40,15 @@ EXIT_CODE_WITHOUT_PARENT = 1
 class Job:
     """The images of one process, what computes them, and the folder of its own stores.
 
-    share: which of how many equal parts of the cores it may use, counted from 0. storage: options of file systems.
+    share: which of how many equal parts of the cores it may use, counted from 0.
     """
 
     images: list[ImageFile]
     choice: Choice
     plan: Plan
-    root: Path | str
+    root: Place
     on_error: str
     share: tuple[int, int]
-    storage: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,8 +79,8 @@ def compute_on(  # noqa: PLR0913, PLR0917
             for number, device in enumerate(devices[:parts]):
                 images, own_plan = work.todo[edges[number] : edges[number + 1]], replace(plan, device=device)
                 # Vectors go into a store beside this one, or, where that has a URL, straight into it.
-                root = store.root if is_url(str(store.root)) else Path(store.root) / f"{PART}{number}"
-                job = Job(images, choice, own_plan, root, work.on_error, (number, parts), storage_in_use())
+                root = store.root if isinstance(store.root, RemotePath) else store.root / f"{PART}{number}"
+                job = Job(images, choice, own_plan, root, work.on_error, (number, parts))
                 processes.append(stack.enter_context(_started(job)))
             _listen(processes, advance)
     finally:
@@ -169,7 +167,6 @@ def main() -> None:
     job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 (from the process that started this one)
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     _take_share(*job.share)
-    use_storage(job.storage)
     try:
         tell({"report": _report(job, lambda count: tell({"done": count}))})
     except (ImgclusterError, Unsupported) as error:

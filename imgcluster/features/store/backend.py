@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from itertools import chain, count
@@ -20,18 +20,17 @@ from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from imgcluster.errors import StoreError
-from imgcluster.features.store.reader import with_os_errors
-from imgcluster.utils import cache_folder, file_system, is_url, make_folder, one_of_many, remove_temporary, retried
+from imgcluster.utils import Place, RemotePath, cache_folder, one_of_many, remove_temporary
 
 
 class StoreFiles(Protocol):
     """The files of one store. Failures are OSErrors, FileNotFoundError only where a file is missing.
 
-    place: the path or the URL of the folder. one_writer: whether a lock keeps others from writing.
+    place: the folder. one_writer: whether a lock keeps others from writing.
     seconds_between_writes: the work that a kill may cost; each write is a shard.
     """
 
-    place: Path | str
+    place: Place
     one_writer: bool
     seconds_between_writes: float
 
@@ -67,14 +66,9 @@ class StoreFiles(Protocol):
         """
 
 
-def files_of(place: Path | str) -> StoreFiles:
-    """Return the files of a store by its path or URL."""
-    return RemoteFiles(place) if isinstance(place, str) and is_url(place) else LocalFiles(Path(place))
-
-
-def below(root: Path | str, name: str) -> Path | str:
-    """Return the path, or the URL, of a name in a folder."""
-    return f"{root.rstrip('/')}/{name}" if isinstance(root, str) and is_url(root) else Path(root) / name
+def files_of(place: Place) -> StoreFiles:
+    """Return the files of the store in a folder."""
+    return RemoteFiles(place) if isinstance(place, RemotePath) else LocalFiles(place)
 
 
 class LocalFiles(StoreFiles):
@@ -142,26 +136,22 @@ class RemoteFiles(StoreFiles):
     one_writer = False
     seconds_between_writes = 10.0  # small shards are never joined here
 
-    def __init__(self, place: str) -> None:
-        self.place: str = place
+    def __init__(self, place: RemotePath) -> None:
+        self.place: RemotePath = place
 
     @cached_property
     @override
     def scratch(self) -> Path:
         try:
-            folder = cache_folder() / "stores" / hashlib.sha256(self.place.encode()).hexdigest()[:16]
+            folder = cache_folder() / "stores" / hashlib.sha256(self.place.url.encode()).hexdigest()[:16]
             folder.mkdir(parents=True, exist_ok=True)
         except (RuntimeError, OSError):  # there is no home directory, or it is read-only
             return Path(gettempdir())
         return folder
 
-    @cached_property
-    def _at(self) -> tuple[Any, str]:
-        return file_system(self.place)
-
     @override
     def take(self, patience: float) -> None:
-        with_os_errors(self._make_folder)
+        self.place.storage.make_folder(self.place.url)
         self.write("writable", [b""])
         self.remove("writable")
 
@@ -171,46 +161,37 @@ class RemoteFiles(StoreFiles):
 
     @override
     def names(self, pattern: str) -> list[str]:
-        system, folder = self._at
+        def listed(system: Any, folder: str) -> list[str]:
+            system.invalidate_cache(folder)  # another process may have written there
+            return list(system.ls(folder, detail=False))
+
         with suppress(FileNotFoundError):
-            system.invalidate_cache(folder)
-            found = self._asked(lambda: system.ls(folder, detail=False))
+            found = self.place.request(listed)
             return fnmatch.filter((path.rstrip("/").rpartition("/")[2] for path in found), pattern)
         return []
 
     @override
     def read(self, name: str) -> bytes:
-        return bytes(self._asked(lambda: self._at[0].cat_file(self._path(name))))
+        return (self.place / name).read_bytes()
 
     @override
     def write(self, name: str, parts: Iterable[Any]) -> None:
         data = b"".join(parts)  # a shard is small enough to be sent anew where the network fails
-        self._asked(lambda: self._at[0].pipe_file(self._path(name), data))
+        (self.place / name).request(lambda system, path: system.pipe_file(path, data))
 
     @override
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
-            self._asked(lambda: self._at[0].rm_file(self._path(name)))
+            (self.place / name).request(lambda system, path: system.rm_file(path))
 
     @override
     def set_aside(self, name: str) -> str | None:
         new = _free_name(name, self.names(f"{name}.damaged*"))
         with suppress(FileNotFoundError):
             # By the server: what this machine reads of the file may be the fault of the way to it.
-            self._asked(lambda: self._at[0].mv(self._path(name), self._path(new)))
+            (self.place / name).request(lambda system, path: system.mv(path, f"{path.removesuffix(name)}{new}"))
             return new
         return None
-
-    def _make_folder(self) -> None:
-        with suppress(NotImplementedError):
-            make_folder(self.place)
-
-    def _path(self, name: str) -> str:
-        return f"{self._at[1].rstrip('/')}/{name}"
-
-    @staticmethod
-    def _asked(call: Callable[[], Any]) -> Any:
-        return with_os_errors(lambda: retried(call))
 
 
 def _free_name(name: str, taken: list[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +13,7 @@ from typing_extensions import override
 from imgcluster.errors import DamagedShard
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.store.store import FeatureStore, ImageKey, Shard
+from imgcluster.utils import Place
 
 Result = TypeVar("Result")
 
@@ -48,7 +48,7 @@ def least_marks(stores: Iterable[FeatureStore], key: ImageKey) -> int | None:
 class LayerStores(VectorStore):
     """The stores of the layers of one run, behind the interface of one `VectorStore`."""
 
-    def __init__(self, root: Path | str, shaped_by: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, root: Place, shaped_by: Sequence[dict[str, Any]]) -> None:
         self.root = root
         self._stores = [FeatureStore(root, each) for each in shaped_by]
         # A layer that is asked for twice, by two names or one, has one store.
@@ -69,7 +69,7 @@ class LayerStores(VectorStore):
         self._exits.__exit__(kind, error, trace)
 
     @property
-    def folders(self) -> list[Path | str]:
+    def folders(self) -> list[Place]:
         """The folder of each layer's store."""
         return [store.folder for store in self._stores]
 
@@ -140,7 +140,7 @@ class LayerStores(VectorStore):
 
     def _of_each(self, ask: Callable[[FeatureStore], Result]) -> list[Result]:
         """Ask the store of each layer; where one has damaged shards, the others are asked before that is raised."""
-        found: dict[Path | str, Result] = {}
+        found: dict[Place, Result] = {}
         damaged: DamagedShard | None = None
         for folder, store in self._opened.items():
             try:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
-from typing import TypeVar
+from functools import cached_property
 
 import numpy as np
 
-from imgcluster.errors import DamagedShard, ImgclusterError, StoreError
+from imgcluster.errors import DamagedShard, StoreError
 from imgcluster.features.store.damage import Damage, joint_checksum, row_checksums
-from imgcluster.utils import in_words, is_missing, is_url, read_range
+from imgcluster.utils import Place, RemotePath
 
 MAX_GAP_BYTES = 256 * 2**10  # between rows of a file behind a URL that are fetched in one request
 MAX_HEADER_BYTES = 4096
@@ -24,7 +22,6 @@ HEADER = re.compile(
     re.DOTALL,
 )
 
-Result = TypeVar("Result")
 Rows = Sequence[int] | np.ndarray  # a range of rows, or their numbers
 
 
@@ -37,7 +34,7 @@ class Chunk:
     those of the rows; None for a shard of an earlier version, which has none.
     """
 
-    path: str
+    path: Place
     rows: np.ndarray
     places: np.ndarray
     checksums: np.ndarray | None = None
@@ -50,7 +47,7 @@ class Part:
     checksum: the joint one of these rows, which is small enough to be sent to workers with each block; None: unknown.
     """
 
-    path: str
+    path: Place
     rows: Rows
     at: Rows
     checksum: int | None = None
@@ -124,7 +121,7 @@ class ShardRows:
     checksums: (n,) uint32, or None where an earlier version wrote the shard.
     """
 
-    def __init__(self, path: str, checksums: np.ndarray | None = None) -> None:
+    def __init__(self, path: Place, checksums: np.ndarray | None = None) -> None:
         self.path, self.checksums = path, checksums
         n, dim, _ = _header(path)
         self.shape = (n, dim)
@@ -142,7 +139,7 @@ class ShardRows:
         if self.checksums is not None:
             wrong = np.count_nonzero(row_checksums(found) != self.checksums[rows])
             if wrong:
-                raise Damage(_name(self.path), f"{wrong:,} of {len(rows):,} rows do not match their checksums")
+                raise Damage(self.path.name, f"{wrong:,} of {len(rows):,} rows do not match their checksums")
         return found
 
 
@@ -157,7 +154,7 @@ def read_block(parts: Sequence[Part], count: int, dim: int) -> np.ndarray:
     return block
 
 
-def read_rows(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
+def read_rows(path: Place, rows: np.ndarray, dim: int) -> np.ndarray:
     """Return some rows of a shard's vectors, (len(rows), dim) float32, and read no others.
 
     Raises StoreError: the file is gone or cannot be reached; DamagedShard: it is cut off, or of another shape.
@@ -167,71 +164,56 @@ def read_rows(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
     except Damage as damage:
         raise _damaged(path, damage.why) from None
     except FileNotFoundError:
-        raise StoreError(f"{path!r} is gone from the store; run the config again") from None
+        raise StoreError(f"{str(path)!r} is gone from the store; run the config again") from None
     except OSError as error:
-        raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None
+        raise StoreError(f"{str(path)!r} cannot be read: {error.strerror or error}") from None
 
 
-def _damaged(path: str, why: str) -> DamagedShard:
+def _damaged(path: Place, why: str) -> DamagedShard:
     return DamagedShard(
-        f"{path!r} is damaged ({why}); remove it and run the config again: its images are computed anew"
+        f"{str(path)!r} is damaged ({why}); remove it and run the config again: its images are computed anew"
     )
 
 
-def _read(path: str, rows: np.ndarray, dim: int) -> np.ndarray:
+def _read(path: Place, rows: np.ndarray, dim: int) -> np.ndarray:
     """Return rows of a file of vectors. Raises Damage, and OSError: FileNotFoundError where there is no such file."""
     n, width, start = _header(path)
     if width != dim or (len(rows) and rows.max() >= n):
-        raise Damage(_name(path), f"has {n:,} rows of {width:,} values, and not those of this store")
-    if is_url(path):
+        raise Damage(path.name, f"has {n:,} rows of {width:,} values, and not those of this store")
+    if isinstance(path, RemotePath):
         return _fetched(path, rows, dim, start)
     return np.array(np.memmap(path, "<f4", "r", start, (n, dim))[rows]) if n else np.empty((0, dim), np.float32)
 
 
-def _header(path: str) -> tuple[int, int, int]:
+def _header(path: Place) -> tuple[int, int, int]:
     """Return how many rows of how many values a file has, and at which byte they begin. Raises as `_read`."""
-    if is_url(path):
-        data, size = with_os_errors(lambda: read_range(path, 0, MAX_HEADER_BYTES)), None
+    if isinstance(path, RemotePath):
+        data, size = path.read_range(0, MAX_HEADER_BYTES), None
     else:
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             data, size = file.read(MAX_HEADER_BYTES), file.seek(0, 2)
     found = HEADER.match(data)
     if found is None or found.end() != 10 + int.from_bytes(found[1], "little"):
-        raise Damage(_name(path), "does not begin as an array of float32 rows")
+        raise Damage(path.name, "does not begin as an array of float32 rows")
     n, dim, start = int(found[2]), int(found[3]), found.end()
     if size is not None and size != (whole := start + FLOAT32_BYTES * n * dim):
-        raise Damage(_name(path), f"has {size:,} bytes, not {whole:,}")
+        raise Damage(path.name, f"has {size:,} bytes, not {whole:,}")
     return n, dim, start
 
 
-def _fetched(url: str, rows: np.ndarray, dim: int, start: int) -> np.ndarray:
+def _fetched(path: RemotePath, rows: np.ndarray, dim: int, start: int) -> np.ndarray:
     """Fetch runs of rows as ranges of bytes; rows that are nearly neighbours come together."""
     width, wanted = FLOAT32_BYTES * dim, np.unique(rows)
     breaks = np.flatnonzero(np.diff(wanted) > 1 + MAX_GAP_BYTES // width) + 1
     out = np.empty((len(rows), dim), np.float32)
     for run in np.split(wanted, breaks) if len(wanted) else []:
         first, end = int(run[0]), int(run[-1]) + 1
-        data = with_os_errors(partial(read_range, url, start + width * first, start + width * end))
+        data = path.read_range(start + width * first, start + width * end)
         if len(data) != width * (end - first):
-            raise Damage(_name(url), "is cut off")
+            raise Damage(path.name, "is cut off")
         inside = np.flatnonzero((rows >= first) & (rows < end))
         out[inside] = np.frombuffer(data, "<f4").reshape(-1, dim)[rows[inside] - first]
     return out
-
-
-def with_os_errors(call: Callable[[], Result]) -> Result:
-    """Call a file system, and raise what it raises as an OSError: FileNotFoundError only where the file is missing."""
-    try:
-        return call()
-    except ImgclusterError:
-        raise
-    except Exception as error:  # each file system has errors of its own
-        kind = FileNotFoundError if is_missing(error) else OSError
-        raise kind(None, in_words(error)) from None
-
-
-def _name(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def _compact(numbers: np.ndarray) -> Rows:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import StoreError
-from imgcluster.features.store.backend import LocalFiles, StoreFiles, below
+from imgcluster.features.store.backend import LocalFiles, StoreFiles
 from imgcluster.features.store.damage import Damage
 from imgcluster.features.store.index import StoreIndex
 from imgcluster.features.store.reader import ShardRows
@@ -123,7 +123,7 @@ class StoreShards:
         name = f"{number:05d}" if self._files.one_writer else unique_name(number)
         checksums = write_shard(self._files, name, self._fingerprint, keys, parts)
         self._written.add(name)
-        self.admit(name, (keys, ShardRows(str(below(self._files.place, vectors_file(name))), checksums)))
+        self.admit(name, (keys, ShardRows(self._files.place / vectors_file(name), checksums)))
         return name
 
     def has_many_small(self) -> bool:

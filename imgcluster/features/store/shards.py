@@ -15,10 +15,10 @@ from uuid import uuid4
 import numpy as np
 
 from imgcluster.errors import StoreError
-from imgcluster.features.store.backend import StoreFiles, below
+from imgcluster.features.store.backend import StoreFiles
 from imgcluster.features.store.damage import DIGITS, Damage, as_text, from_text, row_checksums
 from imgcluster.features.store.reader import ShardRows
-from imgcluster.utils import digest_bytes
+from imgcluster.utils import Place, digest_bytes
 
 FORMAT = 1
 NAME = r"\d+(-[0-9a-f]+)?"  # what stands between `vectors-` and `.npy`
@@ -99,7 +99,7 @@ def read_shard(files: StoreFiles, name: str, fingerprint: str) -> Shard:
     Raises Damage: not what was written, or of another store; FileNotFoundError, OSError; StoreError: a newer format.
     """
     keys, of, checksums = _read_index(files, name)
-    rows = ShardRows(str(below(files.place, vectors_file(name))), checksums)
+    rows = ShardRows(files.place / vectors_file(name), checksums)
     if of != fingerprint or len(rows) != len(keys):
         raise Damage(index_file(name), f"does not belong to {vectors_file(name)}")
     return keys, rows
@@ -148,7 +148,7 @@ def _checksums_in(index: dict[str, Any]) -> np.ndarray | None:
     return from_text(text)
 
 
-def check_format(found: dict[str, Any], place: Path | str) -> None:
+def check_format(found: dict[str, Any], place: Place) -> None:
     """Raise StoreError where a file of a store says that a newer version wrote it."""
     written_as = found.get("format")
     if isinstance(written_as, int) and written_as > FORMAT:

@@ -29,13 +29,13 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import DamagedShard, StoreError
-from imgcluster.features.store.backend import below, files_of
+from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.damage import Damage
 from imgcluster.features.store.index import Location
 from imgcluster.features.store.reader import Chunk, StoredVectors
 from imgcluster.features.store.shard_files import DRIVEN, PART, StoreShards, adopt_parts
 from imgcluster.features.store.shards import FORMAT, ImageKey, Shard, check_format, image_key, vectors_file
-from imgcluster.utils import fingerprint_of, is_url, new_rows
+from imgcluster.utils import Place, fingerprint_of, new_rows
 
 __all__ = ["DRIVEN", "PART", "FeatureStore", "ImageKey", "Location", "Shard", "image_key", "store_name"]
 
@@ -55,22 +55,22 @@ class FeatureStore:
     ...     known = store.find(image_key(path))
     """
 
-    def __init__(self, root: Path | str, shaped_by: dict[str, Any]) -> None:
+    def __init__(self, root: Place, shaped_by: dict[str, Any]) -> None:
         self._shaped_by = shaped_by
         self.fingerprint = fingerprint_of(shaped_by)
-        self.folder = below(root, store_name(shaped_by))
+        self.folder = root / store_name(shaped_by)
         self.files = files_of(self.folder)
         self.shards = StoreShards(self.files, self.fingerprint)
 
     @classmethod
-    def reading(cls, folder: Path | str) -> FeatureStore:
+    def reading(cls, folder: Place) -> FeatureStore:
         """Open the store in this folder for `find` and `vectors` alone, even while another process writes it.
 
         Takes no lock and changes nothing; not for `with`. Raises StoreError: no store there, damaged, or of a newer
         format.
         """
-        store = cls("", {})
-        store.folder = folder if is_url(str(folder)) else Path(folder)
+        store = cls(Path(), {})
+        store.folder = folder
         store.files = files_of(store.folder)
         store.fingerprint = str(store._read_meta().get("fingerprint"))
         store.shards = StoreShards(store.files, store.fingerprint, read_only=True)
@@ -181,12 +181,12 @@ class FeatureStore:
         """
         with self._store_errors():
             self._raise_if(self.shards.join_small())  # or they would be elsewhere when the store is closed
-        where = self.folder if is_url(str(self.folder)) else Path(self.folder).absolute()
+        where = self.folder.absolute()
         chunks = []
         for name, rows, places in self.shards.index.located(keys):
             checksums = self.shards.index.rows[name].checksums
             of_rows = None if checksums is None else checksums[rows]
-            chunks.append(Chunk(str(below(where, vectors_file(name))), rows, places, of_rows))
+            chunks.append(Chunk(where / vectors_file(name), rows, places, of_rows))
         return StoredVectors(chunks, self.dim, len(keys), f"{self.fingerprint} {self.content(keys)}")
 
     def content(self, keys: list[ImageKey]) -> str:
@@ -225,11 +225,11 @@ class FeatureStore:
         if not self.files.names(META):
             self.files.write(META, [json.dumps(meta, indent=2).encode()])
         elif self._read_meta().get("fingerprint") != self.fingerprint:
-            path = str(below(self.folder, META))
+            path = str(self.folder / META)
             raise StoreError(f"{path!r} belongs to other features; remove the folder, or set features.store")
 
     def _read_meta(self) -> dict[str, Any]:
-        path = str(below(self.folder, META))
+        path = str(self.folder / META)
         try:
             data = self.files.read(META)
         except OSError as error:

@@ -14,12 +14,13 @@ from imgcluster.images.ids.columns import best_column, is_index, other_columns
 from imgcluster.images.ids.pattern_search import find_patterns
 from imgcluster.images.ids.spellings import near_names, spelled, spellings
 from imgcluster.images.ids.table import TEMPLATE, check_ids
+from imgcluster.images.sources.base import Lost
 from imgcluster.images.sources.local import LocalFolder
 from imgcluster.images.sources.names import SUFFIXES, is_image_name, natural_key
-from imgcluster.images.sources.open import Holder, Lost, open_holder
+from imgcluster.images.sources.open import Holder, open_holder
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.types import ImageFile, ImagePath, Template
-from imgcluster.utils import first_few, shown
+from imgcluster.utils import DEFAULT_STORAGE, Storage, first_few, shown
 
 TRIED_FIRST = 20  # cells of another column
 ENDINGS = tuple(dict.fromkeys(each for suffix in ("", *sorted(SUFFIXES)) for each in (suffix, suffix.upper())))
@@ -47,10 +48,11 @@ class Files:
 class IdFiles:
     """The files of a table's ids below a folder; `notes` is what a person should know of how they were found."""
 
-    def __init__(self, place: Holder, config: ImagesConfig, rows: Template) -> None:
+    def __init__(self, place: Holder, config: ImagesConfig, rows: Template, storage: Storage = DEFAULT_STORAGE) -> None:
         self.notes: list[str] = []
         self._place = place
         self._config = config
+        self._storage = storage
         self.without_row = 0
         self._rows = rows
         self.template, self._found = self._settled(rows)
@@ -84,7 +86,7 @@ class IdFiles:
     @cached_property
     def _left_out(self) -> NameIndex:
         """The names of the images that `include` or `exclude` leaves out, of a listing of all."""
-        everything = open_holder(self._config.model_copy(update={"include": (), "exclude": ()}))
+        everything = open_holder(self._config.model_copy(update={"include": (), "exclude": ()}), self._storage)
         return NameIndex(sorted(set(everything.names()) - set(self._names)))
 
     # --- exactly, by the patterns ---

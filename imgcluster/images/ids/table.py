@@ -8,13 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.errors import ConfigError, ImageError, quoted
+from imgcluster.errors import ConfigError, quoted
 from imgcluster.images.file_kinds import head_of, kind_of
 from imgcluster.images.ids.columns import CLUSTER, INDEX_NAMES, LABEL_COLUMNS, choose_ids, other_names
 from imgcluster.images.ids.label_cells import read_asked
-from imgcluster.images.sources.base import read_object
+from imgcluster.images.sources.base import UNREADABLE, reason_of
 from imgcluster.types import Template
-from imgcluster.utils import NO_TEXT, is_url, read_cells, shown
+from imgcluster.utils import NO_TEXT, Place, RemotePath, read_cells, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,11 +41,11 @@ def named_source(name: str) -> Source:
 
 
 def read_template(
-    path: Path | str, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE
+    path: Place, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE
 ) -> Template:
     """Read a CSV of ids. Every cell stays the text it is: `0007` keeps its zeros, `NA` is not a missing value.
 
-    path: a text is that of a URL. id_column: None finds it by `choose_ids`.
+    id_column: None finds it by `choose_ids`.
     Raises ConfigError naming the file, and the row where one is at fault: unreadable, no such column, an empty or a
     doubled id, no rows.
     """
@@ -55,18 +55,16 @@ def read_template(
     return template
 
 
-def read_rows(
-    path: Path | str, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE
-) -> Template:
+def read_rows(path: Place, id_column: str | None, encoding: str | None = None, source: Source = TEMPLATE) -> Template:
     """Read a CSV as `read_template` does, whatever its ids are: empty and doubled ones stay. Raises ConfigError."""
-    table = _fetched(str(path), source) if is_url(str(path)) else Path(path)
+    table = _fetched(path, source) if isinstance(path, RemotePath) else path
     frame = _read_csv(table, encoding, source, str(path))
     names = [str(name) for name in frame.columns]
     column = names[0] if id_column is None else id_column
     if names.count(column) != 1:
         found = "no column" if column not in names else f"{names.count(column)} columns called"
         raise ConfigError(f"{source.id_column}: {str(path)!r} has {found} {column!r} ({_named(names)})")
-    return Template(path=path, frame=frame, id_column=column)
+    return Template(path=str(path) if isinstance(path, RemotePath) else path, frame=frame, id_column=column)
 
 
 @dataclass(frozen=True)
@@ -161,12 +159,12 @@ def _named(names: Sequence[str]) -> str:
     return f"its columns: {', '.join(map(repr, names))}"
 
 
-def _fetched(url: str, source: Source) -> BytesIO:
+def _fetched(file: RemotePath, source: Source) -> BytesIO:
     """Return a table from behind a URL."""
     try:
-        return BytesIO(read_object(url))
-    except ImageError as error:
-        raise ConfigError(f"{source.table}: {shown(url)!r}: {error}") from None
+        return BytesIO(file.read_bytes())
+    except UNREADABLE as error:
+        raise ConfigError(f"{source.table}: {shown(file.url)!r}: {reason_of(error)}") from None
 
 
 def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: str) -> pd.DataFrame:

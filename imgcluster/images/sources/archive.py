@@ -7,16 +7,17 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.images.sources.base import ask, reason_of
+from imgcluster.images.sources.base import UNREADABLE, ask, reason_of
 from imgcluster.images.sources.names import natural_key
 from imgcluster.types import Stamp
-from imgcluster.utils import at_once, file_system, in_words, is_url, read_range, retried, shown
+from imgcluster.utils import DEFAULT_STORAGE, RemotePath, Storage, at_once, in_words, is_url, shown
 
 ARCHIVES = (".tar", ".zip", ".parquet")  # endings of files that hold many images
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
@@ -30,6 +31,7 @@ class Container:
 
     place: str
     stamp: Stamp | None
+    storage: Storage = field(default=DEFAULT_STORAGE, repr=False)
 
     @property
     def is_far(self) -> bool:
@@ -55,7 +57,7 @@ class Container:
         """Return the bytes from `start` up to `end`. Raises ImageError, also if some are missing."""
         try:
             data = self._read(start, end)
-        except Exception as error:  # each file system has errors of its own
+        except UNREADABLE as error:
             raise ImageError(f"{self.place}: {reason_of(error)}") from None
         if len(data) != end - start:
             raise ImageError(f"{self.place} is cut off, or has changed")
@@ -63,24 +65,24 @@ class Container:
 
     def _read(self, start: int, end: int) -> bytes:
         if self.is_far:
-            return read_range(self.place, start, end)
+            return self.storage.read_range(self.place, start, end)
         with Path(self.place).open("rb", buffering=0) as file:
             file.seek(start)
             return file.read(end - start)
 
     def open(self) -> IO[bytes]:
-        """Open it for sequential or random access. Raises OSError, or its file system's errors."""
+        """Open it for sequential or random access. Raises OSError, ConfigError."""
         if not self.is_far:
             return Path(self.place).open("rb")
-        return io.BufferedReader(_Far(self.place), READ_AT_ONCE)
+        return io.BufferedReader(_Far(RemotePath(self.place, self.storage)), READ_AT_ONCE)
 
 
 class _Far(io.RawIOBase):
     """A file behind a URL, read in ranges, with retries."""
 
-    def __init__(self, url: str) -> None:
-        system, path = file_system(url)
-        self._url, self._at, self._size = url, 0, int(retried(lambda: system.size(path)) or 0)
+    def __init__(self, file: RemotePath) -> None:
+        self._file, self._at = file, 0
+        self._size = int(file.request(lambda system, path: system.size(path)) or 0)
 
     def readable(self) -> bool:
         """True."""
@@ -104,7 +106,7 @@ class _Far(io.RawIOBase):
         end = min(self._at + len(buffer), self._size)
         if end <= self._at:
             return 0
-        data = read_range(self._url, self._at, end)
+        data = self._file.read_range(self._at, end)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -115,24 +117,22 @@ def is_archive(text: str, endings: tuple[str, ...]) -> bool:
     return text.lower().endswith(endings) and (is_url(text) or not os.path.isdir(text))  # noqa: PTH112
 
 
-def find_containers(text: str) -> list[Container]:
+def find_containers(text: str, storage: Storage) -> list[Container]:
     """Return the files that a text names: one, by `*`, or by a range as `{000..009}`; in natural order.
 
     Raises ConfigError: not there, or not to be reached.
     """
-    places = sorted({place for each in _braces(text) for place in _named(each)}, key=natural_key)
-    return list(at_once(container, places)) if is_url(text) else [container(place) for place in places]
+    places = sorted({place for each in _braces(text) for place in _named(each, storage)}, key=natural_key)
+    return list((at_once if is_url(text) else map)(partial(container, storage=storage), places))
 
 
-def container(place: str) -> Container:
+def container(place: str, storage: Storage) -> Container:
     """Return an archive with its stamp. Raises ConfigError: missing or unreachable."""
     try:
         if is_url(place):
-            return Container(place, ask(place))
+            return Container(place, ask(place, storage), storage)
         status = os.stat(place)  # noqa: PTH116 (the text is kept as it is)
-    except ConfigError:
-        raise
-    except Exception as error:  # each file system has errors of its own
+    except (OSError, ValueError) as error:
         raise ConfigError(f"images.folder: {shown(place)!r}: {in_words(error)}") from None
     return Container(place, Stamp(os.path.realpath(place), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
@@ -168,12 +168,10 @@ def _differing(places: list[str]) -> list[str]:
     return ["/".join(part[common:]) + "/" for part in parts]
 
 
-def _named(text: str) -> list[str]:
+def _named(text: str, storage: Storage) -> list[str]:
     try:
-        found = _far_places(text) if is_url(text) else _places(text)
-    except ConfigError:
-        raise
-    except Exception as error:  # each file system has errors of its own
+        found = _far_places(text, storage) if is_url(text) else _places(text)
+    except OSError as error:
         raise ConfigError(f"images.folder: {shown(text)!r}: {in_words(error)}") from None
     if not found:
         raise ConfigError(f"images.folder: there is no file {shown(text)!r}")
@@ -186,13 +184,12 @@ def _places(text: str) -> list[str]:
     return glob.glob(text, recursive=True)  # noqa: PTH207 (a Path would not keep the text)
 
 
-def _far_places(text: str) -> list[str]:
+def _far_places(text: str, storage: Storage) -> list[str]:
     if "*" not in text:
         return [text]
-    system, path = file_system(text)
     protocol, _, rest = text.partition("://")
     behind = "".join(rest.partition("::")[1:])
-    found: list[str] = retried(lambda: system.glob(path))
+    found = storage.request(text, lambda system, path: system.glob(path))
     return [(name if "://" in name else f"{protocol}://{name.lstrip('/')}") + behind for name in found]
 
 

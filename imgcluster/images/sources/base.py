@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
-from imgcluster.errors import ImageError
+from imgcluster.errors import ConfigError, ImageError
 from imgcluster.types import ImagePath, Source, Stamp
-from imgcluster.utils import AT_ONCE, file_system, in_words, is_missing, read_whole, retried
+from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, in_words
 
 # What tells one version of an object from another, and when it was made, by any of the names that file systems give it.
 VERSIONS = ("ETag", "etag", "generation", "md5Hash", "content_md5", "Content-MD5", "Digest", "md5", "checksum", "CRC")
 TIMES = ("LastModified", "mtime", "updated", "last_modified", "Last-Modified", "modified", "date_time", "created")
+UNREADABLE = (OSError, ConfigError)  # what reading a file here or behind a URL raises
 
 
 class HasPath(Protocol):
@@ -35,6 +36,7 @@ class RemoteFile(Source):
 
     url: str
     known: Stamp | None = field(default=None, compare=False, repr=False)
+    storage: Storage = field(default=DEFAULT_STORAGE, repr=False)
 
     def __str__(self) -> str:
         return self.url
@@ -51,23 +53,44 @@ class RemoteFile(Source):
 
     def read(self) -> bytes:
         """Return the file's bytes."""
-        return read_object(self.url)
+        try:
+            return self.storage.read_whole(self.url)
+        except UNREADABLE as error:
+            raise ImageError(reason_of(error)) from None
 
 
-def read_object(url: str) -> bytes:
-    """Return the bytes behind a URL. Raises ImageError, whose message is only the reason."""
-    try:
-        return read_whole(url)
-    except Exception as error:  # each file system has errors of its own
-        raise ImageError(reason_of(error)) from None
+class Lost(Source):
+    """An image that can no longer be opened, and the reason."""
+
+    __slots__ = ("_reason", "_text")
+
+    def __init__(self, text: str, reason: str) -> None:
+        self._text, self._reason = text, reason
+
+    def __str__(self) -> str:
+        return self._text
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """None: nothing is known."""
+        return None
+
+    @property
+    def is_far(self) -> bool:
+        """False: there is nothing to read."""
+        return False
+
+    def read(self) -> bytes:
+        """Raise ImageError with the reason."""
+        raise ImageError(self._reason)
 
 
-def reason_of(error: BaseException) -> str:
-    """Return the reason why an image cannot be read."""
+def reason_of(error: Exception) -> str:
+    """Return the reason why a file cannot be read."""
     words = in_words(error)
-    if isinstance(error, PermissionError) or words.startswith("no permission"):
+    if isinstance(error, PermissionError):
         return words
-    return "no such file" if is_missing(error) else f"cannot be read: {words}"
+    return "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {words}"
 
 
 def stamp_of(path: str, info: Mapping[str, Any]) -> Stamp | None:
@@ -87,10 +110,9 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=8).digest(), "big") >> 4
 
 
-def ask(url: str) -> Stamp | None:
-    """Request the stamp of a file behind a URL; None if its file system has none. Raises fsspec's errors."""
-    system, path = file_system(url)
-    return stamp_of(url, retried(lambda: system.info(path)))
+def ask(url: str, storage: Storage) -> Stamp | None:
+    """Request the stamp of a file behind a URL; None if its file system has none. Raises as `Storage.request`."""
+    return stamp_of(url, storage.request(url, lambda system, path: system.info(path)))
 
 
 def asked_again(source: ImagePath) -> ImagePath:
@@ -98,8 +120,8 @@ def asked_again(source: ImagePath) -> ImagePath:
     if not isinstance(source, RemoteFile) or source.known is not None:
         return source
     try:
-        return RemoteFile(source.url, ask(source.url))
-    except Exception:  # reading it will tell why
+        return replace(source, known=ask(source.url, source.storage))
+    except UNREADABLE:  # reading it will tell why
         return source
 
 

@@ -22,7 +22,7 @@ from imgcluster.images.sources.archive import (
     names_apart,
     names_of,
 )
-from imgcluster.images.sources.base import RemoteFile
+from imgcluster.images.sources.base import Lost, RemoteFile
 from imgcluster.images.sources.debris import debris_in
 from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.local import LocalFolder, check_folder
@@ -30,12 +30,13 @@ from imgcluster.images.sources.parquet import parquet_rows, place_of_row, row_ag
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.images.sources.tar import TAR, tar_members
 from imgcluster.images.sources.zip import ZIP, zip_members
-from imgcluster.types import ImagePath, Source, Stamp
-from imgcluster.utils import AT_ONCE, at_once, is_url, shown
+from imgcluster.types import ImagePath, Source
+from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url, shown
 
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
-Index = Callable[[Container], Mapping[str, Source]]
+Members = Mapping[str, Source]
+Index = Callable[[Container], Members]
 Part = Callable[[Container], Source]
 
 # Archive formats: the scheme, which is also the ending, and the function that returns the images by name.
@@ -66,17 +67,16 @@ class Holder(Protocol):
         """Return the place where a name was looked up, for messages."""
 
 
-def open_holder(config: ImagesConfig) -> Holder:
+def open_holder(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Holder:
     """Open the images of a config. Raises ConfigError: missing, unreachable, or compressed as a whole (.tar.gz)."""
     wanted = ImageFilter(config.include, config.exclude)
     if len(config.folders) == 1:
-        return _open_one(config.folders[0], config, wanted)
-    places = [place for text in config.folders for place in _places_of(text)]
+        return _open_one(config.folders[0], config, wanted, storage)
+    places = [place for text in config.folders for place in _places_of(text, storage)]
     _check_apart([os.path.realpath(place) for place in places if not is_held(place)])
     prefixes = names_apart([_told_apart(place) for place in places])
-    return _Joined(
-        {prefix: _open_one(each, config, wanted, prefix) for prefix, each in zip(prefixes, places, strict=True)}
-    )
+    parts = zip(prefixes, places, strict=True)
+    return _Joined({prefix: _open_one(place, config, wanted, storage, prefix) for prefix, place in parts})
 
 
 def _check_apart(folders: list[str]) -> None:
@@ -87,7 +87,7 @@ def _check_apart(folders: list[str]) -> None:
             raise ConfigError(f"images.folder: {inner!r} {how}, and its images would be taken twice; name one of them")
 
 
-def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str = "") -> Holder:
+def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, storage: Storage, prefix: str = "") -> Holder:
     inner, colons, rest = text.partition("::")
     if is_archive(inner if colons else text, PACKED) or is_archive(rest, PACKED):
         raise ConfigError(
@@ -95,19 +95,20 @@ def _open_one(text: str, config: ImagesConfig, wanted: ImageFilter, prefix: str 
             "unpack it into a .tar"
         )
     if colons and (scheme := next(filter(inner.startswith, INDICES), "")):
-        return _Archives(rest, INDICES[scheme], wanted, inner.removeprefix(scheme).strip("/"), prefix)
+        inside = inner.removeprefix(scheme).strip("/")
+        return _Archives(rest, _shards(rest, INDICES[scheme], storage), wanted, inside, prefix)
     if is_archive(text, ARCHIVES):
-        return _Archives(text, _index_of(text, config), wanted, prefix=prefix)
+        return _Archives(text, _shards(text, _index_of(text, config), storage), wanted, prefix=prefix)
     if is_url(text):
-        return RemoteFolder(text, wanted, prefix)
+        return RemoteFolder(text, wanted, prefix, storage)
     check_folder(text)
     return LocalFolder(text, wanted, prefix)
 
 
-def _places_of(text: str) -> list[str]:
+def _places_of(text: str, storage: Storage) -> list[str]:
     """Return the folder that a text names, or the files that its pattern matches."""
     is_several = is_archive(text, ARCHIVES) and "::" not in text
-    return [each.place for each in find_containers(text)] if is_several else [text]
+    return [each.place for each in find_containers(text, storage)] if is_several else [text]
 
 
 def _told_apart(place: str) -> str:
@@ -126,18 +127,24 @@ def _index_of(text: str, config: ImagesConfig) -> Index:
     return INDICES[f"{text.lower().rpartition('.')[2]}://"]
 
 
+def _shards(text: str, index: Index, storage: Storage) -> dict[str, Members]:
+    """Return the members of each archive that a text names, by the prefix of their ids."""
+    containers = find_containers(text, storage)
+    with ThreadPoolExecutor(min(AT_ONCE, len(containers)), thread_name_prefix="imgcluster-index") as pool:
+        return dict(zip(names_of(containers), pool.map(index, containers), strict=True))
+
+
 class _Archives:
     """Images in archives: members by name; with several archives, after the name of their file."""
 
-    def __init__(self, text: str, index: Index, wanted: ImageFilter, inside: str = "", prefix: str = "") -> None:
+    def __init__(
+        self, text: str, shards: Mapping[str, Members], wanted: ImageFilter, inside: str = "", prefix: str = ""
+    ) -> None:
         self.wanted = wanted
         self._text = text
         self._inside = f"{inside}/" if inside else ""
         self._prefix = prefix
-        containers = find_containers(text)
-        with ThreadPoolExecutor(min(AT_ONCE, len(containers)), thread_name_prefix="imgcluster-index") as pool:
-            indices = list(pool.map(index, containers))
-        self._shards = dict(zip(names_of(containers), indices, strict=True))
+        self._shards = shards
 
     def images(self) -> Mapping[str, ImagePath]:
         """Return all members, each file's after the other's."""
@@ -252,52 +259,26 @@ class _Joined:
         return f"{next(iter(self._parts.values())).tried(name)}, and in {len(self._parts) - 1:,} more"
 
 
-class Lost(Source):
-    """An image that can no longer be opened, and the reason."""
-
-    __slots__ = ("_reason", "_text")
-
-    def __init__(self, text: str, reason: str) -> None:
-        self._text, self._reason = text, reason
-
-    def __str__(self) -> str:
-        return self._text
-
-    @property
-    def stamp(self) -> Stamp | None:
-        """None: nothing is known."""
-        return None
-
-    @property
-    def is_far(self) -> bool:
-        """False: there is nothing to read."""
-        return False
-
-    def read(self) -> bytes:
-        """Raise ImageError with the reason."""
-        raise ImageError(self._reason)
-
-
-def open_again(text: str) -> ImagePath:
+def open_again(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
     """Return the image for its text in a table: a path, a URL, a member of an archive, a row of Parquet.
 
     Never raises: for an image that no longer exists, reading it raises the reason.
     """
-    return open_all_again([text])[0]
+    return open_all_again([text], storage)[0]
 
 
-def open_all_again(texts: Sequence[str]) -> list[ImagePath]:
+def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
     """Return the images for their texts in a table, as `open_again` does; each archive is opened once."""
     opened: dict[int, ImagePath] = {}
     held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
     for at, text in enumerate(texts):
         if (inside := _inside(text)) is None:
-            opened[at] = RemoteFile(text) if is_url(text) else Path(text)
+            opened[at] = RemoteFile(text, storage=storage) if is_url(text) else Path(text)
         else:
             held[inside[0]].append((at, inside[1]))
 
     def open_one(place: str) -> dict[int, ImagePath]:
-        return {at: _again(texts[at], found, part) for found in [_found(place)] for at, part in held[place]}
+        return {at: _again(texts[at], found, part) for found in [_found(place, storage)] for at, part in held[place]}
 
     for parts in at_once(open_one, held) if held else ():
         opened.update(parts)
@@ -316,9 +297,9 @@ def _inside(text: str) -> tuple[str, Part] | None:
     return None
 
 
-def _found(place: str) -> Container | str:
+def _found(place: str, storage: Storage) -> Container | str:
     try:
-        return container(place)
+        return container(place, storage)
     except ImgclusterError as error:
         return str(error)
 

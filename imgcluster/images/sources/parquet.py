@@ -19,7 +19,7 @@ from typing import Any
 
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.images.sources.archive import Container
-from imgcluster.images.sources.base import reason_of
+from imgcluster.images.sources.base import UNREADABLE, reason_of
 from imgcluster.images.sources.parquet_columns import (
     INDEXED,
     id_columns,
@@ -77,12 +77,12 @@ class ParquetRow(Source):
         return bytes(data)
 
     def _value(self, column: str) -> Any:
+        from pyarrow import ArrowException
+
         try:
             group, first = _group_of(self.container, self.row)
             return _groups.get(self.container, column, group)[self.row - first].as_py()
-        except ImageError:
-            raise
-        except Exception as error:  # pyarrow has an error for each thing that may be damaged
+        except (*UNREADABLE, ArrowException, ValueError) as error:
             raise ImageError(f"{self.container.place}: {reason_of(error)}") from None
 
     def _why_none(self) -> str:

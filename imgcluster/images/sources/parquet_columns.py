@@ -9,7 +9,7 @@ from typing import Any
 from imgcluster.errors import ConfigError
 from imgcluster.images.file_kinds import head_of, kind_of
 from imgcluster.images.sources.archive import Container
-from imgcluster.images.sources.base import reason_of
+from imgcluster.images.sources.base import UNREADABLE, reason_of
 
 USUAL = ("image", "img", "jpg", "jpeg", "png", "bytes")  # what columns of images are called
 IDS = ("id", "image_id", "__key__", "key", "file_name", "path", "name")
@@ -22,12 +22,12 @@ BYTES, PATH = ".bytes", ".path"  # of Hugging Face's struct
 def opened(container: Container) -> Any:
     """Return a Parquet file of pyarrow's. Raises ConfigError."""
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         raise ConfigError(f"{container.place!r}: Parquet needs pyarrow; pip install 'imgcluster[parquet]'") from None
     try:
         return parquet.ParquetFile(container.open(), pre_buffer=False)
-    except Exception as error:  # pyarrow has an error for each thing that may be damaged
+    except (*UNREADABLE, ArrowException, ValueError) as error:
         why = f", but {kind}" if (kind := _kind_of(container)) else f": {reason_of(error)}"
         raise ConfigError(f"images.folder: {container.place!r} is no Parquet file{why}") from None
 
@@ -37,7 +37,7 @@ def _kind_of(container: Container) -> str | None:
     try:
         with container.open() as file:
             kind = kind_of(head_of(file))
-    except Exception:  # what could not be opened has been told
+    except UNREADABLE:  # reported when it was opened
         return None
     return None if kind == "Parquet" else kind
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,7 +16,7 @@ from imgcluster.images.sources.debris import debris_in
 from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Source
-from imgcluster.utils import at_once, file_system, in_words, is_missing, retried, shown
+from imgcluster.utils import DEFAULT_STORAGE, Storage, at_once, in_words, shown
 
 ENOUGH_TO_LIST = 1_000  # ids: a listing brings so many with a request
 WEB = ("http", "https")
@@ -32,7 +32,7 @@ def known_by_listing(files: Sequence[RemoteFile]) -> dict[str, RemoteFile]:
     first, last = (each(file.url for file in files).split("/")[:-1] for each in (min, max))
     shared = [here for here, there in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
     try:
-        found = RemoteFolder("/".join(shared)).images() if len(shared) > 2 else {}
+        found = RemoteFolder("/".join(shared), storage=files[0].storage).images() if len(shared) > 2 else {}
     except ImgclusterError:
         return {}
     return {str(file): file for file in found.values() if isinstance(file, RemoteFile)}
@@ -41,11 +41,18 @@ def known_by_listing(files: Sequence[RemoteFile]) -> dict[str, RemoteFile]:
 class RemoteFolder:
     """The images below a URL. Raises ConfigError where its file system is not there."""
 
-    def __init__(self, url: str, wanted: ImageFilter | None = None, prefix: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        wanted: ImageFilter | None = None,
+        prefix: str = "",
+        storage: Storage = DEFAULT_STORAGE,
+    ) -> None:
         self.url = url.rstrip("/")
         self.wanted = wanted or ImageFilter()
         self._prefix = prefix
-        self._system, self._path = file_system(self.url)
+        self._storage = storage
+        self._path = storage.file_system(self.url)[1]
         self._is_web = self.url.partition("://")[0] in WEB
         self._end = "/" if self._is_web else ""  # where a web server's pages of a folder are
 
@@ -94,7 +101,7 @@ class RemoteFolder:
 
     def _file(self, name: str, info: Mapping[str, Any] | None) -> RemoteFile:
         url = f"{self.url}/{quote(name) if self._is_web else name}"
-        return RemoteFile(url, None if info is None else stamp_of(url, info))
+        return RemoteFile(url, None if info is None else stamp_of(url, info), self._storage)
 
     @cached_property
     def _listed(self) -> dict[str, Any]:
@@ -106,13 +113,13 @@ class RemoteFolder:
             self._check_there()
         return names
 
-    def _find_all(self) -> dict[str, Any]:
-        self._system.invalidate_cache()
-        path = self._path + self._end
+    def _find_all(self, system: Any, path: str) -> dict[str, Any]:
+        system.invalidate_cache()
+        path += self._end
         if self._is_web:
-            self._system.ls(path, detail=False)  # which says what is the matter; `find` passes over that
-        found: dict[str, Any] = self._system.find(path, detail=True)
-        self._system.invalidate_cache()  # all of it once more, and never looked at again
+            system.ls(path, detail=False)  # which says what is the matter; `find` passes over that
+        found: dict[str, Any] = system.find(path, detail=True)
+        system.invalidate_cache()  # all of it once more, and never looked at again
         return found
 
     def _name(self, path: str) -> str:
@@ -120,7 +127,7 @@ class RemoteFolder:
         return unquote(name) if self._is_web else name
 
     def _check_there(self) -> None:
-        if not self._is_web and not self._told(partial(self._system.isdir, self._path)):
+        if not self._is_web and not self._told(lambda system, path: system.isdir(path)):
             raise ConfigError(f"images.folder: {shown(self.url)!r} is not a folder, or its bucket is not there")
 
     def _there(self, names: Iterable[str]) -> dict[str, Source]:
@@ -130,17 +137,16 @@ class RemoteFolder:
 
     def _ask(self, name: str) -> RemoteFile | None:
         blank = self._file(name, None)
-        path = file_system(blank.url)[1]
         try:
-            info = retried(lambda: self._system.info(path))
-        except Exception as error:  # each file system has errors of its own
-            if is_missing(error):
-                return None
+            info = self._storage.request(blank.url, lambda system, path: system.info(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
             raise ImageError(f"images.folder: {shown(blank.url)!r}: {in_words(error)}") from None
         return self._file(name, info) if info.get("type") != "directory" else None
 
-    def _told(self, call: Any) -> Any:
+    def _told(self, call: Callable[[Any, str], Any]) -> Any:
         try:
-            return retried(call)
-        except Exception as error:  # each file system has errors of its own
+            return self._storage.request(self.url, call)
+        except OSError as error:
             raise ConfigError(f"images.folder: {shown(self.url)!r}: {in_words(error)}") from None

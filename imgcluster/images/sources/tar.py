@@ -19,7 +19,7 @@ from typing import IO
 
 from imgcluster.errors import ImageError
 from imgcluster.images.sources.archive import Container
-from imgcluster.images.sources.base import number_of, reason_of
+from imgcluster.images.sources.base import UNREADABLE, number_of, reason_of
 from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Source, Stamp
 from imgcluster.utils import cache_folder, write_whole
@@ -120,7 +120,7 @@ def _passed_through(container: Container) -> tuple[list[Row], bool]:
                 rows.append(row)
     except (tarfile.TarError, EOFError):
         raise ImageError(f"{container.place!r} is no tar file, or damaged from its beginning") from None
-    except Exception as error:  # each file system has errors of its own
+    except (*UNREADABLE, ValueError) as error:
         raise ImageError(f"{container.place!r}: {reason_of(error)}") from None
     return rows, False
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from imgcluster.errors import ImageError
 from imgcluster.images.sources.archive import Container
-from imgcluster.images.sources.base import reason_of
+from imgcluster.images.sources.base import UNREADABLE, reason_of
 from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Source, Stamp
 
@@ -83,9 +83,9 @@ def zip_members(container: Container) -> dict[str, ZipMember]:
     try:
         with container.open() as file, zipfile.ZipFile(file) as found:
             members = [member for member in found.infolist() if not member.is_dir() and is_image_name(member.filename)]
-    except (zipfile.BadZipFile, ValueError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
         raise ImageError(f"{container.place!r} is no zip file, or a damaged one") from None
-    except Exception as error:  # each file system has errors of its own
+    except UNREADABLE as error:
         raise ImageError(f"{container.place!r}: {reason_of(error)}") from None
     return {member.filename: _member(container, member) for member in members}
 

@@ -312,10 +312,10 @@ def test_processes_and_workers_of_a_cluster_check_it_on_their_images(
     monkeypatch.setattr(jobs, "_take_threads", lambda: None)
     monkeypatch.setattr(jobs, "_check_places", lambda job: None)
     monkeypatch.setattr(jobs, "_with_own_device", lambda job: job.config)
-    job = worker.Job(images, choice, plan, str(tmp_path / "s"), "record", (0, 1))
+    job = worker.Job(images, choice, plan, tmp_path / "s", "record", (0, 1))
     with pytest.raises(Unsupported, match="seen"):
         worker._report(job, lambda count: None)
-    sent = Job("token", choice, config, str(tmp_path / "s"), {}, "record", None, is_here=True, plan=plan)
+    sent = Job("token", choice, config, tmp_path / "s", None, is_here=True, plan=plan)
     with pytest.raises(Unsupported, match="seen"):
         jobs._runtime(sent, images)
     for found in seen:

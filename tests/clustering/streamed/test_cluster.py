@@ -45,7 +45,7 @@ from imgcluster.runs.clusterer import read_clusterer
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.finished import read_run
 from imgcluster.types import Clusters
-from imgcluster.utils.storage import use_storage
+from imgcluster.utils.storage import RemotePath, Storage
 from tests.conftest import Command, write_pictures
 from tests.support.servers import S3Server, WebServer
 
@@ -67,7 +67,7 @@ def a_store(folder: Path, vectors: np.ndarray, shards: int = 7, seed: int = 0) -
     for number, places in enumerate(np.array_split(shuffled, shards)):
         path = folder / f"vectors-{number:05d}.npy"
         np.save(path, np.concatenate([np.full((1, vectors.shape[1]), 1e6, np.float32), vectors[places]]))
-        chunks.append(Chunk(str(path), np.arange(1, len(places) + 1), places))
+        chunks.append(Chunk(path, np.arange(1, len(places) + 1), places))
     return StoredVectors(chunks, vectors.shape[1], len(vectors))
 
 
@@ -209,13 +209,13 @@ def test_rows_behind_a_url_are_fetched_as_ranges(tmp_path: Path) -> None:
     with memory.open("/shards/vectors.npy", "wb") as file:
         np.save(file, vectors)
     rows = np.array([19_999, 3, 4, 7, 3, 12_000])
-    url = "memory://shards/vectors.npy"
+    url = RemotePath("memory://shards/vectors.npy")
     np.testing.assert_array_equal(stored_module.read_rows(url, rows, 8), vectors[rows])
     assert stored_module.read_rows(url, rows[:0], 8).shape == (0, 8)
     with pytest.raises(StoreError, match="damaged"):
         stored_module.read_rows(url, np.array([20_000]), 8)
     with pytest.raises(StoreError, match="is gone"):
-        stored_module.read_rows("memory://shards/none.npy", rows, 8)
+        stored_module.read_rows(RemotePath("memory://shards/none.npy"), rows, 8)
 
 
 @pytest.mark.parametrize("where", ["here", pytest.param("workers", marks=pytest.mark.slow)])
@@ -237,15 +237,14 @@ def test_a_shard_that_is_lost_is_told_in_a_line(
 
 
 @pytest.fixture
-def far_away(s3: S3Server, tmp_path: Path) -> Iterator[tuple[StoredVectors, S3Server, str]]:
+def far_away(s3: S3Server, tmp_path: Path) -> tuple[StoredVectors, S3Server, str]:
     """The store of `blobs(300)` in a bucket, the server, and the bucket's name."""
     here = a_store(tmp_path / "shards", blobs(300))
     bucket = f"shards-{uuid4().hex[:8]}"
     url = s3.put_folder(tmp_path / "shards", bucket)
-    use_storage(s3.storage)
-    chunks = [replace(chunk, path=f"{url}/{Path(chunk.path).name}") for chunk in here.chunks]
-    yield StoredVectors(chunks, DIM, 300), s3, bucket
-    use_storage({})
+    folder = RemotePath(url, Storage(s3.storage))
+    chunks = [replace(chunk, path=folder / chunk.path.name) for chunk in here.chunks]
+    return StoredVectors(chunks, DIM, 300), s3, bucket
 
 
 @pytest.fixture
@@ -281,7 +280,8 @@ def test_a_store_that_refuses_is_told_in_a_line(tmp_path: Path, web: WebServer, 
     """What aiohttp raises of an answer cannot be sent; together with it, ours would arrive as the repr of itself."""
     web.fault = lambda handler: handler.send(403) or True
     here = a_store(tmp_path / "s", blobs(300))
-    stored = StoredVectors([replace(each, path=f"{web.url}/vectors.npy") for each in here.chunks], DIM, 300)
+    place = RemotePath(f"{web.url}/vectors.npy")
+    stored = StoredVectors([replace(each, path=place) for each in here.chunks], DIM, 300)
     with pytest.raises(StoreError) as told:
         streamed(stored, config(), new_worker)
     assert str(told.value) == f"'{web.url}/vectors.npy' cannot be read: no permission to read it"

@@ -22,6 +22,7 @@ from imgcluster.features.store.store import FeatureStore, ImageKey, image_key
 from imgcluster.features.transforms import join_blocks
 from imgcluster.utils import parallel as blocks
 from imgcluster.utils.hashing import digest_bytes, fingerprint_of
+from imgcluster.utils.storage import RemotePath
 from tests import ROOT
 
 SHAPED_BY = {"backbone": "net", "layer": "fc6"}
@@ -620,20 +621,20 @@ def test_a_shard_of_a_newer_format_is_no_damage(tmp_path: Path) -> None:
 
 def test_damaged_shards_behind_a_url_are_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     memory = pytest.importorskip("fsspec").filesystem("memory")
-    url = f"memory://{tmp_path.name}"
+    root = RemotePath(f"memory://{tmp_path.name}")
     for number in (1, 3, 5):
-        with FeatureStore(url, SHAPED_BY) as store:
+        with FeatureStore(root, SHAPED_BY) as store:
             store.append(keys(number, number + 1), rows(number, number + 1))
-    paths = sorted(path for path in memory.ls(store.folder, detail=False) if path.endswith(".npy"))
+    paths = sorted(path for path in memory.ls(str(store.folder), detail=False) if path.endswith(".npy"))
     whole = memory.cat_file(paths[0])
     memory.pipe_file(paths[0], zeros := whole[:-8] + bytes(8))
     memory.pipe_file(paths[1], whole[:-8])
-    with FeatureStore(url, SHAPED_BY) as store:
+    with FeatureStore(root, SHAPED_BY) as store:
         with pytest.raises(DamagedShard, match="2 of its shards are damaged"):
             store.vectors(keys(*range(1, 7)))
         assert [store.marks(key) for key in keys(*range(1, 7))] == [None] * 4 + [0, 0]
         store.append(keys(*range(1, 5)), rows(*range(1, 5)))
-    with FeatureStore(url, SHAPED_BY) as store:
+    with FeatureStore(root, SHAPED_BY) as store:
         np.testing.assert_array_equal(store.vectors(keys(*range(1, 7))), rows(*range(1, 7)))
     assert memory.cat_file(f"{paths[0]}.damaged") == zeros
     assert not memory.exists(paths[0])

@@ -9,7 +9,7 @@ import logging
 import tarfile
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -37,16 +37,8 @@ from imgcluster.runs.folder_export.export import export_folders
 from imgcluster.runs.reader import listed_path, listed_paths, read_rows
 from imgcluster.types import Source
 from imgcluster.utils import storage
-from imgcluster.utils.storage import use_storage
 from tests.images.sources.test_remote import TWELVE, config_of, listed, refused
 from tests.support.servers import S3Server, WebServer
-
-
-@pytest.fixture(autouse=True)
-def _on_its_own() -> Iterator[None]:
-    use_storage({"of-no-test": {}})
-    yield
-    use_storage({})
 
 
 def tar_of(path: Path, files: dict[str, bytes], **keys: Any) -> Path:

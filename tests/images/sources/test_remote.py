@@ -7,12 +7,10 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-import numpy as np
 import pytest
 import yaml
 
@@ -30,7 +28,7 @@ from imgcluster.report.write import write_report
 from imgcluster.runs.folder_export.export import export_folders
 from imgcluster.runs.reader import listed_path, read_rows
 from imgcluster.utils import storage
-from imgcluster.utils.storage import use_storage
+from imgcluster.utils.storage import DEFAULT_STORAGE, Storage
 from tests.conftest import Command, write_pictures
 from tests.support.servers import KEY, SECRET_KEY, S3Server, WebServer, free_port
 
@@ -38,11 +36,8 @@ TWELVE = [f"{number:04d}" for number in range(12)]
 
 
 @pytest.fixture(autouse=True)
-def _quick_and_on_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
-    use_storage({"of-no-test": {}})  # forget the connections of another test
-    yield
-    use_storage({})
 
 
 @pytest.fixture
@@ -65,14 +60,14 @@ def submission(config: Config) -> bytes:
     return (Path(config.outputs.folder) / "submission.csv").read_bytes()
 
 
-def listed(folder: str, **keys: Any) -> list[str]:
-    return [image.id for image in list_images(ImagesConfig(folder=folder, **keys))[0]]
+def listed(folder: str, storage: Storage = DEFAULT_STORAGE, **keys: Any) -> list[str]:
+    return [image.id for image in list_images(ImagesConfig(folder=folder, **keys), storage)[0]]
 
 
-def refused(folder: str, **keys: Any) -> str:
+def refused(folder: str, storage: Storage = DEFAULT_STORAGE, **keys: Any) -> str:
     """Return the one line that a folder is refused with."""
     with pytest.raises(ImgclusterError) as caught:
-        list_images(ImagesConfig(folder=folder, **keys))
+        list_images(ImagesConfig(folder=folder, **keys), storage)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -124,41 +119,46 @@ def test_s3_is_listed_as_a_folder_is(tmp_path: Path, s3: S3Server) -> None:
     url = s3.put_folder(folder, "listed/some")
     s3.put("listed/some/marker/", b"")
     s3.put("listed/something-else/1.jpg", b"x")
-    use_storage(s3.storage)
-    assert listed(url) == listed(f"{url}/") == [image.id for image in walk_images(folder)]
-    images, _ = list_images(ImagesConfig(folder=url))
+    access = Storage(s3.storage)
+    assert listed(url, access) == listed(f"{url}/", access) == [image.id for image in walk_images(folder)]
+    images, _ = list_images(ImagesConfig(folder=url), access)
     assert [image.path.read() for image in images if isinstance(image.path, RemoteFile)] == [b"x"] * len(images)
 
 
 def test_debris_and_excluded_images_on_s3_are_left_out_and_counted(s3: S3Server) -> None:
     for name in ("a/1.jpg", "a/1_mask.png", "a/@eaDir/1.jpg/x.jpg", "#recycle/2.jpg", "masks/1.jpg", "3.heic"):
         s3.put(f"nas/{name}", b"x")
-    use_storage(s3.storage)
-    listing = find_images(ImagesConfig(folder="s3://nas", exclude=("*_mask.png", "masks")))
+    access = Storage(s3.storage)
+    listing = find_images(ImagesConfig(folder="s3://nas", exclude=("*_mask.png", "masks")), access)
     assert [image.id for image in listing.images] == ["a/1.jpg"]
     assert listing.left_out == {"debris": {"#recycle": 1, "@eaDir": 1}, "formats": {".heic": 1}, "exclude": 2}
-    assert listed("s3://nas", include=("masks",)) == ["masks/1.jpg"]
-    assert "images.include: none of the 3 images below 's3://nas' matches" in refused("s3://nas", include=("*.gif",))
+    assert listed("s3://nas", access, include=("masks",)) == ["masks/1.jpg"]
+    assert "images.include: none of the 3 images below 's3://nas' matches" in refused(
+        "s3://nas", access, include=("*.gif",)
+    )
 
 
 def test_ids_on_s3_are_found_in_any_folder_and_by_their_urls(tmp_path: Path, s3: S3Server) -> None:
     for number in range(6):
         s3.put(f"spread/x/{number % 5}/i/{number:03d}.JPG", b"x")
     s3.put("spread/x/#recycle/000.JPG", b"x")
-    use_storage(s3.storage)
+    access = Storage(s3.storage)
     (tmp_path / "ids.csv").write_text("id\n003\n005\n")
     ids = {"ids": str(tmp_path / "ids.csv")}
-    listing = find_images(ImagesConfig(folder="s3://spread/x", file="**/{id}.*", **ids))
+    listing = find_images(ImagesConfig(folder="s3://spread/x", file="**/{id}.*", **ids), access)
     assert [str(image.path) for image in listing.images] == ["s3://spread/x/3/i/003.JPG", "s3://spread/x/0/i/005.JPG"]
     assert listing.notes[0].startswith("4 images have no row in ")
-    assert 'set images.file: ["0/i/{id}.JPG", "3/i/{id}.JPG"]' in refused("s3://spread/x", **ids)
+    assert 'set images.file: ["0/i/{id}.JPG", "3/i/{id}.JPG"]' in refused("s3://spread/x", access, **ids)
     (tmp_path / "ids.csv").write_text("id\ns3://spread/x/3/i/003.JPG\ns3://spread/x/0/i/005.JPG\n")
-    assert listed("s3://spread/x", file="{id}", **ids) == ["s3://spread/x/3/i/003.JPG", "s3://spread/x/0/i/005.JPG"]
-    listing = find_images(ImagesConfig(folder="s3://spread/x", **ids))
+    assert listed("s3://spread/x", access, file="{id}", **ids) == [
+        "s3://spread/x/3/i/003.JPG",
+        "s3://spread/x/0/i/005.JPG",
+    ]
+    listing = find_images(ImagesConfig(folder="s3://spread/x", **ids), access)
     assert [str(image.path) for image in listing.images] == [image.id for image in listing.images]
     assert "by their places below images.folder" in listing.notes[0]
     (tmp_path / "ids.csv").write_text("id\n0/i/000.jpg\n0/i/005.jpg\n")
-    assert "in another case" in find_images(ImagesConfig(folder="s3://spread/x", file="{id}", **ids)).notes[0]
+    assert "in another case" in find_images(ImagesConfig(folder="s3://spread/x", file="{id}", **ids), access).notes[0]
 
 
 def test_a_hint_needs_no_pages_of_a_web_server(served: WebServer, tmp_path: Path) -> None:
@@ -177,11 +177,11 @@ def test_more_ids_than_can_be_asked_one_by_one_are_listed(
         s3.put(f"many/{number}.jpg", b"x" * (number + 1))
     (tmp_path / "ids.csv").write_text("id\n" + "".join(f"{number}\n" for number in (5, 0, 3)))
     keys = {"ids": str(tmp_path / "ids.csv")}
-    use_storage(s3.storage)
-    asked, _ = list_images(ImagesConfig(folder="s3://many", **keys))
+    access = Storage(s3.storage)
+    asked, _ = list_images(ImagesConfig(folder="s3://many", **keys), access)
     monkeypatch.setattr("imgcluster.images.sources.remote.ENOUGH_TO_LIST", 2)
     monkeypatch.setattr("imgcluster.images.sources.remote.RemoteFolder._ask", None)
-    known, _ = list_images(ImagesConfig(folder="s3://many", **keys))
+    known, _ = list_images(ImagesConfig(folder="s3://many", **keys), access)
     assert known == asked
     assert [known_key(image.path) for image in known] == [known_key(image.path) for image in asked]
     assert [key.size for image in known if (key := known_key(image.path))] == [6, 1, 4]
@@ -190,24 +190,24 @@ def test_more_ids_than_can_be_asked_one_by_one_are_listed(
 def test_places_of_a_table_are_known_again_by_one_listing(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
         s3.put(f"table/deep/{name}", name.encode())
-    use_storage(s3.storage)
-    images, _ = list_images(ImagesConfig(folder="s3://table/deep"))
+    access = Storage(s3.storage)
+    images, _ = list_images(ImagesConfig(folder="s3://table/deep"), access)
     texts = [str(image.path) for image in images]
-    asked = with_stamps([listed_path(text) for text in texts])
+    asked = with_stamps([listed_path(text, access) for text in texts])
     monkeypatch.setattr("imgcluster.images.sources.remote.ENOUGH_TO_LIST", 2)
     monkeypatch.setattr("imgcluster.images.sources.base.ask", None)  # and no question about a single one
-    known = with_stamps([listed_path(text) for text in texts])
+    known = with_stamps([listed_path(text, access) for text in texts])
     expected = [known_key(image.path) for image in images]
     assert None not in expected
     assert [known_key(path) for path in known] == [known_key(path) for path in asked] == expected
 
 
 def test_an_object_that_changed_has_another_key(s3: S3Server) -> None:
-    use_storage(s3.storage)
+    access = Storage(s3.storage)
     keys = []
     for data in (b"one", b"two", b"two"):
         s3.put("changing/a.jpg", data)
-        keys.append(known_key(list_images(ImagesConfig(folder="s3://changing"))[0][0].path))
+        keys.append(known_key(list_images(ImagesConfig(folder="s3://changing"), access)[0][0].path))
     assert None not in keys
     assert keys[0] != keys[1]
 
@@ -216,32 +216,32 @@ def test_what_is_wrong_with_an_s3_is_said_in_a_line(tmp_path: Path, s3: S3Server
     s3.put("there/a/1.jpg", b"x")
     (tmp_path / "ids.csv").write_text("id\n1\n2\n")
     ids = {"ids": str(tmp_path / "ids.csv")}
-    use_storage(s3.storage)
-    assert refused("s3://nowhere/a") == "images.folder: 's3://nowhere/a': no such file or bucket"
-    assert "'s3://nowhere/a' is not a folder, or its bucket is not there" in refused("s3://nowhere/a", **ids)
-    assert "'s3://there/b' is not a folder" in refused("s3://there/b")
-    assert "'s3://there/a/1.jpg' is not a folder" in refused("s3://there/a/1.jpg")
-    missing = refused("s3://there/a", **ids)
+    access = Storage(s3.storage)
+    assert refused("s3://nowhere/a", access) == "images.folder: 's3://nowhere/a': no such file or bucket"
+    assert "'s3://nowhere/a' is not a folder, or its bucket is not there" in refused("s3://nowhere/a", access, **ids)
+    assert "'s3://there/b' is not a folder" in refused("s3://there/b", access)
+    assert "'s3://there/a/1.jpg' is not a folder" in refused("s3://there/a/1.jpg", access)
+    missing = refused("s3://there/a", access, **ids)
     assert "1 of 2 ids have no file: '2' (tried 's3://there/a/2.jpg'); check images.folder" in missing
-    assert "there is a '1.jpg': set images.file" in refused("s3://there/a", **ids, file="{id}.png")
+    assert "there is a '1.jpg': set images.file" in refused("s3://there/a", access, **ids, file="{id}.png")
     outside = "ids.csv row 1: id '1' leads outside of images.folder 's3://there/a'"
-    assert outside in refused("s3://there/a", **ids, file="../{id}.jpg")
+    assert outside in refused("s3://there/a", access, **ids, file="../{id}.jpg")
 
 
 def test_a_server_that_is_not_there_is_said_in_a_line(s3: S3Server) -> None:
-    use_storage({"s3": {"endpoint_url": f"http://127.0.0.1:{free_port()}"}})
-    assert "'s3://bucket/a': Could not connect to the endpoint URL" in refused("s3://bucket/a")
+    access = Storage({"s3": {"endpoint_url": f"http://127.0.0.1:{free_port()}"}})
+    assert "'s3://bucket/a': Could not connect to the endpoint URL" in refused("s3://bucket/a", access)
 
 
 def test_a_listing_that_nobody_may_see(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: Any, **__: Any) -> Any:
         raise PermissionError("Access Denied")
 
-    use_storage(s3.storage)
+    access = Storage(s3.storage)
     s3.put("closed/1.jpg", b"x")
-    system, _ = storage.file_system("s3://closed")
+    system, _ = access.file_system("s3://closed")
     monkeypatch.setattr(system, "find", denied)
-    assert refused("s3://closed") == "images.folder: 's3://closed': no permission to read it"
+    assert refused("s3://closed", access) == "images.folder: 's3://closed': no permission to read it"
 
 
 def test_what_fsspec_does_not_know_or_has_no_package_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,7 +466,7 @@ def test_what_stands_behind_the_question_mark_is_in_no_message(web: WebServer) -
     assert "nothing?…" in message
 
 
-def test_options_of_a_config_reach_the_file_system_and_the_last_ones_count(web: WebServer) -> None:
+def test_options_of_a_config_reach_its_file_systems_alone(web: WebServer) -> None:
     write_pictures(web.root / "p", range(2))
     seen: list[str | None] = []
 
@@ -475,17 +475,11 @@ def test_options_of_a_config_reach_the_file_system_and_the_last_ones_count(web: 
         return False
 
     web.fault = look
-    for value in ("a", "b"):
-        use_storage({"http": {"client_kwargs": {"headers": {"X-From": value}}}})
-        assert storage.storage_in_use()["http"]["client_kwargs"]["headers"] == {"X-From": value}
+    for value in ("a", "b", None, "a"):
+        headers = {} if value is None else {"http": {"client_kwargs": {"headers": {"X-From": value}}}}
         seen.clear()
-        assert len(listed(f"{web.url}/p")) == 2
+        assert len(listed(f"{web.url}/p", Storage(headers))) == 2
         assert set(seen) == {value}
-    use_storage({})
-    seen.clear()
-    listed(f"{web.url}/p")
-    assert set(seen) == {None}
-    assert np.all([each is None for each in seen])
 
 
 def test_commands_that_want_a_folder_of_this_machine(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

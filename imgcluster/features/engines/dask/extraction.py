@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,14 +20,14 @@ from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.store import DRIVEN
 from imgcluster.types import ImageFile
-from imgcluster.utils import Tell, is_url, storage_in_use
+from imgcluster.utils import Place, Tell
 
 MAX_SAMPLES = 5  # images that are tried until the driver can read one; all workers must be able to read that one
 
 
-def plan_on(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile]) -> Plan:
+def plan_on(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], root: Place) -> Plan:
     """Return the plan by which all workers execute the network of a choice. Raises as `plan_of_all`."""
-    return plan_of_all(cluster, _job(cluster, choice, config, images, "record"))
+    return plan_of_all(cluster, _job(cluster, choice, config, images, root))
 
 
 @dataclass(frozen=True)
@@ -50,13 +49,13 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     """
     plan = planned.plan
     as_planned = planned.config.model_copy(update={"runtime": plan.runtime, "precision": plan.precision})
-    job = _job(cluster, planned.choice, as_planned, work.todo, work.on_error)
-    job = replace(job, plan=plan, stored=len(store))
+    job = _job(cluster, planned.choice, as_planned, work.todo, store.root)
+    job = replace(job, on_error=work.on_error, plan=plan, stored=len(store))
     files, name = files_of(marked_folder(job, plan)), f"{DRIVEN}{job.token}"
     try:
         files.write(name, [b""])
     except OSError as error:
-        raise StoreError(f"features.store: {job.store!r}: {error.strerror or error}") from None
+        raise StoreError(f"features.store: {str(job.store)!r}: {error.strerror or error}") from None
     try:
         plan_of_all(cluster, job)
         dispatcher = Dispatcher(cluster, job, work, store, advance)
@@ -67,15 +66,13 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     return f"{dispatcher.workers.max_count} workers: {', '.join(sorted(dispatcher.devices))}"
 
 
-def _job(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], on_error: str) -> Job:
+def _job(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], root: Place) -> Job:
     here = (image.path for image in absolute(images[:MAX_SAMPLES]) if read_problem(image.path) is None)
     return Job(
         token=uuid4().hex[:12],
         choice=_with_absolute_weights(choice),
         config=config,
-        store=config.store if is_url(config.store) else os.path.abspath(config.store),  # noqa: PTH100 (text stays text)
-        storage=storage_in_use(),
-        on_error=on_error,
+        store=root.absolute(),
         sample=next(here, None),
         is_here=cluster.is_here,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,14 +12,15 @@ from imgcluster._version import __version__
 from imgcluster.backbones import Choice, Plan
 from imgcluster.config import FeaturesConfig
 from imgcluster.types import ImageFile, ImagePath
+from imgcluster.utils import Place
 
 
 @dataclass(frozen=True)
 class Job:
     """What all tasks of an extraction share. token: identifies it; a worker keeps the network of the last one.
 
-    config: by which a worker chooses its device, as on one machine. store: an absolute path, or a URL. storage: options
-    of file systems. sample: an image that a worker must be able to read. is_here: whether the driver has started the
+    config: by which a worker chooses its device, as on one machine. store: an absolute path, or a URL with the options
+    of its file system. sample: an image that a worker must be able to read. is_here: whether the driver has started the
     workers itself, named by their numbers. plan: None while the workers are asked for theirs. stored: rows in the store
     before the extraction.
     """
@@ -27,13 +28,12 @@ class Job:
     token: str
     choice: Choice
     config: FeaturesConfig
-    store: str
-    storage: Mapping[str, Mapping[str, Any]]
-    on_error: str
+    store: Place
     sample: ImagePath | None
     is_here: bool
     plan: Plan | None = None
     stored: int = 0
+    on_error: str = "record"
     release: str = __version__
 
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 from imgcluster.backbones import Blocks
 from imgcluster.errors import StoreError
 from imgcluster.features.engines.dask.protocol import Job
-from imgcluster.features.store.backend import below, files_of
+from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import VectorStore, least_marks
 from imgcluster.features.store.shards import ImageKey, unique_name, write_shard
 from imgcluster.features.store.store import FeatureStore, store_name
@@ -60,11 +60,11 @@ class TaskStore(VectorStore):
             return None
         name = unique_name(number)
         for folder, (shaped_by, held) in {
-            str(below(self._job.store, store_name(shaped_by))): (shaped_by, held)
+            self._job.store / store_name(shaped_by): (shaped_by, held)
             for shaped_by, held in zip(self._shapes, self._blocks, strict=True)
         }.items():
             try:
                 write_shard(files_of(folder), name, fingerprint_of(shaped_by), self._keys, held)
             except OSError as error:
-                raise StoreError(f"features.store: {folder!r}: {error.strerror or error}") from None
+                raise StoreError(f"features.store: {str(folder)!r}: {error.strerror or error}") from None
         return name

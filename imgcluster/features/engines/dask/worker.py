@@ -10,7 +10,6 @@ import platform
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from imgcluster._version import __version__
 from imgcluster.backbones import Choice, Plan, Runtime, Unsupported, build_runtime, find_weights, plan_for, some_of
@@ -27,11 +26,11 @@ from imgcluster.errors import (
 from imgcluster.features.engines.dask.protocol import Greeting, Job, Outcome, TaskImages
 from imgcluster.features.engines.dask.task_store import TaskStore
 from imgcluster.features.engines.local import Work
-from imgcluster.features.store.backend import below, files_of
+from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.store import DRIVEN, FeatureStore, store_name
 from imgcluster.images import bytes_of
 from imgcluster.types import ImageFile, ImagePath
-from imgcluster.utils import installed, ran_out, use_storage
+from imgcluster.utils import Place, installed, ran_out
 
 # Workers look up images by their bytes in a store of up to so many rows: the index of a larger one takes their memory.
 MAX_ROWS_SEARCHED = 200_000
@@ -118,20 +117,19 @@ def _own_choice(job: Job) -> Choice:
     return replace(job.choice, weights=weights)
 
 
-def marked_folder(job: Job, plan: Plan) -> Path | str:
+def marked_folder(job: Job, plan: Plan) -> Place:
     """Return the store in which a file marks, during a job, that it is the driver's."""
-    return below(job.store, store_name(plan.shapes(job.choice)[0]))
+    return job.store / store_name(plan.shapes(job.choice)[0])
 
 
 def _check_places(job: Job) -> None:
-    use_storage(job.storage)
     try:
         seen = job.plan is None or files_of(marked_folder(job, job.plan)).names(f"{DRIVEN}{job.token}")
     except OSError as error:
-        raise StoreError(f"does not reach features.store {job.store!r}: {error.strerror or error}") from None
+        raise StoreError(f"does not reach features.store {str(job.store)!r}: {error.strerror or error}") from None
     if not seen:
         raise StoreError(
-            f"does not see features.store as it is on the machine that drives it ({job.store!r}); it has to be a "
+            f"does not see features.store as it is on the machine that drives it ({str(job.store)!r}); it has to be a "
             "folder that all share, or a URL"
         )
     if job.sample is None or job.token == _kept.reached:
@@ -206,7 +204,7 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
         raise MemoryError from None  # another worker may have more memory
     if 0 < job.stored <= MAX_ROWS_SEARCHED:
         shapes = _plan_of(job).shapes(job.choice)
-        _kept.known = [FeatureStore.reading(below(job.store, store_name(shaped_by))) for shaped_by in shapes]
+        _kept.known = [FeatureStore.reading(job.store / store_name(shaped_by)) for shaped_by in shapes]
     _kept.token = job.token
     return _kept.runtime
 
