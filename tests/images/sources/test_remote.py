@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
+import numpy as np
 import pytest
 import yaml
 
@@ -23,8 +24,11 @@ from imgcluster.explain.api import cluster_map
 from imgcluster.features.store.keys import known_key, with_stamps
 from imgcluster.images.listing import find_images, list_images, walk_images
 from imgcluster.images.sources.base import RemoteFile
+from imgcluster.labels.assignment import assign
 from imgcluster.pipeline import fill_store
+from imgcluster.report.sheets import write_sheets
 from imgcluster.report.write import write_report
+from imgcluster.runs.features import features_of_run
 from imgcluster.runs.folder_export.export import export_folders
 from imgcluster.runs.reader import listed_path, read_rows
 from imgcluster.utils import storage
@@ -417,6 +421,38 @@ def test_memory_zip_and_file(config_file: Path, pictures: Path, tmp_path: Path, 
 
 
 # What is done with a run whose images are far away
+
+
+def test_all_that_is_made_of_a_run_reaches_its_images_by_the_options_of_its_config(
+    config_file: Path, pictures: Path, tmp_path: Path, s3: S3Server
+) -> None:
+    features = {"pooling": "max"}  # which the classifier does not take: to guess names, the network reads images again
+    here = run(config_of(config_file, features=features, outputs={"contact_sheets": True}), show=False)
+    url = s3.put_folder(pictures, "made-of-a-run/pictures")
+    elsewhere = {
+        "images": {"folder": url},
+        "outputs": {"folder": str(tmp_path / "out2")},
+        "features": {"store": "s3://made-of-a-run/store"},
+        "storage": s3.storage,
+    }
+    there = run(config_of(config_file, **elsewhere), show=False)
+    sheets = sorted((here.folder / "clusters").glob("*.jpg"))
+    assert len(sheets) == 3
+    for _ in range(2):  # of the run in memory, and of its folder
+        assert [(there.folder / "clusters" / sheet.name).read_bytes() for sheet in sheets] == [
+            sheet.read_bytes() for sheet in sheets
+        ]
+        write_sheets(there.folder, show=False)
+    for done in (here, there):
+        write_report(done.folder, show=False)
+    names, found = (json.loads((done.folder / "report/report.json").read_text())["names"] for done in (here, there))
+    assert names.keys() == found.keys() == {"0", "1", "2"}
+    assert names == found
+    np.testing.assert_array_equal(features_of_run(there.folder).vectors, features_of_run(here.folder).vectors)
+    np.testing.assert_array_equal(cluster_map(there.folder, "0003"), cluster_map(here.folder, "0003"))
+    new = assign(there.folder, [f"{url}/0003.jpg", f"{url}/0007.jpg"], show=False)
+    assert new.features.failures == []
+    np.testing.assert_array_equal(new.placed.labels, there.clusters.labels[[3, 7]])
 
 
 def test_reports_and_folders_of_a_run_on_the_web(config_file: Path, served: WebServer, tmp_path: Path) -> None:
