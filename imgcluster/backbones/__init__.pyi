@@ -1,11 +1,10 @@
 from .build import capture, size_problem
 from .extractor import FeatureExtractor
 from .head import classify
-from .imagenet import CLASSES, class_names
 from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import LayerRow, ModelRow, list_layers, list_models
-from .networks import empty_network, network_with
+from .networks import CLASSES, class_names, empty_network, network_with
 from .perceptual import PerceptualLoss, image_distances
 from .pooling import join, pool
 from .runtimes.base import Blocks, Runtime

@@ -1,4 +1,4 @@
-"""Build complete networks, one builder per source."""
+"""Networks: built from torchvision, timm and EfficientNet-Lite, and the classes of ImageNet that they tell apart."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from imgcluster.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import nn
+
 
 # What torchvision's builders set where they load the weights themselves. Google's were trained on values from -1 to 1,
 # which these networks make of the input's on request; vit_h_14's are for larger pictures than the network by default.
@@ -133,3 +134,13 @@ def _prepared(model: nn.Module) -> nn.Module:
         if getattr(module, "inplace", False):
             setattr(module, "inplace", False)  # noqa: B010 (an attribute of some modules only)
     return model.eval()
+
+
+CLASSES = 1000
+
+
+def class_names() -> list[str]:
+    """Return the names of ImageNet's 1000 classes in the order of the logits, as torchvision has them."""
+    from torchvision.models import AlexNet_Weights
+
+    return list(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])

