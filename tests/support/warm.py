@@ -31,8 +31,8 @@ from typing import IO, Any, NoReturn
 
 from tests import ROOT
 
-# What commands, schedulers and workers need. Not timm, whose hub settles its folders as it is imported, and not openvino,
-# which opens connections for its telemetry unless the program itself imports it.
+# What commands, schedulers and workers need. Not timm, whose hub settles its folders as it is imported, and not
+# openvino, which opens connections for its telemetry unless the program itself imports it.
 IMPORTED = (
     "imgcluster.images.decode",  # before any other that loads OpenCV, which it sets up
     "dask.array",

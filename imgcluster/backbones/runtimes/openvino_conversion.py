@@ -81,10 +81,13 @@ def into_cache(model: Any, shaped_by: Any) -> Any:
     """Cache a model under a key, and return it as read from a file.
 
     The model in memory may compute in another order: a later run, which reads the file, would get other bits.
+
+    Raises Unsupported where no file can be written or read, as without file descriptors.
     """
     ov, folder = import_openvino(), _folder_of(shaped_by)
     _write_cache(folder.parent, lambda: _keep(ov, model, folder))
-    with TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:  # the cached file may be removed
+    # The cached file may be removed.
+    with convert_errors(), TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
         path = Path(elsewhere) / MODEL
         ov.save_model(model, path, compress_to_fp16=False)
         core = ov.Core()
