@@ -56,6 +56,11 @@ def quoted(text: str, most: int = 100) -> str:
     return cut.repr(text)
 
 
+def one_line(error: object) -> str:
+    """Return the message of an error on one line, or the name of its class where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def first_line(error: object) -> str:
     """Return the first line of an error's or a warning's message, or the name of its class where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from imgcluster.backbones.timm_networks import timm_name
 from imgcluster.backbones.weights.load import RANDOM_SEED, Weights, fit, load_state_dict
 from imgcluster.config import Backbone
-from imgcluster.errors import WeightsError
+from imgcluster.errors import WeightsError, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,11 @@ def network_with(backbone: Backbone, weights: Weights) -> nn.Module:
     """Build a network in eval mode with these weights. Raises WeightsError where they do not fit."""
     if weights.path is None:
         return random_network(backbone)
-    return _FILLERS[backbone.source](backbone, weights)
+    if backbone.source == "timm":
+        return _fitted_by_timm(backbone, weights)
+    model = empty_network(backbone)  # no time is spent on values that the weights replace
+    fit(model, weights)
+    return model
 
 
 def _torchvision(backbone: Backbone) -> nn.Module:
@@ -77,12 +81,6 @@ BUILDERS: dict[str, Callable[[Backbone], nn.Module]] = {
 }
 
 
-def _fitted(backbone: Backbone, weights: Weights) -> nn.Module:
-    model = empty_network(backbone)  # no time is spent on values that the weights replace
-    fit(model, weights)
-    return model
-
-
 def _fitted_by_timm(backbone: Backbone, weights: Weights) -> nn.Module:
     """Leave it to timm: for many networks it renames or reshapes what their authors published."""
     import timm
@@ -92,19 +90,8 @@ def _fitted_by_timm(backbone: Backbone, weights: Weights) -> nn.Module:
         model = timm.create_model(timm_name(backbone), pretrained=True, pretrained_cfg_overlay={"state_dict": state})
     except Exception as error:  # its conversions raise whatever a foreign file happens to lead to
         fit(empty_network(backbone), weights)  # tells the difference in one line
-        raise WeightsError(f"weights {weights.path}: timm cannot use them: {_one_line(error)}") from error
+        raise WeightsError(f"weights {weights.path}: timm cannot use them: {one_line(error)[:200]}") from error
     return _prepared(model)
-
-
-_FILLERS: dict[str, Callable[[Backbone, Weights], nn.Module]] = {
-    "torchvision": _fitted,
-    "efficientnet_lite": _fitted,
-    "timm": _fitted_by_timm,
-}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextmanager

@@ -104,14 +104,6 @@ def _weighed(backbone: str, layers: Layers) -> dict[str, float]:
     return dict.fromkeys([layers] if isinstance(layers, str) else layers, 1.0)
 
 
-def _l2(here: Tensor, there: Tensor) -> Tensor:
-    return (here - there).square().flatten(1).mean(dim=1)
-
-
-def _l1(here: Tensor, there: Tensor) -> Tensor:
-    return (here - there).abs().flatten(1).mean(dim=1)
-
-
 def _gram_distance(here: Tensor, there: Tensor) -> Tensor:
     return (_gram(here) - _gram(there)).square().flatten(1).sum(dim=1)
 
@@ -124,7 +116,11 @@ def _gram(maps: Tensor) -> Tensor:
     return rows @ rows.transpose(1, 2) / (rows.shape[1] * rows.shape[2])
 
 
-DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l2": _l2, "l1": _l1, "gram": _gram_distance}
+DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l2": lambda here, there: (here - there).square().flatten(1).mean(dim=1),
+    "l1": lambda here, there: (here - there).abs().flatten(1).mean(dim=1),
+    "gram": _gram_distance,
+}
 
 
 def _shape(values: Tensor) -> str:
@@ -164,7 +160,12 @@ def _loss_or_stand_in(backbone: str, layers: Layers, distance: str, weights: str
     except WeightsUnavailable as error:
         if layers is not None or backbone == STAND_IN:
             raise
-        logger.warning("FALLBACK: these are NOT distances to %s, but to %s\n  why: %s", backbone, STAND_IN, error)
+        logger.warning(
+            "FALLBACK: %s weights are not available; using %s instead, distances will differ\n  why: %s",
+            backbone,
+            STAND_IN,
+            error,
+        )
         return PerceptualLoss(STAND_IN, None, distance)
 
 

@@ -106,22 +106,6 @@ def spp(values: Tensor) -> Tensor:
     return torch.cat([adaptive_max_pool2d(values, grid).flatten(1) for grid in SPP_GRIDS], dim=1)
 
 
-def _flatten(values: Tensor) -> Tensor:
-    return values.flatten(1)
-
-
-def _avg(values: Tensor) -> Tensor:
-    return values.mean(dim=(2, 3))
-
-
-def _max(values: Tensor) -> Tensor:
-    return values.amax(dim=(2, 3))
-
-
-def _class_token(values: Tensor) -> Tensor:
-    return values[:, 0]
-
-
 def _mean_token(values: Tensor) -> Tensor:
     return values[:, 1:].mean(dim=1) if values.shape[1] > 1 else values[:, 0]
 
@@ -132,6 +116,19 @@ WORDS = {"tokens": "tokens", "map": "a map"}
 Pooling = Callable[["Tensor"], "Tensor"]
 
 POOLINGS: dict[str, dict[str, Pooling]] = {
-    "map": {"auto": _avg, "avg": _avg, "max": _max, "gem": gem, "rmac": rmac, "spp": spp, "flatten": _flatten},
-    "tokens": {"auto": _class_token, "cls": _class_token, "mean": _mean_token, "flatten": _flatten},
+    "map": {
+        "auto": lambda values: values.mean(dim=(2, 3)),
+        "avg": lambda values: values.mean(dim=(2, 3)),
+        "max": lambda values: values.amax(dim=(2, 3)),
+        "gem": gem,
+        "rmac": rmac,
+        "spp": spp,
+        "flatten": lambda values: values.flatten(1),
+    },
+    "tokens": {
+        "auto": lambda values: values[:, 0],
+        "cls": lambda values: values[:, 0],
+        "mean": _mean_token,
+        "flatten": lambda values: values.flatten(1),
+    },
 }

@@ -115,7 +115,8 @@ def _fall_back(wanted: Backbone, config: FeaturesConfig, reason: str, progress: 
     taken = BACKBONES[str(config.fallback)]
     weights = find_weights(taken, "imagenet", progress=progress)
     logger.warning(
-        "FALLBACK: these are NOT features of %s, but of %s (%s)\n  why: %s\n  to stop instead: features.fallback: null",
+        "FALLBACK: %s weights are not available; using %s (%s) instead, results will differ\n"
+        "  why: %s\n  to stop instead: features.fallback: null",
         wanted.name,
         taken.name,
         taken.default_layer,

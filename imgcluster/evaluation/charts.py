@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.evaluation.sweep import Sweep
-from imgcluster.utils import CHOSEN, INK, QUIET, save
+from imgcluster.utils import CHOSEN, INK, QUIET, save, style_panel
 
 PANELS = {
     "modularity": "modularity of the neighbours (higher)",
@@ -38,8 +38,4 @@ def _panel(place: Any, found: Sweep, name: str, title: str) -> None:
     if name == "gap":
         place.errorbar(ks, values, [row.gap_error for row in found.rows], color=QUIET, linewidth=0, elinewidth=1)
     place.plot(ks, values, color=INK, marker="o", markersize=3, linewidth=1.2)
-    place.set_title(title, fontsize=9, color=INK, loc="left")
-    place.tick_params(labelsize=8, colors=INK)
-    place.xaxis.get_major_locator().set_params(integer=True)
-    for side in ("top", "right"):
-        place.spines[side].set_visible(False)
+    style_panel(place, title)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,7 +219,7 @@ def _numbered(candidate: Candidate, number: int, folder: Path | None) -> Candida
     whole = candidate.config.resolved()
     if folder is not None:
         whole["outputs"]["folder"] = str(folder / RUNS / f"{number:02d}")
-    return Candidate(config_from_dict(whole), candidate.labels, candidate.scores, candidate.key, number)
+    return replace(candidate, config=config_from_dict(whole), number=number)
 
 
 def _same(one: Config, other: Config) -> bool:

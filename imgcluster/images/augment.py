@@ -9,64 +9,17 @@ import numpy as np
 
 from imgcluster.errors import ConfigError
 
-
-def _flip(v2: Any, side: int) -> Any:
-    return v2.RandomHorizontalFlip()
-
-
-def _vflip(v2: Any, side: int) -> Any:
-    return v2.RandomVerticalFlip()
-
-
-def _crop(v2: Any, side: int) -> Any:
-    return v2.RandomResizedCrop(side, scale=(0.6, 1.0), antialias=True)
-
-
-def _rotate(v2: Any, side: int) -> Any:
-    return v2.RandomRotation(15, interpolation=v2.InterpolationMode.BILINEAR)
-
-
-def _shift(v2: Any, side: int) -> Any:
-    return v2.RandomAffine(0, translate=(0.1, 0.1))
-
-
-def _color(v2: Any, side: int) -> Any:
-    return v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3)
-
-
-def _grey(v2: Any, side: int) -> Any:
-    return v2.RandomGrayscale(0.2)
-
-
-def _blur(v2: Any, side: int) -> Any:
-    return v2.GaussianBlur(9, sigma=(0.1, 2.0))
-
-
-def _erase(v2: Any, side: int) -> Any:
-    return v2.RandomErasing(0.5, scale=(0.02, 0.2), value=127)
-
-
+# By name: torchvision's `v2` and the side of the pictures -> the transform.
 AUGMENTATIONS: dict[str, Callable[[Any, int], Any]] = {
-    "flip": _flip,
-    "vflip": _vflip,
-    "crop": _crop,
-    "rotate": _rotate,
-    "shift": _shift,
-    "color": _color,
-    "grey": _grey,
-    "blur": _blur,
-    "erase": _erase,
-}
-ABOUT = {
-    "flip": "mirrored, left to right, every other time",
-    "vflip": "mirrored, top to bottom, every other time",
-    "crop": "60 to 100 % of the picture, its shape changed by a third at most, at the full size",
-    "rotate": "turned by 15 degrees at most",
-    "shift": "moved by a tenth at most, each way",
-    "color": "brightness, contrast and saturation changed by 30 % at most",
-    "grey": "without its colours, every fifth time",
-    "blur": "blurred by 0.1 to 2 pixels",
-    "erase": "a rectangle of 2 to 20 % painted grey, every other time",
+    "flip": lambda v2, side: v2.RandomHorizontalFlip(),
+    "vflip": lambda v2, side: v2.RandomVerticalFlip(),
+    "crop": lambda v2, side: v2.RandomResizedCrop(side, scale=(0.6, 1.0), antialias=True),
+    "rotate": lambda v2, side: v2.RandomRotation(15, interpolation=v2.InterpolationMode.BILINEAR),
+    "shift": lambda v2, side: v2.RandomAffine(0, translate=(0.1, 0.1)),
+    "color": lambda v2, side: v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
+    "grey": lambda v2, side: v2.RandomGrayscale(0.2),
+    "blur": lambda v2, side: v2.GaussianBlur(9, sigma=(0.1, 2.0)),
+    "erase": lambda v2, side: v2.RandomErasing(0.5, scale=(0.02, 0.2), value=127),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import NamedTuple
 
@@ -76,12 +76,7 @@ def tiff_tags(data: bytes) -> ImageFileDirectory_v2:
 
 def is_whole_png(data: bytes) -> bool:
     """Tell whether all chunks are there, up to the last (PNG 1.2, 3.2); OpenCV takes the memory that each asks for."""
-    at = len(PNG_MAGIC)
-    while at + 12 <= len(data):
-        if data[at + 4 : at + 8] == b"IEND":
-            return True
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return False
+    return any(name == b"IEND" and at + 12 <= len(data) for name, at in _png_chunks(data))
 
 
 def is_opaque(beginning: bytes) -> bool:
@@ -90,13 +85,16 @@ def is_opaque(beginning: bytes) -> bool:
         return True
     if not beginning.startswith(PNG_MAGIC) or beginning[25:26] not in OPAQUE_PNGS:
         return False
+    # A transparent colour is named before the pixels (PNG 1.2, 4.3).
+    return next((name == b"IDAT" for name, _ in _png_chunks(beginning) if name in (b"tRNS", b"IDAT")), False)
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield the name and the start of each chunk whose name is there (PNG 1.2, 3.2)."""
     at = len(PNG_MAGIC)
-    while at + 8 <= len(beginning):
-        name = beginning[at + 4 : at + 8]
-        if name in (b"tRNS", b"IDAT"):  # a transparent colour is named before the pixels (PNG 1.2, 4.3)
-            return name == b"IDAT"
-        at += 12 + int.from_bytes(beginning[at : at + 4], "big")
-    return False
+    while at + 8 <= len(data):
+        yield data[at + 4 : at + 8], at
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
 
 
 def _jpeg(data: bytes) -> Size:

@@ -40,7 +40,7 @@ def list_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> tup
         ConfigError: The folder does not exist or cannot be opened.
         ImageError: There is no image, or an id is missing, not unique, or leads outside the folder.
     """
-    listing = _told(find_images(config, storage))
+    listing = list_with_notes(config, storage)
     return listing.images, listing.template
 
 

@@ -19,7 +19,7 @@ from zlib import decompress
 
 import numpy as np
 
-from imgcluster.config import INTERPOLATIONS, RESAMPLINGS, Recipe, Steps
+from imgcluster.config import Recipe, Steps
 from imgcluster.errors import ImageError
 from imgcluster.images.decode import decode_image
 from imgcluster.images.geometry import WHOLE_VIEW
@@ -67,17 +67,7 @@ def parts_of(recipe: Recipe) -> list[str]:
     steps = [name for name, _ in recipe.steps] + ([WHOLE_VIEW] if recipe.views == WHOLE_VIEW else [])
     ways = {way for step in steps for way in WAYS_OF_STEPS[step]}
     reduced = [] if recipe.least is None else [REDUCED]
-    return [*FORMATS, *reduced, *(_resizing(way, recipe) for way in WAYS if way in ways)]
-
-
-def all_parts() -> list[str]:
-    """Return the names of all parts that the reference has."""
-    every = [
-        Recipe((), interpolation=interpolation, resampling=resampling)
-        for resampling in RESAMPLINGS
-        for interpolation in INTERPOLATIONS
-    ]
-    return [*FORMATS, REDUCED, *dict.fromkeys(_resizing(way, recipe) for recipe in every for way in WAYS)]
+    return [*FORMATS, *reduced, *(resizing(way, recipe) for way in WAYS if way in ways)]
 
 
 @cache
@@ -99,7 +89,8 @@ def _digest(pixels: np.ndarray) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def _resizing(way: str, recipe: Recipe) -> str:
+def resizing(way: str, recipe: Recipe) -> str:
+    """Return the name of a way of resizing by a recipe's library and interpolation."""
     # Of a very long picture the part that is kept is resized by Pillow, whatever resizes the others.
     return f"{way}, {'pillow' if way == LONG else recipe.resampling} {recipe.interpolation}"
 

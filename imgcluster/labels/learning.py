@@ -21,16 +21,16 @@ from imgcluster.learning import (
     LEAST,
     Labelled,
     Learned,
-    Taught,
     Training,
+    TrainingResult,
     checked,
     fit_classifier,
-    held_back,
     is_file,
     plan_training,
     prepared,
     probabilities,
     teach,
+    validation_split,
 )
 from imgcluster.runs import config_of, features_of_run, listed_images, places_of, read_record, read_rows
 from imgcluster.types import ImageFile
@@ -187,16 +187,16 @@ def _check_classes(classes: Sequence[str]) -> None:
         raise ConfigError(f"labels: all images are {classes[0]!r}: there is nothing to tell apart")
 
 
-def _fitted(classifier: str, labelled: Labelled, random_state: int) -> Taught:
+def _fitted(classifier: str, labelled: Labelled, random_state: int) -> TrainingResult:
     """Fit to four fifths for the scores of the rest, and to all for the model."""
     points, classes = labelled.points, labelled.classes
-    held = held_back(classes, random_state)
+    held = validation_split(classes, random_state)
     found = None
     if held.any():
         arrays = fit_classifier(classifier, points[~held], classes[~held], random_state).arrays
         found = probabilities(classifier, points[held], arrays)
     fitted = fit_classifier(classifier, points, classes, random_state)
-    return Taught(fitted.arrays, labelled.features, held, found, fitted.notes)
+    return TrainingResult(fitted.arrays, labelled.features, held, found, fitted.notes)
 
 
 def _scores(true: np.ndarray, found: np.ndarray | None) -> dict[str, float]:

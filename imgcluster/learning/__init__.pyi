@@ -1,6 +1,6 @@
-from .classifiers import LEAST, fit_classifier, held_back, probabilities
+from .classifiers import LEAST, fit_classifier, probabilities, validation_split
 from .model import BACKBONE, CHECKPOINT, RECORD, Learned, is_file, prepared
-from .training.settings import FEATURES, Labelled, Taught, Training, checked
+from .training.settings import FEATURES, Labelled, Training, TrainingResult, checked
 from .training.train import plan_training, teach
 
 __all__ = [
@@ -11,14 +11,14 @@ __all__ = [
     "RECORD",
     "Labelled",
     "Learned",
-    "Taught",
     "Training",
+    "TrainingResult",
     "checked",
     "fit_classifier",
-    "held_back",
     "is_file",
     "plan_training",
     "prepared",
     "probabilities",
     "teach",
+    "validation_split",
 ]

@@ -14,16 +14,21 @@ from imgcluster.utils import row_slices
 
 Arrays = dict[str, np.ndarray]
 
-CS = (1.0, 10.0, 100.0, 1000.0)  # of features of the length 1, that are smaller than what scikit-learn's 1.0 is for
+C_VALUES = (
+    1.0,
+    10.0,
+    100.0,
+    1000.0,
+)  # of features of the length 1, that are smaller than what scikit-learn's 1.0 is for
 USUAL_C = 100.0  # where a class has too few images to compare
 FOLDS = 5
-COMPARED = 5_000  # images that C is chosen on: the choice does not get better with more
-ITERATIONS = 1_000
-SMALL = 8_000_000  # values, below which a second thread costs more than it does
+MAX_COMPARED = 5_000  # images that C is chosen on: the choice does not get better with more
+MAX_ITERATIONS = 1_000
+SINGLE_THREAD_VALUES = 8_000_000  # up to here a second thread costs more than it gains
 NEIGHBOURS = 5
-HELD_BACK = 0.2
+VALIDATION_SHARE = 0.2
 LEAST = 5  # images of a class, from which one is held back
-HIDDEN = 256
+HIDDEN_UNITS = 256
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,9 @@ class Classifier:
 def fit_classifier(name: str, points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
     """Fit one of CLASSIFIERS to points, (n, dim) float32, of classes, (n,) int64 from 0, two at least.
 
-    logistic: multinomial logistic regression, its C that of CS with the least log loss in five folds, or in as many as
-    the smallest class has images. svm: a linear support vector machine. knn: the five nearest, weighted by cosine.
-    mlp: a hidden layer of 256. Of the first two, small classes count as much as large ones.
+    logistic: multinomial logistic regression; C is that of C_VALUES with the least log loss in five folds, or in as
+    many as the smallest class has images. svm: a linear support vector machine. knn: the five nearest, weighted by
+    cosine. mlp: a hidden layer of 256. In the first two, classes weigh the same, whatever their sizes.
     Raises ConfigError: no such classifier.
     """
     check_classifier(name)
@@ -66,14 +71,14 @@ def probabilities(name: str, points: np.ndarray, arrays: Arrays) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty((0, int(arrays["n_classes"])))
 
 
-def held_back(classes: np.ndarray, random_state: int) -> np.ndarray:
-    """Draw a fifth of each class that has `LEAST` images: (n,) bool. All are in what is left at least once."""
+def validation_split(classes: np.ndarray, random_state: int) -> np.ndarray:
+    """Draw a fifth of each class with `LEAST` images or more for validation: (n,) bool. Every class keeps some."""
     draw = np.random.default_rng(random_state)
     held = np.zeros(len(classes), bool)
     for number in np.unique(classes):
         rows = draw.permutation(np.flatnonzero(classes == number))
         if len(rows) >= LEAST:
-            held[rows[: round(HELD_BACK * len(rows))]] = True
+            held[rows[: round(VALIDATION_SHARE * len(rows))]] = True
     return held
 
 
@@ -95,14 +100,14 @@ def fit_logistic(points: np.ndarray, classes: np.ndarray, c: float) -> Fitted:
 def _logistic(c: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=c, class_weight="balanced", max_iter=ITERATIONS)
+    return LogisticRegression(C=c, class_weight="balanced", max_iter=MAX_ITERATIONS)
 
 
 def _threads_for(points: np.ndarray) -> Any:
     """One thread for small products: on 200 x 1280 two are ten times as slow, for most of the time they wait."""
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1 if points.size <= SMALL else None)
+    return threadpool_limits(1 if points.size <= SINGLE_THREAD_VALUES else None)
 
 
 def _turned(points: np.ndarray) -> np.ndarray:
@@ -129,25 +134,26 @@ def _choose_c(points: np.ndarray, classes: np.ndarray, random_state: int) -> tup
 
     folds = min(FOLDS, int(np.bincount(classes).min()))
     if folds < 2:
-        return USUAL_C, f"logistic: C {USUAL_C:g}, for a class has one image, which no fold can do without"
+        return USUAL_C, f"logistic: C fixed at {USUAL_C:g}: a class has one labelled image, too few to cross-validate"
     drawn = _drawn(classes, random_state)
     split = StratifiedKFold(folds, shuffle=True, random_state=random_state)
     few = _turned(points[drawn])
     with _threads_for(few):
         scores = [
-            cross_val_score(_logistic(c), few, classes[drawn], cv=split, scoring="neg_log_loss").mean() for c in CS
+            cross_val_score(_logistic(c), few, classes[drawn], cv=split, scoring="neg_log_loss").mean()
+            for c in C_VALUES
         ]
     best = int(np.argmax(scores))
-    chosen = CS[best]
+    chosen = C_VALUES[best]
     return chosen, f"logistic: C {chosen:g}, by {folds} folds of {len(drawn):,} images: log loss {-scores[best]:.3f}"
 
 
 def _drawn(classes: np.ndarray, random_state: int) -> np.ndarray:
-    """Draw `COMPARED` images at most, of each class its share, but as many as there are folds."""
-    if len(classes) <= COMPARED:
+    """Draw `MAX_COMPARED` images at most, of each class its share, but as many as there are folds."""
+    if len(classes) <= MAX_COMPARED:
         return np.arange(len(classes))
     draw = np.random.default_rng(random_state)
-    share = COMPARED / len(classes)
+    share = MAX_COMPARED / len(classes)
     groups = (draw.permutation(np.flatnonzero(classes == number)) for number in range(int(classes.max()) + 1))
     return np.sort(np.concatenate([group[: max(FOLDS, round(share * len(group)))] for group in groups]))
 
@@ -155,7 +161,7 @@ def _drawn(classes: np.ndarray, random_state: int) -> np.ndarray:
 def _fit_svm(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
     from sklearn.svm import LinearSVC
 
-    model = LinearSVC(class_weight="balanced", max_iter=10 * ITERATIONS, random_state=random_state)
+    model = LinearSVC(class_weight="balanced", max_iter=10 * MAX_ITERATIONS, random_state=random_state)
     model.fit(points, classes)
     arrays = _linear(model.coef_.astype(np.float64), model.intercept_.astype(np.float64))
     return Fitted(arrays, ["svm: probabilities are the softmax of its distances, a guess"])
@@ -188,7 +194,7 @@ def _knn_scores(points: np.ndarray, arrays: Arrays) -> np.ndarray:
 def _fit_mlp(points: np.ndarray, classes: np.ndarray, random_state: int) -> Fitted:
     from sklearn.neural_network import MLPClassifier
 
-    model = MLPClassifier((HIDDEN,), learning_rate_init=0.01, max_iter=ITERATIONS, random_state=random_state)
+    model = MLPClassifier((HIDDEN_UNITS,), learning_rate_init=0.01, max_iter=MAX_ITERATIONS, random_state=random_state)
     model.fit(points, classes)
     hidden = {"hidden": model.coefs_[0], "hidden_bias": model.intercepts_[0]}
     return Fitted({**hidden, **_linear(model.coefs_[1].T, model.intercepts_[1])})

@@ -24,7 +24,7 @@ from .parallel import (
     row_slices,
     squared_lengths,
 )
-from .plotting import CHOSEN, INK, QUIET, save
+from .plotting import CHOSEN, INK, QUIET, save, style_panel
 from .progress import Advance, Stopwatch, Tell, track
 from .storage import AT_ONCE, DEFAULT_STORAGE, Place, RemotePath, Storage, at_once, in_words, is_url, shown
 from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
@@ -100,6 +100,7 @@ __all__ = [
     "shortened",
     "shown",
     "squared_lengths",
+    "style_panel",
     "sync_folder",
     "track",
     "write_whole",

@@ -11,6 +11,15 @@ INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
 FORMATS = ("svg", "png")
 
 
+def style_panel(axes: Any, title: str) -> None:
+    """Give a panel its title at the left, whole numbers below, and no frame at the top and the right."""
+    axes.set_title(title, fontsize=9, color=INK, loc="left")
+    axes.tick_params(labelsize=8, colors=INK)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
 def save(figure: Any, folder: Path, name: str) -> list[Path]:
     """Write a figure as SVG and PNG, each whole; the same figure gives the same bytes."""
     import matplotlib

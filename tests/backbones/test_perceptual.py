@@ -179,7 +179,7 @@ def test_the_command_prints_them_and_their_mean(folders: tuple[Path, Path], comm
 def test_without_the_weights_the_stand_in_is_said(folders: tuple[Path, Path], command: Command) -> None:
     result = command("distance", folders[0] / "a.png", folders[1] / "b.png")
     assert result.returncode == 0
-    assert "FALLBACK: these are NOT distances to vgg16, but to efficientnet_lite0" in result.stderr
+    assert "FALLBACK: vgg16 weights are not available; using efficientnet_lite0 instead" in result.stderr
     refused = command("distance", folders[0] / "a.png", folders[1] / "b.png", "--layers", "relu1_2=1,relu2_2=0.5")
     assert refused.returncode == 1
     assert "no ImageNet weights for vgg16" in refused.stderr

@@ -346,7 +346,7 @@ def test_without_weights_the_fallback_is_taken_loudly(
     assert found.origins[0].backbone == "efficientnet_lite0"
     assert found.origins[0].fallback["wanted"] == "vgg16"
     assert found.vectors.shape == (12, 1280)
-    assert "FALLBACK: these are NOT features of vgg16, but of efficientnet_lite0" in caplog.text
+    assert "FALLBACK: vgg16 weights are not available; using efficientnet_lite0" in caplog.text
 
 
 def test_without_a_fallback_the_run_stops_and_says_what_to_fetch(tmp_path: Path, pictures: Path) -> None:
@@ -630,7 +630,7 @@ def test_a_fallback_is_taken_once(
     (origin,) = found.origins
     assert (origin.backbone, origin.layer) == ("efficientnet_lite0", "logits" if layer else "avgpool")
     assert origin.fallback["taken"] == "efficientnet_lite0"
-    assert "FALLBACK: these are NOT features of vgg16" in caplog.text
+    assert "FALLBACK: vgg16 weights are not available" in caplog.text
 
 
 def test_wrong_layers_of_the_second_backbone_are_told_before_any_work(tmp_path: Path, pictures: Path) -> None:

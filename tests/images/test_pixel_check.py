@@ -20,8 +20,8 @@ from imgcluster.features.extraction import extract_features
 from imgcluster.features.result import Origin
 from imgcluster.images import pixel_check
 from imgcluster.images.listing import walk_images
-from imgcluster.images.pixel_check import FORMATS, REDUCED, all_parts, differences, digests_of, parts_of
-from tests.support.make_pixel_check import FILES
+from imgcluster.images.pixel_check import FORMATS, REDUCED, differences, digests_of, parts_of
+from tests.support.make_pixel_check import FILES, all_parts
 
 LITE0 = BACKBONES["efficientnet_lite0"].recipe
 DECODE = pixel_check.decode_image

@@ -18,7 +18,15 @@ import imgcluster
 from imgcluster.errors import ConfigError
 from imgcluster.labels.learning import learn
 from imgcluster.labels.prediction import predict
-from imgcluster.learning.classifiers import CLASSIFIERS, COMPARED, CS, _drawn, fit_classifier, held_back, probabilities
+from imgcluster.learning.classifiers import (
+    C_VALUES,
+    CLASSIFIERS,
+    MAX_COMPARED,
+    _drawn,
+    fit_classifier,
+    probabilities,
+    validation_split,
+)
 from imgcluster.learning.model import Learned, prepared
 from tests.conftest import Command, write_pictures
 
@@ -45,8 +53,8 @@ def test_logistic_is_scikit_learns_with_the_best_c(n_classes: int) -> None:
     def model(c: float) -> LogisticRegression:
         return LogisticRegression(C=c, class_weight="balanced", max_iter=1000)
 
-    means = [cross_val_score(model(c), points, classes, cv=split, scoring="neg_log_loss").mean() for c in CS]
-    best = CS[int(np.argmax(means))]
+    means = [cross_val_score(model(c), points, classes, cv=split, scoring="neg_log_loss").mean() for c in C_VALUES]
+    best = C_VALUES[int(np.argmax(means))]
     others = blobs(50, n_classes)[0]
     wanted = model(best).fit(points, classes).predict_proba(others)
     np.testing.assert_allclose(probabilities("logistic", others, fitted.arrays), wanted, atol=1e-6)
@@ -94,7 +102,7 @@ def test_small_classes_count_as_much_as_large_ones() -> None:
 def test_c_is_chosen_on_a_share_of_many_images() -> None:
     classes = np.repeat([0, 1, 2], [20_000, 9_990, 10])
     drawn = _drawn(classes, 0)
-    assert abs(len(drawn) - COMPARED) < 10
+    assert abs(len(drawn) - MAX_COMPARED) < 10
     counts = np.bincount(classes[drawn])
     assert counts[2] == 5
     assert counts[0] / counts[1] == pytest.approx(2, abs=0.01)
@@ -103,10 +111,10 @@ def test_c_is_chosen_on_a_share_of_many_images() -> None:
 
 def test_a_fifth_of_each_class_of_five_is_held_back() -> None:
     classes = np.repeat([0, 1, 2], [50, 5, 4])
-    held = held_back(classes, 0)
+    held = validation_split(classes, 0)
     assert np.bincount(classes[held], minlength=3).tolist() == [10, 1, 0]
-    assert (held_back(classes, 0) == held).all()
-    assert (held_back(classes, 1) != held).any()
+    assert (validation_split(classes, 0) == held).all()
+    assert (validation_split(classes, 1) != held).any()
 
 
 # Models.

@@ -20,11 +20,22 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from imgcluster.config.recipe import INTERPOLATIONS, RESAMPLINGS, Recipe
 from imgcluster.images import pixel_check
-from imgcluster.images.pixel_check import TABLE, all_parts, digests_of
+from imgcluster.images.pixel_check import FORMATS, REDUCED, TABLE, WAYS, digests_of, resizing
 
 ORIENTATION, SAMPLE_FORMAT = 0x0112, 339
 HEIGHT, WIDTH = 21, 27  # odd, so that the halves of 4:2:0 do not come out even
+
+
+def all_parts() -> list[str]:
+    """Return the names of all parts that the reference has."""
+    every = [
+        Recipe((), interpolation=interpolation, resampling=resampling)
+        for resampling in RESAMPLINGS
+        for interpolation in INTERPOLATIONS
+    ]
+    return [*FORMATS, REDUCED, *dict.fromkeys(resizing(way, recipe) for recipe in every for way in WAYS)]
 
 
 def shapes(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:

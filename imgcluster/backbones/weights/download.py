@@ -19,14 +19,15 @@ from urllib.parse import urlsplit
 
 import filelock
 
-from imgcluster.errors import DownloadError
+from imgcluster.errors import DownloadError, one_line
 from imgcluster.utils import hash_file, track
 
-_CHUNK = 1 << 20
+CONNECT_SECONDS, STALL_SECONDS = 10.0, 30.0
+_CHUNK = 1 << 20  # bytes
 _PAUSES = (0.0, 1.0, 3.0)  # seconds before each try
 
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (
-    (socket.gaierror, "the host name cannot be resolved (no way to the internet?)"),
+    (socket.gaierror, "the host name cannot be resolved (no internet connection?)"),
     (ConnectionRefusedError, "connection refused"),
     (TimeoutError, "no answer in time"),
 )
@@ -71,8 +72,8 @@ def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow lin
     sha256: str,
     *,
     progress: bool,
-    connect_timeout: float = 10.0,
-    stall_timeout: float = 30.0,
+    connect_timeout: float = CONNECT_SECONDS,
+    stall_timeout: float = STALL_SECONDS,
 ) -> None:
     """Make `target` the file at `url` whose sha256 is known, or raise DownloadError with the url and the cause.
 
@@ -93,9 +94,9 @@ def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow lin
         raise DownloadError(f"cannot download {url} to {target}: {error.strerror or error}") from error
 
 
-def check_reachable(url: str, *, connect_timeout: float = 10.0) -> None:
+def check_reachable(url: str) -> None:
     """Raise DownloadError, with the url and the cause, unless the url answers in time. What it answers is not read."""
-    job = _Job(url, Path(), "", progress=False, connect_timeout=connect_timeout, stall_timeout=connect_timeout)
+    job = _Job(url, Path(), "", progress=False, connect_timeout=CONNECT_SECONDS, stall_timeout=CONNECT_SECONDS)
     try:
         _check_scheme(url)
         _respond(job, 0)[0].close()
@@ -261,7 +262,7 @@ def _cause(error: Exception) -> str:
     for kind, text in _CAUSES:
         if isinstance(reason, kind):
             return text
-    return " ".join(str(reason).split()) or type(reason).__name__
+    return one_line(reason)
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.backbones.weights.locate import find_pretrained, sha256_of
 from imgcluster.config import Backbone
-from imgcluster.errors import WeightsError
+from imgcluster.errors import WeightsError, one_line
 from imgcluster.images import head_of, kind_of
 from imgcluster.utils import first_few
 
@@ -58,10 +58,7 @@ def find_weights(backbone: Backbone, spec: str, *, progress: bool = True) -> Wei
     """
     if spec == "random":
         return Weights(spec, None, f"random-{RANDOM_SEED}")
-    if spec == "imagenet":
-        path = find_pretrained(backbone, progress)
-        return Weights(spec, path, sha256_of(path))
-    path = _own_file(spec)
+    path = find_pretrained(backbone, progress) if spec == "imagenet" else _own_file(spec)
     return Weights(spec, path, sha256_of(path))
 
 
@@ -180,8 +177,7 @@ def _check_zip(path: Path) -> None:
 
 
 def _damage(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return f"damaged or incomplete ({text[:100]})"
+    return f"damaged or incomplete ({one_line(error)[:100]})"
 
 
 def _state_dict_in(found: Any, path: Path) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from imgcluster.backbones.weights.download import check_reachable, fetch
 from imgcluster.config import Backbone
-from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable
+from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable, one_line
 from imgcluster.utils import file_sha256
 
 HUB = "https://huggingface.co"
@@ -148,9 +148,8 @@ def _fetch_from_hub(backbone: Backbone, progress: bool) -> Path:
         check_reachable(url)  # the hub's own client tries for half a minute where there is no way to it
         return Path(hf_hub_download(backbone.weights, backbone.file, cache_dir=_hub_cache(), endpoint=hub))
     except (DownloadError, OSError, ValueError) as error:  # its errors of HTTP are OSErrors
-        reason = " ".join(str(error).split())
         raise WeightsUnavailable(
-            f"no pretrained weights for {backbone.name}: {reason}. Fetch {backbone.file} from "
+            f"no pretrained weights for {backbone.name}: {one_line(error)}. Fetch {backbone.file} from "
             f"{HUB}/{backbone.weights} on another machine, and name it in features.weights"
         ) from error
 

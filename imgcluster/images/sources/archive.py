@@ -11,18 +11,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.images.sources.base import UNREADABLE, ask, reason_of
+from imgcluster.images.sources.base import UNREADABLE, ask, local_stamp, reason_of
 from imgcluster.images.sources.names import natural_key
-from imgcluster.types import Stamp
+from imgcluster.types import Source, Stamp
 from imgcluster.utils import DEFAULT_STORAGE, RemotePath, Storage, at_once, in_words, is_url, shown
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 ARCHIVES = (".tar", ".zip", ".parquet")  # endings of files that hold many images
 READ_AT_ONCE = 4 * 2**20  # bytes, of one that lies far away
 MOST_BYTES = 2**30  # of an image in it, as of one in a file
-NO_STAMP = Stamp("", 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,22 @@ class Container:
         if not self.is_far:
             return Path(self.place).open("rb")
         return io.BufferedReader(_Far(RemotePath(self.place, self.storage)), READ_AT_ONCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Source):
+    """An image in an archive."""
+
+    container: Container
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the archive is behind a network."""
+        return self.container.is_far
+
+    def absolute(self) -> Self:
+        """Return it with an absolute path, for a process in another folder."""
+        return replace(self, container=self.container.absolute())
 
 
 class _Far(io.RawIOBase):
@@ -131,10 +149,9 @@ def container(place: str, storage: Storage) -> Container:
     try:
         if is_url(place):
             return Container(place, ask(place, storage), storage)
-        status = os.stat(place)  # noqa: PTH116 (the text is kept as it is)
+        return Container(place, local_stamp(place))
     except (OSError, ValueError) as error:
         raise ConfigError(f"images.folder: {shown(place)!r}: {in_words(error)}") from None
-    return Container(place, Stamp(os.path.realpath(place), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
 def names_of(containers: list[Container]) -> list[str]:

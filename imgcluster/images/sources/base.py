@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -103,6 +104,12 @@ def stamp_of(path: str, info: Mapping[str, Any]) -> Stamp | None:
     if not version and not time_ns:
         return None
     return Stamp(path, size if isinstance(size, int) else 0, time_ns, number_of(version) if version else 0)
+
+
+def local_stamp(path: str) -> Stamp:
+    """Return the stamp of a file of this machine. Raises OSError, ValueError."""
+    status = os.stat(path)  # noqa: PTH116 (the text is kept as it is)
+    return Stamp(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def number_of(text: str) -> int:

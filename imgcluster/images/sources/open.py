@@ -149,11 +149,12 @@ class _Archives:
     def images(self) -> Mapping[str, ImagePath]:
         """Return all members, each file's after the other's."""
         self.wanted.listed = True
-        return {
-            shard + name: source
-            for shard, name, source in self._members()
-            if not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + shard + name)
-        }
+        return {shard + name: source for shard, name, source in self._kept()}
+
+    def _kept(self) -> Iterator[tuple[str, str, Source]]:
+        for shard, name, source in self._members():
+            if not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + shard + name):
+                yield shard, name, source
 
     def _members(self) -> Iterator[tuple[str, str, Source]]:
         for shard, members in self._shards.items():
@@ -164,13 +165,7 @@ class _Archives:
     def names(self) -> list[str]:
         """Return the names of the members as `find` takes them, without the archive's name, without duplicates."""
         self.wanted.listed = True
-        return list(
-            dict.fromkeys(
-                name
-                for shard, name, _ in self._members()
-                if not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + shard + name)
-            )
-        )
+        return list(dict.fromkeys(name for _, name, _ in self._kept()))
 
     def near(self, names: Sequence[str]) -> list[str]:
         """Return the names of all members."""

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.images.sources.archive import Container
-from imgcluster.images.sources.base import UNREADABLE, reason_of
+from imgcluster.images.sources.archive import Container, Member
+from imgcluster.images.sources.base import UNREADABLE, local_stamp, reason_of
 from imgcluster.images.sources.parquet_columns import (
     INDEXED,
     id_columns,
@@ -39,10 +39,9 @@ KEPT_BYTES = 256 * 2**20  # of decoded row groups; one at least is kept, however
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetRow(Source):
+class ParquetRow(Member):
     """A row of a Parquet file, and the column in it that has the image's bytes; asked: as a config names that."""
 
-    container: Container
     column: str
     row: int
     asked: str | None = None
@@ -56,18 +55,9 @@ class ParquetRow(Source):
         return self.container.stamp_of(PARQUET, f"{self.column}/{self.row}", 0, self.row)
 
     @property
-    def is_far(self) -> bool:
-        """Whether the file is."""
-        return self.container.is_far
-
-    @property
     def order(self) -> str:
         """Rows of a group together."""
         return _order(self.container, self.row)
-
-    def absolute(self) -> ParquetRow:
-        """Return it as another process finds it, which works in another folder."""
-        return replace(self, container=self.container.absolute())
 
     def read(self) -> bytes:
         """Return the bytes of the row's image."""
@@ -111,10 +101,9 @@ class RowFile(Source):
     def stamp(self) -> Stamp | None:
         """That of the file, as of any file of this machine."""
         try:
-            status = os.stat(self.file)  # noqa: PTH116 (the text is kept as it is)
+            return local_stamp(self.file)
         except (OSError, ValueError):
             return None  # reading it will tell why
-        return Stamp(os.path.realpath(self.file), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     @property
     def is_far(self) -> bool:

@@ -12,16 +12,16 @@ import logging
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
 from imgcluster.errors import ImageError
-from imgcluster.images.sources.archive import Container
+from imgcluster.images.sources.archive import Container, Member
 from imgcluster.images.sources.base import UNREADABLE, number_of, reason_of
 from imgcluster.images.sources.names import is_image_name
-from imgcluster.types import Source, Stamp
+from imgcluster.types import Stamp
 from imgcluster.utils import cache_folder, write_whole
 
 logger = logging.getLogger(__name__)
@@ -34,10 +34,9 @@ Row = tuple[str, int, int]  # name, offset and size
 
 
 @dataclass(frozen=True, slots=True)
-class TarMember(Source):
+class TarMember(Member):
     """A file in a tar: so many bytes of it from `offset`."""
 
-    container: Container
     name: str
     offset: int
     size: int
@@ -49,15 +48,6 @@ class TarMember(Source):
     def stamp(self) -> Stamp | None:
         """That of the tar, at this place of it."""
         return self.container.stamp_of(TAR, self.name, self.size, self.offset)
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the tar is."""
-        return self.container.is_far
-
-    def absolute(self) -> TarMember:
-        """Return it as another process finds it, which works in another folder."""
-        return replace(self, container=self.container.absolute())
 
     def read(self) -> bytes:
         """Return the member's bytes alone."""

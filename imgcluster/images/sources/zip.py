@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from imgcluster.errors import ImageError
-from imgcluster.images.sources.archive import Container
+from imgcluster.images.sources.archive import Container, Member
 from imgcluster.images.sources.base import UNREADABLE, reason_of
 from imgcluster.images.sources.names import is_image_name
-from imgcluster.types import Source, Stamp
+from imgcluster.types import Stamp
 
 ZIP = "zip://"
 HEADER = 30  # bytes, and after them the name and what is extra (APPNOTE.TXT, 4.3.7)
@@ -21,10 +21,9 @@ INDEXED = 64
 
 
 @dataclass(frozen=True, slots=True)
-class ZipMember(Source):
+class ZipMember(Member):
     """A file in a zip. `ahead`: upper bound of the bytes from `offset` to its data, of which there are `packed`."""
 
-    container: Container
     name: str
     offset: int
     ahead: int
@@ -40,15 +39,6 @@ class ZipMember(Source):
     def stamp(self) -> Stamp | None:
         """The stamp of the zip with the member's checksum."""
         return self.container.stamp_of(ZIP, self.name, self.size, self.offset ^ self.checksum)
-
-    @property
-    def is_far(self) -> bool:
-        """Whether the zip is behind a network."""
-        return self.container.is_far
-
-    def absolute(self) -> ZipMember:
-        """Return it with an absolute path, for a process in another folder."""
-        return replace(self, container=self.container.absolute())
 
     def read(self) -> bytes:
         """Return the member's bytes, in one request if the header is no longer than estimated."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from imgcluster.learning.model import CURVE
 from imgcluster.learning.training.loop import ALL, HELD_BACK, Epoch
-from imgcluster.utils import CHOSEN, INK, QUIET, save, write_whole
+from imgcluster.utils import CHOSEN, INK, QUIET, save, style_panel, write_whole
 
 PANELS = {
     "loss": (("loss", "training", QUIET), ("held_loss", "held back", INK)),
@@ -48,9 +48,5 @@ def _panel(place: Any, epochs: Sequence[Epoch], title: str, lines: Sequence[tupl
         points = [(epoch.number, getattr(epoch, name)) for epoch in epochs if getattr(epoch, name) is not None]
         if points:
             place.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, linewidth=1.2, label=label)
-    place.set_title(title, fontsize=9, color=INK, loc="left")
     place.set_xlabel("epoch", fontsize=8, color=INK)
-    place.tick_params(labelsize=8, colors=INK)
-    place.xaxis.get_major_locator().set_params(integer=True)
-    for side in ("top", "right"):
-        place.spines[side].set_visible(False)
+    style_panel(place, title)

@@ -105,7 +105,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Taught:
+class TrainingResult:
     """What was learned: the arrays of a classifier, and the section of features that they are for.
 
     held: (n,) bool, the images held back; probabilities: (held.sum(), n_classes), what they got, where there are any.

@@ -17,7 +17,7 @@ from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import join_blocks, runtime_for
 from imgcluster.images import Augmentation
-from imgcluster.learning.classifiers import fit_classifier, fit_logistic, held_back, softmax
+from imgcluster.learning.classifiers import fit_classifier, fit_logistic, softmax, validation_split
 from imgcluster.learning.model import BACKBONE, RECORD, prepared
 from imgcluster.learning.training.augmented import OnFeatures
 from imgcluster.learning.training.checkpoint import Checkpoint
@@ -26,7 +26,7 @@ from imgcluster.learning.training.dataset import Pictures
 from imgcluster.learning.training.finetune import Network, OnNetwork, top_block, unfreeze
 from imgcluster.learning.training.head import Head
 from imgcluster.learning.training.loop import ALL, Learner, Lesson, train
-from imgcluster.learning.training.settings import FINETUNE, Labelled, Taught, Training
+from imgcluster.learning.training.settings import FINETUNE, Labelled, Training, TrainingResult
 from imgcluster.utils import remove_temporary, write_whole
 
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large
@@ -82,7 +82,7 @@ def plan_training(mode: str, features: FeaturesConfig, settings: Training) -> Ch
 
 def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     mode: str, choice: Choice, labelled: Labelled, settings: Training, random_state: int, folder: Path, *, show: bool
-) -> Taught | None:
+) -> TrainingResult | None:
     """Train in one of MODES; leaves the curve in the folder, and of `finetune` the network, BACKBONE.
 
     None where no epoch was better than what training began with. A checkpoint in the folder is gone on with when it
@@ -90,7 +90,7 @@ def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     """
     asked = _Class(mode, labelled, settings, choice, random_state, show)
     make = partial(_on_network, asked) if mode == FINETUNE else _on_features(asked)
-    held = held_back(labelled.classes, random_state)
+    held = validation_split(labelled.classes, random_state)
     lesson = Lesson(labelled.classes, held, settings, random_state)
     checkpoint = Checkpoint(folder, _request(mode, labelled, settings, random_state))
     with tf32(allowed=False):
@@ -109,7 +109,7 @@ def teach(  # noqa: PLR0913, PLR0917 (one call says all)
     if isinstance(learner, OnNetwork):
         notes.append(_learned_note(learner.network, settings, choice))
     probabilities = None if scores is None else softmax(scores.astype(np.float64))
-    return Taught(learner.head.arrays, features, held, probabilities, notes)
+    return TrainingResult(learner.head.arrays, features, held, probabilities, notes)
 
 
 def _learned_note(network: Network, settings: Training, choice: Choice) -> str:

@@ -116,7 +116,7 @@ def test_the_fallback_cannot_be_overlooked(tmp_path: Path, config_file: Path, co
     named = ("--set", "features.backbone=vgg16", "--set", "features.fallback=efficientnet_lite0")
     result = command("run", config_file, "--quiet", *named)
     assert result.returncode == 0
-    assert "FALLBACK: these are NOT features of vgg16, but of efficientnet_lite0" in result.stderr
+    assert "FALLBACK: vgg16 weights are not available; using efficientnet_lite0" in result.stderr
     assert "FALLBACK  used efficientnet_lite0 instead of vgg16 (weights not available)" in result.stdout
     assert '"wanted": "vgg16"' in (tmp_path / "out" / "run.json").read_text()
 

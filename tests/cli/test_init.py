@@ -1,0 +1,103 @@
+"""`init`: the first config of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from imgcluster import check, load_config
+from imgcluster.cli.init.config import write_first_config
+from imgcluster.errors import ConfigError
+from tests.conftest import Command, write_picture, write_template
+
+
+def test_init_writes_a_config_that_runs(command: Command, tmp_path: Path, pictures: Path) -> None:
+    rows = "".join(f"{number:04d},{1 + number % 3}\n" for number in range(12))
+    (tmp_path / "sample.csv").write_text(f"ImageID,label\n{rows}")
+    done = command("init", pictures, "--ids", tmp_path / "sample.csv", "--out", tmp_path / "mine.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "images    12: from 48 x 40 to 48 x 40 pixels" in done.stdout
+    config = load_config(tmp_path / "mine.yaml")
+    assert (config.images.file, config.images.id_column, config.clusters.n_clusters) == ("{id}.jpg", "ImageID", 3)
+    assert (config.outputs.label_column, config.outputs.label_offset) == ("label", 1)
+    text = (tmp_path / "mine.yaml").read_text()
+    assert text.startswith(f"# python -m imgcluster run {tmp_path / 'mine.yaml'}\n# images    12: from ")
+    run_it = command("run", tmp_path / "mine.yaml", "--quiet", "--set", "features.backbone=efficientnet_lite0")
+    assert run_it.returncode == 0, run_it.stderr
+    labels = pd.read_csv(tmp_path / "outputs/mine/submission.csv")["label"]
+    assert sorted(labels.unique()) == [1, 2, 3]
+    again = command("init", pictures, "--out", tmp_path / "mine.yaml")
+    assert (again.returncode, "overwrite it with --force" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("names", "ids", "pattern"),
+    [
+        (["a/1.png", "a/2.png"], ["1", "2"], "a/{id}.png"),
+        (["x.jpg", "y.jpg"], ["x.jpg", "y.jpg"], "{id}"),
+        (["img_7.png", "img_8.png"], ["img_7", "img_8"], "{id}.png"),
+        (["a/x.png", "a/y.png"], ["a/x.png", "a/y.png"], "{id}"),
+        (["a{b}/1.png", "a{b}/2.png"], ["1", "2"], "a{b}/{id}.png"),
+    ],
+)
+def test_init_finds_how_ids_become_files(tmp_path: Path, names: list[str], ids: list[str], pattern: str) -> None:
+    for name in names:
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_picture(path, np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "ids.csv").write_text("name\n" + "\n".join(ids) + "\n")
+    write_first_config(tmp_path / "pictures", tmp_path / "ids.csv", tmp_path / "c.yaml")
+    config = yaml.safe_load((tmp_path / "c.yaml").read_text())
+    assert config["images"]["file"] == pattern
+    assert config["clusters"]["n_clusters"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "wanted"),
+    [
+        ("note,label", ["x,1", "x,2", "x,1", "x,2"], ("label", 1, 2)),
+        ("Target,note", ["0,x", "1,x", "0,x", "1,x"], ("Target", 0, 2)),
+        ("kind", ["2", "3", "2", "3"], ("kind", 0, 2)),
+        ("label", ["sea", "1", "sea", "1"], ("label", 0, 2)),
+        ("label", ["1", "1", "1", "1"], ("label", 1, "auto")),  # labels begin there
+        ("label", ["1", "2", "3", "1"], ("label", 1, "auto")),  # too few rows to show all of them
+    ],
+)
+def test_init_looks_at_the_labels(
+    tmp_path: Path, pictures: Path, header: str, cells: list[str], wanted: tuple[str, int, int | str]
+) -> None:
+    rows = "".join(f"{number:04d},{cell}\n" for number, cell in enumerate(cells))
+    (tmp_path / "ids.csv").write_text(f"id,{header}\n{rows}")
+    write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    config = load_config(tmp_path / "c.yaml")
+    assert (config.outputs.label_column, config.outputs.label_offset, config.clusters.n_clusters) == wanted
+
+
+def test_init_tells_the_smallest_and_the_largest_size(tmp_path: Path) -> None:
+    for name, (width, height) in {"a": (30, 60), "b": (20, 80), "c": (50, 70)}.items():
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        write_picture(tmp_path / "pictures" / f"{name}.png", np.zeros((height, width, 3), np.uint8))
+    words = write_first_config(tmp_path / "pictures", None, tmp_path / "c.yaml")
+    assert words[0] == "images    3: from 20 x 60 to 50 x 80 pixels"
+
+
+def test_init_writes_a_config_where_a_few_files_are_missing(tmp_path: Path, pictures: Path) -> None:
+    (pictures / "0004.jpg").unlink()
+    write_template(tmp_path / "ids.csv", range(12))
+    said = write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    (note,) = [line for line in said if "have no file" in line]
+    assert note.startswith("note: 1 of 12 ids have no file, the first '0004'; the config has images.missing: skip, ")
+    config = load_config(tmp_path / "c.yaml")
+    assert config.images.missing == "skip"
+    assert len(check(config)) == 12
+
+
+def test_init_tells_ids_without_files(tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "ids.csv").write_text("name\nnobody\n")
+    with pytest.raises(ConfigError, match=r"no image below .* is called 'nobody'$"):
+        write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
+    assert not (tmp_path / "c.yaml").exists()
