@@ -235,7 +235,7 @@ def _places() -> _Found:
 
 
 def _place(name: str, folder: Path, advice: str) -> tuple[str, ...]:
-    there = next((each for each in (folder, *folder.parents) if os.path.exists(each)), Path("/"))  # noqa: PTH110 (exists raises)
+    there = next((each for each in (folder, *folder.parents) if os.path.exists(each)), Path("/"))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return name, f"{folder}: not writable", PROBLEM, advice
     free = shutil.disk_usage(there).free

@@ -65,7 +65,7 @@ class Vectors:
     used: dict[str, Any] = field(default_factory=dict)
 
 
-def learn(  # noqa: PLR0913 (one call says all)
+def learn(
     source: str | Path,
     labels: str | Path,
     *,
@@ -106,7 +106,7 @@ def learn(  # noqa: PLR0913 (one call says all)
     labelled, classes, lost = _labelled(known, found, vectors)
     taught = None
     if choice is not None:
-        taught = teach(mode, choice, labelled, settings, random_state, folder, show=show)
+        taught = teach(mode, choice, labelled, settings, random_state, folder=folder, show=show)
     if taught is None:
         taught = _fitted(classifier, labelled, random_state)
         if choice is not None:

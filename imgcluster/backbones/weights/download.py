@@ -65,7 +65,7 @@ class _Job:
         return self.target.with_suffix(self.target.suffix + ".part")
 
 
-def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow links change)
+def fetch(
     url: str,
     target: Path,
     sha256: str,

@@ -87,9 +87,7 @@ def _found_or_some(config: ImagesConfig) -> tuple[Listing, list[str]]:
 
 
 def _has_file(image: ImageFile) -> bool:
-    return not isinstance(image.path, Lost) and (
-        not isinstance(image.path, Path) or os.path.exists(image.path)  # noqa: PTH110 (Path.exists raises for a name that is too long)
-    )
+    return not isinstance(image.path, Lost) and (not isinstance(image.path, Path) or os.path.exists(image.path))
 
 
 def _lost_notes(lost: Sequence[str], count: int) -> Iterator[str]:

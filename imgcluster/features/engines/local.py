@@ -85,7 +85,7 @@ class Work:
         with _Writer(self, advance) as writer:
             in_flight: deque[tuple[Batch[_Slot], Callable[[], Blocks]]] = deque()
             readers = readers_for([image.path for image in self.todo])
-            batches = read_batches(self.todo, fill, recipe, batch_size, runtime, readers)
+            batches = read_batches(self.todo, fill, recipe, batch_size, runtime, readers=readers)
             try:
                 while (batch := self._next(batches)) is not None:
                     in_flight.append((batch, self._start(batch, runtime)))

@@ -114,7 +114,7 @@ class _Far(io.RawIOBase):
 
 def is_archive(text: str, endings: tuple[str, ...]) -> bool:
     """Tell whether a text of a config names an archive by its ending, and not a folder of that name."""
-    return text.lower().endswith(endings) and (is_url(text) or not os.path.isdir(text))  # noqa: PTH112
+    return text.lower().endswith(endings) and (is_url(text) or not os.path.isdir(text))
 
 
 def find_containers(text: str, storage: Storage) -> list[Container]:
@@ -131,7 +131,7 @@ def container(place: str, storage: Storage) -> Container:
     try:
         if is_url(place):
             return Container(place, ask(place, storage), storage)
-        status = os.stat(place)  # noqa: PTH116 (the text is kept as it is)
+        status = os.stat(place)
     except (OSError, ValueError) as error:
         raise ConfigError(f"images.folder: {shown(place)!r}: {in_words(error)}") from None
     return Container(place, Stamp(os.path.realpath(place), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -180,8 +180,8 @@ def _named(text: str, storage: Storage) -> list[str]:
 
 def _places(text: str) -> list[str]:
     if os.path.lexists(text) or not glob.has_magic(text):
-        return [text] if os.path.exists(text) else []  # noqa: PTH110
-    return glob.glob(text, recursive=True)  # noqa: PTH207 (a Path would not keep the text)
+        return [text] if os.path.exists(text) else []
+    return glob.glob(text, recursive=True)
 
 
 def _far_places(text: str, storage: Storage) -> list[str]:

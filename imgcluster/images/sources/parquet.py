@@ -111,7 +111,7 @@ class RowFile(Source):
     def stamp(self) -> Stamp | None:
         """That of the file, as of any file of this machine."""
         try:
-            status = os.stat(self.file)  # noqa: PTH116 (the text is kept as it is)
+            status = os.stat(self.file)
         except (OSError, ValueError):
             return None  # reading it will tell why
         return Stamp(os.path.realpath(self.file), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -123,7 +123,7 @@ class RowFile(Source):
 
     def absolute(self) -> RowFile:
         """Return it as another process finds it, which works in another folder."""
-        return replace(self, file=os.path.abspath(self.file))  # noqa: PTH100 (as above)
+        return replace(self, file=os.path.abspath(self.file))
 
     def read(self) -> bytes:
         """Return the file's bytes."""
@@ -198,9 +198,9 @@ def _moved_file(container: Container, path: str, cut: int | None) -> tuple[str |
 
 def _file_below(container: Container, path: str) -> str | None:
     """Return the file of a path relative to the Parquet file's folder, or below it; None where there is none."""
-    home = os.path.join(_home(container), "")  # noqa: PTH118 (here and below: a million rows are texts, not objects)
-    file = os.path.normpath(os.path.join(os.path.dirname(container.place), path))  # noqa: PTH118, PTH120
-    is_below = "\0" not in path and os.path.abspath(file).startswith(home)  # noqa: PTH100
+    home = os.path.join(_home(container), "")
+    file = os.path.normpath(os.path.join(os.path.dirname(container.place), path))
+    is_below = "\0" not in path and os.path.abspath(file).startswith(home)
     return file if is_below and os.path.lexists(file) else None
 
 
@@ -231,7 +231,7 @@ def _nulls(container: Container, column: str, group: int) -> int:
 
 
 def _home(container: Container) -> str:
-    return os.path.dirname(os.path.abspath(container.place))  # noqa: PTH100, PTH120 (as above)
+    return os.path.dirname(os.path.abspath(container.place))
 
 
 def _order(container: Container, row: int) -> str:
