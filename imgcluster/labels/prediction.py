@@ -14,13 +14,9 @@ from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features
 from imgcluster.images import (
-    DECIMAL,
-    MEASURED,
     NUMBER,
-    SHARE,
-    WHOLE,
     WHOLE_NUMBER,
-    WORDS,
+    Cells,
     kind_of_cells,
     match_names,
     naming_column,
@@ -41,7 +37,7 @@ logger = logging.getLogger(__name__)
 UNSURE = 0.5
 PROBABILITY = "{:.4g}"
 # What labels have to look like in a column of such cells; in others any text may stand.
-LABELS_OF = {WHOLE: WHOLE_NUMBER, **dict.fromkeys((DECIMAL, SHARE, MEASURED), NUMBER)}
+LABELS_OF = {Cells.WHOLE: WHOLE_NUMBER, **dict.fromkeys((Cells.DECIMAL, Cells.SHARE, Cells.MEASURED), NUMBER)}
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ class Predicted:
                 f"{where}: column {column!r} takes {kind}, such as {wanted.values[0]!r}, and the model's labels are "
                 f"not all {kind}, such as {unfit[0]!r}; learn from labels that are {kind}, or correct the template"
             )
-        if wanted.kind == WORDS and kind_of_cells(self.classes) != WORDS:
+        if wanted.kind == Cells.WORDS and kind_of_cells(self.classes) != Cells.WORDS:
             logger.warning(
                 "%s: column %r holds words, such as %r, and the model's labels are none, such as %r",
                 *(where, column, wanted.values[0], self.classes[0]),

@@ -10,18 +10,10 @@ from pathlib import Path
 
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.images import (
-    DECIMAL,
-    MEASURED,
-    NONE,
     NUMBER,
-    ONE_HOT,
-    SHARE,
-    SOFT,
-    UNCLEAR,
-    WHOLE,
     WHOLE_NUMBER,
-    ZERO_OR_ONE,
     Asked,
+    Cells,
     adds_up,
     cells_of,
     is_said,
@@ -118,11 +110,11 @@ def _expected(wanted: Template, asked: Asked, layout: str | None) -> Expected:
     filled = [place for place, name in enumerate(names) if name != wanted.id_column]
     kinds = {place: OF_CELLS.get(kind_of_cells(cells_of(wanted, place)), "text") for place in filled}
     wide = [place for place in filled if asked.is_wide and names[place] in asked.columns]
-    if asked.kind == ZERO_OR_ONE:  # zeros alone do not say that shares would be wrong
+    if asked.kind == Cells.ZERO_OR_ONE:  # zeros alone do not say that shares would be wrong
         kinds |= dict.fromkeys(wide, "number")
     summed: list[int] = []
     rule = layout or asked.kind
-    if wide and rule in (ONE_HOT, SOFT):
+    if wide and rule in (Cells.ONE_HOT, Cells.SOFT):
         kinds |= dict.fromkeys(wide, LAYOUT_KINDS[rule])
         layout, summed = None, wide
     return Expected(wanted.ids, names, filled, layout, kinds, blank=_blank(wanted, filled), summed=summed)
@@ -155,7 +147,7 @@ def _is_left(found: Template, wanted: Template, place: int) -> bool:
 def _unlike(found: Template, wanted: Template, asked: Asked) -> Iterator[str]:
     """Yield what a submission, in the shape of its template, has otherwise: labels, and columns beside them."""
     names = [str(name) for name in wanted.frame.columns]
-    if not asked.is_wide and asked.kind not in (NONE, UNCLEAR):
+    if not asked.is_wide and asked.kind not in (Cells.NONE, Cells.UNCLEAR):
         cells = cells_of(found, names.index(asked.columns[0]))
         if labels := {cell.strip() for cell in cells if is_said(cell)}:
             yield from (f"the submission {note}" for note in strange_labels(asked, labels))
@@ -230,7 +222,7 @@ def _strange_ids(ids: Sequence[str], first_row: Mapping[str, int], wanted: set[s
 def _cell_problems(found: Template, expected: Expected) -> Iterator[str]:
     problem_of = _problem_of_cell(expected)
     columns = {place: cells_of(found, place) for place in expected.filled}
-    summed = expected.filled if expected.layout in (ONE_HOT, SOFT) else expected.summed
+    summed = expected.filled if expected.layout in (Cells.ONE_HOT, Cells.SOFT) else expected.summed
     for row, id in enumerate(found.ids):
         cells = [columns[place][row] for place in expected.filled]
         problems = [
@@ -279,7 +271,7 @@ KINDS: dict[str, Callable[[str], str | None]] = {
     "share": _share,
     "text": lambda cell: None,
 }
-OF_CELLS = {WHOLE: "whole", DECIMAL: "number", SHARE: "number", MEASURED: "number"}
+OF_CELLS = {Cells.WHOLE: "whole", Cells.DECIMAL: "number", Cells.SHARE: "number", Cells.MEASURED: "number"}
 LAYOUT_KINDS = {"labels": "whole", "one_hot": "zero_or_one", "soft": "share", "names": "text"}
 
 

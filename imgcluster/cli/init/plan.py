@@ -12,21 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from imgcluster.errors import ConfigError
-from imgcluster.images import (
-    BLANK,
-    DECIMAL,
-    MIXED,
-    NONE,
-    SEVERAL,
-    SHARE,
-    SHARES,
-    UNCLEAR,
-    WORDS,
-    ZERO_OR_ONE,
-    Asked,
-    read_asked,
-    read_rows,
-)
+from imgcluster.images import Asked, Cells, read_asked, read_rows
 from imgcluster.runs import NO_LABELS, WIDE, listed
 from imgcluster.types import Template
 
@@ -65,7 +51,7 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
     asked, where = read_asked(template, label_column), repr(str(template.path))
     if label_column is not None and label_column not in asked.columns:
         raise ConfigError(f"--label-column: {where} has no column {label_column!r} beside the ids")
-    if asked.kind == UNCLEAR:
+    if asked.kind == Cells.UNCLEAR:
         if not asked.columns:
             raise ConfigError(f"{where} has no column for labels; name one with --label-column. {ALONE.capitalize()}")
         raise ConfigError(
@@ -129,13 +115,13 @@ def _image_and_more(id: str, names: set[str]) -> tuple[str, str] | None:
 def _wide(asked: Asked) -> Plan:
     what, layout = WIDE[asked.kind]
     found = [f"{len(asked.columns)} columns, {asked.columns[0]!r} to {asked.columns[-1]!r}: {what}"]
-    if asked.kind in (ZERO_OR_ONE, SHARES):
+    if asked.kind in (Cells.ZERO_OR_ONE, Cells.SHARES):
         found.append(
             "whether each column is a class cannot be known: if they take coordinates or other measured values, "
             "clusters cannot fill them"
         )
         found.append("whether shares or a single 1 is wanted cannot be known: outputs.layout: soft or one_hot")
-    if asked.kind in (ZERO_OR_ONE, SEVERAL):
+    if asked.kind in (Cells.ZERO_OR_ONE, Cells.SEVERAL):
         found.append("if an image may have several labels: each gets one, that of its cluster")
     return Plan(found, {"layout": layout.split()[0]}, len(asked.columns))
 
@@ -193,7 +179,7 @@ def _numbers_found(asked: Asked, numbers: list[int]) -> Iterator[str]:
         yield f"{column} is {least} in every row: where labels begin cannot be known"
     if len(numbers) > 1 and least not in (0, 1):
         yield "labels are counted from 0; if these are codes of classes, set outputs.layout: names and outputs.names"
-    if asked.kind == DECIMAL:
+    if asked.kind == Cells.DECIMAL:
         yield f"as it is written with decimals ({asked.values[0]}), it may be a probability instead of a label"
 
 
@@ -202,4 +188,4 @@ def _tells(labels: int, rows: int) -> bool:
     return 1 < labels <= rows // 2
 
 
-PLANS = {NONE: _none, BLANK: _blank, SHARE: _share, WORDS: _words, MIXED: _words}
+PLANS = {Cells.NONE: _none, Cells.BLANK: _blank, Cells.SHARE: _share, Cells.WORDS: _words, Cells.MIXED: _words}
