@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from imgcluster.cli.options import Commands, Options, add_config_command, load_options
+from imgcluster.cli.options import CONFIG_ARGUMENTS, Commands, Options, add_command, load_options
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    add_config_command(commands, "check", run, "validate a config and everything it refers to, without running it")
+    help = "validate a config and everything it refers to, without running it"
+    add_command(commands, "check", run, help, *CONFIG_ARGUMENTS)
 
 
 def run(options: Options) -> None:

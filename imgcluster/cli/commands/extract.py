@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from imgcluster.cli.options import Commands, Options, add_config_command, add_profile, load_options
+from imgcluster.cli.options import CONFIG_ARGUMENTS, PROFILE, Commands, Options, add_command, load_options
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     help = "extract features into the store, without clustering"
-    add_profile(add_config_command(commands, "extract", run, help, resumable=True))
+    add_command(commands, "extract", run, help, *CONFIG_ARGUMENTS, PROFILE, resumable=True)
 
 
 def run(options: Options) -> None:

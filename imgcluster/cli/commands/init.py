@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgcluster.cli.corrections import IMAGES
-from imgcluster.cli.options import Commands, Options, add_command
+from imgcluster.cli.options import Commands, Options, add_command, argument
 from imgcluster.errors import ConfigError
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "init", run, "look at a folder of images and write a config for it")
-    command.add_argument("folder", metavar="FOLDER", help="a folder of images")
+    help = "look at a folder of images and write a config for it"
+    folder = argument("folder", IMAGES, metavar="FOLDER", help="a folder of images")
+    command = add_command(commands, "init", run, help, folder)
     command.add_argument("--ids", metavar="CSV", help="a sample submission, or any CSV of ids")
     command.add_argument("--label-column", metavar="NAME", help="its label column, if that is ambiguous")
     command.add_argument("--out", metavar="CONFIG", help="the config (default: FOLDER's name with .yaml)")
     command.add_argument("--force", action="store_true", help="overwrite the config")
-    command.set_defaults(takes=("folder", IMAGES))
 
 
 def run(options: Options) -> None:
@@ -31,4 +31,5 @@ def run(options: Options) -> None:
     folder = Path(options.folder)
     out = Path(options.out or f"{folder.resolve().name}.yaml")
     ids = Path(options.ids) if options.ids else None
-    print("\n".join(write_first_config(folder, ids, out, label_column=options.label_column, force=options.force)))
+    lines = write_first_config(folder, ids, out, label_column=options.label_column, force=options.force)
+    print(*lines, sep="\n")

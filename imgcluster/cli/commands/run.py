@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from imgcluster.cli.options import Commands, Options, add_config_command, add_profile, load_options
+from imgcluster.cli.options import CONFIG_ARGUMENTS, PROFILE, Commands, Options, add_command, argument, load_options
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     help = "extract features, cluster the images, write the submission"
-    command = add_config_command(commands, "run", run, help, resumable=True)
-    add_profile(command)
-    command.add_argument("--force", action="store_true", help="overwrite another config's run in the same folder")
+    force = argument("--force", action="store_true", help="overwrite another config's run in the same folder")
+    add_command(commands, "run", run, help, *CONFIG_ARGUMENTS, PROFILE, force, resumable=True)
 
 
 def run(options: Options) -> None:

@@ -9,7 +9,8 @@ from imgcluster.cli.options import Commands, Options, add_command
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "sample", run, "write a small data set, without a download")
+    help = "write a small data set, without a download"
+    command = add_command(commands, "sample", run, help)
     command.add_argument("name", metavar="NAME", help="stage, digits or photos")
     command.add_argument("folder", metavar="DIR", help="a new or empty folder")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from imgcluster.cli.options import Commands, Options, add_command
+from imgcluster.cli.options import Commands, Options, add_command, argument
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "schema", run, "print the JSON Schema of a config")
-    command.add_argument("--markdown", action="store_true", help="print the keys as a table instead")
+    markdown = argument("--markdown", action="store_true", help="print the keys as a table instead")
+    add_command(commands, "schema", run, "print the JSON Schema of a config", markdown)
 
 
 def run(options: Options) -> None:
