@@ -1,7 +1,6 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
-from .encode import jpeg, png
 from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
@@ -35,6 +34,7 @@ from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, walk_images
 from .loader import Batch, Pixels, read_batches
+from .opencv import jpeg, png
 from .pixel_check import differences
 from .preprocess import find_recipe, prepare
 from .preprocess_gpu import GpuPreprocessor, resizes_here

@@ -22,7 +22,7 @@ from .reader import config_of, listed_images, listed_paths, read_record, read_re
 from .remote import fetched
 from .run import RunResult
 from .submission import IN_COLUMNS, check_outputs, submission_notes
-from .template_check import NO_LABELS, WIDE, listed
+from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
 from .writer import DISTANCE_FORMAT, NAME, csv_text, output_names, path_text, write_outputs
 
@@ -54,7 +54,6 @@ __all__ = [
     "images_are_in",
     "known_names",
     "labels_of_run",
-    "listed",
     "listed_images",
     "listed_paths",
     "loader",

@@ -45,7 +45,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise OutputError(f"{str(path)!r}: {error.strerror}; run the config again with --force") from None
+        raise OutputError(f"{str(path)!r}: {error.strerror}; run the config again with force=True") from None
 
 
 def rows_in(data: bytes, path: Path, record: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -121,4 +121,4 @@ def _is_row(row: dict[str, str]) -> bool:
 
 
 def _damaged_table(path: Path) -> OutputError:
-    return OutputError(f"{str(path)!r} is damaged; run the config again with --force")
+    return OutputError(f"{str(path)!r} is damaged; run the config again with force=True")

@@ -9,8 +9,8 @@ from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.images import Asked, Cells, cells_of, is_said, kind_of_cells, read_asked
 from imgcluster.types import Template
+from imgcluster.utils import first_few
 
-NAMED = 3
 BINARY = frozenset("01")
 NUMBERS = (Cells.WHOLE, Cells.DECIMAL, Cells.SHARE, Cells.MEASURED)
 # What the cells of a template with a column for each class are, and the layout that writes such.
@@ -43,8 +43,8 @@ def check_template(template: Template, config: Config) -> None:
         what, layout = WIDE[asked.kind]
         raise ConfigError(
             f"outputs.layout: {outputs.layout} would fill {outputs.label_column!r} alone, but {where} has "
-            f"{len(asked.columns)} columns of labels, {listed(asked.columns)} ({what}); set outputs.layout: {layout} "
-            f"and clusters.n_clusters: {len(asked.columns)}"
+            f"{len(asked.columns)} columns of labels, {first_few(asked.columns)} ({what}); set outputs.layout: "
+            f"{layout} and clusters.n_clusters: {len(asked.columns)}"
         )
     kind, example = _label_cells(template, outputs.label_column)
     if kind in NO_LABELS:
@@ -66,8 +66,8 @@ def check_labels(template: Template, label_column: str, labels: Collection[str])
     if kind == Cells.SHARE and not BINARY.issuperset(labels):
         raise ConfigError(
             f"outputs.label_column: {label_column!r} of {str(template.path)!r} holds a probability ({example!r}), "
-            f"for which only the labels 0 and 1 can stand, not {listed(sorted(labels))}; set clusters.n_clusters: 2, "
-            "or outputs.submission: null to cluster without a submission"
+            f"for which only the labels 0 and 1 can stand, not {first_few(sorted(labels))}; set "
+            "clusters.n_clusters: 2, or outputs.submission: null to cluster without a submission"
         )
 
 
@@ -75,7 +75,7 @@ def column_notes(template: Template, layout: str, filled: Sequence[str]) -> Iter
     """Yield how a submission with a column for each cluster may be read as something else than is meant."""
     others = [str(name) for name in template.frame.columns if name != template.id_column]
     if others and not set(filled) & set(others):
-        yield f"has {listed(filled)} in the place of the template's {listed(others)}"
+        yield f"has {first_few(filled)} in the place of the template's {first_few(others)}"
     elif layout == "soft" and read_asked(template).kind in (Cells.ONE_HOT, Cells.SEVERAL):
         yield "has shares where the template has 0 and 1; outputs.layout: one_hot writes those"
 
@@ -85,7 +85,7 @@ def label_notes(template: Template, label_column: str, labels: Collection[str]) 
     asked = read_asked(template, label_column)
     yield from strange_labels(asked, labels, "; see outputs.label_offset and clusters.n_clusters")
     if asked.beside:
-        yield f"keeps the template's cells in {listed(asked.beside)}; are they scored?"
+        yield f"keeps the template's cells in {first_few(asked.beside)}; are they scored?"
 
 
 def strange_labels(asked: Asked, labels: Collection[str], keys: str = "") -> Iterator[str]:
@@ -97,17 +97,17 @@ def strange_labels(asked: Asked, labels: Collection[str], keys: str = "") -> Ite
         return
     written, column = kind_of_cells(labels), f"the template's {asked.columns[0]!r}"
     if asked.kind in (Cells.MIXED, Cells.WORDS) and written in NUMBERS:
-        yield f"has numbers where {column} has words{' too' * (asked.kind == Cells.MIXED)} ({listed(asked.values)})"
+        yield f"has numbers where {column} has words{' too' * (asked.kind == Cells.MIXED)} ({first_few(asked.values)})"
     elif asked.kind in NUMBERS and written not in NUMBERS:
         words = sorted(label for label in labels if kind_of_cells([label]) not in NUMBERS)
-        yield f"has words ({listed(words)}) where {column} has numbers ({asked.values[0]!r})"
+        yield f"has words ({first_few(words)}) where {column} has numbers ({asked.values[0]!r})"
     elif asked.kind in (Cells.WHOLE, Cells.DECIMAL) and written in (Cells.WHOLE, Cells.DECIMAL):
         if strange := _out_of_range(labels, asked.values):
-            yield f"has the labels {listed(strange)}, which {column} has not ({listed(asked.values)}){keys}"
+            yield f"has the labels {first_few(strange)}, which {column} has not ({first_few(asked.values)}){keys}"
     elif asked.kind == Cells.SHARE and (strange := [label for label in labels if not 0 <= Decimal(label) <= 1]):
-        yield f"has {listed(sorted(strange, key=Decimal))} where {column} has a probability ({asked.values[0]!r})"
+        yield f"has {first_few(sorted(strange, key=Decimal))} where {column} has a probability ({asked.values[0]!r})"
     elif asked.kind == Cells.WORDS and len(asked.values) > 1 and (strange := sorted(set(labels) - set(asked.values))):
-        yield f"has {listed(strange)}, which {column} has not ({listed(asked.values)})"
+        yield f"has {first_few(strange)}, which {column} has not ({first_few(asked.values)})"
 
 
 def _out_of_range(labels: Collection[str], values: Sequence[str]) -> list[str]:
@@ -118,11 +118,6 @@ def _out_of_range(labels: Collection[str], values: Sequence[str]) -> list[str]:
         written = [*map(Decimal, labels)]  # only a 1 says where labels begin: nothing is below 0
         least, most = Decimal(1) if least == 1 else min(written), max(written)
     return sorted((label for label in labels if not least <= Decimal(label) <= most), key=Decimal)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names for a message, the first few of many."""
-    return ", ".join(map(repr, names[:NAMED])) + (", ..." if len(names) > NAMED else "")
 
 
 def _label_cells(template: Template, label_column: str) -> tuple[Cells, str]:

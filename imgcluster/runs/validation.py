@@ -25,11 +25,11 @@ from imgcluster.images import (
 )
 from imgcluster.runs.template_check import strange_labels
 from imgcluster.types import Template
+from imgcluster.utils import first_few
 
 logger = logging.getLogger(__name__)
 
 LAYOUTS = ("labels", "one_hot", "soft", "names")
-NAMED = 3
 TOLD = 100  # problems; a file with more of them has one cause
 
 
@@ -167,8 +167,7 @@ def _add_up(found: Template, places: Sequence[int]) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:NAMED])) + (f", ... ({len(names):,} columns)" if len(names) > NAMED else "")
-    return f"{'columns' if len(names) > 1 else 'column'} {shown}"
+    return f"{'columns' if len(names) > 1 else 'column'} {first_few(names)}"
 
 
 def check_submission(found: Template, expected: Expected, known: Sequence[str] = ()) -> None:

@@ -242,7 +242,7 @@ def _open(job: _Job, start: int) -> http.client.HTTPResponse:
     def work() -> None:
         try:
             answers.put(opener.open(request, timeout=job.stall_timeout))
-        except Exception as error:
+        except Exception as error:  # whatever it is, the waiting thread raises it
             answers.put(error)
 
     threading.Thread(target=work, name="imgcluster-download", daemon=True).start()

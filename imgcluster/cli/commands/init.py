@@ -1,4 +1,4 @@
-"""`init`: a first config for a folder of images."""
+"""`init` and `sample`: a first config for a folder of images, and small data sets to try."""
 
 from __future__ import annotations
 
@@ -33,3 +33,18 @@ def run(options: Options) -> None:
     ids = Path(options.ids) if options.ids else None
     lines = write_first_config(folder, ids, out, label_column=options.label_column, force=options.force)
     print(*lines, sep="\n")
+
+
+def add_sample(commands: Commands) -> None:
+    """Add the command `sample`."""
+    command = add_command(commands, "sample", sample, "write a small data set, without a download")
+    command.add_argument("name", metavar="NAME", help="stage, digits or photos")
+    command.add_argument("folder", metavar="DIR", help="a new or empty folder")
+
+
+def sample(options: Options) -> None:
+    """Write a sample, print what it has."""
+    from imgcluster.datasets import write_sample
+
+    count = write_sample(options.name, Path(options.folder))
+    print(f"{count:,} images, sample_submission.csv and truth.csv in {options.folder}")

@@ -29,9 +29,9 @@ from imgcluster.images import (
     spellings,
 )
 from imgcluster.types import ImageFile, Template
+from imgcluster.utils import first_few
 
-NAMED = 3
-MOST_CLASSES = 1_000  # folders that may be one for each class
+MAX_CLASSES = 1_000  # folders that may be one for each class
 
 
 @dataclass(frozen=True)
@@ -138,15 +138,14 @@ def _column_notes(rows: Template, template: Template) -> Iterator[str]:
 
 def _other_notes(found: FoundPatterns) -> Iterator[str]:
     if found.others:
-        others = ", ".join(map(repr, found.others[:NAMED]))
+        others = first_few(found.others)
         yield f"the ids fit {found.patterns[0]!r}, and {others} too; change images.file if that is meant"
 
 
 def _class_folders(images: Sequence[ImageFile]) -> Iterator[str]:
     folders = list(dict.fromkeys(posixpath.dirname(image.id) for image in images))
-    if 1 < len(folders) <= MOST_CLASSES and "" not in folders and len(folders) <= len(images) // 2:
-        more = ", …" if len(folders) > NAMED else ""
+    if 1 < len(folders) <= MAX_CLASSES and "" not in folders and len(folders) <= len(images) // 2:
         yield (
-            f"the images lie in {len(folders):,} folders ({', '.join(folders[:NAMED])}{more}); if these are their "
+            f"the images lie in {len(folders):,} folders ({first_few(folders, show=str)}); if these are their "
             f"classes, set clusters.n_clusters: {len(folders)}"
         )

@@ -13,8 +13,9 @@ from typing import Any
 
 from imgcluster.errors import ConfigError
 from imgcluster.images import Asked, Cells, read_asked, read_rows
-from imgcluster.runs import NO_LABELS, WIDE, listed
+from imgcluster.runs import NO_LABELS, WIDE
 from imgcluster.types import Template
+from imgcluster.utils import first_few
 
 ALONE = "to cluster the images without a submission, leave out --ids"
 MOST_OTHERWISE = 0.1  # of the ids, that are not an image with something added
@@ -55,7 +56,7 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
         if not asked.columns:
             raise ConfigError(f"{where} has no column for labels; name one with --label-column. {ALONE.capitalize()}")
         raise ConfigError(
-            f"{where}: which column takes the labels, {listed(asked.columns)}? Name it with --label-column; "
+            f"{where}: which column takes the labels, {first_few(asked.columns)}? Name it with --label-column; "
             f"if each is a class, write 0.0 into their cells; masks, boxes and measured values are no labels: {ALONE}"
         )
     if asked.kind in NO_LABELS:
@@ -65,7 +66,7 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
         )
     plan = _wide(asked) if asked.is_wide else PLANS.get(asked.kind, _numbers)(asked, len(template.frame))
     stay = "stay" if len(asked.beside) > 1 else "stays"
-    beside = [f"{listed(asked.beside)} {stay} as in the template"] if asked.beside else []
+    beside = [f"{first_few(asked.beside)} {stay} as in the template"] if asked.beside else []
     return Plan([*plan.found, *beside], plan.keys, plan.n_clusters, plan.to_do, plan.ways)
 
 
@@ -145,7 +146,7 @@ def _words(asked: Asked, rows: int) -> Plan:
     count = len(words) if _tells(len(words), rows) else "auto"
     several = f"{len(words):,} different words" if len(words) > 1 else "a word"
     return Plan(
-        [f"{asked.columns[0]!r} holds {several} ({listed(words)}); which cluster is which word cannot be known"],
+        [f"{asked.columns[0]!r} holds {several} ({first_few(words)}); which cluster is which word cannot be known"],
         {"layout": "names", "label_column": asked.columns[0]},
         count,
         LEFT_TO_SAY,

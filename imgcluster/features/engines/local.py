@@ -242,5 +242,5 @@ class _Writer:
                 sum(len(slots) for slots, _ in held)
                 # What it raises, where nobody reads the progress any more, ends the run as well.
             )
-        except BaseException as error:
+        except BaseException as error:  # raised in the thread that waits for this one
             self._error = error
