@@ -96,7 +96,7 @@ class Predicted:
             )
         columns = {shape.id_column: shape.ids, **other_names(shape, label_column or "")}
         shape = replace(shape, id_column=naming_column(columns, self.features.ids))
-        others = [str(name) for name in shape.frame.columns if str(name) != shape.id_column]
+        others = [name for name in shape.columns if name != shape.id_column]
         column = label_column or (others[0] if len(others) == 1 else "label")
         if column not in others:
             raise ConfigError(f"{str(template)!r} has no column {column!r}; name the one of the labels")

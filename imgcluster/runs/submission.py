@@ -123,7 +123,7 @@ def _check_label_column(template: Template | None, label_column: str) -> None:
         raise ConfigError(f"outputs.label_column: {label_column!r} is the column of the ids")
     if template is None:
         return
-    names = [str(name) for name in template.frame.columns]
+    names = template.columns
     if names.count(label_column) > 1:
         raise ConfigError(f"outputs.label_column: {str(template.path)!r} has {label_column!r} more than once")
     if label_column not in names and len(names) > 1:
@@ -171,7 +171,7 @@ def _columns(
 def _columns_to_fill(template: Template) -> list[str]:
     """Return the columns of labels, one for each class; else all beside the ids."""
     asked = read_asked(template)
-    names = [str(name) for name in template.frame.columns]
+    names = template.columns
     return list(asked.columns) if asked.is_wide else [name for name in names if name != template.id_column]
 
 
@@ -259,7 +259,7 @@ def _check(run: RunResult, frame: pd.DataFrame, filled: list[str], allowed: froz
     """Look at what is about to be written as a competition would: nothing that is wrong becomes a file."""
     template, outputs = run.template, run.config.outputs
     id_column = NEW_ID_COLUMN if template is None else template.id_column
-    columns = [id_column] if template is None else [str(name) for name in template.frame.columns]
+    columns = [id_column] if template is None else template.columns
     if set(filled) - set(columns):
         columns = [*(columns if outputs.layout not in IN_COLUMNS else [id_column]), *filled]
     places = [place for place, name in enumerate(columns) if name in filled]

@@ -73,7 +73,7 @@ def check_labels(template: Template, label_column: str, labels: Collection[str])
 
 def column_notes(template: Template, layout: str, filled: Sequence[str]) -> Iterator[str]:
     """Yield how a submission with a column for each cluster may be read as something else than is meant."""
-    others = [str(name) for name in template.frame.columns if name != template.id_column]
+    others = [name for name in template.columns if name != template.id_column]
     if others and not set(filled) & set(others):
         yield f"has {first_few(filled)} in the place of the template's {first_few(others)}"
     elif layout == "soft" and read_asked(template).kind in (Cells.ONE_HOT, Cells.SEVERAL):
@@ -122,6 +122,6 @@ def _out_of_range(labels: Collection[str], values: Sequence[str]) -> list[str]:
 
 def _label_cells(template: Template, label_column: str) -> tuple[Cells, str]:
     """Return the kind of the cells in the column of labels, and an example; `blank` where there is no such column."""
-    names = [str(name) for name in template.frame.columns]
+    names = template.columns
     cells = cells_of(template, names.index(label_column)) if label_column in names else []
     return kind_of_cells(cells, label_column), next(filter(is_said, cells), "")

@@ -99,8 +99,8 @@ def _second_key(template: Template, ids: list[str]) -> str | None:
     """Return the column that tells rows of one image apart; None where rows are not doubled, or none does."""
     if len(set(ids)) > (1 - MOST_OTHERWISE) * len(ids):
         return None
-    for name in map(str, template.frame.columns):
-        if name != template.id_column and list(template.frame.columns).count(name) == 1:
+    for name in template.columns:
+        if name != template.id_column and template.columns.count(name) == 1:
             pairs = set(zip(ids, template.frame[name], strict=True))
             if len(pairs) == len(ids):
                 return name

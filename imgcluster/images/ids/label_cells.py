@@ -78,7 +78,7 @@ def read_asked(template: Template, label_column: str | None = None) -> Asked:
     Of several columns without such a name, those with numbers from 0 to 1 are one for each class; else the labels are
     in the only column that holds whole numbers, or in the only one that is blank.
     """
-    columns = {place: str(name) for place, name in enumerate(template.frame.columns)}
+    columns = dict(enumerate(template.columns))
     others = {place: name for place, name in columns.items() if name != template.id_column}
     named = [place for place, name in others.items() if name == label_column] or _named(others)
     usable = {place: name for place, name in others.items() if place in named or not BESIDE.fullmatch(name)}
