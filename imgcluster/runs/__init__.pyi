@@ -24,7 +24,7 @@ from .run import RunResult
 from .submission import IN_COLUMNS, check_outputs, submission_notes
 from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
-from .writer import DISTANCE_FORMAT, NAME, csv_text, output_names, path_text, write_outputs
+from .writer import DISTANCE_FORMAT, NAME, cluster_cells, csv_text, output_names, path_text, write_outputs
 
 __all__ = [
     "DISTANCE_FORMAT",
@@ -44,6 +44,7 @@ __all__ = [
     "check_known_classes",
     "check_out",
     "check_outputs",
+    "cluster_cells",
     "config_of",
     "csv_text",
     "export_features",
