@@ -776,7 +776,7 @@ def test_an_unknown_action_or_run(tmp_path: Path) -> None:
         export_folders(tmp_path, tmp_path / "out", "copy")
     run = make_run(tmp_path, IMAGES)
     (run / "clusters.csv").write_text("id,path\na,b\n")
-    with pytest.raises(OutputError, match=r"clusters.csv' is damaged; run the config again with --force"):
+    with pytest.raises(OutputError, match=r"clusters.csv' is damaged; run the config again with force=True"):
         export_folders(run, tmp_path / "out", "copy")
 
 
