@@ -123,6 +123,11 @@ class Template:
     frame: pd.DataFrame
     id_column: str
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return [str(name) for name in self.frame.columns]
+
     @cached_property
     def ids(self) -> list[str]:
         """The ids, in row order."""

@@ -52,7 +52,7 @@ class FeatureExtractor(nn.Module):
         WeightsError: The weights do not fit. WeightsUnavailable: They cannot be downloaded.
     """
 
-    def __init__(  # noqa: PLR0913 (one call says all)
+    def __init__(
         self,
         backbone: str | nn.Module = "vgg16",
         layers: str | int | Sequence[str | int] | None = None,

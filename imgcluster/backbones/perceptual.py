@@ -130,7 +130,7 @@ def _shape(values: Tensor) -> str:
 # Files.
 
 
-def image_distances(  # noqa: PLR0913 (one call says all)
+def image_distances(
     first: str | Path,
     second: str | Path,
     *,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from packaging.requirements import Requirement
 
@@ -19,7 +19,7 @@ from imgcluster._version import __version__
 from imgcluster.backbones import are_here, import_openvino, is_installed, place_of
 from imgcluster.config import BACKBONES, Backbone
 from imgcluster.errors import first_line
-from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed
+from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed, shown
 
 GOOD, ADVICE, PROBLEM = "good", "advice", "problem"
 DEFAULT_BACKBONE = "vgg16"  # of a config without one
@@ -57,14 +57,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Examine this machine. Changes nothing and uses no network."""
-    looks = {
-        "packages": _packages,
-        "devices": _devices,
-        "runtimes": _runtimes,
-        "weights": _weights,
-        "places": _places,
-    }
-    return [finding for section, look in looks.items() for finding in _findings(section, look)]
+    looks = (_packages, _devices, _runtimes, _weights, _places)
+    return [finding for look in looks for finding in _findings(look.__name__[1:], look)]
 
 
 def has_problems(findings: Sequence[Finding]) -> bool:
@@ -87,9 +81,8 @@ _Answer = TypeVar("_Answer")
 
 
 def _packages() -> _Found:
-    release = __version__
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
-    yield "imgcluster", f"{release}, on Python {platform.python_version()}, {system}"
+    yield "imgcluster", f"{__version__}, on Python {platform.python_version()}, {system}"
     if not asked_for():
         yield "installation", "sources that are not installed", PROBLEM, "in their folder: pip install -e ."
         return
@@ -141,12 +134,11 @@ def _devices() -> _Found:
     memory = "unknown" if free is None else f"{free / GIB:.1f} GiB free"
     little = free is not None and free < MIN_FREE_BYTES
     yield "memory", memory, *((ADVICE, "a run takes 1 to 2 GiB: end other programs") if little else ())
-    try:
-        import torch
-
-        from imgcluster.backbones import describe
-    except Exception:  # reported among the packages
+    torch = _or_none(_import_torch)
+    if torch is None:
         return
+    from imgcluster.backbones import describe
+
     yield "cpu", describe(torch.device("cpu")).removeprefix("cpu, ")
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         properties = torch.cuda.get_device_properties(number)
@@ -162,13 +154,21 @@ def _devices() -> _Found:
         yield "gpu", "driver found, but torch cannot use it", PROBLEM, advice
 
 
-def _runtimes() -> _Found:
-    try:
-        import torch
+def _import_torch() -> Any:
+    """Import torch, and what of this program needs it."""
+    import torch
 
-        from imgcluster.backbones import find_device, find_precision, has_vnni
-    except Exception:  # reported among the packages
+    from imgcluster.backbones import describe, find_device, find_precision, has_vnni  # noqa: F401 (that they import)
+
+    return torch
+
+
+def _runtimes() -> _Found:
+    torch = _or_none(_import_torch)
+    if torch is None:
         return
+    from imgcluster.backbones import find_device, find_precision, has_vnni
+
     device = find_device("auto")
     yield "device: auto", str(device)
     yield "precision: auto", f"{find_precision('auto', device, bears_bf16=True)} where the network tolerates it"
@@ -201,22 +201,16 @@ def _weights() -> _Found:
     for name, backbone in BACKBONES.items():
         path = _or_none(place_of, backbone)
         if name not in here and path is not None and path.is_file():
-            yield (
-                name,
-                f"{path}: not of the published size",
-                PROBLEM,
-                "an incomplete download, or another file; remove it",
-            )
+            advice = "an incomplete download, or another file; remove it"
+            yield name, f"{path}: not of the published size", PROBLEM, advice
     if mirror := os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR"):
-        from imgcluster.utils import shown
-
         yield "mirror", shown(mirror)
 
 
-def _or_none(ask: Callable[[Backbone], _Answer], backbone: Backbone) -> _Answer | None:
-    """Return the answer for a backbone; None if its packages cannot be imported."""
+def _or_none(ask: Callable[..., _Answer], *asked: Backbone) -> _Answer | None:
+    """Return an answer, such as that for a backbone; None if packages cannot be imported, as their section reports."""
     with suppress(Exception):  # a damaged library raises anything
-        return ask(backbone)
+        return ask(*asked)
     return None
 
 
@@ -235,7 +229,7 @@ def _places() -> _Found:
 
 
 def _place(name: str, folder: Path, advice: str) -> tuple[str, ...]:
-    there = next((each for each in (folder, *folder.parents) if os.path.exists(each)), Path("/"))  # noqa: PTH110 (exists raises)
+    there = next((each for each in (folder, *folder.parents) if os.path.exists(each)), Path("/"))
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return name, f"{folder}: not writable", PROBLEM, advice
     free = shutil.disk_usage(there).free

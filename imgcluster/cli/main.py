@@ -21,7 +21,6 @@ from imgcluster.cli.commands import (
     explain,
     export,
     export_folders,
-    extract,
     features,
     init,
     layers,
@@ -30,8 +29,6 @@ from imgcluster.cli.commands import (
     predict,
     report,
     run,
-    sample,
-    schema,
     score,
     show,
     spread,
@@ -47,9 +44,10 @@ from imgcluster.errors import ImgclusterError
 
 # In the order of `imgcluster --help`.
 COMMANDS = (
-    *(init, run, check, show, report, explain, extract, export, export_folders, assign),
-    *(sweep, compare, stability, score, validate, suggest, spread, learn, predict),
-    *(models, layers, distance, features, doctor, schema, sample),
+    *(init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
+    *(export_folders.add, assign.add, sweep.add, compare.add, stability.add, score.add, validate.add, suggest.add),
+    *(spread.add, learn.add, predict.add, models.add, layers.add, distance.add, features.add, doctor.add),
+    *(check.add_schema, init.add_sample),
 )
 OK, USER_ERROR, WRONG_LINE = 0, 1, 2
 RESUME_HINT = "What was computed is kept: run the same command again to continue."
@@ -92,8 +90,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="imgcluster", description="From a folder of images to clusters.")
     parser.add_argument("--version", action="version", version=f"imgcluster {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in COMMANDS:
-        module.add(commands)
+    for add in COMMANDS:
+        add(commands)
     parser.set_defaults(names=list(commands.choices))
     return parser
 

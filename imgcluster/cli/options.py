@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from imgcluster.cli.corrections import CONFIG, RUN, options_of
 from imgcluster.errors import ConfigError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Options: TypeAlias = argparse.Namespace
 Run: TypeAlias = Callable[[Options], None]
+Part: TypeAlias = Callable[[argparse.ArgumentParser], object]  # adds an argument to a command
 
 IMAGES_FOLDER = "--images-folder"
 LABELS_HELP = "ids and labels: a CSV (leave the label empty if unknown), or a folder with one subfolder per label"
@@ -29,78 +30,64 @@ FUNCTIONS = {"imgcluster.images_are_in(RUN, FOLDER)": f"{IMAGES_FOLDER} FOLDER",
 
 
 def add_command(
-    commands: Commands, name: str, run: Run, help: str, *, resumable: bool = False
+    commands: Commands, name: str, run: Run, help: str, *parts: Part, resumable: bool = False
 ) -> argparse.ArgumentParser:
-    """Add a command; `run` gets its options. resumable: a second call continues an interrupted one."""
+    """Add a command with these arguments; `run` gets its options. resumable: a second call continues a stopped one."""
     command = commands.add_parser(name, help=help, description=help)
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     command.set_defaults(command=run, resumable=resumable, name=name, parser=command)
+    for add in parts:
+        add(command)
     return command
 
 
-def add_config_command(
-    commands: Commands, name: str, run: Run, help: str, *, resumable: bool = False
-) -> argparse.ArgumentParser:
-    """Add a command over a config, with its `--set`."""
-    command = add_command(commands, name, run, help, resumable=resumable)
-    command.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/stage.yaml")
-    add_set(command)
-    add_quiet(command)
-    command.set_defaults(takes=("config", CONFIG))
-    return command
+def argument(name: str, kind: str | None = None, **settings: Any) -> Part:
+    """Return what adds an argument or an option to a command. kind: of what it takes, to give a hint on another."""
+
+    def add(command: argparse.ArgumentParser) -> None:
+        command.add_argument(name, **settings)
+        if kind is not None:
+            command.set_defaults(takes=(name, kind))
+
+    return add
 
 
-def add_set(command: argparse.ArgumentParser, example: str = "clusters.n_clusters=8") -> None:
-    """Add the option that overrides keys of a config."""
-    command.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help=f"override a key: --set {example}"
-    )
+def set_option(example: str = "clusters.n_clusters=8") -> Part:
+    """Return what adds the option that overrides keys of a config."""
+    help = f"override a key: --set {example}"
+    return argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help)
 
 
-def add_quiet(command: argparse.ArgumentParser) -> None:
-    """Add the option that hides progress."""
-    command.add_argument("--quiet", action="store_true", help="hide progress; warnings and the summary stay")
+def images_folder(*names: str, of: str = "run") -> Part:
+    """Return what adds the option that says where a run's images are now; `of`: the argument that names the run."""
+    names, help = names or (IMAGES_FOLDER, "--images"), "where the run's images are now, if they have moved"
+
+    def add(command: argparse.ArgumentParser) -> None:
+        command.add_argument(*names, dest="images_folder", metavar="FOLDER", help=help)
+        command.set_defaults(images_of=of)
+
+    return add
 
 
-def add_profile(command: argparse.ArgumentParser) -> None:
-    """Add the option that shows where the time of an extraction goes."""
-    command.add_argument("--profile", action="store_true", help="show the time of each stage and the bottleneck")
-
-
-def add_run(command: argparse.ArgumentParser) -> None:
-    """Add the argument RUN, a run folder."""
-    command.add_argument("run", metavar="RUN", help="a run folder, such as outputs/stage")
-    command.set_defaults(takes=("run", RUN))
-
-
-def add_new_images(command: argparse.ArgumentParser) -> None:
-    """Add the argument IMAGES, images of no run yet."""
-    command.add_argument(
-        "images", metavar="IMAGES", help="an image, or a folder, URL, tar, zip or Parquet file of images"
-    )
-
-
-def add_images_folder(command: argparse.ArgumentParser, *names: str, of: str = "run") -> None:
-    """Add the option that says where the images of a run are now; `of`: the argument that names the run."""
-    command.add_argument(
-        *(names or (IMAGES_FOLDER, "--images")),
-        dest="images_folder",
-        metavar="FOLDER",
-        help="where the run's images are now, if they have moved",
-    )
-    command.set_defaults(images_of=of)
-
-
-def add_table(command: argparse.ArgumentParser) -> None:
-    """Add the options of a command that writes a CSV."""
-    command.add_argument("--out", required=True, metavar="CSV", help="the table to write")
-    command.add_argument("--force", action="store_true", help="overwrite the table")
-
-
-def add_label_columns(command: argparse.ArgumentParser) -> None:
-    """Add the options that name the columns of a CSV of labels."""
-    command.add_argument("--id-column", metavar="NAME", help="column of ids (default: the one that names the images)")
-    command.add_argument("--label-column", metavar="NAME", help="column of labels (default: label)")
+QUIET = argument("--quiet", action="store_true", help="hide progress; warnings and the summary stay")
+PROFILE = argument("--profile", action="store_true", help="show the time of each stage and the bottleneck")
+JSON = argument("--json", action="store_true", help="print JSON")
+CONFIG_ARGUMENTS = (
+    argument("config", CONFIG, metavar="CONFIG", help="a YAML file, such as configs/stage.yaml"),
+    set_option(),
+    QUIET,
+)
+RUN_ARGUMENT = argument("run", RUN, metavar="RUN", help="a run folder, such as outputs/stage")
+NEW_IMAGES = argument("images", metavar="IMAGES", help="an image, or a folder, URL, tar, zip or Parquet file of images")
+TABLE_ARGUMENTS = (
+    argument("--out", required=True, metavar="CSV", help="the table to write"),
+    argument("--force", action="store_true", help="overwrite the table"),
+)
+ID_COLUMN = argument("--id-column", metavar="NAME", help="column of ids (default: the one that names the images)")
+LABEL_COLUMNS = (
+    ID_COLUMN,
+    argument("--label-column", metavar="NAME", help="column of labels (default: label)"),
+)
 
 
 def look_there(options: Options) -> None:
@@ -125,6 +112,11 @@ def write_table(out: Path, table: pd.DataFrame) -> None:
     from imgcluster.utils import write_whole
 
     write_whole(out, csv_text(table).encode())
+
+
+def columns_of(options: Options) -> dict[str, str | None]:
+    """Return the columns that the options of LABEL_COLUMNS name."""
+    return {"id_column": options.id_column, "label_column": options.label_column}
 
 
 def load_options(options: Options) -> Config:

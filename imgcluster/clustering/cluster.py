@@ -27,7 +27,7 @@ NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
 
 
-def cluster_features(  # noqa: PLR0913 (options by keyword alone)
+def cluster_features(
     features: Features | np.ndarray,
     config: ClustersConfig,
     *,

@@ -14,10 +14,10 @@ from imgcluster.config import MATCH, TRUTH, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import KnownLabels, read_known, read_labels
 from imgcluster.types import ARE_LABELS, NOISE
-from imgcluster.utils import plain_label, plain_labels
+from imgcluster.utils import first_few, plain_label, plain_labels
 
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
-NAMED = 10  # labels in a note
+MAX_LABELS_IN_NOTE = 10
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def _without_cluster(known: set[int], found: set[int], names: dict[int, str]) ->
     lacking = [names.get(number, str(number)) for number in sorted(known - found)]
     if not lacking:
         return []
-    listed = ", ".join(map(repr, lacking[:NAMED])) + (", ..." if len(lacking) > NAMED else "")
-    return [f"{len(lacking)} of {len(known)} known labels have no cluster, so no image gets them: {listed}"]
+    named = first_few(lacking, MAX_LABELS_IN_NOTE)
+    return [f"{len(lacking)} of {len(known)} known labels have no cluster, so no image gets them: {named}"]
 
 
 def _all_numbered(numbers: np.ndarray, taken: set[int], left: Sequence[int], first: int) -> np.ndarray:

@@ -7,17 +7,7 @@ from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slice
 from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
-from .recipe import (
-    INTERPOLATIONS,
-    NORMALIZATIONS,
-    RESAMPLINGS,
-    STAGE,
-    Recipe,
-    Steps,
-    check_views,
-    named_recipe,
-    recipe_of,
-)
+from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
 from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
 from .yaml import parse_yaml
@@ -29,7 +19,6 @@ __all__ = [
     "BUNDLED",
     "DIFFUSION",
     "ID",
-    "INTERPOLATIONS",
     "LEARNED",
     "MATCH",
     "METHODS",
@@ -37,7 +26,6 @@ __all__ = [
     "NORMALIZATIONS",
     "OLD_NAMES",
     "REFUSED",
-    "RESAMPLINGS",
     "SECTIONS",
     "STAGE",
     "TRUTH",

@@ -33,12 +33,7 @@ class Recipe:
     @property
     def side(self) -> int:
         """Return the side of the square that the network sees. Raises ValueError where the steps end in none."""
-        side: int | None = None
-        for name, pixels in self.steps:
-            side = pixels if name != "resize" or side is not None else None
-        if side is None:
-            raise ValueError("the pictures keep their shapes; end with center_crop, or use squash or letterbox")
-        return side
+        return side_of(self.steps)
 
     @property
     def least(self) -> int | None:
@@ -109,8 +104,18 @@ def recipe_of(steps: Sequence[Any], backbone: Recipe) -> Recipe:
         raise ValueError("normalize stands in it twice")
     scale, mean, std = _normalization(given[0], backbone) if given else (255.0, recipe.mean, recipe.std)
     recipe = replace(recipe, scale=scale, mean=mean, std=std)
-    recipe.side  # noqa: B018 (raises where the steps end in no square)
+    side_of(recipe.steps)  # raises where they end in no square
     return recipe
+
+
+def side_of(steps: Steps) -> int:
+    """Return the side of the square that steps end in. Raises ValueError where they end in none."""
+    side: int | None = None
+    for name, pixels in steps:
+        side = pixels if name != "resize" or side is not None else None
+    if side is None:
+        raise ValueError("the pictures keep their shapes; end with center_crop, or use squash or letterbox")
+    return side
 
 
 def check_views(recipe: Recipe) -> None:

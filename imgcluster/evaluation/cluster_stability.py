@@ -83,7 +83,7 @@ def stability(run: str | Path, *, trials: int = TRIALS, show: bool = True) -> St
     return replace(found, note=features.note, names=recorded_names(record))
 
 
-def _tried(  # noqa: PLR0913
+def _tried(
     ids: list[str], vectors: np.ndarray, labels: np.ndarray, config: Config, *, trials: int, show: bool
 ) -> Stability:
     from sklearn.metrics import adjusted_rand_score

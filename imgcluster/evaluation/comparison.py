@@ -64,7 +64,7 @@ class Comparison:
         return pd.DataFrame([{**each.row(also), **name} for each, name in zip(self.candidates, named, strict=True)])
 
 
-def compare(  # noqa: PLR0913 (one call says all)
+def compare(
     config: Config,
     grid: Grid,
     *,

@@ -32,7 +32,7 @@ from imgcluster.types import Source
 Picture = Any  # a path, a PIL image, an array (height, width[, 3 or 4]) or a tensor (3, height, width)
 
 
-def grad_cam(  # noqa: PLR0913 (one call says all)
+def grad_cam(
     picture: Picture,
     label: int | str | None = None,
     backbone: str = "vgg16",
@@ -88,7 +88,7 @@ def cluster_map(
     return positive_part(opened.heat_maps(passed, [image], [cluster], [None if wanted is None else int(wanted)])[0])
 
 
-def activation_grid(  # noqa: PLR0913 (one call says all)
+def activation_grid(
     picture: Picture,
     layer: str | int,
     backbone: str = "vgg16",
@@ -106,7 +106,7 @@ def activation_grid(  # noqa: PLR0913 (one call says all)
     return grid_of_channels(LayerNetwork.build(choice, where).activations(_image(picture))[0])
 
 
-def filter_images(  # noqa: PLR0913 (one call says all)
+def filter_images(
     layer: str | int,
     filters: Sequence[int] | None = None,
     backbone: str = "vgg16",

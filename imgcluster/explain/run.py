@@ -167,7 +167,7 @@ def _read_images(run: FinishedRun) -> list[RunImage]:
         return [_image(number, row, place) for number, (row, place) in enumerate(zip(rows, places, strict=True))]
     except (KeyError, ValueError):
         raise OutputError(
-            f"{str(run.folder / RunFiles.CLUSTERS)!r} is damaged; run its config again with --force"
+            f"{str(run.folder / RunFiles.CLUSTERS)!r} is damaged; run its config again with force=True"
         ) from None
 
 

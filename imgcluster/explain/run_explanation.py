@@ -60,7 +60,7 @@ class RunExplained:
     is_random: bool
 
 
-def explain_run(  # noqa: PLR0913 (one call says all)
+def explain_run(
     run: str | Path,
     *,
     images: str | Sequence[str] = (),

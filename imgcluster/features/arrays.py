@@ -50,7 +50,7 @@ Layer = str | int
 Images = Any  # what `extract` takes; no type says it
 
 
-def extract(  # noqa: PLR0913 (one call says all)
+def extract(
     images: Images,
     backbone: str | nn.Module = "vgg16",
     layers: Layer | Sequence[Layer] | None = None,
@@ -121,7 +121,7 @@ def extract(  # noqa: PLR0913 (one call says all)
         choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
         recipe = choice.recipe
         runtime, size = build_with_fallback(choice, config, partial(_looked_at, items, recipe))
-    blocks = run_over(items, runtime, recipe, size, on_error, show)
+    blocks = run_over(items, runtime, recipe, size, on_error=on_error, show=show)
     found = blocks if output == "numpy" else [torch.from_numpy(block) for block in blocks]
     return found[0] if layers is None or isinstance(layers, str | int) else dict(zip(asked, found, strict=True))
 
@@ -204,11 +204,12 @@ def opened(items: Sequence[Any]) -> list[Any]:
     return [next(places) if isinstance(item, str | os.PathLike) else item for item in items]
 
 
-def run_over(  # noqa: PLR0913, PLR0917
+def run_over(
     items: Sequence[Any],
     runtime: Runtime,
     recipe: Recipe,
     batch_size: int,
+    *,
     on_error: str = "raise",
     show: bool = False,
 ) -> list[np.ndarray]:
@@ -234,7 +235,8 @@ def run_over(  # noqa: PLR0913, PLR0917
         return len(failed)
 
     with track("features", len(items), "images", show=show) as advance:
-        for batch in read_batches(numbered, partial(_fill, runtime, recipe), recipe, batch_size, runtime, readers):
+        fill = partial(_fill, runtime, recipe)
+        for batch in read_batches(numbered, fill, recipe, batch_size, runtime, readers=readers):
             if on_error == "raise" and (error := next(filter(None, batch.slots), None)) is not None:
                 raise error
             in_flight.append((batch, runtime.start(batch.pixels)))

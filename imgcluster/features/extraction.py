@@ -42,7 +42,7 @@ from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, track
 ONE_COLOUR = "of one colour as read"
 
 
-def extract_features(  # noqa: PLR0913 (one call says all)
+def extract_features(
     images: Iterable[ImageFile],
     config: FeaturesConfig,
     *,
@@ -199,7 +199,7 @@ def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request
     devices = find_devices(request.config.device)
     if len(devices) > 1:
         with progress() as advance:
-            return compute_on(devices, work, store, choice, plan, advance)
+            return compute_on(devices, work, store, choice, plan, advance=advance)
     with work.stopwatch.timed("building the network"):
         runtime = build_runtime(choice, plan, some_of(work.todo, choice.recipe))
     with progress() as advance:

@@ -31,7 +31,7 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     because it could have no row.
     """
 
-    def __init__(  # noqa: PLR0913 (parameters of an estimator are its constructor's)
+    def __init__(
         self,
         backbone: str = "efficientnet_lite0",
         *,

@@ -1,7 +1,6 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
-from .encode import jpeg, png
 from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
@@ -18,24 +17,10 @@ from .ids.columns import (
 )
 from .ids.known_labels import KnownLabels, read_known, table_at
 from .ids.label_cells import (
-    BLANK,
-    DECIMAL,
-    LISTS,
-    MEASURED,
-    MIXED,
-    NONE,
     NUMBER,
-    ONE_HOT,
-    SEVERAL,
-    SHARE,
-    SHARES,
-    SOFT,
-    UNCLEAR,
-    WHOLE,
     WHOLE_NUMBER,
-    WORDS,
-    ZERO_OR_ONE,
     Asked,
+    Cells,
     adds_up,
     cells_of,
     is_said,
@@ -49,6 +34,7 @@ from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, walk_images
 from .loader import Batch, Pixels, read_batches
+from .opencv import jpeg, png
 from .pixel_check import differences
 from .preprocess import find_recipe, prepare
 from .preprocess_gpu import GpuPreprocessor, resizes_here
@@ -60,31 +46,17 @@ from .sources.open import Holder, is_held, open_again, open_all_again, open_hold
 from .sources.remote import known_by_listing
 
 __all__ = [
-    "BLANK",
-    "DECIMAL",
     "ID_COLUMN",
     "ID_NAMES",
     "ITSELF",
-    "LISTS",
-    "MEASURED",
-    "MIXED",
-    "NONE",
     "NUMBER",
-    "ONE_HOT",
     "RULES",
-    "SEVERAL",
-    "SHARE",
-    "SHARES",
-    "SOFT",
     "SUFFIXES",
-    "UNCLEAR",
-    "WHOLE",
     "WHOLE_NUMBER",
-    "WORDS",
-    "ZERO_OR_ONE",
     "Asked",
     "Augmentation",
     "Batch",
+    "Cells",
     "FoundPatterns",
     "GpuPreprocessor",
     "Holder",

@@ -37,12 +37,13 @@ class Batch(Generic[Slot]):
     slots: list[Slot]
 
 
-def read_batches(  # noqa: PLR0913, PLR0917 (what is read, how, and by how many)
+def read_batches(
     items: Sequence[Item],
     fill: Callable[[Pixels, Item], Slot],
     recipe: Recipe,
     batch_size: int,
     runtime: PixelBuffers,
+    *,
     readers: int | None = None,
 ) -> Generator[Batch[Slot], None, None]:
     """Fill batches in order, ahead of the consumer. A batch's pixels are valid until `depth` more are asked for.

@@ -1,14 +1,17 @@
-"""Import OpenCV with limits on image size and without its messages; import it from here only.
+"""OpenCV with limits on image size and without its messages, and pictures as the bytes of a file.
 
-OpenCV reads its environment once, as it is loaded. Variables that the user has set stay.
+Import it from here only: OpenCV reads its environment once, as it is loaded. Variables that the user has set stay.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 
-__all__ = ["MAX_PIXELS", "cv2"]
+import numpy as np
+
+__all__ = ["MAX_PIXELS", "cv2", "jpeg", "png"]
 
 MAX_PIXELS = 2**28  # of one picture; OpenCV's own bound, 2**30, would let one file take 3 GB
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
@@ -17,3 +20,18 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 import cv2  # noqa: E402 (after its environment is set)
+
+
+def jpeg(pixels: np.ndarray, quality: int) -> bytes:
+    """Encode RGB, (height, width, 3), or grey, (height, width), uint8, as JPEG; quality from 0 to 100."""
+    return _encoded(".jpg", pixels, (cv2.IMWRITE_JPEG_QUALITY, quality))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Encode RGB, (height, width, 3), or grey, (height, width), uint8, as PNG."""
+    return _encoded(".png", pixels, ())
+
+
+def _encoded(suffix: str, pixels: np.ndarray, parameters: Sequence[int]) -> bytes:
+    bgr = pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., ::-1])
+    return cv2.imencode(suffix, bgr, parameters)[1].tobytes()

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from imgcluster.clustering import Clusterer, Placed
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
-from imgcluster.runs import DISTANCE_FORMAT, NAME, config_of, path_text, read_clusterer, read_record, recorded_names
+from imgcluster.runs import NAME, cluster_cells, config_of, path_text, read_clusterer, read_record, recorded_names
 from imgcluster.types import ImageFile
 from imgcluster.utils import DEFAULT_STORAGE, Storage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "new", "status", "error")
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,18 @@ class Assigned:
 
         row_of = {image: row for row, image in enumerate(self.features.images)}
         reason_of = {failure.image: failure.reason for failure in self.features.failures}
-        return pd.DataFrame([self._row(image, row_of.get(image), reason_of.get(image, "")) for image in self.images])
+        rows = [self._row(image, row_of.get(image), reason_of.get(image, "")) for image in self.images]
+        return pd.DataFrame(rows, columns=[*COLUMNS, *([NAME] if self.names else [])])
 
-    def _row(self, image: ImageFile, row: int | None, reason: str) -> dict[str, Any]:
-        cells = {"id": image.id, "path": path_text(image)}
+    def _row(self, image: ImageFile, row: int | None, reason: str) -> list[str]:
         if row is None:
-            blank = dict.fromkeys(("cluster", "distance", "runner_up", "runner_up_distance", "new"), "")
-            return {**cells, **blank, "status": "failed", "error": reason, **({NAME: ""} if self.names else {})}
-        placed = self.placed
-        alone = placed.runner_up[row] < 0
-        return {
-            **cells,
-            "cluster": str(placed.labels[row]),
-            "distance": "" if np.isnan(placed.distance[row]) else DISTANCE_FORMAT.format(placed.distance[row]),
-            "runner_up": "" if alone else str(placed.runner_up[row]),
-            "runner_up_distance": "" if alone else DISTANCE_FORMAT.format(placed.runner_up_distance[row]),
-            "new": "yes" if placed.new[row] else "no",
-            "status": "ok",
-            "error": "",
-            **({NAME: self.names.get(int(placed.labels[row]), "")} if self.names else {}),
-        }
+            cells, name = ["", "", "", "", "", "failed", reason], ""
+        else:
+            found = self.placed
+            nearest = found.distance[row], found.runner_up[row], found.runner_up_distance[row]
+            cells = [*cluster_cells(found.labels[row], *nearest), "yes" if found.new[row] else "no", "ok", ""]
+            name = self.names.get(int(found.labels[row]), "")
+        return [image.id, path_text(image), *cells, *([name] if self.names else [])]
 
 
 def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: bool = True) -> Assigned:

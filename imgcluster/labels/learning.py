@@ -32,7 +32,7 @@ from imgcluster.learning import (
     teach,
     validation_split,
 )
-from imgcluster.runs import config_of, features_of_run, listed_images, places_of, read_record, read_rows
+from imgcluster.runs import FinishedRun, features_of_run, listed_images, read_run
 from imgcluster.types import ImageFile
 from imgcluster.utils import Storage, first_few
 
@@ -65,7 +65,7 @@ class Vectors:
     used: dict[str, Any] = field(default_factory=dict)
 
 
-def learn(  # noqa: PLR0913 (one call says all)
+def learn(
     source: str | Path,
     labels: str | Path,
     *,
@@ -106,7 +106,7 @@ def learn(  # noqa: PLR0913 (one call says all)
     labelled, classes, lost = _labelled(known, found, vectors)
     taught = None
     if choice is not None:
-        taught = teach(mode, choice, labelled, settings, random_state, folder, show=show)
+        taught = teach(mode, choice, labelled, settings, random_state, folder=folder, show=show)
     if taught is None:
         taught = _fitted(classifier, labelled, random_state)
         if choice is not None:
@@ -143,14 +143,12 @@ def _source(source: Path, overrides: Sequence[str], show: bool, *, stored: bool)
         storage = Storage(config.storage)
         images, _ = list_images(config.images, storage)
         return Source(images, config.features, storage, partial(_extracted, config, show))
-    record = read_record(source)
+    run = read_run(source)
     if overrides:
         raise ConfigError(f"overrides: {str(source)!r} is a run folder, which has no keys to override; name its config")
-    config = config_of(record, source)
-    where = places_of(source, record)
-    images = listed_images(where.rows(read_rows(source)), where.storage)
-    vectors_of = partial(_of_run, source, record) if stored else partial(_extracted, config, show)
-    return Source(images, config.features, where.storage, vectors_of)
+    images = listed_images(run.places.rows(run.rows), run.places.storage)
+    vectors_of = partial(_of_run, run) if stored else partial(_extracted, run.config, show)
+    return Source(images, run.config.features, run.places.storage, vectors_of)
 
 
 def _extracted(config: Config, show: bool, images: list[ImageFile]) -> Vectors:
@@ -159,12 +157,12 @@ def _extracted(config: Config, show: bool, images: list[ImageFile]) -> Vectors:
     return Vectors(features.ids, features.vectors, [origin.fingerprint for origin in features.origins], used)
 
 
-def _of_run(folder: Path, record: dict[str, Any], images: list[ImageFile]) -> Vectors:
-    table = features_of_run(folder)
+def _of_run(run: FinishedRun, images: list[ImageFile]) -> Vectors:
+    table = features_of_run(run)
     place = {id: row for row, id in enumerate(table.ids)}
     ids = [image.id for image in images if image.id in place]
     vectors = np.asarray(table.vectors[[place[id] for id in ids]])
-    return Vectors(ids, vectors, [str(origin["fingerprint"]) for origin in record["features"]])
+    return Vectors(ids, vectors, [str(origin["fingerprint"]) for origin in run.record["features"]])
 
 
 def _labelled(known: Source, found: PartialLabels, vectors: Vectors) -> tuple[Labelled, list[str], list[str]]:

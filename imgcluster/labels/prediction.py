@@ -14,13 +14,9 @@ from imgcluster.config import features_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features
 from imgcluster.images import (
-    DECIMAL,
-    MEASURED,
     NUMBER,
-    SHARE,
-    WHOLE,
     WHOLE_NUMBER,
-    WORDS,
+    Cells,
     kind_of_cells,
     match_names,
     naming_column,
@@ -41,7 +37,7 @@ logger = logging.getLogger(__name__)
 UNSURE = 0.5
 PROBABILITY = "{:.4g}"
 # What labels have to look like in a column of such cells; in others any text may stand.
-LABELS_OF = {WHOLE: WHOLE_NUMBER, **dict.fromkeys((DECIMAL, SHARE, MEASURED), NUMBER)}
+LABELS_OF = {Cells.WHOLE: WHOLE_NUMBER, **dict.fromkeys((Cells.DECIMAL, Cells.SHARE, Cells.MEASURED), NUMBER)}
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class Predicted:
             )
         columns = {shape.id_column: shape.ids, **other_names(shape, label_column or "")}
         shape = replace(shape, id_column=naming_column(columns, self.features.ids))
-        others = [str(name) for name in shape.frame.columns if str(name) != shape.id_column]
+        others = [name for name in shape.columns if name != shape.id_column]
         column = label_column or (others[0] if len(others) == 1 else "label")
         if column not in others:
             raise ConfigError(f"{str(template)!r} has no column {column!r}; name the one of the labels")
@@ -133,7 +129,7 @@ class Predicted:
                 f"{where}: column {column!r} takes {kind}, such as {wanted.values[0]!r}, and the model's labels are "
                 f"not all {kind}, such as {unfit[0]!r}; learn from labels that are {kind}, or correct the template"
             )
-        if wanted.kind == WORDS and kind_of_cells(self.classes) != WORDS:
+        if wanted.kind == Cells.WORDS and kind_of_cells(self.classes) != Cells.WORDS:
             logger.warning(
                 "%s: column %r holds words, such as %r, and the model's labels are none, such as %r",
                 *(where, column, wanted.values[0], self.classes[0]),

@@ -13,7 +13,7 @@ from imgcluster.clustering import Graph, auto_steps, neighbour_graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points, fit_transform
 from imgcluster.labels.partial import read_partial_labels
-from imgcluster.runs import features_of_run, labels_of_run
+from imgcluster.runs import features_of_run, read_run
 from imgcluster.utils import row_slices
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ def spread_labels(
     Raises ConfigError: as `read_partial_labels`, or labels of one class alone; OutputError: no finished run;
     StoreError: its features are not kept any more.
     """
-    features = features_of_run(Path(run))
+    finished = read_run(run)
+    features = features_of_run(finished)
     known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
-    clusters = labels_of_run(Path(run), features.ids)
+    clusters = np.array([int(row["cluster"]) for row in finished.rows if row["status"] == "ok"], np.int64)
     classes = known.classes
     if len(classes) < 2:
         raise ConfigError(

@@ -14,7 +14,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.features import Points
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space
-from imgcluster.runs import features_of_run, places_of, read_record, read_rows, recorded_names, with_name
+from imgcluster.runs import FinishedRun, features_of_run, read_run, with_name
 from imgcluster.types import NOISE
 
 if TYPE_CHECKING:
@@ -63,18 +63,17 @@ def suggest_images(
     """
     if count < 1:
         raise ConfigError(f"count: {count}; allowed: whole numbers >= 1")
-    features = features_of_run(Path(run))
+    finished = read_run(run)
+    features = features_of_run(finished)
     known = PartialLabels(np.array([], np.int64), [], [])
     if labels is not None:
         known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
-    clusters, distances = _placed(Path(run))
+    clusters, distances = _placed(finished)
     points = spreading_space(features.vectors)
-    record = read_record(Path(run))
-    names = recorded_names(record)
     typical = typical_rows(clusters, distances, known.rows)[:count]
     others, words = _others(points, np.array(typical, np.int64), known, count - len(typical))
-    why = [_typical_words(clusters, row, known, names) for row in typical] + words
-    rows, places = [*typical, *others], places_of(Path(run), record)
+    why = [_typical_words(clusters, row, known, finished.names) for row in typical] + words
+    rows, places = [*typical, *others], finished.places
     paths = [features.paths[row] for row in rows]
     if places.moved is not None:
         paths = [places.image(path) for path in paths]
@@ -158,8 +157,8 @@ def _typical_words(clusters: np.ndarray, row: int, known: PartialLabels, names: 
     return f"typical of cluster {with_name(int(clusters[row]), names)} of {size:,}{without}"
 
 
-def _placed(run: Path) -> tuple[np.ndarray, np.ndarray]:
+def _placed(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
     """Return clusters, (n,) int64, and distances to their middles, (n,) float64, of the images that did not fail."""
-    rows = [row for row in read_rows(run) if row["status"] == "ok"]
+    rows = [row for row in run.rows if row["status"] == "ok"]
     distances = [float(row["distance"] or "inf") for row in rows]
     return np.array([int(row["cluster"]) for row in rows], np.int64), np.array(distances)

@@ -17,14 +17,14 @@ from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
 from .label_columns import wide_labels
 from .overview import Group, Overview, report_page, run_overview
-from .places import Places, images_are_in, places_of
-from .reader import config_of, listed_images, listed_paths, read_record, read_report_record, read_rows
+from .places import Places, images_are_in
+from .reader import config_of, listed_images, listed_paths, read_record, read_report_record
 from .remote import fetched
 from .run import RunResult
 from .submission import IN_COLUMNS, check_outputs, submission_notes
-from .template_check import NO_LABELS, WIDE, listed
+from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
-from .writer import DISTANCE_FORMAT, NAME, csv_text, output_names, path_text, write_outputs
+from .writer import DISTANCE_FORMAT, NAME, cluster_cells, csv_text, output_names, path_text, write_outputs
 
 __all__ = [
     "DISTANCE_FORMAT",
@@ -44,6 +44,7 @@ __all__ = [
     "check_known_classes",
     "check_out",
     "check_outputs",
+    "cluster_cells",
     "config_of",
     "csv_text",
     "export_features",
@@ -54,18 +55,15 @@ __all__ = [
     "images_are_in",
     "known_names",
     "labels_of_run",
-    "listed",
     "listed_images",
     "listed_paths",
     "loader",
     "names_note",
     "output_names",
     "path_text",
-    "places_of",
     "read_clusterer",
     "read_record",
     "read_report_record",
-    "read_rows",
     "read_run",
     "recorded_names",
     "report_page",

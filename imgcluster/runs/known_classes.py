@@ -8,8 +8,8 @@ from pathlib import Path
 from imgcluster.config import TRUTH, Config
 from imgcluster.errors import ConfigError
 from imgcluster.images import number_at_end, read_asked, read_known
-from imgcluster.runs.template_check import listed
 from imgcluster.types import Template
+from imgcluster.utils import first_few
 
 
 def check_known_classes(template: Template | None, config: Config) -> None:
@@ -29,12 +29,12 @@ def check_known_classes(template: Template | None, config: Config) -> None:
         return
     if strange := [label for label in known if columns and label not in columns]:
         raise ConfigError(
-            f"{where} has the labels {listed(strange)}, which are no columns of the template ({listed(columns)}); "
-            "write the labels as the columns are called"
+            f"{where} has the labels {first_few(strange)}, which are no columns of the template ({first_few(columns)}"
+            "); write the labels as the columns are called"
         )
     if count is not None and len(known) < count:
         raise ConfigError(
-            f"{where} has only {len(known)} different labels ({listed(known)}) for {count} clusters, and "
+            f"{where} has only {len(known)} different labels ({first_few(known)}) for {count} clusters, and "
             f"outputs.layout: {outputs.layout} needs one for each; label an image of each class"
         )
 
@@ -46,7 +46,7 @@ def _check_numbers(where: str, known: Sequence[int], columns: Sequence[str], cou
         return
     if strange := [str(number) for number in known if number not in ends]:
         raise ConfigError(
-            f"{where} has the labels {listed(strange)}, but the columns of the template end in {min(ends)} to "
+            f"{where} has the labels {first_few(strange)}, but the columns of the template end in {min(ends)} to "
             f"{max(ends)}; write the labels as the columns are numbered"
         )
     if count is not None and len(known) < count and first != min(ends):

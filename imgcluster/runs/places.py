@@ -40,7 +40,7 @@ def images_are_in(run: str | Path, folder: str | Path) -> None:
     Raises ConfigError: there is no such folder.
     """
     text = str(folder)
-    if not is_url(text) and not os.path.exists(text):  # noqa: PTH110 (exists raises for a name that is too long)
+    if not is_url(text) and not os.path.exists(text):
         raise ConfigError(f"images_folder: {text!r}: no such folder")
     _moved[os.path.realpath(run)] = text if is_url(text) else os.path.abspath(text)  # noqa: PTH100 (links stay)
 
@@ -201,4 +201,4 @@ def _below(folder: str, name: str) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises for a name that is too long)
+    return os.path.exists(path)

@@ -45,7 +45,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise OutputError(f"{str(path)!r}: {error.strerror}; run the config again with --force") from None
+        raise OutputError(f"{str(path)!r}: {error.strerror}; run the config again with force=True") from None
 
 
 def rows_in(data: bytes, path: Path, record: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -94,7 +94,7 @@ def listed_path(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
 
 def listed_paths(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
     """Return the paths for their texts in clusters.csv; an archive with several of them is opened once."""
-    there = [os.path.exists(text) for text in texts]  # noqa: PTH110 (Path.exists raises for a name that is too long)
+    there = [os.path.exists(text) for text in texts]
     elsewhere = [_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]
     others = iter(open_all_again(elsewhere, storage))
     return [Path(text) if here else next(others) for text, here in zip(texts, there, strict=True)]
@@ -121,4 +121,4 @@ def _is_row(row: dict[str, str]) -> bool:
 
 
 def _damaged_table(path: Path) -> OutputError:
-    return OutputError(f"{str(path)!r} is damaged; run the config again with --force")
+    return OutputError(f"{str(path)!r} is damaged; run the config again with force=True")

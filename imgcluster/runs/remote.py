@@ -53,7 +53,9 @@ def finished_record(data: bytes, folder: str) -> dict[str, Any]:
         if finished and "config" not in record:
             raise ValueError("nothing to know the run by")
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise OutputError(f"{f'{folder}/{RunFiles.RECORD}'!r} is damaged; run the config again with --force") from None
+        raise OutputError(
+            f"{f'{folder}/{RunFiles.RECORD}'!r} is damaged; run the config again with force=True"
+        ) from None
     if not finished:
         raise OutputError(f"the run in {folder!r} is not finished; run its config again")
     return dict(record)

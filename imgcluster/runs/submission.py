@@ -12,9 +12,10 @@ from imgcluster.errors import ConfigError
 from imgcluster.images import number_at_end, read_asked
 from imgcluster.runs.cluster_names import known_names, names_found, names_to_write
 from imgcluster.runs.run import RunResult
-from imgcluster.runs.template_check import THREE_WAYS, check_labels, check_template, column_notes, label_notes, listed
+from imgcluster.runs.template_check import THREE_WAYS, check_labels, check_template, column_notes, label_notes
 from imgcluster.runs.validation import Expected, check_submission
 from imgcluster.types import Clusters, Template
+from imgcluster.utils import first_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +123,7 @@ def _check_label_column(template: Template | None, label_column: str) -> None:
         raise ConfigError(f"outputs.label_column: {label_column!r} is the column of the ids")
     if template is None:
         return
-    names = [str(name) for name in template.frame.columns]
+    names = template.columns
     if names.count(label_column) > 1:
         raise ConfigError(f"outputs.label_column: {str(template.path)!r} has {label_column!r} more than once")
     if label_column not in names and len(names) > 1:
@@ -170,7 +171,7 @@ def _columns(
 def _columns_to_fill(template: Template) -> list[str]:
     """Return the columns of labels, one for each class; else all beside the ids."""
     asked = read_asked(template)
-    names = [str(name) for name in template.frame.columns]
+    names = template.columns
     return list(asked.columns) if asked.is_wide else [name for name in names if name != template.id_column]
 
 
@@ -179,7 +180,7 @@ def _reading_notes(run: RunResult, template: Template) -> list[str]:
     outputs, clusters = run.config.outputs, run.clusters
     if outputs.layout in IN_COLUMNS:
         columns = [*columns_of(run).values()]
-        which, notes = f"column ({listed(columns)})", [*column_notes(template, outputs.layout, columns)]
+        which, notes = f"column ({first_few(columns)})", [*column_notes(template, outputs.layout, columns)]
     else:
         labels = {label for number, label in _labels_of(run).items() if clusters.sizes[number : number + 1].any()}
         which, notes = "label", [*label_notes(template, outputs.label_column, labels)] if labels else []
@@ -195,7 +196,7 @@ def _reading_notes(run: RunResult, template: Template) -> list[str]:
             f"{number + outputs.label_offset}: {name}"
             for number, name in names_to_write(run.config, clusters.names).items()
         ]
-        notes.append(f"has numbers for words ({listed(words)}); outputs.layout: names writes the words")
+        notes.append(f"has numbers for words ({first_few(words)}); outputs.layout: names writes the words")
     return [f"{outputs.submission} {note}" for note in notes]
 
 
@@ -207,7 +208,7 @@ def _check_named(numbers: Sequence[int], names: dict[int, str], outputs: Outputs
             raise ConfigError(f"outputs.names: cluster {lacking[0]} has no name (named: {', '.join(map(str, names))})")
         raise ConfigError(
             f"clusters.numbering: cluster {lacking[0]} has no name, as the labels known there name only "
-            f"{listed([*names.values()])}; label an image of each class there, or add names for the others by "
+            f"{first_few([*names.values()])}; label an image of each class there, or add names for the others by "
             "outputs.names"
         )
 
@@ -258,7 +259,7 @@ def _check(run: RunResult, frame: pd.DataFrame, filled: list[str], allowed: froz
     """Look at what is about to be written as a competition would: nothing that is wrong becomes a file."""
     template, outputs = run.template, run.config.outputs
     id_column = NEW_ID_COLUMN if template is None else template.id_column
-    columns = [id_column] if template is None else [str(name) for name in template.frame.columns]
+    columns = [id_column] if template is None else template.columns
     if set(filled) - set(columns):
         columns = [*(columns if outputs.layout not in IN_COLUMNS else [id_column]), *filled]
     places = [place for place, name in enumerate(columns) if name in filled]

@@ -10,18 +10,10 @@ from pathlib import Path
 
 from imgcluster.errors import ConfigError, SubmissionError
 from imgcluster.images import (
-    DECIMAL,
-    MEASURED,
-    NONE,
     NUMBER,
-    ONE_HOT,
-    SHARE,
-    SOFT,
-    UNCLEAR,
-    WHOLE,
     WHOLE_NUMBER,
-    ZERO_OR_ONE,
     Asked,
+    Cells,
     adds_up,
     cells_of,
     is_said,
@@ -33,11 +25,11 @@ from imgcluster.images import (
 )
 from imgcluster.runs.template_check import strange_labels
 from imgcluster.types import Template
+from imgcluster.utils import first_few
 
 logger = logging.getLogger(__name__)
 
 LAYOUTS = ("labels", "one_hot", "soft", "names")
-NAMED = 3
 TOLD = 100  # problems; a file with more of them has one cause
 
 
@@ -105,7 +97,7 @@ def validated(
         raise ConfigError(f"layout: found {layout!r}, allowed: {', '.join(LAYOUTS)}")
     wanted = read_template(Path(template), id_column, source=named_source("template"))
     found = read_rows(Path(file), None, source=named_source("submission"))
-    if wanted.id_column in found.frame.columns:
+    if wanted.id_column in found.columns:
         found = read_rows(Path(file), wanted.id_column, source=named_source("submission"))
     asked = read_asked(wanted)
     one, notes = _left_alone(found, wanted, asked)
@@ -114,15 +106,15 @@ def validated(
 
 
 def _expected(wanted: Template, asked: Asked, layout: str | None) -> Expected:
-    names = [str(name) for name in wanted.frame.columns]
+    names = wanted.columns
     filled = [place for place, name in enumerate(names) if name != wanted.id_column]
     kinds = {place: OF_CELLS.get(kind_of_cells(cells_of(wanted, place)), "text") for place in filled}
     wide = [place for place in filled if asked.is_wide and names[place] in asked.columns]
-    if asked.kind == ZERO_OR_ONE:  # zeros alone do not say that shares would be wrong
+    if asked.kind == Cells.ZERO_OR_ONE:  # zeros alone do not say that shares would be wrong
         kinds |= dict.fromkeys(wide, "number")
     summed: list[int] = []
     rule = layout or asked.kind
-    if wide and rule in (ONE_HOT, SOFT):
+    if wide and rule in (Cells.ONE_HOT, Cells.SOFT):
         kinds |= dict.fromkeys(wide, LAYOUT_KINDS[rule])
         layout, summed = None, wide
     return Expected(wanted.ids, names, filled, layout, kinds, blank=_blank(wanted, filled), summed=summed)
@@ -130,8 +122,8 @@ def _expected(wanted: Template, asked: Asked, layout: str | None) -> Expected:
 
 def _left_alone(found: Template, wanted: Template, asked: Asked) -> tuple[list[str], list[str]]:
     """Look for columns that are still the template's: return what is wrong about it, and what may be right."""
-    names = [str(name) for name in wanted.frame.columns]
-    if [str(name) for name in found.frame.columns] != names or set(found.ids) != set(wanted.ids):
+    names = wanted.columns
+    if found.columns != names or set(found.ids) != set(wanted.ids):
         return [], []
     place_of = {name: place for place, name in enumerate(names)}
     left = [name for name in (*asked.columns, *asked.beside) if _is_left(found, wanted, place_of[name])]
@@ -154,8 +146,8 @@ def _is_left(found: Template, wanted: Template, place: int) -> bool:
 
 def _unlike(found: Template, wanted: Template, asked: Asked) -> Iterator[str]:
     """Yield what a submission, in the shape of its template, has otherwise: labels, and columns beside them."""
-    names = [str(name) for name in wanted.frame.columns]
-    if not asked.is_wide and asked.kind not in (NONE, UNCLEAR):
+    names = wanted.columns
+    if not asked.is_wide and asked.kind not in (Cells.NONE, Cells.UNCLEAR):
         cells = cells_of(found, names.index(asked.columns[0]))
         if labels := {cell.strip() for cell in cells if is_said(cell)}:
             yield from (f"the submission {note}" for note in strange_labels(asked, labels))
@@ -175,14 +167,13 @@ def _add_up(found: Template, places: Sequence[int]) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:NAMED])) + (f", ... ({len(names):,} columns)" if len(names) > NAMED else "")
-    return f"{'columns' if len(names) > 1 else 'column'} {shown}"
+    return f"{'columns' if len(names) > 1 else 'column'} {first_few(names)}"
 
 
 def check_submission(found: Template, expected: Expected, known: Sequence[str] = ()) -> None:
     """Raise SubmissionError with every problem of a submission, each with its row; `known` are others found before."""
     problems = [*_column_problems(found, expected), *_id_problems(found, expected), *known]
-    if [str(name) for name in found.frame.columns] == list(expected.columns):
+    if found.columns == list(expected.columns):
         problems += _cell_problems(found, expected)
     if not problems:
         return
@@ -192,7 +183,7 @@ def check_submission(found: Template, expected: Expected, known: Sequence[str] =
 
 
 def _column_problems(found: Template, expected: Expected) -> Iterator[str]:
-    names = [str(name) for name in found.frame.columns]
+    names = found.columns
     if names != list(expected.columns):
         yield f"the columns are {', '.join(map(repr, names))}; needed: {', '.join(map(repr, expected.columns))}"
 
@@ -205,11 +196,8 @@ def _id_problems(found: Template, expected: Expected) -> Iterator[str]:
     for row, id in enumerate(ids):
         first_row.setdefault(id, row)
     strange = [*_strange_ids(ids, first_row, set(expected.ids))]
-    missing = [
-        f"row {row + 1} of the template: id {id!r} is missing"
-        for row, id in enumerate(expected.ids)
-        if id not in first_row
-    ]
+    lacking = ((row, id) for row, id in enumerate(expected.ids) if id not in first_row)
+    missing = [f"row {row + 1} of the template: id {id!r} is missing" for row, id in lacking]
     yield from strange + missing
     if not strange and not missing:
         for row, (id, needed) in enumerate(zip(ids, expected.ids, strict=True)):
@@ -228,64 +216,39 @@ def _strange_ids(ids: Sequence[str], first_row: Mapping[str, int], wanted: set[s
 
 
 def _cell_problems(found: Template, expected: Expected) -> Iterator[str]:
-    problem_of = _problem_of_cell(expected)
     columns = {place: cells_of(found, place) for place in expected.filled}
-    summed = expected.filled if expected.layout in (ONE_HOT, SOFT) else expected.summed
+    summed = expected.filled if expected.layout in (Cells.ONE_HOT, Cells.SOFT) else expected.summed
     for row, id in enumerate(found.ids):
         cells = [columns[place][row] for place in expected.filled]
         problems = [
             f"row {row + 1}, column {expected.columns[place]!r}: {words}"
             for place, cell in zip(expected.filled, cells, strict=True)
-            if (words := problem_of(cell, place)) and not (cell == "" and (id, place) in expected.blank)
+            if (words := _problem_of_cell(expected, cell, place)) and not (cell == "" and (id, place) in expected.blank)
         ]
         yield from problems
-        if summed and not problems and (words := _sum_problem([columns[place][row] for place in summed])):
-            yield f"row {row + 1}: {words}"
+        shares = [columns[place][row] for place in summed]
+        if summed and not problems and not adds_up(shares):
+            yield f"row {row + 1}: the cells add up to {sum(map(Decimal, shares))}, not to 1"
 
 
-def _problem_of_cell(expected: Expected) -> Callable[[str, int], str | None]:
-    layout, allowed = expected.layout, expected.allowed
-
-    def problem(cell: str, place: int) -> str | None:
-        if not cell.strip():
-            return "empty"
-        if allowed is not None:
-            return None if cell in allowed else f"{cell!r} is no label of a cluster"
-        return KINDS[LAYOUT_KINDS.get(layout or "", expected.kinds.get(place, "text"))](cell.strip())
-
-    return problem
+def _problem_of_cell(expected: Expected, cell: str, place: int) -> str | None:
+    if not cell.strip():
+        return "empty"
+    if expected.allowed is not None:
+        return None if cell in expected.allowed else f"{cell!r} is no label of a cluster"
+    fits, problem = KINDS[LAYOUT_KINDS.get(expected.layout or "", expected.kinds.get(place, "text"))]
+    return None if fits(cell.strip()) else f"{cell.strip()!r} {problem}"
 
 
-def _whole(cell: str) -> str | None:
-    return None if WHOLE_NUMBER.fullmatch(cell) else f"{cell!r} is no whole number"
-
-
-def _number(cell: str) -> str | None:
-    return None if NUMBER.fullmatch(cell) else f"{cell!r} is no number"
-
-
-def _zero_or_one(cell: str) -> str | None:
-    return None if cell in ("0", "1") else f"{cell!r} is neither 0 nor 1"
-
-
-def _share(cell: str) -> str | None:
-    return None if NUMBER.fullmatch(cell) and 0 <= Decimal(cell) <= 1 else f"{cell!r} is no number from 0 to 1"
-
-
-KINDS: dict[str, Callable[[str], str | None]] = {
-    "whole": _whole,
-    "number": _number,
-    "zero_or_one": _zero_or_one,
-    "share": _share,
-    "text": lambda cell: None,
+KINDS: dict[str, tuple[Callable[[str], object], str]] = {
+    "whole": (WHOLE_NUMBER.fullmatch, "is no whole number"),
+    "number": (NUMBER.fullmatch, "is no number"),
+    "zero_or_one": (("0", "1").__contains__, "is neither 0 nor 1"),
+    "share": (lambda cell: NUMBER.fullmatch(cell) and 0 <= Decimal(cell) <= 1, "is no number from 0 to 1"),
+    "text": (bool, ""),
 }
-OF_CELLS = {WHOLE: "whole", DECIMAL: "number", SHARE: "number", MEASURED: "number"}
+OF_CELLS = {Cells.WHOLE: "whole", Cells.DECIMAL: "number", Cells.SHARE: "number", Cells.MEASURED: "number"}
 LAYOUT_KINDS = {"labels": "whole", "one_hot": "zero_or_one", "soft": "share", "names": "text"}
-
-
-def _sum_problem(cells: Sequence[str]) -> str | None:
-    """Tell of a row that does not add up to 1, but for what rounding to its number of decimals can make of it."""
-    return None if adds_up(cells) else f"the cells add up to {sum(map(Decimal, cells))}, not to 1"
 
 
 def _blank(template: Template, places: Sequence[int]) -> frozenset[tuple[str, int]]:

@@ -19,7 +19,7 @@ from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.submission import make_submission
-from imgcluster.types import ARE_LABELS, Clusters, ImageFile, Source, by_reason
+from imgcluster.types import ARE_LABELS, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
 
 if TYPE_CHECKING:
@@ -30,15 +30,8 @@ NAME, NOTE = "name", "note"
 # More digits would show the last bits of float32 sums, which differ between library versions.
 DISTANCE_FORMAT = "{:.6g}"
 PACKAGES = (
-    "imgcluster",
-    "torch",
-    "torchvision",
-    "openvino",
-    "opencv-python",
-    "pillow",
-    "numpy",
-    "scikit-learn",
-    "pandas",
+    *("imgcluster", "torch", "torchvision", "openvino", "opencv-python"),
+    *("pillow", "numpy", "scikit-learn", "pandas"),
 )
 
 
@@ -70,7 +63,8 @@ def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
     Columns `name` and `note` come last, where any cluster has a name or any image a note, so that the other columns
     keep their positions. Notes do not go into `error`: a text there means that the image failed.
     """
-    names, notes = known_names(run.config, run.clusters.names), run.features.remarks
+    found, notes = run.clusters, run.features.remarks
+    names = known_names(run.config, found.names)
     yield (*COLUMNS, *([NAME] if names else []), *([NOTE] if notes else []))
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
     rows = count()  # those of the features are in the order of the list
@@ -79,7 +73,9 @@ def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
             cells, name = ("", "", "", "", "failed", reason_of[image]), ""
         else:
             row = next(rows)
-            cells, name = (*_cells(row, run.clusters), "ok", ""), names.get(int(run.clusters.labels[row]), "")
+            nearest = found.distance[row], found.runner_up[row], found.runner_up_distance[row]
+            cells = (*cluster_cells(found.labels[row], *nearest), "ok", "")
+            name = names.get(int(found.labels[row]), "")
         more = (*([name] if names else []), *([notes.get(image, "")] if notes else []))
         yield (image.id, path_text(image), *cells, *more)
 
@@ -112,14 +108,10 @@ def run_record(run: RunResult) -> dict[str, Any]:
     }
 
 
-def _cells(row: int, clusters: Clusters) -> tuple[str, str, str, str]:
-    distance, has_runner_up = clusters.distance[row], clusters.runner_up[row] >= 0
-    return (
-        str(clusters.labels[row]),
-        "" if np.isnan(distance) else DISTANCE_FORMAT.format(distance),
-        str(clusters.runner_up[row]) if has_runner_up else "",
-        DISTANCE_FORMAT.format(clusters.runner_up_distance[row]) if has_runner_up else "",
-    )
+def cluster_cells(label: int, distance: float, runner_up: int, runner_up_distance: float) -> tuple[str, str, str, str]:
+    """Return the cells of an image's cluster and of the next nearest one; runner_up: -1 where there is none."""
+    own = str(label), "" if np.isnan(distance) else DISTANCE_FORMAT.format(distance)
+    return (*own, str(runner_up), DISTANCE_FORMAT.format(runner_up_distance)) if runner_up >= 0 else (*own, "", "")
 
 
 def path_text(image: ImageFile) -> str:

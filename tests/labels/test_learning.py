@@ -203,7 +203,7 @@ def test_what_was_learned_of_other_features_is_refused(config_file: Path, labell
         ("model.safetensors", None, "is no model"),
     ],
 )
-def test_models_that_are_none(  # noqa: PLR0917
+def test_models_that_are_none(
     name: str, content: bytes | None, words: str, config_file: Path, labelled: Path, tmp_path: Path
 ) -> None:
     learn(config_file, labelled, out=tmp_path / "model", show=False)

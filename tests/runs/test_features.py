@@ -228,7 +228,7 @@ def test_a_file_of_features_that_changed_since_the_run_is_told(copy: Path) -> No
     [
         (None, r"is no run folder \(run.json: No such file or directory\)"),
         ('{"status": "writing"}', "is not finished; run its config again"),
-        ('["status"]', "is damaged; run the config again with --force"),
+        ('["status"]', "is damaged; run the config again with force=True"),
     ],
 )
 def test_what_is_no_finished_run_is_told(tmp_path: Path, record: str | None, message: str) -> None:

@@ -164,7 +164,7 @@ def test_no_folder_decides_over_the_tables(project: Path, tmp_path: Path, comman
         ("[old]", "[old]/1.jpg", "/s/[old]/1.jpg", "/new/1.jpg"),
     ],
 )
-def test_each_form_of_a_path(  # noqa: PLR0917
+def test_each_form_of_a_path(
     folder: str, text: str, based: str, moved: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

@@ -238,7 +238,7 @@ def test_what_is_no_finished_run_is_not_fetched(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(far_away_module, "start_anew", None)
     for text, words in (
         (None, f"'{url}' is no run folder (run.json: no such file or bucket)"),
-        (b"[]", f"'{url}/run.json' is damaged; run the config again with --force"),
+        (b"[]", f"'{url}/run.json' is damaged; run the config again with force=True"),
         (b'{"status": "writing"}', f"the run in '{url}' is not finished; run its config again"),
     ):
         system.pipe_file(f"{folder}/1.jpg" if text is None else f"{folder}/run.json", text or b"an image")

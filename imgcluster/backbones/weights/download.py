@@ -66,7 +66,7 @@ class _Job:
         return self.target.with_suffix(self.target.suffix + ".part")
 
 
-def fetch(  # noqa: PLR0913 (two of them are bounds that only tests and slow links change)
+def fetch(
     url: str,
     target: Path,
     sha256: str,
@@ -243,7 +243,7 @@ def _open(job: _Job, start: int) -> http.client.HTTPResponse:
     def work() -> None:
         try:
             answers.put(opener.open(request, timeout=job.stall_timeout))
-        except Exception as error:
+        except Exception as error:  # whatever it is, the waiting thread raises it
             answers.put(error)
 
     threading.Thread(target=work, name="imgcluster-download", daemon=True).start()

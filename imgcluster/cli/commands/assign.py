@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from imgcluster.cli.options import (
+    NEW_IMAGES,
+    QUIET,
+    RUN_ARGUMENT,
+    TABLE_ARGUMENTS,
     Commands,
     Options,
     add_command,
-    add_new_images,
-    add_quiet,
-    add_run,
-    add_table,
     free_table,
     write_table,
 )
@@ -17,11 +17,8 @@ from imgcluster.cli.options import (
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "assign", run, "assign new images to the clusters of a run")
-    add_run(command)
-    add_new_images(command)
-    add_table(command)
-    add_quiet(command)
+    help = "assign new images to the clusters of a run"
+    add_command(commands, "assign", run, help, RUN_ARGUMENT, NEW_IMAGES, *TABLE_ARGUMENTS, QUIET)
 
 
 def run(options: Options) -> None:
@@ -32,4 +29,4 @@ def run(options: Options) -> None:
 
     found = assign(options.run, options.images, show=not options.quiet)
     write_table(out, found.table())
-    print("\n".join([*summarize_assigned(found), f"written   {out}"]))
+    print(*summarize_assigned(found), f"written   {out}", sep="\n")

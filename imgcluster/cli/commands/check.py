@@ -1,13 +1,16 @@
-"""`check`: validate a config without running it."""
+"""`check` and `schema`: validate a config without running it, and describe its keys."""
 
 from __future__ import annotations
 
-from imgcluster.cli.options import Commands, Options, add_config_command, load_options
+import json
+
+from imgcluster.cli.options import CONFIG_ARGUMENTS, Commands, Options, add_command, argument, load_options
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    add_config_command(commands, "check", run, "validate a config and everything it refers to, without running it")
+    help = "validate a config and everything it refers to, without running it"
+    add_command(commands, "check", run, help, *CONFIG_ARGUMENTS)
 
 
 def run(options: Options) -> None:
@@ -17,3 +20,16 @@ def run(options: Options) -> None:
     from imgcluster.pipeline import check
 
     print(f"{options.config}: {planned(config, len(check(config)))}: OK")
+
+
+def add_schema(commands: Commands) -> None:
+    """Add the command `schema`."""
+    markdown = argument("--markdown", action="store_true", help="print the keys as a table instead")
+    add_command(commands, "schema", schema, "print the JSON Schema of a config", markdown)
+
+
+def schema(options: Options) -> None:
+    """Print the schema of a config."""
+    from imgcluster.config import config_schema, config_table
+
+    print(config_table() if options.markdown else json.dumps(config_schema(), indent=2))

@@ -5,28 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imgcluster.cli.options import Commands, Options, add_config_command, load_options, split_list
+from imgcluster.cli.options import CONFIG_ARGUMENTS, Commands, Options, add_command, load_options, split_list
 from imgcluster.errors import ConfigError
 
+TRUTH_HELP = "true labels, a CSV or a folder with one subfolder per label"
+OUT_HELP = "folder of the table and a config per row (default: compare in the run folder)"
 REPEATED: dict[str, Any] = {"action": "append", "default": []}
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_config_command(commands, "compare", run, "cluster in many ways and rank the results")
+    help = "cluster in many ways and rank the results"
+    command = add_command(commands, "compare", run, help, *CONFIG_ARGUMENTS)
     command.add_argument("--backbones", **REPEATED, metavar="A,B", help="backbones (default: the config's)")
     command.add_argument("--layers", **REPEATED, metavar="X,Y", help="layers (default: each backbone's own)")
     command.add_argument("--methods", **REPEATED, metavar="M,N", help="methods (default: the config's)")
     command.add_argument("--transform", **REPEATED, metavar="STEPS", help="such as '[l2, {pca: 64}]'")
     command.add_argument("--k", **REPEATED, metavar="K", help="numbers of clusters: 5,8 or 2..10")
-    command.add_argument(
-        "--truth",
-        metavar="CSV",
-        help="true labels, a CSV or a folder with one subfolder per label; without them, silhouette and agreement rank",
-    )
-    command.add_argument(
-        "--out", metavar="DIR", help="folder of the table and a config per row (default: compare in the run folder)"
-    )
+    command.add_argument("--truth", metavar="CSV", help=f"{TRUTH_HELP}; without them, silhouette and agreement rank")
+    command.add_argument("--out", metavar="DIR", help=OUT_HELP)
     command.add_argument("--force", action="store_true", help="start a new table instead of adding rows")
 
 
@@ -47,7 +44,7 @@ def run(options: Options) -> None:
     out = Path(options.out or Path(config.outputs.folder) / "compare")
     truth = Path(options.truth) if options.truth else None
     found = compare(config, grid, truth=truth, out=out, force=options.force, show=not options.quiet)
-    print("\n".join(comparison_lines(found, out)))
+    print(*comparison_lines(found, out), sep="\n")
 
 
 def _items(texts: list[str]) -> list[str]:

@@ -8,7 +8,8 @@ from imgcluster.errors import ConfigError
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "distance", run, "perceptual distance between images")
+    help = "perceptual distance between images"
+    command = add_command(commands, "distance", run, help)
     command.add_argument("first", metavar="A", help="an image, or a folder of images")
     command.add_argument("second", metavar="B", help="another; in folders, images of the same name are compared")
     command.add_argument("--backbone", default="vgg16", metavar="NAME", help="default: vgg16")
@@ -33,7 +34,7 @@ def run(options: Options) -> None:
         distance=options.distance,
         weights=options.weights,
     )
-    print("\n".join(distance_lines(found)))
+    print(*distance_lines(found), sep="\n")
 
 
 def _weighted(text: str) -> dict[str, float]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from imgcluster.cli.options import Commands, Options, add_command
+from imgcluster.cli.options import JSON, Commands, Options, add_command
 from imgcluster.errors import ImgclusterError
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "doctor", run, "check this machine and suggest a fix for each problem")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    add_command(commands, "doctor", run, "check this machine and suggest a fix for each problem", JSON)
 
 
 def run(options: Options) -> None:

@@ -4,36 +4,30 @@ from __future__ import annotations
 
 from imgcluster.cli.options import (
     IMAGES_FOLDER,
+    QUIET,
+    RUN_ARGUMENT,
     Commands,
     Options,
     add_command,
-    add_images_folder,
-    add_quiet,
-    add_run,
+    images_folder,
     split_list,
 )
 from imgcluster.config import RunFiles
 
+KINDS_HELP = "cluster, activations, gradcam or filters (default: cluster)"
+CLASS_HELP = "class of gradcam, or its index (default: the most likely)"
+
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "explain", run, "show as heat maps what puts images into their clusters")
-    add_run(command)
-    add_images_folder(command, IMAGES_FOLDER)  # its --images are ids
+    help = "show as heat maps what puts images into their clusters"
+    command = add_command(commands, "explain", run, help, RUN_ARGUMENT, images_folder(IMAGES_FOLDER), QUIET)
     which = command.add_mutually_exclusive_group()
     which.add_argument("--images", metavar="ID,ID", help="ids (default: a typical and a borderline image per cluster)")
     which.add_argument("--cluster", type=int, metavar="N", help="its four most typical and four borderline images")
-    command.add_argument(
-        "--kinds",
-        default="cluster",
-        metavar="K,L",
-        help="cluster, activations, gradcam or filters (default: cluster)",
-    )
+    command.add_argument("--kinds", default="cluster", metavar="K,L", help=KINDS_HELP)
     command.add_argument("--layers", default="", metavar="A,B", help="layers of activations and filters")
-    command.add_argument(
-        "--class", dest="label", metavar="NAME", help="class of gradcam, or its index (default: the most likely)"
-    )
-    add_quiet(command)
+    command.add_argument("--class", dest="label", metavar="NAME", help=CLASS_HELP)
 
 
 def run(options: Options) -> None:
@@ -51,9 +45,6 @@ def run(options: Options) -> None:
         label=options.label,
         show=not options.quiet,
     )
-    print(
-        "\
-".join(explained_lines(done))
-    )
+    print(*explained_lines(done), sep="\n")
     if (done.folder / RunFiles.REPORT_RECORD).is_file():
         print(f"written   {write_report(options.run, show=False)}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_run
+from imgcluster.cli.options import RUN_ARGUMENT, Commands, Options, add_command, images_folder
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "export", run, "write the features of a run to one file")
-    add_run(command)
-    add_images_folder(command)
+    help = "write the features of a run to one file"
+    command = add_command(commands, "export", run, help, RUN_ARGUMENT, images_folder())
     command.add_argument("out", metavar="OUT", help="the file, with the extension of its format")
     command.add_argument("--format", required=True, metavar="F", help="npz, npy, parquet, csv, safetensors or pkl")
     command.add_argument("--force", action="store_true", help="overwrite the file")

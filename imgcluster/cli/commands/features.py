@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import Commands, Options, add_command, add_quiet
+from imgcluster.cli.options import QUIET, Commands, Options, add_command
 from imgcluster.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
@@ -14,22 +14,18 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset((".jpg", ".jpeg", ".bmp", ".png"))
 PREPROCESS = "squash"  # each image to the network's square, whatever its shape
 
+OUT_HELP = "the file; its extension is the format (default: features.pkl)"
+
 
 def add(commands: Commands) -> None:
     """Add the command."""
     help = "write the features of a folder to one file, with the options of compute_features.py"
-    command = add_command(commands, "features", run, help, resumable=True)
+    command = add_command(commands, "features", run, help, QUIET, resumable=True)
     command.add_argument("--data_dir", required=True, metavar="DIR", help="folder of jpg, jpeg, bmp and png files")
     command.add_argument("--model", required=True, metavar="NAME", help="a backbone, by its own or its older name")
     command.add_argument("--checkpoint_file", metavar="FILE", help="a state dict: .pth, .pt or .safetensors")
-    command.add_argument(
-        "--out",
-        default="features.pkl",
-        metavar="OUT",
-        help="the file; its extension is the format (default: features.pkl)",
-    )
+    command.add_argument("--out", default="features.pkl", metavar="OUT", help=OUT_HELP)
     command.add_argument("--force", action="store_true", help="overwrite the file")
-    add_quiet(command)
 
 
 def run(options: Options) -> None:
@@ -40,8 +36,7 @@ def run(options: Options) -> None:
     out = Path(options.out)
     check_out(_format_of(out), out, options.force)
     features = compute_features(options.data_dir, options.model, options.checkpoint_file, out, show=not options.quiet)
-    print("\n".join([*summarize_features(features), f"written   {out}; in Python:"]))
-    print(loader(_format_of(out), out))
+    print(*summarize_features(features), f"written   {out}; in Python:", loader(_format_of(out), out), sep="\n")
 
 
 def compute_features(
@@ -59,15 +54,11 @@ def compute_features(
     from imgcluster.utils import shown
 
     check_out(_format_of(out), out, force=True)
+    weights = checkpoint_file or "imagenet"
     config = config_from_dict(
         {
             "images": {"folder": data_dir},
-            "features": {
-                "backbone": model,
-                "weights": checkpoint_file or "imagenet",
-                "preprocess": PREPROCESS,
-                "fallback": None,
-            },
+            "features": {"backbone": model, "weights": weights, "preprocess": PREPROCESS, "fallback": None},
             "clusters": {"n_clusters": 1},
             "outputs": {"folder": str(out.parent)},
         }

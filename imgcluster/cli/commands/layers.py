@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from imgcluster.cli.options import Commands, Options, add_command
+from imgcluster.cli.options import JSON, Commands, Options, add_command
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "layers", run, "list a backbone's layers with their names and output shapes")
+    help = "list a backbone's layers with their names and output shapes"
+    command = add_command(commands, "layers", run, help, JSON)
     command.add_argument("backbone", metavar="BACKBONE", help="such as vgg16")
     command.add_argument("--size", type=int, metavar="PIXELS", help="input size (default: the backbone's own)")
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Options) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgcluster.cli.corrections import CONFIG, RUN
 from imgcluster.cli.options import (
     LABELS_HELP,
+    QUIET,
     Commands,
     Options,
     add_command,
-    add_images_folder,
-    add_quiet,
-    add_set,
+    argument,
+    images_folder,
+    set_option,
     split_list,
 )
 from imgcluster.errors import ConfigError
@@ -24,31 +24,22 @@ if TYPE_CHECKING:
 
 
 TRAINING = ("unfreeze", "epochs", "patience", "learning_rate", "batch_size", "dropout")
+SOURCE_HELP = "a YAML file, or a run folder whose features to use"
+MODE_HELP = "features, augment or finetune (default: features)"
+CLASSIFIER_HELP = "logistic, svm, knn or mlp (default: logistic)"
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     help = "train a classifier on a few labelled images"
-    command = add_command(commands, "learn", run, help, resumable=True)
-    command.add_argument("source", metavar="CONFIG|RUN", help="a YAML file, or a run folder whose features to use")
+    source = argument("source", f"{CONFIG} or {RUN}", metavar="CONFIG|RUN", help=SOURCE_HELP)
+    command = add_command(commands, "learn", run, help, source, images_folder(of="source"), QUIET, resumable=True)
     command.add_argument("labels", metavar="LABELS", help=LABELS_HELP)
-    add_images_folder(command, of="source")
-    add_set(command, "features.backbone=vgg16")
+    set_option("features.backbone=vgg16")(command)
     command.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
     command.add_argument("--force", action="store_true", help="overwrite the model")
-    command.add_argument(
-        "--classifier", default="logistic", metavar="C", help="logistic, svm, knn or mlp (default: logistic)"
-    )
-    command.add_argument(
-        "--mode", default="features", metavar="M", help="features, augment or finetune (default: features)"
-    )
-    _add_training(command)
-    command.add_argument("--random-state", type=int, default=42, metavar="N", help="random seed (default: 42)")
-    add_quiet(command)
-    command.set_defaults(takes=("source", f"{CONFIG} or {RUN}"))
-
-
-def _add_training(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--classifier", default="logistic", metavar="C", help=CLASSIFIER_HELP)
+    command.add_argument("--mode", default="features", metavar="M", help=MODE_HELP)
     training = command.add_argument_group("augment and finetune")
     training.add_argument("--augment", metavar="STEPS", help="how images are varied: crop,flip,color, or none")
     training.add_argument("--unfreeze", metavar="LAYER", help="finetune: train from this layer or block on, or all")
@@ -57,6 +48,7 @@ def _add_training(command: argparse.ArgumentParser) -> None:
     training.add_argument("--learning-rate", type=float, metavar="R", help="learning rate of Adam")
     training.add_argument("--batch-size", type=int, metavar="N", help="images per step")
     training.add_argument("--dropout", type=float, metavar="P", help="dropout of the features (default: 0.2)")
+    command.add_argument("--random-state", type=int, default=42, metavar="N", help="random seed (default: 42)")
 
 
 def run(options: Options) -> None:
@@ -82,7 +74,7 @@ def run(options: Options) -> None:
         random_state=options.random_state,
         show=not options.quiet,
     )
-    print("\n".join([*model_lines(model), f"written   {out}"]))
+    print(*model_lines(model), f"written   {out}", sep="\n")
 
 
 def _check_free(out: Path) -> None:

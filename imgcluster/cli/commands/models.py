@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from imgcluster.cli.options import Commands, Options, add_command
+from imgcluster.cli.options import JSON, Commands, Options, add_command, argument
 from imgcluster.errors import ConfigError
 
 HINT = "timm networks are not listed; use timm:NAME, e.g. timm:vit_small_patch14_dinov2.lvd142m"
@@ -13,9 +13,8 @@ HINT = "timm networks are not listed; use timm:NAME, e.g. timm:vit_small_patch14
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "models", run, "list the available backbones")
-    command.add_argument("pattern", metavar="PATTERN", nargs="?", default="", help="part of a name, e.g. timm:vit_")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    pattern = argument("pattern", metavar="PATTERN", nargs="?", default="", help="part of a name, e.g. timm:vit_")
+    add_command(commands, "models", run, "list the available backbones", pattern, JSON)
 
 
 def run(options: Options) -> None:

@@ -6,34 +6,28 @@ from pathlib import Path
 
 from imgcluster.cli.corrections import MODEL
 from imgcluster.cli.options import (
+    NEW_IMAGES,
+    QUIET,
+    TABLE_ARGUMENTS,
     Commands,
     Options,
     add_command,
-    add_new_images,
-    add_quiet,
-    add_table,
+    argument,
     free_table,
     write_table,
 )
 
+UNSURE_HELP = "probability below which a label is unsure (default: 0.5)"
+
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "predict", run, "label images with a trained model", resumable=True)
-    command.add_argument("model", metavar="MODEL", help="a folder that `learn` wrote")
-    add_new_images(command)
-    add_table(command)
+    model = argument("model", MODEL, metavar="MODEL", help="a folder that `learn` wrote")
+    help = "label images with a trained model"
+    command = add_command(commands, "predict", run, help, model, NEW_IMAGES, *TABLE_ARGUMENTS, QUIET, resumable=True)
     command.add_argument("--template", metavar="CSV", help="a sample submission to fill in")
     command.add_argument("--label-column", metavar="NAME", help="the template's column of labels")
-    command.add_argument(
-        "--unsure",
-        type=float,
-        default=0.5,
-        metavar="P",
-        help="probability below which a label is unsure (default: 0.5)",
-    )
-    add_quiet(command)
-    command.set_defaults(takes=("model", MODEL))
+    command.add_argument("--unsure", type=float, default=0.5, metavar="P", help=UNSURE_HELP)
 
 
 def run(options: Options) -> None:

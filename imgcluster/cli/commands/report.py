@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_quiet, add_run
+from imgcluster.cli.options import QUIET, RUN_ARGUMENT, Commands, Options, add_command, images_folder
+
+TRUTH_HELP = "true labels for scores and a confusion matrix: a CSV, or a folder with one subfolder per label"
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "report", run, "rebuild a run's report")
-    add_run(command)
-    add_images_folder(command)
+    help = "rebuild a run's report"
+    command = add_command(commands, "report", run, help, RUN_ARGUMENT, images_folder(), QUIET)
     command.add_argument("--map", metavar="KIND", help="pca, tsne or umap (default: as last time, initially pca)")
-    command.add_argument(
-        "--truth",
-        metavar="CSV",
-        help="true labels for scores and a confusion matrix: a CSV, or a folder with one subfolder per label",
-    )
+    command.add_argument("--truth", metavar="CSV", help=TRUTH_HELP)
     command.add_argument("--sheets", action="store_true", help="also write contact sheets, clusters/NN.jpg")
-    add_quiet(command)
 
 
 def run(options: Options) -> None:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from imgcluster.cli.options import Commands, Options, add_command, add_images_folder
+from imgcluster.cli.options import ID_COLUMN, JSON, Commands, Options, add_command, columns_of, images_folder
 from imgcluster.errors import ConfigError
+
+TRUTH_HELP = (
+    "true labels, a CSV or a folder with one subfolder per label; without them, internal scores such as silhouette"
+)
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "score", run, "score clusters against true labels")
+    help = "score clusters against true labels"
+    command = add_command(commands, "score", run, help, images_folder(of="labels"), ID_COLUMN, JSON)
     command.add_argument("labels", metavar="LABELS", help="a run folder, or a CSV of ids and labels")
-    command.add_argument(
-        "truth",
-        metavar="TRUTH",
-        nargs="?",
-        help="true labels, a CSV or a folder with one subfolder per label; without them, internal scores such as "
-        "silhouette",
-    )
-    add_images_folder(command, of="labels")
-    command.add_argument("--id-column", metavar="NAME", help="column of ids (default: the one that names the images)")
+    command.add_argument("truth", metavar="TRUTH", nargs="?", help=TRUTH_HELP)
     command.add_argument("--label-column", metavar="NAME", help="column of labels, in the files that have it")
     command.add_argument("--out", metavar="DIR", help="folder for the confusion matrix, or for the scores of images")
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Options) -> None:
@@ -35,8 +31,7 @@ def run(options: Options) -> None:
     from imgcluster.cli.format.scores import scores_text
     from imgcluster.evaluation import FILES, score_labels, scores_json
 
-    columns = {"id_column": options.id_column, "label_column": options.label_column}
-    scores = score_labels(options.labels, options.truth, **columns, out=options.out)
+    scores = score_labels(options.labels, options.truth, **columns_of(options), out=options.out)
     print(scores_json(scores) if options.json else scores_text(scores))
     if options.out and not options.json:
         print("\n".join(["", *(f"written   {Path(options.out) / name}" for name in FILES)]))

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from imgcluster.cli.options import Commands, Options, add_command, add_run
+from imgcluster.cli.options import JSON, RUN_ARGUMENT, Commands, Options, add_command
 from imgcluster.errors import OutputError
 
 if TYPE_CHECKING:
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "show", run, "show a run's clusters: sizes, names and typical images")
-    add_run(command)
+    help = "show a run's clusters: sizes, names and typical images"
+    command = add_command(commands, "show", run, help, RUN_ARGUMENT, JSON)
     command.add_argument("--open", action="store_true", help="open the run's report in the browser")
     command.add_argument("--typical", type=int, default=3, metavar="N", help="ids shown per cluster (default: 3)")
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: Options) -> None:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from imgcluster.cli.options import (
+    LABEL_COLUMNS,
     LABELS_HELP,
+    RUN_ARGUMENT,
+    TABLE_ARGUMENTS,
     Commands,
     Options,
     add_command,
-    add_images_folder,
-    add_label_columns,
-    add_run,
-    add_table,
+    argument,
+    columns_of,
     free_table,
+    images_folder,
     write_table,
 )
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "spread", run, "propagate a few labels to all images of a run")
-    add_run(command)
-    command.add_argument("labels", metavar="LABELS", help=LABELS_HELP)
-    add_images_folder(command)
-    add_table(command)
-    add_label_columns(command)
+    labels = argument("labels", metavar="LABELS", help=LABELS_HELP)
+    help = "propagate a few labels to all images of a run"
+    add_command(commands, "spread", run, help, RUN_ARGUMENT, labels, images_folder(), *TABLE_ARGUMENTS, *LABEL_COLUMNS)
 
 
 def run(options: Options) -> None:
@@ -32,7 +31,6 @@ def run(options: Options) -> None:
     from imgcluster.cli.format.labels import spread_lines
     from imgcluster.labels import spread_labels
 
-    columns = {"id_column": options.id_column, "label_column": options.label_column}
-    found = spread_labels(options.run, options.labels, **columns)
+    found = spread_labels(options.run, options.labels, **columns_of(options))
     write_table(out, found.table())
-    print("\n".join([*spread_lines(found), f"written   {out}"]))
+    print(*spread_lines(found), f"written   {out}", sep="\n")

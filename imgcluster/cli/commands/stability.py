@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgcluster.cli.options import Commands, Options, add_command, add_images_folder, add_quiet, add_run, write_table
+from imgcluster.cli.options import QUIET, RUN_ARGUMENT, Commands, Options, add_command, images_folder, write_table
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
     help = "cluster a run again with other seeds and subsets: which images change cluster"
-    command = add_command(commands, "stability", run, help)
-    add_run(command)
-    add_images_folder(command)
+    command = add_command(commands, "stability", run, help, RUN_ARGUMENT, images_folder(), QUIET)
     command.add_argument("--trials", type=int, default=20, metavar="N", help="number of trials (default: 20)")
     command.add_argument("--out", metavar="CSV", help="the table (default: stability.csv in the run folder)")
-    add_quiet(command)
 
 
 def run(options: Options) -> None:
@@ -26,4 +23,4 @@ def run(options: Options) -> None:
     found = stability(options.run, trials=options.trials, show=not options.quiet)
     out = Path(options.out or Path(options.run) / "stability.csv")
     write_table(out, found.table())
-    print("\n".join([*stability_lines(found), f"written   {out}"]))
+    print(*stability_lines(found), f"written   {out}", sep="\n")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from imgcluster.cli.options import Commands, Options, add_config_command, load_options, write_table
+from imgcluster.cli.options import CONFIG_ARGUMENTS, Commands, Options, add_command, load_options, write_table
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_config_command(commands, "sweep", run, "try numbers of clusters and propose one")
+    help = "try numbers of clusters and propose one"
+    command = add_command(commands, "sweep", run, help, *CONFIG_ARGUMENTS)
     command.add_argument("--k", default="2..20", metavar="A..B", help="range to try (default: 2..20)")
     command.add_argument(
         "--out", metavar="DIR", help="folder of the table and the chart (default: sweep in the run folder)"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from imgcluster.cli.corrections import check_submission_first
-from imgcluster.cli.options import Commands, Options, add_command
+from imgcluster.cli.options import ID_COLUMN, Commands, Options, add_command
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "validate", run, "check a submission against a competition's template")
+    help = "check a submission against a competition's template"
+    command = add_command(commands, "validate", run, help, ID_COLUMN)
     command.add_argument("file", metavar="FILE", help="the submission")
     command.add_argument("template", metavar="TEMPLATE", help="the sample submission")
     command.add_argument("--layout", metavar="L", help="its layout: labels, one_hot, soft or names")
-    command.add_argument("--id-column", metavar="NAME", help="column of ids (default: the one that names the images)")
 
 
 def run(options: Options) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from imgcluster.utils import printable
+from imgcluster.utils import first_few, printable
 
 if TYPE_CHECKING:
     from imgcluster.runs import ExportedFolders, UndoneExport
 
-MAX_MISSING_NAMED = 3
 DONE = {"copy": "copied", "link": "linked", "move": "moved"}
 UNDONE = {
     "copy": "removed   {:,} copies; the originals are untouched",
@@ -27,9 +26,8 @@ def exported_lines(found: ExportedFolders, run: str) -> list[str]:
     width = max(map(len, found.counts), default=0)
     lines += [f"  {name:<{width}}  {count:>7,}" for name, count in found.counts.items()]
     if found.missing:
-        named = ", ".join(map(printable, found.missing[:MAX_MISSING_NAMED]))
-        more = ", …" if len(found.missing) > MAX_MISSING_NAMED else ""
-        lines.append(f"skipped   {len(found.missing):,} images that are not where the run found them: {named}{more}")
+        named = first_few(found.missing, show=printable)
+        lines.append(f"skipped   {len(found.missing):,} images that are not where the run found them: {named}")
     if found.action == "move":
         lines.append("note: the images are no longer where run, report, score and export look for them")
     undo = f"python -m imgcluster export-folders {shlex.quote(run)} {shlex.quote(str(found.folder))} --undo"

@@ -112,7 +112,7 @@ def _image_lines(found: Look, folder: Path, ids: Path | None) -> Iterator[str]:
     if found.template is None or ids is None:
         return
     template = found.template
-    columns = ", ".join(map(str, template.frame.columns))
+    columns = ", ".join(template.columns)
     yield f"  ids: {_quoted(ids)}  # {len(template.ids):,} rows, columns {columns}"
     if template.id_column.strip():
         yield f"  id_column: {_quoted(template.id_column)}"

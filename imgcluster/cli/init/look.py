@@ -29,9 +29,9 @@ from imgcluster.images import (
     spellings,
 )
 from imgcluster.types import ImageFile, Template
+from imgcluster.utils import first_few
 
-NAMED = 3
-MOST_CLASSES = 1_000  # folders that may be one for each class
+MAX_CLASSES = 1_000  # folders that may be one for each class
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ def _found_or_some(config: ImagesConfig) -> tuple[Listing, list[str]]:
 
 
 def _has_file(image: ImageFile) -> bool:
-    return not isinstance(image.path, Lost) and (
-        not isinstance(image.path, Path) or os.path.exists(image.path)  # noqa: PTH110 (Path.exists raises for a name that is too long)
-    )
+    return not isinstance(image.path, Lost) and (not isinstance(image.path, Path) or os.path.exists(image.path))
 
 
 def _lost_notes(lost: Sequence[str], count: int) -> Iterator[str]:
@@ -140,15 +138,14 @@ def _column_notes(rows: Template, template: Template) -> Iterator[str]:
 
 def _other_notes(found: FoundPatterns) -> Iterator[str]:
     if found.others:
-        others = ", ".join(map(repr, found.others[:NAMED]))
+        others = first_few(found.others)
         yield f"the ids fit {found.patterns[0]!r}, and {others} too; change images.file if that is meant"
 
 
 def _class_folders(images: Sequence[ImageFile]) -> Iterator[str]:
     folders = list(dict.fromkeys(posixpath.dirname(image.id) for image in images))
-    if 1 < len(folders) <= MOST_CLASSES and "" not in folders and len(folders) <= len(images) // 2:
-        more = ", …" if len(folders) > NAMED else ""
+    if 1 < len(folders) <= MAX_CLASSES and "" not in folders and len(folders) <= len(images) // 2:
         yield (
-            f"the images lie in {len(folders):,} folders ({', '.join(folders[:NAMED])}{more}); if these are their "
+            f"the images lie in {len(folders):,} folders ({first_few(folders, show=str)}); if these are their "
             f"classes, set clusters.n_clusters: {len(folders)}"
         )

@@ -12,23 +12,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from imgcluster.errors import ConfigError
-from imgcluster.images import (
-    BLANK,
-    DECIMAL,
-    MIXED,
-    NONE,
-    SEVERAL,
-    SHARE,
-    SHARES,
-    UNCLEAR,
-    WORDS,
-    ZERO_OR_ONE,
-    Asked,
-    read_asked,
-    read_rows,
-)
-from imgcluster.runs import NO_LABELS, WIDE, listed
+from imgcluster.images import Asked, Cells, read_asked, read_rows
+from imgcluster.runs import NO_LABELS, WIDE
 from imgcluster.types import Template
+from imgcluster.utils import first_few
 
 ALONE = "to cluster the images without a submission, leave out --ids"
 MOST_OTHERWISE = 0.1  # of the ids, that are not an image with something added
@@ -65,11 +52,11 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
     asked, where = read_asked(template, label_column), repr(str(template.path))
     if label_column is not None and label_column not in asked.columns:
         raise ConfigError(f"--label-column: {where} has no column {label_column!r} beside the ids")
-    if asked.kind == UNCLEAR:
+    if asked.kind == Cells.UNCLEAR:
         if not asked.columns:
             raise ConfigError(f"{where} has no column for labels; name one with --label-column. {ALONE.capitalize()}")
         raise ConfigError(
-            f"{where}: which column takes the labels, {listed(asked.columns)}? Name it with --label-column; "
+            f"{where}: which column takes the labels, {first_few(asked.columns)}? Name it with --label-column; "
             f"if each is a class, write 0.0 into their cells; masks, boxes and measured values are no labels: {ALONE}"
         )
     if asked.kind in NO_LABELS:
@@ -79,7 +66,7 @@ def plan_for(template: Template, label_column: str | None = None) -> Plan:
         )
     plan = _wide(asked) if asked.is_wide else PLANS.get(asked.kind, _numbers)(asked, len(template.frame))
     stay = "stay" if len(asked.beside) > 1 else "stays"
-    beside = [f"{listed(asked.beside)} {stay} as in the template"] if asked.beside else []
+    beside = [f"{first_few(asked.beside)} {stay} as in the template"] if asked.beside else []
     return Plan([*plan.found, *beside], plan.keys, plan.n_clusters, plan.to_do, plan.ways)
 
 
@@ -112,8 +99,8 @@ def _second_key(template: Template, ids: list[str]) -> str | None:
     """Return the column that tells rows of one image apart; None where rows are not doubled, or none does."""
     if len(set(ids)) > (1 - MOST_OTHERWISE) * len(ids):
         return None
-    for name in map(str, template.frame.columns):
-        if name != template.id_column and list(template.frame.columns).count(name) == 1:
+    for name in template.columns:
+        if name != template.id_column and template.columns.count(name) == 1:
             pairs = set(zip(ids, template.frame[name], strict=True))
             if len(pairs) == len(ids):
                 return name
@@ -129,13 +116,13 @@ def _image_and_more(id: str, names: set[str]) -> tuple[str, str] | None:
 def _wide(asked: Asked) -> Plan:
     what, layout = WIDE[asked.kind]
     found = [f"{len(asked.columns)} columns, {asked.columns[0]!r} to {asked.columns[-1]!r}: {what}"]
-    if asked.kind in (ZERO_OR_ONE, SHARES):
+    if asked.kind in (Cells.ZERO_OR_ONE, Cells.SHARES):
         found.append(
             "whether each column is a class cannot be known: if they take coordinates or other measured values, "
             "clusters cannot fill them"
         )
         found.append("whether shares or a single 1 is wanted cannot be known: outputs.layout: soft or one_hot")
-    if asked.kind in (ZERO_OR_ONE, SEVERAL):
+    if asked.kind in (Cells.ZERO_OR_ONE, Cells.SEVERAL):
         found.append("if an image may have several labels: each gets one, that of its cluster")
     return Plan(found, {"layout": layout.split()[0]}, len(asked.columns))
 
@@ -159,7 +146,7 @@ def _words(asked: Asked, rows: int) -> Plan:
     count = len(words) if _tells(len(words), rows) else "auto"
     several = f"{len(words):,} different words" if len(words) > 1 else "a word"
     return Plan(
-        [f"{asked.columns[0]!r} holds {several} ({listed(words)}); which cluster is which word cannot be known"],
+        [f"{asked.columns[0]!r} holds {several} ({first_few(words)}); which cluster is which word cannot be known"],
         {"layout": "names", "label_column": asked.columns[0]},
         count,
         LEFT_TO_SAY,
@@ -193,7 +180,7 @@ def _numbers_found(asked: Asked, numbers: list[int]) -> Iterator[str]:
         yield f"{column} is {least} in every row: where labels begin cannot be known"
     if len(numbers) > 1 and least not in (0, 1):
         yield "labels are counted from 0; if these are codes of classes, set outputs.layout: names and outputs.names"
-    if asked.kind == DECIMAL:
+    if asked.kind == Cells.DECIMAL:
         yield f"as it is written with decimals ({asked.values[0]}), it may be a probability instead of a label"
 
 
@@ -202,4 +189,4 @@ def _tells(labels: int, rows: int) -> bool:
     return 1 < labels <= rows // 2
 
 
-PLANS = {NONE: _none, BLANK: _blank, SHARE: _share, WORDS: _words, MIXED: _words}
+PLANS = {Cells.NONE: _none, Cells.BLANK: _blank, Cells.SHARE: _share, Cells.WORDS: _words, Cells.MIXED: _words}

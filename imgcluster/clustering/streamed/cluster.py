@@ -46,7 +46,7 @@ def should_use_dask(config: ClustersConfig, features_bytes: int, engine_is_dask:
     return free is not None and GATHERED * features_bytes > free
 
 
-def cluster_stored(  # noqa: PLR0913 (one call says all)
+def cluster_stored(
     stored: StoredVectors,
     ids: list[str] | None,
     config: ClustersConfig,

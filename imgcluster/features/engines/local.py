@@ -85,7 +85,7 @@ class Work:
         with _Writer(self, advance) as writer:
             in_flight: deque[tuple[Batch[_Slot], Callable[[], Blocks]]] = deque()
             readers = readers_for([image.path for image in self.todo])
-            batches = read_batches(self.todo, fill, recipe, batch_size, runtime, readers)
+            batches = read_batches(self.todo, fill, recipe, batch_size, runtime, readers=readers)
             try:
                 while (batch := self._next(batches)) is not None:
                     in_flight.append((batch, self._start(batch, runtime)))
@@ -242,5 +242,5 @@ class _Writer:
                 sum(len(slots) for slots, _ in held)
                 # What it raises, where nobody reads the progress any more, ends the run as well.
             )
-        except BaseException as error:
+        except BaseException as error:  # raised in the thread that waits for this one
             self._error = error

@@ -58,8 +58,8 @@ class _Process:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def compute_on(  # noqa: PLR0913, PLR0917
-    devices: Sequence[torch.device], work: Work, store: LayerStores, choice: Choice, plan: Plan, advance: Advance
+def compute_on(
+    devices: Sequence[torch.device], work: Work, store: LayerStores, choice: Choice, plan: Plan, *, advance: Advance
 ) -> str:
     """Do what `work.do` does on several devices of a kind; returns what they are, for a person.
 

@@ -46,8 +46,8 @@ def is_index(rows: Template) -> bool:
 def other_columns(rows: Template) -> list[Template]:
     """Return a table by its other columns, of those whose cells can be ids."""
     found = []
-    for column in dict.fromkeys(map(str, rows.frame.columns)):
-        if column == rows.id_column or list(rows.frame.columns).count(column) > 1:
+    for column in dict.fromkeys(rows.columns):
+        if column == rows.id_column or rows.columns.count(column) > 1:
             continue
         if can_be_ids(list(rows.frame[column])):
             found.append(replace(rows, id_column=column))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 
 from imgcluster.types import Template
 
@@ -25,18 +26,31 @@ BESIDE = re.compile(
 # Columns that take masks, boxes or points, by their names.
 SHAPES = re.compile(r".*(encoded_?pixels|rle|mask|bbox|boxes|polygon|keypoints|segmentation|predictionstring).*", re.I)
 
-# Kinds of cells: of one column,
-BLANK, WHOLE, DECIMAL, SHARE, MEASURED, LISTS, WORDS, MIXED = (
-    "blank", "whole", "decimal", "share", "measured", "lists", "words", "mixed",
-)  # fmt: skip
-# of several columns, one for each class, where the last two cannot be told from one another,
-ONE_HOT, SOFT, SEVERAL, ZERO_OR_ONE, SHARES = "one_hot", "soft", "several", "zero_or_one", "shares"
-# and where no column, or no one column, is the labels'.
-NONE, UNCLEAR = "none", "unclear"
-
 MOST_OFF = Decimal("0.05")  # of a sum of shares, however few decimals they have
 HALF = Decimal("0.5")  # of the last digit, which rounding may have moved
 BINARY_OFF = Decimal("0.000001")  # of a sum of float32 shares, however many decimals they are written with
+
+
+class Cells(str, Enum):
+    """What the cells in a template's columns of labels are."""
+
+    BLANK = "blank"
+    WHOLE = "whole"
+    DECIMAL = "decimal"  # a whole number such as 3.0
+    SHARE = "share"
+    MEASURED = "measured"
+    LISTS = "lists"
+    WORDS = "words"
+    MIXED = "mixed"
+    # Of several columns, one for each class; the last two cannot be told from one another.
+    ONE_HOT = "one_hot"
+    SOFT = "soft"
+    SEVERAL = "several"
+    ZERO_OR_ONE = "zero_or_one"
+    SHARES = "shares"
+    # No column, or no one column, is the labels'.
+    NONE = "none"
+    UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Asked:
     appear, blank ones left out. beside: other columns that hold numbers or nothing, as answers would.
     """
 
-    kind: str
+    kind: Cells
     columns: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
@@ -55,7 +69,7 @@ class Asked:
     @property
     def is_wide(self) -> bool:
         """Whether there is a column for each class."""
-        return self.kind in (ONE_HOT, SOFT, SEVERAL, ZERO_OR_ONE, SHARES)
+        return self.kind in (Cells.ONE_HOT, Cells.SOFT, Cells.SEVERAL, Cells.ZERO_OR_ONE, Cells.SHARES)
 
 
 def read_asked(template: Template, label_column: str | None = None) -> Asked:
@@ -64,30 +78,30 @@ def read_asked(template: Template, label_column: str | None = None) -> Asked:
     Of several columns without such a name, those with numbers from 0 to 1 are one for each class; else the labels are
     in the only column that holds whole numbers, or in the only one that is blank.
     """
-    columns = {place: str(name) for place, name in enumerate(template.frame.columns)}
+    columns = dict(enumerate(template.columns))
     others = {place: name for place, name in columns.items() if name != template.id_column}
     named = [place for place, name in others.items() if name == label_column] or _named(others)
     usable = {place: name for place, name in others.items() if place in named or not BESIDE.fullmatch(name)}
     if not others:
-        return Asked(NONE)
+        return Asked(Cells.NONE)
     if named or len(usable) == 1:
         return _in_one(template, named[0] if named else next(iter(usable)), usable)
     wide = {place: rows for place in usable if all(map(_is_share, rows := _looked_at(template, place)))}
     if len(wide) > 1 and len({usable[place] for place in wide}) == len(wide):
         return Asked(_kind_of_rows([*zip(*wide.values(), strict=True)]), tuple(usable[place] for place in wide))
-    for kind in (WHOLE, BLANK):
+    for kind in (Cells.WHOLE, Cells.BLANK):
         found = [place for place in usable if kind_of_cells(cells_of(template, place)) == kind]
         if len(found) == 1:
             return _in_one(template, found[0], usable)
-    return Asked(UNCLEAR, tuple(usable.values()))
+    return Asked(Cells.UNCLEAR, tuple(usable.values()))
 
 
-def kind_of_cells(cells: Iterable[str], name: str = "") -> str:
+def kind_of_cells(cells: Iterable[str], name: str = "") -> Cells:
     """Say of what kind the cells of one column are, blank ones left out; `name`: what the column is called."""
     said = [cell.strip() for cell in dict.fromkeys(cells) if is_said(cell)]
     if not said:
-        return LISTS if SHAPES.fullmatch(name) else BLANK
-    return next((kind for kind, fits in KINDS.items() if all(map(fits, said))), MIXED)
+        return Cells.LISTS if SHAPES.fullmatch(name) else Cells.BLANK
+    return next((kind for kind, fits in KINDS.items() if all(map(fits, said))), Cells.MIXED)
 
 
 def is_said(cell: str) -> bool:
@@ -125,7 +139,7 @@ def number_at_end(names: Sequence[str]) -> dict[int, str]:
 def _in_one(template: Template, place: int, usable: dict[int, str]) -> Asked:
     cells = cells_of(template, place)
     kind = kind_of_cells(cells, usable[place])
-    numbers = (BLANK, WHOLE, DECIMAL, SHARE, MEASURED)
+    numbers = (Cells.BLANK, Cells.WHOLE, Cells.DECIMAL, Cells.SHARE, Cells.MEASURED)
     beside = tuple(
         name
         for other, name in usable.items()
@@ -144,13 +158,13 @@ def _looked_at(template: Template, place: int) -> list[str]:
     return [cell.strip() for cell in cells_of(template, place, max(1, len(template.frame) // LOOKED_AT))]
 
 
-def _kind_of_rows(rows: Sequence[Sequence[str]]) -> str:
+def _kind_of_rows(rows: Sequence[Sequence[str]]) -> Cells:
     whole = all(cell in ("0", "1") for row in rows for cell in row)
     if all(adds_up(row, MOST_OFF) for row in set(rows)):
-        return ONE_HOT if whole else SOFT
+        return Cells.ONE_HOT if whole else Cells.SOFT
     if whole and len(set(rows)) > 1:
-        return SEVERAL
-    return ZERO_OR_ONE if whole else SHARES
+        return Cells.SEVERAL
+    return Cells.ZERO_OR_ONE if whole else Cells.SHARES
 
 
 def _is_number(cell: str) -> bool:
@@ -169,11 +183,11 @@ def _is_decimal(cell: str) -> bool:
     return _is_number(cell) and not PADDED.fullmatch(cell) and Decimal(cell) == Decimal(cell).to_integral_value()
 
 
-KINDS: dict[str, Callable[[str], bool]] = {  # the first that fits all cells
-    WHOLE: _is_whole,
-    DECIMAL: _is_decimal,
-    SHARE: _is_share,
-    MEASURED: lambda cell: _is_number(cell) and not PADDED.fullmatch(cell),
-    LISTS: lambda cell: LIST.fullmatch(cell) is not None,
-    WORDS: lambda cell: not _is_number(cell) or PADDED.fullmatch(cell) is not None,
+KINDS: dict[Cells, Callable[[str], bool]] = {  # the first that fits all cells
+    Cells.WHOLE: _is_whole,
+    Cells.DECIMAL: _is_decimal,
+    Cells.SHARE: _is_share,
+    Cells.MEASURED: lambda cell: _is_number(cell) and not PADDED.fullmatch(cell),
+    Cells.LISTS: lambda cell: LIST.fullmatch(cell) is not None,
+    Cells.WORDS: lambda cell: not _is_number(cell) or PADDED.fullmatch(cell) is not None,
 }

@@ -133,7 +133,7 @@ def find_label_column(template: Template, key: str, label_column: str | None = N
 
     Raises ConfigError where that is not exactly one.
     """
-    names = [str(name) for name in template.frame.columns]
+    names = template.columns
     others = [name for name in names if name != template.id_column]
     usual = [name for name in LABEL_COLUMNS if name in others][:1]
     plain = [name for name in others if name.strip().casefold() not in INDEX_NAMES] or others

@@ -132,7 +132,7 @@ class _Far(io.RawIOBase):
 
 def is_archive(text: str, endings: tuple[str, ...]) -> bool:
     """Tell whether a text of a config names an archive by its ending, and not a folder of that name."""
-    return text.lower().endswith(endings) and (is_url(text) or not os.path.isdir(text))  # noqa: PTH112
+    return text.lower().endswith(endings) and (is_url(text) or not os.path.isdir(text))
 
 
 def find_containers(text: str, storage: Storage) -> list[Container]:
@@ -197,8 +197,8 @@ def _named(text: str, storage: Storage) -> list[str]:
 
 def _places(text: str) -> list[str]:
     if os.path.lexists(text) or not glob.has_magic(text):
-        return [text] if os.path.exists(text) else []  # noqa: PTH110
-    return glob.glob(text, recursive=True)  # noqa: PTH207 (a Path would not keep the text)
+        return [text] if os.path.exists(text) else []
+    return glob.glob(text, recursive=True)
 
 
 def _far_places(text: str, storage: Storage) -> list[str]:

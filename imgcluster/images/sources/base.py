@@ -108,7 +108,7 @@ def stamp_of(path: str, info: Mapping[str, Any]) -> Stamp | None:
 
 def local_stamp(path: str) -> Stamp:
     """Return the stamp of a file of this machine. Raises OSError, ValueError."""
-    status = os.stat(path)  # noqa: PTH116 (the text is kept as it is)
+    status = os.stat(path)
     return Stamp(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 

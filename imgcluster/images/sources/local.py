@@ -37,7 +37,7 @@ class LocalFolder:
         self._folder = Path(folder)
         self._prefix = prefix
         self._known: list[str] | None = None
-        self._root = os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118 (a million ids are texts)
+        self._root = os.path.join(os.path.abspath(folder), "")
 
     def images(self) -> dict[str, Path]:
         """Return all images by their names."""
@@ -60,7 +60,7 @@ class LocalFolder:
         """
         if "\0" in name:
             return None
-        path = os.path.normpath(os.path.join(self._root, name))  # noqa: PTH118
+        path = os.path.normpath(os.path.join(self._root, name))
         if not path.startswith(self._root):
             return None
         return path[len(self._root) :]
@@ -133,9 +133,9 @@ class LocalFolder:
 
 def check_folder(text: str) -> None:
     """Raise ConfigError where a text is no folder, with the nearest one that there is."""
-    if os.path.isdir(text):  # noqa: PTH112 (Path.is_dir raises for a name that is too long)
+    if os.path.isdir(text):
         return
-    if os.path.isfile(text):  # noqa: PTH113 (as above)
+    if os.path.isfile(text):
         raise ConfigError(f"images.folder: {quoted(text, 300)} is a file; name the folder that it is in")
     parent = next((parent for parent in Path(text).parents if parent.is_dir()), None)
     near = f"{str(parent)!r} exists" if parent is not None and str(parent) != "." else f"looked in {str(Path.cwd())!r}"
@@ -182,8 +182,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (a million names are texts)
+    return os.path.splitext(name)[1].lower()
 
 
 def _of_a_run(folder: Path) -> list[str]:
-    return [name for name, mark in OF_A_RUN.items() if os.path.isfile(folder / name / mark)]  # noqa: PTH113
+    return [name for name, mark in OF_A_RUN.items() if os.path.isfile(folder / name / mark)]

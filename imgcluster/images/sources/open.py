@@ -118,7 +118,7 @@ def _told_apart(place: str) -> str:
         return f"{rest.rpartition('.')[0]}/{inner.partition('://')[2].strip('/')}"
     if is_archive(place, ARCHIVES):
         return place.rpartition(".")[0]
-    return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 (the text of a path)
+    return place if is_url(place) else os.path.abspath(place)
 
 
 def _index_of(text: str, config: ImagesConfig) -> Index:

@@ -112,7 +112,7 @@ class RowFile(Source):
 
     def absolute(self) -> RowFile:
         """Return it as another process finds it, which works in another folder."""
-        return replace(self, file=os.path.abspath(self.file))  # noqa: PTH100 (as above)
+        return replace(self, file=os.path.abspath(self.file))
 
     def read(self) -> bytes:
         """Return the file's bytes."""
@@ -187,9 +187,9 @@ def _moved_file(container: Container, path: str, cut: int | None) -> tuple[str |
 
 def _file_below(container: Container, path: str) -> str | None:
     """Return the file of a path relative to the Parquet file's folder, or below it; None where there is none."""
-    home = os.path.join(_home(container), "")  # noqa: PTH118 (here and below: a million rows are texts, not objects)
-    file = os.path.normpath(os.path.join(os.path.dirname(container.place), path))  # noqa: PTH118, PTH120
-    is_below = "\0" not in path and os.path.abspath(file).startswith(home)  # noqa: PTH100
+    home = os.path.join(_home(container), "")
+    file = os.path.normpath(os.path.join(os.path.dirname(container.place), path))
+    is_below = "\0" not in path and os.path.abspath(file).startswith(home)
     return file if is_below and os.path.lexists(file) else None
 
 
@@ -220,7 +220,7 @@ def _nulls(container: Container, column: str, group: int) -> int:
 
 
 def _home(container: Container) -> str:
-    return os.path.dirname(os.path.abspath(container.place))  # noqa: PTH100, PTH120 (as above)
+    return os.path.dirname(os.path.abspath(container.place))
 
 
 def _order(container: Container, row: int) -> str:

@@ -30,7 +30,8 @@ class Pictures:
 
         epoch: of which the pictures are varied; None: they are not. Raises ImageError where one cannot be read.
         """
-        for batch in read_batches(rows.tolist(), self._fill, self._recipe, batch_size, self._runtime, self._readers):
+        runtime, readers = self._runtime, self._readers
+        for batch in read_batches(rows.tolist(), self._fill, self._recipe, batch_size, runtime, readers=readers):
             if epoch is not None:
                 self._augmentation.vary(batch.pixels, self._recipe.channels, epoch, batch.slots)
             yield batch.pixels, np.array(batch.slots, np.int64)

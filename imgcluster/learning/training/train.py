@@ -80,8 +80,8 @@ def plan_training(mode: str, features: FeaturesConfig, settings: Training) -> Ch
     return choice
 
 
-def teach(  # noqa: PLR0913, PLR0917 (one call says all)
-    mode: str, choice: Choice, labelled: Labelled, settings: Training, random_state: int, folder: Path, *, show: bool
+def teach(
+    mode: str, choice: Choice, labelled: Labelled, settings: Training, random_state: int, *, folder: Path, show: bool
 ) -> TrainingResult | None:
     """Train in one of MODES; leaves the curve in the folder, and of `finetune` the network, BACKBONE.
 

@@ -115,7 +115,7 @@ def _take_back_copy(entry: Entry, source: Path, target: Path) -> tuple[str, str]
 
 
 def _take_back_link(entry: Entry, _source: Path, target: Path) -> tuple[str, str]:
-    if not target.is_symlink() or os.readlink(target) != entry.source:  # noqa: PTH115 (a Path drops what a text has)
+    if not target.is_symlink() or os.readlink(target) != entry.source:
         return LEFT, "it is not the link that was made"
     target.unlink()
     return BACK, ""
@@ -151,7 +151,7 @@ def _is_same(entry: Entry, target: Path) -> bool:
 
 
 def _says(path: Path, text: str | None) -> bool:
-    return path.is_symlink() and os.readlink(path) == text  # noqa: PTH115 (as above)
+    return path.is_symlink() and os.readlink(path) == text
 
 
 _PLACE: dict[str, Callable[[Entry, Path], None]] = {"copy": _place_copy, "link": _place_link, "move": _place_moved}

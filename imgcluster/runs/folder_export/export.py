@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
 import os
-import shlex
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.runs.cluster_names import recorded_names
+from imgcluster.runs.finished import read_run
 from imgcluster.runs.folder_export.apply import (
     BACK,
     LEFT,
@@ -38,8 +37,6 @@ from imgcluster.runs.folder_export.checks import (
 )
 from imgcluster.runs.folder_export.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
 from imgcluster.runs.folder_export.plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
-from imgcluster.runs.places import places_of
-from imgcluster.runs.reader import read_record, read_rows
 from imgcluster.utils import track
 
 # What ails one image, and not the disk that all go to.
@@ -87,11 +84,10 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
     if action not in ACTIONS:
         raise ConfigError(f"there is no action {action!r}; there are {', '.join(ACTIONS)}")
     root, run_folder = real_path(folder), real_path(run)
-    record = read_record(run_folder)
-    where = places_of(Path(run), record)
-    rows = where.rows(read_rows(run_folder))
+    finished = read_run(run)
+    where, names = finished.places, finished.names
+    rows = where.rows(finished.rows)
     check_files(rows)
-    names = recorded_names(record)
     folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
     places = [*folders.values(), *({FAILED_FOLDER} if any(row["status"] == "failed" for row in rows) else ())]
     check_place(root, str(folder), where, places)
@@ -115,7 +111,7 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
         check_possible(action, todo, root, str(folder))
         for entry in fresh:
             journal.add(entry)
-        refused = _place_all(journal, todo, root, _Words(str(run), str(folder), show))
+        refused = _place_all(journal, todo, root, str(folder), show)
     there = [entry for entry in journal.entries.values() if entry.source not in {*gone, *refused}]
     counts = dict(sorted(Counter(entry.folder for entry in there).items()))
     return ExportedFolders(Path(folder), action, counts, len(todo) - len(refused), plan.missing + gone, refused)
@@ -144,7 +140,7 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
         undone = UndoneExport(Path(folder), journal.action)
         _take_all_back(journal, root, undone, show)
     if not undone.stuck and "." not in journal.found:
-        with contextlib.suppress(OSError):  # not empty: the user's own files stay
+        with suppress(OSError):  # not empty: the user's own files stay
             root.rmdir()
     return undone
 
@@ -160,33 +156,23 @@ def _digest(run_folder: Path, names: Mapping[int, str]) -> str:
 # Doing it, and taking it back.
 
 
-@dataclass(frozen=True)
-class _Words:
-    """What the user called things, and whether progress is shown."""
-
-    run: str
-    folder: str
-    show: bool
-
-
-def _place_all(journal: Journal, todo: list[Entry], root: Path, words: _Words) -> dict[str, str]:
+def _place_all(journal: Journal, todo: list[Entry], root: Path, folder: str, show: bool) -> dict[str, str]:
     """Bring all to their places; returns the sources of those that cannot be read or moved, with the reason."""
     done = 0
     refused: dict[str, str] = {}
     try:
         journal.write(root)
-        with track(journal.action, len(todo), "images", show=words.show) as advance:
+        with track(journal.action, len(todo), "images", show=show) as advance:
             for entry in todo:
                 if reason := _place_one(journal, entry, root):
                     refused[entry.source] = reason
                 done += 1
                 advance(1)
     except OSError as error:
-        undo = f"python -m imgcluster export-folders {shlex.quote(words.run)} {shlex.quote(words.folder)} --undo"
         raise OutputError(
-            f"{words.folder!r}: {error.strerror or error} ({str(error.filename)!r}), after {done:,} of {len(todo):,} "
-            "images; every other original is where it was. The same command again goes on from here; what was done is "
-            f"taken back by: {undo}"
+            f"{folder!r}: {error.strerror or error} ({str(error.filename)!r}), after {done:,} of {len(todo):,} "
+            "images; every other original is where it was. The same command again goes on from here; use "
+            "imgcluster.undo_export to take back what was done"
         ) from error
     return refused
 
@@ -250,11 +236,11 @@ def _remove_parts(journal: Journal) -> None:
     """Remove what a killed undo was about to bring back onto another disk."""
     if journal.action == "move":
         for parent in {str(Path(entry.source).parent) for entry in journal.entries.values()}:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 Path(parent, PART).unlink()
 
 
 def _remove_folders(journal: Journal, root: Path) -> None:
     for name in {entry.folder for entry in journal.entries.values()} - set(journal.found):
-        with contextlib.suppress(OSError):  # what else lies there is the user's own
+        with suppress(OSError):  # what else lies there is the user's own
             (root / name).rmdir()

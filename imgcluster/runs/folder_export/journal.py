@@ -97,7 +97,7 @@ def _journal(header: dict[str, Any], lines: list[dict[str, Any]]) -> Journal:
         raise ValueError(journal.action)
     for line in lines:
         entry = Entry(**line)
-        if not (_is_name(entry.folder) and _is_name(entry.name) and os.path.isabs(entry.source)):  # noqa: PTH117
+        if not (_is_name(entry.folder) and _is_name(entry.name) and os.path.isabs(entry.source)):
             raise ValueError(entry)  # somebody else wrote this: it would lead out of DIR
         journal.add(entry)
     return journal

@@ -80,7 +80,7 @@ def _with_link(entry: Entry, places: Mapping[str, str]) -> Entry:
     if not source.is_symlink():
         return entry
     leads = os.path.realpath(source)
-    return replace(entry, link=os.readlink(source), points=places.get(leads, leads))  # noqa: PTH115
+    return replace(entry, link=os.readlink(source), points=places.get(leads, leads))
 
 
 def _entry(source: str, folder: str, name: str) -> Entry:
@@ -101,7 +101,7 @@ class _Sources:
             if isinstance(path, Source):
                 continue
             absolute = self._absolute(path)
-            if absolute in self.known or os.path.isfile(absolute):  # noqa: PTH113 (a name too long is no error)
+            if absolute in self.known or os.path.isfile(absolute):
                 return absolute
         return None
 

@@ -11,7 +11,7 @@ from imgcluster.errors import ConfigError, ImgclusterError, first_line
 from imgcluster.features.engines.dask.cluster import Cluster
 from imgcluster.features.engines.dask.protocol import Greeting, Job
 from imgcluster.features.engines.dask.worker import PACKAGES, READERS, greet
-from imgcluster.utils import installed
+from imgcluster.utils import first_few, installed
 
 NO_IMGCLUSTER = "has no imgcluster, or another version of it, where its Python looks ({error})"
 WORKER_LOST = "ended, or was lost, when it was asked what it is: out of memory?"
@@ -75,7 +75,7 @@ def _warn_of_versions(found: dict[str, Greeting]) -> None:
         here = installed(package)
         others = [f"{at}: {each.versions[package]}" for at, each in found.items() if each.versions[package] != here]
         if others:
-            named = ", ".join(others[:MAX_WORKERS_IN_MESSAGE]) + (", …" if len(others) > MAX_WORKERS_IN_MESSAGE else "")
+            named = first_few(others, MAX_WORKERS_IN_MESSAGE, str)
             logger.warning(
                 "%s is %s here, and not the same on all workers (%s): vectors may differ", package, here, named
             )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imgcluster.images.decode import decode_image
-from imgcluster.images.encode import jpeg, png
+from imgcluster.images.opencv import jpeg, png
 
 
 def colours() -> np.ndarray:
