@@ -97,6 +97,7 @@ def _agreement(found: np.ndarray, wanted: np.ndarray) -> float:
 
 def _distances(points: np.ndarray) -> np.ndarray:
     """Return the Euclidean distances of points to each other, (n, n); infinite to themselves."""
-    distances = np.array([np.linalg.norm(points - point, axis=1) for point in points])
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        distances = np.array([np.linalg.norm(points - point, axis=1) for point in points])
     np.fill_diagonal(distances, np.inf)
     return distances
