@@ -41,7 +41,7 @@ def compare_precisions(choice: Choice, images: Sequence[ImageFile], show: bool =
 
         def compute(precision: str, exact: int) -> Blocks:
             model = keep_exact(converted_network(choice, pictures), exact)
-            return _features(OpenVinoRuntime(model, choice.recipe, precision, size), pixels, size, advance)
+            return features_of(OpenVinoRuntime(model, choice.recipe, precision, size), pixels, size, advance)
 
         return check_precision(compute, len(pixels))
 
@@ -61,7 +61,7 @@ def different_pixels(pictures: Pictures, recipe: Recipe) -> np.ndarray:
     return np.array(list(found.values()), np.uint8)
 
 
-def _features(runtime: Runtime, pixels: np.ndarray, size: int, advance: Advance) -> Blocks:
+def features_of(runtime: Runtime, pixels: np.ndarray, size: int, advance: Advance) -> Blocks:
     """Return the features of pixels, a multiple of `size`, with as many batches in flight as the runtime takes."""
     starts = iter(range(0, len(pixels), size))
     in_flight = deque(runtime.start(pixels[start : start + size]) for start in islice(starts, runtime.depth))
