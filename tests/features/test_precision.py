@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,11 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import imgcluster
 from imgcluster.backbones.runtimes import devices as hardware
 from imgcluster.backbones.runtimes.plan import Plan, plan_for
 from imgcluster.backbones.runtimes.precision import EXACT_CONVOLUTIONS, MIN_IMAGES_OF_RUN, Deviation, PrecisionCheck
 from imgcluster.backbones.select import Choice, choose_backbones
+from imgcluster.cli.format.run import summarize_features
 from imgcluster.config.loader import FeaturesConfig
+from imgcluster.features import extraction as extraction_module
 from imgcluster.features import precision as precision_module
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.precision import Decided, decide_precision, fingerprint_of_layers
@@ -303,6 +307,39 @@ def test_the_run_says_what_was_compared_and_comes_again_from_the_store(pictures:
     verdict_of(tmp_path / "s").unlink()
     (third,) = lite0(tmp_path / "t", pictures).origins
     assert (third.fingerprint, third.precision_check) == (first.fingerprint, check)
+
+
+def test_a_run_and_its_new_images_have_one_precision(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision_module, "MIN_IMAGES_OF_RUN", 12)
+    monkeypatch.setattr(extraction_module, "compare_precisions", lambda *_: EXACT)  # the default is another
+    run = imgcluster.run(imgcluster.load_config(config_file), show=False)
+    (recorded,) = run.record["features"]
+    assert (recorded["precision"], recorded["precision_check"]["tried"][0]["cosine"]) == ("fp32", 0.9)
+    assert summarize_features(run.features)[3] == (
+        "precision fp32, after a comparison on 32 images (bf16: smallest cosine to fp32 0.9000, 80% of nearest "
+        "neighbours the same; bf16, first 12 convolutions fp32: smallest cosine to fp32 0.9500, 90% of nearest "
+        "neighbours the same)"
+    )
+    labelled = tmp_path / "labels.csv"
+    labelled.write_text("id,label\n" + "".join(f"{row:04d},{'ab'[row % 2]}\n" for row in range(12)))
+    imgcluster.learn(config_file, labelled, out=tmp_path / "model", show=False)
+    shutil.rmtree(tmp_path / "store")
+    write_pictures(tmp_path / "new", range(20, 22))
+    made = imgcluster.assign(tmp_path / "out", tmp_path / "new", show=False)
+    assert made.features.origins[0].fingerprint == recorded["fingerprint"]
+    shutil.rmtree(tmp_path / "store")
+    found = imgcluster.predict(tmp_path / "model", tmp_path / "new", show=False)
+    assert found.features.origins[0].fingerprint == recorded["fingerprint"]
+
+
+def test_a_transformer_never_compares(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extraction_module, "compare_precisions", lambda *_: pytest.fail("compared"))
+    paths = sorted(pictures.iterdir())
+    stored = imgcluster.ImageFeatures(device="cpu", store=tmp_path / "s").fit_transform(paths)
+    np.testing.assert_array_equal(stored, imgcluster.ImageFeatures(device="cpu").fit_transform(paths))
+    np.testing.assert_array_equal(stored, imgcluster.extract(paths, "efficientnet_lite0", device="cpu"))
 
 
 def test_equal_pictures_are_no_evidence(pictures: Path, tmp_path: Path) -> None:
