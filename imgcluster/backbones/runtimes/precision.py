@@ -12,7 +12,7 @@ from imgcluster.backbones.runtimes.openvino_package import Unsupported
 
 # The bounds separate what is known of trained weights, EfficientNet-Lite0 on photographs, stage frames and digits: in
 # bfloat16 throughout, the smallest cosine is 0.985 to 0.9976 and 0.93 to 0.98 of the neighbours stay; with the first 12
-# convolutions in fp32 it is 0.9994 or more and 0.96 to 0.99, and the clusters are fp32's (adjusted Rand index 1.00).
+# convolutions in fp32 it is 0.9994 or more and 0.96 to 0.99, and the clusters of frames and photographs are fp32's.
 MIN_COSINE = 0.999  # smallest cosine of an image's features to those in fp32
 MIN_AGREEMENT = 0.95  # mean share of an image's nearest neighbours that are its nearest in fp32 too
 NEIGHBORS = 5
