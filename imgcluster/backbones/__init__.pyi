@@ -10,10 +10,20 @@ from .pooling import join, pool
 from .runtimes.base import Blocks, Runtime
 from .runtimes.calibration import find_calibration
 from .runtimes.check_pictures import MAX_IMAGES_READ, some_of, usable
+from .runtimes.comparison import compare_precisions
 from .runtimes.devices import DTYPES, describe, find_device, find_devices, find_precision, has_vnni, tf32
 from .runtimes.int8 import check_int8
 from .runtimes.openvino_package import Unsupported, import_openvino, is_installed
 from .runtimes.plan import Plan, build_runtime, build_with_fallback, plan_for, with_fallback
+from .runtimes.precision import (
+    EXACT_CONVOLUTIONS,
+    IMAGES_READ,
+    MIN_AGREEMENT,
+    MIN_COSINE,
+    MIN_IMAGES_OF_RUN,
+    Deviation,
+    PrecisionCheck,
+)
 from .runtimes.torch_runtime import TorchRuntime, auto_batch_size, normalization, scaled, with_channels_last
 from .select import Choice, check_backbones, choose_backbones, find_backbone
 from .timm_networks import recipe_of_timm
@@ -23,11 +33,17 @@ from .weights.locate import are_here, place_of
 __all__ = [
     "CLASSES",
     "DTYPES",
+    "EXACT_CONVOLUTIONS",
+    "IMAGES_READ",
     "LOGITS",
     "MAX_IMAGES_READ",
+    "MIN_AGREEMENT",
+    "MIN_COSINE",
+    "MIN_IMAGES_OF_RUN",
     "PREDICTIONS",
     "Blocks",
     "Choice",
+    "Deviation",
     "FeatureExtractor",
     "LayerRow",
     "Layers",
@@ -35,6 +51,7 @@ __all__ = [
     "PerceptualLoss",
     "Plan",
     "Pooled",
+    "PrecisionCheck",
     "Runtime",
     "TorchRuntime",
     "Unsupported",
@@ -50,6 +67,7 @@ __all__ = [
     "choose_backbones",
     "class_names",
     "classify",
+    "compare_precisions",
     "cut",
     "describe",
     "empty_network",

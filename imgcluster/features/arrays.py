@@ -80,6 +80,7 @@ def extract(
         output: NumPy arrays, or torch tensors on the CPU.
 
     The other arguments are keys of the config's section `features`. There is no fallback to another backbone.
+    `precision="auto"` depends on the network and the hardware alone: an image has the same features in any batch.
 
     Returns:
         (n, dim) float32, or {layer: (n, dim)} for a list of layers.

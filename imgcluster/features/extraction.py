@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,9 +15,11 @@ import numpy as np
 from imgcluster.backbones import (
     Choice,
     Plan,
+    PrecisionCheck,
     Runtime,
     build_runtime,
     choose_backbones,
+    compare_precisions,
     find_calibration,
     find_devices,
     plan_for,
@@ -27,10 +29,11 @@ from imgcluster.backbones import (
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
 from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
-from imgcluster.features.engines.dask.extraction import Planned, compute_on_cluster, plan_on
+from imgcluster.features.engines.dask.extraction import Planned, compare_on, compute_on_cluster, plan_on
 from imgcluster.features.engines.local import Work
 from imgcluster.features.engines.multiprocess import compute_on
 from imgcluster.features.files import features_from_file
+from imgcluster.features.precision import Decided, decide_precision
 from imgcluster.features.result import Features, Origin
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
@@ -52,6 +55,7 @@ def extract_features(
     cluster: Cluster | None = None,
     storage: Storage = DEFAULT_STORAGE,
     show: bool = True,
+    like: Collection[str] = (),
 ) -> Features:
     """Extract the features of images, in order. Unreadable images become failures of the result.
 
@@ -65,6 +69,7 @@ def extract_features(
             a memory map, whose file is deleted with them.
         cluster: A Dask cluster whose workers compute the features.
         storage: The access to a store behind a URL.
+        like: Fingerprints of origins; `precision: auto` takes the precision of one of them where it can.
 
     Raises:
         ConfigError: The config cannot be used, or `config.file` lacks an image.
@@ -77,7 +82,7 @@ def extract_features(
     choices = choose_backbones(config, progress=show)
     _check_weights(config, choices)
     wanted = gather if callable(gather) else lambda _: bool(gather)
-    request = _Request(config, on_error, wanted, cluster, show, storage.place(config.store))
+    request = _Request(config, on_error, wanted, cluster, show, storage.place(config.store), like)
     parts: list[_Part] = []
     for choice in choices:  # one after the other: two networks at once would want the memory of both
         parts.append(_extracted(parts[-1].images if parts else images, choice, request))
@@ -87,13 +92,14 @@ def extract_features(
 def runtime_for(
     choice: Choice, images: list[ImageFile], config: FeaturesConfig, *, show: bool = True
 ) -> tuple[Runtime, int]:
-    """Return what executes the network of a choice when the features of images are made, and how many it takes.
+    """Return the runtime that computes the features of images, and its batch size.
 
     Raises ConfigError as `extract_features`.
     """
 
     def build(config: FeaturesConfig) -> tuple[Runtime, int]:
-        plan = _calibrated(plan_for(choice, config), choice, images, config, show)
+        request = _Request(config, "record", lambda _: True, None, show, DEFAULT_STORAGE.place(config.store))
+        plan = _planned(choice, images, request).plan
         return build_runtime(choice, plan, some_of(images, choice.recipe)), plan.batch_size
 
     return with_fallback(choice, config, build)
@@ -121,6 +127,7 @@ class _Request:
     cluster: Cluster | None
     show: bool
     root: Place
+    like: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -144,15 +151,21 @@ def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _P
     return with_fallback(choice, request.config, extract)
 
 
-def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Plan:
+def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Decided:
     """Plan for whoever does the work: the workers of a cluster elsewhere may have other devices than this machine."""
-    cluster, config = request.cluster, request.config
-    elsewhere = cluster is not None and not cluster.is_here
-    if cluster is not None and elsewhere:
-        plan = plan_on(cluster, choice, config, images, request.root)
+    cluster, config, root = request.cluster, request.config, request.root
+
+    def compare() -> PrecisionCheck | None:
+        if cluster is not None and not cluster.is_here:
+            return compare_on(cluster, choice, config, images, root)
+        return compare_precisions(choice, images, request.show)
+
+    if cluster is not None and not cluster.is_here:
+        plan = plan_on(cluster, choice, config, images, root)
     else:
         plan = plan_for(choice, config)
-    return _calibrated(plan, choice, images, config, request.show)
+    plan = _calibrated(plan, choice, images, config, request.show)
+    return decide_precision(plan, choice, images, root, request.like, compare)
 
 
 def _calibrated(plan: Plan, choice: Choice, images: list[ImageFile], config: FeaturesConfig, show: bool) -> Plan:
@@ -161,11 +174,12 @@ def _calibrated(plan: Plan, choice: Choice, images: list[ImageFile], config: Fea
     return replace(plan, calibration=find_calibration(images, choice.recipe, _scratch(config), show))
 
 
-def _extracted_as_planned(images: list[ImageFile], choice: Choice, plan: Plan, request: _Request) -> _Part:
-    with LayerStores(request.root, plan.shapes(choice)) as store:
+def _extracted_as_planned(images: list[ImageFile], choice: Choice, decided: Decided, request: _Request) -> _Part:
+    with LayerStores(request.root, decided.plan.shapes(choice)) as store:
         while True:
             try:
-                return _extracted_into(store, images, choice, plan, request)
+                part = _extracted_into(store, images, choice, decided.plan, request)
+                return replace(part, origin=replace(part.origin, precision_check=decided.check))
             except DamagedShard:  # set aside by now, so that its images are new ones: each time there is a shard less
                 continue
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.types import Failure, ImageFile
 
+if TYPE_CHECKING:
+    from imgcluster.backbones import PrecisionCheck
+
 
 @dataclass(frozen=True)
 class Origin:
     """How one backbone's features were made, and from where they came. `computed` and `reused` count vectors.
 
-    seconds: by stage, those of all threads added up.
+    seconds: by stage, those of all threads added up. precision_check: why `precision: auto` chose this precision; None
+    where the config or the network's default sets it.
     """
 
     backbone: str
@@ -34,6 +39,7 @@ class Origin:
     computed: int
     reused: int
     seconds: dict[str, float] = field(default_factory=dict)
+    precision_check: PrecisionCheck | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from imgcluster.backbones import Runtime, build_with_fallback, choose_backbones
+from imgcluster.backbones import Runtime, build_with_fallback, choose_backbones, plan_for
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ConfigError
 from imgcluster.features.arrays import list_pictures, opened, run_over
@@ -25,7 +25,7 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     Images are whatever `imgcluster.extract` takes: paths, PIL images, arrays, tensors. The parameters are keys of the
     config's section `features`; there is no fallback to another backbone. If `store` is a folder, features of paths are
-    kept there and reused.
+    kept there and reused. `precision="auto"` depends on the network and the hardware, never on the images.
 
     Fitting only determines the length of a vector, `n_features_out_`. An image that cannot be used raises ImageError,
     because it could have no row.
@@ -77,6 +77,9 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if self.store is not None and all(isinstance(item, str | os.PathLike | Source) for item in items):
             paths = with_stamps(opened(items))
             images = [ImageFile(str(path), path) for path in paths]
+            (choice,) = choose_backbones(config, progress=False)
+            # The default, as in `fit`: by a comparison on images, vectors of paths and of arrays could differ.
+            config = config.model_copy(update={"precision": plan_for(choice, config).precision})
             return extract_features(images, config, on_error="stop", show=False).vectors
         blocks = run_over(items, self._network, self._recipe, self._batch_size)
         return join_blocks(blocks, l2=False, weights=None)

@@ -72,7 +72,8 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
         raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
     storage = Storage(config.storage)
     listed = listed_images(images, storage)
-    features = extract_features(listed, config.features, storage=storage, show=show)
+    fingerprints = [str(origin["fingerprint"]) for origin in record["features"]]
+    features = extract_features(listed, config.features, storage=storage, show=show, like=fingerprints)
     check_readable(features)
     _check_same(record, features, folder)
     return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))

@@ -150,7 +150,7 @@ def predict(
     """
     learned = Learned.load(Path(model))
     listed = listed_images(images)
-    features = extract_features(listed, features_from_dict(learned.features), show=show)
+    features = extract_features(listed, features_from_dict(learned.features), show=show, like=learned.fingerprints)
     check_readable(features)
     learned.check_fingerprints([origin.fingerprint for origin in features.origins], str(model))
     commonest = max(learned.counts, key=lambda label: learned.counts[label])

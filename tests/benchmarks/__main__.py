@@ -14,6 +14,7 @@ from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.labels import labels
 from tests.benchmarks.layers import layers
 from tests.benchmarks.learning import learning
+from tests.benchmarks.networks import networks
 from tests.benchmarks.peers import peers
 from tests.benchmarks.report import report
 from tests.benchmarks.rows import Row, header, line
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "scores": scores,
     "studies": studies,
     "report": report,
+    "networks": networks,
     "gpu": gpu,
     "kmeans": kmeans_rows,
     "dask-kmeans": dask_kmeans,

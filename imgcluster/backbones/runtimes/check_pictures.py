@@ -29,10 +29,10 @@ def no_pictures() -> Iterable[np.ndarray]:
     return ()
 
 
-def some_of(images: Sequence[ImageFile], recipe: Recipe) -> Pictures:
-    """Return a function that reads a few images of a run, evenly spaced."""
-    step = max(1, len(images) // MAX_IMAGES_READ)
-    paths = [image.path for image in images[::step][:MAX_IMAGES_READ]]
+def some_of(images: Sequence[ImageFile], recipe: Recipe, most: int = MAX_IMAGES_READ) -> Pictures:
+    """Return a function that reads a few images of a run, at most `most`, evenly spaced."""
+    step = max(1, len(images) // most)
+    paths = [image.path for image in images[::step][:most]]
     return lambda: usable(partial(read_image, path, recipe.least) for path in paths)
 
 

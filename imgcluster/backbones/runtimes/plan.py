@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -40,7 +41,8 @@ class Plan:
 
     exact: number of its first convolutions that are computed in fp32 whatever the precision, with all between them.
     calibration: images for int8. pixels: differences of reading and resizing here from the reference, as
-    `pixel_check.differences` returns them.
+    `pixel_check.differences` returns them. is_open: whether the precision is only a default by the network's name, and
+    evidence may change it.
     """
 
     device: torch.device
@@ -50,6 +52,7 @@ class Plan:
     exact: int = 0
     calibration: Calibration | None = None
     pixels: dict[str, str] = field(default_factory=dict)
+    is_open: bool = False
 
     def shapes(self, choice: Choice) -> list[dict[str, Any]]:
         """Return, for each layer, the plain data on which its features depend, for the fingerprint."""
@@ -75,7 +78,8 @@ def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
     bears_bf16 = bf16_from == 0 or (bf16_from is not None and runtime == "openvino")
     precision = find_precision(config.precision, device, bears_bf16)
     exact = (bf16_from or 0) if (precision, runtime) == ("bf16", "openvino") else 0
-    plan = Plan(device, runtime, precision, 1, exact, pixels=differences(choice.recipe))
+    is_open = (config.precision, runtime) == ("auto", "openvino") and find_precision("auto", device, True) == "bf16"
+    plan = Plan(device, runtime, precision, 1, exact, pixels=differences(choice.recipe), is_open=is_open)
     if config.batch_size != "auto":
         return replace(plan, batch_size=config.batch_size)
     auto = openvino_runtime.auto_batch_size(choice.recipe) if runtime == "openvino" else None
@@ -90,8 +94,15 @@ def build_runtime(choice: Choice, plan: Plan, pictures: Pictures = no_pictures) 
     Raises Unsupported where the runtime cannot execute the network, ConfigError where memory is too small for one
     picture.
     """
-    try:
+    with memory_errors(choice):
         return RUNTIMES[plan.runtime](choice, plan, pictures)
+
+
+@contextmanager
+def memory_errors(choice: Choice) -> Iterator[None]:
+    """Turn the errors of torch and OpenVINO where memory is too small for a network into a ConfigError."""
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         if not ran_out(error):
             raise
@@ -167,12 +178,17 @@ def _at_any_place(runtime: TorchRuntime, choice: Choice, plan: Plan) -> Runtime:
 
 
 def _openvino(choice: Choice, plan: Plan, pictures: Pictures) -> Runtime:
-    network = _network_of(choice)
-    convert = partial(converted, partial(build_extractor, choice), network, choice.recipe, pictures)
-    is_int8 = plan.precision == "int8"
-    model = quantised(convert, network, plan.calibration) if is_int8 else keep_exact(convert(), plan.exact)
+    if plan.precision == "int8":
+        model = quantised(partial(converted_network, choice, pictures), _network_of(choice), plan.calibration)
+    else:
+        model = keep_exact(converted_network(choice, pictures), plan.exact)
     at_once = _at_once(partial(OpenVinoRuntime, model, choice.recipe, plan.precision), choice, plan)
     return OpenVinoRuntime(model, choice.recipe, plan.precision, plan.batch_size, at_once)
+
+
+def converted_network(choice: Choice, pictures: Pictures) -> Any:
+    """Return the network of a choice as an OpenVINO model in fp32; raises and takes pictures as `converted`."""
+    return converted(partial(build_extractor, choice), _network_of(choice), choice.recipe, pictures)
 
 
 def _at_once(build: Callable[[int], Runtime], choice: Choice, plan: Plan) -> int:

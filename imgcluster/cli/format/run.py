@@ -12,6 +12,7 @@ from imgcluster.types import by_reason
 from imgcluster.utils import DEFAULT_STORAGE, bar, printable
 
 if TYPE_CHECKING:
+    from imgcluster.backbones import PrecisionCheck
     from imgcluster.config import Config, FeaturesConfig
     from imgcluster.explain import RunExplained
     from imgcluster.features import Features, Origin
@@ -134,8 +135,22 @@ def _origin_lines(origin: Origin) -> list[str]:
     return [
         f"backbone  {origin.backbone} {origin.layer}, {origin.dim}-d, weights {_weights_text(origin)}",
         f"device    {origin.device}, {origin.precision}, {origin.runtime}",
+        *([f"precision {_precision_text(origin.precision_check)}"] if origin.precision_check else []),
         *(f"store     {folder}" for folder in origin.stores),
     ]
+
+
+def _precision_text(check: PrecisionCheck) -> str:
+    """Return why `precision: auto` is what it is, as `bf16: ...`."""
+    name = f"{check.precision}, first {check.exact} convolutions fp32" if check.exact else check.precision
+    if not check.images:
+        return f"{name}: as the features in the store"
+    found = "; ".join(
+        f"bf16{f', first {each.exact} convolutions fp32' if each.exact else ''}: smallest cosine to fp32 "
+        f"{each.cosine:.4f}, {each.agreement:.0%} of nearest neighbours the same"
+        for each in check.tried
+    )
+    return f"{name}, after a comparison on {check.images} images ({found})"
 
 
 def _weights_text(origin: Origin) -> str:

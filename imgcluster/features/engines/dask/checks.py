@@ -49,8 +49,12 @@ def plan_of_all(cluster: Cluster, job: Job) -> Plan:
                 f"engine: the workers compute in several ways: {first} {_way(plan)}, {at} {_way(other)}; "
                 "set features.device, features.runtime and features.precision"
             )
-    # A batch of another size may differ in the last bits; the smallest fits everywhere.
-    return replace(plan, batch_size=min([plan.batch_size, *(other.batch_size for _, other in others)]))
+    return replace(
+        plan,
+        # A batch of another size may differ in the last bits; the smallest fits everywhere.
+        batch_size=min([plan.batch_size, *(other.batch_size for _, other in others)]),
+        is_open=plan.is_open and all(other.is_open for _, other in others),
+    )
 
 
 def _as_greeting(answer: Any) -> Greeting:

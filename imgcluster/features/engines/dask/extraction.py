@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
-from imgcluster.backbones import Choice, Plan
+from imgcluster.backbones import IMAGES_READ, Choice, Plan, PrecisionCheck
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import StoreError
 from imgcluster.features.engines.dask.checks import plan_of_all
 from imgcluster.features.engines.dask.cluster import Cluster
-from imgcluster.features.engines.dask.protocol import Job, absolute
+from imgcluster.features.engines.dask.protocol import Job, TaskImages, absolute
 from imgcluster.features.engines.dask.scheduler import Dispatcher
-from imgcluster.features.engines.dask.worker import marked_folder, read_problem
+from imgcluster.features.engines.dask.worker import compare, marked_folder, read_problem
 from imgcluster.features.engines.local import Work
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
@@ -28,6 +28,15 @@ MAX_SAMPLES = 5  # images that are tried until the driver can read one; all work
 def plan_on(cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], root: Place) -> Plan:
     """Return the plan by which all workers execute the network of a choice. Raises as `plan_of_all`."""
     return plan_of_all(cluster, _job(cluster, choice, config, images, root))
+
+
+def compare_on(
+    cluster: Cluster, choice: Choice, config: FeaturesConfig, images: Sequence[ImageFile], root: Place
+) -> PrecisionCheck | None:
+    """Let one worker compare precisions as `compare_precisions` does. Raises as that, and what its connection does."""
+    job, few = _job(cluster, choice, config, images, root), absolute(images[:: max(1, len(images) // IMAGES_READ)])
+    found: PrecisionCheck | None = cluster.client.submit(compare, job, TaskImages(few), pure=False).result()
+    return found
 
 
 @dataclass(frozen=True)

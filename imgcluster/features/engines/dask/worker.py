@@ -12,7 +12,18 @@ import time
 from dataclasses import dataclass, field, replace
 
 from imgcluster._version import __version__
-from imgcluster.backbones import Choice, Plan, Runtime, Unsupported, build_runtime, find_weights, plan_for, some_of
+from imgcluster.backbones import (
+    Choice,
+    Plan,
+    PrecisionCheck,
+    Runtime,
+    Unsupported,
+    build_runtime,
+    compare_precisions,
+    find_weights,
+    plan_for,
+    some_of,
+)
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import (
     ConfigError,
@@ -62,11 +73,21 @@ def greet(job: Job) -> Greeting:
     if job.release != __version__:
         return replace(greeting, refusal=f"has imgcluster {__version__}, and {job.release} is needed")
     try:
-        plan = plan_for(_own_choice(job), _with_own_device(job))
+        plan = _own_plan(_own_choice(job), job)
         _check_places(job)
     except (ImgclusterError, Unsupported) as error:
         return replace(greeting, refusal=first_line(error))
     return replace(greeting, plan=plan, shapes=plan.shapes(job.choice))
+
+
+def compare(job: Job, few: TaskImages) -> PrecisionCheck | None:
+    """Compare bfloat16 with fp32 on images of the run, as `compare_precisions` does, with all threads of this worker.
+
+    Raises as that, and WeightsError.
+    """
+    with _kept.lock:
+        _take_threads()
+        return compare_precisions(_own_choice(job), few.images)
 
 
 def compute(job: Job, number: int, task: TaskImages) -> Outcome:
@@ -107,6 +128,12 @@ def _with_own_device(job: Job) -> FeaturesConfig:
     name = str(get_worker().name)
     place = int(name) if name.isdecimal() else os.getpid()
     return config.model_copy(update={"device": names[place % len(names)]})
+
+
+def _own_plan(choice: Choice, job: Job) -> Plan:
+    """Return this worker's plan for a choice, with as much of the network in fp32 as the driver has decided."""
+    plan = plan_for(choice, _with_own_device(job))
+    return plan if job.plan is None else replace(plan, exact=job.plan.exact)
 
 
 def _own_choice(job: Job) -> Choice:
@@ -190,7 +217,7 @@ def _runtime(job: Job, images: list[ImageFile]) -> Runtime:
     try:
         choice = _own_choice(job)
         _check_places(job)
-        own = plan_for(choice, _with_own_device(job))
+        own = _own_plan(choice, job)
     except ImgclusterError as error:
         raise _Refusal(first_line(error)) from None
     if own.shapes(choice) != replace(_plan_of(job), calibration=None).shapes(choice):

@@ -17,14 +17,23 @@ from distributed import Client, Future
 from distributed.comm import CommClosedError
 from pyarrow import parquet
 
+from imgcluster.backbones.runtimes.devices import find_device, find_precision
+from imgcluster.backbones.runtimes.precision import Deviation, PrecisionCheck
 from imgcluster.cli.main import main
 from imgcluster.config.engine_schema import DaskEngine
+from imgcluster.config.loader import FeaturesConfig
+from imgcluster.features import extraction, precision
 from imgcluster.features.engines.dask.cluster import open_cluster
+from imgcluster.features.extraction import extract_features
+from imgcluster.images.listing import walk_images
 from tests import ROOT
 from tests.conftest import Command, Start, write_pictures
 from tests.support.dask_processes import DaskProcesses, free_port, wait_until
 from tests.support.servers import S3Server
 
+FAST_BF16 = pytest.mark.skipif(
+    find_precision("auto", find_device("cpu"), bears_bf16=True) != "bf16", reason="this CPU has no fast bfloat16"
+)
 LOCAL = ("--set", "engine={dask: {workers: 2, threads: 1}}")
 
 
@@ -63,6 +72,35 @@ def test_same_bytes_as_one_machine_with_no_other_change(command: Command, config
     # The store is the same to whoever comes next.
     local = run(command, config_file, tmp_path / "dask", "outputs.folder=third")
     assert "0 computed, 11 from the store" in local.stdout
+
+
+@FAST_BF16
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_one_comparison_decides_the_precision_of_all_workers(
+    elsewhere: bool, cluster: DaskProcesses, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the driver where the workers are here, else by one of them; unlike the network's default."""
+    monkeypatch.setattr(precision, "MIN_IMAGES_OF_RUN", 12)
+    check = PrecisionCheck("bf16", 0, 12, (Deviation(0, 1.0, 1.0),))
+    settings: dict[str, object] = {"workers": 2, "threads": 1}
+    if elsewhere:
+        settings = {"address": cluster.address, "patience": 30}
+        cluster.start_scheduler()
+        for _ in range(2):
+            cluster.start_worker()
+    else:
+        monkeypatch.setattr(extraction, "compare_precisions", lambda *_: check)
+    config = FeaturesConfig(backbone="efficientnet_lite0", device="cpu", store=str(tmp_path / "s"), batch_size=2)
+    with open_cluster(DaskEngine(**settings), show=False) as opened:
+        (origin,) = extract_features(walk_images(pictures), config, cluster=opened, show=False).origins
+    assert origin.computed == 12
+    made = origin.precision_check
+    assert made is not None
+    assert made.images == 12
+    assert elsewhere or made == check
+    monkeypatch.setattr(extraction, "compare_precisions", lambda *_: pytest.fail("compared again"))
+    (again,) = extract_features(walk_images(pictures), config, show=False).origins
+    assert (again.computed, again.fingerprint, again.precision_check) == (0, origin.fingerprint, made)
 
 
 @pytest.mark.slow
