@@ -50,8 +50,8 @@ from .ids.table import check_ids, has_column, named_source, read_labels, read_ro
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, walk_images
 from .loader import Batch, Pixels, read_batches
 from .pixel_check import differences
-from .preprocess import find_recipe, prepare
-from .preprocess_gpu import GpuPreprocessor, resizes_here
+from .preprocess import find_recipe, prepare, resizes_here
+from .preprocess_gpu import GpuPreprocessor
 from .sources.archive import names_apart
 from .sources.base import Lost, RemoteFile, asked_again, in_reading_order, number_of, readers_for
 from .sources.local import none_below

@@ -11,8 +11,10 @@ from .files import (
     sync_folder,
     write_whole,
 )
+from .findings import remembered
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .label_numbers import WHOLE, plain_label, plain_labels
+from .machine_key import machine
 from .parallel import (
     IN_MEMORY_BYTES,
     OPENMP_THREADS,
@@ -84,6 +86,7 @@ __all__ = [
     "is_large",
     "is_placeholder",
     "is_url",
+    "machine",
     "move_file",
     "new_rows",
     "one_of_many",
@@ -92,6 +95,7 @@ __all__ = [
     "printable",
     "ran_out",
     "read_cells",
+    "remembered",
     "remove_temporary",
     "replacing",
     "row_slices",

@@ -29,8 +29,8 @@ from imgcluster.images import preprocess_gpu as on_device
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.loader import read_batches
-from imgcluster.images.preprocess import prepare
-from imgcluster.images.preprocess_gpu import GpuPreprocessor, resizes_here
+from imgcluster.images.preprocess import prepare, resizes_here
+from imgcluster.images.preprocess_gpu import GpuPreprocessor
 from imgcluster.utils import system as memory
 from tests import ROOT
 
