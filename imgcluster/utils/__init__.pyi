@@ -13,6 +13,7 @@ from .files import (
 )
 from .findings import remembered
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
+from .kept import kept_file, pack_arrays, unpack_arrays
 from .label_numbers import WHOLE, plain_label, plain_labels
 from .machine_key import machine
 from .parallel import (
@@ -86,10 +87,12 @@ __all__ = [
     "is_large",
     "is_placeholder",
     "is_url",
+    "kept_file",
     "machine",
     "move_file",
     "new_rows",
     "one_of_many",
+    "pack_arrays",
     "plain_label",
     "plain_labels",
     "printable",
@@ -106,5 +109,6 @@ __all__ = [
     "squared_lengths",
     "sync_folder",
     "track",
+    "unpack_arrays",
     "write_whole",
 ]
