@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 from imgcluster.clustering import Group, InternalScores, Similarity, find_similar, internal_scores
 from imgcluster.features import State, apply_transform
 from imgcluster.report.projection import map_images
-from imgcluster.utils import cache_folder, installed, kept_file, pack_arrays, row_slices, unpack_arrays
+from imgcluster.utils import cache_folder, digest_arrays, installed, kept_file, pack_arrays, unpack_arrays
 
 MAX_COMPARED = 100_000  # images; comparing all pairs of more takes too long
 FORMAT = 1  # raise it when any of it is worked out in another way
@@ -66,16 +64,10 @@ def geometry_of(shown: Shown, clusterer: State, map_kind: str, random_state: int
 
 
 def _digest(shown: Shown, clusterer: State, settings: list[Any]) -> str:
-    versions = {package: installed(package) for package in PACKAGES}
-    digest = hashlib.blake2b(json.dumps([FORMAT, settings, shown.fine, versions]).encode(), digest_size=16)
-    for name, array in sorted({**clusterer, "looked": shown.looked, "labels": shown.labels}.items()):
-        values = np.asarray(array)
-        digest.update(f"{name} {values.shape} {values.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(values).data if values.dtype.kind != "U" else repr(values.tolist()).encode())
-    digest.update(f"{shown.vectors.shape} {shown.vectors.dtype.str}".encode())
-    for part in row_slices(*shown.vectors.shape):
-        digest.update(np.ascontiguousarray(shown.vectors[part]).data)
-    return digest.hexdigest()
+    about = [FORMAT, settings, shown.fine, {package: installed(package) for package in PACKAGES}]
+    return digest_arrays(
+        about, {**clusterer, "all vectors": shown.vectors, "rows": shown.looked, "all labels": shown.labels}
+    )
 
 
 def _worked_out(shown: Shown, clusterer: State, map_kind: str, random_state: int) -> Geometry:

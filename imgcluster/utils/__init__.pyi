@@ -13,7 +13,7 @@ from .files import (
 )
 from .findings import remembered
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
-from .kept import kept_file, pack_arrays, unpack_arrays
+from .kept import digest_arrays, kept_file, pack_arrays, unpack_arrays
 from .label_numbers import WHOLE, plain_label, plain_labels
 from .machine_key import machine
 from .parallel import (
@@ -73,6 +73,7 @@ __all__ = [
     "columns_of",
     "copy_file",
     "cores",
+    "digest_arrays",
     "digest_bytes",
     "file_sha256",
     "fingerprint_of",

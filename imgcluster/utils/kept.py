@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from io import BytesIO
@@ -16,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from imgcluster.utils.files import write_whole
+from imgcluster.utils.parallel import row_slices
 
 MOST = 2**30  # bytes of all that is kept in a folder
 MOST_OF_ONE = 2**28
@@ -56,6 +59,17 @@ def _prune(folder: Path) -> None:
     sizes = itertools.accumulate(files[path].st_size for path in kept)
     for path in [*left, *(path for path, size in zip(kept, sizes, strict=True) if size > MOST)]:
         path.unlink(missing_ok=True)
+
+
+def digest_arrays(about: Any, arrays: Mapping[str, np.ndarray]) -> str:
+    """Return a digest of plain data for JSON and of named arrays of numbers or texts: names, shapes, types, values."""
+    digest = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
+        rows = np.atleast_1d(array)
+        for part in row_slices(len(rows), max(1, math.prod(rows.shape[1:]))):
+            digest.update(rows[part].tobytes())
+    return digest.hexdigest()
 
 
 def pack_arrays(value: Any) -> bytes:
