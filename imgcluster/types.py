@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 NOISE = -1  # the cluster of images that are in none
 ARE_LABELS = "numbers_are_labels"  # in run.json: `Clusters.are_labels`
@@ -115,12 +111,55 @@ class Clusters:
     are_labels: bool = False
 
 
+class TextTable:
+    """A table of texts by columns, whose names may stand there twice.
+
+    >>> table = TextTable(["id", "label"], [["a", "b"], ["0", "1"]])
+    >>> table["label"]
+    ['0', '1']
+    """
+
+    def __init__(self, columns: Iterable[str], cells: Iterable[Sequence[str]]) -> None:
+        self.columns = list(columns)
+        self._cells = [list(column) for column in cells]
+
+    def __len__(self) -> int:
+        return len(self._cells[0]) if self._cells else 0
+
+    def __getitem__(self, name: str) -> list[str]:
+        return self._cells[self.columns.index(name)]
+
+    def __setitem__(self, name: str, cells: Sequence[str]) -> None:
+        """Fill the column of a name, a new one at the end where there is none."""
+        if name in self.columns:
+            self._cells[self.columns.index(name)] = list(cells)
+        else:
+            self.columns.append(name)
+            self._cells.append(list(cells))
+
+    def column(self, place: int, step: int = 1) -> list[str]:
+        """Return the cells of a column by its place, of every `step`-th row."""
+        return self._cells[place][::step]
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """Yield the rows."""
+        return zip(*self._cells, strict=True)
+
+    def head(self, count: int) -> TextTable:
+        """Return the first rows."""
+        return TextTable(self.columns, (column[:count] for column in self._cells))
+
+    def copy(self) -> TextTable:
+        """Return a copy that may be filled."""
+        return TextTable(self.columns, self._cells)
+
+
 @dataclass(frozen=True)
 class Template:
     """The CSV that lists the images; all cells are str."""
 
     path: Path | str
-    frame: pd.DataFrame
+    frame: TextTable
     id_column: str
 
     @property
@@ -131,7 +170,7 @@ class Template:
     @cached_property
     def ids(self) -> list[str]:
         """The ids, in row order."""
-        return list(self.frame[self.id_column])
+        return self.frame[self.id_column]
 
     def place(self, row: int) -> str:
         """Return the location of a row for messages. Rows count from 1, without the header."""

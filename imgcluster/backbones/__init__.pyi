@@ -8,10 +8,11 @@ from .networks import CLASSES, class_names, empty_network, network_with
 from .perceptual import PerceptualLoss, image_distances
 from .pooling import join, pool
 from .runtimes.base import Blocks, Runtime
+from .runtimes.batch_sizes import auto_batch_size
 from .runtimes.calibration import find_calibration
 from .runtimes.check_pictures import MAX_IMAGES_READ, some_of, usable
 from .runtimes.comparison import compare_precisions
-from .runtimes.devices import DTYPES, describe, find_device, find_devices, find_precision, has_vnni, tf32
+from .runtimes.devices import describe, find_device, find_devices, find_precision, has_vnni, tf32
 from .runtimes.int8 import check_int8
 from .runtimes.openvino_package import Unsupported, import_openvino, is_installed
 from .runtimes.plan import Plan, build_runtime, build_with_fallback, plan_for, with_fallback
@@ -24,7 +25,7 @@ from .runtimes.precision import (
     Deviation,
     PrecisionCheck,
 )
-from .runtimes.torch_runtime import TorchRuntime, auto_batch_size, normalization, scaled, with_channels_last
+from .runtimes.torch_runtime import DTYPES, TorchRuntime, normalization, scaled, with_channels_last
 from .select import Choice, check_backbones, choose_backbones, find_backbone
 from .timm_networks import recipe_of_timm
 from .weights.load import find_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from imgcluster.backbones.build import check_size
 from imgcluster.backbones.layers import check_layers
@@ -23,6 +23,9 @@ from imgcluster.config import (
 )
 from imgcluster.errors import ConfigError, WeightsUnavailable
 from imgcluster.images import find_recipe
+from imgcluster.utils import installed, remembered
+
+PACKAGES = ("imgcluster", "torch", "torchvision", "timm", "efficientnet-lite-pytorch")  # that build networks
 
 logger = logging.getLogger(__name__)
 
@@ -89,16 +92,26 @@ def check_backbones(config: FeaturesConfig) -> list[Wanted]:
 def _wanted(name: str, config: FeaturesConfig) -> Wanted:
     backbone = find_backbone(name)
     asked = config.layers_of(name)
-    if asked:
-        check_layers(backbone, asked)
     layers = asked or (backbone.default_layer,)
     recipe = find_recipe(config.preprocess, backbone, config.views)
     try:
         check_views(recipe)
     except ValueError as error:
         raise ConfigError(f"features.views: {error}") from None
-    check_size(backbone, recipe.side, layers)
+    versions = {package: installed(package) for package in PACKAGES}
+    about = ["network", backbone.name, list(map(str, asked)), list(map(str, layers)), recipe.side, versions]
+    remembered(about, lambda: _check_network(backbone, asked, layers, recipe.side))
     return Wanted(backbone, layers, recipe)
+
+
+def _check_network(
+    backbone: Backbone, asked: tuple[str | int, ...], layers: tuple[str | int, ...], side: int
+) -> Literal[True]:
+    """Raise ConfigError where a network lacks a layer asked for, or cannot take an input of side x side."""
+    if asked:
+        check_layers(backbone, asked)
+    check_size(backbone, side, layers)
+    return True
 
 
 def _choose(wanted: Wanted, config: FeaturesConfig, progress: bool) -> Choice:

@@ -139,7 +139,7 @@ def _devices() -> _Found:
         return
     from imgcluster.backbones import describe
 
-    yield "cpu", describe(torch.device("cpu")).removeprefix("cpu, ")
+    yield "cpu", describe("cpu").removeprefix("cpu, ")
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         properties = torch.cuda.get_device_properties(number)
         yield f"cuda:{number}", f"{properties.name}, {properties.total_memory / GIB:.0f} GiB"
@@ -170,11 +170,11 @@ def _runtimes() -> _Found:
     from imgcluster.backbones import find_device, find_precision, has_vnni
 
     device = find_device("auto")
-    yield "device: auto", str(device)
+    yield "device: auto", device
     yield "precision: auto", f"{find_precision('auto', device, bears_bf16=True)} where the network tolerates it"
-    if device.type == "cpu" and not is_installed():
+    if device == "cpu" and not is_installed():
         yield "openvino", NOT_INSTALLED, ADVICE, "networks are slower on the CPU without it: pip install openvino"
-    elif device.type == "cpu":
+    elif device == "cpu":
         yield "runtime: auto", "openvino where it supports the network, else torch"
         yield "int8", "fast on this CPU" if has_vnni() else "supported, but hardly faster than fp32 on this CPU"
     threads = os.environ.get("OMP_NUM_THREADS")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,12 +19,13 @@ from imgcluster.config import ALL, METHODS, WEIGHTED, ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, first_line
 from imgcluster.features import Copies
 from imgcluster.types import NOISE
-from imgcluster.utils import OPENMP_THREADS
+from imgcluster.utils import OPENMP_THREADS, installed, remembered
 
 NEIGHBOURS_SHARE = 0.9  # of the points are within `eps` of as many neighbours as make them no noise
 SMALLEST = 0.2
 SAMPLE = 5000
 SPECTRAL_NEIGHBOURS = 10  # scikit-learn's default
+PACKAGES = ("imgcluster", "scikit-learn", "umap-learn")  # of the estimators
 ABOUT = {"n_init", "random_state"}  # parameters that are keys of the section itself
 
 
@@ -43,7 +44,16 @@ class Fitted:
 
 
 def check_parameters(config: ClustersConfig) -> None:
-    """Raise ConfigError where `clusters.parameters` are not the estimator's, or have values that it refuses."""
+    """Raise ConfigError where `clusters.parameters` are not the estimator's, or have values that it refuses.
+
+    What an earlier process has found right is not checked again: that would import scikit-learn.
+    """
+    versions = {package: installed(package) for package in PACKAGES}
+    settings = config.model_dump(mode="json", include={"method", "parameters", *ABOUT})
+    remembered(["parameters", settings, versions], lambda: _check_parameters(config))
+
+
+def _check_parameters(config: ClustersConfig) -> Literal[True]:
     method = METHODS[config.method]
     known = _parameters_of(config.method)
     allowed = [name for name in known if name != method.k and name not in ABOUT]
@@ -62,6 +72,7 @@ def check_parameters(config: ClustersConfig) -> None:
         getattr(estimator, "_validate_params", lambda: None)()  # else told when it is fitted
     except ValueError as error:
         raise ConfigError(f"clusters.parameters: {first_line(error)}") from None
+    return True
 
 
 def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:

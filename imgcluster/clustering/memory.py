@@ -94,7 +94,8 @@ def check_memory(config: ClustersConfig, images: int, points: np.ndarray | None 
     worked out from them.
     """
     free = free_memory()
-    if free is None:
+    most = max((need.pair_bytes for need in NEEDS if need.method == config.method), default=0)
+    if free is None or most * float(images) ** 2 <= free:  # known without the defaults of scikit-learn's estimator
         return
     parameters = {**_defaults(config.method), **config.parameters, **found}
     needed = _needed(config.method, parameters, images, free, points)

@@ -135,8 +135,11 @@ def filter_images(
 
 
 def _chosen(backbone: str, layer: str | int, *, device: str, **keys: Any) -> tuple[Choice, Any]:
+    import torch
+
     config = features_from_dict({"backbone": backbone, "layer": layer, "device": device, "fallback": None, **keys})
-    return replace(choose_backbones(config, progress=False)[0], pooling="auto"), find_devices(config.device)[0]
+    choice = replace(choose_backbones(config, progress=False)[0], pooling="auto")
+    return choice, torch.device(find_devices(config.device)[0])
 
 
 def _image(picture: Picture) -> np.ndarray:

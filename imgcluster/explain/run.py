@@ -83,7 +83,7 @@ class ExplainedRun:
     @cached_property
     def device(self) -> torch.device:
         """The first device of the run's config. Raises ConfigError where it is not here."""
-        return find_devices(self.config.features.device)[0]
+        return torch.device(find_devices(self.config.features.device)[0])
 
     @property
     def choices(self) -> list[Choice]:

@@ -116,7 +116,7 @@ def _selected(run: ExplainedRun, ids: str | Sequence[str], cluster: int | None) 
 
 def _batches(request: _Request, choice: Choice, advance: Advance) -> Iterator[tuple[list[RunImage], list[np.ndarray]]]:
     """Read the images, a few at a time, leaving out those that cannot be read any more."""
-    size = min(MAX_BATCH, auto_batch_size(request.run.device, choice.recipe, "fp32"))
+    size = min(MAX_BATCH, auto_batch_size(str(request.run.device), choice.recipe, "fp32"))
     for start in range(0, len(request.images), size):
         part = request.images[start : start + size]
         read = [(image, picture) for image in part if (picture := _read(image)) is not None]

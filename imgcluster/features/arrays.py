@@ -117,7 +117,7 @@ def extract(
         own, recipe = _own_runtime(backbone, asked, pooling, config)
         runtime: Runtime = own
         most = config.batch_size
-        size = auto_batch_size(own.torch_device, recipe, own.precision) if most == "auto" else most
+        size = auto_batch_size(str(own.torch_device), recipe, own.precision) if most == "auto" else most
     else:
         choice = replace(choose_backbones(config, progress=show)[0], pooling=pooling)
         recipe = choice.recipe

@@ -189,7 +189,7 @@ def _extracted_into(
 ) -> _Part:
     work = Work(images, store, request.on_error)
     # Built only where there is work to do: with everything in the store, the network is not needed.
-    device = _compute(work, store, choice, plan, request) if work.todo else str(plan.device)
+    device = _compute(work, store, choice, plan, request) if work.todo else plan.device
     readable = work.readable
     if lost := [image for image in images if image not in work.keys and image not in work.failures]:
         raise StoreError(f"{len(lost):,} images have neither features nor a reason why not; run the same command again")

@@ -21,11 +21,14 @@ import numpy as np
 
 from imgcluster.config import Recipe, Steps
 from imgcluster.errors import ImageError
-from imgcluster.images.decode import decode_image
+from imgcluster.images.decode import RULES, decode_image
 from imgcluster.images.geometry import WHOLE_VIEW
 from imgcluster.images.preprocess import prepare
+from imgcluster.utils import file_sha256, installed, machine, remembered
 
 TABLE = Path(__file__).with_name("pixel_check.json")
+OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+PACKAGES = ("imgcluster", "numpy", "pillow", "torch", *OPENCV)  # that read and resize
 FORMATS = ("jpeg", "png", "gif", "webp", "tiff", "bmp", "pnm", "jp2")
 REDUCED = "jpeg, reduced"
 ENOUGH = (8, 4, 2)  # pixels of the shorter side: a JPEG then comes at a half, a quarter, an eighth of its size
@@ -56,10 +59,16 @@ def differences(recipe: Recipe) -> dict[str, str]:
     """Return a digest of each part that differs from the reference, by its name; of parts this recipe can meet.
 
     A picture that is not read here, or was not by the reference, makes no difference: it has no vector to be taken for
-    another.
+    another. What an earlier process found with the same versions on the same machine is not looked at again.
     """
+    parts, versions = parts_of(recipe), {package: installed(package) for package in PACKAGES}
+    about = ["pixels", RULES, parts, versions, file_sha256(TABLE), machine()]
+    return remembered(about, lambda: _differences(parts))
+
+
+def _differences(parts: list[str]) -> dict[str, str]:
     reference = _table()["reference"]
-    return {part: digest for part in parts_of(recipe) if (digest := _digest_of_changes(part, reference)) is not None}
+    return {part: digest for part in parts if (digest := _digest_of_changes(part, reference)) is not None}
 
 
 def parts_of(recipe: Recipe) -> list[str]:

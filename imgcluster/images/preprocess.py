@@ -24,6 +24,7 @@ from imgcluster.images.geometry import (
 
 PILLOW_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 BLACK = (0, 0, 0)
+GPU_STEPS = (("resize", "center_crop"), ("squash",))
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -32,6 +33,12 @@ def find_recipe(preprocess: str | tuple[Any, ...], backbone: Backbone, views: st
     """Return the recipe a config names or spells out; `backbone` is what its weights were trained with."""
     make = named_recipe if isinstance(preprocess, str) else recipe_of
     return replace(make(preprocess, backbone.recipe), views=views)  # type: ignore[arg-type]
+
+
+def resizes_here(recipe: Recipe) -> bool:
+    """Tell whether the GPU of a network resizes its pictures; those of other recipes are prepared on the CPU."""
+    by_torch = recipe.resampling == "torch" and recipe.views != WHOLE_VIEW
+    return by_torch and tuple(name for name, _ in recipe.steps) in GPU_STEPS
 
 
 def prepare(image: np.ndarray, recipe: Recipe, out: np.ndarray) -> None:

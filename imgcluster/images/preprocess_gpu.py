@@ -12,19 +12,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from imgcluster.config import Recipe
-from imgcluster.images.geometry import CROPS, MIRRORED_VIEWS, RESIZED_SIZES, WHOLE_VIEW, crop_slices, is_very_long
-from imgcluster.images.preprocess import prepare
+from imgcluster.images.geometry import CROPS, MIRRORED_VIEWS, RESIZED_SIZES, crop_slices, is_very_long
+from imgcluster.images.preprocess import prepare, resizes_here
 
-GPU_STEPS = (("resize", "center_crop"), ("squash",))
 MAX_PIXELS = 2**24  # of a picture: 192 MiB in float32, for each reader
 MAX_SHRINKING = 32  # source pixels per pixel: CUDA's kernels have shared memory for about 45 (bicubic)
 WHITE = 255
-
-
-def resizes_here(recipe: Recipe) -> bool:
-    """Tell whether pictures of a recipe are resized on the GPU; those of other recipes are prepared on the CPU."""
-    by_torch = recipe.resampling == "torch" and recipe.views != WHOLE_VIEW
-    return by_torch and tuple(name for name, _ in recipe.steps) in GPU_STEPS
 
 
 class GpuPreprocessor:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from imgcluster.clustering import Clusterer, Placed
 from imgcluster.errors import ConfigError
@@ -13,12 +16,22 @@ from imgcluster.features import Features, check_readable, extract_features, with
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
 from imgcluster.runs import NAME, cluster_cells, config_of, path_text, read_clusterer, read_record, recorded_names
 from imgcluster.types import ImageFile
-from imgcluster.utils import DEFAULT_STORAGE, Storage
+from imgcluster.utils import (
+    DEFAULT_STORAGE,
+    Storage,
+    cache_folder,
+    digest_arrays,
+    installed,
+    kept_file,
+    pack_arrays,
+    unpack_arrays,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "new", "status", "error")
+PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn")  # that place images
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,25 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     features = extract_features(listed, config.features, storage=storage, show=show, like=fingerprints)
     check_readable(features)
     _check_same(record, features, folder)
-    return Assigned(listed, features, clusterer.place(features.vectors), recorded_names(record))
+    return Assigned(listed, features, _placed(clusterer, features.vectors), recorded_names(record))
+
+
+def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
+    """Place vectors, or read where an earlier process has placed the same ones: placing imports scikit-learn."""
+    versions = {package: installed(package) for package in PACKAGES}
+    path = None
+    with suppress(RuntimeError):  # nobody has a home
+        digest = digest_arrays(versions, {**clusterer.state, "new vectors": vectors})
+        path = cache_folder() / "placed" / f"{digest}.npz"
+
+    def read(data: bytes) -> Placed:
+        found: Placed = unpack_arrays(data, (Placed,))
+        if len(found.labels) != len(vectors):
+            raise ValueError("not of these vectors")
+        return found
+
+    placed: Placed = kept_file(path, lambda: clusterer.place(vectors), read, pack_arrays)
+    return placed
 
 
 def listed_images(images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:

@@ -87,6 +87,8 @@ class Predicted:
         ids, or the one that is named. Raises ConfigError: no such column, a column for each class, cells
         that the labels do not fit, none of the template's ids among the images.
         """
+        import pandas as pd
+
         shape = read_template(template, None)
         asked = read_asked(shape)
         if asked.is_wide and (label_column is None or label_column in asked.columns):
@@ -117,7 +119,7 @@ class Predicted:
             )
         frame = shape.frame.copy()
         frame[column] = [found.get(id, self.commonest) for id in shape.ids]
-        return frame, notes
+        return pd.DataFrame(frame.rows(), columns=frame.columns, dtype=str), notes
 
     def _check_cells(self, template: Template, column: str) -> None:
         """Raise ConfigError where the model has a label that the template's column cannot take; warn of odd ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,11 +16,13 @@ from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space
 from imgcluster.runs import FinishedRun, features_of_run, read_run, with_name
 from imgcluster.types import NOISE
+from imgcluster.utils import digest_arrays, installed, remembered
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COUNT = 20
+PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn")  # that find what is in doubt
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,8 @@ def suggest_images(
     if labels is not None:
         known = read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
     clusters, distances = _placed(finished)
-    points = spreading_space(features.vectors)
     typical = typical_rows(clusters, distances, known.rows)[:count]
-    others, words = _others(points, np.array(typical, np.int64), known, count - len(typical))
+    others, words = _known_others(features.vectors, np.array(typical, np.int64), known, count - len(typical))
     why = [_typical_words(clusters, row, known, finished.names) for row in typical] + words
     rows, places = [*typical, *others], finished.places
     paths = [features.paths[row] for row in rows]
@@ -79,6 +80,22 @@ def suggest_images(
         paths = [places.image(path) for path in paths]
     ids = [features.ids[row] for row in rows]
     return Suggestions(ids, paths, clusters[rows].tolist(), why, known.unknown, known.notes)
+
+
+def _known_others(
+    vectors: np.ndarray, typical: np.ndarray, known: PartialLabels, count: int
+) -> tuple[list[int], list[str]]:
+    """Return `_others` in the space of the vectors, from an earlier process where it has found the same."""
+    versions = {package: installed(package) for package in PACKAGES}
+    about = [known.labels, count, versions]
+    digest = digest_arrays(about, {"vectors": vectors, "typical": typical, "rows": known.rows})
+
+    def find() -> dict[str, Any]:
+        rows, words = _others(spreading_space(vectors), typical, known, count)
+        return {"rows": rows, "words": words}
+
+    found = remembered(["suggested", digest], find)
+    return found["rows"], found["words"]
 
 
 def _others(points: np.ndarray, typical: np.ndarray, known: PartialLabels, count: int) -> tuple[list[int], list[str]]:

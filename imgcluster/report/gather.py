@@ -9,24 +9,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from imgcluster.clustering import (
-    SAMPLED_ABOVE,
-    InternalScores,
-    Similarity,
-    find_similar,
-    internal_scores,
-    nearest_clusters,
-)
+from imgcluster.clustering import SAMPLED_ABOVE, nearest_clusters
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.features import State, apply_transform
 from imgcluster.report.cluster_names import Guess, Guesses, guess_names
-from imgcluster.report.projection import map_images
+from imgcluster.report.geometry import Geometry, Shown, geometry_of
 from imgcluster.runs import FinishedRun, features_of_run, vectors_of_rows
 from imgcluster.types import NOISE
 
 TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
 NO_GUESSES: Mapping[int, Guess] = MappingProxyType({})
-MAX_COMPARED = 100_000  # images; comparing all pairs of more takes too long
 
 
 @dataclass(frozen=True)
@@ -67,22 +58,6 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """What the features tell of a run; None, and NaN, without features.
-
-    looked: the rows it is of, of all images that did not fail or of a sample. silhouette: (n,) float64. places: (n, 2)
-    float32, the map. lacking: what is missing and why, a sentence.
-    """
-
-    looked: np.ndarray
-    scores: InternalScores | None = None
-    silhouette: np.ndarray
-    places: np.ndarray | None = None
-    likeness: Similarity | None = None
-    lacking: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Facts(Table, Geometry):
     """What a report shows of a run. Rows are those of clusters.csv, from 0; fine: those of images that did not fail."""
 
@@ -109,7 +84,11 @@ def gather(
     table = _table(run.rows)
     fine = np.flatnonzero(~table.failed)
     vectors, looked, lacking = _vectors_of(run, fine, run.vectors if vectors is None else vectors)
-    geometry = _geometry(run, vectors, table, looked, map_kind)
+    if vectors is None:
+        geometry = Geometry(looked=looked, silhouette=np.full(len(table.ids), np.nan))
+    else:
+        shown = Shown(vectors, looked, table.labels, len(fine))
+        geometry = geometry_of(shown, run.clusterer, map_kind, run.config.clusters.random_state)
     if vectors is None or len(looked) < len(fine):
         geometry = replace(geometry, lacking=lacking)
     groups = _by_distance(table.labels[fine], table.distance[fine], fine)
@@ -123,28 +102,6 @@ def gather(
     named = {number: (run.names.get(number), guesses.by_cluster.get(number), nearest.get(number)) for number in groups}
     cards = [_card(number, rows, table, geometry.silhouette, named[number]) for number, rows in groups.items()]
     return Facts(run=run, fine=fine, guesses=guesses, cards=cards, **vars(table), **vars(geometry))
-
-
-def _geometry(
-    run: FinishedRun, vectors: np.ndarray | None, table: Table, looked: np.ndarray, map_kind: str
-) -> Geometry:
-    count = len(table.ids)
-    silhouette = np.full(count, np.nan)
-    if vectors is None:
-        return Geometry(looked=looked, silhouette=silhouette)
-    points, again = _points(vectors, run.clusterer)
-    scores = None
-    if again:
-        scores = internal_scores(points, table.labels[looked])
-        scores = replace(scores, sampled=len(looked)) if len(looked) < (~table.failed).sum() else scores
-        silhouette[looked] = scores.silhouettes
-    places = np.full((count, 2), np.nan, np.float32)
-    places[looked] = map_images(points, map_kind, run.config.clusters.random_state)
-    found = Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
-    if len(vectors) <= MAX_COMPARED:
-        return replace(found, likeness=find_similar(vectors))
-    many = f"{len(vectors):,} images are too many to compare all"
-    return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
 
 
 def _typical(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
@@ -189,12 +146,6 @@ def _features_of(run: FinishedRun, vectors: np.ndarray | None, looked: np.ndarra
     if vectors is not None and np.isin(rows, looked).all():
         return np.asarray(vectors[np.searchsorted(looked, rows)])
     return vectors_of_rows(run, [run.rows[row] for row in rows])
-
-
-def _points(vectors: np.ndarray, clusterer: State) -> tuple[np.ndarray, bool]:
-    """Return the features as they were clustered; by umap, which cannot be done again, as they were before: False."""
-    again = "umap" not in clusterer["steps"]
-    return (apply_transform(vectors, clusterer) if again else vectors), again
 
 
 def _by_distance(labels: np.ndarray, distance: np.ndarray, rows: np.ndarray) -> dict[int, np.ndarray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +13,8 @@ from imgcluster.runs.cluster_names import known_names, names_found, names_to_wri
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.template_check import THREE_WAYS, check_labels, check_template, column_notes, label_notes
 from imgcluster.runs.validation import Expected, check_submission
-from imgcluster.types import Clusters, Template
+from imgcluster.types import Clusters, Template, TextTable
 from imgcluster.utils import first_few
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 NEW_ID_COLUMN = "id"  # where there is no template
 NOISE = -1
@@ -57,7 +52,7 @@ def _is_counted(clusters: ClustersConfig) -> bool:
     return clusters.numbering in COUNTED and clusters.method != LEARNED
 
 
-def make_submission(run: RunResult) -> pd.DataFrame:
+def make_submission(run: RunResult) -> TextTable:
     """Fill the template, or a new table of ids where there is none, as `outputs.layout` says; all cells are text.
 
     An image in noise gets the cluster that is nearest to it. One without features gets the largest cluster, or with
@@ -224,16 +219,16 @@ def _labels_of(run: RunResult) -> dict[int, str]:
     return names
 
 
-def _in_columns(run: RunResult, columns: dict[int, str]) -> pd.DataFrame:
-    import pandas as pd
-
+def _in_columns(run: RunResult, columns: dict[int, str]) -> TextTable:
     frame = _rows(run)
     id_column = frame.columns[0] if run.template is None else run.template.id_column
     cells = (_soft_cells if run.config.outputs.layout == "soft" else _one_hot_cells)(run, list(columns))
     filled = dict(zip(columns.values(), cells.T, strict=True))
-    if set(filled) <= set(frame.columns):
-        return frame.assign(**filled)
-    return pd.DataFrame({id_column: frame[id_column], **filled})
+    if not set(filled) <= set(frame.columns):
+        frame = TextTable([id_column], [frame[id_column]])
+    for name, column in filled.items():
+        frame[name] = column.tolist()
+    return frame
 
 
 def _one_hot_cells(run: RunResult, numbers: list[int]) -> np.ndarray:
@@ -255,7 +250,7 @@ def _soft_cells(run: RunResult, numbers: list[int]) -> np.ndarray:
     return np.array([[PROBABILITY_FORMAT.format(value) for value in row] for row in shown])
 
 
-def _check(run: RunResult, frame: pd.DataFrame, filled: list[str], allowed: frozenset[str] | None) -> None:
+def _check(run: RunResult, frame: TextTable, filled: list[str], allowed: frozenset[str] | None) -> None:
     """Look at what is about to be written as a competition would: nothing that is wrong becomes a file."""
     template, outputs = run.template, run.config.outputs
     id_column = NEW_ID_COLUMN if template is None else template.id_column
@@ -267,12 +262,10 @@ def _check(run: RunResult, frame: pd.DataFrame, filled: list[str], allowed: froz
     check_submission(Template(run.folder / str(outputs.submission), frame, id_column), expected)
 
 
-def _rows(run: RunResult) -> pd.DataFrame:
-    import pandas as pd
-
+def _rows(run: RunResult) -> TextTable:
     if run.template is not None:
         return run.template.frame.copy()
-    return pd.DataFrame({NEW_ID_COLUMN: [image.id for image in run.images]})
+    return TextTable([NEW_ID_COLUMN], [[image.id for image in run.images]])
 
 
 def _shown_numbers(run: RunResult) -> list[int]:

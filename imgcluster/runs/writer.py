@@ -19,7 +19,7 @@ from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.submission import make_submission
-from imgcluster.types import ARE_LABELS, ImageFile, Source, by_reason
+from imgcluster.types import ARE_LABELS, ImageFile, Source, TextTable, by_reason
 from imgcluster.utils import installed, is_url
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def _csv_writer(rows: Iterable[Iterable[Any]]) -> Writer:
     return lambda file: write_rows(lambda line: file.write(line.encode()), rows)
 
 
-def _rows_of(frame: pd.DataFrame) -> Iterator[Iterable[Any]]:
+def _rows_of(frame: pd.DataFrame | TextTable) -> Iterator[Iterable[Any]]:
     yield frame.columns
-    yield from frame.itertuples(index=False, name=None)
+    yield from frame.rows() if isinstance(frame, TextTable) else frame.itertuples(index=False, name=None)
 
 
 def csv_text(frame: pd.DataFrame) -> str:

@@ -11,8 +11,11 @@ from .files import (
     sync_folder,
     write_whole,
 )
+from .findings import remembered
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
+from .kept import digest_arrays, kept_file, pack_arrays, unpack_arrays
 from .label_numbers import WHOLE, plain_label, plain_labels
+from .machine_key import machine
 from .parallel import (
     IN_MEMORY_BYTES,
     OPENMP_THREADS,
@@ -70,6 +73,7 @@ __all__ = [
     "columns_of",
     "copy_file",
     "cores",
+    "digest_arrays",
     "digest_bytes",
     "file_sha256",
     "fingerprint_of",
@@ -84,14 +88,18 @@ __all__ = [
     "is_large",
     "is_placeholder",
     "is_url",
+    "kept_file",
+    "machine",
     "move_file",
     "new_rows",
     "one_of_many",
+    "pack_arrays",
     "plain_label",
     "plain_labels",
     "printable",
     "ran_out",
     "read_cells",
+    "remembered",
     "remove_temporary",
     "replacing",
     "row_slices",
@@ -103,5 +111,6 @@ __all__ = [
     "style_panel",
     "sync_folder",
     "track",
+    "unpack_arrays",
     "write_whole",
 ]

@@ -20,7 +20,7 @@ def digest_bytes(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def fingerprint_of(shaped_by: dict[str, Any]) -> str:
+def fingerprint_of(shaped_by: Any) -> str:
     """Hash everything that shapes a feature. `shaped_by` must be JSON-serialisable; the order of keys is no matter."""
     canonical = json.dumps(shaped_by, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]

@@ -22,6 +22,7 @@ from imgcluster.clustering.streamed.cluster import cluster_stored
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.features.store.reader import Chunk, StoredVectors
 from imgcluster.types import Clusters
+from imgcluster.utils import kept
 from imgcluster.utils.files import cache_folder
 
 ALGORITHM = ("choose_k", "fit_steps", "group", "nearest_two")
@@ -234,7 +235,7 @@ def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, cal
 
     cluster(configs[0])
     (path,) = (cache_folder() / "clusters").iterdir()
-    monkeypatch.setattr(kept_clusters, "MOST", 3 * path.stat().st_size + 2000)
+    monkeypatch.setattr(kept, "MOST", 3 * path.stat().st_size + 2000)
     cluster(configs[1])
     cluster(configs[2])
     assert cluster(configs[0]) == []
@@ -242,7 +243,7 @@ def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, cal
     assert len(list(path.parent.iterdir())) == 3
     assert cluster(configs[0]) == []
     assert cluster(configs[1]) != []
-    monkeypatch.setattr(kept_clusters, "MOST_OF_ONE", 10)
+    monkeypatch.setattr(kept, "MOST_OF_ONE", 10)
     before = sorted(path.parent.iterdir())
     cluster(ClustersConfig(method="kmeans", n_clusters=7))
     assert sorted(path.parent.iterdir()) == before

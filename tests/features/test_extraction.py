@@ -483,7 +483,8 @@ def test_only_our_own_network_computes_by_our_rules_for_tf32(own_numerics: None,
 
 def test_instructions_of_the_cpu_are_asked_of_every_version_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a public function, in versions without it by private ones; without those too, the answer is no."""
-    cpu, probes = torch.device("cpu"), ("_is_vnni_supported", "_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    monkeypatch.setenv("IMGCLUSTER_CACHE", os.devnull)  # nothing is remembered
+    cpu, probes = "cpu", ("_is_vnni_supported", "_is_avx512_bf16_supported", "_is_amx_tile_supported")
     has_all = {"avx512_vnni": True, "avx512_bf16": True, "amx_tile": True}
     for instructions in (has_all, {}):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=instructions: found, raising=False)

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from imgcluster.backbones.build import build_extractor
+from imgcluster.backbones.runtimes import batch_sizes
 from imgcluster.backbones.runtimes import plan as execution
-from imgcluster.backbones.runtimes import torch_runtime
+from imgcluster.backbones.runtimes.batch_sizes import auto_batch_size, batch_size_within
 from imgcluster.backbones.runtimes.devices import free_memory
-from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, auto_batch_size, batch_size_within
+from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig
@@ -29,8 +30,8 @@ from imgcluster.images import preprocess_gpu as on_device
 from imgcluster.images.decode import read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.loader import read_batches
-from imgcluster.images.preprocess import prepare
-from imgcluster.images.preprocess_gpu import GpuPreprocessor, resizes_here
+from imgcluster.images.preprocess import prepare, resizes_here
+from imgcluster.images.preprocess_gpu import GpuPreprocessor
 from imgcluster.utils import system as memory
 from tests import ROOT
 
@@ -321,12 +322,12 @@ def test_a_batch_is_halved_until_it_fits_into_half_of_the_memory() -> None:
 def test_a_batch_is_as_large_as_free_memory_allows(
     monkeypatch: pytest.MonkeyPatch, free: int | None, size: int
 ) -> None:
-    monkeypatch.setattr(torch_runtime, "free_memory", lambda _: free)
-    assert auto_batch_size(torch.device("cpu"), TRAINED, "fp32") == size
+    monkeypatch.setattr(batch_sizes, "free_memory", lambda _: free)
+    assert auto_batch_size("cpu", TRAINED, "fp32") == size
 
 
 def test_free_memory_is_what_the_system_tells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    cpu, told = torch.device("cpu"), tmp_path / "meminfo"
+    cpu, told = "cpu", tmp_path / "meminfo"
     monkeypatch.setattr(memory, "MEMORY", told)
     told.write_text("MemTotal:       24000000 kB\nMemFree:          900000 kB\nMemAvailable:   12000000 kB\n")
     assert free_memory(cpu) == 12_000_000 * 1024

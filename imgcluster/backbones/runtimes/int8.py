@@ -12,10 +12,9 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import torch
 
 from imgcluster.backbones.runtimes.calibration import Calibration
-from imgcluster.backbones.runtimes.devices import has_vnni
+from imgcluster.backbones.runtimes.devices import has_vnni, is_gpu
 from imgcluster.backbones.runtimes.openvino_conversion import from_cache, into_cache
 from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, convert_errors, import_openvino, not_installed
 from imgcluster.errors import ConfigError
@@ -24,11 +23,11 @@ from imgcluster.utils import track
 RUNTIMES = ("auto", "openvino")
 
 
-def check_int8(precision: str, runtime: str, device: torch.device) -> None:
+def check_int8(precision: str, runtime: str, device: str) -> None:
     """Raise ConfigError where a config asks for int8 and cannot have it."""
     if precision != "int8":
         return
-    if device.type != "cpu":
+    if is_gpu(device):
         raise ConfigError(f"features.precision: int8 is computed on the CPU, not on {device}; set features.device: cpu")
     if runtime not in RUNTIMES:
         allowed = ", ".join(RUNTIMES)

@@ -14,11 +14,9 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from imgcluster.backbones.runtimes.check_pictures import Pictures, check_pixels, no_pictures
 from imgcluster.backbones.runtimes.openvino_package import (
@@ -28,10 +26,12 @@ from imgcluster.backbones.runtimes.openvino_package import (
     import_openvino,
     not_installed,
 )
-from imgcluster.backbones.runtimes.torch_runtime import scaled
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.utils import cache_folder, installed, write_whole
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FORMAT = 1  # part of the cache's key: raise it when models are converted in another way
 MAX_CACHE_BYTES = 4 * 2**30  # of converted models: eight of VGG16
@@ -151,6 +151,10 @@ def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe, pixels: np.n
 
     pixels: (n, side, side, 3) uint8, with n > 1, since the network was traced with one picture.
     """
+    import torch
+
+    from imgcluster.backbones.runtimes.torch_runtime import scaled
+
     with convert_errors():
         compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         found = [np.array(block) for block in compiled(pixels).values()]
@@ -163,6 +167,8 @@ def _check(ov: Any, model: Any, network: nn.Module, recipe: Recipe, pixels: np.n
 
 def _convert(ov: Any, network: nn.Module, recipe: Recipe) -> Any:
     """Convert a network to a model that takes pixels as they are read, (n, side, side, 3) uint8."""
+    import torch
+
     example = torch.zeros(1, 3, recipe.side, recipe.side)
     with (
         convert_errors(),
@@ -197,6 +203,8 @@ def _taking_pixels(ov: Any, model: Any, recipe: Recipe) -> Any:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Limit torch to one thread: on busy cores, tracing with several takes ten times as long."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from imgcluster.backbones.runtimes.base import Blocks
+from imgcluster.backbones.runtimes.devices import cpu_threads
 from imgcluster.backbones.runtimes.openvino_package import convert_errors, import_openvino
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
@@ -33,7 +33,7 @@ class OpenVinoRuntime:
     def __init__(self, model: Any, recipe: Recipe, precision: str, batch_size: int, at_once: int | None = None) -> None:
         ov = import_openvino()
         self._images, self._views = at_once or batch_size, recipe.n_views
-        self._streams = torch.get_num_threads()
+        self._streams = cpu_threads()
         self.depth = self._streams + 1  # one more than streams: no stream waits for its next batch
         self.device = f"cpu, {self._streams} threads"
         self.buffer((batch_size, self._views, recipe.side, recipe.side, 3))  # raises where memory is too small

@@ -8,27 +8,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imgcluster.backbones.build import build_extractor
 from imgcluster.backbones.runtimes import openvino_package, openvino_runtime
 from imgcluster.backbones.runtimes.base import Runtime
+from imgcluster.backbones.runtimes.batch_sizes import auto_batch_size
 from imgcluster.backbones.runtimes.calibration import Calibration
 from imgcluster.backbones.runtimes.check_pictures import Pictures, no_pictures
-from imgcluster.backbones.runtimes.devices import find_devices, find_precision
+from imgcluster.backbones.runtimes.devices import find_devices, find_precision, is_gpu
 from imgcluster.backbones.runtimes.int8 import check_int8, numerics_of_int8, quantised
 from imgcluster.backbones.runtimes.openvino_conversion import converted, has_failed, keep_exact
 from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.backbones.runtimes.same_bits import MAX_BATCH, alone_and_together, at_any_place, remembered
-from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, auto_batch_size
+from imgcluster.backbones.runtimes.same_bits import MAX_BATCH, alone_and_together, at_any_place
 from imgcluster.backbones.select import Choice
 from imgcluster.config import FeaturesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.images import RULES, differences, resizes_here
-from imgcluster.utils import ran_out
+from imgcluster.utils import ran_out, remembered
+
+if TYPE_CHECKING:
+    from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Plan:
     evidence may change it.
     """
 
-    device: torch.device
+    device: str
     runtime: str
     precision: str
     batch_size: int
@@ -64,7 +65,7 @@ class Plan:
         if self.calibration is not None:  # the other layers may change where values are rounded
             layers = [str(layer) for layer in choice.layers]
             numerics["int8"] = {**numerics_of_int8(self.calibration), "layers": layers}
-        if self.device.type == "cuda" and resizes_here(choice.recipe):
+        if is_gpu(self.device) and resizes_here(choice.recipe):
             numerics["resizing"] = "cuda"  # its pixels differ from the CPU's
         return [{**shaped_by, **numerics} for shaped_by in choice.shaped_by()]
 
@@ -144,19 +145,23 @@ def build_with_fallback(
     return with_fallback(choice, config, build)
 
 
-def _find_runtime(name: str, device: torch.device, choice: Choice) -> str:
+def _find_runtime(name: str, device: str, choice: Choice) -> str:
     if name == "openvino":
         openvino_package.import_openvino()
-        if device.type != "cpu":
+        if is_gpu(device):
             raise ConfigError(f"features.runtime: openvino computes on the CPU, not on {device}; allowed: auto, torch")
     if name != "auto":
         return name
-    here = device.type == "cpu" and openvino_package.is_installed()
+    here = not is_gpu(device) and openvino_package.is_installed()
     return "openvino" if here and not has_failed(_network_of(choice)) else "torch"
 
 
 def _torch(choice: Choice, plan: Plan, _: Pictures) -> Runtime:
-    runtime = TorchRuntime(build_extractor(choice), choice.recipe, plan.device, plan.precision)
+    import torch
+
+    from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
+
+    runtime = TorchRuntime(build_extractor(choice), choice.recipe, torch.device(plan.device), plan.precision)
     if plan.runtime == "torch_compile":
         runtime.compile()
     return _at_any_place(runtime, choice, plan)
@@ -167,7 +172,9 @@ def _at_any_place(runtime: TorchRuntime, choice: Choice, plan: Plan) -> Runtime:
 
     Places change when an interrupted run resumes and when images are added. On a GPU this would be too slow.
     """
-    if plan.batch_size == 1 or plan.device.type != "cpu":
+    import torch
+
+    if plan.batch_size == 1 or is_gpu(plan.device):
         return runtime
     together = min(plan.batch_size, MAX_BATCH)
     about = [_network_of(choice), plan.runtime, plan.precision, together, version("torch"), runtime.device]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from imgcluster.backbones.runtimes.base import Blocks
-from imgcluster.backbones.runtimes.devices import DTYPES, describe, free_memory, tf32
+from imgcluster.backbones.runtimes.devices import describe, tf32
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.images import GpuPreprocessor, Pixels, prepare
@@ -21,28 +21,7 @@ from imgcluster.utils import ran_out
 
 logger = logging.getLogger(__name__)
 
-# Most images per batch. On the CPU more gain nothing, and the last batch is padded to this number.
-LARGE_SIDE = 320  # pixels
-BATCH_SIZES = {("cpu", True): 4, ("cpu", False): 16, ("cuda", True): 64, ("cuda", False): 256}
-
-# Memory of an image in a network as large as VGG: 64 channels of the input's size, for a convolution's input, its
-# output and its workspace.
-CHANNELS, TENSORS = 64, 3
-
-
-def auto_batch_size(device: torch.device, recipe: Recipe, precision: str) -> int:
-    """Return the number of images per batch, each with all its views."""
-    most = max(1, BATCH_SIZES[device.type, recipe.side >= LARGE_SIDE] // recipe.n_views)
-    free = free_memory(device)
-    return most if free is None else batch_size_within(free, most, recipe, precision)
-
-
-def batch_size_within(free: int, most: int, recipe: Recipe, precision: str) -> int:
-    """Halve the number of images until their estimated memory fits into half of the free bytes; return 1 at least."""
-    image = recipe.n_views * recipe.side**2 * CHANNELS * TENSORS * DTYPES[precision].itemsize
-    while most > 1 and most * image > free // 2:
-        most //= 2
-    return most
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchRuntime:
@@ -65,7 +44,7 @@ class TorchRuntime:
         *,
         moved: bool = True,
     ) -> None:
-        self.device = describe(device)
+        self.device = describe(str(device))
         self.torch_device = device
         self.precision = precision
         self.depth = 2 if device.type == "cuda" else 1  # the next batch is queued while one is computed

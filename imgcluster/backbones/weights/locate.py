@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable, o
 from imgcluster.utils import file_sha256
 
 HUB = "https://huggingface.co"
+TORCHVISION = "https://download.pytorch.org/models"
 SHA256_DIGITS = 64
 
 logger = logging.getLogger(__name__)
@@ -50,9 +52,15 @@ def sha256_of(path: Path) -> str:
 
 
 def _torchvision_place(backbone: Backbone) -> Path:
-    import torch
+    return _hub_folder() / "checkpoints" / backbone.file
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / backbone.file
+
+def _hub_folder() -> Path:
+    """Return `torch.hub.get_dir()` without importing torch, unless a program has done so: it may have set another."""
+    if (hub := sys.modules.get("torch.hub")) is not None and hasattr(hub, "get_dir"):
+        return Path(hub.get_dir())
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return Path(home).expanduser() / "hub"
 
 
 def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
@@ -67,9 +75,7 @@ def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
 
 
 def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> None:
-    from torchvision.models import get_model_weights
-
-    published = get_model_weights(backbone.name)[backbone.weights].url
+    published = f"{TORCHVISION}/{backbone.file}"
     mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR")
     url = f"{mirror.rstrip('/')}/{backbone.file}" if mirror else published
     try:

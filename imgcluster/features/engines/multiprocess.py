@@ -20,8 +20,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
 from imgcluster import errors
 from imgcluster.backbones import Choice, Plan, Unsupported, build_runtime, some_of
 from imgcluster.errors import ConfigError, ImgclusterError
@@ -59,7 +57,7 @@ class _Process:
 
 
 def compute_on(
-    devices: Sequence[torch.device], work: Work, store: LayerStores, choice: Choice, plan: Plan, *, advance: Advance
+    devices: Sequence[str], work: Work, store: LayerStores, choice: Choice, plan: Plan, *, advance: Advance
 ) -> str:
     """Do what `work.do` does on several devices of a kind; returns what they are, for a person.
 
@@ -184,6 +182,8 @@ def _take_share(number: int, parts: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[number::parts] or cores)
+    import torch
+
     torch.set_num_threads(max(1, torch.get_num_threads() // parts))
 
 

@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imgcluster.errors import ConfigError, quoted
 from imgcluster.images.file_kinds import head_of, kind_of
 from imgcluster.images.ids.columns import CLUSTER, INDEX_NAMES, LABEL_COLUMNS, choose_ids, other_names
 from imgcluster.images.ids.label_cells import read_asked
 from imgcluster.images.sources.base import UNREADABLE, reason_of
-from imgcluster.types import Template
+from imgcluster.types import Template, TextTable
 from imgcluster.utils import NO_TEXT, Place, RemotePath, read_cells, shown
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NAMED_BY_PARAMETER = ("labels", "truth")  # tables whose column of labels a parameter may name
 
@@ -59,7 +55,7 @@ def read_rows(path: Place, id_column: str | None, encoding: str | None = None, s
     """Read a CSV as `read_template` does, whatever its ids are: empty and doubled ones stay. Raises ConfigError."""
     table = _fetched(path, source) if isinstance(path, RemotePath) else path
     frame = _read_csv(table, encoding, source, str(path))
-    names = [str(name) for name in frame.columns]
+    names = frame.columns
     column = names[0] if id_column is None else id_column
     if names.count(column) != 1:
         found = "no column" if column not in names else f"{names.count(column)} columns called"
@@ -152,7 +148,8 @@ def _failed(template: Template, label_column: str) -> list[bool]:
     if label_column != CLUSTER:
         return [False] * len(template.frame)
     frame = template.frame
-    return list((frame[CLUSTER] == "") | (frame["status"] == "failed" if "status" in frame else False))
+    states = frame["status"] if "status" in frame.columns else [""] * len(frame)
+    return [cluster == "" or state == "failed" for cluster, state in zip(frame[CLUSTER], states, strict=True)]
 
 
 def _named(names: Sequence[str]) -> str:
@@ -167,9 +164,7 @@ def _fetched(file: RemotePath, source: Source) -> BytesIO:
         raise ConfigError(f"{source.table}: {shown(file.url)!r}: {reason_of(error)}") from None
 
 
-def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: str) -> pd.DataFrame:
-    import pandas as pd
-
+def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: str) -> TextTable:
     table = f"{source.table}: {shown(name)!r}"
     try:
         header, *rows = read_cells(file, encoding) or [[]]
@@ -184,7 +179,7 @@ def _read_csv(file: Path | BytesIO, encoding: str | None, source: Source, name: 
         raise ConfigError(f"{table} cannot be read: {error.strerror}") from None
     if not rows:
         raise ConfigError(f"{table} has a header and no rows" if header else f"{table} is empty")
-    return pd.DataFrame(rows, columns=header, dtype=str)
+    return TextTable(header, zip(*rows, strict=True))
 
 
 def _binary_kind(file: Path | BytesIO) -> str:

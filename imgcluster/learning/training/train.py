@@ -138,8 +138,11 @@ def _on_features(lesson: _Class) -> Callable[[np.ndarray], Learner]:
 
 
 def _on_network(lesson: _Class, rows: np.ndarray) -> Learner:
+    import torch
+
     config, settings = lesson.labelled.features, lesson.settings
-    network = Network(lesson.choice, config, settings.unfreeze, find_devices(config.device)[0])
+    device = torch.device(find_devices(config.device)[0])
+    network = Network(lesson.choice, config, settings.unfreeze, device)
     return OnNetwork(lesson.head(rows), network, lesson.pictures(network.runtime), settings.batch_of(len(rows)))
 
 

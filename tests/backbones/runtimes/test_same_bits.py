@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 from imgcluster.backbones.runtimes import openvino_conversion as converted
 from imgcluster.backbones.runtimes import plan as execution
 from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
-from imgcluster.backbones.runtimes.same_bits import alone_and_together, at_any_place, remembered
+from imgcluster.backbones.runtimes.same_bits import alone_and_together, at_any_place
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.config.loader import FeaturesConfig
@@ -57,27 +56,6 @@ def test_another_last_bit_is_seen(by_size: float, by_place: float, alone: bool, 
     assert alone_and_together(build, RECIPE, 3) == alone
     assert made == [1, 3]
     assert at_any_place(Fake(by_size, by_place), RECIPE, 4) == places  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("verdict", [True, False])
-def test_a_verdict_is_remembered_for_what_it_is_about(verdict: bool, cache: Path) -> None:
-    asked: list[str] = []
-
-    def find(name: str) -> bool:
-        asked.append(name)
-        return verdict
-
-    assert [remembered([name], partial(find, name)) for name in "aab"] == [verdict] * 3
-    assert asked == ["a", "b"]
-    for path in (cache / "same_bits").iterdir():
-        path.write_bytes(b"half a wor")
-    assert remembered(["a"], partial(find, "a")) == verdict
-    assert asked == ["a", "b", "a"]
-
-
-def test_without_a_cache_it_is_tried_again(cache: Path) -> None:
-    cache.write_text("a file where the folder should be")
-    assert [remembered("about", lambda: True), remembered("about", lambda: False)] == [True, False]
 
 
 def planned(runtime: str, **keys: Any) -> tuple[Any, execution.Plan]:

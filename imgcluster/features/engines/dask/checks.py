@@ -66,7 +66,8 @@ def _as_greeting(answer: Any) -> Greeting:
 
 
 def _way(plan: Plan) -> str:
-    return f"by {plan.runtime} in {plan.precision} on {plan.device.type}"
+    kind = plan.device.partition(":")[0]
+    return f"by {plan.runtime} in {plan.precision} on {kind}"
 
 
 def _readers(greeting: Greeting) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -25,7 +24,12 @@ SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_TO_CLOSE = 2
 # Several workers share the machine: a task that uses more threads sets their number itself.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-TIMEOUTS = (TimeoutError, asyncio.TimeoutError)  # one class from Python 3.11 on
+if sys.version_info >= (3, 11):
+    TIMEOUTS = (TimeoutError,)
+else:
+    import asyncio
+
+    TIMEOUTS = (TimeoutError, asyncio.TimeoutError)
 NO_ANSWER = (OSError, *TIMEOUTS)  # raised by Dask where nobody answers
 # Raised when a client is closed whose event loop has ended, or which finds itself not closed in time.
 CLOSING_ERRORS = (*NO_ANSWER, RuntimeError, AssertionError)
