@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
-import os
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from imgcluster.clustering.distances import Nearest
 from imgcluster.clustering.grouping import Groups
+from imgcluster.clustering.kept_files import digest_of, kept, kept_path
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
-from imgcluster.utils import cache_folder, installed, row_slices, write_whole
+from imgcluster.utils import installed
 
 FORMAT = 1  # of what is kept: raise it when clusters are found in another way
-MOST = 2**30  # bytes of all that is kept
-MOST_OF_ONE = 2**28
-A_DAY = 24 * 3600
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
 ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
 GROUPS, STATE, NEAREST = "groups", "state", "nearest"
 
 Choice = tuple[int, str]  # a number of clusters, and why this one
-Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -57,32 +49,26 @@ class KeptClusters:
     def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], Choice]) -> Choice:
         """Return the number of clusters that was chosen of a range, or choose it and keep that."""
         path = self._path(config, [ks[0], ks[-1]], ".json")
-        return _kept(path, make, _choice_of, lambda found: json.dumps(found).encode())
+        return kept(path, make, _choice_of, lambda found: json.dumps(found).encode())
 
     def fitted(self, config: ClustersConfig, make: Callable[[], Fitted]) -> Fitted:
         """Return what was found by a config, whatever its numbering, or find it and keep that."""
         path = self._path(config, config.n_clusters, ".npz")
-        return _kept(path, make, self._fitted_of, _packed)
+        return kept(path, make, self._fitted_of, _packed)
 
     def _path(self, config: ClustersConfig, n_clusters: Any, ending: str) -> Path | None:
         if isinstance(self._vectors, StoredVectors) and not self._vectors.content:
             return None
         settings = {**config.model_dump(mode="json"), "n_clusters": n_clusters, "numbering": None}
         versions = {package: installed(package) for package in PACKAGES}
-        key = json.dumps([FORMAT, self._digest, settings, versions], sort_keys=True)
-        with suppress(RuntimeError):  # nobody has a home
-            return cache_folder() / "clusters" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{ending}"
-        return None
+        return kept_path("clusters", [FORMAT, self._digest, settings, versions], ending)
 
     @cached_property
     def _digest(self) -> str:
         vectors = self._vectors
         if isinstance(vectors, StoredVectors):
             return f"stored {vectors.content}"
-        digest = hashlib.blake2b(f"{vectors.shape} {vectors.dtype}".encode(), digest_size=32)
-        for part in row_slices(*vectors.shape):
-            digest.update(np.ascontiguousarray(vectors[part]).data)
-        return digest.hexdigest()
+        return digest_of(vectors)
 
     def _fitted_of(self, data: bytes) -> Fitted:
         """Return what `_packed` made bytes of. Raises whatever damaged bytes make it raise."""
@@ -113,28 +99,6 @@ class NothingKept(KeptClusters):
         return None
 
 
-def _kept(
-    path: Path | None, make: Callable[[], Kept], read: Callable[[bytes], Kept], pack: Callable[[Kept], bytes | None]
-) -> Kept:
-    """Return what is kept in a file; what is not there, or damaged, is made, and kept if it can be."""
-    if path is None:
-        return make()
-    # Damaged, it is made again; numpy and zipfile raise whatever the bytes happen to make them do.
-    with suppress(Exception):
-        found = read(path.read_bytes())
-        with suppress(OSError):
-            os.utime(path)  # what is used stays longest
-        return found
-    made = make()
-    data = pack(made)
-    if data is not None and len(data) <= MOST_OF_ONE:
-        with suppress(OSError):  # a cache that cannot be written costs time, and no more
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data)
-            _prune(path.parent)
-    return made
-
-
 def _choice_of(data: bytes) -> Choice:
     chosen, reason = json.loads(data)
     if not (isinstance(chosen, int) and isinstance(reason, str)):
@@ -162,13 +126,3 @@ def _packed(fitted: Fitted) -> bytes | None:
     file = BytesIO()
     np.savez(file, **{ABOUT: np.array(json.dumps(told))}, **arrays)  # type: ignore[arg-type]  # no array is a flag
     return file.getvalue()
-
-
-def _prune(folder: Path) -> None:
-    """Keep what was used last, as much as fits, and nothing of a process that was killed while it wrote."""
-    files = {path: path.stat() for path in folder.iterdir()}
-    left = [path for path, status in files.items() if path.suffix == ".tmp" and time.time() - status.st_mtime > A_DAY]
-    kept = sorted(set(files) - set(left), key=lambda path: files[path].st_mtime_ns, reverse=True)
-    sizes = itertools.accumulate(files[path].st_size for path in kept)
-    for path in [*left, *(path for path, size in zip(kept, sizes, strict=True) if size > MOST)]:
-        path.unlink(missing_ok=True)

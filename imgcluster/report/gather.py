@@ -16,6 +16,7 @@ from imgcluster.clustering import (
     find_similar,
     internal_scores,
     nearest_clusters,
+    too_many_to_compare,
 )
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.features import State, apply_transform
@@ -26,7 +27,6 @@ from imgcluster.types import NOISE
 
 TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
 NO_GUESSES: Mapping[int, Guess] = MappingProxyType({})
-MAX_COMPARED = 100_000  # images; comparing all pairs of more takes too long
 
 
 @dataclass(frozen=True)
@@ -92,24 +92,28 @@ class Facts(Table, Geometry):
     cards: list[Card]
 
 
-def gather(
+def gather(  # noqa: PLR0913 (options by keyword alone)
     run: FinishedRun,
     *,
     vectors: np.ndarray | None = None,
     map_kind: str = "pca",
     run_network: bool = True,
     known_guesses: Mapping[int, Guess] = NO_GUESSES,
+    show: bool = False,
 ) -> Facts:
     """Work out what the report of a finished run shows.
 
     vectors: its features, where they are in memory; without features, the report lacks what is made of them.
     run_network: whether a network may run to guess names. known_guesses: of the same clusters, taken when it may not.
+    show: whether to show progress.
     Raises OutputError: no clusterer; ConfigError: no such map.
     """
     table = _table(run.rows)
     fine = np.flatnonzero(~table.failed)
     vectors, looked, lacking = _vectors_of(run, fine, run.vectors if vectors is None else vectors)
     geometry = _geometry(run, vectors, table, looked, map_kind)
+    if vectors is not None:
+        geometry = _compared(geometry, vectors, show)
     if vectors is None or len(looked) < len(fine):
         geometry = replace(geometry, lacking=lacking)
     groups = _by_distance(table.labels[fine], table.distance[fine], fine)
@@ -140,11 +144,14 @@ def _geometry(
         silhouette[looked] = scores.silhouettes
     places = np.full((count, 2), np.nan, np.float32)
     places[looked] = map_images(points, map_kind, run.config.clusters.random_state)
-    found = Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
-    if len(vectors) <= MAX_COMPARED:
-        return replace(found, likeness=find_similar(vectors))
-    many = f"{len(vectors):,} images are too many to compare all"
-    return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
+    return Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
+
+
+def _compared(geometry: Geometry, vectors: np.ndarray, show: bool) -> Geometry:
+    """Add which images are alike, or why that is not known."""
+    if many := too_many_to_compare(len(vectors)):
+        return replace(geometry, lacking=f"Neither neighbours nor near-duplicates: {many}.")
+    return replace(geometry, likeness=find_similar(vectors, show=show))
 
 
 def _typical(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:

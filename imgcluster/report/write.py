@@ -93,6 +93,7 @@ def _write(run: FinishedRun, request: _Request) -> None:
         map_kind=kind,
         run_network=request.run_network,
         known_guesses=_guesses_in(former),
+        show=request.show,
     )
     paths = listed_paths([run.places.image(path) for path in facts.paths], run.places.storage)
     _check_there(facts, paths)

@@ -14,6 +14,7 @@ import imgcluster
 from imgcluster import load_config
 from imgcluster.clustering import cache as kept_clusters
 from imgcluster.clustering import cluster as clusters_in_memory
+from imgcluster.clustering import kept_files
 from imgcluster.clustering.cache import KeptClusters
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.grouping import Groups
@@ -234,7 +235,7 @@ def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, cal
 
     cluster(configs[0])
     (path,) = (cache_folder() / "clusters").iterdir()
-    monkeypatch.setattr(kept_clusters, "MOST", 3 * path.stat().st_size + 2000)
+    monkeypatch.setattr(kept_files, "MAX_BYTES", 3 * path.stat().st_size + 2000)
     cluster(configs[1])
     cluster(configs[2])
     assert cluster(configs[0]) == []
@@ -242,7 +243,7 @@ def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, cal
     assert len(list(path.parent.iterdir())) == 3
     assert cluster(configs[0]) == []
     assert cluster(configs[1]) != []
-    monkeypatch.setattr(kept_clusters, "MOST_OF_ONE", 10)
+    monkeypatch.setattr(kept_files, "MAX_BYTES_OF_ONE", 10)
     before = sorted(path.parent.iterdir())
     cluster(ClustersConfig(method="kmeans", n_clusters=7))
     assert sorted(path.parent.iterdir()) == before
