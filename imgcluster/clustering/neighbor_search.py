@@ -15,7 +15,7 @@ EXACT_UP_TO = 10_000  # points; of more, the index takes less time
 SPARE = 8  # candidates beside the neighbours asked for: rounding may put any of them last
 MAX_SPARE = 128  # of so many that are equally far but for rounding, the last ones are any
 ROUNDING = 16  # of a product, in units in the last place: float32 products of 1280 values were off by 3
-SCORES_BYTES = 32 * 2**20
+SCORES_BYTES = 16 * 2**20
 RANKED_BYTES = 8 * 2**20
 # The index: docs/neighbors.md has the figures.
 SEARCH_DIM = 128  # principal components; longer vectors are searched by them, and candidates ranked by all values
@@ -102,7 +102,11 @@ class _AllDistances:
     block_bytes = SCORES_BYTES
 
     def __init__(self, points: Rows, most: int) -> None:
-        self._points, self._matrix = points, points.take(slice(None))
+        matrix = points.take(slice(None))
+        self._points = Rows(matrix)  # scaled once
+        # Short rows have short products, and so small errors: the differences themselves are of the rows as they are.
+        self._mean = matrix.mean(axis=0, dtype=np.float64).astype(matrix.dtype)
+        self._matrix = matrix - self._mean
         self._halves = np.einsum("ij,ij->i", self._matrix, self._matrix) / 2
         self._asked = min(most + SPARE, len(points))
         self._at_most = min(most + MAX_SPARE, len(points))
@@ -110,22 +114,25 @@ class _AllDistances:
 
     def nearest(self, some: np.ndarray, own: np.ndarray | None, k: int) -> Found:
         """Return the k nearest points of some rows, (m, dim); own: the rows' own numbers, (m,), which are left out."""
-        scores = self._halves - some @ self._matrix.T  # half the squared distances, less half the squared lengths
-        halves = np.einsum("ij,ij->i", some, some) / 2
+        centred = some - self._mean
+        scores = self._halves - centred @ self._matrix.T  # half the squared distances, less half the squared lengths
+        halves = np.einsum("ij,ij->i", centred, centred) / 2
         rounding = ROUNDING * np.finfo(scores.dtype).eps * (halves + self._halves.max(initial=0))
         indices, squared = np.empty((len(some), k), np.int64), np.empty((len(some), k))
         left, asked = np.arange(len(some)), self._asked
+        fewer = scores
         while True:
-            near = np.argpartition(scores[left], asked - 1, axis=1)[:, :asked].copy()  # no view of the whole block
+            near = np.argpartition(fewer, asked - 1, axis=1)[:, :asked].copy()  # no view of the whole block
             own_left = None if own is None else own[left]
             indices[left], squared[left] = _ranked(self._points, some[left], near, own_left, k)
             if asked == self._at_most:
                 return indices, squared
             # All other points are as far as the last candidate at least, but for rounding.
-            nearest_other = np.take_along_axis(scores[left], near, axis=1).max(axis=1) + halves[left]
+            nearest_other = np.take_along_axis(fewer, near, axis=1).max(axis=1) + halves[left]
             left = left[squared[left, -1] / 2 >= nearest_other - 2 * rounding[left]]
             if not len(left):
                 return indices, squared
+            fewer = scores[left]
             asked = min(4 * asked, self._at_most)
 
 
