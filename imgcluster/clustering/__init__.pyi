@@ -10,7 +10,7 @@ from .memory import check_memory
 from .n_clusters import AUTO, KnnModularity, best_k, group_each
 from .neighbors import Graph, neighbour_graph
 from .numbering import check_numbering, match_clusters, match_labels
-from .similarity import Group, Similarity, find_similar
+from .similarity import Group, Similarity, find_similar, too_many_to_compare
 from .streamed.cluster import cluster_stored, should_use_dask
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "neighbour_graph",
     "should_use_dask",
     "silhouette_of",
+    "too_many_to_compare",
     "transform_steps",
     "used_numbers",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from io import BytesIO
@@ -18,7 +17,7 @@ from imgcluster.clustering.distances import Nearest
 from imgcluster.clustering.grouping import Groups
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
-from imgcluster.utils import cache_folder, installed, kept_file, row_slices
+from imgcluster.utils import installed, kept_file, kept_path, row_slices
 
 FORMAT = 1  # of what is kept: raise it when clusters are found in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
@@ -63,9 +62,7 @@ class KeptClusters:
         settings = {**config.model_dump(mode="json"), "n_clusters": n_clusters, "numbering": None}
         versions = {package: installed(package) for package in PACKAGES}
         key = json.dumps([FORMAT, self._digest, settings, versions], sort_keys=True)
-        with suppress(RuntimeError):  # nobody has a home
-            return cache_folder() / "clusters" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{ending}"
-        return None
+        return kept_path("clusters", f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{ending}")
 
     @cached_property
     def _digest(self) -> str:

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgcluster.clustering.neighbor_search import has_index
 from imgcluster.clustering.neighbors import knn
 from imgcluster.features import unit_length
-from imgcluster.utils import in_order, row_slices
+from imgcluster.utils import row_slices
 
 NEAREST = 12
-SEARCHED = 24  # nearest in the space of the search, of which the nearest are taken
-SEARCH_DIM = 128
-SEARCHED_WHOLE = 2_000  # images; of more, vectors longer than SEARCH_DIM are searched by their principal components
-FITTED = 5_000  # images that the principal components are found from
+MAX_WITHOUT_INDEX = 100_000  # images; comparing all pairs of more takes too long
 ROUNDING = 1e-6  # of a cosine in float32
-SEARCH_ROUNDING = 1e-4  # of a squared distance in the space of the search
 # Nearly the same is what is a third as far apart as two images of the set usually are, and no farther than
 # `FARTHEST`: the cosines of all images are above 0.9 by one network, and below 0.5 by another.
 NEARLY = 1 / 3
@@ -53,98 +50,101 @@ class Similarity:
         return [int(row) for row in np.argsort(-self.outlier_score, kind="stable")[:count]]
 
 
-def find_similar(vectors: np.ndarray, *, nearest: int = NEAREST) -> Similarity:
-    """Compare all images by the cosines of their features, (n, dim) float32.
+def too_many_to_compare(images: int) -> str:
+    """Return why so many images cannot be compared; empty where they can."""
+    if images <= MAX_WITHOUT_INDEX or has_index():
+        return ""
+    return f"{images:,} images are too many to compare all without the package faiss-cpu"
+
+
+def find_similar(vectors: np.ndarray, *, nearest: int = NEAREST, show: bool = False) -> Similarity:
+    """Compare all images by the cosines of their features, (n, dim) float32: see `neighbors.knn`.
 
     The outlier score is the mean distance to the nearest neighbours: Ramaswamy, Rastogi and Shim, Efficient Algorithms
     for Mining Outliers from Large Data Sets, 2000, with the mean in the place of the last distance (Angiulli and
-    Pizzuti, 2002). Time grows with n², memory with n.
+    Pizzuti, 2002).
     """
-    count = len(vectors)
-    wanted = max(0, min(nearest, count - 1))
-    space = _search_space(vectors)
-    near, similarity = _nearest(vectors, space, wanted)
-    distances = _distance(similarity[:, :SCORED_BY])
-    outlier_score = distances.mean(axis=1) if wanted else np.zeros(count, np.float32)
-    return Similarity(near, similarity, outlier_score, _duplicates(vectors, space, near, similarity))
-
-
-def _nearest(vectors: np.ndarray, space: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest images of each, of equally near ones the first, and the cosines to them: (n, wanted) both."""
-    found = np.sort(knn(space, max(SEARCHED, 2 * wanted), "sqeuclidean")[0], axis=1)
-
-    def of_block(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        cosines = _cosines(vectors, range(*part.indices(len(vectors))), found[part])
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :wanted]
-        return np.take_along_axis(found[part], order, axis=1), np.take_along_axis(cosines, order, axis=1)
-
-    if not wanted:
-        return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
-    blocks = list(in_order(of_block, row_slices(*vectors.shape)))
-    near, similarity = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return near, similarity
-
-
-def _search_space(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors of the length 1, or what their principal components say of them: (n, SEARCH_DIM or less)."""
-    count, dim = vectors.shape
-    if count <= SEARCHED_WHOLE or dim <= SEARCH_DIM:
-        return unit_length(vectors)
-    from sklearn.decomposition import PCA
-
-    drawn = np.sort(np.random.default_rng(0).permutation(count)[:FITTED])
-    pca = PCA(SEARCH_DIM, svd_solver="randomized", random_state=0).fit(unit_length(vectors[drawn]))
-    mean, components = pca.mean_.astype(np.float32), pca.components_.T.astype(np.float32)
-    blocks = in_order(lambda part: (unit_length(vectors[part]) - mean) @ components, row_slices(count, dim))
-    return np.concatenate(list(blocks))
-
-
-def _cosines(vectors: np.ndarray, rows: range, others: np.ndarray) -> np.ndarray:
-    """Return the cosines between some rows and others of each: (len(rows), m) float32."""
-    cosines = np.empty(others.shape, np.float32)
-    own = unit_length(vectors[rows.start : rows.stop])
-    for place, near in enumerate(others):
-        cosines[place] = unit_length(vectors[near]) @ own[place]
-    return np.minimum(cosines, 1, out=cosines)
+    near, halves = knn(vectors, nearest, "cosine", show=show)  # 1 - cosine: half the squared distance
+    distances = np.sqrt(2 * halves[:, :SCORED_BY]).astype(np.float32)
+    outlier_score = distances.mean(axis=1) if near.shape[1] else np.zeros(len(vectors), np.float32)
+    similarity = (1 - halves).astype(np.float32)
+    return Similarity(near, similarity, outlier_score, _duplicates(vectors, near, similarity))
 
 
 def _distance(cosines: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.maximum(2 - 2 * cosines, 0)), np.float32)
 
 
-def _duplicates(vectors: np.ndarray, space: np.ndarray, near: np.ndarray, similarity: np.ndarray) -> list[Group]:
+def _duplicates(vectors: np.ndarray, near: np.ndarray, similarity: np.ndarray) -> list[Group]:
     """Gather images around those that have most of them nearby: all of a group are near its first one.
 
     Chains, as of the frames of a film, are cut where they lead away.
     """
-    bound = _bound(vectors)
-    close = similarity >= bound
-    linked: dict[int, dict[int, float]] = {}
-    for row, place in np.argwhere(close).tolist():
-        other, cosine = int(near[row, place]), float(similarity[row, place])
-        linked.setdefault(row, {})[other] = cosine
-        linked.setdefault(other, {})[row] = cosine
-    free, groups = set(linked), []
-    for row in sorted(linked, key=lambda each: (-len(linked[each]), each)):
-        if row in free:
-            around = linked[row] if len(linked[row]) < near.shape[1] else _all_near(vectors, space, row, bound)
-            members = sorted(other for other in around if other in free and other != row)
-            free -= {row, *members}
-            if members:
-                groups.append(Group([row, *members], min(around[other] for other in members)))
+    links = _Links(vectors, near, similarity, _bound(vectors))
+    free, groups = np.ones(len(vectors), bool), []
+    for row in links.most_linked_first():
+        if free[row]:
+            others, cosines = links.around(row)
+            members = free[others]
+            free[row] = False
+            if members.any():
+                free[others[members]] = False
+                groups.append(Group([row, *others[members].tolist()], float(cosines[members].min())))
     return sorted(groups, key=lambda group: (-len(group.rows), group.rows[0]))
 
 
-def _all_near(vectors: np.ndarray, space: np.ndarray, row: int, bound: float) -> dict[int, float]:
-    """Find all that is as near to an image, where its list of the nearest is full of such: the cosines by row.
+class _Links:
+    """Pairs of images whose cosine is at least `bound`, from the lists of the nearest, each in both directions."""
 
-    In the space of the search nothing is farther than in truth: what is too far there need not be looked at.
-    """
-    difference = space - space[row]
-    squared = np.einsum("ij,ij->i", difference, difference)
-    rows = np.flatnonzero(squared <= 2 - 2 * bound + SEARCH_ROUNDING)
-    cosines = _cosines(vectors, range(row, row + 1), rows[None])[0]
-    return {other: float(cosine) for other, cosine in zip(rows.tolist(), cosines, strict=True) if cosine >= bound}
+    def __init__(self, vectors: np.ndarray, near: np.ndarray, similarity: np.ndarray, bound: float) -> None:
+        self._vectors, self._bound, self._most = vectors, bound, near.shape[1]
+        rows, places = np.nonzero(similarity >= bound)
+        others, cosines = near[rows, places], similarity[rows, places]
+        heads, tails = np.concatenate([rows, others]), np.concatenate([others, rows])
+        order = np.lexsort((tails, heads))
+        heads, tails, cosines = heads[order], tails[order], np.concatenate([cosines, cosines])[order]
+        once = np.ones(len(heads), bool)
+        once[1:] = (heads[1:] != heads[:-1]) | (tails[1:] != tails[:-1])
+        self._tails, self._cosines = tails[once], cosines[once]
+        self._counts = np.bincount(heads[once], minlength=len(vectors))
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._seen_from = np.full(len(vectors), -1)
+
+    def most_linked_first(self) -> list[int]:
+        """Return the images that have links, of equally many the first one first."""
+        order = np.argsort(-self._counts, kind="stable")
+        return [int(row) for row in order[: np.count_nonzero(self._counts)]]
+
+    def around(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return all images near one, ascending, and their cosines: where its list is full, what links lead to too."""
+        others, cosines = self._of(self._tails, row), self._of(self._cosines, row)
+        if len(others) < self._most:
+            return others, cosines
+        found, at = [others], [cosines]
+        self._seen_from[[row, *others]] = row
+        frontier = others
+        while len(frontier):
+            ends = np.unique(np.concatenate([self._of(self._tails, each) for each in frontier.tolist()]))
+            ends = ends[self._seen_from[ends] != row]
+            self._seen_from[ends] = row
+            values = _cosines(self._vectors, row, ends)
+            frontier = ends[values >= self._bound]
+            found.append(frontier)
+            at.append(values[values >= self._bound])
+        others, cosines = np.concatenate(found), np.concatenate(at)
+        order = np.argsort(others)
+        return others[order], cosines[order]
+
+    def _of(self, values: np.ndarray, row: int) -> np.ndarray:
+        return values[self._starts[row] : self._starts[row] + self._counts[row]]
+
+
+def _cosines(vectors: np.ndarray, row: int, others: np.ndarray) -> np.ndarray:
+    """Return the cosines between an image and others, (m,) float32."""
+    own, cosines = unit_length(vectors[row : row + 1])[0], np.empty(len(others), np.float32)
+    for part in row_slices(len(others), vectors.shape[1]):
+        cosines[part] = unit_length(vectors[others[part]]) @ own
+    return np.minimum(cosines, 1, out=cosines)
 
 
 def _bound(vectors: np.ndarray) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,10 @@ from imgcluster.types import ImageFile
 from imgcluster.utils import (
     DEFAULT_STORAGE,
     Storage,
-    cache_folder,
     digest_arrays,
     installed,
     kept_file,
+    kept_path,
     pack_arrays,
     unpack_arrays,
 )
@@ -95,10 +94,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
 def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
     """Place vectors, or read where an earlier process has placed the same ones: placing imports scikit-learn."""
     versions = {package: installed(package) for package in PACKAGES}
-    path = None
-    with suppress(RuntimeError):  # nobody has a home
-        digest = digest_arrays(versions, {**clusterer.state, "new vectors": vectors})
-        path = cache_folder() / "placed" / f"{digest}.npz"
+    digest = digest_arrays(versions, {**clusterer.state, "new vectors": vectors})
 
     def read(data: bytes) -> Placed:
         found: Placed = unpack_arrays(data, (Placed,))
@@ -106,7 +102,9 @@ def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
             raise ValueError("not of these vectors")
         return found
 
-    placed: Placed = kept_file(path, lambda: clusterer.place(vectors), read, pack_arrays)
+    placed: Placed = kept_file(
+        kept_path("placed", f"{digest}.npz"), lambda: clusterer.place(vectors), read, pack_arrays
+    )
     return placed
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.clustering import Group, InternalScores, Similarity, find_similar, internal_scores
+from imgcluster.clustering import Group, InternalScores, Similarity, find_similar, internal_scores, too_many_to_compare
 from imgcluster.features import State, apply_transform
 from imgcluster.report.projection import map_images
 from imgcluster.utils import cache_folder, digest_arrays, installed, kept_file, pack_arrays, unpack_arrays
 
-MAX_COMPARED = 100_000  # images; comparing all pairs of more takes too long
 FORMAT = 1  # raise it when any of it is worked out in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn")
 
@@ -82,10 +81,9 @@ def _worked_out(shown: Shown, clusterer: State, map_kind: str, random_state: int
     places = np.full((count, 2), np.nan, np.float32)
     places[looked] = map_images(points, map_kind, random_state)
     found = Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
-    if len(vectors) <= MAX_COMPARED:
-        return replace(found, likeness=find_similar(vectors))
-    many = f"{len(vectors):,} images are too many to compare all"
-    return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
+    if many := too_many_to_compare(len(vectors)):
+        return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
+    return replace(found, likeness=find_similar(vectors))
 
 
 def _points(vectors: np.ndarray, clusterer: State) -> tuple[np.ndarray, bool]:

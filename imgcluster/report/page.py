@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from imgcluster.clustering import Similarity
 from imgcluster.config import RunFiles, caveat
 from imgcluster.evaluation import TITLES, Scores
 from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER
@@ -97,13 +98,17 @@ def neighbour_chunks(facts: Facts) -> Iterator[list[list[list[float]]]]:
     """Yield the nearest images of each row, [[row, cosine], ...], for CHUNK rows at a time."""
     if facts.likeness is None:
         return
-    near: list[list[list[float]]] = [[] for _ in facts.ids]
-    rows = facts.looked[facts.likeness.near].tolist()
-    cosines = np.round(facts.likeness.similarity.astype(float), 3).tolist()
-    for row, others, similar in zip(facts.looked.tolist(), rows, cosines, strict=True):
-        near[row] = [[other, cosine] for other, cosine in zip(others, similar, strict=True)]
-    for start in range(0, len(near), CHUNK):
-        yield near[start : start + CHUNK]
+    places = np.full(len(facts.ids), -1)
+    places[facts.looked] = np.arange(len(facts.looked))
+    for start in range(0, len(places), CHUNK):  # as lists, all would take many times what the arrays take
+        yield [_near(facts, facts.likeness, place) for place in places[start : start + CHUNK].tolist()]
+
+
+def _near(facts: Facts, likeness: Similarity, place: int) -> list[list[float]]:
+    if place < 0:
+        return []
+    rows, cosines = facts.looked[likeness.near[place]], np.round(likeness.similarity[place].astype(float), 3)
+    return [[row, cosine] for row, cosine in zip(rows.tolist(), cosines.tolist(), strict=True)]
 
 
 def render_page(page: Page) -> str:

@@ -13,7 +13,7 @@ from .files import (
 )
 from .findings import remembered
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
-from .kept import digest_arrays, kept_file, pack_arrays, unpack_arrays
+from .kept import digest_arrays, kept_file, kept_path, pack_arrays, unpack_arrays
 from .label_numbers import WHOLE, plain_label, plain_labels
 from .machine_key import machine
 from .parallel import (
@@ -89,6 +89,7 @@ __all__ = [
     "is_placeholder",
     "is_url",
     "kept_file",
+    "kept_path",
     "machine",
     "move_file",
     "new_rows",

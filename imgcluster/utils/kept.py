@@ -17,16 +17,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from imgcluster.utils.files import write_whole
+from imgcluster.utils.files import cache_folder, write_whole
 from imgcluster.utils.parallel import row_slices
 
-MOST = 2**30  # bytes of all that is kept in a folder
-MOST_OF_ONE = 2**28
+MAX_BYTES = 2**30  # of all that is kept in a folder
+MAX_BYTES_OF_ONE = 2**28
 A_DAY = 24 * 3600
 TREE = "tree"  # the name of the array that holds all that is no array, as JSON
 ARRAY, CLASS = "array", "class"
 
 Kept = TypeVar("Kept")
+
+
+def kept_path(folder: str, name: str) -> Path | None:
+    """Return the file of this name in a folder below the cache folder; None where nobody has a home."""
+    with suppress(RuntimeError):
+        return cache_folder() / folder / name
+    return None
 
 
 def kept_file(
@@ -43,7 +50,7 @@ def kept_file(
         return found
     made = make()
     data = pack(made)
-    if data is not None and len(data) <= MOST_OF_ONE:
+    if data is not None and len(data) <= MAX_BYTES_OF_ONE:
         with suppress(OSError):  # a cache that cannot be written costs time, and no more
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, data)
@@ -57,7 +64,7 @@ def _prune(folder: Path) -> None:
     left = [path for path, status in files.items() if path.suffix == ".tmp" and time.time() - status.st_mtime > A_DAY]
     kept = sorted(set(files) - set(left), key=lambda path: files[path].st_mtime_ns, reverse=True)
     sizes = itertools.accumulate(files[path].st_size for path in kept)
-    for path in [*left, *(path for path, size in zip(kept, sizes, strict=True) if size > MOST)]:
+    for path in [*left, *(path for path, size in zip(kept, sizes, strict=True) if size > MAX_BYTES)]:
         path.unlink(missing_ok=True)
 
 

@@ -14,6 +14,7 @@ from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.labels import labels
 from tests.benchmarks.layers import layers
 from tests.benchmarks.learning import learning
+from tests.benchmarks.neighbors import neighbors
 from tests.benchmarks.networks import networks
 from tests.benchmarks.peers import peers
 from tests.benchmarks.report import report
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "gpu": gpu,
     "kmeans": kmeans_rows,
     "dask-kmeans": dask_kmeans,
+    "neighbors": neighbors,
     "explain": explain,
     "labels": labels,
     "learning": learning,

@@ -235,7 +235,7 @@ def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, cal
 
     cluster(configs[0])
     (path,) = (cache_folder() / "clusters").iterdir()
-    monkeypatch.setattr(kept, "MOST", 3 * path.stat().st_size + 2000)
+    monkeypatch.setattr(kept, "MAX_BYTES", 3 * path.stat().st_size + 2000)
     cluster(configs[1])
     cluster(configs[2])
     assert cluster(configs[0]) == []
@@ -243,7 +243,7 @@ def test_the_cache_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch, cal
     assert len(list(path.parent.iterdir())) == 3
     assert cluster(configs[0]) == []
     assert cluster(configs[1]) != []
-    monkeypatch.setattr(kept, "MOST_OF_ONE", 10)
+    monkeypatch.setattr(kept, "MAX_BYTES_OF_ONE", 10)
     before = sorted(path.parent.iterdir())
     cluster(ClustersConfig(method="kmeans", n_clusters=7))
     assert sorted(path.parent.iterdir()) == before

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from imgcluster.clustering import similarity
+from imgcluster.clustering import neighbor_search, neighbors
 from imgcluster.clustering.similarity import find_similar
 
 RANDOM = np.random.default_rng(3)
+
+
+def with_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss")
+    for module in (neighbors, neighbor_search):
+        monkeypatch.setattr(module, "EXACT_UP_TO", 100)
 
 
 def vectors(count: int, dim: int = 40) -> np.ndarray:
@@ -26,15 +32,14 @@ def test_the_nearest_are_those_with_the_largest_cosines(count: int) -> None:
     np.testing.assert_allclose(found.similarity, np.sort(cosines, axis=1)[:, ::-1][:, :12], atol=1e-6)
 
 
-def test_a_search_by_principal_components_finds_nearly_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_index_finds_nearly_all(monkeypatch: pytest.MonkeyPatch) -> None:
     centres = vectors(60, 300)
     points = (centres[RANDOM.integers(60, size=900)] + 0.4 * vectors(900, 300)).astype(np.float32)
     whole = find_similar(points)
-    monkeypatch.setattr(similarity, "SEARCHED_WHOLE", 100)
+    with_the_index(monkeypatch)
     quick = find_similar(points)
     same = np.mean([len(set(a) & set(b)) / 12 for a, b in zip(whole.near.tolist(), quick.near.tolist(), strict=True)])
     assert same > 0.97
-    assert similarity._search_space(points).shape == (900, 128)
     for row, near in enumerate(quick.near[:50]):
         exact = cosine_similarity(points[[row]].astype(np.float64), points[near].astype(np.float64))[0]
         np.testing.assert_allclose(quick.similarity[row], exact, atol=1e-6)
@@ -116,8 +121,8 @@ def test_copies_are_found_where_there_is_hardly_anything_else() -> None:
     assert find_similar(vectors(2)).duplicates == []
 
 
-def test_copies_are_found_in_the_space_of_the_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(similarity, "SEARCHED_WHOLE", 100)
+def test_the_index_finds_copies_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_the_index(monkeypatch)
     points = vectors(300, 200)
     points[100:160] = points[100]
     (group,) = find_similar(points).duplicates
