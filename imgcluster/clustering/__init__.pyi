@@ -10,7 +10,7 @@ from .memory import check_memory
 from .n_clusters import AUTO, KnnModularity, best_k, group_each
 from .neighbors import Graph, neighbour_graph
 from .numbering import check_numbering, match_clusters, match_labels
-from .similarity import Similarity, find_similar
+from .similarity import Group, Similarity, find_similar
 from .streamed.cluster import cluster_stored, should_use_dask
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SEQUENCE",
     "Clusterer",
     "Graph",
+    "Group",
     "InternalScores",
     "KeptClusters",
     "KnnModularity",
