@@ -97,13 +97,17 @@ def neighbour_chunks(facts: Facts) -> Iterator[list[list[list[float]]]]:
     """Yield the nearest images of each row, [[row, cosine], ...], for CHUNK rows at a time."""
     if facts.likeness is None:
         return
-    near: list[list[list[float]]] = [[] for _ in facts.ids]
-    rows = facts.looked[facts.likeness.near].tolist()
-    cosines = np.round(facts.likeness.similarity.astype(float), 3).tolist()
-    for row, others, similar in zip(facts.looked.tolist(), rows, cosines, strict=True):
-        near[row] = [[other, cosine] for other, cosine in zip(others, similar, strict=True)]
-    for start in range(0, len(near), CHUNK):
-        yield near[start : start + CHUNK]
+    place_of = np.full(len(facts.ids), -1)
+    place_of[facts.looked] = np.arange(len(facts.looked))
+    for start in range(0, len(facts.ids), CHUNK):
+        places = place_of[start : start + CHUNK]
+        near: list[list[list[float]]] = [[] for _ in places]
+        known = np.flatnonzero(places >= 0)
+        rows = facts.looked[facts.likeness.near[places[known]]].tolist()
+        cosines = np.round(facts.likeness.similarity[places[known]].astype(float), 3).tolist()
+        for row, others, similar in zip(known.tolist(), rows, cosines, strict=True):
+            near[row] = [[other, cosine] for other, cosine in zip(others, similar, strict=True)]
+        yield near
 
 
 def render_page(page: Page) -> str:
