@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import eq
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
@@ -69,6 +70,32 @@ class ImageFile:
 
     id: str
     path: ImagePath
+
+
+class ImageSubset(Sequence[ImageFile]):
+    """The images at some places of a list, (n,) int, in no list of their own; equal to a list of the same images."""
+
+    def __init__(self, images: Sequence[ImageFile], places: np.ndarray) -> None:
+        self._images, self._places = images, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> ImageFile: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[ImageFile]: ...
+    def __getitem__(self, at: int | slice) -> ImageFile | list[ImageFile]:
+        if isinstance(at, slice):
+            return [self._images[place] for place in self._places[at].tolist()]
+        return self._images[int(self._places[at])]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +50,7 @@ class Features:
         content: Digest of the images' bytes; empty if they were not read.
     """
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     vectors: np.ndarray
     failures: list[Failure]
     origins: list[Origin]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ import numpy as np
 from imgcluster.features.store.digests import HEX_DIGEST, HEX_LENGTH, Column, DigestTable, as_digest, as_numbers
 from imgcluster.features.store.reader import ShardRows
 from imgcluster.features.store.shards import ImageKey, number_of
+
+Stamps = np.ndarray  # (n, 2) uint64: the digest of each image's stamp
+Keys = Sequence[ImageKey] | Stamps
 
 GONE = -1  # the shard of an entry whose shards were all dropped
 
@@ -74,14 +77,15 @@ class StoreIndex:
         """The length of the vectors; 0 as long as there are none."""
         return next(iter(self.rows.values())).shape[1] if self.rows else 0
 
-    def entries(self, keys: Sequence[ImageKey]) -> np.ndarray:
+    def entries(self, keys: Keys) -> np.ndarray:
         """Return the entry of each image, (n,) int64, -1 where there is none: by its stamp, or by its bytes' digest."""
         with self._lock:
-            found = self._alive(self._by_stamp.find(_stamps(keys)))
-            open_ = [place for place in np.flatnonzero(found < 0).tolist() if keys[place].digest]
-            if open_:
-                digests = as_numbers(as_digest(keys[place].digest) for place in open_)
-                found[open_] = self._alive(self._by_digest.find(digests))
+            if isinstance(keys, np.ndarray):
+                return self._alive(self._by_stamp.find(keys))
+            found = self._alive(self._by_stamp.find(stamps_of(keys)))
+            unknown = [place for place in np.flatnonzero(found < 0).tolist() if keys[place].digest]
+            digests = as_numbers(as_digest(keys[place].digest) for place in unknown)
+            found[unknown] = self._alive(self._by_digest.find(digests))
             return found
 
     def _alive(self, entries: np.ndarray) -> np.ndarray:
@@ -109,12 +113,19 @@ class StoreIndex:
             found = self._find(key)
             return None if found is None else self._shards[found.shard].marks.item(found.row)
 
+    def marks_of(self, keys: Keys) -> np.ndarray:
+        """Return what was noted of images that have vectors here, (n,) uint8. Raises KeyError as `located`."""
+        marks = np.empty(len(keys), np.uint8)
+        for name, rows, places in self.located(keys):
+            marks[places] = self._shards[name].marks[rows]
+        return marks
+
     def lacks(self, key: ImageKey) -> bool:
         """Tell whether a vector of this key is one more, or takes the place of one of which nothing was noted."""
         found = self.marks(ImageKey(*key.stamp))
         return found is None or found == 0 < key.marks
 
-    def located(self, keys: Sequence[ImageKey]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    def located(self, keys: Keys) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield where the rows of images lie: a shard, (m,) int64 rows in it, (m,) int64 places among the keys.
 
         Raises KeyError where images have no row.
@@ -129,7 +140,7 @@ class StoreIndex:
         for number, places in sorted(groups, key=lambda group: self._names[group[0]]) if len(numbers) else ():
             yield self._names[number], rows[places], places
 
-    def digest_of(self, keys: Sequence[ImageKey]) -> str:
+    def digest_of(self, keys: Keys) -> str:
         """Return a digest of the bytes of images that `find` knows, in their order, wherever their rows lie."""
         digest, entries = hashlib.blake2b(digest_size=16), self.entries(keys)
         entries = entries[entries >= 0]
@@ -160,7 +171,7 @@ class StoreIndex:
 
     def _entered(self, keys: Sequence[ImageKey]) -> np.ndarray:
         """Return the entry of each key, (n,) int32; images without one get one."""
-        stamps, digests = _stamps(keys), as_numbers(as_digest(key.digest) for key in keys)
+        stamps, digests = stamps_of(keys), as_numbers(as_digest(key.digest) for key in keys)
         new = self._by_stamp.find(stamps) < 0
         first = np.unique(stamps[new], axis=0)
         count = len(self._stamps)
@@ -202,7 +213,8 @@ class StoreIndex:
             self._empty()
 
 
-def _stamps(keys: Sequence[ImageKey]) -> np.ndarray:
+def stamps_of(keys: Iterable[ImageKey]) -> Stamps:
+    """Return the digests of keys' stamps, (n, 2) uint64: all that it takes to find images that are in a store."""
     return as_numbers(map(_stamp, keys))
 
 

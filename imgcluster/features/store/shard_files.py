@@ -14,7 +14,7 @@ import numpy as np
 from imgcluster.errors import StoreError
 from imgcluster.features.store.backend import LocalFiles, StoreFiles
 from imgcluster.features.store.damage import Damage
-from imgcluster.features.store.index import StoreIndex
+from imgcluster.features.store.index import Keys, StoreIndex
 from imgcluster.features.store.reader import ShardRows
 from imgcluster.features.store.shards import (
     ImageKey,
@@ -100,7 +100,7 @@ class StoreShards:
         if self.index.rows[name].nbytes < (OTHERS_BYTES if "-" in name else SHARD_BYTES):
             self._small.append(name)
 
-    def gather(self, keys: list[ImageKey], out: np.ndarray) -> dict[str, Damage]:
+    def gather(self, keys: Keys, out: np.ndarray) -> dict[str, Damage]:
         """Read the rows of images that the index knows into `out`, (len(keys), dim), in the order of the keys.
 
         Returns the damage by shard, whose rows in `out` are left as they are. Raises KeyError where images
