@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import eq
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from typing_extensions import override
+
+from imgcluster.utils import LazySequence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,8 +74,8 @@ class ImageFile:
     path: ImagePath
 
 
-class ImageSubset(Sequence[ImageFile]):
-    """The images at some places of a list, (n,) int, in no list of their own; equal to a list of the same images."""
+class ImageSubset(LazySequence[ImageFile]):
+    """The images at some places of a list, (n,) int."""
 
     def __init__(self, images: Sequence[ImageFile], places: np.ndarray) -> None:
         self._images, self._places = images, places
@@ -81,21 +83,9 @@ class ImageSubset(Sequence[ImageFile]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, at: int) -> ImageFile: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[ImageFile]: ...
-    def __getitem__(self, at: int | slice) -> ImageFile | list[ImageFile]:
-        if isinstance(at, slice):
-            return [self._images[place] for place in self._places[at].tolist()]
-        return self._images[int(self._places[at])]
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence):
-            return NotImplemented
-        return len(self) == len(other) and all(map(eq, self, other))
-
-    __hash__ = None  # type: ignore[assignment]  # as of a list
+    @override
+    def item(self, place: int) -> ImageFile:
+        return self._images[int(self._places[place])]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from .files import (
 )
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .label_numbers import WHOLE, plain_label, plain_labels
+from .lazy import LazySequence
 from .parallel import (
     IN_MEMORY_BYTES,
     OPENMP_THREADS,
@@ -57,6 +58,7 @@ __all__ = [
     "QUIET",
     "WHOLE",
     "Advance",
+    "LazySequence",
     "Place",
     "RemotePath",
     "Stopwatch",

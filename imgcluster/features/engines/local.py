@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
+from typing_extensions import override
 
 from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
@@ -36,7 +37,7 @@ from imgcluster.images import (
     room_for,
 )
 from imgcluster.types import Failure, ImageFile, ImagePath, ImageSubset
-from imgcluster.utils import Advance, Stopwatch, ran_out
+from imgcluster.utils import Advance, LazySequence, Stopwatch, ran_out
 
 QUEUED_BATCHES = 8
 IMAGES_LOOKED_UP = 10_000  # at a time: their keys are in memory together
@@ -215,8 +216,8 @@ class Work:
         self.failures[item.place] = Failure(item.image, reason)
 
 
-class _Items(Sequence[Item]):
-    """The images at some places of a list, as items, each made when it is asked for."""
+class _Items(LazySequence[Item]):
+    """The images at some places of a list, (n,) int, as items."""
 
     def __init__(self, images: Sequence[ImageFile], places: np.ndarray) -> None:
         self._images, self._places = images, places
@@ -224,15 +225,10 @@ class _Items(Sequence[Item]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, at: int) -> Item: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Item]: ...
-    def __getitem__(self, at: int | slice) -> Item | list[Item]:
-        if isinstance(at, slice):
-            return [Item(place, self._images[place]) for place in self._places[at].tolist()]
-        place = int(self._places[at])
-        return Item(place, self._images[place])
+    @override
+    def item(self, place: int) -> Item:
+        found = self._places.item(place)
+        return Item(found, self._images[found])
 
 
 _Computed = tuple[list["_Slot"], Blocks]  # a batch; without blocks where nothing of it had to be computed

@@ -12,10 +12,10 @@ DIGEST_BYTES = 16
 HEX_LENGTH = 2 * DIGEST_BYTES
 HEX_DIGEST = re.compile(f"[0-9a-f]{{{HEX_LENGTH}}}")
 MIN_BITS = 6  # of the number of slots
-MAX_LOAD = 0.75  # of the slots, before there are twice as many
+MAX_LOAD = 0.85  # of the slots, before there are twice as many
 MIXERS = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F  # odd numbers: they spread what is alike
 UINT64 = 2**64 - 1
-SPARE = 16  # a column has room for a 16th more than it holds
+SPARE = 32  # a column has room for a 32nd more than it holds
 
 
 def as_digest(text: str) -> bytes:

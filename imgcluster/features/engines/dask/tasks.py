@@ -19,7 +19,7 @@ Places = Sequence[int] | np.ndarray
 
 @dataclass
 class Task:
-    """Images for one worker, by their places in the run. failed_attempts: workers that ended while they computed them."""
+    """Images for one worker, by their places in the run. failed_attempts: workers that ended while computing them."""
 
     images: Places
     failed_attempts: int = 0
