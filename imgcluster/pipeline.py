@@ -167,7 +167,7 @@ def check(config: Config) -> list[ImageFile]:
         ImgclusterError: The first problem that would stop a run.
     """
     _check_packages(config)
-    images = _listed(config).images
+    images = list(_listed(config).images)
     if config.features.file is not None:
         features_from_file(images, Path(config.features.file), config.images.missing, config.features.file_columns)
         return images

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from typing_extensions import override
+
+from imgcluster.utils import LazySequence
 
 NOISE = -1  # the cluster of images that are in none
 ARE_LABELS = "numbers_are_labels"  # in run.json: `Clusters.are_labels`
@@ -65,6 +68,20 @@ class ImageFile:
 
     id: str
     path: ImagePath
+
+
+class ImageSubset(LazySequence[ImageFile]):
+    """The images at some places of a list, (n,) int."""
+
+    def __init__(self, images: Sequence[ImageFile], places: np.ndarray) -> None:
+        self._images, self._places = images, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @override
+    def item(self, place: int) -> ImageFile:
+        return self._images[int(self._places[place])]
 
 
 @dataclass(frozen=True)

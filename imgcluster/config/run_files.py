@@ -12,8 +12,9 @@ class RunFiles:
     SUBMISSION = "submission.csv"  # unless outputs.submission names another
     LOCK = ".lock"  # one in the run folder, one in its report
     REPORT = "report"
-    PAGE = "index.html"  # this and the next three lie in REPORT
+    PAGE = "index.html"  # this and the next four lie in REPORT
     REPORT_RECORD = "report.json"
+    REPORT_GEOMETRY = "geometry.bin"
     EXPLANATIONS = "explain"
     EXPLANATIONS_LIST = "explain.json"
     SHEETS = "clusters"

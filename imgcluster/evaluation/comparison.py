@@ -98,7 +98,7 @@ def compare(
     return found
 
 
-def _known(truth: Path, images: list[ImageFile]) -> tuple[dict[str, str], list[str]]:
+def _known(truth: Path, images: Sequence[ImageFile]) -> tuple[dict[str, str], list[str]]:
     """Return the true labels by id, and what is to be said of how they were matched."""
     known = read_known(truth, "true labels")
     matching = known.match([image.id for image in images])
@@ -143,7 +143,7 @@ def _variants(config: Config, grid: Grid) -> list[Config]:
 
 
 def _try_all(
-    images: list[ImageFile], parts: Sequence[tuple[Config, list[Config]]], tried: Tried, show: bool
+    images: Sequence[ImageFile], parts: Sequence[tuple[Config, list[Config]]], tried: Tried, show: bool
 ) -> list[str]:
     """Try the variants of each part; returns notes on what was not tried, and on what was used instead of it."""
     notes: list[str] = []

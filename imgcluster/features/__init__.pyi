@@ -7,7 +7,7 @@ from .files import features_from_file, read_features
 from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin
 from .steps import NO_UMAP, STEPS, State, unit_length
-from .store.keys import any_there, known_key, read_with_key, with_stamps
+from .store.keys import any_there, known_key, known_keys, read_with_key, with_stamps
 from .store.reader import Part, StoredVectors, read_block
 from .store.shards import ImageKey
 from .store.store import FeatureStore
@@ -56,6 +56,7 @@ __all__ = [
     "join_blocks",
     "joined_moments",
     "known_key",
+    "known_keys",
     "moments",
     "open_cluster",
     "read_block",

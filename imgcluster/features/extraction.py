@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +39,7 @@ from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
+from imgcluster.images import Marks
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, track
 
@@ -76,7 +77,7 @@ def extract_features(
         WeightsError: The weights are damaged or do not fit.
         StoreError: The store cannot be used.
     """
-    images = list(images)
+    images = images if isinstance(images, Sequence) else list(images)
     if config.file is not None:
         return features_from_file(images, Path(config.file), missing, config.file_columns)
     choices = choose_backbones(config, progress=show)
@@ -90,7 +91,7 @@ def extract_features(
 
 
 def runtime_for(
-    choice: Choice, images: list[ImageFile], config: FeaturesConfig, *, show: bool = True
+    choice: Choice, images: Sequence[ImageFile], config: FeaturesConfig, *, show: bool = True
 ) -> tuple[Runtime, int]:
     """Return the runtime that computes the features of images, and its batch size.
 
@@ -134,7 +135,7 @@ class _Request:
 class _Part:
     """What one backbone gave: a block of (len(images), dim) for each of its layers, or where these are stored."""
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     blocks: list[np.ndarray]
     stored: list[StoredVectors]
     failures: dict[ImageFile, Failure]
@@ -143,7 +144,7 @@ class _Part:
     content: str
 
 
-def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _Part:
+def _extracted(images: Sequence[ImageFile], choice: Choice, request: _Request) -> _Part:
     def extract(config: FeaturesConfig) -> _Part:
         ours = replace(request, config=config)
         return _extracted_as_planned(images, choice, _planned(choice, images, ours), ours)
@@ -151,7 +152,7 @@ def _extracted(images: list[ImageFile], choice: Choice, request: _Request) -> _P
     return with_fallback(choice, request.config, extract)
 
 
-def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Decided:
+def _planned(choice: Choice, images: Sequence[ImageFile], request: _Request) -> Decided:
     """Plan for whoever does the work: the workers of a cluster elsewhere may have other devices than this machine."""
     cluster, config, root = request.cluster, request.config, request.root
 
@@ -168,13 +169,13 @@ def _planned(choice: Choice, images: list[ImageFile], request: _Request) -> Deci
     return decide_precision(plan, choice, images, root, request.like, compare)
 
 
-def _calibrated(plan: Plan, choice: Choice, images: list[ImageFile], config: FeaturesConfig, show: bool) -> Plan:
+def _calibrated(plan: Plan, choice: Choice, images: Sequence[ImageFile], config: FeaturesConfig, show: bool) -> Plan:
     if plan.precision != "int8":
         return plan
     return replace(plan, calibration=find_calibration(images, choice.recipe, _scratch(config), show))
 
 
-def _extracted_as_planned(images: list[ImageFile], choice: Choice, decided: Decided, request: _Request) -> _Part:
+def _extracted_as_planned(images: Sequence[ImageFile], choice: Choice, decided: Decided, request: _Request) -> _Part:
     with LayerStores(request.root, decided.plan.shapes(choice)) as store:
         while True:
             try:
@@ -185,23 +186,25 @@ def _extracted_as_planned(images: list[ImageFile], choice: Choice, decided: Deci
 
 
 def _extracted_into(
-    store: LayerStores, images: list[ImageFile], choice: Choice, plan: Plan, request: _Request
+    store: LayerStores, images: Sequence[ImageFile], choice: Choice, plan: Plan, request: _Request
 ) -> _Part:
     work = Work(images, store, request.on_error)
     # Built only where there is work to do: with everything in the store, the network is not needed.
-    device = _compute(work, store, choice, plan, request) if work.todo else plan.device
+    device = _compute(work, store, choice, plan, request) if len(work.todo) else plan.device
     readable = work.readable
-    if lost := [image for image in images if image not in work.keys and image not in work.failures]:
-        raise StoreError(f"{len(lost):,} images have neither features nor a reason why not; run the same command again")
+    if lost := work.lost:
+        raise StoreError(f"{lost:,} images have neither features nor a reason why not; run the same command again")
     blocks, stored = [np.empty((len(readable), 0), np.float32)], []
-    keys = [work.keys[image] for image in readable]
+    stamps = work.readable_stamps
     with work.stopwatch.timed("gathering"):
         if request.gather(4 * len(readable) * store.dim):
-            blocks = store.vectors(keys)
+            blocks = store.vectors(stamps)
         else:
-            stored = store.stored(keys)
+            stored = store.stored(stamps)
     origin = _origin(choice, device, plan, store, work)
-    return _Part(readable, blocks, stored, work.failures, origin, work.one_colour, store.content(keys))
+    failures = {failure.image: failure for failure in work.failures.values()}
+    one_colour = {readable[row] for row in np.flatnonzero(store.marks_of(stamps) & Marks.ONE_COLOUR).tolist()}
+    return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps))
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
@@ -215,22 +218,25 @@ def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request
         with progress() as advance:
             return compute_on(devices, work, store, choice, plan, advance=advance)
     with work.stopwatch.timed("building the network"):
-        runtime = build_runtime(choice, plan, some_of(work.todo, choice.recipe))
+        runtime = build_runtime(choice, plan, some_of(work.images_to_do, choice.recipe))
     with progress() as advance:
         work.do(runtime, choice.recipe, plan.batch_size, advance)
     return runtime.device
 
 
-def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig) -> Features:
+def _joined(images: Sequence[ImageFile], parts: list[_Part], config: FeaturesConfig) -> Features:
     """Put the backbones' blocks side by side, of the images that each of them could make features of."""
     readable = parts[-1].images
     blocks: list[np.ndarray] = []
     for part in parts:
-        rows = {image: row for row, image in enumerate(part.images)}
-        kept = part.images == readable or [rows[image] for image in readable]
-        blocks += part.blocks if kept is True else [block[kept] for block in part.blocks]
+        if part.images is readable or part.images == readable:
+            blocks += part.blocks
+        else:
+            rows = {image: row for row, image in enumerate(part.images)}
+            kept = [rows[image] for image in readable]
+            blocks += [block[kept] for block in part.blocks]
     failed = {image: failure for part in parts for image, failure in part.failures.items()}
-    failures = [failed[image] for image in images if image in failed]
+    failures = [failed[image] for image in images if image in failed] if failed else []
     vectors = join_blocks(blocks, config.block_l2, config.block_weights, _scratch(config))
     stored = [each for part in parts for each in part.stored]
     one_colour = set[ImageFile]().union(*(part.one_colour for part in parts))
@@ -241,7 +247,7 @@ def _joined(images: list[ImageFile], parts: list[_Part], config: FeaturesConfig)
         [part.origin for part in parts],
         _notes(readable, one_colour),
         stored,
-        {image: ONE_COLOUR for image in readable if image in one_colour},
+        {image: ONE_COLOUR for image in readable if image in one_colour} if one_colour else {},
         parts[-1].content,
     )
 
@@ -251,7 +257,7 @@ def _scratch(config: FeaturesConfig) -> Path:
     return files_of(DEFAULT_STORAGE.place(config.store)).scratch
 
 
-def _notes(images: list[ImageFile], one_colour: set[ImageFile]) -> list[str]:
+def _notes(images: Sequence[ImageFile], one_colour: set[ImageFile]) -> list[str]:
     if not one_colour:
         return []
     verb = "is" if len(one_colour) == 1 else "are"
@@ -294,7 +300,7 @@ def check_engine(config: Config) -> None:
 
 
 def extract_listed(
-    images: list[ImageFile],
+    images: Sequence[ImageFile],
     config: Config,
     show: bool,
     *,

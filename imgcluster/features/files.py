@@ -64,7 +64,7 @@ def _another_kind(path: Path) -> str:
 
 
 def features_from_file(
-    images: list[ImageFile],
+    images: Sequence[ImageFile],
     path: Path,
     missing: Literal["stop", "skip"],
     columns: str | Sequence[str] | None = None,

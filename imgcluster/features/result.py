@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ class Features:
         content: Digest of the images' bytes; empty if they were not read.
     """
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     vectors: np.ndarray
     failures: list[Failure]
     origins: list[Origin]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from typing_extensions import override
 
 from imgcluster.config import ImagesConfig
 from imgcluster.images.ids.files import IdFiles
@@ -15,7 +19,7 @@ from imgcluster.images.sources.local import LocalFolder, none_below
 from imgcluster.images.sources.names import as_id, is_image_name, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
 from imgcluster.types import ImageFile, ImagePath, Template
-from imgcluster.utils import DEFAULT_STORAGE, Storage, shown
+from imgcluster.utils import DEFAULT_STORAGE, LazySequence, Storage, shown
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +31,15 @@ class Listing:
     left_out: how many images, files and folders were passed over, by the reason.
     """
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     template: Template | None = None
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int | dict[str, int]] = field(default_factory=dict)
 
 
-def list_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> tuple[list[ImageFile], Template | None]:
+def list_images(
+    config: ImagesConfig, storage: Storage = DEFAULT_STORAGE
+) -> tuple[Sequence[ImageFile], Template | None]:
     """List the images of a run, and the CSV that names them, if any. Reads no image; logs what is left out.
 
     Raises:
@@ -63,7 +69,7 @@ def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Lis
     )
 
 
-def images_at(text: str, storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
+def images_at(text: str, storage: Storage = DEFAULT_STORAGE) -> Sequence[ImageFile]:
     """List the images of an archive or a URL. Raises as `list_images`."""
     path = open_again(text, storage)
     if isinstance(path, RemoteFile) and is_image_name(name := file_name(path)):
@@ -76,18 +82,41 @@ def walk_images(folder: Path) -> list[ImageFile]:
 
     Passes over what `LocalFolder` does, and logs it. Raises ImageError where no image is left.
     """
-    return _told(_all_images(LocalFolder(str(folder)), str(folder))).images
+    return list(_told(_all_images(LocalFolder(str(folder)), str(folder))).images)
 
 
 def _all_images(place: Holder, folder: str) -> Listing:
-    found = place.images()
-    if not found:
+    images = _in_folder(place) if isinstance(place, LocalFolder) else _in_order(place.images())
+    if not images:
         place.wanted.check_include(shown(folder))
         raise none_below(shown(folder), place.wanted)
-    return Listing(_in_order(found), None, place.wanted.notes(), place.wanted.left_out)
+    return Listing(images, None, place.wanted.notes(), place.wanted.left_out)
+
+
+class FolderImages(LazySequence[ImageFile]):
+    """The images of a folder of this machine by their names below it: about 10 bytes each beside the name."""
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._folder = folder
+        encoded = [os.fsencode(name) for name in names]
+        self._names, self._ends = b"".join(encoded), np.cumsum([0, *map(len, encoded)])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @override
+    def item(self, place: int) -> ImageFile:
+        name = os.fsdecode(self._names[self._ends.item(place) : self._ends.item(place + 1)])
+        return ImageFile(as_id(name), self._folder / name)
+
+
+def _in_folder(place: LocalFolder) -> FolderImages:
+    return FolderImages(place.folder, sorted(place.names(), key=natural_key))
 
 
 def _in_order(found: Mapping[str, ImagePath]) -> list[ImageFile]:
+    if not found:
+        return []
     first = next(iter(found.values()))
     by_row = not isinstance(first, Path) and first.order  # rows are read in the order they have, and are no files
     names = list(found) if by_row else sorted(found, key=natural_key)

@@ -40,7 +40,7 @@ class Assigned:
     names: those of the run's clusters, by number, where it has any.
     """
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     features: Features
     placed: Placed
     names: Mapping[int, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
     return placed
 
 
-def listed_images(images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
+def listed_images(images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE) -> Sequence[ImageFile]:
     """Return the images of a folder, a URL or an archive; one image; or those of a list, whose ids are their paths."""
     if not isinstance(images, str | Path):
         places = with_stamps(open_all_again([str(path) for path in images], storage))

@@ -46,10 +46,10 @@ class Source:
     storage: the access to files behind URLs.
     """
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     features: FeaturesConfig
     storage: Storage
-    vectors_of: Callable[[list[ImageFile]], Vectors]
+    vectors_of: Callable[[Sequence[ImageFile]], Vectors]
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,13 @@ def _source(source: Path, overrides: Sequence[str], show: bool, *, stored: bool)
     return Source(images, run.config.features, run.places.storage, vectors_of)
 
 
-def _extracted(config: Config, show: bool, images: list[ImageFile]) -> Vectors:
+def _extracted(config: Config, show: bool, images: Sequence[ImageFile]) -> Vectors:
     features = extract_listed(images, config, show)
     used = features_as_used(config.features, [asdict(origin) for origin in features.origins])
     return Vectors(features.ids, features.vectors, [origin.fingerprint for origin in features.origins], used)
 
 
-def _of_run(run: FinishedRun, images: list[ImageFile]) -> Vectors:
+def _of_run(run: FinishedRun, images: Sequence[ImageFile]) -> Vectors:
     table = features_of_run(run)
     place = {id: row for row, id in enumerate(table.ids)}
     ids = [image.id for image in images if image.id in place]

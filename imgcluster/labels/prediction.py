@@ -47,7 +47,7 @@ class Predicted:
     classes: the columns' labels. unsure: below which probability of the best one an image counts as unsure.
     """
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     features: Features
     classes: list[str]
     probabilities: np.ndarray

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.backbones import CLASSES, PREDICTIONS, class_names, classify, find_backbone, find_weights
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ImgclusterError, StoreError
-from imgcluster.features import extract_features
 from imgcluster.runs import FinishedRun, listed_images
 
+CLASSES = 1000  # of ImageNet
 IMAGES_PER_CLUSTER = 9
 MAX_CLUSTERS = 200  # that get a name, the largest first
 SECOND_SHARE = 0.5  # of the first class's probability, from which the second class is named too
@@ -73,6 +72,8 @@ def _from_features(
     rows: Sequence[int], run: FinishedRun, origin: Mapping[str, Any], features_of: FeaturesOf
 ) -> dict[int, np.ndarray] | None:
     """Return class probabilities by row, from the run's features; None where the classifier does not take these."""
+    from imgcluster.backbones import classify, find_backbone, find_weights  # which need torch, as all imports below
+
     config = run.config.features
     as_trained = origin["fallback"] is not None or config.preprocess == "backbone"
     is_one_layer = len(origin["stores"]) == 1 and not config.block_l2 and config.block_weights is None
@@ -92,6 +93,8 @@ def _from_features(
 
 def _from_images(rows: Sequence[int], run: FinishedRun, backbone: str) -> dict[int, np.ndarray] | None:
     """Return class probabilities by row, of the images as the network was trained to see them."""
+    from imgcluster.features import extract_features
+
     storage = run.places.storage
     images = listed_images(run.places.rows([run.rows[row] for row in rows]), storage)
     asked = _predictions(run.config.features, backbone)
@@ -104,6 +107,8 @@ def _from_images(rows: Sequence[int], run: FinishedRun, backbone: str) -> dict[i
 
 def _predictions(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
     """Return the config of class probabilities of a run's network."""
+    from imgcluster.backbones import PREDICTIONS
+
     kept = {"device": config.device, "store": config.store}
     return features_from_dict(
         {**kept, "backbone": backbone, "layer": PREDICTIONS, "preprocess": "backbone", "fallback": None}
@@ -111,6 +116,8 @@ def _predictions(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
 
 
 def _named(probabilities: np.ndarray) -> Guess:
+    from imgcluster.backbones import class_names
+
     first, second = np.argsort(-probabilities, kind="stable")[:2].tolist()
     name, share = class_names()[first], float(probabilities[first])
     if probabilities[second] >= SECOND_SHARE * share:

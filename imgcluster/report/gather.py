@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from types import MappingProxyType
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
 from imgcluster.clustering import SAMPLED_ABOVE, nearest_clusters
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.report.cluster_names import Guess, Guesses, guess_names
-from imgcluster.report.geometry import Geometry, Shown, geometry_of
-from imgcluster.runs import FinishedRun, features_of_run, vectors_of_rows
+from imgcluster.report.cluster_names import MAX_CLUSTERS, Guess, Guesses, guess_names
+from imgcluster.report.geometry import Geometry, Subject, keep_geometry, kept_geometry, work_out
+from imgcluster.runs import FinishedRun, content_of_result, find_features, vectors_of_rows
 from imgcluster.types import NOISE
 
 TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
-NO_GUESSES: Mapping[int, Guess] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier report of the same run has left. guesses: of the same clusters. geometry: the file it is in."""
+
+    guesses: Mapping[int, Guess] = field(default_factory=dict)
+    geometry: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,31 +81,27 @@ def gather(
     vectors: np.ndarray | None = None,
     map_kind: str = "pca",
     run_network: bool = True,
-    known_guesses: Mapping[int, Guess] = NO_GUESSES,
+    earlier: Earlier | None = None,
+    show: bool = False,
 ) -> Facts:
     """Work out what the report of a finished run shows.
 
     vectors: its features, where they are in memory; without features, the report lacks what is made of them.
-    run_network: whether a network may run to guess names. known_guesses: of the same clusters, taken when it may not.
-    Raises OutputError: no clusterer; ConfigError: no such map.
+    run_network: whether a network may run to guess names. earlier: what need not be worked out again.
+    show: whether to show progress.
+    Raises OutputError: no clusterer; ConfigError: no such map; OSError: the geometry cannot be kept.
     """
-    table = _table(run.rows)
+    earlier, table = earlier or Earlier(), _table(run.rows)
     fine = np.flatnonzero(~table.failed)
-    vectors, looked, lacking = _vectors_of(run, fine, run.vectors if vectors is None else vectors)
-    if vectors is None:
-        geometry = Geometry(looked=looked, silhouette=np.full(len(table.ids), np.nan))
-    else:
-        shown = Shown(vectors, looked, table.labels, len(fine))
-        geometry = geometry_of(shown, run.clusterer, map_kind, run.config.clusters.random_state)
-    if vectors is None or len(looked) < len(fine):
-        geometry = replace(geometry, lacking=lacking)
+    subject = Subject(run, table.labels, fine, len(fine), map_kind, show=show)
+    geometry, vectors = _geometry(subject, run.vectors if vectors is None else vectors, earlier.geometry)
     groups = _by_distance(table.labels[fine], table.distance[fine], fine)
     unnamed = {number: rows for number, rows in _typical(groups).items() if number not in run.names}
-    if run_network or not unnamed.keys() <= known_guesses.keys():
-        features_of = partial(_features_of, run, vectors, looked)
-        guesses = guess_names(unnamed, run, features_of, run_network=run_network) if unnamed else Guesses({})
+    if not set(islice(unnamed, MAX_CLUSTERS)) <= earlier.guesses.keys():
+        features_of = partial(_features_of, run, vectors, geometry.looked)
+        guesses = guess_names(unnamed, run, features_of, run_network=run_network)
     else:
-        guesses = Guesses({number: known_guesses[number] for number in unnamed})
+        guesses = Guesses({number: guess for number, guess in earlier.guesses.items() if number in unnamed})
     nearest = nearest_clusters(run.clusterer["centroids"])
     named = {number: (run.names.get(number), guesses.by_cluster.get(number), nearest.get(number)) for number in groups}
     cards = [_card(number, rows, table, geometry.silhouette, named[number]) for number, rows in groups.items()]
@@ -126,19 +130,31 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     )
 
 
-def _vectors_of(
-    run: FinishedRun, fine: np.ndarray, vectors: np.ndarray | None
-) -> tuple[np.ndarray | None, np.ndarray, str]:
-    """Return the features of a run, or of a sample where these do not fit into memory; their rows; and what lacks."""
-    if vectors is not None:
-        return vectors, fine, ""
+def _geometry(subject: Subject, vectors: np.ndarray | None, path: Path | None) -> tuple[Geometry, np.ndarray | None]:
+    """Return the geometry that is kept, or work it out and keep it; and the features, where they are in memory.
+
+    vectors: those of all rows looked at, or None. path: of what is kept.
+    """
+    run, fine, note = subject.run, subject.looked, ""
     try:
-        table = features_of_run(run, sampled=SAMPLED_ABOVE)
+        if vectors is None:
+            found = find_features(run, sampled=SAMPLED_ABOVE)
+            if found.drawn is not None:
+                subject = replace(subject, looked=fine[found.drawn])
+                note = f"Map, silhouettes, neighbours and near-duplicates are of {found.note}."
+            subject = replace(subject, content=found.content() if path else "")
+        elif run.result is not None and vectors is run.vectors:
+            subject = replace(subject, content=content_of_result(run.result.features))
+        geometry = kept_geometry(subject, path)
+        if geometry is None and vectors is None:
+            vectors = found.read()
     except (StoreError, ConfigError) as error:
-        return None, fine, f"No map, no neighbours, no near-duplicates: {error}"
-    if table.drawn is None:
-        return table.vectors, fine, ""
-    return table.vectors, fine[table.drawn], f"Map, silhouettes, neighbours and near-duplicates are of {table.note}."
+        lacking = f"No map, no neighbours, no near-duplicates: {error}"
+        return Geometry(looked=fine, silhouette=np.full(len(subject.labels), np.nan), lacking=lacking), None
+    if geometry is None:
+        geometry = work_out(subject, np.asarray(vectors))
+        keep_geometry(geometry, subject, path)
+    return replace(geometry, lacking=note or geometry.lacking), vectors
 
 
 def _features_of(run: FinishedRun, vectors: np.ndarray | None, looked: np.ndarray, rows: Sequence[int]) -> np.ndarray:

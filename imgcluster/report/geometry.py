@@ -1,20 +1,25 @@
-"""What the features tell of a run: scores, the map, neighbours; kept in the cache folder, as none of it is quick."""
+"""Geometry of a run for its report: map, silhouettes, neighbours, near-duplicates; kept from one report to the next."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 
 from imgcluster.clustering import Group, InternalScores, Similarity, find_similar, internal_scores, too_many_to_compare
 from imgcluster.features import State, apply_transform
 from imgcluster.report.projection import map_images
-from imgcluster.utils import cache_folder, digest_arrays, installed, kept_file, pack_arrays, unpack_arrays
+from imgcluster.runs import FinishedRun
+from imgcluster.utils import installed, write_whole
 
-FORMAT = 1  # raise it when any of it is worked out in another way
-PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn")
+FORMAT = 1  # of what is kept: raise it when anything in it is computed in another way
+PACKAGES = ("imgcluster", "numpy", "scikit-learn", "umap-learn")
+CHECKSUM_BYTES = 32
+ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,59 +39,121 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The images of a run that are looked at: their vectors, (m, dim), and rows, (m,) int64.
+class Subject:
+    """What a geometry is worked out of, all but the features.
 
-    labels: (n,) int64, of all images; fine: how many of these did not fail.
+    labels: (n,) int64, of all rows of the run. looked: the rows whose features are looked at, of `count`. content: a
+    digest of what these are made of; empty where it is unknown. show: whether to show progress.
     """
 
-    vectors: np.ndarray
-    looked: np.ndarray
+    run: FinishedRun
     labels: np.ndarray
-    fine: int
+    looked: np.ndarray
+    count: int
+    map_kind: str
+    content: str = ""
+    show: bool = False
+
+    @property
+    def key(self) -> str:
+        """A text that is another one wherever the geometry may be."""
+        run = self.run
+        settings = {
+            "map": self.map_kind,
+            "random_state": run.config.clusters.random_state,
+            "joined": [run.config.features.block_l2, run.config.features.block_weights],
+            "fingerprints": [origin["fingerprint"] for origin in run.record["features"]],
+        }
+        versions = {package: installed(package) for package in PACKAGES}
+        rows = [run.clusters_sha256, _digest_of(run.clusterer), len(self.looked), self.content]
+        return json.dumps([FORMAT, rows, settings, versions])
 
 
-def geometry_of(shown: Shown, clusterer: State, map_kind: str, random_state: int) -> Geometry:
-    """Work out what the features tell, or read what an earlier process worked out of the same ones."""
-    path = None
-    with suppress(RuntimeError):  # nobody has a home
-        path = cache_folder() / "reports" / f"{_digest(shown, clusterer, [map_kind, random_state])}.npz"
-
-    def read(data: bytes) -> Geometry:
-        found: Geometry = unpack_arrays(data, (Geometry, InternalScores, Similarity, Group))
-        if not np.array_equal(found.looked, shown.looked) or len(found.silhouette) != len(shown.labels):
-            raise ValueError("not of these images")
-        return found
-
-    made: Geometry = kept_file(path, lambda: _worked_out(shown, clusterer, map_kind, random_state), read, pack_arrays)
-    return made
+def kept_geometry(subject: Subject, path: Path | None) -> Geometry | None:
+    """Return the geometry that is kept in a file; None where it is of another subject, damaged, or not there."""
+    if path is None or not subject.content:
+        return None
+    try:
+        whole = path.read_bytes()
+    except OSError:
+        return None
+    checksum, data = whole[:CHECKSUM_BYTES], whole[CHECKSUM_BYTES:]
+    return _unpacked(data, subject.looked) if checksum == _checksum(subject, data) else None
 
 
-def _digest(shown: Shown, clusterer: State, settings: list[Any]) -> str:
-    about = [FORMAT, settings, shown.fine, {package: installed(package) for package in PACKAGES}]
-    return digest_arrays(
-        about, {**clusterer, "all vectors": shown.vectors, "rows": shown.looked, "all labels": shown.labels}
-    )
+def keep_geometry(geometry: Geometry, subject: Subject, path: Path | None) -> None:
+    """Keep a geometry in a file, if it is known what its features are made of. Raises OSError."""
+    if path is not None and subject.content:
+        data = _packed(geometry)
+        write_whole(path, _checksum(subject, data) + data)
 
 
-def _worked_out(shown: Shown, clusterer: State, map_kind: str, random_state: int) -> Geometry:
-    count, looked, vectors = len(shown.labels), shown.looked, shown.vectors
+def work_out(subject: Subject, vectors: np.ndarray) -> Geometry:
+    """Work out a geometry of the features of the rows looked at, (m, dim) float32.
+
+    Raises ConfigError: no such map; ClusteringError: umap-learn is not installed.
+    """
+    run, looked, count = subject.run, subject.looked, len(subject.labels)
     silhouette = np.full(count, np.nan)
-    points, again = _points(vectors, clusterer)
+    points, again = _points(vectors, run.clusterer)
     scores = None
     if again:
-        scores = internal_scores(points, shown.labels[looked])
-        scores = replace(scores, sampled=len(looked)) if len(looked) < shown.fine else scores
+        scores = internal_scores(points, subject.labels[looked])
+        scores = replace(scores, sampled=len(looked)) if len(looked) < subject.count else scores
         silhouette[looked] = scores.silhouettes
     places = np.full((count, 2), np.nan, np.float32)
-    places[looked] = map_images(points, map_kind, random_state)
+    places[looked] = map_images(points, subject.map_kind, run.config.clusters.random_state)
     found = Geometry(looked=looked, scores=scores, silhouette=silhouette, places=places)
     if many := too_many_to_compare(len(vectors)):
         return replace(found, lacking=f"Neither neighbours nor near-duplicates: {many}.")
-    return replace(found, likeness=find_similar(vectors))
+    return replace(found, likeness=find_similar(vectors, show=subject.show))
 
 
 def _points(vectors: np.ndarray, clusterer: State) -> tuple[np.ndarray, bool]:
     """Return the features as they were clustered; by umap, which cannot be done again, as they were before: False."""
     again = "umap" not in clusterer["steps"]
     return (apply_transform(vectors, clusterer) if again else vectors), again
+
+
+def _digest_of(state: State) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        array = np.asarray(value)
+        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _checksum(subject: Subject, data: bytes) -> bytes:
+    """Return CHECKSUM_BYTES that tell what is kept from anything else: of another subject or version, or damaged."""
+    return hashlib.sha256(subject.key.encode() + data).digest()
+
+
+def _packed(geometry: Geometry) -> bytes:
+    scores, likeness = geometry.scores, geometry.likeness
+    arrays = {"silhouette": geometry.silhouette, "places": geometry.places}
+    about: dict[str, object] = {"lacking": geometry.lacking}
+    if scores is not None:
+        about["scores"] = {name: value for name, value in vars(scores).items() if not isinstance(value, np.ndarray)}
+        arrays |= {"silhouettes": scores.silhouettes, "margins": scores.margins}
+    if likeness is not None:
+        about["duplicates"] = [asdict(group) for group in likeness.duplicates]
+        arrays |= {name: getattr(likeness, name) for name in ("near", "similarity", "outlier_score")}
+    file = BytesIO()
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(file, **{ABOUT: text}, **arrays)  # type: ignore[arg-type]  # no array is a flag
+    return file.getvalue()
+
+
+def _unpacked(data: bytes, looked: np.ndarray) -> Geometry:
+    with np.load(BytesIO(data), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    about = json.loads(arrays.pop(ABOUT).tobytes())
+    found = Geometry(
+        looked=looked, silhouette=arrays.pop("silhouette"), places=arrays.pop("places"), lacking=about["lacking"]
+    )
+    if (scores := about.get("scores")) is not None:
+        shapes = {name: arrays.pop(name) for name in ("silhouettes", "margins")}
+        found = replace(found, scores=InternalScores(**scores, **shapes))
+    if (duplicates := about.get("duplicates")) is not None:
+        found = replace(found, likeness=Similarity(**arrays, duplicates=[Group(**group) for group in duplicates]))
+    return found

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import numpy as np
 
-from imgcluster.clustering import Similarity
 from imgcluster.config import RunFiles, caveat
 from imgcluster.evaluation import TITLES, Scores
 from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER
@@ -98,17 +97,17 @@ def neighbour_chunks(facts: Facts) -> Iterator[list[list[list[float]]]]:
     """Yield the nearest images of each row, [[row, cosine], ...], for CHUNK rows at a time."""
     if facts.likeness is None:
         return
-    places = np.full(len(facts.ids), -1)
-    places[facts.looked] = np.arange(len(facts.looked))
-    for start in range(0, len(places), CHUNK):  # as lists, all would take many times what the arrays take
-        yield [_near(facts, facts.likeness, place) for place in places[start : start + CHUNK].tolist()]
-
-
-def _near(facts: Facts, likeness: Similarity, place: int) -> list[list[float]]:
-    if place < 0:
-        return []
-    rows, cosines = facts.looked[likeness.near[place]], np.round(likeness.similarity[place].astype(float), 3)
-    return [[row, cosine] for row, cosine in zip(rows.tolist(), cosines.tolist(), strict=True)]
+    place_of = np.full(len(facts.ids), -1)
+    place_of[facts.looked] = np.arange(len(facts.looked))
+    for start in range(0, len(facts.ids), CHUNK):
+        places = place_of[start : start + CHUNK]
+        near: list[list[list[float]]] = [[] for _ in places]
+        known = np.flatnonzero(places >= 0)
+        rows = facts.looked[facts.likeness.near[places[known]]].tolist()
+        cosines = np.round(facts.likeness.similarity[places[known]].astype(float), 3).tolist()
+        for row, others, similar in zip(known.tolist(), rows, cosines, strict=True):
+            near[row] = [[other, cosine] for other, cosine in zip(others, similar, strict=True)]
+        yield near
 
 
 def render_page(page: Page) -> str:

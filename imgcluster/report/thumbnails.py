@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.features import known_key, read_with_key, with_stamps
+from imgcluster.features import ImageKey, known_key, known_keys, read_with_key, with_stamps
 from imgcluster.images import bytes_of, decode_image, jpeg, readers_for, room_for
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track
@@ -39,17 +39,24 @@ def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = Tr
     """
     side = thumbnail_side(len(paths))
     paths = with_stamps(paths)
-    names: list[str | None] = []
-    slices = [slice(start, start + IMAGES_PER_TASK) for start in range(0, len(paths), IMAGES_PER_TASK)]
+    there = {place for place, size in _files_in(folder) if size}  # a power cut may leave an empty file
+    names = [
+        None if key is None else _name(path, key, side) for path, key in zip(paths, known_keys(paths), strict=True)
+    ]
+    lacking = [row for row, name in enumerate(names) if name is None or f"{name}.jpg" not in there]
+    slices = [lacking[start : start + IMAGES_PER_TASK] for start in range(0, len(lacking), IMAGES_PER_TASK)]
 
-    def make(part: slice) -> list[str | None]:
-        return [_make(path, folder, side) for path in paths[part]]
+    def make(rows: list[int]) -> list[str | None]:
+        return [_make(paths[row], folder, side, there) for row in rows]
 
     with track("thumbnails", len(paths), "images", show=show) as advance:
-        for made in at_once(make, slices) if readers_for(paths) else in_order(make, slices):
-            names += made
-            advance(len(made))
-    _remove_others(folder, {name for name in names if name is not None})
+        advance(len(paths) - len(lacking))
+        made = at_once(make, slices) if readers_for(paths) else in_order(make, slices)
+        for rows, found in zip(slices, made, strict=True):
+            for row, name in zip(rows, found, strict=True):
+                names[row] = name
+            advance(len(rows))
+    _remove_others(folder, {f"{name}.jpg" for name in names if name is not None})
     return names
 
 
@@ -68,28 +75,24 @@ def shrunk(image: Picture, side: int) -> Picture:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def _version(path: ImagePath) -> str:
-    """Return a text that changes when the image changes. Raises OSError, ImageError."""
-    if not isinstance(path, Source):
-        status = path.stat()
-        return f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
-    key = known_key(path) or read_with_key(path)[1]
-    return " ".join(map(str, key.stamp))
+def _name(path: ImagePath, key: ImageKey, side: int) -> str:
+    """Return a name that changes when the image changes, or the side."""
+    version = key.stamp if isinstance(path, Source) else key.stamp[:3]
+    digest = hashlib.blake2b(os.fsencode(" ".join(map(str, (side, *version)))), digest_size=7).hexdigest()
+    return f"{digest[:2]}/{digest[2:]}"
 
 
-def _make(path: ImagePath, folder: Path, side: int) -> str | None:
+def _make(path: ImagePath, folder: Path, side: int, there: set[str]) -> str | None:
     try:
-        version = f"{side} {_version(path)}"
-        digest = hashlib.blake2b(os.fsencode(version), digest_size=7).hexdigest()
-        name = f"{digest[:2]}/{digest[2:]}"
-        place = thumbnail_path(folder, name)
-        if place.exists() and place.stat().st_size:  # a power cut may leave an empty file
+        name = _name(path, known_key(path) or read_with_key(path)[1], side)
+        if f"{name}.jpg" in there:
             return name
         original = bytes_of(path)
         with room_for(original):
             data = jpeg(shrunk(decode_image(original, least=side), side), JPEG_QUALITY)
     except (ImageError, OSError, ValueError, MemoryError):
         return None
+    place = thumbnail_path(folder, name)
     place.parent.mkdir(parents=True, exist_ok=True)
     # Not flushed to the disk, as results are: a thumbnail that is lost is made again.
     temporary = place.with_suffix(f".{os.getpid()}.tmp")
@@ -98,10 +101,16 @@ def _make(path: ImagePath, folder: Path, side: int) -> str | None:
     return name
 
 
-def _remove_others(folder: Path, names: set[str]) -> None:
-    for place in folder.glob("??/*"):
-        if place.relative_to(folder).with_suffix("").as_posix() not in names or place.suffix != ".jpg":
-            place.unlink(missing_ok=True)
-    for place in folder.glob("??"):
+def _files_in(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield the files of thumbnails, `ab/cdef.jpg` and what a killed process left there, and their sizes in bytes."""
+    for below in folder.glob("??"):
+        with os.scandir(below) as entries:
+            yield from ((f"{below.name}/{entry.name}", entry.stat().st_size) for entry in entries)
+
+
+def _remove_others(folder: Path, wanted: set[str]) -> None:
+    for name in [name for name, _ in _files_in(folder) if name not in wanted]:
+        (folder / name).unlink(missing_ok=True)
+    for below in folder.glob("??"):
         with suppress(OSError):
-            place.rmdir()  # where it is empty
+            below.rmdir()  # where it is empty

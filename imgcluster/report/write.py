@@ -20,7 +20,7 @@ from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation import Scores, score_labels
 from imgcluster.features import any_there
 from imgcluster.report.cluster_names import Guess
-from imgcluster.report.gather import Facts, gather
+from imgcluster.report.gather import Earlier, Facts, gather
 from imgcluster.report.page import Page, config_text, neighbour_chunks, page_data, render_page
 from imgcluster.report.thumbnails import make_thumbnails
 from imgcluster.runs import FinishedRun, RunResult, listed_paths, read_report_record, read_run
@@ -92,7 +92,8 @@ def _write(run: FinishedRun, request: _Request) -> None:
         vectors=request.vectors,
         map_kind=kind,
         run_network=request.run_network,
-        known_guesses=_guesses_in(former),
+        show=request.show,
+        earlier=Earlier(_guesses_in(former), home / RunFiles.REPORT_GEOMETRY),
     )
     paths = listed_paths([run.places.image(path) for path in facts.paths], run.places.storage)
     _check_there(facts, paths)

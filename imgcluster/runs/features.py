@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,13 +15,14 @@ import numpy as np
 from imgcluster.config import FeaturesConfig, RunFiles
 from imgcluster.errors import ConfigError, ImageError, OutputError, StoreError
 from imgcluster.features import (
+    Features,
     FeatureStore,
     ImageKey,
     any_there,
     features_from_file,
     import_parquet,
     join_blocks,
-    known_key,
+    known_keys,
     read_with_key,
 )
 from imgcluster.images import read_labels
@@ -38,21 +40,43 @@ MEMORY_FACTOR = 2.5  # times the features' size: raw and transformed features, a
 class FeatureTable:
     """Features with ids and paths as in clusters.csv: vectors (len(ids), dim) float32.
 
-    drawn: of a sample, the indices of its images among the `count` that did not fail, (len(ids),) int64, ascending.
+    drawn: of a sample, the indices of its images among those that did not fail, (len(ids),) int64, ascending. note: on
+    a sample, for the reader; empty where all images are there.
     """
 
     ids: list[str]
     paths: list[str]
     vectors: np.ndarray
     drawn: np.ndarray | None = None
-    count: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class FoundFeatures:
+    """The features of some images of a run, found and not yet read.
+
+    rows: of clusters.csv. drawn: as in `FeatureTable`, among `count` images. content: returns a digest of what the
+    features are made of, the same as long as they are; empty where only reading them shows it. read: returns them,
+    (len(rows), dim) float32; raises StoreError, ConfigError.
+    """
+
+    rows: list[dict[str, str]]
+    drawn: np.ndarray | None
+    count: int
+    content: Callable[[], str]
+    read: Callable[[], np.ndarray]
 
     @property
     def note(self) -> str:
         """A note on a sample for the reader; empty where all images are there."""
         if self.drawn is None:
             return ""
-        return f"{len(self.ids):,} of {self.count:,} images, drawn: the features of all do not fit into memory"
+        return f"{len(self.rows):,} of {self.count:,} images, drawn: the features of all do not fit into memory"
+
+    def table(self) -> FeatureTable:
+        """Read them."""
+        ids, paths = ([row[column] for row in self.rows] for column in ("id", "path"))
+        return FeatureTable(ids, paths, self.read(), self.drawn, self.note)
 
 
 @dataclass(frozen=True)
@@ -78,29 +102,36 @@ def export_features(run_folder: Path, format: str, out: Path, *, force: bool = F
 def features_of_run(run: str | Path | FinishedRun, *, sampled: int | None = None) -> FeatureTable:
     """Gather the features that a finished run clustered, in its order, without torch and without reading an image.
 
-    sampled: number of images to draw, by the run's seed, where the features of all do not fit into memory; only their
-    features are read. None: all images.
+    sampled: as in `find_features`.
     Raises OutputError: no finished run there; StoreError: not all features are kept; ConfigError: `features.file`.
     """
-    run = run if isinstance(run, FinishedRun) else read_run(run)
+    return find_features(run if isinstance(run, FinishedRun) else read_run(run), sampled=sampled).table()
+
+
+def find_features(run: FinishedRun, *, sampled: int | None = None) -> FoundFeatures:
+    """Find the features that a finished run clustered. Raises as `features_of_run`.
+
+    sampled: number of images to draw, by the run's seed, where the features of all do not fit into memory; only their
+    features are found. None: all images.
+    """
     rows = [row for row in run.rows if row["status"] == "ok"]
     count, drawn = len(rows), None
     if sampled is not None and sampled < count and not fits(MEMORY_FACTOR * 4 * count * run.record["counts"]["dim"]):
         generator = np.random.default_rng(run.config.clusters.random_state)
         drawn = np.sort(generator.choice(count, sampled, replace=False))
         rows = [rows[place] for place in drawn.tolist()]
-    vectors = vectors_of_rows(run, rows)
-    return FeatureTable([row["id"] for row in rows], [row["path"] for row in rows], vectors, drawn, count)
+    return FoundFeatures(rows, drawn, count, *_found(run, rows))
 
 
 def vectors_of_rows(run: FinishedRun, rows: Sequence[Mapping[str, str]]) -> np.ndarray:
     """Return the features of some rows of a run, (len(rows), dim) float32. Raises as `features_of_run`."""
-    config, places, origins = run.config.features, run.places, run.record["features"]
-    images = listed_images(places.rows(rows), places.storage)
-    if config.file is not None:
-        return _from_file(images, config, origins[0]["weights_sha256"])
-    stores = [places.path(folder) for origin in origins for folder in origin["stores"]]
-    return _stored(images, stores, config, places)
+    _, read = _found(run, rows)
+    return read()
+
+
+def content_of_result(features: Features) -> str:
+    """Return the `content` that the features of a run still in memory will have in its folder."""
+    return features.content or features.origins[0].weights_sha256
 
 
 def labels_of_run(run_folder: Path, ids: Sequence[str]) -> np.ndarray:
@@ -140,6 +171,23 @@ def check_out(format: str, out: Path, force: bool) -> None:
 # Reading
 
 
+def _found(run: FinishedRun, rows: Sequence[Mapping[str, str]]) -> tuple[Callable[[], str], Callable[[], np.ndarray]]:
+    """Return functions for the `content` and the vectors of some rows of a run."""
+    config, places, origins = run.config.features, run.places, run.record["features"]
+    images = listed_images(places.rows(rows), places.storage)
+    if config.file is not None:
+        sha256 = origins[0]["weights_sha256"]
+        return partial(_content_of_file, config, sha256), partial(_from_file, images, config, sha256)
+    stores = _open_stores([places.path(folder) for origin in origins for folder in origin["stores"]], places)
+    keys = _keys_in(stores, images, places)
+    return partial(stores[0].content, keys), partial(_stored, stores, keys, config)
+
+
+def _content_of_file(config: FeaturesConfig, sha256: str) -> str:
+    path = Path(str(config.file))
+    return sha256 if path.is_file() and file_sha256(path) == sha256 else ""
+
+
 def _from_file(images: list[ImageFile], config: FeaturesConfig, sha256: str) -> np.ndarray:
     path = Path(str(config.file))
     vectors = features_from_file(images, path, "stop", config.file_columns).vectors
@@ -148,35 +196,46 @@ def _from_file(images: list[ImageFile], config: FeaturesConfig, sha256: str) -> 
     return vectors
 
 
-def _stored(images: list[ImageFile], folders: list[str], config: FeaturesConfig, places: Places) -> np.ndarray:
-    """Return the vectors of images from the stores of their layers, joined as for clustering."""
-    again = f"run the config of {str(places.run)!r} again, and then the export"
+def _open_stores(folders: list[str], places: Places) -> list[FeatureStore]:
+    """Open the stores of a run's layers; a layer that was asked for twice has one store."""
     try:
-        stores = {folder: FeatureStore.reading(places.storage.place(folder)) for folder in folders}
+        opened = {folder: FeatureStore.reading(places.storage.place(folder)) for folder in dict.fromkeys(folders)}
     except StoreError as error:
-        raise StoreError(f"{error}; {again}") from None
-    keys = [_key(image.path, list(stores.values())) for image in images]
+        raise StoreError(f"{error}; {_run_again(places)}") from None
+    return [opened[folder] for folder in folders]
+
+
+def _keys_in(stores: list[FeatureStore], images: list[ImageFile], places: Places) -> list[ImageKey]:
+    """Return a key of each image that all stores have: by its path and times, or else by its bytes."""
+    paths = [image.path for image in images]
+    keys = [_key(path, key, stores) for path, key in zip(paths, known_keys(paths), strict=True)]
     gone = [image.id for image, key in zip(images, keys, strict=True) if key is None]
-    if gone and not any_there([image.path for image in images]):
+    if gone and not any_there(paths):
         raise StoreError(places.lost(len(images)))
     if gone:
         raise StoreError(
             f"{len(gone):,} of {len(images):,} images are changed or gone since the run, or their features "
-            f"deleted; the first: {gone[0]!r}; {again}"
+            f"deleted; the first: {gone[0]!r}; {_run_again(places)}"
         )
-    found = [key for key in keys if key is not None]
-    return join_blocks([stores[folder].vectors(found) for folder in folders], config.block_l2, config.block_weights)
+    return [key for key in keys if key is not None]
 
 
-def _key(path: ImagePath, stores: list[FeatureStore]) -> ImageKey | None:
-    """Return a key of an image that all stores have: from its path and times, or else from its bytes."""
-    key = known_key(path)
+def _run_again(places: Places) -> str:
+    return f"run the config of {str(places.run)!r} again, and then the export"
+
+
+def _key(path: ImagePath, key: ImageKey | None, stores: list[FeatureStore]) -> ImageKey | None:
     if key is None or not all(store.find(key) for store in stores):
         try:
             key = read_with_key(path)[1]
         except ImageError:
             return None
     return key if all(store.find(key) for store in stores) else None
+
+
+def _stored(stores: list[FeatureStore], keys: list[ImageKey], config: FeaturesConfig) -> np.ndarray:
+    """Return the vectors of images from the stores of their layers, joined as for clustering."""
+    return join_blocks([store.vectors(keys) for store in stores], config.block_l2, config.block_weights)
 
 
 # Formats

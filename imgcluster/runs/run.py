@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ class RunResult:
     """
 
     config: Config
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     template: Template | None
     features: Features
     clusters: Clusters

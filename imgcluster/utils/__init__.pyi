@@ -15,6 +15,7 @@ from .findings import remembered
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
 from .kept import digest_arrays, kept_file, kept_path, pack_arrays, unpack_arrays
 from .label_numbers import WHOLE, plain_label, plain_labels
+from .lazy import LazySequence
 from .machine_key import machine
 from .parallel import (
     IN_MEMORY_BYTES,
@@ -60,6 +61,7 @@ __all__ = [
     "QUIET",
     "WHOLE",
     "Advance",
+    "LazySequence",
     "Place",
     "RemotePath",
     "Stopwatch",

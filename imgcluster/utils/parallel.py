@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ IN_MEMORY_BYTES = 2 * 2**30
 # sums in another order have other bits. Two threads give the same bytes each time.
 OPENMP_THREADS = 2
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -45,16 +46,16 @@ def row_slices(rows: int, width: int, block_bytes: int | None = None) -> list[sl
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def in_order(work: Callable[[slice], Result], slices: list[slice]) -> Iterator[Result]:
-    """Yield what `work` makes of each slice, in their order, made on all cores and a few slices ahead at most.
+def in_order(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield what `work` makes of each item, in their order, made on all cores and a few items ahead at most.
 
-    The results do not depend on the number of cores: each slice has one thread, inside matrix products too.
+    The results do not depend on the number of cores: each item has one thread, inside matrix products too.
     """
-    threads = max(1, min(cores(), len(slices)))
+    threads = max(1, min(cores(), len(items)))
     pending: deque[Future[Result]] = deque()
     with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        for part in slices:
-            pending.append(pool.submit(work, part))
+        for item in items:
+            pending.append(pool.submit(work, item))
             if len(pending) > 2 * threads:
                 yield pending.popleft().result()
         while pending:

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -46,6 +47,7 @@ def kmeans_rows(quick: bool) -> Iterator[Row]:
         if torch.cuda.is_available():
             ways["on the GPU"] = partial(_ours, vectors, config, large=False, gpu=True)
         yield from _compared(ways, vectors, ROUNDS[quick])
+        yield from _against_faiss(vectors, config, ROUNDS[quick])
     if not torch.cuda.is_available():
         yield Row("kmeans", "on the GPU: skipped, no CUDA device")
 
@@ -66,6 +68,36 @@ def _compared(ways: dict[str, Labels], vectors: np.ndarray, rounds: int) -> Iter
         memory = [f"{peaks[each] >> 20} MiB" for each in (name, plain)]
         ratio, aim = peaks[name] / peaks[plain], "<= 1.05" if name == "at once" else "< 1"
         yield Row("kmeans", f"{name}, peak beside {vectors.nbytes >> 20} MiB", *memory, f"{ratio:.2f}", aim)
+
+
+def _against_faiss(vectors: np.ndarray, config: ClustersConfig, rounds: int) -> Iterator[Row]:
+    """One start of ours against faiss-cpu on all points, from the same seeds, as many iterations on two threads."""
+    if find_spec("faiss") is None:
+        yield Row("kmeans", "against faiss: skipped, faiss-cpu is not installed")
+        return
+    import faiss
+
+    one = config.model_copy(update={"n_init": 1})
+    mean = vectors.mean(axis=0)
+    seeds = mean + kmeans._Seeding(lambda count: None)(vectors - mean, one.k, np.random.RandomState(one.random_state))
+    iterations = kmeans.fit_kmeans(vectors.copy(), one, lambda count: None).n_iter_
+    faiss.omp_set_num_threads(blocks.OPENMP_THREADS)
+
+    def theirs() -> np.ndarray:
+        # Else it draws 256 points for each cluster.
+        whole = {"max_points_per_centroid": len(vectors), "min_points_per_centroid": 1}
+        model = faiss.Kmeans(vectors.shape[1], one.k, niter=iterations, **whole)
+        model.train(vectors, init_centroids=seeds.astype(np.float32))
+        return np.asarray(model.index.search(vectors, 1)[1].ravel())
+
+    ways: dict[str, Labels] = {"ours": partial(_ours, vectors, one, large=False, gpu=False), "faiss": theirs}
+    rates = take_turns({name: lambda _, way=way: way() for name, way in ways.items()}, rounds)  # type: ignore[misc]
+    found = {name: _inertia(vectors, way()) for name, way in ways.items()}
+    each = [f"{median(rates[name]):.0f} points/s" for name in ways]
+    ratio = median_ratio(rates["ours"], rates["faiss"])
+    yield Row("kmeans", f"one start, {iterations} iterations, faiss", *each, f"{ratio:.2f}", ">= 1")
+    sums = [f"{found[name]:.5g}" for name in ways]
+    yield Row("kmeans", "its inertia, faiss", *sums, f"{found['ours'] / found['faiss']:.4f}", "<= 1.001")
 
 
 def _features(rows: int, dim: int, n_clusters: int) -> np.ndarray:

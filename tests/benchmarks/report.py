@@ -64,7 +64,8 @@ def _rows(what: str, folder: Path, own: Path, aim: str) -> Iterator[Row]:
     size = sum(path.stat().st_size for path in (run / "report").rglob("*") if path.is_file()) / 1e6
     seconds = f"{first['seconds']:.1f} s"
     yield Row("report", f"{what}: made; again, thumbnails there", seconds, f"{again['seconds']:.1f} s")
-    yield Row("report", f"{what}: size; peak memory", f"{size:.1f} MB", f"{first['peak']:.0f} MB", "", aim)
+    peaks = f"{first['peak']:.0f} MB", f"{again['peak']:.0f} MB"
+    yield Row("report", f"{what}: size; peak memory; again", f"{size:.1f} MB", *peaks, aim)
     paint, ready = first_paint(run / "report" / "index.html")
     yield Row("report", f"{what}: first paint; ready to use", f"{paint:.2f} s", f"{ready:.2f} s")
 

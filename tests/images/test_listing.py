@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,8 +15,10 @@ from imgcluster import load_config, run
 from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
-from imgcluster.images.listing import find_images, list_images, walk_images
+from imgcluster.images.listing import FolderImages, find_images, list_images, walk_images
 from imgcluster.images.sources.debris import DEBRIS, HIDDEN, debris_in
+from imgcluster.images.sources.names import as_id, natural_key
+from imgcluster.types import ImageFile, ImageSubset
 from tests import ROOT
 from tests.conftest import write_pictures, write_template
 
@@ -464,3 +468,24 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg")
     with pytest.raises(ConfigError, match=r"1.jpg' is a file; name the folder that it is in"):
         list_images(ImagesConfig(folder=str(tmp_path / "1.jpg")))
+
+
+def test_the_images_of_a_folder_are_a_list_in_natural_order_with_few_bytes_each(tmp_path: Path) -> None:
+    names = ["b/10.jpg", "b/2.jpg", "a back\\slash.png", os.fsdecode(b"\xff.jpg")]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    images, _ = list_images(ImagesConfig(folder=str(tmp_path)))
+    expected = [ImageFile(as_id(name), tmp_path / name) for name in sorted(names, key=natural_key)]
+    assert images == expected
+    assert list(images) == expected
+    assert [images[-1], *images[1:3], images.index(expected[2])] == [expected[-1], *expected[1:3], 2]
+    assert ImageSubset(images, np.array([3, 0])) == [expected[3], expected[0]]
+    assert images != expected[:3]
+    with pytest.raises(IndexError):
+        images[4]
+    tracemalloc.start()
+    many = FolderImages(tmp_path, (f"{number:06d}.jpg" for number in range(100_000)))
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept / len(many) < 20

@@ -19,10 +19,12 @@ from filelock import FileLock
 from PIL import Image
 
 import imgcluster
+from imgcluster.backbones import class_names
 from imgcluster.errors import ConfigError, OutputError, StoreError
 from imgcluster.report import cluster_names as names
 from imgcluster.report import thumbnails
 from imgcluster.report.gather import gather
+from imgcluster.report.geometry import work_out
 from imgcluster.report.page import visible
 from imgcluster.report.projection import map_images
 from imgcluster.report.sheets import write_sheets
@@ -208,6 +210,55 @@ def test_the_command_makes_it_anew_and_remembers_the_map_and_the_truth(copied: P
     assert script(copied / "report" / "data.js")["x"] != places
 
 
+def no_work(*_: object) -> None:
+    raise AssertionError("worked out again")
+
+
+def files_of_report(run: Path) -> dict[str, bytes]:
+    files = (path for path in (run / "report").rglob("*") if path.is_file())
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_second_report_reads_no_features_and_is_the_same(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_report(copied, show=False)
+    before = files_of_report(copied)
+    monkeypatch.setattr("imgcluster.report.gather.work_out", no_work)
+    monkeypatch.setattr("imgcluster.report.gather.guess_names", no_work)
+    monkeypatch.setattr("imgcluster.features.FeatureStore.vectors", no_work)
+    write_report(copied, show=False)
+    assert files_of_report(copied) == before
+
+
+def test_a_report_of_the_run_in_memory_leaves_what_one_of_its_folder_takes(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(pictures, tmp_path / "run")
+    monkeypatch.setattr("imgcluster.report.gather.work_out", no_work)
+    before = files_of_report(run)
+    write_report(run, show=False)
+    assert files_of_report(run) == before
+
+
+@pytest.mark.parametrize("change", ["map", "clusters", "features", "damage"])
+def test_what_an_earlier_report_kept_is_not_taken_for_anything_else(
+    change: str, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report(copied, show=False)
+    geometry = copied / "report" / "geometry.bin"
+    if change == "clusters":
+        other_clusters(copied)
+    if change == "features":  # of the same name in the run's record, made of other bytes
+        monkeypatch.setattr("imgcluster.features.FeatureStore.content", lambda store, keys: "other images")
+    if change == "damage":
+        geometry.write_bytes(geometry.read_bytes()[:-9] + b"damaged!!")
+    worked_out = []
+    monkeypatch.setattr(
+        "imgcluster.report.gather.work_out", lambda *given: worked_out.append(given) or work_out(*given)
+    )
+    write_report(copied, map="tsne" if change == "map" else None, show=False)
+    assert len(worked_out) == 1
+
+
 def test_a_wrong_map_or_no_run_is_told(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"map: there is no 'mds'; allowed: pca, tsne, umap"):
         write_report(copied, map="mds", show=False)
@@ -255,8 +306,8 @@ def test_a_folder_of_that_name_that_is_not_ours_is_left_alone(copied: Path, tmp_
 def test_names_are_guesses_of_the_networks_own_head(hostile: Path) -> None:
     facts = gather(read_run(hostile))
     record = json.loads((hostile / "report" / "report.json").read_text())
-    assert len(names.class_names()) == 1000
-    assert names.class_names()[386] == "African elephant"
+    assert len(class_names()) == 1000
+    assert class_names()[386] == "African elephant"
     for card in facts.cards:
         assert card.guess is not None
         images = [facts.paths[row] for row in card.typical[:9]]
@@ -265,7 +316,7 @@ def test_names_are_guesses_of_the_networks_own_head(hostile: Path) -> None:
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         mean = (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0)
         best = np.argsort(-mean)[:2]
-        assert card.guess.name.split(", ")[0] == names.class_names()[best[0]].split(", ")[0]
+        assert card.guess.name.split(", ")[0] == class_names()[best[0]].split(", ")[0]
         shown = mean[best].sum() if mean[best[1]] >= mean[best[0]] / 2 else mean[best[0]]
         assert card.guess.share == pytest.approx(shown, abs=0.05)  # in other numbers: bf16 or not
         assert record["names"][str(card.number)]["name"] == card.guess.name

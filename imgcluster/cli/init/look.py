@@ -38,7 +38,7 @@ MAX_CLASSES = 1_000  # folders that may be one for each class
 class Look:
     """The images, `lost` of them without a file, the table with its column of ids, `images.file`, and notes."""
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     template: Template | None = None
     file: str | list[str] | None = None
     notes: list[str] = field(default_factory=list)

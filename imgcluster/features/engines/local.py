@@ -11,17 +11,19 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from typing_extensions import override
 
 from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
-from imgcluster.features.store.keys import known_as_opaque, known_key, read_with_key
+from imgcluster.features.store.index import Stamps, stamps_of
+from imgcluster.features.store.keys import known_as_opaque, known_keys, read_with_key
 from imgcluster.features.store.layers import VectorStore
 from imgcluster.features.store.store import ImageKey
 from imgcluster.images import (
@@ -34,58 +36,101 @@ from imgcluster.images import (
     readers_for,
     room_for,
 )
-from imgcluster.types import Failure, ImageFile
-from imgcluster.utils import Advance, Stopwatch, ran_out
+from imgcluster.types import Failure, ImageFile, ImagePath, ImageSubset
+from imgcluster.utils import Advance, LazySequence, Stopwatch, ran_out
 
 QUEUED_BATCHES = 8
+IMAGES_LOOKED_UP = 10_000  # at a time: their keys are in memory together
 NOT_FINITE = "its features are not finite (NaN or infinity)"
 
 
-class Work:
-    """What has become of each image so far: its key in the store, or its failure, or neither yet."""
+class Item(NamedTuple):
+    """An image to compute, and its place in the list of a run."""
 
-    def __init__(self, images: list[ImageFile], store: VectorStore, on_error: str) -> None:
-        self._images = images
+    place: int
+    image: ImageFile
+
+    @property
+    def path(self) -> ImagePath:
+        """The location."""
+        return self.image.path
+
+
+class Work:
+    """What has become of each image so far: its vectors are in the store, or it has failed, or neither yet.
+
+    images: those of a run, which this refers to by their places. todo: the places of those to compute, (m,) uint32, in
+    the order that is fastest to read. stamps: (n, 2) uint64, by which the store finds those that are done; is_done:
+    (n,) bool. failures: by place.
+    """
+
+    def __init__(self, images: Sequence[ImageFile], store: VectorStore, on_error: str) -> None:
+        self.images = images
         self.store = store
         self.on_error = on_error
         self.stopwatch = Stopwatch()
-        self.keys: dict[ImageFile, ImageKey] = {}
-        self.failures: dict[ImageFile, Failure] = {}
+        self.stamps, self.is_done = np.zeros((len(images), 2), np.uint64), np.zeros(len(images), bool)
+        self.failures: dict[int, Failure] = {}
         self.computed = 0
-        self.look_up(images)
-        self.todo = in_reading_order([image for image in images if image not in self.keys])
+        self.look_up(range(len(images)))
+        self.todo = np.flatnonzero(~self.is_done).astype(np.uint32)
+        items = _Items(images, self.todo)
+        if (ordered := in_reading_order(items)) is not items:
+            self.todo = np.array([item.place for item in ordered], np.uint32)
 
-    def look_up(self, images: list[ImageFile]) -> None:
+    def look_up(self, places: Sequence[int]) -> None:
         """Put on record those of the images whose vectors are in the store under what is known of their files."""
-        for image in images:
-            if (key := known_key(image.path)) is None or (marks := self.store.marks(key)) is None:
-                continue
-            if marks or known_as_opaque(image.path):
-                self.keys[image] = key
+        for start in range(0, len(places), IMAGES_LOOKED_UP):
+            part = places[start : start + IMAGES_LOOKED_UP]
+            found: dict[int, ImageKey] = {}
+            paths = [self.images[place].path for place in part]
+            for place, path, key in zip(part, paths, known_keys(paths), strict=True):
+                if key is None or (marks := self.store.marks(key)) is None:
+                    continue
+                if marks or known_as_opaque(path):
+                    found[place] = key
+            self.note([*found], stamps_of(found.values()))
+
+    def note(self, places: Sequence[int], stamps: Stamps) -> None:
+        """Put on record that the vectors of images are in the store, under these stamps."""
+        self.stamps[places], self.is_done[places] = stamps, True
+
+    @property
+    def images_to_do(self) -> Sequence[ImageFile]:
+        """The images to compute."""
+        return ImageSubset(self.images, self.todo)
 
     @property
     def reused(self) -> int:
         """How many vectors were in the store already."""
-        return len(self.keys) - self.computed
+        return int(self.is_done.sum()) - self.computed
 
     @property
-    def readable(self) -> list[ImageFile]:
+    def readable(self) -> Sequence[ImageFile]:
         """The images that have vectors in the store, in their order."""
-        return [image for image in self._images if image in self.keys]
+        if self.is_done.all():
+            return self.images
+        return ImageSubset(self.images, np.flatnonzero(self.is_done).astype(np.uint32))
 
     @property
-    def one_colour(self) -> set[ImageFile]:
-        """The images with vectors that are of one colour as read; of those by an earlier version, it is not known."""
-        marks = {image: self.store.marks(self.keys[image]) or 0 for image in self.readable}
-        return {image for image, noted in marks.items() if noted & Marks.ONE_COLOUR}
+    def readable_stamps(self) -> Stamps:
+        """The stamps of the readable images."""
+        return self.stamps if self.is_done.all() else self.stamps[self.is_done]
+
+    @property
+    def lost(self) -> int:
+        """How many images have neither vectors nor a reason why not."""
+        failed = sum(not self.is_done[place] for place in self.failures)
+        return len(self.images) - int(self.is_done.sum()) - failed
 
     def do(self, runtime: Runtime, recipe: Recipe, batch_size: int, advance: Advance) -> None:
         """Compute what is to do. Raises ImageError with `on_error="stop"`, and what the store or the network raise."""
         fill = partial(self._fill, runtime, recipe)
         with _Writer(self, advance) as writer:
             in_flight: deque[tuple[Batch[_Slot], Callable[[], Blocks]]] = deque()
-            readers = readers_for([image.path for image in self.todo])
-            batches = read_batches(self.todo, fill, recipe, batch_size, runtime, readers=readers)
+            items = _Items(self.images, self.todo)
+            readers = readers_for(item.path for item in items)
+            batches = read_batches(items, fill, recipe, batch_size, runtime, readers=readers)
             try:
                 while (batch := self._next(batches)) is not None:
                     in_flight.append((batch, self._start(batch, runtime)))
@@ -97,39 +142,40 @@ class Work:
                 batches.close()
 
     def take_over(
-        self, keys: dict[ImageFile, ImageKey], computed: int, reasons: dict[ImageFile, str], seconds: dict[str, float]
+        self, keys: dict[int, ImageKey], computed: int, reasons: dict[int, str], seconds: dict[str, float]
     ) -> None:
         """Put on record the work of another process, whose vectors are in the store by now.
 
-        computed: images that went through the network. reasons: why images failed. seconds: time of each stage.
+        keys: by the images' places. computed: images that went through the network. reasons: why images failed, by
+        place. seconds: time of each stage.
         """
-        self.keys.update(keys)
+        self.note([*keys], stamps_of(keys.values()))
         self.computed += computed
-        self.failures.update({image: Failure(image, reason) for image, reason in reasons.items()})
+        self.failures.update({place: Failure(self.images[place], reason) for place, reason in reasons.items()})
         for stage, spent in seconds.items():
             self.stopwatch.add(stage, spent)
 
-    def _fill(self, runtime: Runtime, recipe: Recipe, pixels: Pixels, image: ImageFile) -> _Slot:
+    def _fill(self, runtime: Runtime, recipe: Recipe, pixels: Pixels, item: Item) -> _Slot:
         """Read an image into its part of a batch. Called by the readers."""
         try:
             with self.stopwatch.timed("reading files"):
-                data, key = read_with_key(image.path)
+                data, key = read_with_key(item.path)
             marks = self.store.marks(key)
             if marks:
-                return _Slot(image, replace(key, marks=marks), known=True)
+                return _Slot(item, replace(key, marks=marks), known=True)
             with room_for(data):
                 with self.stopwatch.timed("decoding"):
                     picture, read = decode_picture(data, recipe.least)
                 with self.stopwatch.timed("cropping and resizing"):
                     runtime.prepare(picture, recipe, pixels)
             # The vector of an earlier version is kept where that has seen the same pixels.
-            return _Slot(image, replace(key, marks=read), known=marks == 0 and Marks.ON_GREY not in read)
+            return _Slot(item, replace(key, marks=read), known=marks == 0 and Marks.ON_GREY not in read)
         except ImageError as error:
-            return _Slot(image, reason=str(error))
+            return _Slot(item, reason=str(error))
         except (MemoryError, RuntimeError) as error:
             if not ran_out(error):
                 raise
-            return _Slot(image, reason="does not fit into memory")
+            return _Slot(item, reason="does not fit into memory")
 
     def _next(self, batches: Any) -> Batch[_Slot] | None:
         with self.stopwatch.timed("waiting for images"):
@@ -147,27 +193,42 @@ class Work:
 
     def keep(self, batches: list[_Computed]) -> None:
         """Put the vectors of batches into the store, and their failures on record. Called by the writer alone."""
-        keys: dict[ImageFile, ImageKey] = {}
-        blocks_of: dict[ImageFile, Blocks] = {}
+        keys: dict[int, ImageKey] = {}
+        blocks_of: dict[int, Blocks] = {}
         for slots, layers in batches:
             for row, slot in enumerate(slots):
                 blocks = [layer[row] for layer in layers] if slot.is_fresh else []
                 if slot.key is None:
-                    self._fail(slot.image, slot.reason)
+                    self._fail(slot.item, slot.reason)
                 elif not all(np.isfinite(block).all() for block in blocks):
-                    self._fail(slot.image, NOT_FINITE)
+                    self._fail(slot.item, NOT_FINITE)
                 else:  # without blocks: the bytes of an image that was moved or renamed
-                    keys[slot.image] = slot.key
-                    blocks_of[slot.image] = blocks or [block[0] for block in self.store.vectors([slot.key])]
+                    keys[slot.item.place] = slot.key
+                    blocks_of[slot.item.place] = blocks or [block[0] for block in self.store.vectors([slot.key])]
                     self.computed += slot.is_fresh
         if keys:
             self.store.append(list(keys.values()), [np.stack(rows) for rows in zip(*blocks_of.values(), strict=True)])
-        self.keys.update(keys)
+        self.note([*keys], stamps_of(keys.values()))
 
-    def _fail(self, image: ImageFile, reason: str) -> None:
+    def _fail(self, item: Item, reason: str) -> None:
         if self.on_error == "stop":
-            raise ImageError(f"{str(image.path)!r}: {reason} (images.on_error is stop)")
-        self.failures[image] = Failure(image, reason)
+            raise ImageError(f"{str(item.path)!r}: {reason} (images.on_error is stop)")
+        self.failures[item.place] = Failure(item.image, reason)
+
+
+class _Items(LazySequence[Item]):
+    """The images at some places of a list, (n,) int, as items."""
+
+    def __init__(self, images: Sequence[ImageFile], places: np.ndarray) -> None:
+        self._images, self._places = images, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @override
+    def item(self, place: int) -> Item:
+        found = self._places.item(place)
+        return Item(found, self._images[found])
 
 
 _Computed = tuple[list["_Slot"], Blocks]  # a batch; without blocks where nothing of it had to be computed
@@ -177,7 +238,7 @@ _Computed = tuple[list["_Slot"], Blocks]  # a batch; without blocks where nothin
 class _Slot:
     """What became of one image: pixels in the batch, bytes the store knows already, or a reason why neither."""
 
-    image: ImageFile
+    item: Item
     key: ImageKey | None = None
     known: bool = False
     reason: str = ""

@@ -20,13 +20,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from imgcluster import errors
 from imgcluster.backbones import Choice, Plan, Unsupported, build_runtime, some_of
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.features.engines.local import Work
 from imgcluster.features.store.keys import known_key
 from imgcluster.features.store.layers import LayerStores
-from imgcluster.features.store.store import PART, ImageKey
+from imgcluster.features.store.store import PART
 from imgcluster.types import ImageFile
 from imgcluster.utils import Advance, Place, RemotePath
 
@@ -41,7 +43,7 @@ class Job:
     share: which of how many equal parts of the cores it may use, counted from 0.
     """
 
-    images: list[ImageFile]
+    images: Sequence[ImageFile]
     choice: Choice
     plan: Plan
     root: Place
@@ -75,7 +77,7 @@ def compute_on(
         with ExitStack() as stack:
             processes = []
             for number, device in enumerate(devices[:parts]):
-                images, own_plan = work.todo[edges[number] : edges[number + 1]], replace(plan, device=device)
+                images, own_plan = work.images_to_do[edges[number] : edges[number + 1]], replace(plan, device=device)
                 # Vectors go into a store beside this one, or, where that has a URL, straight into it.
                 root = store.root if isinstance(store.root, RemotePath) else store.root / f"{PART}{number}"
                 job = Job(images, choice, own_plan, root, work.on_error, (number, parts))
@@ -83,13 +85,15 @@ def compute_on(
             _listen(processes, advance)
     finally:
         store.adopt_parts()
-    for process in processes:
-        images, report = process.job.images, process.report
-        work.look_up(images)
+    for number, process in enumerate(processes):
+        places, report = work.todo[edges[number] : edges[number + 1]].tolist(), process.report
+        work.look_up(places)
         # Of images that nothing but their bytes tells from others: nobody else knows under what they are in the store.
-        keys = {images[row]: ImageKey(*key) for row, *key in report["keys"]}
-        failures = {images[row]: reason for row, reason in report["failures"]}
-        work.take_over(keys, report["computed"], failures, report["seconds"])
+        rows = [row for row, *_ in report["stamps"]]
+        stamps = np.array([stamp for _, *stamp in report["stamps"]], np.uint64).reshape(-1, 2)
+        work.note([places[row] for row in rows], stamps)
+        failures = {places[row]: reason for row, reason in report["failures"]}
+        work.take_over({}, report["computed"], failures, report["seconds"])
     return " + ".join(str(process.report["device"]) for process in processes)
 
 
@@ -191,14 +195,14 @@ def _report(job: Job, advance: Callable[[int], object]) -> dict[str, Any]:
     with LayerStores(job.root, job.plan.shapes(job.choice)) as store:
         work = Work(job.images, store, job.on_error)
         with work.stopwatch.timed("building the network"):
-            runtime = build_runtime(job.choice, job.plan, some_of(work.todo, job.choice.recipe))
+            runtime = build_runtime(job.choice, job.plan, some_of(work.images_to_do, job.choice.recipe))
         work.do(runtime, job.choice.recipe, job.plan.batch_size, advance)
     return {
-        "failures": [(job.images.index(image), failure.reason) for image, failure in work.failures.items()],
-        "keys": [
-            (row, *key.stamp, key.digest)
-            for row, image in enumerate(job.images)
-            if (key := work.keys.get(image)) is not None and known_key(image.path) is None
+        "failures": [(row, failure.reason) for row, failure in work.failures.items()],
+        "stamps": [
+            (row, *work.stamps[row].tolist())
+            for row in np.flatnonzero(work.is_done).tolist()
+            if known_key(job.images[row].path) is None
         ],
         "computed": work.computed,
         "device": runtime.device,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from imgcluster.errors import ImageError
 from imgcluster.features.store.store import ImageKey, image_key
@@ -17,12 +20,32 @@ JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe")
 
 def known_key(path: ImagePath) -> ImageKey | None:
     """Return the key of an image without reading it; None where only its bytes show whether it has changed."""
-    if isinstance(path, Source):
-        return None if path.stamp is None else ImageKey(*path.stamp)
+    return known_keys([path])[0]
+
+
+def known_keys(paths: Iterable[ImagePath]) -> list[ImageKey | None]:
+    """Return the `known_key` of each image; links in the path of a folder are followed once for all of its images."""
+    real_folders: dict[str, str] = {}
+    return [
+        _local_key(path, real_folders)
+        if isinstance(path, Path)
+        else (None if path.stamp is None else ImageKey(*path.stamp))
+        for path in paths
+    ]
+
+
+def _local_key(path: Path, real_folders: dict[str, str]) -> ImageKey | None:
+    folder, name = os.path.split(path)
     try:
-        return image_key(path, path.stat())
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or name in ("", ".", ".."):
+            return image_key(path, path.stat())
+        if folder not in real_folders:
+            real_folders[folder] = os.path.realpath(folder)
     except (OSError, ValueError):
         return None  # reading it will raise the reason
+    real = os.path.join(real_folders[folder], name)  # noqa: PTH118 (a million paths are texts)
+    return ImageKey(real, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def read_with_key(path: ImagePath) -> tuple[bytes, ImageKey]:

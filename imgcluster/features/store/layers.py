@@ -11,6 +11,7 @@ import numpy as np
 from typing_extensions import override
 
 from imgcluster.errors import DamagedShard
+from imgcluster.features.store.index import Keys, Stamps
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.store.store import FeatureStore, ImageKey, Shard
 from imgcluster.utils import Place
@@ -31,7 +32,7 @@ class VectorStore(Protocol):
     def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
         """Add the rows of images, (len(keys), dim) for each layer, where it lacks them."""
 
-    def vectors(self, keys: list[ImageKey]) -> list[np.ndarray]:
+    def vectors(self, keys: Keys) -> list[np.ndarray]:
         """Gather the rows of images whose `marks` are known, (len(keys), dim) for each layer.
 
         Raises DamagedShard, after the shards at fault were set aside: some of these images are new ones by then.
@@ -103,6 +104,10 @@ class LayerStores(VectorStore):
             if lacking:
                 store.append([keys[row] for row in lacking], block[lacking])
 
+    def marks_of(self, stamps: Stamps) -> np.ndarray:
+        """Return the `marks` of images whose vectors are in all layers, (n,) uint8."""
+        return np.asarray(np.min([store.shards.index.marks_of(stamps) for store in self._opened.values()], axis=0))
+
     def read_shards(self, name: str) -> list[Shard]:
         """Read the shards that another process has written under a name, one in each layer's store. Any thread may.
 
@@ -127,14 +132,14 @@ class LayerStores(VectorStore):
             store.adopt_parts()
 
     @override
-    def vectors(self, keys: list[ImageKey]) -> list[np.ndarray]:
+    def vectors(self, keys: Keys) -> list[np.ndarray]:
         return self._of_each(lambda store: store.vectors(keys))
 
-    def content(self, keys: list[ImageKey]) -> str:
+    def content(self, keys: Keys) -> str:
         """Return a digest of the bytes of images that `find` knows, in their order: the same for each layer."""
         return self._opened[self._stores[0].folder].content(keys)
 
-    def stored(self, keys: list[ImageKey]) -> list[StoredVectors]:
+    def stored(self, keys: Keys) -> list[StoredVectors]:
         """Return where the rows of images lie, for each layer, and read none of them. Raises as `vectors`."""
         return self._of_each(lambda store: store.stored(keys))
 

@@ -14,7 +14,7 @@ import numpy as np
 from imgcluster.errors import StoreError
 from imgcluster.features.store.backend import LocalFiles, StoreFiles
 from imgcluster.features.store.damage import Damage
-from imgcluster.features.store.index import StoreIndex
+from imgcluster.features.store.index import Keys, StoreIndex
 from imgcluster.features.store.reader import ShardRows
 from imgcluster.features.store.shards import (
     ImageKey,
@@ -83,6 +83,11 @@ class StoreShards:
             raise Damage(vectors_file(name), f"has {rows.shape[1]:,} values in a row, not {self.index.dim:,}")
         return keys, rows
 
+    def keys(self, name: str, rows: np.ndarray) -> list[ImageKey]:
+        """Return the keys of some rows of a shard, from its file. Raises Damage."""
+        keys, _ = self.read(name)
+        return [keys[row] for row in rows.tolist()]
+
     def _read_or_damage(self, name: str) -> Shard | Damage:
         try:
             return self.read(name)
@@ -95,7 +100,7 @@ class StoreShards:
         if self.index.rows[name].nbytes < (OTHERS_BYTES if "-" in name else SHARD_BYTES):
             self._small.append(name)
 
-    def gather(self, keys: list[ImageKey], out: np.ndarray) -> dict[str, Damage]:
+    def gather(self, keys: Keys, out: np.ndarray) -> dict[str, Damage]:
         """Read the rows of images that the index knows into `out`, (len(keys), dim), in the order of the keys.
 
         Returns the damage by shard, whose rows in `out` are left as they are. Raises KeyError where images
@@ -139,9 +144,9 @@ class StoreShards:
         while len(self._small) > 1 and self._files.one_writer:
             joined, self._small = self._small, []
             own = {name: self.index.own_rows(name) for name in joined}
-            keys = [key for keys, _ in own.values() for key in keys]
             try:
-                self.write(keys, (self.index.rows[name][rows] for name, (_, rows) in own.items()))
+                keys = [key for name, rows in own.items() for key in self.keys(name, rows)]
+                self.write(keys, (self.index.rows[name][rows] for name, rows in own.items()))
             except Damage as damage:
                 self._small = joined
                 damaged[shard_of(damage.file)] = damage
@@ -155,9 +160,10 @@ class StoreShards:
     def take_over(self, part: StoreShards) -> None:
         """Move the rows of another store of the same features here."""
         for name in part.index.names:
-            keys, rows = part.index.own_rows(name)
-            lacking = [at for at, key in enumerate(keys) if self.index.lacks(key)]
+            rows = part.index.own_rows(name)
             try:
+                keys = part.keys(name, rows)
+                lacking = [at for at, key in enumerate(keys) if self.index.lacks(key)]
                 if lacking:
                     self.write([keys[at] for at in lacking], [part.index.rows[name][rows[lacking]]])
             except Damage as damage:

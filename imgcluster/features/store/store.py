@@ -31,7 +31,7 @@ import numpy as np
 from imgcluster.errors import DamagedShard, StoreError
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.damage import Damage
-from imgcluster.features.store.index import Location
+from imgcluster.features.store.index import Keys, Location
 from imgcluster.features.store.reader import Chunk, StoredVectors
 from imgcluster.features.store.shard_files import DRIVEN, PART, StoreShards, adopt_parts
 from imgcluster.features.store.shards import FORMAT, ImageKey, Shard, check_format, image_key, vectors_file
@@ -156,7 +156,7 @@ class FeatureStore:
         """Add a shard that was read to the index."""
         self.shards.admit(name, shard)
 
-    def vectors(self, keys: list[ImageKey]) -> np.ndarray:
+    def vectors(self, keys: Keys) -> np.ndarray:
         """Gather the rows of images that `find` knows, in the order asked for: (len(keys), dim) float32.
 
         More than 2 GiB of them are a memory map of a file without a name, in the folder of the store. Raises
@@ -174,7 +174,7 @@ class FeatureStore:
             self._raise_if(damaged)
         return out
 
-    def stored(self, keys: list[ImageKey]) -> StoredVectors:
+    def stored(self, keys: Keys) -> StoredVectors:
         """Return where the rows of images that `find` knows lie. Reads none of them. Raises DamagedShard as `vectors`.
 
         Their checksums come along, and are compared when rows are read.
@@ -189,7 +189,7 @@ class FeatureStore:
             chunks.append(Chunk(where / vectors_file(name), rows, places, of_rows))
         return StoredVectors(chunks, self.dim, len(keys), f"{self.fingerprint} {self.content(keys)}")
 
-    def content(self, keys: list[ImageKey]) -> str:
+    def content(self, keys: Keys) -> str:
         """Return a digest of the bytes of images that `find` knows, in their order."""
         return self.shards.index.digest_of(keys)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -161,7 +161,7 @@ def readers_for(paths: Iterable[ImagePath]) -> int | None:
     return AT_ONCE if any(isinstance(path, Source) and path.is_far for path in paths) else None
 
 
-def in_reading_order(images: list[Placed]) -> list[Placed]:
+def in_reading_order(images: Sequence[Placed]) -> Sequence[Placed]:
     """Return images in the order that is fastest to read, usually unchanged."""
     if not any(isinstance(image.path, Source) and image.path.order for image in images):
         return images

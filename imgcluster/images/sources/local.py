@@ -34,14 +34,14 @@ class LocalFolder:
 
     def __init__(self, folder: str, wanted: ImageFilter | None = None, prefix: str = "") -> None:
         self.wanted = wanted or ImageFilter()
-        self._folder = Path(folder)
+        self.folder = Path(folder)
         self._prefix = prefix
         self._known: list[str] | None = None
         self._root = os.path.join(os.path.abspath(folder), "")
 
     def images(self) -> dict[str, Path]:
         """Return all images by their names."""
-        return {name: self._folder / name for name in self.names()}
+        return {name: self.folder / name for name in self.names()}
 
     def names(self) -> list[str]:
         """Return the names of all images. A folder or a broken link called x.jpg will be a failure with its reason."""
@@ -51,7 +51,7 @@ class LocalFolder:
 
     def find(self, names: Sequence[str]) -> dict[str, Path]:
         """Return those of the files that are there, by the names; where a name is that of a folder, it too."""
-        return {name: path for name in names if os.path.lexists(str(path := self._folder / name))}
+        return {name: path for name in names if os.path.lexists(str(path := self.folder / name))}
 
     def inside(self, name: str) -> str | None:
         """Return the name that a file has in a listing of the folder; None where it leads outside.
@@ -75,7 +75,7 @@ class LocalFolder:
         return [name for folder in sorted(folders) for name in self._images_in(folder)]
 
     def _images_in(self, folder: str) -> Iterator[str]:
-        path = self._folder / folder
+        path = self.folder / folder
         for entry in _entries(path):
             name = f"{folder}/{entry.name}" if folder else entry.name
             hidden = entry.name.startswith(".") or debris_of(path.name, entry.name) is not None
@@ -84,7 +84,7 @@ class LocalFolder:
 
     def tried(self, name: str) -> str:
         """Return where a name was looked for."""
-        return str(self._folder / name)
+        return str(self.folder / name)
 
     def _walk(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()
@@ -104,7 +104,7 @@ class LocalFolder:
 
     def _listed(self, below: str, seen: set[tuple[int, int]]) -> Iterator[tuple[os.DirEntry[str], bool]]:
         """Yield what is in a folder, by name, with whether it is one; nothing where it was seen by another name."""
-        folder = self._folder / below
+        folder = self.folder / below
         try:
             status = folder.stat()
             entries = list(os.scandir(folder))

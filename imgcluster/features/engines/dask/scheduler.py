@@ -151,7 +151,7 @@ class Dispatcher:
                 compute,
                 self._job,
                 self._number,
-                TaskImages(absolute(task.images)),
+                TaskImages(absolute([self._work.images[place] for place in task.images])),
                 key=f"imgcluster-{self._job.token}-{self._number}",
                 pure=False,
             )
@@ -225,22 +225,22 @@ class Dispatcher:
 
     def _record(self, read: _ReadShards) -> None:
         """Put the images of a finished task on record. Raises the error of reading its shards."""
-        images, outcome = read.task.images, read.outcome
+        places, outcome = [int(place) for place in read.task.images], read.outcome
         try:
             shards = read.shards.result()
         except BaseException:
             self._tasks.retry(read.task)
             raise
         keys = [] if outcome.shard is None else self._store.admit(outcome.shard, shards)
-        rows = zip(images, outcome.rows.tolist(), strict=True)
-        keys_of = {image: keys[row] for image, row in rows if row >= 0}
-        failed = {images[row]: reason for row, reason in outcome.reasons.items()}
+        rows = zip(places, outcome.rows.tolist(), strict=True)
+        keys_of = {place: keys[row] for place, row in rows if row >= 0}
+        failed = {places[row]: reason for row, reason in outcome.reasons.items()}
         self._work.take_over(keys_of, outcome.computed, failed, outcome.seconds)
         self.devices.add(outcome.device)
         self._dismissals = 0
-        self._tasks.add_measurement(outcome.spent / len(images))
+        self._tasks.add_measurement(outcome.spent / len(places))
         failures = f", {len(self._work.failures):,} failed" if self._work.failures else ""
-        self._advance(len(images), f"{self.workers.count} workers{failures}")
+        self._advance(len(places), f"{self.workers.count} workers{failures}")
 
     def _retry(self, task: Task, reason: str, failed_attempts: int) -> None:
         """Queue a task again, in halves the second time; record an image as failed that was alone in its task."""
@@ -251,7 +251,7 @@ class Dispatcher:
                     f"engine: no worker has done a single image: {reason}; give each of them more memory "
                     "(engine.dask.memory, or --memory-limit of `dask worker`), or start fewer"
                 )
-            self._work.take_over({}, 0, {task.images[0]: reason}, {})
+            self._work.take_over({}, 0, {int(task.images[0]): reason}, {})
             self._advance(1)
         elif len(task.images) == 1 or (task.failed_attempts == 1 and reason == WORKER_ENDED):
             self._tasks.retry(task)  # the worker may have ended for another reason

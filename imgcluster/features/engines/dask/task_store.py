@@ -12,6 +12,7 @@ from imgcluster.backbones import Blocks
 from imgcluster.errors import StoreError
 from imgcluster.features.engines.dask.protocol import Job
 from imgcluster.features.store.backend import files_of
+from imgcluster.features.store.index import Keys, Stamps, stamps_of
 from imgcluster.features.store.layers import VectorStore, least_marks
 from imgcluster.features.store.shards import ImageKey, unique_name, write_shard
 from imgcluster.features.store.store import FeatureStore, store_name
@@ -43,13 +44,13 @@ class TaskStore(VectorStore):
             held.append(block)
 
     @override
-    def vectors(self, keys: list[ImageKey]) -> Blocks:
+    def vectors(self, keys: Keys) -> Blocks:
         return [store.vectors(keys) for store in self._known]
 
-    def rows_of(self, keys: Sequence[ImageKey | None]) -> np.ndarray:
-        """Return the row of each key among those held, (len(keys),) int32; -1 where it has none."""
-        rows = {key: row for row, key in enumerate(self._keys)}
-        return np.array([-1 if key is None else rows[key] for key in keys], np.int32)
+    def rows_of(self, stamps: Stamps) -> np.ndarray:
+        """Return the row of each image among those held, (len(stamps),) int32; -1 where it has none."""
+        rows = {stamp.tobytes(): row for row, stamp in enumerate(stamps_of(self._keys))}
+        return np.array([rows.get(stamp.tobytes(), -1) for stamp in stamps], np.int32)
 
     def write(self, number: int) -> str | None:
         """Write the rows held as a shard of each layer's store; returns its name, or None for no rows.

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imgcluster.types import ImageFile
+import numpy as np
 
 IMAGES_IN_FIRST_TASKS = 64  # until the time that an image takes has been measured
 SECONDS_PER_TASK = 10.0
@@ -14,12 +14,14 @@ SECONDS_PER_TASK = 10.0
 # all workers. tests/README.md has the measurements.
 SECONDS_PER_TASK_AND_WORKER = 0.2
 
+Places = Sequence[int] | np.ndarray
+
 
 @dataclass
 class Task:
-    """Images for one worker. failed_attempts: workers that ended while they computed these images."""
+    """Images for one worker, by their places in the run. failed_attempts: workers that ended while computing them."""
 
-    images: list[ImageFile]
+    images: Places
     failed_attempts: int = 0
 
     def halves(self) -> tuple[Task, Task]:
@@ -31,14 +33,18 @@ class Task:
 class TaskQueue:
     """The images that wait for a worker, cut into tasks of about equal duration; tasks to retry come first."""
 
-    def __init__(self, images: Sequence[ImageFile], max_images_per_task: int) -> None:
-        self._images = deque(images)
+    def __init__(self, images: Places, max_images_per_task: int) -> None:
+        self._images, self._next = images, 0
         self._retries: deque[Task] = deque()
         self._max_images = max_images_per_task
         self._seconds_per_image = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._images or self._retries)
+        return bool(self._left or self._retries)
+
+    @property
+    def _left(self) -> int:
+        return len(self._images) - self._next
 
     def retry(self, *tasks: Task) -> None:
         """Queue tasks again."""
@@ -48,8 +54,9 @@ class TaskQueue:
         """Remove and return the next task, where so many workers share the images."""
         if self._retries:
             return self._retries.popleft()
-        size = min(self._size(max(1, workers)), len(self._images))
-        return Task([self._images.popleft() for _ in range(size)])
+        size = min(self._size(max(1, workers)), self._left)
+        self._next += size
+        return Task(self._images[self._next - size : self._next])
 
     def add_measurement(self, seconds_per_image: float) -> None:
         """Note the time that an image took on its worker; recent measurements count most."""
@@ -60,7 +67,7 @@ class TaskQueue:
         wanted = IMAGES_IN_FIRST_TASKS
         if self._seconds_per_image:
             wanted = int(seconds_per_task(workers) / self._seconds_per_image)
-        share = max(share_of(len(self._images), workers), min(IMAGES_IN_FIRST_TASKS, self._max_images))
+        share = max(share_of(self._left, workers), min(IMAGES_IN_FIRST_TASKS, self._max_images))
         return max(1, min(wanted, self._max_images, share))
 
 

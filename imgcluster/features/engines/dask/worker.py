@@ -11,6 +11,8 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from imgcluster._version import __version__
 from imgcluster.backbones import (
     Choice,
@@ -192,11 +194,10 @@ def _computed(job: Job, number: int, images: list[ImageFile]) -> Outcome:
     store = TaskStore(job, plan.shapes(job.choice), _kept.known)
     work = Work(images, store, job.on_error)
     work.do(runtime, job.choice.recipe, plan.batch_size, lambda count: None)
-    place_of = {image: place for place, image in enumerate(images)}
-    reasons = {place_of[image]: failure.reason for image, failure in work.failures.items()}
+    reasons = {place: failure.reason for place, failure in work.failures.items()}
     with work.stopwatch.timed("writing"):
         shard = store.write(number)
-    rows = store.rows_of([work.keys.get(image) for image in images])
+    rows = np.where(work.is_done, store.rows_of(work.stamps), -1).astype(np.int32)
     return Outcome(shard, rows, work.computed, reasons, work.stopwatch.seconds, device=runtime.device)
 
 

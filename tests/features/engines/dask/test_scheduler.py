@@ -93,23 +93,24 @@ class ScriptedCluster:
 class Record:
     """What is done, in the place of the state of the extraction and of the store."""
 
-    todo = IMAGES
+    images = IMAGES
+    todo = range(len(IMAGES))
     next_number = 0
 
     def __init__(self, read_shards: Callable[[str], list[str]] | None = None) -> None:
         self.done: Counter[str] = Counter()
-        self.failures: dict[ImageFile, Failure] = {}
+        self.failures: dict[int, Failure] = {}
         self.read_shards = read_shards or (lambda name: name.split(","))
 
     def admit(self, name: str, shards: list[str]) -> list[str]:
         return shards
 
     def take_over(
-        self, keys: dict[ImageFile, str], computed: int, reasons: dict[ImageFile, str], seconds: dict[str, float]
+        self, keys: dict[int, str], computed: int, reasons: dict[int, str], seconds: dict[str, float]
     ) -> None:
-        assert all(Path(key).stem == image.id for image, key in keys.items())
-        self.done.update(image.id for image in keys)
-        self.failures.update({image: Failure(image, reason) for image, reason in reasons.items()})
+        assert all(Path(key).stem == IMAGES[place].id for place, key in keys.items())
+        self.done.update(IMAGES[place].id for place in keys)
+        self.failures.update({place: Failure(IMAGES[place], reason) for place, reason in reasons.items()})
 
 
 def dispatched(cluster: ScriptedCluster, record: Record) -> Record:
@@ -219,7 +220,7 @@ def test_an_image_that_ends_every_worker_is_found_by_bisection() -> None:
     cluster._answers.extend([("error", answer)] * 3 + [("finished", answer)] * 20)
     record = dispatched(cluster, Record())
     reason = "the workers that computed it ended: out of memory?"
-    assert {image.id: failure.reason for image, failure in record.failures.items()} == {bad.id: reason}
+    assert {failure.image.id: failure.reason for failure in record.failures.values()} == {bad.id: reason}
     assert record.done == {image.id: 1 for image in IMAGES if image != bad}
 
 
@@ -250,7 +251,7 @@ def test_the_error_of_a_task_is_raised_as_what_it_was() -> None:
 
 
 def test_tasks_have_about_the_same_duration() -> None:
-    images = [ImageFile(str(number), Path(f"{number}.jpg")) for number in range(10_000)]
+    images = range(10_000)
     tasks = TaskQueue(images, 8192)
     assert len(tasks.next(2).images) == IMAGES_IN_FIRST_TASKS
     tasks.add_measurement(0.01)
