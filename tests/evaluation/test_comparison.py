@@ -22,10 +22,10 @@ from imgcluster.cli.format.scores import inner_scores_lines
 from imgcluster.cli.init.config import write_first_config
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.diffusion import DEEP
+from imgcluster.clustering.graph import modularity, neighbour_graph
 from imgcluster.clustering.grouping import Groups
 from imgcluster.clustering.internal_metrics import silhouette_of
 from imgcluster.clustering.n_clusters import choose_k
-from imgcluster.clustering.neighbors import modularity, neighbour_graph
 from imgcluster.config.loader import ClustersConfig, Config, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, OutputError
 from imgcluster.evaluation import comparison_table as tried
