@@ -4,11 +4,11 @@ from .diffusion import auto_steps
 from .distances import centroid_distances, nearest_clusters, used_numbers
 from .estimators import check_parameters
 from .fitted import Clusterer, Placed
+from .graph import Graph, neighbour_graph
 from .grouping import SEQUENCE, group
 from .internal_metrics import SAMPLED_ABOVE, InternalScores, internal_scores, silhouette_of
 from .memory import check_memory
 from .n_clusters import AUTO, KnnModularity, best_k, group_each
-from .neighbors import Graph, neighbour_graph
 from .numbering import check_numbering, match_clusters, match_labels
 from .similarity import Group, Similarity, find_similar, too_many_to_compare
 from .streamed.cluster import cluster_stored, should_use_dask

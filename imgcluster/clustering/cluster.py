@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
-from imgcluster.clustering.diffusion import auto_steps
+from imgcluster.clustering.diffusion import DiffusionClustering, auto_steps
 from imgcluster.clustering.distances import Nearest, centroid_distances, nearest_two, shares_by_distance
+from imgcluster.clustering.estimators import shared_estimator
 from imgcluster.clustering.grouping import SEQUENCE, Groups, group, method_of
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import Numbers, number_classes, number_clusters
@@ -92,12 +93,17 @@ class _Space:
         return self._steps[1]
 
     @cached_property
+    def shared(self) -> DiffusionClustering | None:
+        """What computes neighbours and eigenvectors once, to choose a number of clusters and to find the clusters."""
+        return shared_estimator(self._config)
+
+    @cached_property
     def _steps(self) -> tuple[Points, State]:
         return fit_steps(self._vectors, transform_steps(self._config, *self._vectors.shape), self._config.random_state)
 
 
 def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
-    found = group(space.points, config, show=show)
+    found = group(space.points, config, show=show, shared=space.shared)
     return Fitted(found, space.state, nearest_two(space.points, found.centroids, found.labels))
 
 
@@ -193,7 +199,7 @@ def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: boo
     if not isinstance(config.n_clusters, str):
         return config, []
     ks = AUTO if config.n_clusters == "auto" else parse_range(config.n_clusters)
-    chosen, reason = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show))
+    chosen, reason = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show, shared=space.shared))
     return config.model_copy(update={"n_clusters": chosen}), [reason]
 
 

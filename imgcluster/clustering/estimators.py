@@ -14,8 +14,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.clustering.assign_rules import Rule, rule_of
+from imgcluster.clustering.diffusion import DiffusionClustering
 from imgcluster.clustering.memory import check_memory
-from imgcluster.config import ALL, METHODS, WEIGHTED, ClustersConfig
+from imgcluster.config import ALL, DIFFUSION, METHODS, WEIGHTED, ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, first_line
 from imgcluster.features import Copies
 from imgcluster.types import NOISE
@@ -87,10 +88,24 @@ def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:
     return getattr(import_module(module), name)(**parameters)
 
 
-def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None, copies: Copies | None = None) -> Fitted:
+def shared_estimator(config: ClustersConfig) -> DiffusionClustering | None:
+    """Return what computes neighbours and eigenvectors once for all numbers of clusters of the same points, or None."""
+    return build(config, None) if METHODS[config.method] is METHODS[DIFFUSION] else None
+
+
+def fit(
+    points: np.ndarray,
+    config: ClustersConfig,
+    n_clusters: int | None,
+    copies: Copies | None = None,
+    *,
+    shared: DiffusionClustering | None = None,
+    show: bool = False,
+) -> Fitted:
     """Fit a method to points, (n, dim) float32. The same points give the same labels on the same machine.
 
-    copies: which of the points are equal, where any are; they get the same label.
+    copies: which of the points are equal, where any are; they get the same label. shared: of `shared_estimator`, where
+    the same points are fitted more than once.
     Raises ClusteringError: too little memory, parameters that do not suit these points.
     """
     distinct = points if copies is None else points[copies.first]
@@ -100,9 +115,12 @@ def fit(points: np.ndarray, config: ClustersConfig, n_clusters: int | None, copi
         warnings.simplefilter("always")
         try:
             found = FOUND.get(config.method, _nothing)(distinct, config)
-            estimator = build(config, n_clusters, **found)
+            estimator = shared or build(config, n_clusters, **found)
             check_memory(config, len(given), given, **found)
-            labels = estimator.fit_predict(given, **({} if weights is None else {"sample_weight": weights}))
+            if isinstance(estimator, DiffusionClustering):
+                labels = estimator.labels(given, config.k, weights, show=show)
+            else:
+                labels = estimator.fit_predict(given, **({} if weights is None else {"sample_weight": weights}))
         except (ValueError, np.linalg.LinAlgError) as error:
             raise ClusteringError(f"clusters.method: {config.method}: {first_line(error)}") from None
     notes = [f"{config.method}: {name} {value:.4g}, {OF[name]}" for name, value in found.items()]

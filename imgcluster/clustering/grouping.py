@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from imgcluster.clustering.assign_rules import RULES, Rule
+from imgcluster.clustering.diffusion import DiffusionClustering
 from imgcluster.clustering.estimators import Fitted, fit
 from imgcluster.clustering.internal_metrics import cluster_means
 from imgcluster.clustering.kmeans.in_memory import find_clusters
@@ -32,15 +33,15 @@ class Groups:
     asked: int | None = None
 
 
-def group(points: Points, config: ClustersConfig, *, show: bool) -> Groups:
+def group(points: Points, config: ClustersConfig, *, show: bool, shared: DiffusionClustering | None = None) -> Groups:
     """Group points as a config says; `config.n_clusters` is a number, or null where the method finds its own.
 
     Equal points are one point with a weight: they share a cluster, and there are no more clusters than distinct points.
-    In a sequence these are the neighbours that are equal.
+    In a sequence these are the neighbours that are equal. shared: of `shared_estimator`, for several numbers.
     Raises ClusteringError as the methods do.
     """
     config, notes = _lowered(points, config)
-    found = _grouped(points, config, show)
+    found = _grouped(points, config, show, shared)
     asked = config.n_clusters if isinstance(config.n_clusters, int) else None
     found = replace(found, notes=[*notes, *found.notes], asked=asked)
     if not isinstance(config.order, dict) or not len(found.centroids):
@@ -72,7 +73,7 @@ def _stretches(points: Points) -> np.ndarray:
     return np.concatenate([[0], np.flatnonzero(place[1:] != place[:-1]) + 1])
 
 
-def _grouped(points: Points, config: ClustersConfig, show: bool) -> Groups:
+def _grouped(points: Points, config: ClustersConfig, show: bool, shared: DiffusionClustering | None) -> Groups:
     if config.order == SEQUENCE:
         starts = _stretches(points)
         counts = np.diff(np.append(starts, len(points)))
@@ -82,18 +83,18 @@ def _grouped(points: Points, config: ClustersConfig, show: bool) -> Groups:
         kmeans = find_clusters(points, config, show=show)
         rule = {"centres": kmeans.centroids, "labels": np.arange(len(kmeans.centroids))}
         return Groups(kmeans.labels, kmeans.centroids, rule, None, kmeans.notes)
-    fitted = _fitted(points, config)
+    fitted = _fitted(points, config, show, shared)
     return Groups(fitted.labels, _means_of(points, fitted.labels), fitted.rule, fitted.probabilities, fitted.notes)
 
 
-def _fitted(points: Points, config: ClustersConfig) -> Fitted:
+def _fitted(points: Points, config: ClustersConfig, show: bool, shared: DiffusionClustering | None) -> Fitted:
     k = config.k if METHODS[config.method].k else None
     copies = points.copies if config.method != LEARNED else None
     if not copies:
-        return fit(points.array(), config, k)
+        return fit(points.array(), config, k, shared=shared, show=show)
     if k == len(copies.first):
         return _one_each(points, copies, config.method in RULES)
-    return fit(points.array(), config, k, copies)
+    return fit(points.array(), config, k, copies, shared=shared, show=show)
 
 
 def _one_each(points: Points, copies: Copies, placing: bool) -> Fitted:

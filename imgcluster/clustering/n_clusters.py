@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from imgcluster.clustering.estimators import build
+from imgcluster.clustering.diffusion import DiffusionClustering
+from imgcluster.clustering.estimators import shared_estimator
+from imgcluster.clustering.graph import modularity, neighbour_graph
 from imgcluster.clustering.grouping import group
-from imgcluster.clustering.neighbors import modularity, neighbour_graph
-from imgcluster.config import DIFFUSION, METHODS, ClustersConfig
+from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, distinct_images
 from imgcluster.utils import track
@@ -37,8 +38,15 @@ class KnnModularity:
         return modularity(self._graph, labels[self._rows])
 
 
-def choose_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show: bool) -> tuple[int, str]:
-    """Return the number of clusters with the highest modularity, and why.
+def choose_k(
+    points: Points,
+    config: ClustersConfig,
+    ks: Sequence[int],
+    *,
+    show: bool,
+    shared: DiffusionClustering | None = None,
+) -> tuple[int, str]:
+    """Return the number of clusters with the highest modularity, and why; shared: as of `group`.
 
     Where there are fewer distinct points than the least number, it is theirs.
     """
@@ -47,13 +55,18 @@ def choose_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show:
     if distinct < ks[0] and distinct < len(points):
         return distinct, f"{told}: {distinct} cluster{'' if distinct == 1 else 's'}"
     modularity_of = KnnModularity(points, config.random_state).of
-    scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show)}
+    scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show, shared=shared)}
     chosen, reason = best_k(scores)
     return chosen, reason if distinct >= min(ks[-1], len(points)) else f"{reason} ({told}: tried up to {distinct})"
 
 
 def group_each(
-    points: Points, config: ClustersConfig, ks: Sequence[int], *, show: bool
+    points: Points,
+    config: ClustersConfig,
+    ks: Sequence[int],
+    *,
+    show: bool,
+    shared: DiffusionClustering | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each number of clusters that the points allow, and the labels, (n,) int64, that `group` gives them for it.
 
@@ -65,23 +78,11 @@ def group_each(
     if not possible:
         images = f"{len(points)} images" if distinct == len(points) else distinct_images(distinct, len(points))
         raise ClusteringError(f"clusters.n_clusters: no number of clusters from {ks[0]} to {ks[-1]} suits {images}")
-    labels_of = _walked(points, config)
+    shared = shared or shared_estimator(config)
     with track("numbers of clusters", len(possible), "tried", show=show) as advance:
         for k in possible:
-            if labels_of is not None and k < len(points.copies.first):
-                yield k, labels_of(k)
-            else:
-                yield k, group(points, config.model_copy(update={"n_clusters": k}), show=False).labels
+            yield k, group(points, config.model_copy(update={"n_clusters": k}), show=False, shared=shared).labels
             advance(1)
-
-
-def _walked(points: Points, config: ClustersConfig) -> Callable[[int], np.ndarray] | None:
-    """Return what divides the points into a number of clusters as `group` does, where much of it is done only once."""
-    if METHODS[config.method] is not METHODS[DIFFUSION] or config.order is not None or config.parameters:
-        return None
-    estimator, copies = build(config, None), points.copies
-    estimator.prepare(points.take(copies.first), copies.counts if copies else None)
-    return lambda k: np.asarray(estimator.labels(k)[copies.place])
 
 
 def best_k(scores: Mapping[int, float]) -> tuple[int, str]:

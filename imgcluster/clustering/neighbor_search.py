@@ -157,8 +157,9 @@ class _CellIndex:
         for block in in_order(lambda part: self._projected(points.take(part)), row_slices(count, dim)):
             self._index.add(block)
         scanned = MAX_SCANNED * PROBED * count // self._index.nlist
-        self._quick = faiss.SearchParametersIVF(nprobe=PROBED, max_codes=scanned)
-        self._whole = faiss.SearchParametersIVF(nprobe=self._index.nlist)
+        parameters: Any = faiss.SearchParametersIVF  # whose annotations lack its arguments
+        self._quick = parameters(nprobe=PROBED, max_codes=scanned)
+        self._whole = parameters(nprobe=self._index.nlist)
 
     def nearest(self, some: np.ndarray, own: np.ndarray | None, k: int) -> Found:
         """Return nearly always the k nearest points of some rows, (m, dim); own: as of `_AllDistances`."""

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering import KnnModularity, best_k, group_each, silhouette_of
 from imgcluster.config import ClustersConfig
 from imgcluster.features import Points
-from imgcluster.utils import OPENMP_THREADS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +172,7 @@ def _kmeans(points: np.ndarray, k: int) -> tuple[np.ndarray, float]:
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    with threadpool_limits(OPENMP_THREADS, user_api="openmp"), warnings.catch_warnings():
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a subset may have fewer distinct points than clusters
         model = KMeans(k, n_init=1, random_state=0).fit(points)
     return np.asarray(model.labels_), float(model.inertia_)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from imgcluster.errors import ClusteringError
-from imgcluster.features.reductions import check_components, check_covariance, components_of, scale_of, whitened
+from imgcluster.features.reductions import (
+    check_components,
+    check_covariance,
+    components_of,
+    few_components,
+    scale_of,
+    whitened,
+)
 from imgcluster.utils import is_large, row_slices
 
 if TYPE_CHECKING:
@@ -110,15 +117,12 @@ def _standardize(vectors: np.ndarray, state: State) -> np.ndarray:
 
 
 def _fit_pca(points: Points, parameter: int | float, random_state: int) -> State:
-    if is_large(points.nbytes):
+    """The principal components, exactly: quicker randomized ones give other clusters on another machine."""
+    if is_large(points.nbytes) or len(points) >= points.dim:
         return _pca_blocks(points, parameter)
-    from sklearn.decomposition import PCA
-
     check_components(parameter, len(points), points.dim)
-    # The exact solver: the quicker randomized one gives other clusters on another machine.
-    with np.errstate(divide="ignore", invalid="ignore"):  # of one image, or of equal ones, nothing varies: 0 / 0
-        pca = PCA(n_components=parameter, svd_solver="full", random_state=random_state).fit(points.array())
-    return {"mean": pca.mean_.astype(np.float32), "components": pca.components_.astype(np.float32)}
+    centre = points.moments()[0].astype(np.float32)
+    return {"mean": centre, "components": few_components(points.array(), centre, parameter)}
 
 
 def _pca_blocks(points: Blocks, parameter: int | float) -> State:

@@ -88,9 +88,10 @@ class Points:
 
     def scatter(self, centre: np.ndarray) -> np.ndarray:
         """Return the products of the rows less a centre, (dim,) float32, summed: (dim, dim) float64."""
+        dtype = np.float32 if is_large(self.nbytes) else np.float64
         total = np.zeros((self.dim, self.dim))
         for part in row_slices(len(self), self.dim, max(PRODUCT_BYTES, 8 * self.dim**2)):
-            rows = np.subtract(self.block(part), centre, dtype=np.float32)
+            rows = np.subtract(self.block(part), centre, dtype=dtype)
             total += rows.T @ rows
         return total
 
@@ -121,7 +122,7 @@ def check_steps(steps: Sequence[Any], images: int) -> None:
 def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> tuple[Points, State]:
     """Fit the steps of `clusters.transform` in order. Returns the points, and the arrays to transform others alike.
 
-    Holds one copy of the vectors at most, and none of large ones; but pca of ordinary ones several, in scikit-learn.
+    Holds one copy of the vectors at most, and none of large ones or for pca of more vectors than values.
     Equal vectors become equal points, unless they are large and a matrix product is still pending.
     Raises ClusteringError: more components asked for than there are.
     """
@@ -192,9 +193,8 @@ def _behind(points: Points, name: str, fitted: State) -> Points:
     later = points.behind(name, fitted)
     if "components" not in fitted:
         return later
-    if not is_large(points.nbytes):  # in one piece: a matrix product in blocks has other last bits
-        return Points(STEPS[name].apply(points.array(), fitted))
-    return Points(later.copy()) if later.nbytes * HELD_SHARE <= points.nbytes else later
+    held = not is_large(points.nbytes) or later.nbytes * HELD_SHARE <= points.nbytes
+    return Points(later.copy()) if held else later
 
 
 def _name(step: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.auto import auto
 from tests.benchmarks.cluster import cluster
 from tests.benchmarks.dask_kmeans import dask_kmeans
 from tests.benchmarks.explain import explain
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "explain": explain,
     "labels": labels,
     "learning": learning,
+    "auto": auto,
     "cluster": cluster,
     "scaling": scaling,
 }

@@ -12,9 +12,9 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.diffusion import DEEP
+from imgcluster.clustering.graph import modularity, neighbour_graph
 from imgcluster.clustering.internal_metrics import silhouette_of
 from imgcluster.clustering.n_clusters import choose_k
-from imgcluster.clustering.neighbors import modularity, neighbour_graph
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.evaluation.sweep import elbow_of, sweep_k

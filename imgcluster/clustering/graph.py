@@ -1,0 +1,65 @@
+"""The graph of nearest neighbours, and the modularity of clusters in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from imgcluster.clustering.neighbors import knn
+from imgcluster.utils import in_order, row_slices
+
+NEIGHBOURS = (5, 10, 20)  # an image among the nearest 5 counts three times one among the nearest 20
+
+Graph = Any  # scipy.sparse.csr_matrix, symmetric
+
+
+def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS) -> Graph:
+    """Return the weights, (n, n), between points, (n, dim), and their nearest, averaged over some numbers of them.
+
+    The weight of a neighbour at the distance d is 1 - d²/2 where the centred points have the length 1 on average, which
+    is the cosine where each has, and 0 where that is negative; a neighbour on one side alone counts half; each point is
+    its own neighbour, and counts among theirs.
+    """
+    import scipy.sparse as sp
+
+    count = len(points)
+    sizes = sorted({min(size, count) - 1 for size in neighbours} - {0}) or [0]
+    most = sizes[-1]
+    shares = np.mean([np.arange(most) < size for size in sizes], axis=0)
+    near = knn(points, most, "sqeuclidean")[0]
+    halves = 0.5 / (_mean_squared_distance(points, np.asarray(points.mean(axis=0, dtype=np.float64))) or 1.0)
+
+    def weights_of(part: slice) -> np.ndarray:
+        differences = points[near[part]] - points[part][:, None]
+        squared = np.einsum("ijk,ijk->ij", differences, differences)
+        return np.asarray(np.maximum(1 - halves * squared, 0) * shares)
+
+    slices = row_slices(count, 2 * max(1, most) * points.shape[1])
+    weights = np.concatenate(list(in_order(weights_of, slices))).ravel()
+    starts = np.arange(0, len(weights) + 1, most) if most else np.zeros(count + 1, np.int64)
+    one_way = sp.csr_matrix((weights, near.ravel(), starts), (count, count))
+    return ((one_way + one_way.T) / 2 + sp.identity(count, format="csr")).tocsr()
+
+
+def _mean_squared_distance(points: np.ndarray, centre: np.ndarray) -> float:
+    def summed(part: slice) -> float:
+        rows = points[part] - centre
+        return float(np.einsum("ij,ij->", rows, rows))
+
+    return sum(in_order(summed, row_slices(*points.shape))) / len(points)
+
+
+def modularity(graph: Graph, labels: np.ndarray) -> float:
+    """Return the share of the weights that lie inside of clusters, less what chance would put there.
+
+    Newman and Girvan, Finding and evaluating community structure in networks, 2004. Labels, (n,) int64; noise, -1, is
+    a cluster for each image.
+    """
+    numbers = labels.copy()
+    lonely = numbers < 0
+    numbers[lonely] = numbers.max(initial=-1) + 1 + np.arange(lonely.sum())
+    heads, total = np.asarray(graph.sum(axis=1)).ravel(), float(graph.sum())
+    links = graph.tocoo()
+    inside = float(links.data[numbers[links.row] == numbers[links.col]].sum()) / total
+    return inside - float(((np.bincount(numbers, heads) / total) ** 2).sum())
