@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances
 
-from imgcluster.clustering import neighbors
+from imgcluster.clustering import neighbor_search
 from imgcluster.clustering.neighbors import knn
 
 RANDOM = np.random.default_rng(5)
@@ -33,9 +33,10 @@ def test_neighbours_are_those_of_sorted_distances(dtype: type, metric: str, give
     assert (indices.dtype, distances.dtype) == (np.int64, np.float64)
 
 
-@pytest.mark.parametrize("search_bytes", [neighbors.SEARCH_BYTES, 1000])
-def test_of_equal_distances_the_lower_index_comes_first(search_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbors, "SEARCH_BYTES", search_bytes)
+@pytest.mark.parametrize("block_bytes", [neighbor_search.RANKED_BYTES, 1000])
+def test_of_equal_distances_the_lower_index_comes_first(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbor_search, "RANKED_BYTES", block_bytes)
+    monkeypatch.setattr(neighbor_search._AllDistances, "block_bytes", block_bytes)
     grid = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), axis=-1).reshape(-1, 2)  # four at 1, four at 2, ...
     points = RANDOM.permutation(np.concatenate([grid, np.tile(grid[:1], (50, 1))]))  # more copies than neighbours
     for k in (1, 3, 6, 60):
