@@ -22,6 +22,7 @@ SERVED = 20  # clusters, by the eigenvectors that are computed at once; or 30, 4
 SERVED_STEP = 10
 MAX_STARTED_ROWS = 10_000  # K-Means starts on a sample of more rows, or of more than 100 for each cluster
 MIN_STARTED_ROWS_PER_CLUSTER = 100
+SAME_INERTIA = 1e-6  # relative difference; of starts as good as one another the first is taken
 MAX_COMPONENTS = 128
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
@@ -57,7 +58,8 @@ class Walk:
             return np.zeros(self.graph.shape[0], np.int64)
         count = EIGENVECTORS_PER_CLUSTER * k
         values, vectors = self._leading_for(k, show)
-        rows = unit_length(vectors[:, :count] * (np.maximum(values[:count], 0) ** self._time).astype(vectors.dtype))
+        dampings = (np.maximum(values[:count], 0) ** self._time).astype(vectors.dtype)
+        rows = unit_length(vectors[:, :count] * dampings, vectors.dtype.type)
         with track("clustering", n_init, "starts", show=show) as advance:
             return _KMeans(k, n_init, np.random.RandomState(random_state), advance).labels(rows, weights)
 
@@ -97,12 +99,14 @@ class _KMeans:
         from sklearn.cluster import KMeans
 
         rows = rows.astype(np.float64)  # scikit-learn takes longer for seeds of float32
-        models = []
+        best: KMeans | None = None
         with threadpool_limits(1):
             for _ in range(self.n_init):
-                models.append(KMeans(self.k, n_init=1, random_state=self.draw).fit(rows, sample_weight=weights))
+                model = KMeans(self.k, n_init=1, random_state=self.draw).fit(rows, sample_weight=weights)
+                if best is None or model.inertia_ < best.inertia_ * (1 - SAME_INERTIA):
+                    best = model
                 self.advance(1)
-        return min(models, key=lambda model: float(model.inertia_))
+        return best
 
 
 class DiffusionClustering:

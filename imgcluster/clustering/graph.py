@@ -39,6 +39,7 @@ def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS
     weights = np.concatenate(list(in_order(weights_of, slices))).ravel()
     starts = np.arange(0, len(weights) + 1, most) if most else np.zeros(count + 1, np.int64)
     one_way = sp.csr_matrix((weights, near.ravel(), starts), (count, count))
+    one_way.sort_indices()  # else the first use of the graph sorts it, and later sums have other last bits
     return ((one_way + one_way.T) / 2 + sp.identity(count, format="csr")).tocsr()
 
 

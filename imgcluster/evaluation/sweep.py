@@ -13,12 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from imgcluster.clustering import KnnModularity, best_k, group_each, silhouette_of
 from imgcluster.config import ClustersConfig
-from imgcluster.features import Points
+from imgcluster.features import Points, fit_transform
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDE = 5000  # values of which a square matrix is still small
 SAMPLE = 3000  # rows for what looks at pairs of images
 COMPONENTS = 64  # of the points, for what is fitted many times
 REFERENCES = 5
@@ -84,15 +83,7 @@ class _Measured:
     @cached_property
     def _compact(self) -> np.ndarray:
         """The first principal components, in which the many fits are quick."""
-        from sklearn.decomposition import PCA
-
-        most = min(COMPONENTS, *self._points.shape)
-        return np.asarray(
-            PCA(most, svd_solver="covariance_eigh" if self._points.shape[1] <= WIDE else "full").fit_transform(
-                self._points
-            ),
-            np.float32,
-        )
+        return fit_transform(self._points, [{"pca": min(COMPONENTS, *self._points.shape)}], 0)[0]
 
     @cached_property
     def _references(self) -> list[np.ndarray]:

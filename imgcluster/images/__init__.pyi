@@ -1,12 +1,33 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
-from .decode import Marks, RULES, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
+from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
 from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
-from .ids.columns import ID_COLUMN, ID_NAMES, best_column, can_be_ids, is_index, names_by, naming_column, other_columns, other_names
+from .ids.columns import (
+    ID_COLUMN,
+    ID_NAMES,
+    best_column,
+    can_be_ids,
+    is_index,
+    names_by,
+    naming_column,
+    other_columns,
+    other_names,
+)
 from .ids.known_labels import KnownLabels, read_known, table_at
-from .ids.label_cells import Asked, Cells, NUMBER, WHOLE_NUMBER, adds_up, cells_of, is_said, kind_of_cells, number_at_end, read_asked
+from .ids.label_cells import (
+    NUMBER,
+    WHOLE_NUMBER,
+    Asked,
+    Cells,
+    adds_up,
+    cells_of,
+    is_said,
+    kind_of_cells,
+    number_at_end,
+    read_asked,
+)
 from .ids.matching import match_names
 from .ids.pattern_search import FoundPatterns, find_patterns
 from .ids.spellings import ITSELF, Spelling, spellings
@@ -24,4 +45,87 @@ from .sources.names import SUFFIXES
 from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
 
-__all__ = ["Asked", "Augmentation", "Batch", "Cells", "FoundPatterns", "GpuPreprocessor", "Holder", "ID_COLUMN", "ID_NAMES", "ITSELF", "KnownLabels", "Listing", "Lost", "Marks", "NUMBER", "Pixels", "RULES", "RemoteFile", "SUFFIXES", "Spelling", "WHOLE_NUMBER", "adds_up", "asked_again", "best_column", "bytes_of", "can_be_ids", "cells_of", "check_augmentation", "check_ids", "decode_image", "decode_picture", "differences", "find_images", "find_patterns", "find_recipe", "has_column", "head_of", "images_at", "in_reading_order", "is_held", "is_index", "is_opaque", "is_said", "jpeg", "kind_of", "kind_of_cells", "known_by_listing", "list_images", "list_with_notes", "match_names", "named_source", "names_apart", "names_by", "naming_column", "none_below", "number_at_end", "number_of", "onto_picture", "open_again", "open_all_again", "open_holder", "other_columns", "other_names", "png", "prepare", "read_asked", "read_batches", "read_bytes", "read_image", "read_known", "read_labels", "read_rows", "read_template", "readers_for", "resizes_here", "room_for", "seed_of", "spellings", "table_at", "to_rgb", "walk_images", "windows_of"]
+__all__ = [
+    "ID_COLUMN",
+    "ID_NAMES",
+    "ITSELF",
+    "NUMBER",
+    "RULES",
+    "SUFFIXES",
+    "WHOLE_NUMBER",
+    "Asked",
+    "Augmentation",
+    "Batch",
+    "Cells",
+    "FoundPatterns",
+    "GpuPreprocessor",
+    "Holder",
+    "KnownLabels",
+    "Listing",
+    "Lost",
+    "Marks",
+    "Pixels",
+    "RemoteFile",
+    "Spelling",
+    "adds_up",
+    "asked_again",
+    "best_column",
+    "bytes_of",
+    "can_be_ids",
+    "cells_of",
+    "check_augmentation",
+    "check_ids",
+    "decode_image",
+    "decode_picture",
+    "differences",
+    "find_images",
+    "find_patterns",
+    "find_recipe",
+    "has_column",
+    "head_of",
+    "images_at",
+    "in_reading_order",
+    "is_held",
+    "is_index",
+    "is_opaque",
+    "is_said",
+    "jpeg",
+    "kind_of",
+    "kind_of_cells",
+    "known_by_listing",
+    "list_images",
+    "list_with_notes",
+    "match_names",
+    "named_source",
+    "names_apart",
+    "names_by",
+    "naming_column",
+    "none_below",
+    "number_at_end",
+    "number_of",
+    "onto_picture",
+    "open_again",
+    "open_all_again",
+    "open_holder",
+    "other_columns",
+    "other_names",
+    "png",
+    "prepare",
+    "read_asked",
+    "read_batches",
+    "read_bytes",
+    "read_image",
+    "read_known",
+    "read_labels",
+    "read_rows",
+    "read_template",
+    "readers_for",
+    "resizes_here",
+    "room_for",
+    "seed_of",
+    "spellings",
+    "table_at",
+    "to_rgb",
+    "walk_images",
+    "windows_of",
+]

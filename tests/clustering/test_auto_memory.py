@@ -29,5 +29,4 @@ def test_auto_holds_no_second_copy_of_the_vectors(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert len(found.sizes) == CLUSTERS
-    print(f"{peak / 2**20:.0f} MiB")
     assert peak < MAX_BYTES_BESIDE

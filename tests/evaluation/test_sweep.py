@@ -96,7 +96,7 @@ def test_no_more_clusters_are_tried_than_there_are_distinct_images(method: str) 
 def test_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch, n_clusters: str, tried: range) -> None:
     asked: list[range] = []
 
-    def choose(points: Points, config: ClustersConfig, ks: range, *, show: bool) -> tuple[int, str]:
+    def choose(points: Points, config: ClustersConfig, ks: range, **options: object) -> tuple[int, str]:
         asked.append(ks)
         return 3, "three"
 
