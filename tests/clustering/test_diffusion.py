@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from numpy.polynomial.chebyshev import Chebyshev
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_circles
 from sklearn.metrics import adjusted_rand_score
@@ -225,3 +227,16 @@ def test_few_points(n: int) -> None:
         found = cluster_features(points(n), ClustersConfig(n_clusters=k), show=False)
         assert len(found.labels) == n
         assert found.labels.max() < k
+
+
+def test_the_filter_is_the_chebyshev_polynomial_of_the_damped_interval() -> None:
+    values = np.linspace(-0.4, 1, 30)
+    turn = np.linalg.qr(points(30, 30))[0]
+    matrix = sp.csr_matrix((turn * values) @ turn.T, dtype=np.float32)
+    iteration = eigenvectors._SubspaceIteration(matrix, 5, -0.4)
+    start = iteration._vectors.copy()
+    iteration._filter(slice(0, 5))
+    low, high = -0.4, eigenvectors.START_OF_DAMPED
+    factors = Chebyshev.basis(eigenvectors.DEGREE)((2 * values - low - high) / (high - low))
+    wanted = turn @ (factors[:, None] * (turn.T @ start))
+    np.testing.assert_allclose(iteration._vectors, wanted / np.abs(wanted).max(axis=0), atol=1e-3)
