@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.clustering.eigenvectors import leading
+from imgcluster.clustering.eigenvectors import MAX_DENSE_SIZE, leading
 from imgcluster.clustering.graph import NEIGHBOURS, neighbour_graph
 from imgcluster.features import unit_length
 from imgcluster.utils import OPENMP_THREADS, Advance, track
@@ -67,7 +67,8 @@ class Walk:
         served = max(SERVED, -(-k // SERVED_STEP) * SERVED_STEP)
         count = min(EIGENVECTORS_PER_CLUSTER * served, self.graph.shape[0])
         if len(self._leading[0]) != count:
-            with track("eigenvectors", None, "rounds", show=show) as advance:
+            many = self.graph.shape[0] > MAX_DENSE_SIZE  # of fewer, there are no rounds to show
+            with track("eigenvectors", None, "rounds", show=show and many) as advance:
                 self._leading = leading(self.graph, count, advance=advance)
         return self._leading
 

@@ -301,7 +301,7 @@ def test_a_gpus_batches_in_flight_do_not_get_into_each_others_way() -> None:
 )
 def test_features_say_where_pictures_were_resized(preprocess: str, runtime: str, device: str, told: bool) -> None:
     choice = choose_backbones(FeaturesConfig(backbone="efficientnet_lite0", preprocess=preprocess))[0]
-    (shaped_by,) = execution.Plan(torch.device(device), runtime, "fp32", 4).shapes(choice)
+    (shaped_by,) = execution.Plan(device, runtime, "fp32", 4).shapes(choice)
     assert set(shaped_by) - set(choice.shaped_by()[0]) == {"precision", "runtime", "reading"} | (
         {"resizing"} if told else set()
     )

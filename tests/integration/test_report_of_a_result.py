@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import imgcluster
+from imgcluster import features
 from imgcluster.config.run_files import RunFiles
-from imgcluster.report import cluster_names
 from tests.conftest import write_pictures
 
 _counting: list[list[str]] = []  # names of files opened for reading, while a test counts them
@@ -73,7 +73,7 @@ def test_the_report_of_the_folder_is_that_of_the_result(tmp_path: Path) -> None:
 
 
 def test_names_of_a_fresh_run_come_without_a_second_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_names, "extract_features", lambda *_, **__: pytest.fail("a network ran for names"))
+    monkeypatch.setattr(features, "extract_features", lambda *_, **__: pytest.fail("a network ran for names"))
     result = imgcluster.run(config_of(tmp_path), show=False)
     assert "looks like <q>" in (result.folder / "report" / "index.html").read_text()
     assert len(list((tmp_path / "store").iterdir())) == 1
