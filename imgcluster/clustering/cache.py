@@ -17,7 +17,7 @@ from imgcluster.clustering.distances import Nearest
 from imgcluster.clustering.grouping import Groups
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
-from imgcluster.utils import installed, kept_file, kept_path, row_slices
+from imgcluster.utils import digest_arrays, installed, kept_file, kept_path
 
 FORMAT = 1  # of what is kept: raise it when clusters are found in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
@@ -69,10 +69,7 @@ class KeptClusters:
         vectors = self._vectors
         if isinstance(vectors, StoredVectors):
             return f"stored {vectors.content}"
-        digest = hashlib.blake2b(f"{vectors.shape} {vectors.dtype}".encode(), digest_size=32)
-        for part in row_slices(*vectors.shape):
-            digest.update(np.ascontiguousarray(vectors[part]).data)
-        return digest.hexdigest()
+        return digest_arrays("vectors", {"vectors": vectors})
 
     def _fitted_of(self, data: bytes) -> Fitted:
         """Return what `_packed` made bytes of. Raises whatever damaged bytes make it raise."""

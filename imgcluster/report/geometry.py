@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
-from io import BytesIO
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ from imgcluster.clustering import Group, InternalScores, Similarity, find_simila
 from imgcluster.features import State, apply_transform
 from imgcluster.report.projection import map_images
 from imgcluster.runs import FinishedRun
-from imgcluster.utils import installed, write_whole
+from imgcluster.utils import digest_arrays, installed, pack_arrays, unpack_arrays, write_whole
 
-FORMAT = 1  # of what is kept: raise it when anything in it is computed in another way
+FORMAT = 2  # of what is kept: raise it when anything in it is computed in another way
 PACKAGES = ("imgcluster", "numpy", "scikit-learn", "umap-learn")
 CHECKSUM_BYTES = 32
-ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +63,7 @@ class Subject:
             "fingerprints": [origin["fingerprint"] for origin in run.record["features"]],
         }
         versions = {package: installed(package) for package in PACKAGES}
-        rows = [run.clusters_sha256, _digest_of(run.clusterer), len(self.looked), self.content]
+        rows = [run.clusters_sha256, digest_arrays("clusterer", run.clusterer), len(self.looked), self.content]
         return json.dumps([FORMAT, rows, settings, versions])
 
 
@@ -78,13 +76,16 @@ def kept_geometry(subject: Subject, path: Path | None) -> Geometry | None:
     except OSError:
         return None
     checksum, data = whole[:CHECKSUM_BYTES], whole[CHECKSUM_BYTES:]
-    return _unpacked(data, subject.looked) if checksum == _checksum(subject, data) else None
+    if checksum != _checksum(subject, data):
+        return None
+    kept: Geometry = unpack_arrays(data, (Geometry, InternalScores, Similarity, Group))
+    return kept
 
 
 def keep_geometry(geometry: Geometry, subject: Subject, path: Path | None) -> None:
     """Keep a geometry in a file, if it is known what its features are made of. Raises OSError."""
     if path is not None and subject.content:
-        data = _packed(geometry)
+        data = pack_arrays(geometry)
         write_whole(path, _checksum(subject, data) + data)
 
 
@@ -115,45 +116,6 @@ def _points(vectors: np.ndarray, clusterer: State) -> tuple[np.ndarray, bool]:
     return (apply_transform(vectors, clusterer) if again else vectors), again
 
 
-def _digest_of(state: State) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        array = np.asarray(value)
-        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()
-
-
 def _checksum(subject: Subject, data: bytes) -> bytes:
     """Return CHECKSUM_BYTES that tell what is kept from anything else: of another subject or version, or damaged."""
     return hashlib.sha256(subject.key.encode() + data).digest()
-
-
-def _packed(geometry: Geometry) -> bytes:
-    scores, likeness = geometry.scores, geometry.likeness
-    arrays = {"silhouette": geometry.silhouette, "places": geometry.places}
-    about: dict[str, object] = {"lacking": geometry.lacking}
-    if scores is not None:
-        about["scores"] = {name: value for name, value in vars(scores).items() if not isinstance(value, np.ndarray)}
-        arrays |= {"silhouettes": scores.silhouettes, "margins": scores.margins}
-    if likeness is not None:
-        about["duplicates"] = [asdict(group) for group in likeness.duplicates]
-        arrays |= {name: getattr(likeness, name) for name in ("near", "similarity", "outlier_score")}
-    file = BytesIO()
-    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    np.savez(file, **{ABOUT: text}, **arrays)  # type: ignore[arg-type]  # no array is a flag
-    return file.getvalue()
-
-
-def _unpacked(data: bytes, looked: np.ndarray) -> Geometry:
-    with np.load(BytesIO(data), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    about = json.loads(arrays.pop(ABOUT).tobytes())
-    found = Geometry(
-        looked=looked, silhouette=arrays.pop("silhouette"), places=arrays.pop("places"), lacking=about["lacking"]
-    )
-    if (scores := about.get("scores")) is not None:
-        shapes = {name: arrays.pop(name) for name in ("silhouettes", "margins")}
-        found = replace(found, scores=InternalScores(**scores, **shapes))
-    if (duplicates := about.get("duplicates")) is not None:
-        found = replace(found, likeness=Similarity(**arrays, duplicates=[Group(**group) for group in duplicates]))
-    return found
