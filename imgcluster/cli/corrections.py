@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shlex
@@ -16,7 +15,7 @@ from pathlib import Path
 from imgcluster.config import RunFiles, likely_key
 from imgcluster.errors import ConfigError, ImgclusterError
 from imgcluster.images import SUFFIXES
-from imgcluster.utils import printable
+from imgcluster.utils import parse_json, printable
 
 GUIDE = """usage: imgcluster [-h] [--version] COMMAND ...
 
@@ -280,7 +279,7 @@ _NEAR: dict[str, Callable[[Path], Path | None]] = {
 
 def _outputs(run: str) -> dict[str, str]:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        outputs = json.loads(Path(run, RunFiles.RECORD).read_bytes())["config"]["outputs"]
+        outputs = parse_json(Path(run, RunFiles.RECORD).read_bytes())["config"]["outputs"]
         return dict(outputs) if isinstance(outputs, dict) else {}
     return {}
 

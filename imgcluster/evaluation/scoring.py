@@ -17,7 +17,7 @@ from imgcluster.evaluation.metrics import Agreement, agreement
 from imgcluster.images import has_column, read_known, table_at
 from imgcluster.runs import IN_COLUMNS, csv_text, wide_labels
 from imgcluster.types import NOISE
-from imgcluster.utils import WHOLE, plain_label, write_whole
+from imgcluster.utils import WHOLE, parse_json, plain_label, write_whole
 
 FILES = ("scores.json", "confusion.csv", "confusion.png", "confusion.svg")
 TITLES = {
@@ -174,7 +174,7 @@ def _submitted(run: Path, ids: Sequence[str], true: Collection[str]) -> tuple[di
     if not run.is_dir():
         return None
     try:
-        config = json.loads((run / RunFiles.RECORD).read_bytes())["config"]
+        config = parse_json((run / RunFiles.RECORD).read_bytes())["config"]
         outputs, id_column = config["outputs"], config["images"]["id_column"]
         if outputs["submission"] is None:
             return None

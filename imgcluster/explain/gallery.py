@@ -16,7 +16,7 @@ from PIL import Image
 from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
 from imgcluster.images import jpeg
-from imgcluster.utils import write_whole
+from imgcluster.utils import parse_json, write_whole
 
 FORMAT = 1
 JPEG_QUALITY = 90
@@ -79,7 +79,7 @@ class ExplanationGallery:
     def _former(self) -> list[dict[str, object]]:
         """Return the list as it was; where it is damaged or of other clusters, nothing, and remove its pictures."""
         try:
-            listed = json.loads((self.report / RunFiles.EXPLANATIONS_LIST).read_bytes())
+            listed = parse_json((self.report / RunFiles.EXPLANATIONS_LIST).read_bytes())
             if listed["format"] == FORMAT and listed["clusters_sha256"] == self._digest:
                 return [dict(picture) for picture in listed["pictures"]]
         except (OSError, ValueError, KeyError, TypeError):

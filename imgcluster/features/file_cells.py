@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from imgcluster.features.file_columns import Kind, Unfit
+from imgcluster.utils import parse_json
 
 
 def kind_of_cell(cell: str) -> Kind:
@@ -24,8 +24,8 @@ def kind_of_cell(cell: str) -> Kind:
 def parse_list(cell: str, column: str, place: str) -> list[float]:
     """Return the numbers of a JSON list. Raises Unfit naming the place where a cell is another text."""
     try:
-        found = json.loads(cell)
-    except (ValueError, RecursionError):
+        found = parse_json(cell)
+    except ValueError:
         found = None
     if not isinstance(found, list) or not all(type(each) in (int, float) for each in found):
         raise Unfit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.features.file_cells import kind_of_cell, parse_list, stacked, vector_of
 from imgcluster.features.file_columns import Kind, Unfit, choose_columns, find_id_column
 from imgcluster.images import ID_COLUMN, can_be_ids
-from imgcluster.utils import first_few
+from imgcluster.utils import first_few, parse_json
 
 VECTORS = "vectors"  # the array of an npz, and the tensor of a safetensors
 NUMPY_TYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # of safetensors
@@ -209,7 +208,7 @@ def _read_safetensors(path: Path, asked: Asked) -> Raw:
             _by_torch(path, name) if type not in NUMPY_TYPES else file.get_tensor(name)
             for name, type in zip(wanted, types, strict=True)
         ]
-    return Raw(json.loads(ids), _side_by_side(tensors))
+    return Raw(parse_json(ids), _side_by_side(tensors))
 
 
 def _by_torch(path: Path, name: str) -> np.ndarray:

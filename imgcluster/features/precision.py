@@ -31,7 +31,7 @@ from imgcluster.errors import StoreError
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.store import FeatureStore, store_name
 from imgcluster.types import ImageFile
-from imgcluster.utils import Place, fingerprint_of, installed
+from imgcluster.utils import Place, fingerprint_of, installed, parse_json
 
 if TYPE_CHECKING:
     from imgcluster.backbones import Choice, Plan
@@ -101,7 +101,7 @@ class Verdict:
     def read(self) -> PrecisionCheck | None:
         """Return the verdict; None where there is none, or it is damaged. Sets whether it `is_current`."""
         try:
-            found = json.loads(files_of(self._root).read(self._name))
+            found = parse_json(files_of(self._root).read(self._name))
             tried = tuple(Deviation(**each) for each in found["check"]["tried"])
             check = PrecisionCheck(**{**found["check"], "tried": tried})
             self.is_current = found["valid_for"] == self._valid_for

@@ -25,7 +25,7 @@ from imgcluster.report.page import Page, config_text, neighbour_chunks, page_dat
 from imgcluster.report.thumbnails import make_thumbnails
 from imgcluster.runs import FinishedRun, RunResult, listed_paths, read_report_record, read_run
 from imgcluster.types import ImagePath
-from imgcluster.utils import write_whole
+from imgcluster.utils import parse_json, write_whole
 
 ASSETS = ("report.css", "report.js")
 PLOTLY = "plotly.min.js"
@@ -141,7 +141,7 @@ def _explained(run: FinishedRun) -> list[dict[str, Any]]:
     """Return the list of pictures that `explain` has made of these clusters; remove those of others."""
     home = run.folder / RunFiles.REPORT
     with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads((home / RunFiles.EXPLANATIONS_LIST).read_bytes())
+        record = parse_json((home / RunFiles.EXPLANATIONS_LIST).read_bytes())
         if record["clusters_sha256"] == run.clusters_sha256:
             return [each for each in record["pictures"] if (home / each["file"]).is_file()]
     (home / RunFiles.EXPLANATIONS_LIST).unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imgcluster.config import MATCH, TRUTH, Config, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import read_labels
+from imgcluster.utils import parse_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,5 +93,5 @@ def _names_of_match(numbering: str) -> dict[int, str]:
         return {}
     run = Path(numbering.removeprefix(MATCH))
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return recorded_names(json.loads(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes()))
+        return recorded_names(parse_json(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes()))
     return {}

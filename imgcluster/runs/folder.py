@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from imgcluster.config import SECTIONS, Config, RunFiles, features_as_used, features_from_dict
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.remote import FarAway, kept_at, lock_of, start_anew
-from imgcluster.utils import RemotePath, Storage, is_url, remove_temporary, replacing, write_whole
+from imgcluster.utils import RemotePath, Storage, is_url, parse_json, remove_temporary, replacing, write_whole
 
 # Keys that change how long a run takes, and what else it leaves, not what it finds. What a fallback finds is for want
 # of what was asked for, and older versions record one for every backbone.
@@ -122,14 +122,14 @@ class RunFolder:
             (self.path / former).unlink(missing_ok=True)
 
     def _recorded(self) -> dict[str, dict[str, Any]]:
-        config = json.loads((self.path / RunFiles.RECORD).read_bytes())["config"]
+        config = parse_json((self.path / RunFiles.RECORD).read_bytes())["config"]
         if not isinstance(config, dict):
             raise TypeError("no config in the record")
         return config
 
     def _recorded_as_used(self) -> dict[str, dict[str, Any]]:
         """Return the config that gives the same as the run that is there, after a fallback another than its own."""
-        config, origins = self._recorded(), json.loads((self.path / RunFiles.RECORD).read_bytes()).get("features", [])
+        config, origins = self._recorded(), parse_json((self.path / RunFiles.RECORD).read_bytes()).get("features", [])
         if not any(origin.get("fallback") for origin in origins):
             return config
         keys = features_as_used(features_from_dict(config["features"]), origins)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from imgcluster.images import open_all_again
 from imgcluster.runs.places import places_of
 from imgcluster.runs.remote import finished_record
 from imgcluster.types import ImageFile, ImagePath
-from imgcluster.utils import DEFAULT_STORAGE, Storage
+from imgcluster.utils import DEFAULT_STORAGE, Storage, parse_json
 
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
 _CLUSTER = re.compile("-?[0-9]{1,9}")
@@ -71,7 +70,7 @@ def read_report_record(run_folder: Path, clusters_sha256: str | None = None) -> 
     clusters_sha256: the digest of clusters.csv, where it is known.
     """
     with suppress(OSError, ValueError):
-        record = json.loads((run_folder / RunFiles.REPORT / RunFiles.REPORT_RECORD).read_bytes())
+        record = parse_json((run_folder / RunFiles.REPORT / RunFiles.REPORT_RECORD).read_bytes())
         digest = clusters_sha256 or clusters_digest(run_folder)
         if isinstance(record, dict) and record.get("clusters_sha256") == digest:
             return record

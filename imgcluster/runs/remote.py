@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
-from imgcluster.utils import RemotePath, at_once, cache_folder, in_words, shown, write_whole
+from imgcluster.utils import RemotePath, at_once, cache_folder, in_words, parse_json, shown, write_whole
 
 PROBE = ".writable"
 _KINDS: dict[str, type] = {
@@ -46,13 +46,13 @@ def lock_of(home: Path) -> FileLock:
 def finished_record(data: bytes, folder: str) -> dict[str, Any]:
     """Return what run.json of a finished run says. Raises OutputError: damaged, not finished."""
     try:
-        record = json.loads(data)
+        record = parse_json(data)
         finished = record["status"] == "done"
         if finished and not all(isinstance(record.get(key, kind()), kind) for key, kind in _KINDS.items()):
             raise ValueError("another kind of value")
         if finished and "config" not in record:
             raise ValueError("nothing to know the run by")
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise OutputError(
             f"{f'{folder}/{RunFiles.RECORD}'!r} is damaged; run the config again with force=True"
         ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextmanager
@@ -44,6 +45,14 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file in one piece, replacing what is there, as `replacing` does."""
     with replacing(path) as file:
         file.write(data)
+
+
+def parse_json(data: str | bytes) -> Any:
+    """Return the value that a JSON file holds. Raises ValueError: it is no JSON, no text, or nested too deep."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def remove_temporary(folder: Path, names: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from imgcluster.utils.files import cache_folder, write_whole
+from imgcluster.utils.files import cache_folder, parse_json, write_whole
 from imgcluster.utils.hashing import fingerprint_of
 
 FOLDER = "findings"
@@ -28,7 +28,7 @@ def remembered(about: Any, find: Callable[[], Found]) -> Found:
     path = None
     with suppress(OSError, RuntimeError, ValueError):  # RuntimeError: no home, or nested too deep; ValueError: no JSON
         path = cache_folder() / FOLDER / f"{fingerprint_of(about)}.json"
-        kept = json.loads(path.read_bytes())
+        kept = parse_json(path.read_bytes())
         if isinstance(kept, dict) and kept == _entry(about, kept.get("found")):
             return kept["found"]  # type: ignore[no-any-return]  # the digest says that `find` returned it
     found = find()

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from imgcluster.utils.files import cache_folder, write_whole
+from imgcluster.utils.files import cache_folder, parse_json, write_whole
 
 _CHUNK = 1 << 20
 FINGERPRINT_LENGTH = 16  # hex digits
@@ -61,7 +61,7 @@ def _cache_file() -> Path:
 
 def _remembered() -> dict[str, Any]:
     try:
-        cache = json.loads(_cache_file().read_text(encoding="utf-8"))
+        cache = parse_json(_cache_file().read_text(encoding="utf-8"))
     except (OSError, RuntimeError, ValueError):  # RuntimeError: no home, or JSON nested too deep
         return {}
     return cache if isinstance(cache, dict) else {}

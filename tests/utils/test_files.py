@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from imgcluster.utils import parse_json
 from imgcluster.utils.files import write_whole
 
 
@@ -33,3 +36,13 @@ def test_the_number_of_no_process_is_left_alone(tmp_path: Path) -> None:
     strange.write_bytes(b"")
     write_whole(tmp_path / "a", b"whole")
     assert strange.exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b"\xff", b"\0", "nothing", b"1 2"])
+def test_damaged_json_raises_one_error(data: bytes | str) -> None:
+    with pytest.raises(ValueError, match=r"nested|Expecting|Extra data|decode"):
+        parse_json(data)
+
+
+def test_json_is_parsed() -> None:
+    assert parse_json(b'{"a": [1, null]}') == parse_json('{"a": [1, null]}') == {"a": [1, None]}

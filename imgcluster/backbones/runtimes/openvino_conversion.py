@@ -28,7 +28,7 @@ from imgcluster.backbones.runtimes.openvino_package import (
 )
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
-from imgcluster.utils import cache_folder, installed, write_whole
+from imgcluster.utils import cache_folder, file_sha256, hash_file, installed, parse_json, write_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # part of the cache's key: raise it when models are converted in another way
 MAX_CACHE_BYTES = 4 * 2**30  # of converted models: eight of VGG16
 SECONDS_PER_DAY = 24 * 3600
-MODEL, FAILED = "model.xml", ".failed"
+MODEL, DIGESTS, FAILED = "model.xml", "digests.json", ".failed"
 CHECKED_ON = "pictures"  # change it when conversions are checked in another way: it invalidates older refusals
 PACKAGES = ("imgcluster", "openvino", "torch", "torchvision", "timm", "numpy")
 TOLERANCE = 1e-3  # relative to the largest value; another order of sums in float32 makes a hundredth of it
@@ -69,12 +69,17 @@ def converted(build: Callable[[], nn.Module], shaped_by: Any, recipe: Recipe, pi
 
 
 def from_cache(shaped_by: Any) -> Any | None:
-    """Return the model cached under a key, or None."""
+    """Return the model cached under a key; None where there is none, or its files are not those that were written."""
     folder = _folder_of(shaped_by)
-    if (folder / MODEL).is_file():
-        with suppress(RuntimeError):  # damaged: it is converted again
+    with suppress(OSError, ValueError, RuntimeError):  # RuntimeError: of OpenVINO
+        # OpenVINO reads a damaged file of weights without an error.
+        if parse_json((folder / DIGESTS).read_bytes()) == _digests(folder, file_sha256):
             return import_openvino().Core().read_model(folder / MODEL)
     return None
+
+
+def _digests(folder: Path, digest_of: Callable[[Path], str]) -> dict[str, str]:
+    return {path.name: digest_of(path) for path in folder.iterdir() if path.name != DIGESTS}
 
 
 def into_cache(model: Any, shaped_by: Any) -> Any:
@@ -98,7 +103,7 @@ def into_cache(model: Any, shaped_by: Any) -> Any:
 def has_failed(shaped_by: Any) -> bool:
     """Tell whether conversion of this network failed before, with the same packages and the same check."""
     try:
-        verdict = json.loads(_folder_of(shaped_by).with_suffix(FAILED).read_bytes())
+        verdict = parse_json(_folder_of(shaped_by).with_suffix(FAILED).read_bytes())
         return bool(verdict == {"reason": verdict["reason"], **_judged_by()})
     except (OSError, ValueError, TypeError, KeyError):  # missing, damaged, or in another version's format
         return False
@@ -120,7 +125,8 @@ def _keep(ov: Any, model: Any, folder: Path) -> None:
         whole = Path(making) / "whole"
         whole.mkdir()
         ov.save_model(model, whole / MODEL, compress_to_fp16=False)
-        if folder.exists():  # unreadable
+        write_whole(whole / DIGESTS, json.dumps(_digests(whole, hash_file), indent=1).encode())
+        if folder.exists():  # damaged, or of an earlier version
             shutil.rmtree(folder, ignore_errors=True)
         whole.rename(folder)
     folder.with_suffix(FAILED).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from imgcluster.errors import StoreError
 from imgcluster.features.store.backend import StoreFiles
 from imgcluster.features.store.damage import DIGITS, Damage, as_text, from_text, row_checksums
 from imgcluster.features.store.reader import ShardRows
-from imgcluster.utils import Place, digest_bytes
+from imgcluster.utils import Place, digest_bytes, parse_json
 
 FORMAT = 1
 NAME = r"\d+(-[0-9a-f]+)?"  # what stands between `vectors-` and `.npy`
@@ -109,8 +109,8 @@ def _read_index(files: StoreFiles, name: str) -> tuple[list[ImageKey], str, np.n
     """Return the keys of a shard's rows, its fingerprint, and the rows' checksums where it has some."""
     data = files.read(index_file(name))
     try:
-        index = json.loads(data)
-    except (ValueError, RecursionError):
+        index = parse_json(data)
+    except ValueError:
         raise Damage(index_file(name), "is no JSON") from None
     if not isinstance(index, dict):
         raise Damage(index_file(name), "is no index")

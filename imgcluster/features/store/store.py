@@ -35,7 +35,7 @@ from imgcluster.features.store.index import Keys, Location
 from imgcluster.features.store.reader import Chunk, StoredVectors
 from imgcluster.features.store.shard_files import DRIVEN, PART, StoreShards, adopt_parts
 from imgcluster.features.store.shards import FORMAT, ImageKey, Shard, check_format, image_key, vectors_file
-from imgcluster.utils import Place, fingerprint_of, new_rows
+from imgcluster.utils import Place, fingerprint_of, new_rows, parse_json
 
 __all__ = ["DRIVEN", "PART", "FeatureStore", "ImageKey", "Location", "Shard", "image_key", "store_name"]
 
@@ -235,8 +235,8 @@ class FeatureStore:
         except OSError as error:
             raise StoreError(f"{path!r} cannot be read: {error.strerror or error}") from None
         try:
-            found = json.loads(data)
-        except (ValueError, RecursionError):
+            found = parse_json(data)
+        except ValueError:
             found = None
         if not isinstance(found, dict):
             raise StoreError(f"{path!r} is damaged; remove {str(self.folder)!r}, its features are made again")

@@ -22,7 +22,7 @@ from imgcluster.images.sources.archive import Container, Member
 from imgcluster.images.sources.base import UNREADABLE, number_of, reason_of
 from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Stamp
-from imgcluster.utils import cache_folder, write_whole
+from imgcluster.utils import cache_folder, parse_json, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _index_path(container: Container) -> Path | None:
 
 def _kept(path: Path) -> list[Row] | None:
     try:
-        return [(str(name), int(offset), int(size)) for name, offset, size in json.loads(path.read_bytes())]
+        return [(str(name), int(offset), int(size)) for name, offset, size in parse_json(path.read_bytes())]
     except (OSError, ValueError, TypeError):
         return None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imgcluster.errors import OutputError
-from imgcluster.utils import remove_temporary, sync_folder, write_whole
+from imgcluster.utils import parse_json, remove_temporary, sync_folder, write_whole
 
 JOURNAL = ".imgcluster-journal.jsonl"
 FORMAT = "imgcluster export-folders"
@@ -81,7 +81,7 @@ def read_journal(root: Path) -> Journal | None:
     except ValueError:
         raise _damaged(path) from None
     try:
-        header, *entries = (json.loads(line) for line in lines)
+        header, *entries = (parse_json(line) for line in lines)
         if header["format"] != FORMAT:
             raise _damaged(path)
         if header["version"] != VERSION:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -357,7 +358,7 @@ def test_what_was_converted_is_not_converted_again(cache: Path, monkeypatch: pyt
     again, _, _ = runtimes("fp32", backbone="efficientnet_lite0")
     np.testing.assert_array_equal(first(pixels[:4])[0], again(pixels[:4])[0])
     (folder,) = cache.iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["model.bin", "model.xml"]
+    assert sorted(path.name for path in folder.iterdir()) == ["digests.json", "model.bin", "model.xml"]
 
 
 @pytest.mark.parametrize(
@@ -371,6 +372,31 @@ def test_a_damaged_cache_is_made_again(cache: Path, damage: str) -> None:
             path.write_bytes(path.read_bytes()[:1000])
     again, _, _ = runtimes("fp32", backbone="efficientnet_lite0")
     np.testing.assert_array_equal(first(pixels[:4])[0], again(pixels[:4])[0])
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "altered": lambda path: path.write_bytes(path.read_bytes()[:-8] + bytes(8)),
+    "gone": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "nested": lambda path: path.write_bytes(b"[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+@pytest.mark.parametrize("file", ["model.xml", "model.bin", "digests.json"])
+def test_no_other_model_is_read_than_was_written(cache: Path, file: str, spoilt: str) -> None:
+    import openvino as ov
+    from openvino import opset13 as operators
+
+    pixels = operators.parameter([1, 64], np.float32)
+    weights = np.arange(64, dtype=np.float32) + 0.5
+    converted.into_cache(ov.Model([operators.multiply(pixels, weights)], [pixels], "small"), "key")
+    assert converted.from_cache("key") is not None
+    (folder,) = cache.iterdir()
+    SPOILT[spoilt](folder / file)
+    assert converted.from_cache("key") is None
 
 
 def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

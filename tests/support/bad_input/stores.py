@@ -285,7 +285,7 @@ FOLDERS: dict[str, tuple[str, Spoil, str, int]] = {
     ),
     **{
         f"run.json {way}, for run": ("out/run.json", spoil, "run.json' is damaged; overwrite the run with --force", 1)
-        for way, spoil in {**WAYS, "that is a list": text([])}.items()
+        for way, spoil in {**WAYS, "that is a list": text([]), "nested too deep": text("[" * 100_000)}.items()
         if way not in ("removed",)
     },
     "run.json removed, for run": ("out/run.json", Path.unlink, "clusters.csv that no run of imgcluster left there", 1),
