@@ -5,11 +5,10 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn
-
-from imgcluster.cli.main import main
 
 # The libraries create half a million objects that stay until the end. With the default of 700 the garbage collector
 # goes through them again and again during the imports.
@@ -18,7 +17,11 @@ GC_THRESHOLD_OBJECTS = 50_000
 
 def entry() -> NoReturn:
     """Run the command line as a program, and end with its exit code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell ignores it in background jobs
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` watches it: without a traceback of the imports
     gc.set_threshold(GC_THRESHOLD_OBJECTS)
+    from imgcluster.cli.main import main
+
     _open_closed_streams()
     exit_code: list[int] = []
     atexit.register(_leave, exit_code)  # the first to be registered, so the last to be called

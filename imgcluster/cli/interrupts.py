@@ -15,10 +15,14 @@ SECONDS_TO_UNWIND = 1.0
 
 
 class LastWords:
-    """What an interrupted program says, once, in whichever thread is first."""
+    """What an interrupted program says, once, in whichever thread is first.
+
+    due: whether it was interrupted. Libraries make errors of their own of KeyboardInterrupt, such as pydantic-core.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self.due = False
         self._lock = threading.Lock()
 
     def say(self) -> None:
@@ -37,22 +41,21 @@ def watch_interrupts(last_words: LastWords) -> None:
     pipe at once, and a thread that reads it needs no bytecode of the main one. A hard exit is safe: every file is
     replaced in one step, so that a process may be killed at any time.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell ignores it in background jobs
-        signal.signal(signal.SIGINT, _raise_once())
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell has it in background jobs
+        signal.signal(signal.SIGINT, _raise_once(last_words))
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reading, last_words), name="imgcluster-interrupts", daemon=True).start()
 
 
-def _raise_once() -> Callable[[int, FrameType | None], None]:
+def _raise_once(last_words: LastWords) -> Callable[[int, FrameType | None], None]:
     """Return a handler that raises KeyboardInterrupt, and then exits: a second one would break the unwinding."""
-    seen: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if seen:
+        if last_words.due:
             os._exit(INTERRUPTED)
-        seen.append(number)
+        last_words.due = True
         raise KeyboardInterrupt
 
     return handle

@@ -77,6 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `imgcluster … | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # of all kinds: what is not expected is raised again
+        if last_words.due:  # an error made of KeyboardInterrupt
+            last_words.say()
+            return INTERRUPTED
         reason = _reason(error, options)
         if options.debug or not reason:
             raise

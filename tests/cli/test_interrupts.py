@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imgcluster.cli import main as program
 from imgcluster.cli.interrupts import LastWords
 from tests import ROOT
 from tests.conftest import Command, Start
@@ -65,6 +66,7 @@ def interrupted(call: str, unwinding: str, seconds: float = 0.2, times: int = 1)
     assert process.stdout is not None
     assert process.stderr is not None
     assert process.stdout.readline() == "ready\n"
+    time.sleep(0.3)  # until the call has begun
     process.send_signal(signal.SIGINT)
     assert process.stderr.read(len("last words")) == "last words"
     for _ in range(1, times):
@@ -74,6 +76,44 @@ def interrupted(call: str, unwinding: str, seconds: float = 0.2, times: int = 1)
     finally:
         process.kill()
     return process.returncode, out, error
+
+
+IMPORTED = """
+import os, signal, sys
+from imgcluster.__main__ import entry
+
+class Interrupting:
+    def find_spec(name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupting)
+entry()
+"""
+
+
+@pytest.mark.parametrize("module", ["imgcluster.cli.main", "argparse", "imgcluster.cli.commands"])
+def test_the_imports_are_left_without_a_traceback(module: str) -> None:
+    code = IMPORTED.format(module=module)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "schema"], check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_an_error_that_a_library_makes_of_an_interrupt_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(options: object) -> None:
+        words[0].due = True  # as the handler does
+        raise RuntimeError("KeyboardInterrupt")
+
+    words: list[LastWords] = []
+    monkeypatch.setattr(program, "LastWords", lambda text: words.append(LastWords(text)) or words[0])
+    monkeypatch.setattr(program, "_call", call)
+    assert program.main(["schema"]) == 130
+    assert capsys.readouterr().err == "\nInterrupted.\n"
 
 
 def test_python_code_is_left_by_an_exception() -> None:

@@ -75,6 +75,7 @@ LATE_OWN = {
     "imgcluster.datasets",
     "imgcluster.features",
     "imgcluster.images.decode",
+    "imgcluster.cli.main",  # once a Ctrl-C ends its imports without a traceback
 }
 
 
