@@ -16,7 +16,7 @@ from .evaluation import Grid, compare, score_labels, score_run, stability
 from .explain import activation_grid, cluster_map, explain_run, filter_images, grad_cam, overlay
 from .features import Features, ImageFeatures, extract, extract_features, read_features
 from .images import list_images, read_image
-from .labels import Spread, Suggestions, assign, learn, predict, spread_labels, suggest_images
+from .labels import PropagatedLabels, Spread, Suggestions, assign, learn, predict, spread_labels, suggest_images
 from .learning import Learned, Training
 from .pipeline import Run, check, run, sweep_clusters
 from .report import write_report, write_sheets
@@ -45,6 +45,7 @@ __all__ = [
     "Learned",
     "OutputsConfig",
     "PerceptualLoss",
+    "PropagatedLabels",
     "Run",
     "Spread",
     "Suggestions",

@@ -151,7 +151,9 @@ def _cluster_maps(request: _Request, gallery: ExplanationGallery) -> list[str]:
                 gallery.add(overlay(picture, positive_part(pull)), name, **_about(image, "cluster", layer), title=title)
                 if image.runner_up is None:
                     continue
-                title = f"what keeps {image.id} out of cluster {with_name(image.runner_up, run.names)}, its runner-up"
+                title = (
+                    f"what keeps {image.id} out of cluster {with_name(image.runner_up, run.names)}, its second choice"
+                )
                 laid = overlay(picture, positive_part(margin))
                 gallery.add(laid, f"{name}-runner-up", **_about(image, "runner_up", layer), title=title)
     return [_network_text(network) for network in run.networks]

@@ -1,12 +1,13 @@
-from .assignment import Assigned, assign
+from .assignment import Assignment, assign
 from .learning import learn
-from .prediction import Predicted, predict
-from .propagation import Spread, spread_labels
+from .prediction import Predictions, predict
+from .propagation import PropagatedLabels, Spread, spread_labels
 from .suggestions import Suggestions, suggest_images
 
 __all__ = [
-    "Assigned",
-    "Predicted",
+    "Assignment",
+    "Predictions",
+    "PropagatedLabels",
     "Spread",
     "Suggestions",
     "assign",

@@ -34,7 +34,7 @@ PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn")  # that place images
 
 
 @dataclass(frozen=True)
-class Assigned:
+class Assignment:
     """The images placed, and the failures; `placed` has a row for each of `features.images`.
 
     names: those of the run's clusters, by number, where it has any.
@@ -68,7 +68,7 @@ class Assigned:
         return [image.id, path_text(image), *cells, *([name] if self.names else [])]
 
 
-def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: bool = True) -> Assigned:
+def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: bool = True) -> Assignment:
     """Place images, a folder, a file or a list of files, into the clusters of a run folder.
 
     They are seen, transformed and placed as the run's own were; features go into the run's store, and are never
@@ -88,7 +88,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     features = extract_features(listed, config.features, storage=storage, show=show, like=fingerprints)
     check_readable(features)
     _check_same(record, features, folder)
-    return Assigned(listed, features, _placed(clusterer, features.vectors), recorded_names(record))
+    return Assignment(listed, features, _placed(clusterer, features.vectors), recorded_names(record))
 
 
 def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:

@@ -41,7 +41,7 @@ LABELS_OF = {Cells.WHOLE: WHOLE_NUMBER, **dict.fromkeys((Cells.DECIMAL, Cells.SH
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Predictions:
     """What a model says of images: probabilities, (m, n_classes) float64, a row for each of `features.images`.
 
     classes: the columns' labels. unsure: below which probability of the best one an image counts as unsure.
@@ -144,7 +144,7 @@ def predict(
     *,
     unsure: float = UNSURE,
     show: bool = True,
-) -> Predicted:
+) -> Predictions:
     """Label images, a folder, a file or a list of files, by a model that `learn` wrote.
 
     They are seen as the images that it was learned from; features go into the same store, and are never computed again.
@@ -157,4 +157,4 @@ def predict(
     learned.check_fingerprints([origin.fingerprint for origin in features.origins], str(model))
     commonest = max(learned.counts, key=lambda label: learned.counts[label])
     found = learned.probabilities(features.vectors)
-    return Predicted(listed, features, learned.classes, found, unsure, commonest)
+    return Predictions(listed, features, learned.classes, found, unsure, commonest)

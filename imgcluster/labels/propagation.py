@@ -40,7 +40,7 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Spread:
+class PropagatedLabels:
     """A label for each image of a run, in its order.
 
     labels: the texts; confidence: (n,) float64 from 0 to 1, of the label; given: (n,) bool, whether the label was
@@ -71,9 +71,12 @@ class Spread:
         )
 
 
+Spread = PropagatedLabels  # its earlier name
+
+
 def spread_labels(
     run: str | Path, labels: str | Path, *, id_column: str | None = None, label_column: str | None = None
-) -> Spread:
+) -> PropagatedLabels:
     """Give each image of a finished run a label, from a CSV that has the labels of some; blank ones are not known yet.
 
     A folder that has a subfolder of images for each label will do as well.
@@ -95,7 +98,7 @@ def spread_labels(
     given = np.zeros(len(points), bool)
     given[known.rows] = True
     labelled = [classes[number] for number in found.best]
-    return Spread(features.ids, labelled, found.share, given, clusters, known.unknown, known.notes)
+    return PropagatedLabels(features.ids, labelled, found.share, given, clusters, known.unknown, known.notes)
 
 
 def spreading_space(vectors: np.ndarray) -> np.ndarray:

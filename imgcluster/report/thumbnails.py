@@ -49,8 +49,8 @@ def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = Tr
     def make(rows: list[int]) -> list[str | None]:
         return [_make(paths[row], folder, side, there) for row in rows]
 
-    with track("thumbnails", len(paths), "images", show=show) as advance:
-        advance(len(paths) - len(lacking))
+    done = len(paths) - len(lacking)
+    with track("thumbnails", len(paths), "images", show=show and bool(lacking), done=done) as advance:
         made = at_once(make, slices) if readers_for(paths) else in_order(make, slices)
         for rows, found in zip(slices, made, strict=True):
             for row, name in zip(rows, found, strict=True):

@@ -221,7 +221,7 @@ def _keys_in(stores: list[FeatureStore], images: list[ImageFile], places: Places
 
 
 def _run_again(places: Places) -> str:
-    return f"run the config of {str(places.run)!r} again, and then the export"
+    return f"run the config of {str(places.run)!r} again first"
 
 
 def _key(path: ImagePath, key: ImageKey | None, stores: list[FeatureStore]) -> ImageKey | None:

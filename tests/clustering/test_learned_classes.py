@@ -176,7 +176,9 @@ def test_what_is_made_of_a_run_has_its_names(config_file: Path, tmp_path: Path, 
     assert command("explain", "out", "--images", "0000").returncode == 0
     titles = [each["title"] for each in json.loads((tmp_path / "out/report/explain.json").read_text())["pictures"]]
     assert titles[0] == "what puts 0000 in cluster 2 (red, dark)"
-    assert titles[1].endswith((" out of cluster 0 (blue), its runner-up", " out of cluster 1 (green), its runner-up"))
+    assert titles[1].endswith(
+        (" out of cluster 0 (blue), its second choice", " out of cluster 1 (green), its second choice")
+    )
     assert command("suggest", "out", "--out", "ask.csv", "-n", "3").returncode == 0
     assert "typical of cluster 2 (red, dark) of 4" in set(pd.read_csv(tmp_path / "ask.csv")["why"])
     assert "there are 0 (blue), 1 (green), 2 (red, dark)" in command("explain", "out", "--cluster", "9").stderr

@@ -554,7 +554,7 @@ def test_the_typical_and_the_borderline_image_of_each_cluster(run: Path, capsys:
             "row": typical.row,
             "cluster": number,
             "layer": "_swish_1",
-            "title": f"what keeps {typical.id} out of cluster {typical.runner_up}, its runner-up",
+            "title": f"what keeps {typical.id} out of cluster {typical.runner_up}, its second choice",
         }
         with Image.open(run / "report" / f"explain/cluster-{typical.row:06d}.jpg") as picture:
             assert picture.size == (216, 216)

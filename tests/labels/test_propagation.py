@@ -177,7 +177,7 @@ def test_copies_spread_as_one_image_and_keep_the_labels_given(tmp_path: Path) ->
     place = np.repeat(np.arange(60), counts)
     ids, first = [f"i{row:03d}" for row in range(len(place))], np.flatnonzero(np.diff(place, prepend=-1))
 
-    def spread(name: str, rows: np.ndarray, labels: dict[int, str]) -> imgcluster.Spread:
+    def spread(name: str, rows: np.ndarray, labels: dict[int, str]) -> imgcluster.PropagatedLabels:
         folder = tmp_path / name
         folder.mkdir()
         np.savez(folder / "features.npz", ids=[ids[row] for row in rows], vectors=distinct[place[rows]])

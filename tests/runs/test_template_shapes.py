@@ -69,7 +69,7 @@ def names(column: str, n_clusters: int | str = "auto") -> dict[str, Any]:
 NAMED = ("outputs.names={0: a, 1: b, 2: c}", "clusters.n_clusters=3")
 WORD = "[abc]"
 BY_NAME = "outputs.layout: soft or one_hot"
-UNKNOWN = "how many different labels there are cannot be known"
+UNKNOWN = "the template does not tell how many classes there are"
 
 
 SERVED = [

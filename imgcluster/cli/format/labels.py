@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from imgcluster.utils import first_few, printable
 
 if TYPE_CHECKING:
-    from imgcluster.labels import Predicted, Spread, Suggestions
+    from imgcluster.labels import Predictions, PropagatedLabels, Suggestions
     from imgcluster.learning import Learned
 
 MAX_SPREAD_CLASSES, MAX_MODEL_CLASSES = 20, 10
 HALF = 0.5
 
 
-def spread_lines(found: Spread) -> list[str]:
+def spread_lines(found: PropagatedLabels) -> list[str]:
     """Return the classes with their sizes, how many labels were given, and how many images are unsure."""
     given = Counter(label for label, known in zip(found.labels, found.given, strict=True) if known)
     counts = Counter(found.labels).most_common()
@@ -57,7 +57,7 @@ def model_lines(model: Learned) -> list[str]:
     ]
 
 
-def predicted_lines(found: Predicted) -> list[str]:
+def predicted_lines(found: Predictions) -> list[str]:
     """Return how many images got which label, and how many are unsure."""
     unsure = int((found.probabilities.max(axis=1, initial=0) < found.unsure).sum())
     return [

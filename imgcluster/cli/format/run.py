@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from imgcluster.config import Config, FeaturesConfig
     from imgcluster.explain import RunExplained
     from imgcluster.features import Features, Origin
-    from imgcluster.labels import Assigned
+    from imgcluster.labels import Assignment
     from imgcluster.runs import RunResult
     from imgcluster.types import Failure
 
@@ -64,7 +64,7 @@ def fallback_line(fallback: Mapping[str, str]) -> str:
     return f"FALLBACK  used {used} instead of {wanted}"
 
 
-def summarize_assigned(found: Assigned) -> list[str]:
+def summarize_assigned(found: Assignment) -> list[str]:
     """Return the lines about new images that were assigned to the clusters of a run."""
     numbers, counts = np.unique(found.placed.labels, return_counts=True)
     new = int(found.placed.new.sum())

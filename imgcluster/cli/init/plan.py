@@ -167,7 +167,7 @@ def _numbers(asked: Asked, rows: int) -> Plan:
     keys = {"label_column": asked.columns[0], "label_offset": int(numbers[0] == 1)}
     if len(numbers) > 1 and _tells(count, rows):
         return Plan(found, keys, count)
-    return Plan([*found, "how many different labels there are cannot be known"], keys)
+    return Plan([*found, "the template does not tell how many classes there are"], keys)
 
 
 def _numbers_found(asked: Asked, numbers: list[int]) -> Iterator[str]:

@@ -32,8 +32,8 @@ from imgcluster.utils import remove_temporary, write_whole
 # A head that is sure of the training images leaves a block nothing to learn from them, and what it does say, large
 # weights multiply. On digits with 20 labels a class, by the head's C: 0.93 with that of the folds, 0.96 with 10.
 SOFT = 10.0
-CHOSEN = ", the best number for those held back, whose accuracy is so a little better than that of others"
-UNCHOSEN = "; too few to hold some back, which would have said when to end"
+CHOSEN = ", as many as were best for those held back; so their accuracy is slightly optimistic"
+UNCHOSEN = "; too few to hold some back for early stopping"
 
 
 @dataclass(frozen=True)

@@ -336,7 +336,7 @@ def test_what_training_leaves(small: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert rows[rows["round"] == ALL]["number"].tolist() == list(range(7))
     assert model.scores["accuracy"] in first["held_accuracy"].round(6).tolist()
     assert model.scores["images"] == 3
-    assert "augment: 6 epochs on all images, the best number for those held back" in " ".join(model.notes)
+    assert "augment: 6 epochs on all images, as many as were best for those held back" in " ".join(model.notes)
     taught(small, "features")
     assert {path.name for path in folder.iterdir()} == {"model.json", "model.safetensors"}
 
