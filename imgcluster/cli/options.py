@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,7 +27,15 @@ LABELS_HELP = "ids and labels: a CSV (leave the label empty if unknown), or a fo
 # How messages of the library name its parameters: `overwrite it with force=True`, `name it with label_column=NAME`.
 PARAMETER = re.compile(r"(?<![\w.])(?<!--set )([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
 RENAMED = {"overrides": "--set", "label": "--class"}
-FUNCTIONS = {"imgcluster.images_are_in(RUN, FOLDER)": f"{IMAGES_FOLDER} FOLDER", "imgcluster.undo_export": "--undo"}
+UNDO_COMMAND = "python -m imgcluster export-folders {run} {folder} --undo"
+# What else the library says, and what the command line says instead; {name} is an argument.
+REWORDED = {
+    "imgcluster.images_are_in(RUN, FOLDER)": f"{IMAGES_FOLDER} FOLDER",
+    "imgcluster.undo_export(FOLDER)": UNDO_COMMAND,
+    "imgcluster.undo_export": "--undo",
+    "overrides entry ": "--set ",
+    " (overrides)": " (--set)",
+}
 
 
 def add_command(
@@ -140,8 +149,10 @@ def with_options(message: str, options: Options) -> str:
     option = RENAMED.get(parameter, _option(parameter))
     if colon and option in options_of(options.parser):
         message = f"{option}:{problem}"
-    for function, flag in FUNCTIONS.items():
-        message = message.replace(function, flag)
+    for ours, theirs in REWORDED.items():
+        if ours in message:
+            arguments = {name: shlex.quote(str(value)) for name, value in vars(options).items()}
+            message = message.replace(ours, theirs.format_map(arguments))
     return PARAMETER.sub(lambda found: " ".join(filter(None, (_option(found[1]), found[2]))), message)
 
 

@@ -19,18 +19,18 @@ from imgcluster.errors import ConfigError
 Fields = Mapping[str, FieldInfo]  # of the config: its sections, and what is no section
 Problem = tuple[float, str]  # the line it stands on, and the words
 
-SET = 0  # the "line" of what --set gives
+OVERRIDES = 0  # the "line" of what overrides give
 
 
 def problem(path: KeyPath, lines: Mapping[KeyPath, int], words: str) -> Problem:
     """Put words to the place they are about; a key that is absent stands where its section does."""
     line = next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
-    place = {None: "", SET: " (--set)"}.get(line, f" (line {line})")
+    place = {None: "", OVERRIDES: " (overrides)"}.get(line, f" (line {line})")
     return (float("inf") if line is None else line, f"{dotted(path)}{place}: {words}")
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a path as --set takes it, list items as in Python: `clusters.transform[1].pca`."""
+    """Write a path as overrides take it, list items as in Python: `clusters.transform[1].pca`."""
     first, *rest = (part if part.isprintable() else repr(part) for part in path)
     return first + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in rest)
 

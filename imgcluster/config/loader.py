@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from imgcluster.config.diagnostics import SET, Problem, dotted, problem, stop, validation_problems
+from imgcluster.config.diagnostics import OVERRIDES, Problem, dotted, problem, stop, validation_problems
 from imgcluster.config.engine_schema import DaskEngine, Engine, Storage
 from imgcluster.config.schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig, Section
 from imgcluster.config.yaml import Document, KeyPath, parse_yaml, read_yaml
@@ -81,7 +81,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Load a YAML config.
 
     Args:
-        overrides: Arguments of `--set`, such as `features.layer=fc7`.
+        overrides: Items `KEY=VALUE`, such as `features.layer=fc7`, as `--set` takes them.
 
     Raises:
         ConfigError: The file cannot be read or is invalid. The message has all problems, one per line.
@@ -150,15 +150,15 @@ def _override(data: dict[str, Any], lines: dict[KeyPath, int], item: str) -> lis
     try:
         path, value = _parse_override(item)
     except ConfigError as error:
-        return [(SET, f"--set {item}: {error}")]
+        return [(OVERRIDES, f"overrides entry {item}: {error}")]
     if path[0] not in data:
-        lines[path[:1]] = SET
+        lines[path[:1]] = OVERRIDES
     section = data if len(path) == 1 else data.setdefault(path[0], {})
     if isinstance(section, dict):  # else a problem of the file, and told as such
         section[path[-1]] = _section(value) if len(path) == 1 else value
     for replaced in [old for old in lines if old[: len(path)] == path]:
         del lines[replaced]
-    lines[path] = SET
+    lines[path] = OVERRIDES
     return []
 
 
@@ -166,7 +166,7 @@ def _parse_override(item: str) -> tuple[KeyPath, Any]:
     key, equals, text = item.partition("=")
     path = tuple(key.strip().split("."))
     if not equals or not all(path):
-        raise ConfigError("not KEY=VALUE, such as --set features.layer=fc7")
+        raise ConfigError("not KEY=VALUE, such as features.layer=fc7")
     if len(path) > 2 or "[" in key:
         raise ConfigError("items cannot be set one by one; give all, such as clusters.transform='[l2, {pca: 64}]'")
     if text.strip()[:1] in ("", "#"):
@@ -174,7 +174,7 @@ def _parse_override(item: str) -> tuple[KeyPath, Any]:
     try:
         document = parse_yaml(text, len(path))
     except ConfigError as error:
-        raise ConfigError(f"{error}; as text: --set '{key}={json.dumps(text)}'") from None
+        raise ConfigError(f"{error}; as text: '{key}={json.dumps(text)}'") from None
     if document.repeated:
         raise ConfigError(f"{dotted(document.repeated[0][0])!r} is given twice")
     return path, document.value

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, one_line
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 10_000
@@ -151,7 +151,7 @@ def _one_line(error: yaml.YAMLError, text: str) -> str:
         line = text.count("\n", 0, error.position) + 1
         return f"line {line}: character {chr(error.character)!a} is not allowed in YAML"
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return " ".join(str(error).split())
+        return one_line(error)
     place = f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
     words = ", ".join(part for part in (error.context, error.problem) if part)
     hint = next((hint for sign, hint in _HINTS.items() if sign in words), "")

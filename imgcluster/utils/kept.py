@@ -42,8 +42,7 @@ def kept_file(
     """Return what is kept in a file; what is not there, or damaged, is made, and kept if it can be."""
     if path is None:
         return make()
-    # Damaged, it is made again; numpy and zipfile raise whatever the bytes happen to make them do.
-    with suppress(Exception):
+    with suppress(Exception):  # numpy and zipfile raise whatever damaged bytes happen to make them do
         found = read(path.read_bytes())
         with suppress(OSError):
             os.utime(path)  # what is used stays longest

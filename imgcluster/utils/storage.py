@@ -261,7 +261,7 @@ def _retried(call: Callable[[], Result]) -> Result:
     for attempt in range(ATTEMPTS - 1):
         try:
             return call()
-        except Exception as error:
+        except Exception as error:  # each file system has errors of its own; those that do not pass are raised again
             if not _may_pass(error):
                 raise
             time.sleep(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5))

@@ -32,6 +32,13 @@ SCORE = ["score", "run", "truth.csv"]
         (["run", "c"], "set outputs.folder=DIR", "set outputs.folder=DIR"),
         (["show", "run"], "say where: imgcluster.images_are_in(RUN, FOLDER)", "say where: --images-folder FOLDER"),
         (["show", "run"], "take it back with imgcluster.undo_export", "take it back with --undo"),
+        (
+            ["export-folders", "a run", "out", "--copy"],
+            "imgcluster.undo_export(FOLDER) takes back what was done",
+            "python -m imgcluster export-folders 'a run' out --undo takes back what was done",
+        ),
+        (["run", "c"], "overrides entry x: not KEY=VALUE", "--set x: not KEY=VALUE"),
+        (["run", "c"], "features.layr (overrides): unknown key", "features.layr (--set): unknown key"),
     ],
 )
 def test_parameters_are_shown_as_options(line: list[str], message: str, shown: str) -> None:

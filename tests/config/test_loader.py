@@ -855,39 +855,39 @@ def test_the_last_override_wins_and_mends_what_the_file_has_wrong() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("clusters.n_clusters=five", f"clusters.n_clusters (--set): found 'five' (text), allowed: {K}"),
+        ("clusters.n_clusters=five", f"clusters.n_clusters (overrides): found 'five' (text), allowed: {K}"),
         (
             "features.layr=fc7",
-            f"features.layr (--set): unknown key; did you mean 'layer'? (allowed: {SECTION_KEYS['features']})",
+            f"features.layr (overrides): unknown key; did you mean 'layer'? (allowed: {SECTION_KEYS['features']})",
         ),
-        ("layer=fc7", f"layer (--set): unknown key; did you mean 'features.layer'? {TOP}"),
-        ("feature.layer=fc7", f"feature (--set): unknown key; did you mean 'features'? {TOP}"),
-        ("clusters={}", "clusters.n_clusters (--set): missing; auto needs a whole number >= 1, or auto"),
+        ("layer=fc7", f"layer (overrides): unknown key; did you mean 'features.layer'? {TOP}"),
+        ("feature.layer=fc7", f"feature (overrides): unknown key; did you mean 'features'? {TOP}"),
+        ("clusters={}", "clusters.n_clusters (overrides): missing; auto needs a whole number >= 1, or auto"),
         (
             "outputs=5",
-            f"outputs (--set): found 5 (a number), allowed: a mapping with the keys {SECTION_KEYS['outputs']}",
+            f"outputs (overrides): found 5 (a number), allowed: a mapping with the keys {SECTION_KEYS['outputs']}",
         ),
-        ("clusters.transform=[l2, 5]", f"clusters.transform[1] (--set): found 5, allowed: {STEP}"),
-        ("features.layer", "--set features.layer: not KEY=VALUE, such as --set features.layer=fc7"),
-        ("=fc7", "--set =fc7: not KEY=VALUE, such as --set features.layer=fc7"),
-        ("features.=fc7", "--set features.=fc7: not KEY=VALUE, such as --set features.layer=fc7"),
-        ("features.layer=", "--set features.layer=: nothing after '='; write null for no value"),
-        ("features.layer=#1", "--set features.layer=#1: nothing after '='; write null for no value"),
+        ("clusters.transform=[l2, 5]", f"clusters.transform[1] (overrides): found 5, allowed: {STEP}"),
+        ("features.layer", "overrides entry features.layer: not KEY=VALUE, such as features.layer=fc7"),
+        ("=fc7", "overrides entry =fc7: not KEY=VALUE, such as features.layer=fc7"),
+        ("features.=fc7", "overrides entry features.=fc7: not KEY=VALUE, such as features.layer=fc7"),
+        ("features.layer=", "overrides entry features.layer=: nothing after '='; write null for no value"),
+        ("features.layer=#1", "overrides entry features.layer=#1: nothing after '='; write null for no value"),
         *[
             (
                 f"{key}=l2",
-                f"--set {key}=l2: items cannot be set one by one; "
+                f"overrides entry {key}=l2: items cannot be set one by one; "
                 "give all, such as clusters.transform='[l2, {pca: 64}]'",
             )
             for key in ("clusters.transform[0]", "clusters.transform.0")
         ],
         (
             "images.file={id}.png",
-            "--set images.file={id}.png: line 1, column 5: expected '<document start>', but found '<scalar>'; "
-            "text that begins with { or [ goes in quotes; as text: --set 'images.file=\"{id}.png\"'",
+            "overrides entry images.file={id}.png: line 1, column 5: expected '<document start>', but found "
+            "'<scalar>'; text that begins with { or [ goes in quotes; as text: 'images.file=\"{id}.png\"'",
         ),
         ("clusters={n_clusters: 1, n_clusters: 2}",
-         "--set clusters={n_clusters: 1, n_clusters: 2}: 'n_clusters' is given twice"),
+         "overrides entry clusters={n_clusters: 1, n_clusters: 2}: 'n_clusters' is given twice"),
     ],
 )  # fmt: skip
 def test_override_that_is_refused(override: str, words: str) -> None:
@@ -898,8 +898,8 @@ def test_problems_of_overrides_and_file_are_told_together() -> None:
     message = refusal(SMALLEST.replace("3", "five") + "features: 5", "x", "features.layer=fc7", "outputs.folder=7")
     assert [line.split(":")[0] for line in message.splitlines()] == [
         "c.yaml",
-        "  --set x",
-        "  outputs.folder (--set)",
+        "  overrides entry x",
+        "  outputs.folder (overrides)",
         "  clusters.n_clusters (line 2)",
         "  features (line 4)",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from imgcluster.cli.options import UNDO_COMMAND
 from imgcluster.utils import first_few, printable
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def exported_lines(found: ExportedFolders, run: str) -> list[str]:
         lines.append(f"skipped   {len(found.missing):,} images that are not where the run found them: {named}")
     if found.action == "move":
         lines.append("note: the images are no longer where run, report, score and export look for them")
-    undo = f"python -m imgcluster export-folders {shlex.quote(run)} {shlex.quote(str(found.folder))} --undo"
+    undo = UNDO_COMMAND.format(run=shlex.quote(run), folder=shlex.quote(str(found.folder)))
     return [*lines, f"undo      {undo}"]
 
 

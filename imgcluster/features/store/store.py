@@ -92,7 +92,7 @@ class FeatureStore:
                 self.shards.remove_leftovers()
                 self.shards.load()
                 self.adopt_parts()
-        except BaseException:
+        except BaseException:  # raised again, with the store unlocked
             self.files.let_go()
             raise
         return self

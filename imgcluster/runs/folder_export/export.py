@@ -171,8 +171,8 @@ def _place_all(journal: Journal, todo: list[Entry], root: Path, folder: str, sho
     except OSError as error:
         raise OutputError(
             f"{folder!r}: {error.strerror or error} ({str(error.filename)!r}), after {done:,} of {len(todo):,} "
-            "images; every other original is where it was. The same command again goes on from here; use "
-            "imgcluster.undo_export to take back what was done"
+            "images; every other original is where it was. The same command again goes on from here; this takes "
+            "back what was done: imgcluster.undo_export(FOLDER)"
         ) from error
     return refused
 

@@ -230,7 +230,7 @@ def test_a_disk_that_fills_up_leaves_the_originals(
     message = capsys.readouterr().err
     assert "No space left on device" in message
     assert "of 20 images; every other original is where it was." in message
-    assert message.endswith("use --undo to take back what was done\n")
+    assert message.endswith(f"takes back what was done: python -m imgcluster export-folders {run} {out} --undo\n")
     there = {path.name: path.read_bytes() for path in (tmp_path / "images").iterdir()}
     gone = {path.name: path.read_bytes() for path in (out / "00").iterdir()}
     assert 0 < len(gone) < 20

@@ -228,7 +228,7 @@ class Dispatcher:
         places, outcome = [int(place) for place in read.task.images], read.outcome
         try:
             shards = read.shards.result()
-        except BaseException:
+        except BaseException:  # raised again: whatever it is, the task is not lost
             self._tasks.retry(read.task)
             raise
         keys = [] if outcome.shard is None else self._store.admit(outcome.shard, shards)
