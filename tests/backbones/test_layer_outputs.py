@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from imgcluster.backbones.build import build_extractor, capture, check_size
+from imgcluster.backbones.layer_outputs import cut
 from imgcluster.backbones.layers import check_layers, layers_of
 from imgcluster.backbones.networks import empty_network, random_network
 from imgcluster.backbones.select import Choice, find_backbone
@@ -240,3 +241,45 @@ def test_its_own_size_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_listing_for_another_size(side: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["layers", "vit_b_16", "--size", side]) == 1
     assert capsys.readouterr().err == f"imgcluster: {said}\n"
+
+
+class Branching(nn.Module):
+    """Nobody can trace it; behind its map it works in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.early = nn.Conv2d(3, 4, 3, padding=1)
+        self.late = nn.Conv2d(4, 5, 3, padding=1)
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.early(x)
+        if x.sum() > 1e9:
+            return x
+        x = self.late(x)
+        x += 1
+        return self.head((x * x).mean(dim=(2, 3)))
+
+
+class Straight(Branching):
+    """The same, to be traced."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.late(self.early(x))
+        x = x.add_(1)  # of `x += 1`, tracing makes a sum
+        return self.head((x * x).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("kind", [Branching, Straight])
+def test_gradients_begin_where_the_network_is_cut(kind: type[Branching]) -> None:
+    pixels = torch.rand(2, 3, 6, 6)
+    model = kind().eval()
+    place, scores = cut(model, "late", ["head"], "own")(pixels)
+    (found,) = torch.autograd.grad(scores[:, 1].sum(), place)
+    values = model.late(model.early(pixels)).detach()
+    assert torch.equal(place.detach(), values)
+    # d/dv of head[1] . mean((v + 1)^2) is 2 (v + 1) head[1] / 36
+    expected = 2 * (values + 1) * model.head.weight[1].view(1, 5, 1, 1).detach() / 36
+    assert torch.allclose(found, expected, atol=1e-7)
+    assert place.grad_fn is None

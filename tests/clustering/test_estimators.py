@@ -7,43 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn import cluster, mixture
-from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from imgcluster.clustering import estimators
-from imgcluster.clustering.assign_rules import RULES
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.fitted import Clusterer
-from imgcluster.clustering.memory import check_memory
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.config.method_table import LEARNED, METHODS
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.types import Clusters
-
-OTHERS = ("agglomerative", "spectral", "hdbscan", "dbscan")
-PLACING = (
-    "auto",
-    "diffusion",
-    "kmeans",
-    "minibatch_kmeans",
-    "bisecting_kmeans",
-    "gaussian_mixture",
-    "birch",
-    "affinity_propagation",
-)
-
-
-def blobs(n: int = 240, dim: int = 20, k: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    vectors, labels = make_blobs(n, dim, centers=k, random_state=seed)
-    return vectors.astype(np.float32), labels
-
-
-def sizes() -> tuple[np.ndarray, np.ndarray]:
-    """Three groups of 120, 60 and 30 around the corners of a triangle, in two dimensions."""
-    labels = np.repeat([0, 1, 2], [120, 60, 30])
-    corners = np.array([[0, 0], [30, 0], [0, 30]])
-    noise = np.random.default_rng(1).normal(0, 1, (len(labels), 2))
-    return (corners[labels] + noise).astype(np.float32), labels
+from tests.support.clustered import PLACING, blobs, clustered, sizes
 
 
 def line() -> tuple[np.ndarray, np.ndarray]:
@@ -53,12 +26,9 @@ def line() -> tuple[np.ndarray, np.ndarray]:
 
 
 FINDING = [name for name in METHODS if name != LEARNED]  # that one finds nothing: test_learned_clusters.py
+
+
 SETS = {"blobs": (blobs, 4), "sizes": (sizes, 3), "line": (line, 2)}
-
-
-def clustered(vectors: np.ndarray, method: str, k: int, **keys: Any) -> Clusters:
-    n_clusters = k if METHODS[method].k else None
-    return cluster_features(vectors, ClustersConfig(method=method, n_clusters=n_clusters, **keys), show=False)
 
 
 def outcome(vectors: np.ndarray, method: str, k: int) -> Clusters | str:
@@ -103,56 +73,6 @@ def test_labels_are_those_of_scikit_learn(method: str, estimator: Any) -> None:
     assert (found.labels < 0).tolist() == (wanted < 0).tolist()
 
 
-@pytest.mark.parametrize("transform", [(), ("l2",), ("sqrt", "standardize", {"pca": 3}), ({"whiten": 4}, "l2")])
-@pytest.mark.parametrize("method", [*PLACING, "mean_shift"])
-def test_the_runs_own_images_are_placed_where_they_are(method: str, transform: Any) -> None:
-    vectors = np.concatenate([blobs()[0], np.random.default_rng(4).normal(0, 6, (60, 20)).astype(np.float32)])
-    found = clustered(vectors, method, 5, transform=transform)
-    placed = Clusterer(found.state).place(vectors)
-    np.testing.assert_array_equal(placed.labels, found.labels)
-    np.testing.assert_allclose(placed.distance, found.distance, rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(placed.runner_up, found.runner_up)
-    assert placed.new.mean() < 0.05  # by the last bits
-    assert Clusterer(found.state).place(vectors + 1000).new.all() or "l2" in transform
-
-
-@pytest.mark.parametrize("numbering", ["size", "first_appearance"])
-@pytest.mark.parametrize("method", PLACING)
-def test_images_are_placed_by_the_numbers_of_their_clusters(method: str, numbering: str) -> None:
-    spread = np.array([1.0, 2.0, 0.5])[sizes()[1], None]  # so that no two clusters reach equally far
-    vectors = (sizes()[0] * spread)[:: -1 if numbering == "size" else 1]
-    found = clustered(vectors, method, 3, numbering=numbering)
-    placed = Clusterer(found.state).place(vectors)
-    np.testing.assert_array_equal(placed.labels, found.labels)
-    np.testing.assert_array_equal(placed.runner_up, found.runner_up)
-    farthest = [found.distance[found.labels == number].max() for number in range(len(found.sizes))]
-    np.testing.assert_allclose(found.state["reach"], farthest)
-
-
-@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
-def test_mixtures_place_by_their_own_density(kind: str) -> None:
-    vectors, _ = blobs(200, 4, 3, seed=5)
-    found = clustered(vectors, "gaussian_mixture", 3, parameters={"covariance_type": kind})
-    model = mixture.GaussianMixture(3, covariance_type=kind, n_init=10, random_state=42).fit(vectors)
-    others = np.random.default_rng(6).normal(0, 8, (300, 4)).astype(np.float32)
-    assert adjusted_rand_score(model.predict(others), Clusterer(found.state).place(others).labels) == 1
-
-
-@pytest.mark.parametrize("method", OTHERS)
-def test_methods_without_a_rule_say_so(method: str) -> None:
-    vectors, _ = blobs()
-    found = clustered(vectors, method, 4)
-    assert method not in RULES
-    words = rf"^clusters by {method} are those of the run's own images: it has no rule for others; kmeans, "
-    with pytest.raises(ClusteringError, match=words):
-        Clusterer(found.state).place(vectors)
-
-
-def test_each_method_has_its_say() -> None:
-    assert {*OTHERS} < set(METHODS)
-    assert {*PLACING} <= {*RULES}
-
-
 def test_noise_has_no_cluster_and_a_nearest_one() -> None:
     vectors, _ = blobs()
     lonely = np.concatenate([vectors, vectors[:1] + 500])
@@ -180,26 +100,6 @@ def test_without_any_cluster_nothing_fails() -> None:
     unsettled = clustered(blobs(60)[0], "affinity_propagation", 0, parameters={"max_iter": 2})
     assert set(unsettled.labels.tolist()) == {-1}
     assert any("converge" in note for note in unsettled.notes)
-
-
-def test_a_cluster_of_the_rule_that_no_image_is_in_is_nobodys() -> None:
-    found = clustered(blobs(k=3)[0], "kmeans", 3)
-    state = dict(found.state)
-    state["rule_centres"] = np.concatenate([state["rule_centres"], np.full((1, 20), 900, np.float32)])
-    state["rule_labels"] = np.append(state["rule_labels"], 3)
-    placed = Clusterer(state).place(np.full((2, 20), 900, np.float32))
-    assert (set(placed.labels.tolist()) <= {0, 1, 2}, placed.new.tolist()) == (True, [True, True])
-
-
-def test_what_a_rule_puts_into_nobodys_cluster_goes_to_the_nearest() -> None:
-    vectors = np.repeat([0, 10, 20], 5).astype(np.float32)[:, None]
-    found = clustered(vectors, "kmeans", 3, numbering="first_appearance")
-    state = dict(found.state)
-    state["rule_centres"] = np.concatenate([state["rule_centres"], [[-90], [90]]])
-    state["rule_labels"] = np.append(state["rule_labels"], [3, 4])
-    placed = Clusterer(state).place(np.array([[-80], [80], [11]], np.float32))
-    assert (placed.labels.tolist(), placed.new.tolist()) == ([0, 2, 1], [True, True, True])
-    assert placed.distance.tolist() == [80, 60, 1]
 
 
 def test_noise_moves_no_centroid() -> None:
@@ -246,89 +146,6 @@ def test_parameters_that_do_not_go_together_end_in_one_line() -> None:
     words = r"^clusters.method: agglomerative: cosine was provided as metric. Ward can only work with"
     with pytest.raises(ClusteringError, match=words):
         clustered(blobs()[0], "agglomerative", 3, parameters={"metric": "cosine"})
-
-
-def many(n: int = 200_000) -> np.ndarray:
-    """Distinct points, (n, 2), in 0.8 MB."""
-    return np.lib.stride_tricks.sliding_window_view(np.arange(n + 1, dtype=np.float32), 2)
-
-
-@pytest.mark.parametrize(
-    ("method", "parameters", "pair_bytes"),
-    [
-        ("agglomerative", {}, 8),
-        ("agglomerative", {"linkage": "single", "metric": "cosine"}, 5),
-        ("hdbscan", {"metric": "cosine"}, 19),
-        ("hdbscan", {"metric": "correlation"}, 16),
-        ("hdbscan", {"algorithm": "brute"}, 16),
-        ("dbscan", {"eps": 1e7}, 17),
-        ("spectral", {}, 10),
-        ("spectral", {"affinity": "rbf"}, 34),
-        ("affinity_propagation", {}, 28),
-    ],
-)
-def test_too_many_images_are_refused_before_the_memory_goes(
-    monkeypatch: pytest.MonkeyPatch, method: str, parameters: dict[str, Any], pair_bytes: int
-) -> None:
-    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 50 * 2**30)
-    needed = f"{pair_bytes * 200_000**2 / 2**30:,.0f}"
-    others = "kmeans, minibatch_kmeans, bisecting_kmeans, gaussian_mixture"
-    own = {"hdbscan": "hdbscan without its parameters, "}.get(method, "")
-    finding = "" if method == "hdbscan" else ", hdbscan"
-    words = (
-        f"clusters.method: {method} needs {needed} GB for 200,000 images, and 50 GB are free; "
-        f"take {own}auto, {others}{finding}"
-    )
-    with pytest.raises(ClusteringError) as caught:
-        clustered(many(), method, 3, parameters=parameters)
-    assert str(caught.value) == words
-
-
-@pytest.mark.parametrize(
-    ("method", "parameters"),
-    [
-        *(
-            (method, {})
-            for method in ("auto", "kmeans", "minibatch_kmeans", "bisecting_kmeans", "hdbscan", "mean_shift")
-        ),
-        ("agglomerative", {"linkage": "single"}),
-        ("hdbscan", {"algorithm": "ball_tree", "metric": "manhattan"}),
-        ("dbscan", {"eps": 5.0}),  # a few neighbours each
-        ("birch", {"threshold": 40_000.0}),  # a few subclusters
-        ("learned", {"model": "model"}),
-    ],
-)
-def test_what_holds_no_pairs_is_not_refused(
-    monkeypatch: pytest.MonkeyPatch, method: str, parameters: dict[str, Any]
-) -> None:
-    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 2**30)
-    n_clusters = 3 if METHODS[method].k else None
-    config = ClustersConfig(method=method, n_clusters=n_clusters, parameters=parameters)
-    check_memory(config, 200_000, many())
-
-
-def test_birch_needs_memory_for_pairs_of_its_subclusters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 2**30)
-    vectors = np.random.default_rng(0).normal(0, 1, (20_000, 8)).astype(np.float32)
-    with pytest.raises(ClusteringError, match="birch needs 3 GB for 20,000 images, and 1 GB are free"):
-        clustered(vectors, "birch", 3)
-    clustered(vectors, "birch", 3, parameters={"threshold": 9.0})
-
-
-def test_what_depends_on_the_features_is_not_refused_before_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 2**30)
-    for method in ("birch", "dbscan"):
-        check_memory(ClustersConfig(method=method, n_clusters=3 if METHODS[method].k else None), 200_000)
-    with pytest.raises(ClusteringError, match="affinity_propagation needs "):
-        check_memory(ClustersConfig(method="affinity_propagation"), 200_000)
-
-
-def test_only_what_fits_is_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcluster.clustering.memory.free_memory", lambda: 60_000**2 * 9)
-    with pytest.raises(
-        ClusteringError, match=r"take auto, kmeans, minibatch_kmeans, bisecting_kmeans, agglomerative, "
-    ):
-        check_memory(ClustersConfig(method="affinity_propagation"), 60_000)
 
 
 @pytest.mark.parametrize("method", FINDING)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.metrics import silhouette_score
 
-from imgcluster.clustering.internal_metrics import internal_scores, margin
+from imgcluster.clustering.internal_metrics import internal_scores, margin, silhouette_of
 
 
 def groups(count: int, dim: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -78,3 +79,13 @@ def test_two_points(labels: list[int], points: list[list[float]]) -> None:
 def test_margins() -> None:
     found = margin(np.array([0, 1, 2, 3, 0, 1, np.nan]), np.array([4, 4, 2, 2, 0, np.inf, 1]))
     np.testing.assert_array_equal(found, [1, 0.75, 0, 0, 0, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 1, 2], [0, 0, 0, 1, 1, 1], [0, -1, 1, 1, 0, 1]])
+def test_silhouettes_of_known_distances(labels: list[int]) -> None:
+    points = np.random.default_rng(1).normal(0, 1, (6, 3))
+    distances = np.linalg.norm(points[:, None] - points, axis=2).astype(np.float32)
+    kept = np.array(labels) >= 0
+    wanted = silhouette_score(points[kept], np.array(labels)[kept])
+    assert silhouette_of(distances, np.array(labels)) == pytest.approx(wanted, abs=1e-5)
+    assert np.isnan(silhouette_of(distances, np.zeros(6, np.int64)))

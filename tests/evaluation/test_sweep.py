@@ -13,7 +13,6 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.diffusion import DEEP
 from imgcluster.clustering.graph import modularity, neighbour_graph
-from imgcluster.clustering.internal_metrics import silhouette_of
 from imgcluster.clustering.n_clusters import choose_k
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
@@ -21,15 +20,6 @@ from imgcluster.evaluation.sweep import elbow_of, sweep_k
 from imgcluster.features.transforms import Points
 from tests.conftest import Command
 from tests.support.feature_runs import blobs, noise
-
-
-@pytest.mark.parametrize("k", [2, 3, 5, 8])
-@pytest.mark.parametrize("method", ["auto", "kmeans", "agglomerative"])
-def test_the_number_of_clear_clusters_is_found(k: int, method: str) -> None:
-    vectors, truth = blobs(k)
-    clusters = cluster_features(vectors, ClustersConfig(method=method, n_clusters="2..12"), show=False)
-    assert adjusted_rand_score(clusters.labels, truth) == 1
-    assert clusters.notes[0].startswith(f"{k} clusters divide the neighbours best: modularity 0.")
 
 
 def test_a_sweep_chooses_as_auto_does() -> None:
@@ -53,14 +43,6 @@ def test_a_sweep_measures_the_clusters_that_a_run_makes(keys: dict[str, Any]) ->
         labels = cluster_features(vectors, config.model_copy(update={"n_clusters": row.k}), show=False).labels
         assert row.modularity == pytest.approx(modularity(neighbour_graph(vectors), labels), abs=1e-9)
         assert row.silhouette == pytest.approx(silhouette_score(vectors, labels), abs=1e-5)
-
-
-def test_of_equally_good_numbers_the_fewest_clusters_are_chosen() -> None:
-    near = np.random.default_rng(1).normal(0, 1e-3, (30, 5))
-    vectors = (np.repeat(np.eye(3, 5), 10, axis=0) + near).astype(np.float32)  # of which birch finds no fourth
-    config = ClustersConfig(method="birch", n_clusters="auto")
-    chosen, reason = choose_k(Points(vectors), config, range(2, 6), show=False)
-    assert (chosen, reason[-7:]) == (3, " with 4")
 
 
 @pytest.mark.parametrize("method", ["auto", "kmeans", "minibatch_kmeans", "agglomerative", "gaussian_mixture"])
@@ -90,19 +72,6 @@ def test_no_more_clusters_are_tried_than_there_are_distinct_images(method: str) 
     assert (same.labels.tolist(), same.notes) == ([0] * 12, ["1 distinct image among 12: 1 cluster"])
     with pytest.raises(ClusteringError, match=r"no number of clusters from 2 to 20 suits 1 distinct image among 12$"):
         sweep_k(Points(np.ones((12, DEEP), np.float32)), config, range(2, 21), show=False)
-
-
-@pytest.mark.parametrize(("n_clusters", "tried"), [("auto", range(2, 21)), ("3..5", range(3, 6))])
-def test_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch, n_clusters: str, tried: range) -> None:
-    asked: list[range] = []
-
-    def choose(points: Points, config: ClustersConfig, ks: range, **options: object) -> tuple[int, str]:
-        asked.append(ks)
-        return 3, "three"
-
-    monkeypatch.setattr("imgcluster.clustering.cluster.choose_k", choose)
-    found = cluster_features(np.eye(6, dtype=np.float32), ClustersConfig(n_clusters=n_clusters), show=False)
-    assert (asked, len(found.sizes), found.notes[0]) == ([tried], 3, "three")
 
 
 def test_many_images_are_measured_by_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,31 +130,12 @@ def test_the_gap_is_wide_where_there_are_clusters() -> None:
     assert rows[2].stability == 1 > max(rows[1].stability, rows[3].stability)
 
 
-@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 1, 2], [0, 0, 0, 1, 1, 1], [0, -1, 1, 1, 0, 1]])
-def test_silhouettes_of_known_distances(labels: list[int]) -> None:
-    points = np.random.default_rng(1).normal(0, 1, (6, 3))
-    distances = np.linalg.norm(points[:, None] - points, axis=2).astype(np.float32)
-    kept = np.array(labels) >= 0
-    wanted = silhouette_score(points[kept], np.array(labels)[kept])
-    assert silhouette_of(distances, np.array(labels)) == pytest.approx(wanted, abs=1e-5)
-    assert np.isnan(silhouette_of(distances, np.zeros(6, np.int64)))
-
-
 def test_the_same_points_give_the_same_sweep() -> None:
     tables = [
         sweep_k(Points(blobs(3)[0]), ClustersConfig(method="kmeans", n_clusters=2), [2, 3], show=False).table()
         for _ in range(2)
     ]
     pd.testing.assert_frame_equal(*tables)
-
-
-def test_too_few_images_for_any_number() -> None:
-    with pytest.raises(
-        ClusteringError, match=r"^clusters.n_clusters: no number of clusters from 5 to 9 suits 5 images$"
-    ):
-        cluster_features(np.eye(5, dtype=np.float32), ClustersConfig(n_clusters="5..9"), show=False)
-    found = cluster_features(np.eye(4, dtype=np.float32), ClustersConfig(n_clusters="auto"), show=False)
-    assert len(found.sizes) in (2, 3)
 
 
 def test_sweep(command: Command, config_file: Path, tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "integration/test_two_at_once.py::test_a_lock_whose_holder_was_killed_holds_nobody_up",
     ),
     "A report shows text as text,": (
-        "report/test_write.py::test_what_comes_from_outside_is_text",
+        "report/test_page.py::test_what_comes_from_outside_is_text",
         "integration/test_nothing_runs.py::test_pages_escape_what_they_show",
-        "report/test_write.py::test_thumbnails_have_nothing_of_the_originals_metadata",
+        "report/test_thumbnails.py::test_thumbnails_have_nothing_of_the_originals_metadata",
     ),
     "A submission has its template's shape,": (
         "runs/test_writer.py::test_submission_has_the_templates_shape",

@@ -1,0 +1,53 @@
+"""The number of clusters, chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.n_clusters import choose_k
+from imgcluster.config.loader import ClustersConfig
+from imgcluster.errors import ClusteringError
+from imgcluster.features.transforms import Points
+from tests.support.feature_runs import blobs
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 8])
+@pytest.mark.parametrize("method", ["auto", "kmeans", "agglomerative"])
+def test_the_number_of_clear_clusters_is_found(k: int, method: str) -> None:
+    vectors, truth = blobs(k)
+    clusters = cluster_features(vectors, ClustersConfig(method=method, n_clusters="2..12"), show=False)
+    assert adjusted_rand_score(clusters.labels, truth) == 1
+    assert clusters.notes[0].startswith(f"{k} clusters divide the neighbours best: modularity 0.")
+
+
+def test_of_equally_good_numbers_the_fewest_clusters_are_chosen() -> None:
+    near = np.random.default_rng(1).normal(0, 1e-3, (30, 5))
+    vectors = (np.repeat(np.eye(3, 5), 10, axis=0) + near).astype(np.float32)  # of which birch finds no fourth
+    config = ClustersConfig(method="birch", n_clusters="auto")
+    chosen, reason = choose_k(Points(vectors), config, range(2, 6), show=False)
+    assert (chosen, reason[-7:]) == (3, " with 4")
+
+
+@pytest.mark.parametrize(("n_clusters", "tried"), [("auto", range(2, 21)), ("3..5", range(3, 6))])
+def test_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch, n_clusters: str, tried: range) -> None:
+    asked: list[range] = []
+
+    def choose(points: Points, config: ClustersConfig, ks: range, **options: object) -> tuple[int, str]:
+        asked.append(ks)
+        return 3, "three"
+
+    monkeypatch.setattr("imgcluster.clustering.cluster.choose_k", choose)
+    found = cluster_features(np.eye(6, dtype=np.float32), ClustersConfig(n_clusters=n_clusters), show=False)
+    assert (asked, len(found.sizes), found.notes[0]) == ([tried], 3, "three")
+
+
+def test_too_few_images_for_any_number() -> None:
+    with pytest.raises(
+        ClusteringError, match=r"^clusters.n_clusters: no number of clusters from 5 to 9 suits 5 images$"
+    ):
+        cluster_features(np.eye(5, dtype=np.float32), ClustersConfig(n_clusters="5..9"), show=False)
+    found = cluster_features(np.eye(4, dtype=np.float32), ClustersConfig(n_clusters="auto"), show=False)
+    assert len(found.sizes) in (2, 3)
