@@ -1,4 +1,4 @@
-"""Every clustering method: known answers, its own parameters, noise, new points placed as the fitted ones were."""
+"""Every clustering method: known answers, its own parameters, noise, copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tried before one believes a run: numbers of clusters, combinations, other seeds; and a first config."""
+"""`compare`: combinations of networks, layers, transforms, methods and numbers of clusters, best first."""
 
 from __future__ import annotations
 

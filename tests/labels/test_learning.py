@@ -1,4 +1,4 @@
-"""Learning from a few labels: the classifiers, the models as they are kept, the commands."""
+"""Learning from a few labels: `learn`, what it says, and the commands from labels to a submission."""
 
 from __future__ import annotations
 
