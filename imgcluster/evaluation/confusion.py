@@ -1,9 +1,7 @@
-"""Plot of a confusion matrix: reproducible PNG or SVG bytes, drawn without a display."""
+"""Plot of a confusion matrix, drawn without a display."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,23 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 150
 CELL = 0.5  # inches
 NUMBERED = 40  # rows or columns above which the numbers in the cells could not be read
 LONG = 40  # letters of a name
-# The date and random names in an SVG would make other bytes of the same chart.
-METADATA: dict[str, dict[str, str | None]] = {"svg": {"Date": None}, "png": {"Software": None}}
-
-
-def picture(figure: Figure, format: str) -> bytes:
-    """Return a figure as the bytes of a `png` or an `svg`."""
-    import matplotlib
-
-    file = io.BytesIO()
-    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "imgcluster"}):
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for a letter that the font has not
-        figure.savefig(file, format=format, dpi=DPI, metadata=METADATA[format])
-    return file.getvalue()
 
 
 def confusion_chart(counts: np.ndarray, classes: Sequence[str], clusters: Sequence[str], title: str) -> Figure:

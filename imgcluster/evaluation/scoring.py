@@ -12,12 +12,12 @@ import numpy as np
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.evaluation.confusion import confusion_chart, picture
+from imgcluster.evaluation.confusion import confusion_chart
 from imgcluster.evaluation.metrics import Agreement, agreement
 from imgcluster.images import has_column, read_known, table_at
 from imgcluster.runs import IN_COLUMNS, csv_text, wide_labels
 from imgcluster.types import NOISE
-from imgcluster.utils import WHOLE, parse_json, plain_label, write_whole
+from imgcluster.utils import WHOLE, parse_json, plain_label, save, write_whole
 
 FILES = ("scores.json", "confusion.csv", "confusion.png", "confusion.svg")
 TITLES = {
@@ -215,10 +215,10 @@ def _write(scores: Scores, out: Path) -> None:
     table = csv_text(pd.DataFrame(rows, columns=header))
     title = f"accuracy {scores.scores['accuracy']:.3f}, adjusted Rand index {scores.scores['ari']:.3f}"
     figure = confusion_chart(found.counts[:, order], [row[0] for row in rows], header[1:], title)
-    contents = (f"{scores_json(scores)}\n".encode(), table.encode(), picture(figure, "png"), picture(figure, "svg"))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in zip(FILES, contents, strict=True):
-            write_whole(out / name, content)
+        for name, content in zip(FILES, (f"{scores_json(scores)}\n", table), strict=False):
+            write_whole(out / name, content.encode())
+        save(figure, out, "confusion")
     except OSError as error:
         raise OutputError(f"{str(out)!r} cannot be written: {error.strerror}") from None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from imgcluster.utils.files import replacing
 
 INK, QUIET, CHOSEN = "#1f2937", "#9ca3af", "#c2410c"
-FORMATS = ("svg", "png")
+# By format. The date and random names in an SVG would make other bytes of the same figure.
+METADATA: dict[str, dict[str, str | None]] = {"svg": {"Date": None}, "png": {"Software": None}}
+DPI = 144
 
 
 def style_panel(axes: Any, title: str) -> None:
@@ -25,9 +28,10 @@ def save(figure: Any, folder: Path, name: str) -> list[Path]:
     import matplotlib
 
     paths = []
-    with matplotlib.rc_context({"svg.hashsalt": "imgcluster", "svg.fonttype": "none"}):
-        for kind in FORMATS:
+    with warnings.catch_warnings(), matplotlib.rc_context({"svg.hashsalt": "imgcluster", "svg.fonttype": "none"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for a letter that the font has not
+        for kind, metadata in METADATA.items():
             paths.append(path := folder / f"{name}.{kind}")
             with replacing(path) as file:
-                figure.savefig(file, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else {})
+                figure.savefig(file, format=kind, dpi=DPI, metadata=metadata)
     return paths

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import imgcluster
-from tests.report.test_write import HOSTILE, hostile_pictures, run_of
+from tests.support.reported import HOSTILE, hostile_pictures, run_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SECONDS = 60
