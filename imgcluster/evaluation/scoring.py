@@ -217,8 +217,8 @@ def _write(scores: Scores, out: Path) -> None:
     figure = confusion_chart(found.counts[:, order], [row[0] for row in rows], header[1:], title)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in zip(FILES, (f"{scores_json(scores)}\n", table), strict=False):
-            write_whole(out / name, content.encode())
+        write_whole(out / "scores.json", f"{scores_json(scores)}\n".encode())
+        write_whole(out / "confusion.csv", table.encode())
         save(figure, out, "confusion")
     except OSError as error:
         raise OutputError(f"{str(out)!r} cannot be written: {error.strerror}") from None

@@ -14,15 +14,7 @@ from imgcluster.backbones import LOGITS, Choice, choose_backbones, find_devices
 from imgcluster.config import features_from_dict
 from imgcluster.errors import ClusteringError
 from imgcluster.explain.activations import LayerNetwork, grid_of_channels
-from imgcluster.explain.filters import (
-    DEFAULT_FILTERS,
-    STEPS,
-    ascent_choice,
-    ascent_side,
-    first_filters,
-    grey_noise,
-    maximize,
-)
+from imgcluster.explain.filters import STEPS, filters_of_layer
 from imgcluster.explain.gradcam import GradCam, positive_part
 from imgcluster.explain.run import ExplainedRun
 from imgcluster.explain.targets import class_index
@@ -123,15 +115,11 @@ def filter_images(
 
     filters: their numbers; None: the first 16. side: in pixels; None: 128, or the network's own where it takes no
     other. For an activation, such as relu5_3, the filters in front of it are taken: where it is shut, it passes no
-    gradient on. `explain.filters.maximize` describes the method. Raises ConfigError: no such layer, filter or size;
+    gradient on. `explain.filters` describes the method. Raises ConfigError: no such layer, filter or size;
     WeightsError, WeightsUnavailable.
     """
     choice, where = _chosen(backbone, layer, weights=weights, preprocess=preprocess, device=device)
-    choice = ascent_choice(choice, layer)
-    network = LayerNetwork.build(choice, where)
-    wanted = first_filters(network, DEFAULT_FILTERS) if filters is None else list(filters)
-    start = grey_noise(side or ascent_side(choice), seed)
-    return maximize(network, wanted, start, steps=steps, show=show)
+    return filters_of_layer(choice, layer, where, filters, side=side, steps=steps, seed=seed, show=show)
 
 
 def _chosen(backbone: str, layer: str | int, *, device: str, **keys: Any) -> tuple[Choice, Any]:

@@ -26,7 +26,25 @@ SMALL_SIDE = 128  # pixels; enough for a filter's pattern, in a third of the tim
 DEFAULT_FILTERS = 16  # of a layer
 
 
-def first_filters(network: LayerNetwork, most: int) -> list[int]:
+def filters_of_layer(
+    choice: Choice,
+    layer: str | int,
+    device: torch.device,
+    filters: Sequence[int] | None = None,
+    *,
+    side: int | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+    show: bool = False,
+) -> np.ndarray:
+    """Return pictures that maximize filters of a layer, (n, side, side, 3) RGB uint8; as `filter_images` says."""
+    choice = _ascent_choice(choice, layer)
+    network = LayerNetwork.build(choice, device)
+    wanted = _first_filters(network, DEFAULT_FILTERS) if filters is None else list(filters)
+    return _maximize(network, wanted, _grey_noise(side or _ascent_side(choice), seed), steps=steps, show=show)
+
+
+def _first_filters(network: LayerNetwork, most: int) -> list[int]:
     """Return the numbers of the first filters of the only layer, `most` at most."""
     side = network.choice.recipe.side
     with torch.no_grad():
@@ -34,13 +52,13 @@ def first_filters(network: LayerNetwork, most: int) -> list[int]:
     return list(range(min(most, channels_last(output).shape[-1])))
 
 
-def grey_noise(side: int, seed: int) -> Tensor:
+def _grey_noise(side: int, seed: int) -> Tensor:
     """Return noise around grey, (1, 3, side, side) float32 from 118 to 138."""
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(seed)) - 0.5
     return noise * NOISE + GREY
 
 
-def maximize(
+def _maximize(
     network: LayerNetwork, filters: Sequence[int], start: Tensor, *, steps: int = STEPS, show: bool = False
 ) -> np.ndarray:
     """Return pictures that maximize filters of the network's only layer, (n, side, side, 3) RGB uint8.
@@ -95,13 +113,13 @@ def channels_last(output: Tensor) -> Tensor:
     return output.movedim(1, -1) if output.ndim == 4 and output.shape[2] == output.shape[3] else output
 
 
-def ascent_choice(choice: Choice, layer: str | int) -> Choice:
+def _ascent_choice(choice: Choice, layer: str | int) -> Choice:
     """Return the choice with the layer to maximize: for an activation, the layer in front of it."""
     node = before_activation(choice.backbone, layer, choice.recipe.side)
     return replace(choice, layers=(layer if node == str(layer) else node,))
 
 
-def ascent_side(choice: Choice) -> int:
+def _ascent_side(choice: Choice) -> int:
     """Return the side of the pictures to make, in pixels: SMALL_SIDE where the network takes pictures of any size."""
     own = choice.recipe.side
     return own if own <= SMALL_SIDE or size_problem(choice.backbone, SMALL_SIDE, choice.layers) else SMALL_SIDE

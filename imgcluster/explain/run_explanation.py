@@ -13,15 +13,7 @@ from PIL import Image
 from imgcluster.backbones import CLASSES, LOGITS, Choice, auto_batch_size, class_names
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
 from imgcluster.explain.activations import LayerNetwork, grid_of_channels, layers_by_size
-from imgcluster.explain.filters import (
-    DEFAULT_FILTERS,
-    STEPS,
-    ascent_choice,
-    ascent_side,
-    first_filters,
-    grey_noise,
-    maximize,
-)
+from imgcluster.explain.filters import filters_of_layer
 from imgcluster.explain.gallery import Explanation, ExplanationGallery
 from imgcluster.explain.gradcam import GradCam, positive_part
 from imgcluster.explain.heatmap import overlay, tiled
@@ -204,10 +196,7 @@ def _filters(request: _Request, gallery: ExplanationGallery) -> list[str]:
     first = request.run.choices[0]
     layers = request.layers or tuple(layers_by_size(replace(first, layers=(LOGITS,)))[-1:])
     for layer in layers:
-        choice = ascent_choice(first, layer)
-        network = LayerNetwork.build(choice, request.run.device)
-        wanted, start = first_filters(network, DEFAULT_FILTERS), grey_noise(ascent_side(choice), seed=0)
-        made = maximize(network, wanted, start, steps=STEPS, show=request.show)
+        made = filters_of_layer(first, layer, request.run.device, show=request.show)
         title = f"pictures that maximize {len(made)} filters of {layer}"
         gallery.add(Image.fromarray(tiled(made, 4)), f"filters-{layer}", kind="filters", layer=str(layer), title=title)
     return [f"{first.backbone.name} {' '.join(layers)}"]

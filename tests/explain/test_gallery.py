@@ -16,7 +16,7 @@ def test_later_explanations_are_added_until_the_clusters_change(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imgcluster.explain.run_explanation.STEPS", 1)
-    monkeypatch.setattr("imgcluster.explain.run_explanation.DEFAULT_FILTERS", 3)
+    monkeypatch.setattr("imgcluster.explain.filters.DEFAULT_FILTERS", 3)
     run = make_run()
     imgcluster.explain_run(run, images=["0003.png"], show=False)
     kinds = ("cluster", "gradcam", "activations", "filters")

@@ -64,6 +64,14 @@ class StoreFiles(Protocol):
 
         None: there is no such file.
         """
+        new = _free_name(name, self.names(f"{name}.damaged*"))
+        with suppress(FileNotFoundError):
+            self.rename(name, new)
+            return new
+        return None
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name."""
 
 
 def files_of(place: Place) -> StoreFiles:
@@ -122,12 +130,8 @@ class LocalFiles(StoreFiles):
         (self.place / name).unlink(missing_ok=True)
 
     @override
-    def set_aside(self, name: str) -> str | None:
-        new = _free_name(name, self.names(f"{name}.damaged*"))
-        with suppress(FileNotFoundError):
-            (self.place / name).rename(self.place / new)
-            return new
-        return None
+    def rename(self, name: str, new: str) -> None:
+        (self.place / name).rename(self.place / new)
 
 
 class RemoteFiles(StoreFiles):
@@ -185,13 +189,9 @@ class RemoteFiles(StoreFiles):
             (self.place / name).request(lambda system, path: system.rm_file(path))
 
     @override
-    def set_aside(self, name: str) -> str | None:
-        new = _free_name(name, self.names(f"{name}.damaged*"))
-        with suppress(FileNotFoundError):
-            # By the server: what this machine reads of the file may be the fault of the way to it.
-            (self.place / name).request(lambda system, path: system.mv(path, f"{path.removesuffix(name)}{new}"))
-            return new
-        return None
+    def rename(self, name: str, new: str) -> None:
+        # By the server: what this machine reads of the file may be the fault of the way to it.
+        (self.place / name).request(lambda system, path: system.mv(path, f"{path.removesuffix(name)}{new}"))
 
 
 def _free_name(name: str, taken: list[str]) -> str:
