@@ -12,12 +12,14 @@ class RunFiles:
     SUBMISSION = "submission.csv"  # unless outputs.submission names another
     LOCK = ".lock"  # one in the run folder, one in its report
     REPORT = "report"
-    PAGE = "index.html"  # this and the next four lie in REPORT
+    PAGE = "index.html"  # this and the next five lie in REPORT
     REPORT_RECORD = "report.json"
     REPORT_GEOMETRY = "geometry.bin"
+    REPORT_CONFIG = "config.yaml"  # repeats the run
     EXPLANATIONS = "explain"
     EXPLANATIONS_LIST = "explain.json"
     SHEETS = "clusters"
     SHEETS_LIST = ".sheets"  # in SHEETS
     SWEEP = "sweep"
-    SWEEP_CHART = "sweep.svg"  # in SWEEP
+    SWEEP_TABLE = "sweep.csv"  # this and the next one lie in SWEEP
+    SWEEP_CHART = "sweep.svg"

@@ -145,7 +145,7 @@ def _run_values(run: FinishedRun) -> dict[str, Any]:
         "version": run.record["versions"]["imgcluster"],
         "fallbacks": [each["fallback"] for each in run.record["features"] if each["fallback"]],
         "config": config_text(run),
-        "command": _command("run", folder / RunFiles.REPORT / "config.yaml"),
+        "command": _command("run", folder / RunFiles.REPORT / RunFiles.REPORT_CONFIG),
         "again": _command("report", folder),
         "explain": _command("explain", folder),
         "explainable": run.config.features.file is None,

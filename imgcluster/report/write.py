@@ -155,7 +155,7 @@ def _write_parts(home: Path, page: Page) -> None:
     for name in ASSETS:
         write_whole(home / name, (assets / name).read_bytes())
     _copy_plotly(home)
-    write_whole(home / "config.yaml", config_text(page.facts.run).encode())
+    write_whole(home / RunFiles.REPORT_CONFIG, config_text(page.facts.run).encode())
     _write_script(home / "data.js", "imgclusterData", page_data(page))
     shutil.rmtree(home / "near", ignore_errors=True)
     (home / "near").mkdir()

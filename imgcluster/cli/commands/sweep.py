@@ -31,8 +31,8 @@ def run(options: Options) -> None:
     found = sweep_clusters(config, ks, show=not options.quiet)
     out = Path(options.out or Path(config.outputs.folder) / RunFiles.SWEEP)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "sweep.csv", found.table())
-    written = [out / "sweep.csv", *draw_sweep(found, out)]
+    write_table(out / RunFiles.SWEEP_TABLE, found.table())
+    written = [out / RunFiles.SWEEP_TABLE, *draw_sweep(found, out)]
     print("\n".join([*sweep_lines(found), *(f"written   {path}" for path in written)]))
 
 
