@@ -166,7 +166,7 @@ def _planned(choice: Choice, images: Sequence[ImageFile], request: _Request) -> 
     else:
         plan = plan_for(choice, config)
     plan = _calibrated(plan, choice, images, config, request.show)
-    return decide_precision(plan, choice, images, root, request.like, compare)
+    return decide_precision(plan, choice, images, root, like=request.like, compare=compare)
 
 
 def _calibrated(plan: Plan, choice: Choice, images: Sequence[ImageFile], config: FeaturesConfig, show: bool) -> Plan:

@@ -51,8 +51,8 @@ class Decided:
     check: PrecisionCheck | None = None
 
 
-def decide_precision(  # noqa: PLR0917 (all that it depends on)
-    plan: Plan, choice: Choice, images: Sequence[ImageFile], root: Place, like: Collection[str], compare: Compare
+def decide_precision(
+    plan: Plan, choice: Choice, images: Sequence[ImageFile], root: Place, *, like: Collection[str], compare: Compare
 ) -> Decided:
     """Return the plan with its precision decided, as the module says; unchanged where the config sets it.
 

@@ -70,7 +70,7 @@ class ImageFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.n_features_out_ = sum(block.shape[1] for block in self._runtime(black))
         return self
 
-    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803 (scikit-learn's name)
         """Return the features of pictures: (len(X), n_features_out_) float32. Raises ImageError."""
         check_is_fitted(self)
         items, config = list_pictures(_column(X)), self._config()

@@ -80,7 +80,7 @@ def decided(
     like: Sequence[str] = (),
 ) -> Decided:
     choice, plan = named
-    return decide_precision(plan, choice, of, root, like, compare)
+    return decide_precision(plan, choice, of, root, like=like, compare=compare)
 
 
 def way(found: Decided) -> tuple[str, int]:

@@ -12,12 +12,12 @@ memory of these modules for as long as nobody writes to it.
 
 import gc
 import signal
+from importlib import import_module
 
 gc.disable()  # the imports make hundreds of thousands of objects, all of which stay
 
-import distributed  # noqa: E402, F401
-
-import imgcluster.features.engines.dask.worker  # noqa: E402, F401
+for module in ("distributed", "imgcluster.features.engines.dask.worker"):
+    import_module(module)
 
 gc.freeze()  # no worker's collector touches these objects: that would copy their pages
 gc.enable()
