@@ -36,8 +36,13 @@ def one_of_many(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename == str(temporary):  # a message names what was to be written
+            error.filename = str(path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is `path` by now, or was never made
+            temporary.unlink()
 
 
 def write_whole(path: Path, data: bytes) -> None:

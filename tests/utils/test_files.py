@@ -31,6 +31,14 @@ def test_what_a_killed_process_was_about_to_write_goes(tmp_path: Path) -> None:
     assert all(path.exists() for path in (living, *others))
 
 
+@pytest.mark.parametrize("folder", ["missing", "a file"])
+def test_an_error_names_what_was_to_be_written(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "a file").write_bytes(b"")
+    with pytest.raises(OSError, match="directory") as raised:
+        write_whole(tmp_path / folder / "a.csv", b"whole")
+    assert raised.value.filename == str(tmp_path / folder / "a.csv")
+
+
 def test_the_number_of_no_process_is_left_alone(tmp_path: Path) -> None:
     strange = tmp_path / f"a.{10**30}.tmp"
     strange.write_bytes(b"")
