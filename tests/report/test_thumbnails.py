@@ -69,3 +69,11 @@ def test_thumbnails_have_nothing_of_the_originals_metadata(tmp_path: Path) -> No
 
 def test_many_images_have_smaller_thumbnails() -> None:
     assert [thumbnail_side(count) for count in (1, 2_000, 2_001, 20_000, 20_001, 10**6)] == [224, 224, 128, 128, 96, 96]
+
+
+def test_thumbnails_that_are_there_are_no_progress(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_picture(tmp_path / "a.png", np.full((9, 9, 3), 200, np.uint8))
+    make_thumbnails([tmp_path / "a.png"], tmp_path / "t")
+    assert "thumbnails: 1/1" in capsys.readouterr().err
+    make_thumbnails([tmp_path / "a.png"], tmp_path / "t")
+    assert capsys.readouterr().err == ""
