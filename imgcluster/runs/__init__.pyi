@@ -18,9 +18,10 @@ from .folder_export.export import ExportedFolders, UndoneExport, export_folders,
 from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
 from .label_columns import wide_labels
+from .listed import config_of, listed_images, listed_paths
 from .overview import Group, Overview, report_page, run_overview
 from .places import Places, images_are_in
-from .reader import config_of, listed_images, listed_paths, read_record, read_report_record
+from .reader import read_record, read_report_record
 from .remote import fetched
 from .run import RunResult
 from .submission import IN_COLUMNS, check_outputs, submission_notes

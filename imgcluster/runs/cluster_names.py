@@ -9,12 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.config import MATCH, TRUTH, Config, RunFiles
+from imgcluster.config import MATCH, TRUTH, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import read_labels
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from imgcluster.config import Config
 
 NAMES = "names"  # in run.json
 NONE = "-1"  # noise, in clusters.csv
