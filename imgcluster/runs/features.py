@@ -29,7 +29,7 @@ from imgcluster.images import read_labels
 from imgcluster.runs.finished import FinishedRun, read_run
 from imgcluster.runs.listed import listed_images
 from imgcluster.runs.places import Places
-from imgcluster.runs.writer import write_rows
+from imgcluster.runs.tables import write_rows
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
 

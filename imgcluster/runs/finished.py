@@ -18,7 +18,8 @@ from imgcluster.runs.listed import config_of
 from imgcluster.runs.places import Places, places_of
 from imgcluster.runs.reader import read_bytes, read_record, rows_in
 from imgcluster.runs.run import RunResult
-from imgcluster.runs.writer import clusters_rows, write_rows
+from imgcluster.runs.tables import write_rows
+from imgcluster.runs.writer import clusters_rows
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from imgcluster.features.transforms import apply_transform
 from imgcluster.runs import folder as run_folder
 from imgcluster.runs.listed import config_of
 from imgcluster.runs.reader import read_record
-from imgcluster.runs.writer import csv_text
+from imgcluster.runs.tables import csv_text
 
 FILES = ["clusterer.npz", "clusters.csv", "run.json", "submission.csv"]
 
