@@ -97,7 +97,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
 
 
 def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
-    """Place vectors, or read where an earlier process has placed the same ones: placing imports scikit-learn."""
+    """Place vectors, or read where an earlier process has placed the same ones."""
     versions = {package: installed(package) for package in PACKAGES}
     digest = digest_arrays(versions, {**clusterer.state, "new vectors": vectors})
 

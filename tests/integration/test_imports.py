@@ -42,7 +42,7 @@ COMMANDS: dict[str, set[str]] = {
     "suggest RUN --out HERE/suggested.csv --count 5 --force": READS_IMAGES,
     "assign RUN HERE/pictures --out HERE/assigned.csv --force": READS_IMAGES,
 }
-FIRST_FINDS_OUT = ("suggest", "assign")
+FIRST_FINDS_OUT = ("suggest",)
 # What differs from the run before, and what a run may import then: no torch, since the network is converted.
 OTHER_RUNS = (
     ("clusters.n_clusters=4", CLUSTERS),
