@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from typing_extensions import override
 
 from imgcluster.utils import LazySequence
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NOISE = -1  # the cluster of images that are in none
 ARE_LABELS = "numbers_are_labels"  # in run.json: `Clusters.are_labels`

@@ -10,6 +10,7 @@ from imgcluster.backbones.timm_networks import timm_name
 from imgcluster.backbones.weights.load import RANDOM_SEED, Weights, fit, load_state_dict
 from imgcluster.config import Backbone
 from imgcluster.errors import WeightsError, one_line
+from imgcluster.utils import installed, remembered
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,6 +129,10 @@ CLASSES = 1000
 
 def class_names() -> list[str]:
     """Return the names of ImageNet's 1000 classes in the order of the logits, as torchvision has them."""
+    return remembered(["classes of ImageNet", installed("torchvision")], _class_names)
+
+
+def _class_names() -> list[str]:
     from torchvision.models import AlexNet_Weights
 
     return list(AlexNet_Weights.IMAGENET1K_V1.meta["categories"])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from imgcluster.config import Config
+    from imgcluster.types import TextTable
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Options: TypeAlias = argparse.Namespace
@@ -115,7 +116,7 @@ def free_table(options: Options) -> Path:
     return out
 
 
-def write_table(out: Path, table: pd.DataFrame) -> None:
+def write_table(out: Path, table: pd.DataFrame | TextTable) -> None:
     """Write a table as CSV, in one piece."""
     from imgcluster.runs import csv_text
     from imgcluster.utils import write_whole

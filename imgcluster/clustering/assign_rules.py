@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.clustering.distances import nearest_two
 from imgcluster.config import LEARNED
+from imgcluster.features import Points
 from imgcluster.learning import prepared, probabilities
 from imgcluster.types import NOISE
 
@@ -105,9 +107,8 @@ PLACED_BY = {
 
 
 def _by_centres(points: np.ndarray, rule: Rule) -> np.ndarray:
-    from sklearn.metrics import pairwise_distances_argmin
-
-    nearest = pairwise_distances_argmin(points, np.asarray(rule["centres"], np.float64))
+    noise = np.full(len(points), NOISE)  # has the nearest centre for its runner-up
+    nearest = nearest_two(Points(points), np.asarray(rule["centres"]), noise)[1]
     return np.asarray(rule["labels"][nearest], dtype=np.int64)
 
 

@@ -136,9 +136,13 @@ def match_labels(counts: np.ndarray) -> np.ndarray:
     Kuhn, The Hungarian method for the assignment problem, 1955. Returns the column of each row, (n,) int64; -1 for a
     row without one, or whose cell is 0.
     """
-    from scipy.optimize import linear_sum_assignment
+    largest = counts.max(axis=1, keepdims=True, initial=0)
+    rows, columns = np.nonzero((counts == largest) & (largest > 0))
+    # Where each row has one largest count, in a column of its own, no other matching has as large a sum.
+    if not len(np.unique(rows)) == len(np.unique(columns)) == len(rows):
+        from scipy.optimize import linear_sum_assignment
 
-    rows, columns = linear_sum_assignment(counts, maximize=True)
+        rows, columns = linear_sum_assignment(counts, maximize=True)
     shared = counts[rows, columns] > 0
     matched = np.full(len(counts), -1)
     matched[rows[shared]] = columns[shared]

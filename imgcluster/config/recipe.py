@@ -16,8 +16,8 @@ class Recipe:
 
     steps: (name, pixels), in order, each one of STEPS; they end in a square. interpolation: bilinear or bicubic.
     Then value / scale, minus mean, over std, channel by channel, in the order of `channels`, rgb or bgr.
-    resampling: what resizes, torch or pillow, both with antialias; torch is four times as quick, and its pixels differ
-    from Pillow's by 1 of 255 at most (bicubic: 2).
+    resampling: whose rounding resized pixels have, torch's or pillow's, both with antialias; torch's is faster, and its
+    pixels differ from Pillow's by 1 of 255 at most (bicubic: 2).
     views: what of a picture is seen, of which the features are averaged: one of VIEWS.
     """
 

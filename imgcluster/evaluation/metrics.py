@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgcluster.clustering import match_labels
+from imgcluster.evaluation.partitions import information_scores, pair_scores
 from imgcluster.types import NOISE
 
 
@@ -29,12 +30,10 @@ class Agreement:
 def agreement(labels: Sequence[str] | np.ndarray, truth: Sequence[str] | np.ndarray) -> Agreement:
     """Compare clusters, (n,), with the true classes, (n,): numbers or texts, n at least 1.
 
-    ari: Hubert and Arabie, Comparing Partitions, 1985. nmi (by the arithmetic mean) and ami: Vinh, Epps and Bailey,
-    Information Theoretic Measures for Clusterings Comparison, 2010. homogeneity, completeness, v_measure: Rosenberg
-    and Hirschberg, V-Measure, 2007. fowlkes_mallows: Fowlkes and Mallows, A Method for Comparing Two Hierarchical
-    Clusterings, 1983. purity: the share of images whose class is the commonest of their cluster (Zhao and Karypis,
-    2001). accuracy, weighted_f1 and macro_f1 hold after each cluster was given a class of its own, all together for the
-    most images (Kuhn, The Hungarian Method for the Assignment Problem, 1955); clusters beyond the classes are wrong.
+    The scores are those of `pair_scores` and `information_scores`, and purity: the share of images whose class is the
+    commonest of their cluster (Zhao and Karypis, 2001). accuracy, weighted_f1 and macro_f1 hold after each cluster was
+    given a class of its own, all together for the most images (Kuhn, The Hungarian Method for the Assignment Problem,
+    1955); clusters beyond the classes are wrong.
 
     Images in noise, labelled -1, are one cluster like any other to the scores before accuracy, as in scikit-learn; none
     of them is right in those from accuracy on. Raises ValueError where the lengths differ or there is no image.
@@ -47,7 +46,8 @@ def agreement(labels: Sequence[str] | np.ndarray, truth: Sequence[str] | np.ndar
     counts = np.zeros((len(classes), len(clusters)), np.int64)
     np.add.at(counts, (rows, columns), 1)
     matched = _class_of_each(np.where(clusters.astype(str) == str(NOISE), 0, counts))
-    scores = {**_pairwise(rows, columns), "purity": counts.max(axis=0).sum() / len(given), **_matched(counts, matched)}
+    purity = counts.max(axis=0).sum() / len(given)
+    scores = {**pair_scores(counts), **information_scores(counts), "purity": purity, **_matched(counts, matched)}
     return Agreement({name: float(score) for name, score in scores.items()}, counts, classes, clusters, matched)
 
 
@@ -58,21 +58,6 @@ def _class_of_each(counts: np.ndarray) -> np.ndarray:
     classes = np.flatnonzero(of_class >= 0)
     matched[of_class[classes]] = classes
     return matched
-
-
-def _pairwise(rows: np.ndarray, columns: np.ndarray) -> dict[str, float]:
-    from sklearn import metrics
-
-    homogeneity, completeness, v_measure = metrics.homogeneity_completeness_v_measure(rows, columns)
-    return {
-        "ari": metrics.adjusted_rand_score(rows, columns),
-        "nmi": metrics.normalized_mutual_info_score(rows, columns),
-        "ami": metrics.adjusted_mutual_info_score(rows, columns),
-        "homogeneity": homogeneity,
-        "completeness": completeness,
-        "v_measure": v_measure,
-        "fowlkes_mallows": metrics.fowlkes_mallows_score(rows, columns),
-    }
 
 
 def _matched(counts: np.ndarray, matched: np.ndarray) -> dict[str, float]:

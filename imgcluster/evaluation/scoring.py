@@ -16,7 +16,7 @@ from imgcluster.evaluation.confusion import confusion_chart
 from imgcluster.evaluation.metrics import Agreement, agreement
 from imgcluster.images import has_column, read_known, table_at
 from imgcluster.runs import IN_COLUMNS, csv_text, wide_labels
-from imgcluster.types import NOISE
+from imgcluster.types import NOISE, TextTable
 from imgcluster.utils import WHOLE, parse_json, plain_label, save, write_whole
 
 FILES = ("scores.json", "confusion.csv", "confusion.png", "confusion.svg")
@@ -208,11 +208,9 @@ def _in_order(found: Agreement) -> np.ndarray:
 
 
 def _write(scores: Scores, out: Path) -> None:
-    import pandas as pd
-
     found, order = scores.agreement, _in_order(scores.agreement)
     header, *rows = scores.confusion()
-    table = csv_text(pd.DataFrame(rows, columns=header))
+    table = csv_text(TextTable(header, zip(*rows, strict=True)))
     title = f"accuracy {scores.scores['accuracy']:.3f}, adjusted Rand index {scores.scores['ari']:.3f}"
     figure = confusion_chart(found.counts[:, order], [row[0] for row in rows], header[1:], title)
     try:

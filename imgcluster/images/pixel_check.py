@@ -2,8 +2,8 @@
 
 A few pictures, encoded once and kept in pixel_check.json (tests/support/make_pixel_check.py writes it), are decoded and
 resized by what is installed. A part that gives the pixels of the reference is not mentioned in a fingerprint; any
-other is, with its digest. So versions of OpenCV, Pillow and torch that give the same pixels share a store of
-features, and others have stores of their own.
+other is, with its digest. So versions of OpenCV and Pillow that give the same pixels share a store of features, and
+others have stores of their own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from imgcluster.utils import file_sha256, installed, machine, remembered
 
 TABLE = Path(__file__).with_name("pixel_check.json")
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
-PACKAGES = ("imgcluster", "numpy", "pillow", "torch", *OPENCV)  # that read and resize
+PACKAGES = ("imgcluster", "numpy", "pillow", *OPENCV)  # that read and resize
 FORMATS = ("jpeg", "png", "gif", "webp", "tiff", "bmp", "pnm", "jp2")
 REDUCED = "jpeg, reduced"
 ENOUGH = (8, 4, 2)  # pixels of the shorter side: a JPEG then comes at a half, a quarter, an eighth of its size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from imgcluster.images.geometry import (
     crop_slices,
     is_very_long,
 )
+from imgcluster.images.resampling import resample
 
 PILLOW_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 BLACK = (0, 0, 0)
@@ -107,9 +108,9 @@ def _resize_and_crop(image: np.ndarray, resize: int, crop: int, recipe: Recipe, 
     """
     height, width = image.shape[:2]
     new_height, new_width = RESIZED_SIZES["resize"](resize, height, width)
-    if not is_very_long(height, width):
-        return crop_at(_resized(image, (new_height, new_width), recipe), crop, place)
     rows, columns = crop_slices(new_height, crop, place[0])[0], crop_slices(new_width, crop, place[1])[0]
+    if not is_very_long(height, width):
+        return crop_at(_resized(image, (new_height, new_width), recipe, (rows, columns)), crop, place)
     down, across = height / new_height, width / new_width
     box = (
         columns.start * across,
@@ -121,22 +122,15 @@ def _resize_and_crop(image: np.ndarray, resize: int, crop: int, recipe: Recipe, 
     return crop_at(_part_by_pillow(image, size, recipe.interpolation, box), crop, place)
 
 
-def _resized(image: np.ndarray, size: tuple[int, int], recipe: Recipe) -> np.ndarray:
+def _resized(
+    image: np.ndarray, size: tuple[int, int], recipe: Recipe, window: tuple[slice, slice] = (slice(None), slice(None))
+) -> np.ndarray:
+    """Resize a picture to a size, (height, width), and return the rows and columns of a window of it."""
     if image.shape[:2] == size:
-        return image
-    return RESAMPLINGS[recipe.resampling](image, size, recipe.interpolation)
-
-
-def _by_torch(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    from torch import from_numpy
-    from torch.nn.functional import interpolate
-
-    ours = np.ascontiguousarray(image)
-    if not ours.flags.writeable:  # torch would warn
-        ours = ours.copy()
-    values = from_numpy(ours).permute(2, 0, 1)[None]  # a view: the layout that torch resizes fastest
-    resized = interpolate(values, size, mode=interpolation, antialias=True)
-    return np.asarray(resized[0].permute(1, 2, 0).numpy())
+        return image[window]
+    if recipe.resampling == "torch":
+        return resample(image, size, recipe.interpolation, window)
+    return _by_pillow(image, size, recipe.interpolation)[window]
 
 
 def _by_pillow(image: np.ndarray, size: tuple[int, int], interpolation: str, box: Box | None = None) -> np.ndarray:
@@ -155,9 +149,3 @@ def _part_by_pillow(image: np.ndarray, size: tuple[int, int], interpolation: str
         return _by_pillow(tall, size, interpolation, (left, 0.0, right, height))
     wide = _by_pillow(image, (rows, width), interpolation, (left, 0.0, right, rows))
     return _by_pillow(wide, size, interpolation, (0.0, top, width, bottom))
-
-
-RESAMPLINGS: dict[str, Callable[[np.ndarray, tuple[int, int], str], np.ndarray]] = {
-    "torch": _by_torch,
-    "pillow": _by_pillow,
-}

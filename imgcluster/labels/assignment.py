@@ -14,7 +14,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
 from imgcluster.runs import NAME, cluster_cells, config_of, path_text, read_clusterer, read_record, recorded_names
-from imgcluster.types import ImageFile
+from imgcluster.types import ImageFile, TextTable
 from imgcluster.utils import (
     DEFAULT_STORAGE,
     Storage,
@@ -52,10 +52,15 @@ class Assignment:
         """
         import pandas as pd
 
+        found = self.text_table()
+        return pd.DataFrame(found.rows(), columns=found.columns)
+
+    def text_table(self) -> TextTable:
+        """Return the table as texts."""
         row_of = {image: row for row, image in enumerate(self.features.images)}
         reason_of = {failure.image: failure.reason for failure in self.features.failures}
         rows = [self._row(image, row_of.get(image), reason_of.get(image, "")) for image in self.images]
-        return pd.DataFrame(rows, columns=[*COLUMNS, *([NAME] if self.names else [])])
+        return TextTable([*COLUMNS, *([NAME] if self.names else [])], zip(*rows, strict=True))
 
     def _row(self, image: ImageFile, row: int | None, reason: str) -> list[str]:
         if row is None:
@@ -92,7 +97,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
 
 
 def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
-    """Place vectors, or read where an earlier process has placed the same ones: placing imports scikit-learn."""
+    """Place vectors, or read where an earlier process has placed the same ones."""
     versions = {package: installed(package) for package in PACKAGES}
     digest = digest_arrays(versions, {**clusterer.state, "new vectors": vectors})
 

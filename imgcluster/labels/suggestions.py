@@ -15,7 +15,7 @@ from imgcluster.features import Points
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space
 from imgcluster.runs import FinishedRun, features_of_run, read_run, with_name
-from imgcluster.types import NOISE
+from imgcluster.types import NOISE, TextTable
 from imgcluster.utils import digest_arrays, installed, remembered
 
 if TYPE_CHECKING:
@@ -45,9 +45,16 @@ class Suggestions:
         """Return a row for each image: id, label (blank, to be filled in), path, cluster, why."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {"id": self.ids, "label": "", "path": self.paths, "cluster": self.clusters, "why": self.why}
-        )
+        return pd.DataFrame(self._columns())
+
+    def text_table(self) -> TextTable:
+        """Return the table as texts."""
+        columns = self._columns()
+        return TextTable(columns, (list(map(str, cells)) for cells in columns.values()))
+
+    def _columns(self) -> dict[str, list[Any]]:
+        blank = [""] * len(self.ids)
+        return {"id": self.ids, "label": blank, "path": self.paths, "cluster": self.clusters, "why": self.why}
 
 
 def suggest_images(

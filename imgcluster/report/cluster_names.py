@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.backbones import PREDICTIONS, class_names, classify, find_backbone, find_weights
 from imgcluster.config import FeaturesConfig, features_from_dict
 from imgcluster.errors import ImgclusterError, StoreError
+from imgcluster.features import extract_features
 from imgcluster.runs import FinishedRun, listed_images
 
 CLASSES = 1000  # of ImageNet
@@ -65,15 +67,14 @@ def guess_names(
         return Guesses({}, f"no names: {origin['backbone']} has no classifier for ImageNet's {CLASSES:,} classes")
     known = {number: [found[row] for row in each if row in found] for number, each in asked.items()}
     means = {number: np.stack(each).mean(axis=0, dtype=np.float64) for number, each in known.items() if each}
-    return Guesses({number: _named(mean) for number, mean in means.items()})
+    names = class_names() if means else []
+    return Guesses({number: _named(mean, names) for number, mean in means.items()})
 
 
 def _from_features(
     rows: Sequence[int], run: FinishedRun, origin: Mapping[str, Any], features_of: FeaturesOf
 ) -> dict[int, np.ndarray] | None:
     """Return class probabilities by row, from the run's features; None where the classifier does not take these."""
-    from imgcluster.backbones import classify, find_backbone, find_weights  # which need torch, as all imports below
-
     config = run.config.features
     as_trained = origin["fallback"] is not None or config.preprocess == "backbone"
     is_one_layer = len(origin["stores"]) == 1 and not config.block_l2 and config.block_weights is None
@@ -93,8 +94,6 @@ def _from_features(
 
 def _from_images(rows: Sequence[int], run: FinishedRun, backbone: str) -> dict[int, np.ndarray] | None:
     """Return class probabilities by row, of the images as the network was trained to see them."""
-    from imgcluster.features import extract_features
-
     storage = run.places.storage
     images = listed_images(run.places.rows([run.rows[row] for row in rows]), storage)
     asked = _predictions(run.config.features, backbone)
@@ -107,19 +106,15 @@ def _from_images(rows: Sequence[int], run: FinishedRun, backbone: str) -> dict[i
 
 def _predictions(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
     """Return the config of class probabilities of a run's network."""
-    from imgcluster.backbones import PREDICTIONS
-
     kept = {"device": config.device, "store": config.store}
     return features_from_dict(
         {**kept, "backbone": backbone, "layer": PREDICTIONS, "preprocess": "backbone", "fallback": None}
     )
 
 
-def _named(probabilities: np.ndarray) -> Guess:
-    from imgcluster.backbones import class_names
-
+def _named(probabilities: np.ndarray, names: Sequence[str]) -> Guess:
     first, second = np.argsort(-probabilities, kind="stable")[:2].tolist()
-    name, share = class_names()[first], float(probabilities[first])
+    name, share = names[first], float(probabilities[first])
     if probabilities[second] >= SECOND_SHARE * share:
-        return Guess(f"{name}, {class_names()[second]}", share + float(probabilities[second]))
+        return Guess(f"{name}, {names[second]}", share + float(probabilities[second]))
     return Guess(name, share)

@@ -17,16 +17,18 @@ from .folder import RunFolder
 from .folder_export.export import ExportedFolders, UndoneExport, export_folders, undo_export
 from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
-from .label_columns import wide_labels
+from .label_columns import IN_COLUMNS, wide_labels
+from .listed import config_of, listed_images, listed_paths
 from .overview import Group, Overview, report_page, run_overview
 from .places import Places, images_are_in
-from .reader import config_of, listed_images, listed_paths, read_record, read_report_record
+from .reader import read_record, read_report_record
 from .remote import fetched
 from .run import RunResult
-from .submission import IN_COLUMNS, check_outputs, submission_notes
+from .submission import check_outputs, submission_notes
+from .tables import csv_text
 from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
-from .writer import DISTANCE_FORMAT, NAME, cluster_cells, csv_text, output_names, path_text, write_outputs
+from .writer import DISTANCE_FORMAT, NAME, cluster_cells, output_names, path_text, write_outputs
 
 __all__ = [
     "DISTANCE_FORMAT",

@@ -8,13 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.config import MATCH, TRUTH, Config, RunFiles
+from imgcluster.config import MATCH, TRUTH, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import read_labels
 from imgcluster.utils import parse_json
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from imgcluster.config import Config
 
 NAMES = "names"  # in run.json
 NONE = "-1"  # noise, in clusters.csv

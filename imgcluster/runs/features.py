@@ -27,9 +27,9 @@ from imgcluster.features import (
 )
 from imgcluster.images import read_labels
 from imgcluster.runs.finished import FinishedRun, read_run
+from imgcluster.runs.listed import listed_images
 from imgcluster.runs.places import Places
-from imgcluster.runs.reader import listed_images
-from imgcluster.runs.writer import write_rows
+from imgcluster.runs.tables import write_rows
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import file_sha256, fits, replacing
 

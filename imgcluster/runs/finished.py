@@ -14,10 +14,12 @@ from imgcluster.config import Config, RunFiles, config_as_used, config_from_dict
 from imgcluster.features import State
 from imgcluster.runs.cluster_names import recorded_names
 from imgcluster.runs.clusterer import read_clusterer
+from imgcluster.runs.listed import config_of
 from imgcluster.runs.places import Places, places_of
-from imgcluster.runs.reader import config_of, read_bytes, read_record, rows_in
+from imgcluster.runs.reader import read_bytes, read_record, rows_in
 from imgcluster.runs.run import RunResult
-from imgcluster.runs.writer import clusters_rows, write_rows
+from imgcluster.runs.tables import write_rows
+from imgcluster.runs.writer import clusters_rows
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from imgcluster.images import number_at_end, read_asked, read_template
 
+IN_COLUMNS = ("one_hot", "soft")  # layouts with a column for each cluster
+
 
 def wide_labels(path: Path, id_column: str | None, true: Collection[str]) -> dict[str, str]:
     """Return {id: label} of a submission whose columns are classes: that of the column with the largest share.

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from imgcluster.config import Config, RunFiles, config_as_used, config_from_dict
+from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
-from imgcluster.images import open_all_again
-from imgcluster.runs.places import places_of
-from imgcluster.runs.remote import finished_record
-from imgcluster.types import ImageFile, ImagePath
-from imgcluster.utils import DEFAULT_STORAGE, Storage, parse_json
+from imgcluster.utils import parse_json
 
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
 _CLUSTER = re.compile("-?[0-9]{1,9}")
 _DISTANCE = re.compile(r"(-?[0-9][0-9.e+-]*)?")
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("config", "counts", "seconds", "versions"), dict),
+    **dict.fromkeys(("features", "cluster_sizes", "notes", "failures"), list),
+}
 
 
 def read_record(run_folder: Path) -> dict[str, Any]:
@@ -31,6 +30,24 @@ def read_record(run_folder: Path) -> dict[str, Any]:
         return finished_record((run_folder / RunFiles.RECORD).read_bytes(), str(run_folder))
     except OSError as error:
         raise OutputError(f"{str(run_folder)!r} is no run folder ({RunFiles.RECORD}: {error.strerror})") from None
+
+
+def finished_record(data: bytes, folder: str) -> dict[str, Any]:
+    """Return what run.json of a finished run says. Raises OutputError: damaged, not finished."""
+    try:
+        record = parse_json(data)
+        finished = record["status"] == "done"
+        if finished and not all(isinstance(record.get(key, kind()), kind) for key, kind in _KINDS.items()):
+            raise ValueError("another kind of value")
+        if finished and "config" not in record:
+            raise ValueError("nothing to know the run by")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise OutputError(
+            f"{f'{folder}/{RunFiles.RECORD}'!r} is damaged; run the config again with force=True"
+        ) from None
+    if not finished:
+        raise OutputError(f"the run in {folder!r} is not finished; run its config again")
+    return dict(record)
 
 
 def read_rows(run_folder: Path) -> list[dict[str, str]]:
@@ -75,40 +92,6 @@ def read_report_record(run_folder: Path, clusters_sha256: str | None = None) -> 
         if isinstance(record, dict) and record.get("clusters_sha256") == digest:
             return record
     return {}
-
-
-def config_of(record: dict[str, Any], run_folder: Path) -> Config:
-    """Return the config that repeats a run, from its run.json.
-
-    Its paths are resolved from where the run was started. After a fallback it names the network that was used.
-    """
-    there = config_from_dict(places_of(run_folder, record).config(record["config"]))
-    return config_as_used(there, record.get("features", []))
-
-
-def listed_path(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
-    """Return the path for its text in clusters.csv, where bytes that are not UTF-8 are `\\udcNN`."""
-    return listed_paths([text], storage)[0]
-
-
-def listed_paths(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
-    """Return the paths for their texts in clusters.csv; an archive with several of them is opened once."""
-    there = [os.path.exists(text) for text in texts]
-    elsewhere = [_unescaped(text) for text, here in zip(texts, there, strict=True) if not here]
-    others = iter(open_all_again(elsewhere, storage))
-    return [Path(text) if here else next(others) for text, here in zip(texts, there, strict=True)]
-
-
-def _unescaped(text: str) -> str:
-    return re.sub(r"\\u(dc[89a-f][0-9a-f])", lambda code: chr(int(code[1], 16)), text)
-
-
-def listed_images(rows: Sequence[Mapping[str, str]], storage: Storage = DEFAULT_STORAGE) -> list[ImageFile]:
-    """Return the images of rows from `Places.rows`, with their stamps, without reading them."""
-    from imgcluster.features import with_stamps  # which needs OpenCV
-
-    places = with_stamps(listed_paths([row["path"] for row in rows], storage))
-    return [ImageFile(row["id"], place) for row, place in zip(rows, places, strict=True)]
 
 
 def _is_row(row: dict[str, str]) -> bool:

@@ -14,13 +14,10 @@ from filelock import FileLock, Timeout
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import OutputError
+from imgcluster.runs.reader import finished_record
 from imgcluster.utils import RemotePath, at_once, cache_folder, in_words, parse_json, shown, write_whole
 
 PROBE = ".writable"
-_KINDS: dict[str, type] = {
-    **dict.fromkeys(("config", "counts", "seconds", "versions"), dict),
-    **dict.fromkeys(("features", "cluster_sizes", "notes", "failures"), list),
-}
 PATIENCE = 60.0  # seconds for another command to fetch the same run
 
 
@@ -41,24 +38,6 @@ def lock_of(home: Path) -> FileLock:
     """Return the lock of such a folder: beside it, for what is in it is thrown away while the lock is held."""
     home.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(home.with_name(f"{home.name}.lock"))
-
-
-def finished_record(data: bytes, folder: str) -> dict[str, Any]:
-    """Return what run.json of a finished run says. Raises OutputError: damaged, not finished."""
-    try:
-        record = parse_json(data)
-        finished = record["status"] == "done"
-        if finished and not all(isinstance(record.get(key, kind()), kind) for key, kind in _KINDS.items()):
-            raise ValueError("another kind of value")
-        if finished and "config" not in record:
-            raise ValueError("nothing to know the run by")
-    except (ValueError, KeyError, TypeError):
-        raise OutputError(
-            f"{f'{folder}/{RunFiles.RECORD}'!r} is damaged; run the config again with force=True"
-        ) from None
-    if not finished:
-        raise OutputError(f"the run in {folder!r} is not finished; run its config again")
-    return dict(record)
 
 
 class FarAway:
@@ -121,7 +100,7 @@ class FarAway:
 
     def _mark_as_being_written(self, record: Path) -> None:
         """Have the folder belong to its config, and say that it is not finished."""
-        config = json.loads(record.read_bytes())["config"]
+        config = parse_json(record.read_bytes())["config"]
         marked = json.dumps({"status": "writing", "config": config}).encode()
         self._asked(lambda system, folder: system.pipe_file(f"{folder}/{RunFiles.RECORD}", marked))
 

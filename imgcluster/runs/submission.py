@@ -10,6 +10,7 @@ from imgcluster.config import LEARNED, ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
 from imgcluster.images import number_at_end, read_asked
 from imgcluster.runs.cluster_names import known_names, names_found, names_to_write
+from imgcluster.runs.label_columns import IN_COLUMNS
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.template_check import THREE_WAYS, check_labels, check_template, column_notes, label_notes
 from imgcluster.runs.validation import Expected, check_submission
@@ -18,7 +19,6 @@ from imgcluster.utils import first_few
 
 NEW_ID_COLUMN = "id"  # where there is no template
 NOISE = -1
-IN_COLUMNS = ("one_hot", "soft")  # layouts with a column for each cluster
 COUNTED = ("raw", "size", "first_appearance")  # numberings that give the numbers from 0 on, and no names
 PROBABILITY_FORMAT = "{:.6f}"
 

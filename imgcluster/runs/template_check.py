@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from imgcluster.config import Config
 from imgcluster.errors import ConfigError
 from imgcluster.images import Asked, Cells, cells_of, is_said, kind_of_cells, read_asked
 from imgcluster.types import Template
 from imgcluster.utils import first_few
+
+if TYPE_CHECKING:
+    from imgcluster.config import Config
 
 BINARY = frozenset("01")
 NUMBERS = (Cells.WHOLE, Cells.DECIMAL, Cells.SHARE, Cells.MEASURED)

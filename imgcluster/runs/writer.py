@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from itertools import count
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +17,12 @@ from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.submission import make_submission
-from imgcluster.types import ARE_LABELS, ImageFile, Source, TextTable, by_reason
+from imgcluster.runs.tables import rows_of, write_rows
+from imgcluster.types import ARE_LABELS, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
 NAME, NOTE = "name", "note"
@@ -53,7 +52,7 @@ def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
         RunFiles.CLUSTERER: lambda file: np.savez(file, **arrays),
     }
     if run.config.outputs.submission:
-        files = {run.config.outputs.submission: _csv_writer(_rows_of(make_submission(run))), **files}
+        files = {run.config.outputs.submission: _csv_writer(rows_of(make_submission(run))), **files}
     return folder.write(files, run_record(run))
 
 
@@ -123,23 +122,3 @@ def path_text(image: ImageFile) -> str:
 
 def _csv_writer(rows: Iterable[Iterable[Any]]) -> Writer:
     return lambda file: write_rows(lambda line: file.write(line.encode()), rows)
-
-
-def _rows_of(frame: pd.DataFrame | TextTable) -> Iterator[Iterable[Any]]:
-    yield frame.columns
-    yield from frame.rows() if isinstance(frame, TextTable) else frame.itertuples(index=False, name=None)
-
-
-def csv_text(frame: pd.DataFrame) -> str:
-    """Return a table as CSV with lines that end in a newline alone, quoted wherever a reader needs it.
-
-    With that line end, csv and pandas would leave a carriage return inside a cell unquoted, which breaks the row.
-    """
-    lines: list[str] = []
-    write_rows(lines.append, _rows_of(frame))
-    return "".join(lines)
-
-
-def write_rows(write: Callable[[str], object], rows: Iterable[Iterable[Any]]) -> None:
-    """Pass rows to `write` as lines of CSV, as `csv_text` formats them."""
-    csv.writer(SimpleNamespace(write=lambda line: write(line.removesuffix("\r\n") + "\n"))).writerows(rows)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from imgcluster.backbones import head
 from imgcluster.backbones.build import capture
-from imgcluster.backbones.head import classify
+from imgcluster.backbones.head import ACTIVATIONS, classify
 from imgcluster.backbones.networks import random_network
 from imgcluster.backbones.pooling import pool
-from imgcluster.backbones.weights.load import find_weights
-from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.backbones.weights.load import Weights, find_weights
+from imgcluster.config.backbone_table import BACKBONES, Backbone
 
 # A network of each kind of ending: one linear step, several with activations, tokens, a map that is still to be pooled.
 TAKEN = {
@@ -38,6 +41,34 @@ def test_the_classifier_gives_what_the_network_gives(name: str, layer: str) -> N
     found = classify(BACKBONES[name], find_weights(BACKBONES[name], "random"), layer, features)
     assert found is not None
     np.testing.assert_allclose(found, odds, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_torchs(name: str) -> None:
+    values = np.concatenate([np.linspace(-8, 8, 1001), [-1000, 1000]]).astype(np.float32)
+    wanted = getattr(torch.nn, name)()(torch.from_numpy(values)).numpy()
+    np.testing.assert_allclose(ACTIVATIONS[name](values), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_classifier_is_kept_by_the_weights_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, vectors = BACKBONES["resnet18"], np.ones((1, 512), np.float32)
+    random = find_weights(backbone, "random")
+    first = classify(backbone, random, "avgpool", vectors)
+    built: list[Weights] = []
+
+    def other_network(backbone: Backbone, weights: Weights) -> torch.nn.Module:
+        built.append(weights)
+        model = random_network(backbone)
+        model.get_parameter("fc.bias").data[7] += 100
+        return model
+
+    monkeypatch.setattr(head, "network_with", other_network)
+    np.testing.assert_array_equal(classify(backbone, random, "avgpool", vectors), first)
+    assert not built
+    other = classify(backbone, replace(random, sha256="other"), "avgpool", vectors)
+    assert other is not None
+    assert other.argmax() == 7
+    assert len(built) == 1
 
 
 @pytest.mark.parametrize(

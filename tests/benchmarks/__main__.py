@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from tests.benchmarks.auto import auto
 from tests.benchmarks.cluster import cluster
+from tests.benchmarks.commands import commands
 from tests.benchmarks.dask_kmeans import dask_kmeans
 from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
@@ -30,6 +31,7 @@ from tests.benchmarks.studies import studies
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "stage": stage,
     "second-run": second_run,
+    "commands": commands,
     "layers": layers,
     "extraction": extraction,
     "peers": peers,

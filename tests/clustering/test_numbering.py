@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 import imgcluster
 from imgcluster.clustering.cluster import cluster_features
@@ -334,3 +335,12 @@ def test_matching_looks_at_all_clusters_together() -> None:
     assert match_labels(np.array([[9, 8], [8, 0]])).tolist() == [1, 0]
     assert match_labels(np.array([[3], [0], [2]])).tolist() == [0, -1, -1]
     assert match_labels(np.array([[5, 0], [0, 0]])).tolist() == [0, -1]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_matching_is_scipys(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    counts = generator.integers(0, 6, generator.integers(1, 6, 2))
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    wanted = {row: column for row, column in zip(rows, columns, strict=True) if counts[row, column]}
+    assert match_labels(counts).tolist() == [wanted.get(row, -1) for row in range(len(counts))]

@@ -23,20 +23,32 @@ from imgcluster.images import walk_images
 from imgcluster.utils import hash_file
 from tests.conftest import write_pictures, write_template
 
-HEAVY = ("torch", "torchvision", "openvino", "sklearn", "scipy", "pandas", "matplotlib", "timm", "dask")
-SCORING = {"sklearn", "scipy"}  # scores that compare clusters with labels are scikit-learn's
+HEAVY = (
+    *("torch", "torchvision", "timm", "openvino", "sklearn", "scipy", "dask"),  # for features and clusters
+    *("pandas", "matplotlib", "cv2", "PIL"),  # for tables and pictures
+    *("numpy", "pydantic"),  # for arrays and configs
+)
+READS_A_CONFIG = {"numpy", "pydantic"}
+READS_IMAGES = {"cv2", "PIL", *READS_A_CONFIG}
+CLUSTERS = {"sklearn", "scipy", "pandas", *READS_IMAGES}  # scikit-learn imports pandas where it is installed
 # Each command, and what of HEAVY it may import. RUN is a run's folder, HERE that of its images and tables.
 COMMANDS: dict[str, set[str]] = {
-    "run HERE/config.yaml": set(),
-    "check HERE/config.yaml": set(),
+    "run HERE/config.yaml": READS_IMAGES,
+    "check HERE/config.yaml": READS_IMAGES,
     "show RUN": set(),
-    "report RUN": {"torch", "torchvision"},  # the network's classifier guesses the names of clusters
+    "report RUN": READS_IMAGES,
     "validate RUN/submission.csv HERE/template.csv": set(),
-    "score RUN HERE/truth.csv": SCORING | {"pandas"},
-    "suggest RUN --out HERE/suggested.csv --count 5 --force": {"pandas"},
-    "assign RUN HERE/pictures --out HERE/assigned.csv --force": {"pandas"},
+    "score RUN HERE/truth.csv": {"numpy"},
+    "suggest RUN --out HERE/suggested.csv --count 5 --force": READS_IMAGES,
+    "assign RUN HERE/pictures --out HERE/assigned.csv --force": READS_IMAGES,
 }
-FIRST_FINDS_OUT = ("suggest", "assign")
+FIRST_FINDS_OUT = ("suggest",)
+# What differs from the run before, and what a run may import then: no torch, since the network is converted.
+OTHER_RUNS = (
+    ("clusters.n_clusters=4", CLUSTERS),
+    ("images.folder=HERE/others", {"torch", "openvino", *CLUSTERS}),  # asks torch once how many threads it takes
+    ("images.folder=HERE/more", {"openvino", *CLUSTERS}),
+)
 PROGRAM = """
 import sys
 from imgcluster.cli.main import main
@@ -56,8 +68,6 @@ def test_what_is_known_is_told_without_what_has_found_it_out(tmp_path: Path) -> 
     pictures = tmp_path / "pictures"
     write_pictures(pictures, range(12))
     write_template(tmp_path / "template.csv", range(12))
-    rows = "".join(f"{number:04d},{number % 3}\n" for number in range(12))
-    (tmp_path / "truth.csv").write_text(f"ImageID,label\n{rows}")
     (tmp_path / "config.yaml").write_text(
         f"images: {{folder: '{pictures}', ids: '{tmp_path / 'template.csv'}'}}\n"
         "features: {backbone: vgg16, layer: fc6, preprocess: stage, fallback: efficientnet_lite0, "
@@ -65,11 +75,21 @@ def test_what_is_known_is_told_without_what_has_found_it_out(tmp_path: Path) -> 
         f"clusters: {{method: kmeans, n_clusters: 3}}\noutputs: {{folder: '{tmp_path / 'out'}'}}\n"
     )
     assert {"torch", "sklearn"} <= imported(["run", str(tmp_path / "config.yaml")])
+    rows = (tmp_path / "out" / "submission.csv").read_text().splitlines()
+    (tmp_path / "truth.csv").write_text("\n".join(rows))
     for line, allowed in COMMANDS.items():
         command = line.replace("RUN", str(tmp_path / "out")).replace("HERE", str(tmp_path)).split()
         if command[0] in FIRST_FINDS_OUT:
             assert imported(command) - allowed, line
         assert imported(command) <= allowed, line
+    for folder, first in (("others", 12), ("more", 24)):
+        write_pictures(tmp_path / folder, range(first, first + 12))
+        for number in range(12):
+            (tmp_path / folder / f"{number + first:04d}.jpg").rename(tmp_path / folder / f"{number:04d}.jpg")
+    for change, allowed in OTHER_RUNS:
+        changes = ["--set", change.replace("HERE", str(tmp_path)), "--set", f"outputs.folder={tmp_path / 'other'}"]
+        found = imported(["run", str(tmp_path / "config.yaml"), *changes, "--force"])
+        assert found <= allowed, change
 
 
 # ---- what is remembered is of the same network

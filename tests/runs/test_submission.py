@@ -17,7 +17,8 @@ from imgcluster.features.result import Features
 from imgcluster.images.ids.table import read_template
 from imgcluster.pipeline import Run
 from imgcluster.runs.submission import check_outputs, columns_of, make_submission, submission_notes
-from imgcluster.runs.writer import clusters_rows, csv_text
+from imgcluster.runs.tables import csv_text
+from imgcluster.runs.writer import clusters_rows
 from imgcluster.types import Clusters, Failure, ImageFile, Template
 
 IDS = ["01", "02", "03", "04", "05"]  # the last one failed

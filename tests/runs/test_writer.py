@@ -19,8 +19,9 @@ from imgcluster.config.loader import load_config
 from imgcluster.errors import ConfigError, ImageError, OutputError
 from imgcluster.features.transforms import apply_transform
 from imgcluster.runs import folder as run_folder
-from imgcluster.runs.reader import config_of, read_record
-from imgcluster.runs.writer import csv_text
+from imgcluster.runs.listed import config_of
+from imgcluster.runs.reader import read_record
+from imgcluster.runs.tables import csv_text
 
 FILES = ["clusterer.npz", "clusters.csv", "run.json", "submission.csv"]
 

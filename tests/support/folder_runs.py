@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imgcluster.runs.writer import path_text, write_rows
+from imgcluster.runs.tables import write_rows
+from imgcluster.runs.writer import path_text
 from imgcluster.types import ImageFile
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")

@@ -15,8 +15,9 @@ import pytest
 from imgcluster.config.loader import ImagesConfig
 from imgcluster.images.listing import list_images
 from imgcluster.images.sources.base import RemoteFile
+from imgcluster.runs.listed import config_of, listed_images
 from imgcluster.runs.places import places_of
-from imgcluster.runs.reader import config_of, listed_images, read_record, read_rows
+from imgcluster.runs.reader import read_record, read_rows
 from imgcluster.utils import storage as storage_module
 from imgcluster.utils.storage import DEFAULT_STORAGE, RemotePath, Storage
 

@@ -28,5 +28,5 @@ def run(options: Options) -> None:
     from imgcluster.labels import assign
 
     found = assign(options.run, options.images, show=not options.quiet)
-    write_table(out, found.table())
+    write_table(out, found.text_table())
     print(*summarize_assigned(found), f"written   {out}", sep="\n")

@@ -36,7 +36,7 @@ def run(options: Options) -> None:
     from imgcluster.labels import suggest_images
 
     found = suggest_images(options.run, options.count, labels=options.labels, **columns_of(options))
-    write_table(out, found.table())
+    write_table(out, found.text_table())
     there = [] if options.images_folder is None else [IMAGES_FOLDER, options.images_folder]
     then = shlex.join([options.run, str(out), *there])
     print("\n".join([*suggestions_lines(found), f"written   {out}: fill in the column label"]))

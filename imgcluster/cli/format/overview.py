@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from imgcluster.cli.format.run import fallback_line
-from imgcluster.runs import Group, Overview
 from imgcluster.utils import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, columns_of, printable, shortened
+
+if TYPE_CHECKING:
+    from imgcluster.runs import Group, Overview
 
 MIN_COLUMNS, MAX_COLUMNS = 40, 120
 BAR_SHARE = 4  # a quarter of the terminal
@@ -33,6 +35,12 @@ def overview_lines(found: Overview, columns: int, *, ascii: bool = False) -> lis
     width = min(max(columns, MIN_COLUMNS), MAX_COLUMNS)
     look = _Look(width, ASCII_BLOCK if ascii else BLOCK, ASCII_ELLIPSIS if ascii else ELLIPSIS)
     return [*_header(found, look), "", *_group_lines([*found.clusters, *found.others], look), "", *_hints(found)]
+
+
+def fallback_line(fallback: Mapping[str, str]) -> str:
+    """Return the line about a network that was used in place of another, as run.json has it."""
+    used, wanted = fallback.get("taken"), fallback.get("wanted")
+    return f"FALLBACK  used {used} instead of {wanted}"
 
 
 def _header(found: Overview, look: _Look) -> list[str]:

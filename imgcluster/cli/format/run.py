@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.cli.format.overview import fallback_line
 from imgcluster.runs import known_names, output_names, submission_notes
 from imgcluster.types import by_reason
 from imgcluster.utils import DEFAULT_STORAGE, bar, printable
@@ -56,12 +57,6 @@ def summarize_features(features: Features) -> list[str]:
     return lines + [
         f"{fallback_line(origin.fallback)} (weights not available)" for origin in origins if origin.fallback is not None
     ]
-
-
-def fallback_line(fallback: Mapping[str, str]) -> str:
-    """Return the line about a network that was used in place of another, as run.json has it."""
-    used, wanted = fallback.get("taken"), fallback.get("wanted")
-    return f"FALLBACK  used {used} instead of {wanted}"
 
 
 def summarize_assigned(found: Assignment) -> list[str]:

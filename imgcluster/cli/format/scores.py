@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.evaluation import TITLES, InnerScores, Scores
+from imgcluster.evaluation import TITLES
 from imgcluster.runs import with_name
 from imgcluster.types import NOISE
 from imgcluster.utils import first_few, printable
+
+if TYPE_CHECKING:
+    from imgcluster.evaluation import InnerScores, Scores
 
 MAX_MATRIX_SIDE = 20  # rows and columns that a terminal has room for
 INTERNAL_TITLES = {

@@ -15,8 +15,8 @@ from imgcluster.errors import OutputError
 from imgcluster.runs.folder_export.apply import PART, check_folder
 from imgcluster.runs.folder_export.journal import JOURNAL, Entry, Journal
 from imgcluster.runs.folder_export.plan import crosses
+from imgcluster.runs.listed import listed_path
 from imgcluster.runs.places import Places
-from imgcluster.runs.reader import listed_path
 
 LOCK = ".imgcluster-lock"
 

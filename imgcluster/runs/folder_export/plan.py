@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from imgcluster.runs.folder_export.journal import Entry
-from imgcluster.runs.reader import listed_path
+from imgcluster.runs.listed import listed_path
 from imgcluster.types import NOISE, Source
 
 NOISE_FOLDER, FAILED_FOLDER = "noise", "failed"

@@ -34,7 +34,8 @@ from imgcluster.labels.learning import learn
 from imgcluster.report.write import write_report
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.folder_export.export import export_folders
-from imgcluster.runs.reader import listed_path, listed_paths, read_rows
+from imgcluster.runs.listed import listed_path, listed_paths
+from imgcluster.runs.reader import read_rows
 from imgcluster.types import Source
 from imgcluster.utils import storage
 from tests.images.sources.test_remote import TWELVE, config_of, listed, refused

@@ -30,7 +30,8 @@ from imgcluster.report.sheets import write_sheets
 from imgcluster.report.write import write_report
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.folder_export.export import export_folders
-from imgcluster.runs.reader import listed_path, read_rows
+from imgcluster.runs.listed import listed_path
+from imgcluster.runs.reader import read_rows
 from imgcluster.utils import storage
 from imgcluster.utils.storage import DEFAULT_STORAGE, Storage
 from tests.conftest import Command, write_pictures
