@@ -36,7 +36,7 @@ from .listing import Listing, find_images, images_at, list_images, list_with_not
 from .loader import Batch, Pixels, read_batches
 from .opencv import jpeg, png
 from .pixel_check import differences
-from .preprocess import find_recipe, prepare, resizes_here
+from .preprocess import find_recipe, prepare, ready_to_prepare, resizes_here
 from .preprocess_gpu import GpuPreprocessor
 from .sources.archive import names_apart
 from .sources.base import Lost, RemoteFile, asked_again, in_reading_order, number_of, readers_for
@@ -120,6 +120,7 @@ __all__ = [
     "read_rows",
     "read_template",
     "readers_for",
+    "ready_to_prepare",
     "resizes_here",
     "room_for",
     "seed_of",

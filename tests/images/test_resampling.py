@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
+from imgcluster.config import Recipe
+from imgcluster.images import preprocess
 from imgcluster.images.resampling import KERNELS, resample
 
 ALL = (slice(None), slice(None))
@@ -64,3 +69,28 @@ def test_pictures_may_be_views_that_cannot_be_written() -> None:
     image.flags.writeable = False
     wanted = by_torch(np.ascontiguousarray(image), (20, 30), "bilinear")
     np.testing.assert_array_equal(resample(image, (20, 30), "bilinear", ALL), wanted)
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_pictures_are_prepared_alike_with_torch_and_without(is_loaded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("resample", "_by_torch"):
+        way = getattr(preprocess, name)
+        monkeypatch.setattr(preprocess, name, lambda *given, name=name, way=way: (calls.append(name), way(*given))[1])
+    if not is_loaded:
+        monkeypatch.delitem(sys.modules, "torch")
+    image, out = noise(480, 640), np.empty((1, 224, 224, 3), np.uint8)
+    preprocess.prepare(image, Recipe((("resize", 256), ("center_crop", 224))), out)
+    monkeypatch.undo()
+    assert calls == ["_by_torch" if is_loaded else "resample"]
+    whole = by_torch(image, (256, 341), "bilinear")
+    np.testing.assert_array_equal(out[0], whole[16:240, 58:282])
+
+
+@pytest.mark.parametrize(("count", "is_loaded"), [(preprocess.IMAGES_WORTH_TORCH, True), (160, False)])
+def test_torch_is_loaded_for_many_images_alone(count: int, is_loaded: bool) -> None:
+    code = (
+        "import sys; from imgcluster.config import BACKBONES; from imgcluster.images import ready_to_prepare; "
+        f"ready_to_prepare({count}, BACKBONES['efficientnet_lite0'].recipe); print('torch' in sys.modules)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == str(is_loaded)

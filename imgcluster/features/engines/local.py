@@ -34,6 +34,7 @@ from imgcluster.images import (
     in_reading_order,
     read_batches,
     readers_for,
+    ready_to_prepare,
     room_for,
 )
 from imgcluster.types import Failure, ImageFile, ImagePath, ImageSubset
@@ -130,6 +131,7 @@ class Work:
             in_flight: deque[tuple[Batch[_Slot], Callable[[], Blocks]]] = deque()
             items = _Items(self.images, self.todo)
             readers = readers_for(item.path for item in items)
+            ready_to_prepare(len(items), recipe)
             batches = read_batches(items, fill, recipe, batch_size, runtime, readers=readers)
             try:
                 while (batch := self._next(batches)) is not None:
