@@ -23,6 +23,7 @@ SERVED_STEP = 10
 MAX_STARTED_ROWS = 10_000  # K-Means starts on a sample of more rows, or of more than 100 for each cluster
 MIN_STARTED_ROWS_PER_CLUSTER = 100
 SAME_INERTIA = 1e-6  # relative difference; of starts as good as one another the first is taken
+ENOUGH_ALIKE = 3  # starts that end as well as the best, itself among them: more would hardly end better
 MAX_COMPONENTS = 128
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
@@ -40,9 +41,16 @@ class Walk:
     bits, or other directions where eigenvalues are equal, and K-Means may end elsewhere.
     """
 
-    def __init__(self, points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS, time: int = TIME) -> None:
+    def __init__(
+        self,
+        points: np.ndarray,
+        neighbours: tuple[int, ...] = NEIGHBOURS,
+        time: int = TIME,
+        *,
+        show: bool = False,
+    ) -> None:
         with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
-            self.graph = neighbour_graph(points, neighbours)
+            self.graph = neighbour_graph(points, neighbours, show=show)
         self._leading: tuple[np.ndarray, np.ndarray] = np.empty(0), np.empty((len(points), 0))
         self._time = time
 
@@ -96,17 +104,24 @@ class _KMeans:
             return np.asarray(model.fit_predict(rows, sample_weight=weights), np.int64)
 
     def _best_start(self, rows: np.ndarray, weights: np.ndarray | None) -> KMeans:
-        """Fit from `n_init` starts in one thread: so few rows are done before a second one has begun."""
+        """Fit from `n_init` starts, or until `ENOUGH_ALIKE` of them have ended alike.
+
+        In one thread: so few rows are done before a second one has begun.
+        """
         from sklearn.cluster import KMeans
 
         rows = rows.astype(np.float64)  # scikit-learn takes longer for seeds of float32
-        best: KMeans | None = None
+        best, alike = None, 0
         with threadpool_limits(1):
-            for _ in range(self.n_init):
+            for left in reversed(range(self.n_init)):
                 model = KMeans(self.k, n_init=1, random_state=self.draw).fit(rows, sample_weight=weights)
-                if best is None or model.inertia_ < best.inertia_ * (1 - SAME_INERTIA):
-                    best = model
                 self.advance(1)
+                if best is None or model.inertia_ < best.inertia_ * (1 - SAME_INERTIA):
+                    best, alike = model, 0
+                alike += model.inertia_ <= best.inertia_ * (1 + SAME_INERTIA)
+                if alike == ENOUGH_ALIKE:
+                    self.advance(left)
+                    break
         return best
 
 
@@ -149,7 +164,7 @@ class DiffusionClustering:
             ):
                 raise ValueError("n_neighbors and diffusion_time are whole numbers >= 1")
             sizes = tuple(max(2, self.n_neighbors // part) for part in (4, 2, 1))
-            self._walk = Walk(points, sizes, self.diffusion_time)
+            self._walk = Walk(points, sizes, self.diffusion_time, show=show)
         self.points_ = points
         self.labels_ = self._walk.clusters(n_clusters, self.n_init, self.random_state, sample_weight, show=show)
         return self.labels_
