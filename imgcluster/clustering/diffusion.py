@@ -77,7 +77,7 @@ class Walk:
         if len(self._leading[0]) != count:
             many = self.graph.shape[0] > MAX_DENSE_SIZE  # of fewer, there are no rounds to show
             with track("eigenvectors", None, "rounds", show=show and many) as advance:
-                self._leading = leading(self.graph, count, power=self._time, advance=advance)
+                self._leading = leading(self.graph, count, advance=advance)
         return self._leading
 
 

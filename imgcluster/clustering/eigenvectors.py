@@ -25,14 +25,12 @@ Work = Callable[[slice], object]
 
 
 def leading(
-    graph: Graph, count: int, *, power: int = 0, advance: Advance = lambda _: None, tolerance: float = TOLERANCE
+    graph: Graph, count: int, *, advance: Advance = lambda _: None, tolerance: float = TOLERANCE
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest eigenvalues, (count,), and eigenvectors, (n, count), of the graph scaled by its degrees.
 
     Of D^-1/2 W D^-1/2: Ng, Jordan and Weiss, On Spectral Clustering, 2001. The same graph gives the same bits for any
     number of threads. `advance` counts the rounds of large graphs.
-
-    power: of the eigenvalues that the eigenvectors are to be multiplied by; the tolerance is for these products.
     """
     size = graph.shape[0]
     count = min(count, size)
@@ -47,7 +45,7 @@ def leading(
         order = reverse_cuthill_mckee(graph, symmetric_mode=True)
         matrix = _scaled(graph, degrees, np.float32)[order][:, order]
         smallest = 2 / degrees.max() - 1  # no eigenvalue is smaller, since each point has a link to itself
-        values, vectors = _SubspaceIteration(matrix, block, smallest).run(count, power, tolerance, advance)
+        values, vectors = _SubspaceIteration(matrix, block, smallest).run(count, tolerance, advance)
     places = np.argsort(order)
     for column in vectors.T:
         column[:] = column[places]
@@ -88,16 +86,15 @@ class _SubspaceIteration:
         self._row_slices = row_slices(matrix.shape[0], block)
         self._damped_to = START_OF_DAMPED
 
-    def run(self, count: int, power: int, tolerance: float, advance: Advance) -> tuple[np.ndarray, np.ndarray]:
-        """Iterate until the first `count` vectors are as accurate as `leading` says, `MAX_ROUNDS` times at most."""
+    def run(self, count: int, tolerance: float, advance: Advance) -> tuple[np.ndarray, np.ndarray]:
+        """Iterate until the first `count` vectors are accurate, `MAX_ROUNDS` times at most."""
         for _ in range(MAX_ROUNDS):
             self._each(self._filter)
             self._orthonormalize()
             values = self._rotate()
             self._damped_to = float(values[-1])
             advance(1)
-            weights = (np.maximum(values, 0) / values[0]) ** power
-            if (weights * self._residuals(values))[:count].max() < tolerance:
+            if self._residuals(values)[:count].max() < tolerance:
                 break
         return values[:count], self._vectors[:, :count]
 
