@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering.eigenvectors import MAX_DENSE_SIZE, leading
 from imgcluster.clustering.graph import NEIGHBOURS, neighbour_graph
 from imgcluster.features import unit_length
-from imgcluster.utils import OPENMP_THREADS, Advance, track
+from imgcluster.utils import OPENMP_THREADS, Advance, return_freed_memory, row_slices, track
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
@@ -51,6 +51,7 @@ class Walk:
     ) -> None:
         with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
             self.graph = neighbour_graph(points, neighbours, show=show)
+        return_freed_memory()
         self._leading: tuple[np.ndarray, np.ndarray] = np.empty(0), np.empty((len(points), 0))
         self._time = time
 
@@ -67,7 +68,9 @@ class Walk:
         count = EIGENVECTORS_PER_CLUSTER * k
         values, vectors = self._leading_for(k, show)
         dampings = (np.maximum(values[:count], 0) ** self._time).astype(vectors.dtype)
-        rows = unit_length(vectors[:, :count] * dampings, vectors.dtype.type)
+        rows = np.empty_like(vectors[:, :count], order="C")
+        for part in row_slices(*rows.shape):
+            rows[part] = unit_length(vectors[part, :count] * dampings, vectors.dtype.type)
         with track("clustering", n_init, "starts", show=show) as advance:
             return _KMeans(k, n_init, np.random.RandomState(random_state), advance).labels(rows, weights)
 
@@ -78,6 +81,7 @@ class Walk:
             many = self.graph.shape[0] > MAX_DENSE_SIZE  # of fewer, there are no rounds to show
             with track("eigenvectors", None, "rounds", show=show and many) as advance:
                 self._leading = leading(self.graph, count, advance=advance)
+            return_freed_memory()
         return self._leading
 
 

@@ -246,7 +246,7 @@ def test_the_filter_is_the_chebyshev_polynomial_of_the_damped_interval() -> None
     values = np.linspace(-0.4, 1, 30)
     turn = np.linalg.qr(points(30, 30))[0]
     matrix = sp.csr_matrix((turn * values) @ turn.T, dtype=np.float32)
-    iteration = eigenvectors._SubspaceIteration(matrix, 5, -0.4)
+    iteration = eigenvectors._SubspaceIteration(matrix, np.arange(30), 5, -0.4)
     start = iteration._vectors.copy()
     iteration._filter(slice(0, 5))
     low, high = -0.4, eigenvectors.START_OF_DAMPED
