@@ -23,7 +23,8 @@ SERVED_STEP = 10
 MAX_STARTED_ROWS = 10_000  # K-Means starts on a sample of more rows, or of more than 100 for each cluster
 MIN_STARTED_ROWS_PER_CLUSTER = 100
 SAME_INERTIA = 1e-6  # relative difference; of starts as good as one another the first is taken
-ENOUGH_ALIKE = 3  # starts that end as well as the best, itself among them: more would hardly end better
+ENOUGH_ALIKE = 3  # starts that end as well as the best, itself among them: more would hardly end better,
+MIN_ROWS_OF_FEWER_STARTS = 1000  # but on fewer rows, more take no time
 MAX_COMPONENTS = 128
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
@@ -108,7 +109,7 @@ class _KMeans:
             return np.asarray(model.fit_predict(rows, sample_weight=weights), np.int64)
 
     def _best_start(self, rows: np.ndarray, weights: np.ndarray | None) -> KMeans:
-        """Fit from `n_init` starts, or until `ENOUGH_ALIKE` of them have ended alike.
+        """Fit from `n_init` starts, or on many rows until `ENOUGH_ALIKE` of them have ended alike.
 
         In one thread: so few rows are done before a second one has begun.
         """
@@ -123,7 +124,7 @@ class _KMeans:
                 if best is None or model.inertia_ < best.inertia_ * (1 - SAME_INERTIA):
                     best, alike = model, 0
                 alike += model.inertia_ <= best.inertia_ * (1 + SAME_INERTIA)
-                if alike == ENOUGH_ALIKE:
+                if alike == ENOUGH_ALIKE and len(rows) >= MIN_ROWS_OF_FEWER_STARTS:
                     self.advance(left)
                     break
         return best

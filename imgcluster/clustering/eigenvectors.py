@@ -56,8 +56,8 @@ def _scaled(graph: Graph, degrees: np.ndarray, dtype: type[np.floating[Any]]) ->
     """Divide each weight by the roots of the degrees of both points."""
     scale = (1 / np.sqrt(degrees)).astype(dtype)
     weights = np.repeat(scale, np.diff(graph.indptr))
-    weights *= scale[graph.indices]
     weights *= graph.data
+    weights *= scale[graph.indices]
     return type(graph)((weights, graph.indices, graph.indptr), graph.shape)
 
 

@@ -132,6 +132,7 @@ def test_of_many_images_all_are_in_the_graph_and_kmeans_starts_on_some(monkeypat
     truth = np.arange(600) % 3
     vectors = (np.eye(3, 8)[truth] * 20 + points(600, 8)).astype(np.float32)
     monkeypatch.setattr(diffusion, "MAX_STARTED_ROWS", 60)
+    monkeypatch.setattr(diffusion, "MIN_ROWS_OF_FEWER_STARTS", 300)
     seen: list[int] = []
     fit = KMeans.fit
 
