@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering.eigenvectors import MAX_DENSE_SIZE, leading
 from imgcluster.clustering.graph import NEIGHBOURS, neighbour_graph
 from imgcluster.features import unit_length
-from imgcluster.utils import OPENMP_THREADS, Advance, track
+from imgcluster.utils import OPENMP_THREADS, Advance, return_freed_memory, row_slices, track
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
@@ -23,6 +23,8 @@ SERVED_STEP = 10
 MAX_STARTED_ROWS = 10_000  # K-Means starts on a sample of more rows, or of more than 100 for each cluster
 MIN_STARTED_ROWS_PER_CLUSTER = 100
 SAME_INERTIA = 1e-6  # relative difference; of starts as good as one another the first is taken
+ENOUGH_ALIKE = 3  # starts that end as well as the best, itself among them: more would hardly end better,
+MIN_ROWS_OF_FEWER_STARTS = 1000  # but on fewer rows, more take no time
 MAX_COMPONENTS = 128
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
@@ -40,9 +42,17 @@ class Walk:
     bits, or other directions where eigenvalues are equal, and K-Means may end elsewhere.
     """
 
-    def __init__(self, points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS, time: int = TIME) -> None:
+    def __init__(
+        self,
+        points: np.ndarray,
+        neighbours: tuple[int, ...] = NEIGHBOURS,
+        time: int = TIME,
+        *,
+        show: bool = False,
+    ) -> None:
         with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
-            self.graph = neighbour_graph(points, neighbours)
+            self.graph = neighbour_graph(points, neighbours, show=show)
+        return_freed_memory()
         self._leading: tuple[np.ndarray, np.ndarray] = np.empty(0), np.empty((len(points), 0))
         self._time = time
 
@@ -59,7 +69,9 @@ class Walk:
         count = EIGENVECTORS_PER_CLUSTER * k
         values, vectors = self._leading_for(k, show)
         dampings = (np.maximum(values[:count], 0) ** self._time).astype(vectors.dtype)
-        rows = unit_length(vectors[:, :count] * dampings, vectors.dtype.type)
+        rows = np.empty_like(vectors[:, :count], order="C")
+        for part in row_slices(*rows.shape):
+            rows[part] = unit_length(vectors[part, :count] * dampings, vectors.dtype.type)
         with track("clustering", n_init, "starts", show=show) as advance:
             return _KMeans(k, n_init, np.random.RandomState(random_state), advance).labels(rows, weights)
 
@@ -70,6 +82,7 @@ class Walk:
             many = self.graph.shape[0] > MAX_DENSE_SIZE  # of fewer, there are no rounds to show
             with track("eigenvectors", None, "rounds", show=show and many) as advance:
                 self._leading = leading(self.graph, count, advance=advance)
+            return_freed_memory()
         return self._leading
 
 
@@ -96,17 +109,24 @@ class _KMeans:
             return np.asarray(model.fit_predict(rows, sample_weight=weights), np.int64)
 
     def _best_start(self, rows: np.ndarray, weights: np.ndarray | None) -> KMeans:
-        """Fit from `n_init` starts in one thread: so few rows are done before a second one has begun."""
+        """Fit from `n_init` starts, or on many rows until `ENOUGH_ALIKE` of them have ended alike.
+
+        In one thread: so few rows are done before a second one has begun.
+        """
         from sklearn.cluster import KMeans
 
         rows = rows.astype(np.float64)  # scikit-learn takes longer for seeds of float32
-        best: KMeans | None = None
+        best, alike = None, 0
         with threadpool_limits(1):
-            for _ in range(self.n_init):
+            for left in reversed(range(self.n_init)):
                 model = KMeans(self.k, n_init=1, random_state=self.draw).fit(rows, sample_weight=weights)
-                if best is None or model.inertia_ < best.inertia_ * (1 - SAME_INERTIA):
-                    best = model
                 self.advance(1)
+                if best is None or model.inertia_ < best.inertia_ * (1 - SAME_INERTIA):
+                    best, alike = model, 0
+                alike += model.inertia_ <= best.inertia_ * (1 + SAME_INERTIA)
+                if alike == ENOUGH_ALIKE and len(rows) >= MIN_ROWS_OF_FEWER_STARTS:
+                    self.advance(left)
+                    break
         return best
 
 
@@ -149,7 +169,7 @@ class DiffusionClustering:
             ):
                 raise ValueError("n_neighbors and diffusion_time are whole numbers >= 1")
             sizes = tuple(max(2, self.n_neighbors // part) for part in (4, 2, 1))
-            self._walk = Walk(points, sizes, self.diffusion_time)
+            self._walk = Walk(points, sizes, self.diffusion_time, show=show)
         self.points_ = points
         self.labels_ = self._walk.clusters(n_clusters, self.n_init, self.random_state, sample_weight, show=show)
         return self.labels_

@@ -14,12 +14,12 @@ NEIGHBOURS = (5, 10, 20)  # an image among the nearest 5 counts three times one 
 Graph = Any  # scipy.sparse.csr_matrix, symmetric
 
 
-def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS) -> Graph:
+def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS, *, show: bool = False) -> Graph:
     """Return the weights, (n, n), between points, (n, dim), and their nearest, averaged over some numbers of them.
 
     The weight of a neighbour at the distance d is 1 - d²/2 where the centred points have the length 1 on average, which
     is the cosine where each has, and 0 where that is negative; a neighbour on one side alone counts half; each point is
-    its own neighbour, and counts among theirs.
+    its own neighbour, and counts among theirs. show: as of `knn`.
     """
     import scipy.sparse as sp
 
@@ -27,7 +27,7 @@ def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS
     sizes = sorted({min(size, count) - 1 for size in neighbours} - {0}) or [0]
     most = sizes[-1]
     shares = np.mean([np.arange(most) < size for size in sizes], axis=0)
-    near = knn(points, most, "sqeuclidean")[0]
+    near = knn(points, most, "sqeuclidean", show=show)[0]
     halves = 0.5 / (_mean_squared_distance(points, np.asarray(points.mean(axis=0, dtype=np.float64))) or 1.0)
 
     def weights_of(part: slice) -> np.ndarray:

@@ -15,7 +15,8 @@ EXACT_UP_TO = 10_000  # points; of more, the index takes less time
 SPARE = 8  # candidates beside the neighbours asked for: rounding may put any of them last
 MAX_SPARE = 128  # of so many that are equally far but for rounding, the last ones are any
 ROUNDING = 16  # of a product, in units in the last place: float32 products of 1280 values were off by 3
-SCORES_BYTES = 16 * 2**20
+SCORES_BYTES = 4 * 2**20
+SHOWN = 10**10  # products of values; fewer take less than two seconds
 RANKED_BYTES = 8 * 2**20
 # The index: docs/neighbors.md has the figures.
 SEARCH_DIM = 128  # principal components; longer vectors are searched by them, and candidates ranked by all values
@@ -78,8 +79,9 @@ def search(points: Rows, queries: Rows | None, k: int, *, show: bool) -> Found:
     rows = points if queries is None else queries
     many = len(points) > EXACT_UP_TO
     made = _CellIndex if many and has_index() else _AllDistances
+    show = show and (many or len(points) * len(rows) * points.dim > SHOWN)
     indices, squared = np.empty((len(rows), k), np.int64), np.empty((len(rows), k))
-    with track("neighbors", len(rows), "images", show=show and many) as advance:
+    with track("neighbors", len(rows), "images", show=show) as advance:
         index = made(points, k + (queries is None))  # a point finds itself too
 
         def of_block(part: slice) -> Found:

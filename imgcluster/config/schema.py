@@ -246,7 +246,11 @@ class ClustersConfig(Section):
         description="parameters of the method's scikit-learn estimator; with learned, the model's folder",
         examples=[{"linkage": "average", "metric": "cosine"}, {"model": "outputs/model"}],
     )
-    n_init: Count = Field(default=10, description="number of initialisations; the best one is kept")
+    n_init: Count = Field(
+        default=10,
+        description="number of initialisations; the best one is kept, and of many images auto makes no more after "
+        "three that end alike",
+    )
     backend: Literal["auto", "sklearn", "dask"] = Field(
         default="auto",
         description="what runs K-Means; auto: scikit-learn, or with the engine dask, dask-ml if the features exceed "

@@ -82,6 +82,15 @@ class Points:
         """Return all points: the vectors themselves where no step is pending, else a copy."""
         return self.copy() if self.pending else self.vectors
 
+    def settled(self) -> Points:
+        """Apply the pending steps, which keep the number of values, to the vectors in their place."""
+
+        def apply(part: slice) -> None:
+            self.vectors[part] = self.block(part)
+
+        deque(in_order(apply, self.slices()), maxlen=0)
+        return Points(self.vectors)
+
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of each value, (dim,) float64 both, in one reading of the points."""
         return joined_moments(in_order(lambda part: block_moments(self.block(part)), self.slices()), self.dim)
@@ -132,7 +141,7 @@ def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> t
         name = _name(step)
         parameter = step[name] if not isinstance(step, str) else None
         fitted = STEPS[name].fit(points, parameter, random_state)
-        points = _behind(points, name, fitted)
+        points = _behind(points, name, fitted, own=points.vectors is not vectors)
         if copies and points.vectors is not vectors:
             copies.equalize(points.vectors)
         state |= {f"{number}_{key}": value for key, value in fitted.items()}
@@ -186,13 +195,16 @@ def join_blocks(
     return joined
 
 
-def _behind(points: Points, name: str, fitted: State) -> Points:
-    """Put a fitted step behind the pending ones; what it makes much smaller is made at once and kept."""
+def _behind(points: Points, name: str, fitted: State, *, own: bool) -> Points:
+    """Put a fitted step behind the pending ones; what it makes much smaller is made at once and kept.
+
+    own: whether the vectors of the points are such a result, which then is overwritten.
+    """
     if "coordinates" in fitted:
         return Points(fitted.pop("coordinates"))  # nothing of it would place another image
     later = points.behind(name, fitted)
     if "components" not in fitted:
-        return later
+        return later.settled() if own else later
     held = not is_large(points.nbytes) or later.nbytes * HELD_SHARE <= points.nbytes
     return Points(later.copy()) if held else later
 

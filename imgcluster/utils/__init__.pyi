@@ -32,7 +32,7 @@ from .parallel import (
 from .plotting import CHOSEN, INK, QUIET, save, style_panel
 from .progress import Advance, Stopwatch, Tell, track
 from .storage import AT_ONCE, DEFAULT_STORAGE, Place, RemotePath, Storage, at_once, in_words, is_url, shown
-from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out
+from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out, return_freed_memory
 from .text import (
     ASCII_BLOCK,
     ASCII_ELLIPSIS,
@@ -107,6 +107,7 @@ __all__ = [
     "remembered",
     "remove_temporary",
     "replacing",
+    "return_freed_memory",
     "row_slices",
     "same_bytes",
     "save",

@@ -1,4 +1,7 @@
-"""Findings remembered between processes: each in a file of its own in the cache folder, named by what it is about."""
+"""Findings remembered between processes: each in a file of its own in the cache folder, named by what it is about.
+
+There are `kept.MAX_FILES` of them at most; the oldest are forgotten.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from imgcluster.utils.files import cache_folder, parse_json, write_whole
+from imgcluster.utils.files import cache_folder, parse_json
 from imgcluster.utils.hashing import fingerprint_of
+from imgcluster.utils.kept import keep
 
 FOLDER = "findings"
 
@@ -33,9 +37,7 @@ def remembered(about: Any, find: Callable[[], Found]) -> Found:
             return kept["found"]  # type: ignore[no-any-return]  # the digest says that `find` returned it
     found = find()
     if path is not None:
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(_entry(about, found), indent=1).encode())
+        keep(path, json.dumps(_entry(about, found), indent=1).encode())
     return found
 
 

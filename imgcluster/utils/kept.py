@@ -21,6 +21,7 @@ from imgcluster.utils.files import cache_folder, write_whole
 from imgcluster.utils.parallel import row_slices
 
 MAX_BYTES = 2**30  # of all that is kept in a folder
+MAX_FILES = 1000  # in a folder
 MAX_BYTES_OF_ONE = 2**28
 A_DAY = 24 * 3600
 TREE = "tree"  # the name of the array that holds all that is no array, as JSON
@@ -50,11 +51,16 @@ def kept_file(
     made = make()
     data = pack(made)
     if data is not None and len(data) <= MAX_BYTES_OF_ONE:
-        with suppress(OSError):  # a cache that cannot be written costs time, and no more
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data)
-            _prune(path.parent)
+        keep(path, data)
     return made
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write a file of the cache in one step, if it can be written, and remove what its folder has too much."""
+    with suppress(OSError):  # a cache that cannot be written costs time, and no more
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+        _prune(path.parent)
 
 
 def _prune(folder: Path) -> None:
@@ -63,7 +69,8 @@ def _prune(folder: Path) -> None:
     left = [path for path, status in files.items() if path.suffix == ".tmp" and time.time() - status.st_mtime > A_DAY]
     kept = sorted(set(files) - set(left), key=lambda path: files[path].st_mtime_ns, reverse=True)
     sizes = itertools.accumulate(files[path].st_size for path in kept)
-    for path in [*left, *(path for path, size in zip(kept, sizes, strict=True) if size > MAX_BYTES)]:
+    many = [path for path, size in zip(kept, sizes, strict=True) if size > MAX_BYTES]
+    for path in {*left, *many, *kept[MAX_FILES:]}:
         path.unlink(missing_ok=True)
 
 

@@ -49,17 +49,21 @@ def row_slices(rows: int, width: int, block_bytes: int | None = None) -> list[sl
 def in_order(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Yield what `work` makes of each item, in their order, made on all cores and a few items ahead at most.
 
-    The results do not depend on the number of cores: each item has one thread, inside matrix products too.
+    The results do not depend on the number of cores: each item has one thread, inside matrix products too. Whoever
+    stops asking waits for the items under way alone.
     """
     threads = max(1, min(cores(), len(items)))
     pending: deque[Future[Result]] = deque()
     with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) > 2 * threads:
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) > 2 * threads:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def finite_rows(rows: np.ndarray) -> int:

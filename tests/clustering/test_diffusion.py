@@ -132,6 +132,7 @@ def test_of_many_images_all_are_in_the_graph_and_kmeans_starts_on_some(monkeypat
     truth = np.arange(600) % 3
     vectors = (np.eye(3, 8)[truth] * 20 + points(600, 8)).astype(np.float32)
     monkeypatch.setattr(diffusion, "MAX_STARTED_ROWS", 60)
+    monkeypatch.setattr(diffusion, "MIN_ROWS_OF_FEWER_STARTS", 300)
     seen: list[int] = []
     fit = KMeans.fit
 
@@ -141,7 +142,20 @@ def test_of_many_images_all_are_in_the_graph_and_kmeans_starts_on_some(monkeypat
 
     monkeypatch.setattr(KMeans, "fit", watched)
     assert adjusted_rand_score(truth, DiffusionClustering(3).fit_predict(vectors)) == 1
-    assert seen == [300] * 10 + [600]
+    assert seen == [300] * 3 + [600]  # three starts that end alike are enough
+
+
+@pytest.mark.parametrize("n_init", [1, 6])
+def test_starts_that_end_differently_are_all_made_and_the_best_is_taken(
+    n_init: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, told = points(500, 12).astype(np.float64), []
+    generator = np.random.RandomState(3)
+    fits = [KMeans(30, n_init=1, random_state=generator).fit(rows) for _ in range(n_init)]
+    best = min(fits, key=lambda each: each.inertia_)
+    found = diffusion._KMeans(30, n_init, np.random.RandomState(3), told.append).labels(rows, None)
+    np.testing.assert_array_equal(found, best.labels_)
+    assert sum(told) == n_init
 
 
 def test_a_graph_in_more_parts_than_there_are_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,10 +247,10 @@ def test_the_filter_is_the_chebyshev_polynomial_of_the_damped_interval() -> None
     values = np.linspace(-0.4, 1, 30)
     turn = np.linalg.qr(points(30, 30))[0]
     matrix = sp.csr_matrix((turn * values) @ turn.T, dtype=np.float32)
-    iteration = eigenvectors._SubspaceIteration(matrix, 5, -0.4)
+    iteration = eigenvectors._SubspaceIteration(matrix, np.arange(30), 5, -0.4)
     start = iteration._vectors.copy()
     iteration._filter(slice(0, 5))
     low, high = -0.4, eigenvectors.START_OF_DAMPED
     factors = Chebyshev.basis(eigenvectors.DEGREE)((2 * values - low - high) / (high - low))
     wanted = turn @ (factors[:, None] * (turn.T @ start))
-    np.testing.assert_allclose(iteration._vectors, wanted / np.abs(wanted).max(axis=0), atol=1e-3)
+    np.testing.assert_allclose(iteration._vectors, wanted / np.linalg.norm(wanted, axis=0), atol=1e-3)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imgcluster.utils import cache_folder, remembered
+from imgcluster.utils import cache_folder, kept, remembered
 
 
 @pytest.fixture
@@ -46,6 +47,16 @@ def test_a_damaged_or_foreign_file_is_not_believed(spoil: str, cache: Path) -> N
     files["of a"].write_text(damaged[spoil])
     assert remembered(["a"], lambda: "again") == "again"
     assert remembered(["a"], lambda: "no more") == "again"
+
+
+def test_the_oldest_findings_are_forgotten(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MAX_FILES", 3)
+    for number in range(6):
+        remembered([number], partial(int, number))
+        for age, path in enumerate(sorted((cache / "findings").iterdir(), key=lambda path: -path.stat().st_mtime_ns)):
+            os.utime(path, ns=(0, 10**15 - (age + 1) * 10**9))  # some file systems have coarse times
+    assert len(list((cache / "findings").iterdir())) == 3
+    assert [remembered([number], lambda: "again") for number in (5, 4, 3, 0)] == [5, 4, 3, "again"]
 
 
 def test_without_a_cache_it_is_found_each_time(cache: Path) -> None:
