@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
@@ -14,7 +13,7 @@ from imgcluster.config import MATCH, TRUTH, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import KnownLabels, read_known, read_labels
 from imgcluster.types import ARE_LABELS, NOISE
-from imgcluster.utils import first_few, plain_label, plain_labels
+from imgcluster.utils import first_few, parse_json, plain_label, plain_labels
 
 DIGITS, MOST_NUMBERS = 9, 10_000  # larger ones are names: there is room for each number below the largest
 MAX_LABELS_IN_NOTE = 10
@@ -167,7 +166,7 @@ def _are_labels(kind: str, path: str, names: dict[int, str]) -> bool:
         return not names
     run = Path(path)
     try:
-        record = json.loads(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes())
+        record = parse_json(((run if run.is_dir() else run.parent) / RunFiles.RECORD).read_bytes())
         if ARE_LABELS in record:
             return bool(record[ARE_LABELS])
         return str(record["config"]["clusters"]["numbering"]).startswith(TRUTH)  # of a run before there was the key
