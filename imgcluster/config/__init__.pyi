@@ -10,6 +10,7 @@ from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, 
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
 from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
+from .video import VideoSampling
 from .yaml import parse_yaml
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Recipe",
     "RunFiles",
     "Steps",
+    "VideoSampling",
     "caveat",
     "check_views",
     "config_as_used",

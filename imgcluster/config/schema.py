@@ -36,6 +36,7 @@ from imgcluster.config.fields import (
 )
 from imgcluster.config.method_table import LEARNED, METHODS, MODEL
 from imgcluster.config.run_files import RunFiles
+from imgcluster.config.video import Video
 from imgcluster.config.wording import OneOf
 
 # Keys that `method: learned` takes from the model: the default of each, and how `--set` writes it.
@@ -93,6 +94,12 @@ class ImagesConfig(Section):
         default=None,
         description="text encoding of `ids`; null: by its byte order mark, else UTF-8",
         examples=["cp1252"],
+    )
+    video: Video = Field(
+        default=None,
+        description="which frames of the videos in a folder become images; every: one each so long; frames: so many, "
+        "evenly spread; shots: the middle frame of each shot; null: videos are left out",
+        examples=[{"every": "1 s"}, {"frames": 20}, {"shots": True}],
     )
     missing: Literal["stop", "skip"] = Field(
         default="stop", description="ids without a file: stop the run, or record them as failures (skip)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from imgcluster.images.sources.base import RemoteFile, asked_again
 from imgcluster.images.sources.local import LocalFolder, none_below
 from imgcluster.images.sources.names import as_id, is_image_name, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
+from imgcluster.images.video.listing import with_frames
 from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import DEFAULT_STORAGE, LazySequence, Storage, shown
 
@@ -59,7 +60,7 @@ def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Lis
     """List images as `list_images` does, without logging."""
     place = open_holder(config, storage)
     if config.ids is None:
-        return _all_images(place, ", ".join(config.folders))
+        return _with_frames(_all_images(place, ", ".join(config.folders)), config)
     rows = read_rows(storage.place(str(config.ids)), config.id_column, config.encoding)
     files = IdFiles(place, config, rows, storage)
     images = files.images()
@@ -91,6 +92,13 @@ def _all_images(place: Holder, folder: str) -> Listing:
         place.wanted.check_include(shown(folder))
         raise none_below(shown(folder), place.wanted)
     return Listing(images, None, place.wanted.notes(), place.wanted.left_out)
+
+
+def _with_frames(listing: Listing, config: ImagesConfig) -> Listing:
+    if config.video is None:
+        return listing
+    found = with_frames(listing.images, config.video)
+    return replace(listing, images=found.images, notes=[*listing.notes, *found.notes])
 
 
 class FolderImages(LazySequence[ImageFile]):

@@ -12,7 +12,7 @@ from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.images.sources.archive import ARCHIVES
 from imgcluster.images.sources.debris import HIDDEN, debris_of
-from imgcluster.images.sources.filter import ImageFilter, formats_text
+from imgcluster.images.sources.filter import ImageFilter, formats_text, videos_text
 from imgcluster.images.sources.names import SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class LocalFolder:
         for entry in _entries(path):
             name = f"{folder}/{entry.name}" if folder else entry.name
             hidden = entry.name.startswith(".") or debris_of(path.name, entry.name) is not None
-            if _ending(name) in SUFFIXES and not hidden and self.wanted.allows(name, self._prefix + name):
+            if _ending(name) in self.wanted.endings and not hidden and self.wanted.allows(name, self._prefix + name):
                 yield name
 
     def tried(self, name: str) -> str:
@@ -96,7 +96,7 @@ class LocalFolder:
                 name = below + entry.name
                 if is_folder:
                     folders.append(f"{name}/")
-                if _ending(name) not in SUFFIXES:
+                if _ending(name) not in self.wanted.endings:
                     self.wanted.others.update([] if is_folder else [_ending(name)])
                 elif self.wanted.keeps(name, self._prefix + name):
                     yield name
@@ -117,7 +117,7 @@ class LocalFolder:
         passed = _of_a_run(folder) if RUN_MARKS.issubset(entry.name for entry in entries) else ()
         for entry in sorted(entries, key=lambda entry: entry.name):
             is_folder = _is_folder(entry)
-            is_image = _ending(entry.name) in SUFFIXES
+            is_image = _ending(entry.name) in self.wanted.endings
             if (is_folder or is_image) and self._is_debris(folder.name, entry.name, below, is_image=is_image):
                 continue
             if not entry.name.startswith(".") and entry.name not in passed:
@@ -154,8 +154,9 @@ def _instead(folder: str, seen: ImageFilter) -> str:
         inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
         value = json.dumps(inside[0] if len(inside) == 1 else inside, ensure_ascii=False)
         return f", but archives ({counts}); set images.folder: {value} for the images in them"
-    if seen.formats:
-        return f" that can be read, but {formats_text(seen.formats)}{looked}"
+    if seen.videos or seen.formats:
+        counts = f"{videos_text(seen.videos)}; {seen.video_hint}" if seen.videos else formats_text(seen.formats)
+        return f" that can be read, but {counts}{looked}"
     if seen.excluded:
         return f" is left by images.exclude: all {seen.excluded:,} match it"
     if seen.debris:

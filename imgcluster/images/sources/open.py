@@ -30,6 +30,9 @@ from imgcluster.images.sources.parquet import parquet_rows, place_of_row, row_ag
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.images.sources.tar import TAR, tar_members
 from imgcluster.images.sources.zip import ZIP, zip_members
+from imgcluster.images.video.extra import endings_for, video_hint
+from imgcluster.images.video.frames import frames_again
+from imgcluster.images.video.names import split_frame
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url, shown
 
@@ -69,7 +72,9 @@ class Holder(Protocol):
 
 def open_holder(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Holder:
     """Open the images of a config. Raises ConfigError: missing, unreachable, or compressed as a whole (.tar.gz)."""
-    wanted = ImageFilter(config.include, config.exclude)
+    wanted = ImageFilter(
+        config.include, config.exclude, endings=endings_for(config.video), video_hint=video_hint(config.video)
+    )
     if len(config.folders) == 1:
         return _open_one(config.folders[0], config, wanted, storage)
     places = [place for text in config.folders for place in _places_of(text, storage)]
@@ -263,11 +268,14 @@ def open_again(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
 
 
 def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
-    """Return the images for their texts in a table, as `open_again` does; each archive is opened once."""
+    """Return the images for their texts in a table, as `open_again` does; each archive and video is opened once."""
     opened: dict[int, ImagePath] = {}
     held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
+    filmed: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for at, text in enumerate(texts):
-        if (inside := _inside(text)) is None:
+        if (frame := split_frame(text)) is not None and not is_url(text):
+            filmed[frame[0]].append((at, frame[1]))
+        elif (inside := _inside(text)) is None:
             opened[at] = RemoteFile(text, storage=storage) if is_url(text) else Path(text)
         else:
             held[inside[0]].append((at, inside[1]))
@@ -277,6 +285,9 @@ def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> 
 
     for parts in at_once(open_one, held) if held else ():
         opened.update(parts)
+    for place, frames in filmed.items():
+        found = frames_again(place, [time for _, time in frames])
+        opened.update(zip((at for at, _ in frames), found, strict=True))
     return [opened[at] for at in range(len(texts))]
 
 

@@ -1,0 +1,114 @@
+"""A frame of a video as an image of a run."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from imgcluster.errors import ImageError
+from imgcluster.images.sources.base import Lost, local_stamp, number_of, reason_of
+from imgcluster.images.video.extra import INSTALL, is_installed
+from imgcluster.images.video.movie import decoder_version
+from imgcluster.images.video.names import frame_name, is_video_name
+from imgcluster.images.video.reader import MAX_OPEN, Reader, track_of
+from imgcluster.images.video.track import Track
+from imgcluster.types import ImagePath, Source, Stamp
+
+RULES = 1  # of how frames become pixels: raise it when one of them changes
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A video of this machine as it was at a stamp. wanted: the times, as in ids, of the frames that will be read."""
+
+    place: str
+    stamp: Stamp
+    wanted: Sequence[str] = field(default=(), compare=False, repr=False)
+
+    @property
+    def track(self) -> Track:
+        """Its frames. Raises ImageError."""
+        return track_of(self.place, self.stamp)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame(Source):
+    """The frame on the screen at a time, in seconds as a decimal."""
+
+    video: VideoFile
+    time: str
+
+    def __str__(self) -> str:
+        return frame_name(self.video.place, self.time)
+
+    @property
+    def stamp(self) -> Stamp:
+        """That of the video, at this time. The decoder is in it, so that frames of another one are read anew."""
+        path, size, mtime_ns, version = self.video.stamp
+        return Stamp(frame_name(path, self.time), 0, mtime_ns, number_of(f"{size} {version} {_pixels_depend_on(path)}"))
+
+    @property
+    def is_far(self) -> bool:
+        """False: videos are local files."""
+        return False
+
+    @property
+    def order(self) -> str:
+        """The video, and the place in it."""
+        whole, _, part = self.time.partition(".")
+        return f"{self.video.place}\0{whole:>012}.{part}"
+
+    def read(self) -> bytes:
+        """Return the frame as an uncompressed image file (binary PPM)."""
+        pixels = _reader_of(self.video).pixels(self.video.track.shown_at(self.time))
+        height, width = pixels.shape[:2]
+        return b"P6 %d %d 255\n" % (width, height) + pixels.tobytes()
+
+    def absolute(self) -> VideoFrame:
+        """Return it with an absolute path, for a process in another folder."""
+        return replace(self, video=replace(self.video, place=str(Path(self.video.place).absolute())))
+
+
+def frames_of(place: str, choose: Callable[[Track], Iterable[str]]) -> list[VideoFrame]:
+    """Return the frames of a video that `choose` names by their times. Raises ImageError: none can be read."""
+    if is_video_name(place) and not is_installed():
+        raise ImageError(f"PyAV is not installed: {INSTALL}")
+    try:
+        video = VideoFile(place, local_stamp(place))
+    except (OSError, ValueError) as error:
+        raise ImageError(reason_of(error)) from None
+    video = replace(video, wanted=tuple(choose(video.track)))
+    return [VideoFrame(video, time) for time in video.wanted]
+
+
+def frames_again(place: str, times: Sequence[str]) -> list[ImagePath]:
+    """Return frames for their times in ids; reading them raises what is the matter with the video."""
+    try:
+        return list(frames_of(place, lambda _: times))
+    except ImageError as error:
+        return [Lost(frame_name(place, time), str(error)) for time in times]
+
+
+_readers: OrderedDict[VideoFile, Reader] = OrderedDict()
+_readers_lock = threading.Lock()
+
+
+def _reader_of(video: VideoFile) -> Reader:
+    """Return the one reader of a video; the least recently used of too many is forgotten. Raises ImageError."""
+    with _readers_lock:
+        reader = _readers.pop(video, None)
+        if reader is None:
+            track = video.track
+            wanted = (int(track.times[track.shown_at(time)]) for time in video.wanted)
+            reader = Reader(video.place, track, wanted)
+        _readers[video] = reader
+        while len(_readers) > MAX_OPEN:
+            _readers.popitem(last=False)
+    return reader
+
+
+def _pixels_depend_on(path: str) -> str:
+    return f"{decoder_version() if is_video_name(path) else 'Pillow'} {RULES}"
