@@ -40,7 +40,7 @@ class Movie:
 
         self._place = place
         self._errors: tuple[type[Exception], ...] = (av.FFmpegError, OSError, ValueError)
-        self.damaged = 0  # packets of those decoded since the last start
+        self.damaged = 0
         self._open()
 
     def _open(self) -> None:
@@ -69,7 +69,7 @@ class Movie:
             if packet.is_keyframe:
                 keys.append(time)
         if not times:
-            raise ImageError(f"no frame in it: {_why_not(self._place)}")
+            raise ImageError("truncated or damaged video: it has no frame")
         shown = np.unique(np.array(times, np.int64))
         if end <= shown[-1]:
             end = int(shown[-1]) + (int(np.median(np.diff(shown))) if len(shown) > 1 else 1)
@@ -107,7 +107,9 @@ class Movie:
             time = frame.dts if frame.pts is None else frame.pts
             if track.is_counted:
                 time, count = int(track.times[min(count, len(track.times) - 1)]), count + 1
-            if time is not None and not frame.is_corrupt:
+            if frame.is_corrupt:
+                self.damaged += 1
+            elif time is not None:
                 yield time, frame
 
     def rgb(self, frame: Any) -> np.ndarray:
@@ -200,7 +202,8 @@ def _alpha_decoder(stream: Any) -> Any:
 
     codec = stream.codec_context
     name = ALPHA_DECODERS.get(codec.name)
-    if name is None or stream.metadata.get("alpha_mode") != "1":
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if name is None or tags.get("alpha_mode") != "1":
         return None
     try:
         decoder = av.CodecContext.create(name, "r")
@@ -223,4 +226,6 @@ def _why_not(place: str) -> str:
     if not head:
         return "the file is empty" if path.exists() else "no such file"
     kind = kind_of(head)
-    return "truncated or damaged video" if kind in (None, "a video") else f"{kind}, not a video"
+    if kind is None:
+        return "damaged, or not a video"
+    return "truncated or damaged video" if kind == "a video" else f"{kind}, not a video"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -18,15 +19,17 @@ from imgcluster.images.video.names import MOVING_SUFFIXES
 from imgcluster.images.video.track import Track
 from imgcluster.types import Stamp
 
+logger = logging.getLogger(__name__)
+
 MAX_OPEN = 4  # videos: those in which threads are at a time
 MAX_KEPT_BYTES = 2**27  # of decoded frames that nobody has asked for yet
 MIN_SKIPPED = 100  # frames: from so many on it is quicker to go to a key frame than to decode them
 KEPT_TRACKS = 64
-MISSING = "no frame can be decoded at this time"
+MISSING = "damaged: no frame can be decoded at this time"
 
 
 class Decoder(Protocol):
-    """An open video. damaged: packets that could not be decoded since the last start."""
+    """An open video. damaged: how many packets and frames could not be used since the last start."""
 
     damaged: int
 
@@ -119,6 +122,7 @@ class Reader:
         """Note the wanted frames that did not come between the last one and another time."""
         between = slice(*np.searchsorted(self._wanted, (self._at, until), "right"))
         lost = [time for time in self._wanted[between].tolist() if time != until]
-        if lost and self._decoder.damaged:
-            reason = f"{reason}; {self._decoder.damaged:,} damaged packets were skipped"
         self._lost.update(dict.fromkeys(lost, reason))
+        damaged = self._decoder.damaged
+        if damaged and self._at < self._wanted[-1] <= until:
+            logger.warning("%r: skipped %d damaged packet%s", self._name, damaged, "" if damaged == 1 else "s")

@@ -57,11 +57,11 @@ class Track:
 
     def choose(self, sampling: VideoSampling) -> list[int]:
         """Return the numbers of the frames to take, ascending: those on the screen at the times asked for."""
-        if sampling.frames == "all":
+        if sampling.frames == "all" or (sampling.frames or 0) >= len(self.times):
             return list(range(len(self.times)))
         if sampling.step is not None:
             return self._each(sampling.step / self.tick)
-        first, count = int(self.times[0]), min(int(sampling.frames or 1), len(self.times))
+        first, count = int(self.times[0]), int(sampling.frames or 1)
         length = Fraction(self.end - first)
         asked = [first + floor(length * (2 * number + 1) / (2 * count)) for number in range(count)]
         numbers = np.searchsorted(self.times, np.array(asked, np.int64), "right") - 1
