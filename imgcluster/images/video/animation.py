@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from imgcluster.errors import ImageError
-from imgcluster.images.opencv import MAX_PIXELS
 from imgcluster.images.transparency import ground_of, laid_over
+from imgcluster.images.video.pixels import MAX_FRAME_PIXELS, TOO_LARGE
 from imgcluster.images.video.track import Track
 
 TICK = Fraction(1, 1000)  # second
@@ -29,8 +29,8 @@ class Animation:
             self._image: Any = Image.open(place)
         except DAMAGE:
             raise ImageError("truncated or damaged animation") from None
-        if self._image.width * self._image.height > MAX_PIXELS:
-            raise ImageError(f"has more than {MAX_PIXELS:,} pixels")
+        if self._image.width * self._image.height > MAX_FRAME_PIXELS:
+            raise ImageError(TOO_LARGE)
 
     @property
     def is_moving(self) -> bool:

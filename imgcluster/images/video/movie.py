@@ -11,14 +11,14 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.images.file_kinds import head_of, kind_of
-from imgcluster.images.opencv import MAX_PIXELS
 from imgcluster.images.video.joined import JoinedTimes
-from imgcluster.images.video.pixels import to_rgb
+from imgcluster.images.video.pixels import MAX_FRAME_PIXELS, TOO_LARGE, to_rgb
 from imgcluster.images.video.track import Track
 
 # The containers that are opened, by FFmpeg's names: others, such as playlists, may lead to further files and URLs.
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,live_flv,asf,ogg,mxf"
-OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+MAX_PIXELS = {"max_pixels": str(MAX_FRAME_PIXELS)}
+OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **MAX_PIXELS}
 WITHOUT_TIMES = "avi"  # holds frames at a constant rate in the order of decoding, and no times at which they are shown
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders of these ignore the opacity
 VP8_IS_SHOWN = 0x10  # in the first byte of a frame (RFC 6386, section 9.1)
@@ -189,10 +189,10 @@ def _find_stream(container: Any) -> Any:
     codec = stream.codec_context
     if codec is None:
         raise ImageError("has a codec that FFmpeg does not know")
-    if codec.width * codec.height > MAX_PIXELS:
-        raise ImageError(f"has more than {MAX_PIXELS:,} pixels")
+    if codec.width * codec.height > MAX_FRAME_PIXELS:
+        raise ImageError(TOO_LARGE)
     stream.thread_type = "AUTO"
-    codec.options = {"max_pixels": str(MAX_PIXELS)}
+    codec.options = MAX_PIXELS
     return stream
 
 

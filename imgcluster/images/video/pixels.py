@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images.opencv import MAX_PIXELS, cv2
+from imgcluster.images.opencv import cv2
 from imgcluster.images.transparency import ground_of, laid_over
 from imgcluster.images.video.hdr import TRANSFERS, to_sdr
 
@@ -20,6 +20,8 @@ BT709, BT601 = 1, 5
 MATRICES = {1: BT709, 4: 4, 5: BT601, 6: BT601, 7: 7, 9: 9, 10: 9}
 # A stream that does not name its matrix has BT.709 from this size on, as mpv takes it (`mp_csp_guess_colorspace`).
 HD_WIDTH, HD_HEIGHT = 1280, 577
+MAX_FRAME_PIXELS = 2**26  # twice those of 8K: a decoder holds many frames at a time
+TOO_LARGE = f"has frames of more than {MAX_FRAME_PIXELS:,} pixels"
 LIMITED, FULL = 1, 2
 MAX_ASPECT = 10  # of a pixel; one that is narrower or wider is taken for a mistake
 SCALING = 0x2000 | 0x40000 | 0x80000 | 2  # SWS_FULL_CHR_H_INT, SWS_ACCURATE_RND, SWS_BITEXACT, SWS_BILINEAR
@@ -44,8 +46,6 @@ def to_rgb(frame: Any, pixel_aspect: Fraction) -> np.ndarray:
 
     pixel_aspect: width of a pixel by its height; the side that is too short is stretched. Raises ImageError.
     """
-    if frame.width * frame.height > MAX_PIXELS:
-        raise ImageError(f"has more than {MAX_PIXELS:,} pixels")
     if frame.color_trc in TRANSFERS:
         picture = to_sdr(_converted(frame, "rgb48le"), TRANSFERS[frame.color_trc])
     elif frame.format.has_palette or any(part.is_alpha for part in frame.format.components):
@@ -83,8 +83,8 @@ def _squared(picture: np.ndarray, pixel_aspect: Fraction) -> np.ndarray:
         width = round(width * pixel_aspect)
     else:
         height = round(height / pixel_aspect)
-    if height * width > MAX_PIXELS:
-        raise ImageError(f"has more than {MAX_PIXELS:,} pixels")
+    if height * width > MAX_FRAME_PIXELS:
+        raise ImageError(TOO_LARGE)
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR))
 
 

@@ -109,7 +109,7 @@ class Reader:
             if at > time:
                 return None
         count = int(np.searchsorted(self._track.times, self._at, "right"))
-        self._note_lost(np.inf, f"the video breaks off after {count:,} frames")
+        self._note_lost(np.inf, f"the video breaks off after {count:,} frames" if count else MISSING)
         self._at = np.inf
         return None
 
