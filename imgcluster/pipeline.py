@@ -116,7 +116,8 @@ def _is_one_block(config: Config) -> bool:
 
 def _clustered(features: Features, config: Config, cluster: Cluster | None, show: bool) -> Clusters:
     soft, first = config.outputs.layout == "soft", config.outputs.label_offset
-    kept = KeptClusters(features.stored[0] if features.stored else features.vectors)
+    starts = None if config.clusters.order is None else features.starts
+    kept = KeptClusters(features.stored[0] if features.stored else features.vectors, starts)
     if not features.stored:
         return cluster_features(features, config.clusters, soft=soft, first_label=first, show=show, kept=kept)
     client = None if cluster is None else cluster.client
@@ -157,6 +158,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     features = extract_listed(images, config, show)
     steps = transform_steps(config.clusters, *features.vectors.shape)
     points, _ = fit_steps(features.vectors, steps, config.clusters.random_state)
+    points = replace(points, starts=features.starts)
     return sweep_k(points, config.clusters, ks, show=show)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from imgcluster.errors import ImageError
 from imgcluster.images.sources.base import Lost, local_stamp, number_of, reason_of
 from imgcluster.images.video.extra import INSTALL, is_installed
@@ -15,7 +17,7 @@ from imgcluster.images.video.movie import decoder_version
 from imgcluster.images.video.names import frame_name, is_video_name
 from imgcluster.images.video.reader import MAX_OPEN, Reader, track_of
 from imgcluster.images.video.track import Track
-from imgcluster.types import ImagePath, Source, Stamp
+from imgcluster.types import ImageFile, ImagePath, Source, Stamp
 
 RULES = 1  # of how frames become pixels: raise it when one of them changes
 
@@ -90,6 +92,14 @@ def frames_again(place: str, times: Sequence[str]) -> list[ImagePath]:
         return list(frames_of(place, lambda _: times))
     except ImageError as error:
         return [Lost(frame_name(place, time), str(error)) for time in times]
+
+
+def video_starts(images: Iterable[ImageFile]) -> np.ndarray:
+    """Return the rows, (m,) int64, at which a video begins, or pictures after one; none where all are pictures."""
+    videos = [image.path.video.place if isinstance(image.path, VideoFrame) else None for image in images]
+    if not any(videos):
+        return np.empty(0, np.int64)
+    return np.array([row for row, video in enumerate(videos) if not row or video != videos[row - 1]], np.int64)
 
 
 _readers: OrderedDict[VideoFile, Reader] = OrderedDict()
