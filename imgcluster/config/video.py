@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 
 from imgcluster.config.fields import Count, Factor, unfit
 from imgcluster.config.wording import Allowed, describe
@@ -42,6 +50,10 @@ class VideoSampling(BaseModel):
     every: Annotated[Factor | Annotated[str, AfterValidator(_is_duration)] | None, Allowed(DURATION_WORDS)] = None
     frames: Annotated[Count | Literal["all"] | None, Allowed("a whole number >= 1, or all")] = None
     shots: Annotated[bool, Allowed("true or false")] = False
+
+    @model_serializer
+    def _as_written(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields if getattr(self, name)}
 
     @property
     def step(self) -> Fraction | None:

@@ -18,6 +18,8 @@ from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
+from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
+from imgcluster.runs.segments import segments_of
 from imgcluster.runs.submission import make_submission
 from imgcluster.types import ARE_LABELS, ImageFile, Source, TextTable, by_reason
 from imgcluster.utils import installed, is_url
@@ -39,7 +41,8 @@ def output_names(config: Config) -> list[str]:
     """Return the names of the files that a run with this config writes into its folder."""
     submission = config.outputs.submission
     page = [f"{RunFiles.REPORT}/{RunFiles.PAGE}"] if config.outputs.report else []
-    return [*([submission] if submission else []), RunFiles.CLUSTERS, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
+    tables = [RunFiles.CLUSTERS, *([] if config.images.video is None else [RunFiles.SEGMENTS])]
+    return [*([submission] if submission else []), *tables, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 
 def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
@@ -52,6 +55,8 @@ def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
         RunFiles.CLUSTERS: _csv_writer(clusters_rows(run)),
         RunFiles.CLUSTERER: lambda file: np.savez(file, **arrays),
     }
+    if run.config.images.video is not None:
+        files[RunFiles.SEGMENTS] = _csv_writer(segments_rows(run))
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(_rows_of(make_submission(run))), **files}
     return folder.write(files, run_record(run))
@@ -78,6 +83,16 @@ def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
             name = names.get(int(found.labels[row]), "")
         more = (*([name] if names else []), *([notes.get(image, "")] if notes else []))
         yield (image.id, path_text(image), *cells, *more)
+
+
+def segments_rows(run: RunResult) -> Iterator[Sequence[str]]:
+    """Yield segments.csv: the header, and a row for each segment of a video; noise is cluster -1."""
+    yield SEGMENT_COLUMNS
+    failed = {failure.image for failure in run.features.failures}
+    labels = iter(run.clusters.labels.tolist())
+    clusters = [None if image in failed else next(labels) for image in run.images]
+    for segment in segments_of(run.images, clusters):
+        yield segment.video, segment.start, segment.end, str(segment.cluster)
 
 
 def run_record(run: RunResult) -> dict[str, Any]:

@@ -24,10 +24,14 @@ RULES = 1  # of how frames become pixels: raise it when one of them changes
 
 @dataclass(frozen=True, slots=True)
 class VideoFile:
-    """A video of this machine as it was at a stamp. wanted: the times, as in ids, of the frames that will be read."""
+    """A video of this machine as it was at a stamp.
+
+    end: when it ends. wanted: the times of the frames that will be read. Both in seconds, as ids have them.
+    """
 
     place: str
     stamp: Stamp
+    end: str = field(default="", compare=False, repr=False)
     wanted: Sequence[str] = field(default=(), compare=False, repr=False)
 
     @property
@@ -38,10 +42,11 @@ class VideoFile:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame(Source):
-    """The frame on the screen at a time, in seconds as a decimal."""
+    """The frame on the screen at a time, in seconds as a decimal. shot: when the shot begins that it stands for."""
 
     video: VideoFile
     time: str
+    shot: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return frame_name(self.video.place, self.time)
@@ -51,6 +56,11 @@ class VideoFrame(Source):
         """That of the video, at this time. The decoder is in it, so that frames of another one are read anew."""
         path, size, mtime_ns, version = self.video.stamp
         return Stamp(frame_name(path, self.time), 0, mtime_ns, number_of(f"{size} {version} {_pixels_depend_on(path)}"))
+
+    @property
+    def since(self) -> str:
+        """The time from which on it stands for the video."""
+        return self.shot or self.time
 
     @property
     def is_far(self) -> bool:
@@ -82,7 +92,8 @@ def frames_of(place: str, choose: Callable[[Track], Iterable[str]]) -> list[Vide
         video = VideoFile(place, local_stamp(place))
     except (OSError, ValueError) as error:
         raise ImageError(reason_of(error)) from None
-    video = replace(video, wanted=tuple(choose(video.track)))
+    track = video.track
+    video = replace(video, end=track.end_text, wanted=tuple(choose(track)))
     return [VideoFrame(video, time) for time in video.wanted]
 
 

@@ -41,8 +41,16 @@ class Track:
     @cached_property
     def texts(self) -> list[str]:
         """The time of each frame in seconds, as ids have it."""
+        return self._texts(self.times)
+
+    @property
+    def end_text(self) -> str:
+        """The end in seconds, as ids have times."""
+        return self._texts(np.array([self.end]))[0]
+
+    def _texts(self, times: np.ndarray) -> list[str]:
         unit = 10**self.digits
-        labels = self._labels(self.times, self.digits).tolist()
+        labels = self._labels(times, self.digits).tolist()
         return [f"{label // unit}.{label % unit:0{self.digits}}" for label in labels]
 
     @property
