@@ -11,9 +11,12 @@ from pathlib import Path
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.images.sources.archive import ARCHIVES
+from imgcluster.images.sources.base import Lost
 from imgcluster.images.sources.debris import HIDDEN, debris_of
 from imgcluster.images.sources.filter import ImageFilter, formats_text, videos_text
 from imgcluster.images.sources.names import SUFFIXES
+from imgcluster.images.video.frames import frames_again
+from imgcluster.types import ImagePath
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +52,12 @@ class LocalFolder:
         self._known = list(self._walk())
         return self._known
 
-    def find(self, names: Sequence[str]) -> dict[str, Path]:
-        """Return those of the files that are there, by the names; where a name is that of a folder, it too."""
-        return {name: path for name in names if os.path.lexists(str(path := self.folder / name))}
+    def find(self, names: Sequence[str]) -> dict[str, ImagePath]:
+        """Return those of the files and frames that are there, by the names; where one is that of a folder, it too."""
+        found: dict[str, ImagePath] = {name: path for name in names if os.path.lexists(path := self.folder / name)}
+        frames = {str(self.folder / name): name for name in names if name not in found}
+        opened = frames_again(frames)
+        return found | {frames[text]: path for text, path in opened.items() if not isinstance(path, Lost)}
 
     def inside(self, name: str) -> str | None:
         """Return the name that a file has in a listing of the folder; None where it leads outside.

@@ -32,7 +32,6 @@ from imgcluster.images.sources.tar import TAR, tar_members
 from imgcluster.images.sources.zip import ZIP, zip_members
 from imgcluster.images.video.extra import endings_for, video_hint
 from imgcluster.images.video.frames import frames_again
-from imgcluster.images.video.names import split_frame
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url, shown
 
@@ -271,10 +270,10 @@ def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> 
     """Return the images for their texts in a table, as `open_again` does; each archive and video is opened once."""
     opened: dict[int, ImagePath] = {}
     held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
-    filmed: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    frames = frames_again(text for text in texts if not is_url(text))
     for at, text in enumerate(texts):
-        if (frame := split_frame(text)) is not None and not is_url(text):
-            filmed[frame[0]].append((at, frame[1]))
+        if text in frames:
+            opened[at] = frames[text]
         elif (inside := _inside(text)) is None:
             opened[at] = RemoteFile(text, storage=storage) if is_url(text) else Path(text)
         else:
@@ -285,9 +284,6 @@ def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> 
 
     for parts in at_once(open_one, held) if held else ():
         opened.update(parts)
-    for place, frames in filmed.items():
-        found = frames_again(place, [time for _, time in frames])
-        opened.update(zip((at for at, _ in frames), found, strict=True))
     return [opened[at] for at in range(len(texts))]
 
 

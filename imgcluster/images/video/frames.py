@@ -14,7 +14,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images.sources.base import Lost, local_stamp, number_of, reason_of
 from imgcluster.images.video.extra import INSTALL, is_installed
 from imgcluster.images.video.movie import decoder_version
-from imgcluster.images.video.names import frame_name, is_video_name
+from imgcluster.images.video.names import frame_name, is_video_name, split_frame
 from imgcluster.images.video.reader import MAX_OPEN, Reader, track_of
 from imgcluster.images.video.track import Track
 from imgcluster.types import ImageFile, ImagePath, Source, Stamp
@@ -97,12 +97,20 @@ def frames_of(place: str, choose: Callable[[Track], Iterable[str]]) -> list[Vide
     return [VideoFrame(video, time) for time in video.wanted]
 
 
-def frames_again(place: str, times: Sequence[str]) -> list[ImagePath]:
-    """Return frames for their times in ids; reading them raises what is the matter with the video."""
+def frames_again(texts: Iterable[str]) -> dict[str, ImagePath]:
+    """Return the frames that texts name, `a.mp4#t=1.000`, by these; reading one of a lost video raises the reason."""
+    times: dict[str, dict[str, str]] = {}
+    for text in texts:
+        if (named := split_frame(text)) is not None:
+            times.setdefault(named[0], {})[named[1]] = text
+    return {text: path for place, found in times.items() for text, path in _again(place, found).items()}
+
+
+def _again(place: str, text_of: dict[str, str]) -> dict[str, ImagePath]:
     try:
-        return list(frames_of(place, lambda _: times))
+        return {text_of[frame.time]: frame for frame in frames_of(place, lambda _: text_of)}
     except ImageError as error:
-        return [Lost(frame_name(place, time), str(error)) for time in times]
+        return {text: Lost(text, str(error)) for text in text_of.values()}
 
 
 def video_starts(images: Iterable[ImageFile]) -> np.ndarray:
