@@ -35,6 +35,7 @@ from imgcluster.features import (
     extract_listed,
     features_from_file,
     fit_steps,
+    only_shots,
     open_cluster,
 )
 from imgcluster.images import Listing, list_images, list_with_notes
@@ -81,6 +82,8 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         cluster = opened.enter_context(open_cluster(config.dask, show=show))
         with _timed(seconds, "features"):
             features = extract_listed(images, config, show, gather=_gather(config), cluster=cluster)
+        if config.images.video is not None and config.images.video.shots:
+            images = only_shots(images, features)
         with _timed(seconds, "clusters"):
             clusters = _clustered(features, config, cluster, show)
         with _timed(seconds, "outputs"):

@@ -45,6 +45,7 @@ from .sources.names import SUFFIXES
 from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
 from .video.frames import VideoFrame, video_starts
+from .video.movie import decoder_version
 from .video.names import split_frame
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "check_ids",
     "decode_image",
     "decode_picture",
+    "decoder_version",
     "differences",
     "find_images",
     "find_patterns",

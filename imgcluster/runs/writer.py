@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.config import Config, RunFiles
+from imgcluster.images import VideoFrame, decoder_version
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
@@ -119,8 +120,16 @@ def run_record(run: RunResult) -> dict[str, Any]:
         ],
         "failed_by_reason": {reason: len(group) for reason, group in by_reason(features.failures).items()},
         STARTED_IN: None if is_url(run.config.outputs.folder) else way_to_start(run.folder),
-        "versions": {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}},
+        "versions": _versions(run.images),
     }
+
+
+def _versions(images: Sequence[ImageFile]) -> dict[str, str]:
+    """Return the versions on which results depend; those of what decodes videos where there are some."""
+    found = {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
+    if any(isinstance(image.path, VideoFrame) for image in images):
+        found |= {"av": installed("av"), "ffmpeg": decoder_version()}
+    return found
 
 
 def cluster_cells(label: int, distance: float, runner_up: int, runner_up_distance: float) -> tuple[str, str, str, str]:

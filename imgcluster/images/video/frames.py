@@ -140,4 +140,4 @@ def _reader_of(video: VideoFile) -> Reader:
 
 
 def _pixels_depend_on(path: str) -> str:
-    return f"{decoder_version() if is_video_name(path) else 'Pillow'} {RULES}"
+    return f"{f'FFmpeg {decoder_version()}' if is_video_name(path) else 'Pillow'} {RULES}"

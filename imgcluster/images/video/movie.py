@@ -29,7 +29,7 @@ def decoder_version() -> str:
     """Return the version of PyAV's FFmpeg, on which pixels may depend."""
     import av
 
-    return f"FFmpeg {av.ffmpeg_version_info}"
+    return str(av.ffmpeg_version_info)
 
 
 class Movie:
