@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from imgcluster.errors import ImageError
 from imgcluster.images.transparency import ground_of, laid_over
@@ -16,7 +15,7 @@ from imgcluster.images.video.track import Track
 
 TICK = Fraction(1, 1000)  # second
 MAX_HASTE_MS, SLOWED_MS = 10, 100  # browsers show frames of so short a duration for this long
-DAMAGE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, IndexError, KeyError)
+DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError)  # what Pillow raises for damaged files
 
 
 class Animation:
@@ -25,9 +24,11 @@ class Animation:
     damaged = 0
 
     def __init__(self, place: str) -> None:
+        from PIL import Image
+
         try:
             self._image: Any = Image.open(place)
-        except DAMAGE:
+        except (*DAMAGE, Image.DecompressionBombError):
             raise ImageError("truncated or damaged animation") from None
         if self._image.width * self._image.height > MAX_FRAME_PIXELS:
             raise ImageError(TOO_LARGE)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images.opencv import cv2
 from imgcluster.images.transparency import ground_of, laid_over
 from imgcluster.images.video.hdr import TRANSFERS, to_sdr
 
@@ -46,18 +45,19 @@ def to_rgb(frame: Any, pixel_aspect: Fraction) -> np.ndarray:
 
     pixel_aspect: width of a pixel by its height; the side that is too short is stretched. Raises ImageError.
     """
+    size = _square_size(frame.width, frame.height, pixel_aspect)
     if frame.color_trc in TRANSFERS:
-        picture = to_sdr(_converted(frame, "rgb48le"), TRANSFERS[frame.color_trc])
+        picture = to_sdr(_converted(frame, "rgb48le", size), TRANSFERS[frame.color_trc])
     elif frame.format.has_palette or any(part.is_alpha for part in frame.format.components):
-        stored = _converted(frame, "rgba")
+        stored = _converted(frame, "rgba", size)
         colour, alpha = stored[..., :3], stored[..., 3]
         picture = laid_over(colour, alpha[..., None], ground_of(colour, alpha))
     else:
-        picture = _converted(frame, "rgb24")
-    return np.ascontiguousarray(_turned(_squared(picture, pixel_aspect), frame))
+        picture = _converted(frame, "rgb24", size)
+    return np.ascontiguousarray(_turned(picture, frame))
 
 
-def _converted(frame: Any, pixel_format: str) -> np.ndarray:
+def _converted(frame: Any, pixel_format: str, size: tuple[int, int]) -> np.ndarray:
     from av.video.reformatter import VideoReformatter
 
     if not hasattr(_own, "reformatter"):
@@ -66,6 +66,7 @@ def _converted(frame: Any, pixel_format: str) -> np.ndarray:
     is_full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
     converted = _own.reformatter.reformat(
         frame,
+        *size,
         format=pixel_format,
         src_colorspace=MATRICES.get(frame.colorspace, BT709 if is_hd else BT601),
         src_color_range=FULL if is_full or frame.format.is_rgb else LIMITED,
@@ -75,17 +76,15 @@ def _converted(frame: Any, pixel_format: str) -> np.ndarray:
     return np.asarray(converted.to_ndarray())
 
 
-def _squared(picture: np.ndarray, pixel_aspect: Fraction) -> np.ndarray:
-    if pixel_aspect == 1 or not 1 / Fraction(MAX_ASPECT) <= pixel_aspect <= MAX_ASPECT:
-        return picture
-    height, width = picture.shape[:2]
-    if pixel_aspect > 1:
+def _square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
+    """Return width and height with square pixels. Raises ImageError: too large."""
+    if 1 < pixel_aspect <= MAX_ASPECT:
         width = round(width * pixel_aspect)
-    else:
+    elif 1 > pixel_aspect >= 1 / Fraction(MAX_ASPECT):
         height = round(height / pixel_aspect)
     if height * width > MAX_FRAME_PIXELS:
         raise ImageError(TOO_LARGE)
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR))
+    return width, height
 
 
 def _turned(picture: np.ndarray, frame: Any) -> np.ndarray:
