@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ImageError
+from imgcluster.images.plain import plain_file
 from imgcluster.images.sources.base import Lost, local_stamp, number_of, reason_of
 from imgcluster.images.video.extra import INSTALL, is_installed
 from imgcluster.images.video.movie import decoder_version
@@ -74,10 +75,8 @@ class VideoFrame(Source):
         return f"{self.video.place}\0{whole:>012}.{part}"
 
     def read(self) -> bytes:
-        """Return the frame as an uncompressed image file (binary PPM)."""
-        pixels = _reader_of(self.video).pixels(self.video.track.shown_at(self.time))
-        height, width = pixels.shape[:2]
-        return b"P6 %d %d 255\n" % (width, height) + pixels.tobytes()
+        """Return the frame as an uncompressed image file."""
+        return plain_file(_reader_of(self.video).pixels(self.video.track.shown_at(self.time)))
 
     def absolute(self) -> VideoFrame:
         """Return it with an absolute path, for a process in another folder."""

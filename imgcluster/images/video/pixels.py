@@ -23,7 +23,7 @@ MAX_FRAME_PIXELS = 2**26  # twice those of 8K: a decoder holds many frames at a 
 TOO_LARGE = f"has frames of more than {MAX_FRAME_PIXELS:,} pixels"
 LIMITED, FULL = 1, 2
 MAX_ASPECT = 10  # of a pixel; one that is narrower or wider is taken for a mistake
-SCALING = 0x2000 | 0x40000 | 0x80000 | 2  # SWS_FULL_CHR_H_INT, SWS_ACCURATE_RND, SWS_BITEXACT, SWS_BILINEAR
+SCALING = 0x80000 | 2  # SWS_BITEXACT, SWS_BILINEAR: what ffmpeg does by default, on every processor
 
 # What turns a picture upright, by the signs of a, b, c, d in the display matrix (ISO/IEC 14496-12, 8.3.2), which places
 # a point (x, y) at (ax + cy, bx + dy).
