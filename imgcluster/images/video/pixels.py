@@ -88,7 +88,10 @@ def _square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, 
 
 
 def _turned(picture: np.ndarray, frame: Any) -> np.ndarray:
-    matrix = next((each for each in frame.side_data if each.type.name == "DISPLAYMATRIX"), None)
+    from av.sidedata.sidedata import SideDataContainer
+
+    # Not frame.side_data, which leads back to the frame: its memory would wait for the garbage collector.
+    matrix = next((each for each in SideDataContainer(frame) if each.type.name == "DISPLAYMATRIX"), None)
     if matrix is None:
         return picture
     a, b, _, c, d = struct.unpack("<5i", bytes(matrix)[:20])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -153,3 +154,30 @@ def test_another_decoder_makes_other_stamps(video: Path, monkeypatch: pytest.Mon
     before = path.stamp  # type: ignore[union-attr]
     monkeypatch.setattr("imgcluster.images.video.frames.decoder_version", lambda: "99")
     assert path.stamp != before  # type: ignore[union-attr]
+
+
+def shape_of(image: ImageFile) -> tuple[int, ...]:
+    return read_image(image.path).shape
+
+
+def resident() -> float:
+    """Return the memory of this process in MiB."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        pytest.skip("needs /proc")
+    return int(status.read_text().partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path) -> None:
+    pictures = [np.full((360, 640, 3), 10 + number % 200, np.uint8) for number in range(400)]
+    encoded(tmp_path / "a.mp4", pictures, options={"preset": "ultrafast"})
+    images = listed(tmp_path)
+    gc.disable()  # frames that waited for it would take 130 MiB
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            assert set(pool.map(shape_of, images[:100])) == {(360, 640, 3)}
+            before = resident()
+            assert set(pool.map(shape_of, images[100:])) == {(360, 640, 3)}
+            assert resident() - before < 40
+    finally:
+        gc.enable()
