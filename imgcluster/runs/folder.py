@@ -30,7 +30,7 @@ IMMATERIAL = {
 }
 
 # By key, values that find the same, unlike its others; None: of a record that is older than the key.
-ALIKE = {("clusters", "backend"): ("auto", "sklearn", None)}
+ALIKE = {("clusters", "backend"): ("auto", "sklearn", None), ("outputs", "rows"): ("images", None)}
 
 Writer = Callable[[IO[bytes]], object]
 
