@@ -54,6 +54,10 @@ class Movie:
             raise ImageError(_why_not(self._place)) from None
         self._stream: Any = _find_stream(self._container)
         self._stream.thread_type = "AUTO" if self._is_threaded else "NONE"
+        # Kept, since other threads ask for it while this one may be closing the container.
+        self._pixel_aspect = Fraction(
+            self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio or 1
+        )
         self._codec: Any = _alpha_decoder(self._stream) or self._stream.codec_context
         self._joined = JoinedTimes.of(self._container, self._stream)
         self._is_fresh, self._is_broken = True, False
@@ -113,9 +117,7 @@ class Movie:
             yield from held
 
     def _from(self, track: Track, key: int) -> Iterator[tuple[int, Any]]:
-        if key != track.times[0]:
-            self._container.seek(key, stream=self._stream)
-            self._codec.flush_buffers()
+        if key != track.times[0] and self._can_seek(key):
             found = self._timed(track)
             first = next(found, None)
             if first is not None and first[0] <= key:  # else it led elsewhere, or the key frame is damaged
@@ -140,8 +142,7 @@ class Movie:
     def rgb(self, frame: Any) -> np.ndarray:
         """Return a frame as viewers show it, (height, width, 3) RGB uint8. Any thread may ask. Raises ImageError."""
         try:
-            ratio = self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
-            return to_rgb(frame, Fraction(ratio or 1))
+            return to_rgb(frame, self._pixel_aspect)
         except self._errors as error:
             raise ImageError(f"its pixels cannot be converted: {error}") from None
 
@@ -173,6 +174,15 @@ class Movie:
         except self._errors:
             self.damaged += 1
             return []
+
+    def _can_seek(self, key: int) -> bool:
+        """Go to a key frame, and say whether the container could."""
+        try:
+            self._container.seek(key, stream=self._stream)
+        except self._errors:
+            return False
+        self._codec.flush_buffers()
+        return True
 
     def _reopen(self) -> None:
         self._container.close()
