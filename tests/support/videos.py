@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import pytest
 
 MILLISECOND = Fraction(1, 1000)
 LEVELS = 12  # between the greys of frames: more than a codec changes them by
-IDENTITY = (1, 0, 0, 1)
 
 
 def grey(number: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
@@ -109,8 +109,8 @@ def times_by_ffmpeg(path: Path) -> list[float]:
         "0:v:0",
         "-vf",
         "showinfo",
-        "-vsync",
-        "0",
+        "-fps_mode",
+        "passthrough",
         "-f",
         "null",
         "-",
@@ -119,17 +119,14 @@ def times_by_ffmpeg(path: Path) -> list[float]:
     return [float(time) for time in re.findall(r"pts_time:\s*([-0-9.]+)", told)]
 
 
-def pixels_by_ffmpeg(path: Path, filters: str = "null") -> np.ndarray:
+def pixels_by_ffmpeg(path: Path) -> np.ndarray:
     """Return the frames of a video as ffmpeg shows them, (n, height, width, 3) RGB uint8."""
-    command = [ffmpeg(), "-v", "error", "-i", str(path), "-map", "0:v:0", "-vf", f"{filters},showinfo"]
+    command = [ffmpeg(), "-v", "error", "-i", str(path), "-map", "0:v:0"]
     done = subprocess.run(
-        [*command, "-vsync", "0", "-pix_fmt", "rgb24", "-f", "nut", "-c:v", "rawvideo", "-"],
+        [*command, "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-f", "nut", "-c:v", "rawvideo", "-"],
         capture_output=True,
         check=True,
     )
-    from io import BytesIO
-
-    import av
-
+    av = pytest.importorskip("av")
     with av.open(BytesIO(done.stdout)) as container:
         return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
