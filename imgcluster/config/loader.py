@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from imgcluster.config.diagnostics import OVERRIDES, Problem, dotted, problem, stop, validation_problems
 from imgcluster.config.engine_schema import DaskEngine, Engine, Storage
-from imgcluster.config.schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig, Section
+from imgcluster.config.outputs_schema import OutputsConfig
+from imgcluster.config.schema import ClustersConfig, FeaturesConfig, ImagesConfig, Section
 from imgcluster.config.yaml import Document, KeyPath, parse_yaml, read_yaml
 from imgcluster.errors import ConfigError
 

@@ -30,6 +30,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.headers import JPEG_MAGIC, TIFF_MAGICS, declared_size, is_whole_png, jpeg_size
 from imgcluster.images.opencv import MAX_PIXELS, cv2
+from imgcluster.images.plain import plain_pixels
 from imgcluster.images.transparency import WHITE, ground_of, laid_over
 from imgcluster.types import ImagePath, Source
 
@@ -126,6 +127,8 @@ def is_one_colour(pixels: np.ndarray) -> bool:
 def _decoded(data: bytes, least: int | None) -> tuple[np.ndarray, int]:
     """Return a picture, and the grey that it is laid over where it is transparent."""
     _check_size(data)
+    if (plain := plain_pixels(data)) is not None:
+        return plain, WHITE
     if data.startswith(JPEG_MAGIC):  # never transparent or deep, and OpenCV itself turns it upright
         if flags := _reduced(data, least) if least else 0:
             return np.asarray(cv2.cvtColor(_decode(data, flags), cv2.COLOR_BGR2RGB)), WHITE

@@ -11,7 +11,8 @@ from functools import lru_cache
 from imgcluster.config import glob_regex
 from imgcluster.errors import ConfigError
 from imgcluster.images.sources.debris import debris_in
-from imgcluster.images.sources.names import OTHER_PICTURES
+from imgcluster.images.sources.names import OTHER_PICTURES, SUFFIXES
+from imgcluster.images.video.names import ALSO_TYPESCRIPT, VIDEO_SUFFIXES
 
 
 @dataclass
@@ -21,7 +22,7 @@ class ImageFilter:
     include, exclude: globs without regard to case. One with a slash in it is relative to the folder; one without means
     files and folders of that name, wherever they are; what matches a folder, matches all below it.
     others: files that are no images, by their endings. used: the globs that matched something. listed: whether all
-    names have been looked at.
+    names have been looked at. endings: those of the files that are taken. video_hint: what to do about videos.
     """
 
     include: tuple[str, ...] = ()
@@ -32,6 +33,8 @@ class ImageFilter:
     excluded: int = 0
     used: set[str] = field(default_factory=set)
     listed: bool = False
+    endings: frozenset[str] = SUFFIXES
+    video_hint: str = ""
 
     @property
     def is_set(self) -> bool:
@@ -83,11 +86,18 @@ class ImageFilter:
         return Counter({ending: count for ending, count in self.others.items() if ending in OTHER_PICTURES})
 
     @property
+    def videos(self) -> Counter[str]:
+        """The videos that are not read, by their endings."""
+        endings = VIDEO_SUFFIXES - ALSO_TYPESCRIPT
+        return Counter({ending: count for ending, count in self.others.items() if ending in endings})
+
+    @property
     def left_out(self) -> dict[str, int | dict[str, int]]:
         """Return how many were left out, by what left them out; debris by folders and files, not by what is in them."""
         counts: dict[str, int | dict[str, int]] = {
             "debris": {kind: len(found) for kind, found in sorted(self.debris.items())},
             "formats": dict(sorted(self.formats.items())),
+            "videos": dict(sorted(self.videos.items())),
             "include": self.not_included,
             "exclude": self.excluded,
         }
@@ -101,6 +111,8 @@ class ImageFilter:
             notes.append(f"passed over {counts}: files and folders of storage systems and photo programs")
         if self.formats:
             notes.append(f"skipped {formats_text(self.formats)} to include them")
+        if self.videos:
+            notes.append(f"skipped {videos_text(self.videos)}; {self.video_hint}")
         if self.not_included:
             notes.append(f"images.include left out {self.not_included:,} images")
         if self.excluded:
@@ -119,6 +131,12 @@ def formats_text(formats: Counter[str]) -> str:
     count = formats.total()
     files = "1 file in an unsupported format" if count == 1 else f"{count:,} files in unsupported formats"
     return f"{files} ({', '.join(sorted(formats))}); convert to .png or .jpg"
+
+
+def videos_text(videos: Counter[str]) -> str:
+    """Count videos, with their endings."""
+    count = videos.total()
+    return f"{count:,} video{'' if count == 1 else 's'} ({', '.join(sorted(videos))})"
 
 
 def matches(pattern: str, name: str) -> bool:

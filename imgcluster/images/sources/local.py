@@ -11,9 +11,12 @@ from pathlib import Path
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.images.sources.archive import ARCHIVES
+from imgcluster.images.sources.base import Lost
 from imgcluster.images.sources.debris import HIDDEN, debris_of
-from imgcluster.images.sources.filter import ImageFilter, formats_text
+from imgcluster.images.sources.filter import ImageFilter, formats_text, videos_text
 from imgcluster.images.sources.names import SUFFIXES
+from imgcluster.images.video.frames import frames_again
+from imgcluster.types import ImagePath
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +52,12 @@ class LocalFolder:
         self._known = list(self._walk())
         return self._known
 
-    def find(self, names: Sequence[str]) -> dict[str, Path]:
-        """Return those of the files that are there, by the names; where a name is that of a folder, it too."""
-        return {name: path for name in names if os.path.lexists(str(path := self.folder / name))}
+    def find(self, names: Sequence[str]) -> dict[str, ImagePath]:
+        """Return those of the files and frames that are there, by the names; where one is that of a folder, it too."""
+        found: dict[str, ImagePath] = {name: path for name in names if os.path.lexists(path := self.folder / name)}
+        frames = {str(self.folder / name): name for name in names if name not in found}
+        opened = frames_again(frames)
+        return found | {frames[text]: path for text, path in opened.items() if not isinstance(path, Lost)}
 
     def inside(self, name: str) -> str | None:
         """Return the name that a file has in a listing of the folder; None where it leads outside.
@@ -79,7 +85,7 @@ class LocalFolder:
         for entry in _entries(path):
             name = f"{folder}/{entry.name}" if folder else entry.name
             hidden = entry.name.startswith(".") or debris_of(path.name, entry.name) is not None
-            if _ending(name) in SUFFIXES and not hidden and self.wanted.allows(name, self._prefix + name):
+            if _ending(name) in self.wanted.endings and not hidden and self.wanted.allows(name, self._prefix + name):
                 yield name
 
     def tried(self, name: str) -> str:
@@ -96,7 +102,7 @@ class LocalFolder:
                 name = below + entry.name
                 if is_folder:
                     folders.append(f"{name}/")
-                if _ending(name) not in SUFFIXES:
+                if _ending(name) not in self.wanted.endings:
                     self.wanted.others.update([] if is_folder else [_ending(name)])
                 elif self.wanted.keeps(name, self._prefix + name):
                     yield name
@@ -117,7 +123,7 @@ class LocalFolder:
         passed = _of_a_run(folder) if RUN_MARKS.issubset(entry.name for entry in entries) else ()
         for entry in sorted(entries, key=lambda entry: entry.name):
             is_folder = _is_folder(entry)
-            is_image = _ending(entry.name) in SUFFIXES
+            is_image = _ending(entry.name) in self.wanted.endings
             if (is_folder or is_image) and self._is_debris(folder.name, entry.name, below, is_image=is_image):
                 continue
             if not entry.name.startswith(".") and entry.name not in passed:
@@ -154,8 +160,9 @@ def _instead(folder: str, seen: ImageFilter) -> str:
         inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
         value = json.dumps(inside[0] if len(inside) == 1 else inside, ensure_ascii=False)
         return f", but archives ({counts}); set images.folder: {value} for the images in them"
-    if seen.formats:
-        return f" that can be read, but {formats_text(seen.formats)}{looked}"
+    if seen.videos or seen.formats:
+        counts = f"{videos_text(seen.videos)}; {seen.video_hint}" if seen.videos else formats_text(seen.formats)
+        return f" that can be read, but {counts}{looked}"
     if seen.excluded:
         return f" is left by images.exclude: all {seen.excluded:,} match it"
     if seen.debris:
