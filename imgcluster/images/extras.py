@@ -1,0 +1,58 @@
+"""Formats that are read with the packages of an extra, and what of it is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+EXTRA = "formats"
+INSTALL = f'pip install "imgcluster[{EXTRA}]"'
+RAW = "raw"
+
+
+class Extra(NamedTuple):
+    """Formats of one decoder.
+
+    kinds: as `kind_of` names them. endings: of their files. modules: any of them reads them; the first is what the
+    extra installs.
+    """
+
+    kinds: tuple[str, ...]
+    endings: tuple[str, ...]
+    modules: tuple[str, ...]
+
+    @property
+    def module(self) -> str | None:
+        """The first of the modules that is installed; None: none is."""
+        return next((module for module in self.modules if find_spec(module) is not None), None)
+
+
+EXTRAS = (
+    Extra(("HEIC",), (".heic", ".heif", ".hif", ".heics", ".heifs"), ("pi_heif", "pillow_heif")),
+    Extra(
+        (
+            "a Canon raw image",
+            "a Fujifilm raw image",
+            "an Olympus raw image",
+            "a Panasonic raw image",
+            "a Sigma raw image",
+            "a Minolta raw image",
+            "a raw image",
+        ),
+        (
+            *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos"),
+            *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+        ),
+        ("rawpy",),
+    ),
+    Extra(("JPEG XL",), (".jxl",), ("imagecodecs",)),
+    Extra(("DICOM",), (".dcm", ".dicom", ".dic"), ("pydicom",)),
+)
+_BY_ENDING = {ending: extra for extra in EXTRAS for ending in extra.endings}
+_BY_KIND = {kind: extra for extra in EXTRAS for kind in extra.kinds}
+ENDINGS = frozenset(_BY_ENDING)
+
+
+def extra_of(name: str) -> Extra | None:
+    """Return the extra that reads files of an ending (".heic") or a kind ("HEIC"); None where none is needed."""
+    return _BY_ENDING.get(name) or _BY_KIND.get(name)
