@@ -7,6 +7,7 @@ from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slice
 from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
+from .reading import AS_SHOWN, Limits, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
 from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
@@ -14,6 +15,7 @@ from .yaml import parse_yaml
 
 __all__ = [
     "ALL",
+    "AS_SHOWN",
     "AUTO",
     "BACKBONES",
     "BUNDLED",
@@ -37,8 +39,10 @@ __all__ = [
     "FeaturesConfig",
     "Fold",
     "ImagesConfig",
+    "Limits",
     "NameIndex",
     "OutputsConfig",
+    "Reading",
     "Recipe",
     "RunFiles",
     "Steps",

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from imgcluster.errors import ImageError
-from imgcluster.images.decode import to_uint8
+from imgcluster.images.rendering import to_uint8
 from imgcluster.images.transparency import ground_of, laid_over
 
 CHANNELS = (1, 3, 4)

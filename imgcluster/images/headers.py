@@ -18,6 +18,7 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 PNM_MAGICS = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 MARKER = 0xFF
+SCAN = 0xDA
 DAMAGE = (struct.error, OSError, ValueError, TypeError, KeyError, SyntaxError, OverflowError)
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those are tables
 
@@ -54,15 +55,25 @@ def declared_size(data: bytes) -> Size | None:
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
     """Return height and width from the header of the first frame (ITU-T T.81, B.2.2); (0, 0) where it has none."""
+    for marker, at, _ in jpeg_segments(data):
+        if marker in JPEG_FRAMES:
+            return int.from_bytes(data[at + 1 : at + 3], "big"), int.from_bytes(data[at + 3 : at + 5], "big")
+    return 0, 0
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the marker of each segment, and where its content begins and ends; those that stand before any pixels."""
     at = 2
     while at + 9 <= len(data) and data[at] == MARKER:
-        if data[at + 1] == MARKER:  # filled up
+        marker = data[at + 1]
+        if marker == MARKER:  # filled up
             at += 1
-        elif data[at + 1] in JPEG_FRAMES:
-            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 0, 0
+            continue
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        yield marker, at + 4, end
+        if marker == SCAN:
+            return
+        at = end
 
 
 def tiff_tags(data: bytes) -> ImageFileDirectory_v2:
@@ -76,7 +87,7 @@ def tiff_tags(data: bytes) -> ImageFileDirectory_v2:
 
 def is_whole_png(data: bytes) -> bool:
     """Tell whether all chunks are there, up to the last (PNG 1.2, 3.2); OpenCV takes the memory that each asks for."""
-    return any(name == b"IEND" and at + 12 <= len(data) for name, at in _png_chunks(data))
+    return any(name == b"IEND" and at + 12 <= len(data) for name, at in png_chunks(data))
 
 
 def is_opaque(beginning: bytes) -> bool:
@@ -86,10 +97,10 @@ def is_opaque(beginning: bytes) -> bool:
     if not beginning.startswith(PNG_MAGIC) or beginning[25:26] not in OPAQUE_PNGS:
         return False
     # A transparent colour is named before the pixels (PNG 1.2, 4.3).
-    return next((name == b"IDAT" for name, _ in _png_chunks(beginning) if name in (b"tRNS", b"IDAT")), False)
+    return next((name == b"IDAT" for name, _ in png_chunks(beginning) if name in (b"tRNS", b"IDAT")), False)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
     """Yield the name and the start of each chunk whose name is there (PNG 1.2, 3.2)."""
     at = len(PNG_MAGIC)
     while at + 8 <= len(data):

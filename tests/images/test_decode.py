@@ -18,6 +18,7 @@ from PIL import Image
 from imgcluster.config.recipe import STAGE, Recipe, named_recipe
 from imgcluster.errors import ImageError
 from imgcluster.images import decode as reading
+from imgcluster.images import libraries, rendering
 from imgcluster.images.convert import to_rgb
 from imgcluster.images.decode import Marks, decode_image, decode_picture, read_image, room_for
 from imgcluster.images.headers import declared_size, is_opaque
@@ -269,7 +270,7 @@ def test_declared_size_is_bounded(tmp_path: Path, side: int, reason: str) -> Non
 
 
 def test_the_bound_holds_where_opencv_was_loaded_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
+    monkeypatch.setattr(libraries, "MAX_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
     with pytest.raises(ImageError, match="has more than"):
         decode_image(encoded("PNG", RGB))
 
@@ -436,7 +437,7 @@ def test_values_are_converted_alike_in_parts(kind: type, channels: int, monkeypa
     values = np.random.default_rng(0).integers(0, 65_536, (37, 11, channels)).astype(kind)
     data = cv2.imencode(".tif" if kind is np.float32 else ".png", values)[1].tobytes()
     whole = decode_image(data)
-    monkeypatch.setattr(reading, "ROW_BYTES", 100)
+    monkeypatch.setattr(rendering, "ROW_BYTES", 100)
     np.testing.assert_array_equal(decode_image(data), whole)
 
 

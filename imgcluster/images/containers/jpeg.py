@@ -1,0 +1,80 @@
+"""JPEG: coding process, precision and colour profile. OpenCV itself turns the picture upright."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from imgcluster.errors import ImageError
+from imgcluster.images.containers.exif import ORIENTATION
+from imgcluster.images.headers import JPEG_FRAMES, jpeg_segments
+from imgcluster.images.libraries import by_opencv, opened
+from imgcluster.images.opencv import cv2
+from imgcluster.images.refusals import not_read
+from imgcluster.images.stored import Stored, Wanted
+
+# OpenCV's flags of decoding at a fraction of the size: the inverse cosine transform gives fewer pixels a block.
+REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+
+APP2 = 0xE2
+ICC = b"ICC_PROFILE\0"  # then the number of this part, and of all (ICC.1:2022, B.4)
+LOSSLESS = 0xC3
+JPEG_LS = 0xF7
+INKS = 4
+
+
+class Frame(NamedTuple):
+    """The header of a frame (ITU-T T.81, B.2.2). process: its marker."""
+
+    process: int
+    bits: int
+    height: int
+    width: int
+    components: int
+
+
+def read(data: bytes, wanted: Wanted) -> Stored:
+    """Decode a JPEG, at a fraction of its size where that is sufficient. Raises ImageError."""
+    frame, parts = None, []
+    for marker, at, end in jpeg_segments(data):
+        if marker in JPEG_FRAMES or marker == JPEG_LS:
+            frame = Frame(marker, data[at], *_sizes(data, at))
+        elif marker == APP2 and data.startswith(ICC, at):
+            parts.append(data[at + len(ICC) : end])
+    if frame is None:
+        return Stored(by_opencv(data, cv2.IMREAD_COLOR_RGB))
+    if frame.process == JPEG_LS:
+        raise ImageError(not_read("JPEG-LS"))
+    if frame.bits != 8:
+        raise ImageError(not_read(f"JPEG of {frame.bits} bits"))
+    icc = b"".join(part[2:] for part in sorted(parts)) if wanted.reading.color == "managed" else b""
+    if frame.process == LOSSLESS or (icc and frame.components == INKS):
+        return _by_pillow(data, icc or None)
+    pixels = _by_opencv(data, frame, wanted.least)
+    if icc and frame.components == 1:
+        pixels = pixels[..., :1]
+    return Stored(pixels, icc=icc or None)
+
+
+def _sizes(data: bytes, at: int) -> tuple[int, int, int]:
+    return (
+        int.from_bytes(data[at + 1 : at + 3], "big"),
+        int.from_bytes(data[at + 3 : at + 5], "big"),
+        data[at + 5] if at + 5 < len(data) else 0,
+    )
+
+
+def _by_opencv(data: bytes, frame: Frame, least: int | None) -> np.ndarray:
+    if least is not None:
+        short = min(frame.height, frame.width)
+        for factor, flag in REDUCED.items():
+            if short // factor >= least:  # these flags have no variant in the order red, green, blue
+                return np.asarray(cv2.cvtColor(by_opencv(data, flag), cv2.COLOR_BGR2RGB))
+    return by_opencv(data, cv2.IMREAD_COLOR_RGB)
+
+
+def _by_pillow(data: bytes, icc: bytes | None) -> Stored:
+    with opened(data) as image:
+        orientation = image.getexif().get(ORIENTATION, 1)
+        return Stored(np.asarray(image), icc=icc, orientation=orientation, inks=image.mode == "CMYK")

@@ -1,0 +1,12 @@
+"""TIFF."""
+
+from __future__ import annotations
+
+from imgcluster.images.libraries import by_opencv, in_rgb_order
+from imgcluster.images.stored import Alpha, Stored, Wanted
+
+
+def read(data: bytes, wanted: Wanted) -> Stored:
+    """Decode the first page of a TIFF. Raises ImageError."""
+    samples = in_rgb_order(by_opencv(data))
+    return Stored(samples, Alpha.STRAIGHT if samples.shape[2:] == (4,) else Alpha.NONE)

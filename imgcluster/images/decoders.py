@@ -1,0 +1,33 @@
+"""The table of decoders: which kinds of files are read as images, and by what."""
+
+from __future__ import annotations
+
+from imgcluster.errors import ImageError
+from imgcluster.images.containers import bmp, gif, jpeg, jpeg2000, png, pnm, tiff, webp
+from imgcluster.images.damage import why_undecodable
+from imgcluster.images.file_kinds import kind_of
+from imgcluster.images.stored import Decoder, Stored, Wanted
+
+# By the names that `kind_of` gives. What is not here reaches no decoder, whatever libraries could make of it.
+DECODERS: dict[str, Decoder] = {
+    "JPEG": jpeg.read,
+    "PNG": png.read,
+    "WebP": webp.read,
+    "TIFF": tiff.read,
+    "GIF": gif.read,
+    "BMP": bmp.read,
+    "PNM": pnm.read,
+    "JPEG 2000": jpeg2000.read,
+}
+
+
+def decode(data: bytes, wanted: Wanted) -> Stored:
+    """Decode the bytes of one image file by its kind.
+
+    Raises:
+        ImageError: It is of no kind that is read, is damaged, or holds what is not read.
+    """
+    decoder = DECODERS.get(kind_of(data) or "")
+    if decoder is None:
+        raise ImageError(why_undecodable(data))
+    return decoder(data, wanted)
