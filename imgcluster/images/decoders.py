@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from imgcluster.errors import ImageError
-from imgcluster.images.containers import bmp, gif, jpeg, jpeg2000, png, pnm, tiff, webp
+from imgcluster.images.containers import (
+    bmp,
+    dicom,
+    gif,
+    heif,
+    jpeg,
+    jpeg2000,
+    jpegxl,
+    png,
+    pnm,
+    raw,
+    simple,
+    tiff,
+    webp,
+)
 from imgcluster.images.damage import why_undecodable
+from imgcluster.images.extras import RAW, RAWS
 from imgcluster.images.file_kinds import kind_of
 from imgcluster.images.stored import Decoder, Stored, Wanted
 
@@ -18,6 +33,14 @@ DECODERS: dict[str, Decoder] = {
     "BMP": bmp.read,
     "PNM": pnm.read,
     "JPEG 2000": jpeg2000.read,
+    "HEIC": heif.read,
+    "JPEG XL": jpegxl.read,
+    "DICOM": dicom.read,
+    **dict.fromkeys(RAWS, raw.read),
+    "an icon": simple.reader("ICO"),
+    "PCX": simple.reader("PCX"),
+    "QOI": simple.reader("QOI"),
+    "Sun raster": simple.reader("SUN"),
 }
 
 
@@ -27,7 +50,8 @@ def decode(data: bytes, wanted: Wanted) -> Stored:
     Raises:
         ImageError: It is of no kind that is read, is damaged, or holds what is not read.
     """
-    decoder = DECODERS.get(kind_of(data) or "")
+    kind = kind_of(data)
+    decoder = DECODERS.get(RAW if kind == "TIFF" and raw.is_raw(data) else kind or "")
     if decoder is None:
         raise ImageError(why_undecodable(data))
     return decoder(data, wanted)

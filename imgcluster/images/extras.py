@@ -7,7 +7,11 @@ from typing import NamedTuple
 
 EXTRA = "formats"
 INSTALL = f'pip install "imgcluster[{EXTRA}]"'
-RAW = "raw"
+RAW = "a raw image"  # of any camera, with the beginning of a TIFF
+RAWS = (
+    *("a Canon raw image", "a Fujifilm raw image", "an Olympus raw image", "a Panasonic raw image"),
+    *("a Minolta raw image", "a Sigma raw image", RAW),
+)
 
 
 class Extra(NamedTuple):
@@ -30,15 +34,7 @@ class Extra(NamedTuple):
 EXTRAS = (
     Extra(("HEIC",), (".heic", ".heif", ".hif", ".heics", ".heifs"), ("pi_heif", "pillow_heif")),
     Extra(
-        (
-            "a Canon raw image",
-            "a Fujifilm raw image",
-            "an Olympus raw image",
-            "a Panasonic raw image",
-            "a Sigma raw image",
-            "a Minolta raw image",
-            "a raw image",
-        ),
+        RAWS,
         (
             *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos"),
             *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),

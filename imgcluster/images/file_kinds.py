@@ -6,9 +6,14 @@ import re
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from imgcluster.images.extras import EXTRAS
+
 HEAD_BYTES = 1024  # from the beginning of a file: every signature below stands within them
 # Formats that are read as images, by the name that `kind_of` gives.
-IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM")
+IMAGES = (
+    *("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM", "an icon", "PCX", "QOI", "Sun raster"),
+    *(kind for extra in EXTRAS for kind in extra.kinds),
+)
 ZEROS = "all zeros"
 
 
@@ -41,8 +46,8 @@ SIGNATURES = (
     _signature("PNM", rb"P[1-7]\s"),
     _exact("a JPEG with bytes before its beginning", b"\n\xff\xd8\xff", b"\r\n\xff\xd8\xff"),
     _exact("an image that was changed as if it were text", b"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", b"\xef\xbf\xbdPNG"),
+    _signature("AVIF", rb"ftyp(?:avi[fs]|(?:mif1|msf1|miaf)(?:....){1,16}?avi[fs])", offset=4),
     _signature("HEIC", rb"ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", offset=4),
-    _signature("AVIF", rb"ftypavi[fs]", offset=4),
     _signature("a Canon raw image", rb"ftypcrx", offset=4),
     _signature("a video", rb"(?:ftyp|moov|mdat|wide)", offset=4),
     _exact("a video", b"\x1a\x45\xdf\xa3"),
@@ -53,10 +58,17 @@ SIGNATURES = (
     _exact("OpenEXR", b"\x76\x2f\x31\x01"),
     _signature("Radiance HDR", rb"#\?(?:RADIANCE|RGBE)"),
     _exact("DICOM", b"DICM", offset=128),
+    _signature("DICOM", rb"\x08\0[\0\x01\5\x08\x10\x16\x18]\0(?:[A-Z]{2}.\0|[\2-\x7e]\0\0\0)"),  # without its preamble
     _exact("an icon", b"\0\0\1\0"),
     _exact("a Fujifilm raw image", b"FUJIFILMCCD-RAW"),
     _exact("a Panasonic raw image", b"IIU\0"),
-    _exact("an Olympus raw image", b"IIRO", b"IIRS"),
+    _exact("an Olympus raw image", b"IIRO", b"IIRS", b"MMOR"),
+    _exact("a Canon raw image", b"II\x1a\0\0\0HEAPCCDR"),
+    _exact("a Minolta raw image", b"\0MRM"),
+    _exact("a Sigma raw image", b"FOVb"),
+    _exact("QOI", b"qoif"),
+    _exact("Sun raster", b"\x59\xa6\x6a\x95"),
+    _signature("PCX", rb"\n[\0\2-\5]\x01[\x01\2\4\x08].{60}\0"),
     _exact("a Git LFS pointer", b"version https://git-lfs.github.com/spec/"),
     _signature("an HTML page", BLANK + rb"<(?:!doctype\s+html|html|head|body)\b"),
     _signature("SVG", BLANK + PROLOG + rb"(?:<!doctype\s+svg[^>]*>\s*)?<svg\b"),
@@ -104,23 +116,7 @@ REMEDIES = {
 }
 NO_IMAGE = ", not an image"
 NOT_READ = ", whatever its ending says: convert it to .jpg or .png"
-CONVERTED = (
-    "HEIC",
-    "AVIF",
-    "JPEG XL",
-    "PSD",
-    "OpenEXR",
-    "Radiance HDR",
-    "DICOM",
-    "SVG",
-    "PDF",
-    "PostScript",
-    "an icon",
-    "a Canon raw image",
-    "a Fujifilm raw image",
-    "a Panasonic raw image",
-    "an Olympus raw image",
-)
+CONVERTED = ("AVIF", "PSD", "OpenEXR", "Radiance HDR", "SVG", "PDF", "PostScript")
 
 
 def head_of(file: Path | IO[bytes]) -> bytes:

@@ -44,10 +44,13 @@ def in_rgb_order(samples: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def opened(data: bytes) -> Iterator[Image.Image]:
-    """Open a file with Pillow. Raises ImageError for what Pillow raises here and within the `with` block."""
+def opened(data: bytes, *formats: str) -> Iterator[Image.Image]:
+    """Open a file with Pillow, as one of its formats or any.
+
+    Raises ImageError for what Pillow raises here and within the `with` block.
+    """
     try:
-        with Image.open(BytesIO(data)) as image:
+        with Image.open(BytesIO(data), formats=formats or None) as image:
             yield image
     except PILLOW_ERRORS:
         raise ImageError(why_undecodable(data)) from None

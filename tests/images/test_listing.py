@@ -314,7 +314,7 @@ def test_each_file_of_an_archive_is_counted_once(tmp_path: Path, ending: str) ->
         listing = find_images(ImagesConfig(folder=str(tmp_path / f"all.{ending}"), exclude=("*_m.jpg",)))
     assert [image.id for image in listing.images] == ["6.jpg", "b/picture", "broken.jpg", "frame.0001"]
     assert listing.left_out == LEFT_OUT
-    assert listing.files == 4 + 21
+    assert listing.files == 4 + 19
 
 
 def test_only_files_without_an_ending_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,11 +89,11 @@ def _by_content(head: Callable[[], bytes]) -> LeftOut | None:
         kind = kind_of(head())
     except OSError:
         kind = None
-    if kind in IMAGES or (kind is not None and _is_read(kind)):
-        return None
-    if kind is not None and extra_of(kind):
-        return LeftOut(NEEDS_EXTRA, kind)
-    return LeftOut(UNREAD, kind) if kind in CONVERTED else LeftOut(NO_PICTURE, NO_ENDING)
+    if kind is None or kind not in (*IMAGES, *CONVERTED):
+        return LeftOut(NO_PICTURE, NO_ENDING)
+    if kind in CONVERTED:
+        return LeftOut(UNREAD, kind)
+    return None if extra_of(kind) is None or _is_read(kind) else LeftOut(NEEDS_EXTRA, kind)
 
 
 def _is_read(name: str) -> bool:
