@@ -13,6 +13,8 @@ MOST_SAMPLES = 4
 PARTS = ((273, 279), (324, 325))  # tags of TIFF 6.0: the offsets and lengths of strips, and of tiles
 RESTARTS = range(0xD0, 0xD8)
 SCAN, END = 0xDA, 0xD9
+CODESTREAM_OF_JPEG_XL = b"\xff\x0a"
+END_OF_QOI = bytes(7) + b"\1"
 COMMENT = rb"(?:\s|#[^\n]*\n)+"
 PNM_HEADER = re.compile(rb"P([56])" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)\s")
 
@@ -112,6 +114,22 @@ def _jp2(data: bytes) -> int:
     return 0 if data.endswith(b"\xff\xd9") else len(data) + 1
 
 
+def _boxes(data: bytes) -> int:
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if not size or data.startswith(CODESTREAM_OF_JPEG_XL):  # up to the end, or no boxes
+            return 0
+        at += max(size, 8)
+    return at
+
+
+def _qoi(data: bytes) -> int:
+    return 0 if data.endswith(END_OF_QOI) else len(data) + 1
+
+
 ENDS: dict[str, Callable[[bytes], int]] = {
     "JPEG": _jpeg,
     "PNG": _png,
@@ -121,4 +139,7 @@ ENDS: dict[str, Callable[[bytes], int]] = {
     "PNM": _pnm,
     "TIFF": _tiff,
     "JPEG 2000": _jp2,
+    "HEIC": _boxes,
+    "JPEG XL": _boxes,
+    "QOI": _qoi,
 }

@@ -35,17 +35,19 @@ class Coding(NamedTuple):
 def to_sdr(stored: Stored, coding: Coding) -> Stored:
     """Return a picture with its colours in sRGB, uint8; as it is where they are already, or are of a coding unknown."""
     primaries, transfer = TO_SRGB.get(coding.primaries), LINEARIZED.get(coding.transfer)
-    has_alpha = stored.alpha is not Alpha.NONE
-    channels = stored.samples.shape[2] - has_alpha if stored.samples.ndim == 3 else 1
-    is_known = coding.transfer in SRGB_LIKE or transfer is not None
-    if not is_known or (primaries is None and transfer is None) or channels != 3 or stored.alpha is Alpha.MULTIPLIED:
+    samples, alpha = stored.samples, stored.alpha
+    is_grey = samples.ndim == 2 or samples.shape[2] < 3
+    is_known = transfer is not None or (coding.transfer in SRGB_LIKE and primaries is not None and not is_grey)
+    if not is_known or alpha is Alpha.MULTIPLIED:
         return stored
-    white = stored.white or np.iinfo(stored.samples.dtype).max
+    if is_grey:
+        samples = samples.reshape(*samples.shape[:2], -1)[..., [0, 0, 0] if alpha is Alpha.NONE else [0, 0, 0, 1]]
+    white = stored.white or np.iinfo(samples.dtype).max
     matrix = None if primaries is None else np.asarray(primaries, np.float32)
-    out = np.empty(stored.samples.shape, np.uint8)
-    step = max(1, MAX_VALUES // stored.samples[:1].size)
+    out = np.empty(samples.shape, np.uint8)
+    step = max(1, MAX_VALUES // samples[:1].size)
     for start in range(0, len(out), step):
-        rows = stored.samples[start : start + step].astype(np.float32) / white
+        rows = samples[start : start + step].astype(np.float32) / white
         light = (transfer or _from_srgb)(rows[..., :3])
         if matrix is not None:
             light = light @ matrix.T

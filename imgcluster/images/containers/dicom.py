@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from io import BytesIO
 from typing import Any
@@ -16,6 +17,7 @@ from imgcluster.images.refusals import needs, not_read
 from imgcluster.images.stored import Stored, Wanted
 
 MONOCHROME, WHITE_IS_ZERO = ("MONOCHROME1", "MONOCHROME2"), "MONOCHROME1"
+PIXEL_DATA = b"\xe0\x7f\x10\x00"  # the tag, in the order of bytes that nearly all files have
 PALETTE = "PALETTE COLOR"
 # Of frames whose transfer syntax pydicom alone does not decode: the decoder of imagecodecs, by the UID (PS3.6, A-1).
 CODECS = {
@@ -30,7 +32,7 @@ CODECS = {
 # What pydicom, and numpy and Pillow through it, raise of damaged files.
 ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, MemoryError, SyntaxError),
-    *(EOFError, OverflowError, AssertionError),
+    *(EOFError, OverflowError, AssertionError, struct.error),
 )
 
 
@@ -38,13 +40,17 @@ def read(data: bytes, _: Wanted) -> Stored:
     """Decode the first frame of a DICOM file. Raises ImageError."""
     try:
         from pydicom import dcmread
+        from pydicom.errors import BytesLengthException
     except ImportError:
         raise ImageError(needs("DICOM", EXTRA)) from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values against the standard: pixels can be read all the same
-            return _first_frame(dcmread(BytesIO(data), force=True))
-    except ERRORS:
+            file = dcmread(BytesIO(data), force=True)
+            if "PixelData" not in file and PIXEL_DATA in data:
+                raise ImageError("truncated DICOM")
+            return _first_frame(file)
+    except (*ERRORS, BytesLengthException):
         raise ImageError("damaged DICOM") from None
 
 

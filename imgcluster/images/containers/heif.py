@@ -21,7 +21,7 @@ from imgcluster.images.limits import check_size
 from imgcluster.images.refusals import needs
 from imgcluster.images.stored import Alpha, Stored, Wanted
 
-ERRORS = (ValueError, EOFError, OSError, RuntimeError, SyntaxError, MemoryError)
+ERRORS = (ValueError, EOFError, OSError, RuntimeError, SyntaxError, LookupError, MemoryError)
 ALPHA = {"A": Alpha.STRAIGHT, "a": Alpha.MULTIPLIED}  # by the end of a mode's name
 
 
