@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgcluster.errors import ImageError
-from imgcluster.images.containers import bmp, gif, jpeg, jpeg2000, png, pnm, tiff, webp
+from imgcluster.images.containers import avif, bmp, gif, jpeg, jpeg2000, png, pnm, tiff, webp
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.file_kinds import kind_of
 from imgcluster.images.stored import Decoder, Stored, Wanted
@@ -18,6 +18,7 @@ DECODERS: dict[str, Decoder] = {
     "BMP": bmp.read,
     "PNM": pnm.read,
     "JPEG 2000": jpeg2000.read,
+    "AVIF": avif.read,
 }
 
 
