@@ -36,6 +36,15 @@ def from_inks(inks: np.ndarray) -> np.ndarray:
     return ((white[..., :3] * white[..., 3:] + 127) // 255).astype(np.uint8)
 
 
+def from_lab(image: Image.Image) -> Image.Image:
+    """Convert a picture in CIELab with the white point D50 to sRGB."""
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.ImageCmsProfile(lab), ImageCms.ImageCmsProfile(srgb), outputMode="RGB"
+    )
+    return image if converted is None else converted
+
+
 @lru_cache(PROFILES_KEPT)
 def transform_of(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the transform from a profile to sRGB; None where it has nothing to do, or does not fit the mode."""

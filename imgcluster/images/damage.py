@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable
 
 from imgcluster.images.file_kinds import kind_of, why_no_image
-from imgcluster.images.headers import DAMAGE, SAMPLES, is_whole_png, tiff_tags
+from imgcluster.images.headers import DAMAGE, is_whole_png, tiff_parts
 
 UNKNOWN = "cannot be decoded: damaged, or not an image"
-MOST_SAMPLES = 4
-PARTS = ((273, 279), (324, 325))  # tags of TIFF 6.0: the offsets and lengths of strips, and of tiles
 RESTARTS = range(0xD0, 0xD8)
 SCAN, END = 0xDA, 0xD9
 CODESTREAM_OF_JPEG_XL = b"\xff\x0a"
@@ -26,8 +24,6 @@ def why_undecodable(data: bytes) -> str:
     kind = kind_of(data)
     if kind is None:
         return UNKNOWN
-    if kind == "TIFF" and (samples := _samples(data)) > MOST_SAMPLES:
-        return f"TIFF with {samples} samples per pixel: not read; 1 to {MOST_SAMPLES} are"
     return f"{'truncated' if _breaks_off(kind, data) else 'damaged'} {kind}"
 
 
@@ -38,13 +34,6 @@ def _breaks_off(kind: str, data: bytes) -> bool:
         return False
     except IndexError:  # it ends where it says what comes next
         return True
-
-
-def _samples(data: bytes) -> int:
-    try:
-        return int(tiff_tags(data).get(SAMPLES, 1))
-    except DAMAGE:
-        return 0
 
 
 # Where a file of a format ends, by what it says of itself; one byte behind what there is where it does not say.
@@ -105,9 +94,8 @@ def _pnm(data: bytes) -> int:
 def _tiff(data: bytes) -> int:
     if int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") >= len(data):
         return len(data) + 1
-    directory = tiff_tags(data)
-    at, size = next((pair for pair in PARTS if pair[0] in directory), PARTS[0])
-    return max(int(offset) + int(length) for offset, length in zip(directory[at], directory[size], strict=True))
+    parts = tiff_parts(data)
+    return max(offset + length for offset, length in zip(*parts, strict=True))
 
 
 def _jp2(data: bytes) -> int:

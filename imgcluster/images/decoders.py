@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from imgcluster.errors import ImageError
 from imgcluster.images.containers import (
+    avif,
     bmp,
     dicom,
     gif,
@@ -41,6 +42,7 @@ DECODERS: dict[str, Decoder] = {
     "PCX": simple.reader("PCX"),
     "QOI": simple.reader("QOI"),
     "Sun raster": simple.reader("SUN"),
+    "AVIF": avif.read,
 }
 
 

@@ -11,7 +11,7 @@ from imgcluster.images.extras import EXTRAS
 HEAD_BYTES = 1024  # from the beginning of a file: every signature below stands within them
 # Formats that are read as images, by the name that `kind_of` gives.
 IMAGES = (
-    *("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM", "an icon", "PCX", "QOI", "Sun raster"),
+    *("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM", "AVIF", "an icon", "PCX", "QOI", "Sun raster"),
     *(kind for extra in EXTRAS for kind in extra.kinds),
 )
 ZEROS = "all zeros"
@@ -46,7 +46,7 @@ SIGNATURES = (
     _signature("PNM", rb"P[1-7]\s"),
     _exact("a JPEG with bytes before its beginning", b"\n\xff\xd8\xff", b"\r\n\xff\xd8\xff"),
     _exact("an image that was changed as if it were text", b"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", b"\xef\xbf\xbdPNG"),
-    _signature("AVIF", rb"ftyp(?:avi[fs]|(?:mif1|msf1|miaf)(?:....){1,16}?avi[fs])", offset=4),
+    _signature("AVIF", rb"ftyp(?:avi[fs]|m(?:if|sf)1(?:....){1,16}?avi[fs])", offset=4),
     _signature("HEIC", rb"ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", offset=4),
     _signature("a Canon raw image", rb"ftypcrx", offset=4),
     _signature("a video", rb"(?:ftyp|moov|mdat|wide)", offset=4),
@@ -93,7 +93,7 @@ SIGNATURES = (
     _exact("a Windows shortcut", b"L\0\0\0\1\x14\2\0"),
     _exact("a resource fork of macOS", b"\0\5\x16\7", b"\0\5\x16\0"),
     _exact("a program", b"\x7fELF", b"MZ\x90\0", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"),
-    _signature("BMP", rb"BM....\0{4}"),
+    _signature("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}"),
     _signature("an image in base64", rb"(?:data:image/[^,]{0,40},)?(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR)"),
     _signature("JSON", rb"(?:\xef\xbb\xbf)?\s*[\[{]\s*[\"\[{\d\]}tfn-]"),
     # The last character may be cut off.
@@ -116,7 +116,7 @@ REMEDIES = {
 }
 NO_IMAGE = ", not an image"
 NOT_READ = ", whatever its ending says: convert it to .jpg or .png"
-CONVERTED = ("AVIF", "PSD", "OpenEXR", "Radiance HDR", "SVG", "PDF", "PostScript")
+CONVERTED = ("PSD", "OpenEXR", "Radiance HDR", "SVG", "PDF", "PostScript")
 
 
 def head_of(file: Path | IO[bytes]) -> bytes:

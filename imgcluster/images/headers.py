@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
-from io import BytesIO
-from typing import NamedTuple
-
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from collections.abc import Callable, Container, Iterator
+from typing import Any, NamedTuple
 
 TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 BIG_TIFF = b"+"
+BIG_TIFF_ROOM = 8  # bytes of a value, or of the place where it lies; of other TIFFs four
 WIDTH, HEIGHT, BITS, SAMPLES = 256, 257, 258, 277  # tags of TIFF 6.0
+TIFF_PARTS = ((324, 325), (273, 279))  # the offsets and lengths of tiles, and of strips
+# The whole numbers among the types of values (TIFF 6.0, page 15), as `struct` has them; of others the bytes are taken.
+TIFF_TYPES = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q"}
 PNG_CHANNELS = {0: 1, 2: 3}  # by the colour type; the others may become four
 OPAQUE_PNGS = (b"\0", b"\2", b"\3")  # colour types without an alpha channel
 JPEG_MAGIC = b"\xff\xd8\xff"
@@ -76,13 +77,53 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def tiff_tags(data: bytes) -> ImageFileDirectory_v2:
-    """Return the tags of the first page of a TIFF. Raises one of DAMAGE."""
-    file = BytesIO(data)
-    directory = ImageFileDirectory_v2(file.read(16 if BIG_TIFF in data[:4] else 8))
-    file.seek(directory.next)
-    directory.load(file)
-    return directory
+def tiff_tags(data: bytes, wanted: Container[int]) -> dict[int, Any]:
+    """Return the values of tags of the first page of a TIFF: tuples of numbers, or bytes. Raises one of DAMAGE.
+
+    A value that lies behind the end of the file is left out.
+    """
+    order, room, entries = tiff_entries(data)
+    count_format = f"{order}HHQ" if room == BIG_TIFF_ROOM else f"{order}HHI"
+    found: dict[int, Any] = {}
+    for tag, at in entries:
+        if tag not in wanted:
+            continue
+        _, kind, count = struct.unpack_from(count_format, data, at)
+        start = at + struct.calcsize(count_format)
+        size = count * struct.calcsize(TIFF_TYPES.get(kind, "x"))
+        if size > room:
+            (start,) = struct.unpack_from(f"{order}Q" if room == BIG_TIFF_ROOM else f"{order}I", data, start)
+        if start + size > len(data):
+            continue
+        is_text = kind not in TIFF_TYPES
+        found[tag] = (
+            data[start : start + size]
+            if is_text
+            else struct.unpack_from(f"{order}{count}{TIFF_TYPES[kind]}", data, start)
+        )
+    return found
+
+
+def tiff_parts(data: bytes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the offsets and the lengths of the tiles or strips of the first page. Raises one of DAMAGE."""
+    offsets, lengths = next((pair for pair in TIFF_PARTS if tiff_tags(data, pair)), TIFF_PARTS[0])
+    tags = tiff_tags(data, (offsets, lengths))
+    return tags[offsets], tags[lengths]
+
+
+def tiff_entries(data: bytes) -> tuple[str, int, list[tuple[int, int]]]:
+    """Return the order of bytes, for `struct`, the bytes of a value's place, and tag and place of each entry.
+
+    Those of the first page. Raises struct.error where it is not there.
+    """
+    order, is_big = "<" if data.startswith(b"II") else ">", BIG_TIFF in data[:4]
+    (start,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", data, 8 if is_big else 4)
+    (count,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}H", data, start)
+    first, step = (start + 8, 20) if is_big else (start + 2, 12)
+    if first + count * step > len(data):
+        raise struct.error("the directory is not whole")
+    places = range(first, first + count * step, step)
+    return order, BIG_TIFF_ROOM if is_big else 4, [(struct.unpack_from(f"{order}H", data, at)[0], at) for at in places]
 
 
 def is_whole_png(data: bytes) -> bool:
@@ -141,10 +182,10 @@ def _jp2(data: bytes) -> Size:
 
 
 def _tiff(data: bytes) -> Size:
-    directory = tiff_tags(data)
-    bits = directory.get(BITS, (1,))
-    depth = max(1, -(-max(bits) // 8)) * directory.get(SAMPLES, 1)
-    return Size(int(directory[HEIGHT]), int(directory[WIDTH]), int(depth))  # damaged, they are of any type
+    tags = tiff_tags(data, (WIDTH, HEIGHT, BITS, SAMPLES))
+    samples = tags.get(SAMPLES, (1,))[0]
+    depth = max(1, -(-max(tags.get(BITS, (1,))) // 8)) * samples
+    return Size(tags[HEIGHT][0], tags[WIDTH][0], depth)
 
 
 HEADERS: dict[bytes, Callable[[bytes], Size]] = {

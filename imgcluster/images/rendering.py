@@ -50,10 +50,16 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
     samples = stored.samples[..., None] if stored.samples.ndim == 2 else stored.samples
     colours, opacity = _split(samples, stored, reading)
     valid = None if stored.nodata is None or colours.dtype == np.uint8 else _holds_data(colours, stored.nodata)
-    values = _in_range(colours, stored, reading, valid)
+    counted = colours if valid is None else colours[valid]
+    if valid is not None and counted.size:
+        colours = np.where(valid[..., None], colours, counted.min())
+    white = stored.white
+    if white is None and reading.range == "auto":
+        white = white_of(counted if opacity is None else samples)
+    values = _in_range(colours, counted, reading, white)
     if stored.white_is_zero:
         values = 255 - values
-    alpha = None if opacity is None else to_uint8(opacity, stored.white)
+    alpha = None if opacity is None else to_uint8(opacity, white)
     if valid is not None and not valid.all():
         alpha = np.where(valid, 255 if alpha is None else alpha, 0).astype(np.uint8)
     pixels, ground = _flattened(values, alpha, stored, reading)
@@ -80,25 +86,23 @@ def _holds_data(colours: np.ndarray, nodata: float) -> np.ndarray:
     return ~np.asarray(empty.all(axis=2))
 
 
-def _in_range(colours: np.ndarray, stored: Stored, reading: Reading, valid: np.ndarray | None) -> np.ndarray:
-    if reading.range == "auto" and stored.white is None and colours.dtype == np.uint8:
-        return colours
-    counted = colours if valid is None else colours[valid]
-    if not counted.size:
-        return np.zeros(colours.shape, np.uint8)
+def _in_range(colours: np.ndarray, counted: np.ndarray, reading: Reading, white: int | None) -> np.ndarray:
+    """Return uint8; counted: the values that give a range. Raises ImageError where they are not finite."""
     if isinstance(reading.range, tuple):
         return _stretched(colours, *reading.range)
+    if not counted.size:
+        return np.zeros(colours.shape, np.uint8)
     if reading.range == "percentile":
         every = max(1, counted.size // MAX_VALUES_RANKED)
-        return _stretched(colours, *np.percentile(_finite(counted.ravel()[::every]), PERCENTILES).tolist())
-    if colours.dtype not in LARGEST:
-        return _stretched(colours, float(counted.min()), float(counted.max()))
-    return to_uint8(colours, stored.white or (white_of(counted) if reading.range == "auto" else None))
+        return _stretched(colours, *_percentiles(counted.ravel()[::every]))
+    if colours.dtype in LARGEST:
+        return to_uint8(colours, white)
+    return _stretched(colours, float(counted.min()), float(counted.max()))
 
 
 def white_of(values: np.ndarray) -> int | None:
     """Return the largest value of the fewest of USED_BITS that hold uint16 values; None: they need all 16 bits."""
-    if values.dtype != np.uint16:
+    if values.dtype != np.uint16 or not values.size:
         return None
     highest = int(values.max())
     return next((2**bits - 1 for bits in USED_BITS if highest < 2**bits), None)
@@ -128,10 +132,9 @@ def _stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return _by_rows(lambda rows: ((rows.astype(np.float64) - low) * share).clip(0, 255).round(), values)
 
 
-def _finite(values: np.ndarray) -> np.ndarray:
-    if not np.isfinite(values).all():
-        raise ImageError("holds values that are not finite")
-    return values
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, PERCENTILES)
+    return float(low), float(high)
 
 
 def _by_rows(convert: Callable[..., np.ndarray], *images: np.ndarray, channels: int | None = None) -> np.ndarray:

@@ -1,0 +1,54 @@
+"""TIFF by tifffile and imagecodecs, the extra `scientific`: what OpenCV and Pillow lack."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from imgcluster.errors import ImageError
+from imgcluster.images.containers.tiff_header import FLOAT, INKS, PALETTE, PHOTOMETRICS, YCBCR, Page
+from imgcluster.images.damage import why_undecodable
+from imgcluster.images.headers import DAMAGE, tiff_parts
+from imgcluster.images.refusals import needs, not_read
+
+EXTRA = "scientific"
+JPEG_LIKE = (7, 33_003, 33_005, 34_712, 50_001, 50_002, 52_546)  # compressions of which the decoders return RGB
+
+
+def by_tifffile(data: bytes, page: Page) -> np.ndarray:
+    """Return the samples of the first page, (height, width[, samples]). Raises ImageError."""
+    if page.format > FLOAT or page.photometric in PHOTOMETRICS:
+        raise ImageError(not_read(str(page)))
+    if page.photometric == YCBCR and page.compression not in JPEG_LIKE:
+        raise ImageError(not_read(f"{page}, YCbCr"))
+    try:
+        import imagecodecs  # noqa: F401 (tifffile needs it of most compressions, and would say so file by file)
+        import tifffile
+    except ImportError:
+        raise ImageError(needs(str(page), EXTRA)) from None
+    damaged = (tifffile.TiffFileError, RuntimeError, ZeroDivisionError, *DAMAGE)
+    try:
+        if not _has_all_parts(data):
+            raise ImageError(why_undecodable(data))
+        with tifffile.TiffFile(BytesIO(data)) as file:
+            return _samples(file.pages[0], page)
+    except NotImplementedError:
+        raise ImageError(not_read(str(page))) from None
+    except damaged:
+        raise ImageError(why_undecodable(data)) from None
+
+
+def _samples(tifffile_page: Any, page: Page) -> np.ndarray:
+    samples = np.asarray(tifffile_page.asarray())
+    if page.photometric == PALETTE:
+        return np.moveaxis(tifffile_page.colormap[:, samples], 0, -1)
+    if page.photometric == INKS and samples.dtype == np.uint16:
+        return ((np.asarray(samples, np.uint32) + 128) // 257).astype(np.uint8)
+    return np.moveaxis(samples, 0, -1) if page.is_apart else samples
+
+
+def _has_all_parts(data: bytes) -> bool:
+    """Tell whether all strips or tiles lie within the file; tifffile would leave those that do not black."""
+    return all(offset + length <= len(data) for offset, length in zip(*tiff_parts(data), strict=True))
