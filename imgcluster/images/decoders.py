@@ -38,7 +38,7 @@ DECODERS: dict[str, Decoder] = {
     "JPEG XL": jpegxl.read,
     "DICOM": dicom.read,
     **dict.fromkeys(RAWS, raw.read),
-    "an icon": simple.reader("ICO"),
+    "ICO": simple.reader("ICO"),
     "PCX": simple.reader("PCX"),
     "QOI": simple.reader("QOI"),
     "Sun raster": simple.reader("SUN"),

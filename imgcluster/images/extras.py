@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 EXTRA = "formats"
 INSTALL = f'pip install "imgcluster[{EXTRA}]"'
-RAW = "a raw image"  # of any camera, with the beginning of a TIFF
+RAW = "raw image"  # of any camera, with the beginning of a TIFF
 RAWS = (
-    *("a Canon raw image", "a Fujifilm raw image", "an Olympus raw image", "a Panasonic raw image"),
-    *("a Minolta raw image", "a Sigma raw image", RAW),
+    *("Canon raw image", "Fujifilm raw image", "Olympus raw image", "Panasonic raw image"),
+    *("Minolta raw image", "Sigma raw image", RAW),
 )
 
 

@@ -11,7 +11,7 @@ from imgcluster.images.extras import EXTRAS
 HEAD_BYTES = 1024  # from the beginning of a file: every signature below stands within them
 # Formats that are read as images, by the name that `kind_of` gives.
 IMAGES = (
-    *("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM", "AVIF", "an icon", "PCX", "QOI", "Sun raster"),
+    *("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM", "AVIF", "ICO", "PCX", "QOI", "Sun raster"),
     *(kind for extra in EXTRAS for kind in extra.kinds),
 )
 ZEROS = "all zeros"
@@ -36,6 +36,7 @@ PROLOG = rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
 
 # In order: the first one that fits counts, so that what is general (text) stands behind what is not.
 SIGNATURES = (
+    _exact("DICOM", b"DICM", offset=128),  # before it stands anything, such as the beginning of a TIFF
     _exact("JPEG", b"\xff\xd8\xff"),
     _signature("PNG", rb"\x89PNG(?:\r\n\x1a\n|\r?\n?\x1a?\Z)"),
     _exact("PNG changed by a transfer in text mode", b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n"),
@@ -48,7 +49,7 @@ SIGNATURES = (
     _exact("an image that was changed as if it were text", b"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", b"\xef\xbf\xbdPNG"),
     _signature("AVIF", rb"ftyp(?:avi[fs]|m(?:if|sf)1(?:....){1,16}?avi[fs])", offset=4),
     _signature("HEIC", rb"ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", offset=4),
-    _signature("a Canon raw image", rb"ftypcrx", offset=4),
+    _signature("Canon raw image", rb"ftypcrx", offset=4),
     _signature("a video", rb"(?:ftyp|moov|mdat|wide)", offset=4),
     _exact("a video", b"\x1a\x45\xdf\xa3"),
     _signature("a video", rb"RIFF....AVI "),
@@ -57,15 +58,14 @@ SIGNATURES = (
     _exact("PSD", b"8BPS"),
     _exact("OpenEXR", b"\x76\x2f\x31\x01"),
     _signature("Radiance HDR", rb"#\?(?:RADIANCE|RGBE)"),
-    _exact("DICOM", b"DICM", offset=128),
     _signature("DICOM", rb"\x08\0[\0\x01\5\x08\x10\x16\x18]\0(?:[A-Z]{2}.\0|[\2-\x7e]\0\0\0)"),  # without its preamble
-    _exact("an icon", b"\0\0\1\0"),
-    _exact("a Fujifilm raw image", b"FUJIFILMCCD-RAW"),
-    _exact("a Panasonic raw image", b"IIU\0"),
-    _exact("an Olympus raw image", b"IIRO", b"IIRS", b"MMOR"),
-    _exact("a Canon raw image", b"II\x1a\0\0\0HEAPCCDR"),
-    _exact("a Minolta raw image", b"\0MRM"),
-    _exact("a Sigma raw image", b"FOVb"),
+    _exact("ICO", b"\0\0\1\0"),
+    _exact("Fujifilm raw image", b"FUJIFILMCCD-RAW"),
+    _exact("Panasonic raw image", b"IIU\0"),
+    _exact("Olympus raw image", b"IIRO", b"IIRS", b"MMOR"),
+    _exact("Canon raw image", b"II\x1a\0\0\0HEAPCCDR"),
+    _exact("Minolta raw image", b"\0MRM"),
+    _exact("Sigma raw image", b"FOVb"),
     _exact("QOI", b"qoif"),
     _exact("Sun raster", b"\x59\xa6\x6a\x95"),
     _signature("PCX", rb"\n[\0\2-\5]\x01[\x01\2\4\x08].{60}\0"),

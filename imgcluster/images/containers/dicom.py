@@ -19,16 +19,20 @@ from imgcluster.images.stored import Stored, Wanted
 MONOCHROME, WHITE_IS_ZERO = ("MONOCHROME1", "MONOCHROME2"), "MONOCHROME1"
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # the tag, in the order of bytes that nearly all files have
 PALETTE = "PALETTE COLOR"
-# Of frames whose transfer syntax pydicom alone does not decode: the decoder of imagecodecs, by the UID (PS3.6, A-1).
+# The decoder of imagecodecs by the UID of a transfer syntax (PS3.6, A-1), for frames that pydicom alone does not decode.
 CODECS = {
+    "1.2.840.10008.1.2.4.51": "jpeg8_decode",  # of 12 bits
     "1.2.840.10008.1.2.4.57": "ljpeg_decode",
     "1.2.840.10008.1.2.4.70": "ljpeg_decode",
     "1.2.840.10008.1.2.4.80": "jpegls_decode",
     "1.2.840.10008.1.2.4.81": "jpegls_decode",
+    "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
+    "1.2.840.10008.1.2.4.91": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.201": "htj2k_decode",
     "1.2.840.10008.1.2.4.202": "htj2k_decode",
     "1.2.840.10008.1.2.4.203": "htj2k_decode",
 }
+OTHER_COLOURS = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420")  # which these leave as they are
 # What pydicom, and numpy and Pillow through it, raise of damaged files.
 ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, MemoryError, SyntaxError),
@@ -56,9 +60,14 @@ def read(data: bytes, _: Wanted) -> Stored:
 
 def _first_frame(file: Any) -> Stored:
     from pydicom.pixels import apply_color_lut
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     if "PixelData" not in file:
         raise ImageError(f"DICOM without a picture ({file.get('Modality') or 'no modality'})")
+    if "TransferSyntaxUID" not in file.file_meta:  # written without a header
+        file.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if file.original_encoding[0] else ExplicitVRLittleEndian
+        )
     depth = int(file.get("SamplesPerPixel", 1)) * (int(file.BitsAllocated) + 7) // 8
     check_size(Size(int(file.Rows), int(file.Columns), depth))
     frame = _decoded(file)
@@ -77,8 +86,12 @@ def _decoded(file: Any) -> np.ndarray:
 
     syntax = file.file_meta.TransferSyntaxUID
     if get_decoder(syntax).is_available:
-        return np.asarray(pixel_array(file, index=0))
-    if syntax not in CODECS or int(file.get("SamplesPerPixel", 1)) > 1:
+        try:
+            return np.asarray(pixel_array(file, index=0))
+        except RuntimeError:  # Pillow decodes some of a kind
+            if syntax not in CODECS:
+                raise
+    if syntax not in CODECS or file.PhotometricInterpretation in OTHER_COLOURS:
         raise ImageError(not_read(f"DICOM, {syntax.name}"))
     try:
         import imagecodecs

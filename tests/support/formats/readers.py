@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import imagecodecs
 import numpy as np
@@ -61,5 +64,16 @@ def by_avif(turn: int = 1) -> Reader:
         values = imagecodecs.avif_decode(data)
         shown = (values >> (10 - 8)).astype(np.uint8) if values.dtype == np.uint16 else values
         return TURNS[turn](shown)
+
+    return read
+
+
+def by_ffmpeg(ending: str) -> Reader:
+    def read(data: bytes) -> np.ndarray:
+        with TemporaryDirectory() as folder:
+            source, target = Path(folder, f"a{ending}"), Path(folder, "a.png")
+            source.write_bytes(data)
+            subprocess.run(["ffmpeg", "-loglevel", "error", "-i", source, "-frames:v", "1", target], check=True)
+            return pillow(target.read_bytes())
 
     return read
