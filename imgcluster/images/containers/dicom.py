@@ -19,7 +19,7 @@ from imgcluster.images.stored import Stored, Wanted
 MONOCHROME, WHITE_IS_ZERO = ("MONOCHROME1", "MONOCHROME2"), "MONOCHROME1"
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # the tag, in the order of bytes that nearly all files have
 PALETTE = "PALETTE COLOR"
-# The decoder of imagecodecs by the UID of a transfer syntax (PS3.6, A-1), for frames that pydicom alone does not decode.
+# The decoders of imagecodecs by the UID of the transfer syntax (PS3.6, A-1), of frames that pydicom does not decode.
 CODECS = {
     "1.2.840.10008.1.2.4.51": "jpeg8_decode",  # of 12 bits
     "1.2.840.10008.1.2.4.57": "ljpeg_decode",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images.containers.cicp import Coding, to_sdr
+from imgcluster.images.containers.cicp import Coding, to_srgb
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.extras import EXTRA, extra_of
 from imgcluster.images.headers import Size
@@ -44,7 +44,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     coding = image.info.get("nclx_profile")
     if icc or not coding or wanted.reading.color != "managed":
         return stored
-    return to_sdr(stored, Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"])))
+    return to_srgb(stored, Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"])))
 
 
 def _library() -> Any:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images.containers.cicp import Coding, to_sdr
+from imgcluster.images.containers.cicp import Coding, to_srgb
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.extras import EXTRA
 from imgcluster.images.headers import Size
@@ -65,7 +65,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         bits = header.bits
     alpha = (Alpha.MULTIPLIED if header.is_multiplied else Alpha.STRAIGHT) if header.has_alpha else Alpha.NONE
     stored = Stored(samples, alpha, None if bits == 8 else 2**bits - 1)
-    return to_sdr(stored, header.coding) if is_managed and header.coding else stored
+    return to_srgb(stored, header.coding) if is_managed and header.coding else stored
 
 
 def read_header(data: bytes) -> Header:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tests.support.formats.rows import VARIANTS
+from tests.support.formats.rows_extras import EXTRAS
 from tests.support.formats.rows_tiff import TIFF
 
-ALL = (*VARIANTS, *TIFF)
+ALL = (*VARIANTS, *TIFF, *EXTRAS)
 
 
 def table() -> str:

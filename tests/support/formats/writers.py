@@ -54,10 +54,10 @@ def deep_heic(rgb: np.ndarray, *, twelve: bool = False, **options: Any) -> bytes
         pillow_heif.options.SAVE_HDR_TO_12_BIT = False
 
 
-def exif_heic(rgb: np.ndarray, orientation: int) -> bytes:
-    """HEIC whose EXIF alone speaks of a turn."""
+def by_plugin(rgb: np.ndarray, **options: Any) -> bytes:
+    """HEIC by Pillow with its plug-in; an orientation in `exif` is then that of the EXIF alone."""
     pillow_heif.register_heif_opener()
-    return by_pillow("HEIF", rgb, exif=turned(orientation), quality=-1, chroma=444)
+    return by_pillow("HEIF", rgb, **{"quality": -1, "chroma": 444, **options})
 
 
 def _saved(file: pillow_heif.HeifFile, **options: Any) -> bytes:
@@ -75,6 +75,8 @@ def dng(rgb: np.ndarray, preview: np.ndarray | None, orientation: int = 1, **opt
         file.write(_mosaic(rgb), photometric="cfa", subfiletype=0, extratags=BAYER, **QUIET)
         if preview is not None:
             jpeg = by_pillow("JPEG", preview, quality=95, subsampling="4:4:4", **options)
+            if options:  # EXIF stands first, without a JFIF header, as cameras have it
+                jpeg = jpeg[:2] + jpeg[20:]
             strip: Iterator[bytes] = iter([jpeg])
             shape = {"shape": preview.shape, "dtype": "uint8", "rowsperstrip": len(preview)}
             file.write(strip, photometric="ycbcr", compression="jpeg", subfiletype=1, **shape, **QUIET)
@@ -99,6 +101,22 @@ def jxl_by_ffmpeg(rgb: np.ndarray, *options: str) -> bytes:
         command = ["ffmpeg", "-loglevel", "error", "-i", source, *options, "-distance", "0", target]
         subprocess.run(command, check=True)
         return target.read_bytes()
+
+
+def oriented_jxl(data: bytes, orientation: int) -> bytes:
+    """A JPEG XL of 48 x 64 pixels, 8 bits, sRGB, with an orientation in its header (ISO/IEC 18181-1, D.3).
+
+    The header: 9 bits of size; whether all is usual, and whether there are extra fields, both 0; 8 bits of depth,
+    channels and colours; 3 of extensions; then 2 that fill the byte.
+    """
+    bits = [data[2 + place // 8] >> place % 8 & 1 for place in range(22)]
+    size, usual, colours, extensions = bits[:9], bits[9:11], bits[11:19], bits[19:]
+    assert usual == [0, 0]
+    assert colours[-1] == 1
+    turn = [orientation - 1 >> place & 1 for place in range(3)]
+    header = [*size, 0, 1, *turn, 0, 0, 0, *colours, 1, *extensions, 0, 0, 0]
+    packed = bytes(sum(bit << at for at, bit in enumerate(header[start : start + 8])) for start in range(0, 32, 8))
+    return data[:2] + packed + data[5:]
 
 
 def dicom(values: np.ndarray, kind: str = "MONOCHROME2", *, bits: int | None = None, **elements: Any) -> bytes:
