@@ -165,7 +165,7 @@ class Work:
                 return _Slot(item, replace(key, marks=marks), known=True)
             with room_for(data):
                 with self.stopwatch.timed("decoding"):
-                    picture, read = decode_picture(data, recipe.least)
+                    picture, read = decode_picture(data, recipe.least, recipe.reading)
                 with self.stopwatch.timed("cropping and resizing"):
                     runtime.prepare(picture, recipe, pixels)
             # The vector of an earlier version is kept where that has seen the same pixels.
