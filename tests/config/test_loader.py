@@ -936,7 +936,8 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
             and all(fits(item, known.get(key, other), root) for key, item in value.items())
         )
     if isinstance(value, list):
-        return schema.get("type") == "array" and all(fits(item, schema["items"], root) for item in value)
+        in_bounds = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        return schema.get("type") == "array" and in_bounds and all(fits(item, schema["items"], root) for item in value)
     kinds = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
     return (
         kinds[type(value)] == schema.get("type", kinds[type(value)])
