@@ -1,6 +1,7 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
+from .earlier import reads_as_before
 from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
@@ -120,6 +121,7 @@ __all__ = [
     "read_rows",
     "read_template",
     "readers_for",
+    "reads_as_before",
     "resizes_here",
     "room_for",
     "seed_of",

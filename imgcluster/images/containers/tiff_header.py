@@ -28,6 +28,7 @@ COMPRESSIONS = {
     **{32_773: "PackBits", 33_003: "JPEG 2000", 33_005: "JPEG 2000", 34_712: "JPEG 2000", 34_887: "LERC"},
     **{34_925: "LZMA", 50_000: "ZSTD", 50_001: "WebP", 50_002: "JPEG XL", 52_546: "JPEG XL", 34_676: "LogLuv"},
 }
+COMMON = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 32_773, 32_946))  # compressions that OpenCV reads
 PHOTOMETRICS = {
     LAB: "CIELab",
     9: "ICCLab",
@@ -53,6 +54,7 @@ class Page:
     photometric: int
     extra: tuple[int, ...]
     is_apart: bool
+    is_little_endian: bool
     is_tiled: bool
     orientation: int
     icc: bytes | None
@@ -91,6 +93,7 @@ def read_page(data: bytes) -> Page:
             photometric=first(PHOTOMETRIC, BLACK_IS_ZERO),
             extra=tuple(tags.get(EXTRA_SAMPLES, ())),
             is_apart=first(PLANES, 1) == APART and first(SAMPLES, 1) > 1,
+            is_little_endian=data.startswith(b"II"),
             is_tiled=TILE_BYTES in tags,
             orientation=first(ORIENTATION, 1),
             icc=tags.get(ICC),

@@ -72,8 +72,8 @@ def _grey4() -> bytes:
     return tiff(GREY >> 4, bitspersample=4)
 
 
-def _packed12() -> bytes:
-    return tiff(TWELVE[..., 1], bitspersample=12)
+def _packed12(**options: Any) -> bytes:
+    return tiff(TWELVE[..., 1], bitspersample=12, **options)
 
 
 def _lab() -> Image.Image:
@@ -254,7 +254,15 @@ TIFF = [
         managed_pillow,
     ),
     Variant("TIFF", "several pages", FIRST, _pages, RGB, pillow),
-    Variant("TIFF", "10, 12 or 14 bits, packed", SCIENTIFIC, _packed12, three(GREY), by_tifffile(12)),
+    Variant("TIFF", "10, 12 or 14 bits, packed, little-endian", TO_8, _packed12, three(GREY), by_tifffile(12)),
+    Variant(
+        "TIFF",
+        "9 to 15 bits otherwise packed",
+        SCIENTIFIC,
+        lambda: _packed12(byteorder=">"),
+        three(GREY),
+        by_tifffile(12),
+    ),
     Variant(
         "TIFF", "16 bits, ZSTD or LZMA", SCIENTIFIC, lambda: tiff(DEEP, "rgb", compression="zstd"), RGB, by_tifffile(16)
     ),
