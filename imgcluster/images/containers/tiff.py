@@ -75,11 +75,10 @@ def _is_deep(page: Page) -> bool:
 
 
 def _is_packed(page: Page) -> bool:
-    """Tell whether OpenCV, which knows one order of bytes here, unpacks the samples into the upper bits of 16."""
+    """Tell whether OpenCV unpacks the samples, into the upper bits of 16."""
     return (
         page.bits in PACKED_BITS
         and page.format == tag.UNSIGNED
-        and page.is_little_endian
         and page.compression in tag.COMMON
         and page.photometric in PLAIN
         and page.samples in OPENCV_SAMPLES

@@ -54,7 +54,6 @@ class Page:
     photometric: int
     extra: tuple[int, ...]
     is_apart: bool
-    is_little_endian: bool
     is_tiled: bool
     orientation: int
     icc: bytes | None
@@ -93,7 +92,6 @@ def read_page(data: bytes) -> Page:
             photometric=first(PHOTOMETRIC, BLACK_IS_ZERO),
             extra=tuple(tags.get(EXTRA_SAMPLES, ())),
             is_apart=first(PLANES, 1) == APART and first(SAMPLES, 1) > 1,
-            is_little_endian=data.startswith(b"II"),
             is_tiled=TILE_BYTES in tags,
             orientation=first(ORIENTATION, 1),
             icc=tags.get(ICC),
