@@ -5,7 +5,7 @@ from .engine_schema import DaskEngine
 from .fields import BUNDLED, parse_range
 from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slices_of, within
 from .likely_names import known_elsewhere, likely, likely_key
-from .loader import SECTIONS, Config, config_from_dict, config_schema, features_from_dict, load_config
+from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
 from .reading import AS_SHOWN, Limits, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
@@ -52,6 +52,7 @@ __all__ = [
     "config_from_dict",
     "config_schema",
     "config_table",
+    "features_as_dict",
     "features_as_used",
     "features_from_dict",
     "fill",

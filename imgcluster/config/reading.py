@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,3 +28,9 @@ class Reading:
 
 
 AS_SHOWN = Reading()
+
+
+def reading_of(changes: Mapping[str, Any]) -> Reading:
+    """Return the reading that differs from the defaults in this, as `changes` returns it or JSON has kept it."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
+    return Reading(**values)

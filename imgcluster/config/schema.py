@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from imgcluster.config.fields import (
     BUNDLED,
     Backbones,
+    Bands,
     BlockWeights,
     ClusterNames,
     Count,
@@ -31,10 +32,12 @@ from imgcluster.config.fields import (
     Preprocess,
     Step,
     Text,
+    ValueRange,
     WeightsSpec,
     unfit,
 )
 from imgcluster.config.method_table import LEARNED, METHODS, MODEL
+from imgcluster.config.reading import AS_SHOWN, Reading
 from imgcluster.config.run_files import RunFiles
 from imgcluster.config.wording import OneOf
 
@@ -101,11 +104,34 @@ class ImagesConfig(Section):
         default="record", description="images that cannot be read: record them as failures, or stop the run"
     )
 
+    bands: Bands = Field(
+        default="auto",
+        description="bands that are shown: three as red, green and blue, one as grey; auto: those the file names so, "
+        "or the first ones",
+        examples=[[4, 3, 2]],
+    )
+    range: ValueRange = Field(
+        default="auto",
+        description="values that become black and white; auto: 0 and the largest value of the depth, or of the bits "
+        "in use; floats: the smallest and the largest; declared: without looking at the bits in use; percentile: the "
+        "2nd and the 98th of each image; [min, max]: the same for all images",
+        examples=["percentile", [0, 4095]],
+    )
+    color: Literal["managed", "raw"] = Field(
+        default="managed", description="managed: convert colours with an ICC profile to sRGB; raw: ignore profiles"
+    )
+
     @model_validator(mode="after")
     def _has_a_column_of_a_parquet(self) -> ImagesConfig:
         if self.column is not None and not any(".parquet" in folder.lower() for folder in self.folders):
             raise unfit("column: it chooses a column of a .parquet, and images.folder names none; leave it out")
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """The choices of reading, as decoders take them."""
+        limits = self.range if isinstance(self.range, str) else (self.range[0], self.range[1])
+        return Reading(None if self.bands == "auto" else self.bands, limits, self.color)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -191,6 +217,19 @@ class FeaturesConfig(Section):
         "null: the one column of lists, or the numbered columns",
         examples=["vector", "feat_", ["resnet_", "vgg_"]],
     )
+
+    _reading: Reading = PrivateAttr(default=AS_SHOWN)  # that of the section `images`
+
+    @property
+    def reading(self) -> Reading:
+        """How image files become pixels: the choices of the section `images`, which shape the features too."""
+        return self._reading
+
+    def read_as(self, reading: Reading) -> FeaturesConfig:
+        """Return the same section with other choices of reading."""
+        copied = self.model_copy()
+        copied._reading = reading
+        return copied
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
+from .earlier import reads_as_before
 from .extras import decoder_of, decoders_by_ending
 from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
@@ -125,6 +126,7 @@ __all__ = [
     "read_rows",
     "read_template",
     "readers_for",
+    "reads_as_before",
     "resizes_here",
     "room_for",
     "seed_of",

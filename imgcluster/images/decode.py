@@ -42,6 +42,7 @@ class Marks(IntFlag):
     READ = 1
     ONE_COLOUR = 2
     ON_GREY = 4  # laid over GREY; earlier versions laid it over white
+    BY_HEADER = 8  # read by what the header says; earlier versions took the stored samples for that
 
 
 class Picture(NamedTuple):
@@ -91,7 +92,7 @@ def decode_image(data: bytes, least: int | None = None, reading: Reading = AS_SH
 def decode_picture(data: bytes, least: int | None = None, reading: Reading = AS_SHOWN) -> Picture:
     """Decode as `decode_image` does, and note what is remarkable. Raises ImageError."""
     pixels, ground = _decoded(data, least, reading)
-    marks = Marks.READ
+    marks = Marks.READ | Marks.BY_HEADER
     if is_one_colour(pixels):
         marks |= Marks.ONE_COLOUR
     return Picture(pixels, marks if ground == WHITE else marks | Marks.ON_GREY)

@@ -79,6 +79,9 @@ def test_defaults() -> None:
             "encoding": None,
             "missing": "stop",
             "on_error": "record",
+            "bands": "auto",
+            "range": "auto",
+            "color": "managed",
         },
         "features": {
             "backbone": "vgg16",
@@ -259,6 +262,8 @@ PARAMETERS = "a mapping of parameters of the method's estimator, such as {linkag
 ORDER = "sequence or {smooth: a number > 0} or null"
 NUMBERING = "raw, size, first_appearance, match:RUN (a run folder) or truth:CSV"
 BACKEND = "allowed: auto, sklearn, dask"
+BANDS = "auto, or a list of one band or three, counted from 1, such as [4, 3, 2]"
+RANGE = "auto, declared, percentile, or [min, max]"
 WRONG: list[tuple[str, Any, str]] = [
     ("clusters.backend", "spark", f"found 'spark', {BACKEND}"),
     ("clusters.backend", "dusk", f"found 'dusk', {BACKEND}; did you mean 'dask'?"),
@@ -284,6 +289,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("images.missing", "keep", "found 'keep', allowed: stop, skip"),
     ("images.on_error", True, "found true (a boolean), allowed: record, stop"),
+    ("images.bands", [4, 3], f"found [4, 3] (a list), allowed: {BANDS}"),
+    ("images.bands", [0], f"found [0] (a list), allowed: {BANDS}"),
+    ("images.range", [5, 5], "5 is not below 5; the smaller value comes first and becomes black"),
+    ("images.range", "percentil", f"found 'percentil', allowed: {RANGE}; did you mean 'percentile'?"),
+    ("images.color", "sRGB", "found 'sRGB', allowed: managed, raw"),
     ("features.backbone", "vgg61", f"found 'vgg61', {BACKBONE}; did you mean 'vgg19'?"),
     ("features.backbone", "timm:", f"found 'timm:', {BACKBONE}"),
     ("features.backbone", "timm:a/b", f"found 'timm:a/b', {BACKBONE}"),
@@ -926,7 +936,8 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
             and all(fits(item, known.get(key, other), root) for key, item in value.items())
         )
     if isinstance(value, list):
-        return schema.get("type") == "array" and all(fits(item, schema["items"], root) for item in value)
+        in_bounds = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        return schema.get("type") == "array" and in_bounds and all(fits(item, schema["items"], root) for item in value)
     kinds = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
     return (
         kinds[type(value)] == schema.get("type", kinds[type(value)])

@@ -20,13 +20,13 @@ from imgcluster.images import (
     known_by_listing,
     number_of,
     read_bytes,
+    reads_as_before,
 )
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, digest_bytes
 
 MAX_REMOTE_IMAGES_PROBED = 8
-HEADER_BYTES = 4096
-JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe")
+HEADER_BYTES = 2**16  # of a JPEG, with the thumbnail and the colour profile that a camera puts before the pixels
 
 
 def known_key(path: ImagePath) -> ImageKey | None:
@@ -86,15 +86,19 @@ def read_with_key(path: ImagePath) -> tuple[bytes, ImageKey]:
     return data, _by_decoder(ImageKey(*path.stamp, digest), path)
 
 
-def known_as_opaque(path: ImagePath) -> bool:
-    """Tell whether an image has no transparency: a local file by its header, any other by its name."""
+def known_as_read_before(path: ImagePath, marks: int) -> bool:
+    """Tell whether an image still gives the pixels that an earlier version made its vector of; of local files alone.
+
+    marks: of the vector; 0: it was laid over white, whatever its colours.
+    """
     if isinstance(path, Source):
-        return str(path).lower().endswith(JPEG_ENDINGS)
+        return False
     try:
         with path.open("rb") as file:
-            return is_opaque(file.read(HEADER_BYTES))
+            beginning = file.read(HEADER_BYTES)
     except (OSError, ValueError):
         return False
+    return reads_as_before(beginning) and (marks != 0 or is_opaque(beginning))
 
 
 def any_there(paths: Sequence[ImagePath]) -> bool:

@@ -7,6 +7,7 @@ import struct
 from imgcluster.images.libraries import by_opencv, in_rgb_order
 from imgcluster.images.stored import Alpha, Stored, Wanted
 
+BITS_AT, WITH_FOURTH_BYTE = 28, 32  # of a pixel
 INFO_BYTES = 40  # of a header without masks; those of BITFIELDS then follow it
 ALPHA_MASK_AT = 66  # in the file, of the headers that have one (BITMAPV3INFOHEADER and later), or behind the three
 BITFIELDS, ALPHA_BITFIELDS = 3, 6  # compressions with masks

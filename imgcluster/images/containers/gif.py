@@ -19,7 +19,7 @@ def read(data: bytes, _: Wanted) -> Stored:
     """Decode the first frame of a GIF. Raises ImageError."""
     try:
         canvas = struct.unpack_from("<HH", data, 6)
-        left, top, width, height = _first_frame(data)
+        left, top, width, height = first_frame(data)
     except (struct.error, IndexError):
         raise ImageError(why_undecodable(data)) from None
     if (left, top, width, height) == (0, 0, *canvas):
@@ -32,7 +32,7 @@ def read(data: bytes, _: Wanted) -> Stored:
     return Stored(pixels, Alpha.STRAIGHT)
 
 
-def _first_frame(data: bytes) -> tuple[int, int, int, int]:
+def first_frame(data: bytes) -> tuple[int, int, int, int]:
     """Return left, top, width and height of the first frame. Raises IndexError or struct.error."""
     at = HEADER_BYTES + palette_bytes(data[10])
     while data[at] == EXTENSION:

@@ -36,25 +36,33 @@ class Frame(NamedTuple):
 
 def read(data: bytes, wanted: Wanted) -> Stored:
     """Decode a JPEG, at a fraction of its size where that is sufficient. Raises ImageError."""
-    frame, parts = None, []
-    for marker, at, end in jpeg_segments(data):
-        if marker in JPEG_FRAMES or marker == JPEG_LS:
-            frame = Frame(marker, data[at], *_sizes(data, at))
-        elif marker == APP2 and data.startswith(ICC, at):
-            parts.append(data[at + len(ICC) : end])
+    frame, icc = read_header(data)
     if frame is None:
         return Stored(by_opencv(data, cv2.IMREAD_COLOR_RGB))
     if frame.process == JPEG_LS:
         raise ImageError(not_read("JPEG-LS"))
     if frame.bits != 8:
         raise ImageError(not_read(f"JPEG of {frame.bits} bits"))
-    icc = b"".join(part[2:] for part in sorted(parts)) if wanted.reading.color == "managed" else b""
+    if wanted.reading.color != "managed":
+        icc = None
     if frame.process == LOSSLESS or (icc and frame.components == INKS):
-        return _by_pillow(data, icc or None)
+        return _by_pillow(data, icc)
     pixels = _by_opencv(data, frame, wanted.least)
-    if icc and frame.components == 1:
-        pixels = pixels[..., :1]
-    return Stored(pixels, icc=icc or None)
+    return Stored(pixels[..., :1] if icc and frame.components == 1 else pixels, icc=icc)
+
+
+def read_header(data: bytes) -> tuple[Frame | None, bytes | None]:
+    """Return the header of the frame and the colour profile, as far as they stand before the pixels.
+
+    Raises IndexError where the data end within the frame's header.
+    """
+    frame, parts = None, []
+    for marker, at, end in jpeg_segments(data):
+        if marker in JPEG_FRAMES or marker == JPEG_LS:
+            frame = Frame(marker, data[at], *_sizes(data, at))
+        elif marker == APP2 and data.startswith(ICC, at):
+            parts.append(data[at + len(ICC) : end])
+    return frame, b"".join(part[2:] for part in sorted(parts)) or None
 
 
 def _sizes(data: bytes, at: int) -> tuple[int, int, int]:

@@ -20,8 +20,7 @@ from imgcluster.images.libraries import by_opencv, by_pillow, in_rgb_order, open
 from imgcluster.images.opencv import cv2
 from imgcluster.images.stored import Alpha, Stored, Wanted
 
-OPENCV_COMPRESSIONS = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 32_773, 32_946))
-PILLOW_COMPRESSIONS = OPENCV_COMPRESSIONS | {34_925, 50_000}
+PILLOW_COMPRESSIONS = tag.COMMON | {34_925, 50_000}
 OPENCV_SAMPLES = (1, 3, 4)
 # Bits and formats of the samples that OpenCV returns as they are stored.
 OPENCV_DEEP = {
@@ -31,6 +30,7 @@ OPENCV_DEEP = {
     *((32, each) for each in (1, 2, 3)),
     (64, tag.FLOAT),
 }
+PACKED_BITS = (10, 12, 14)
 PLAIN = (tag.WHITE_IS_ZERO, tag.BLACK_IS_ZERO, tag.RGB)
 PILLOW_MODES = {
     "1": "L",
@@ -56,6 +56,8 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         return _inks(data, page, is_managed)
     if _is_deep(page):
         return _described(_deep(data, page), page, is_managed)
+    if _is_packed(page):
+        return _described(_deep(data, page) >> (16 - page.bits), page, is_managed)
     if _is_common(page):
         return _common(data, page, is_managed, all_bands)
     if _pillow_reads(page) and not all_bands:
@@ -66,9 +68,21 @@ def read(data: bytes, wanted: Wanted) -> Stored:
 def _is_deep(page: Page) -> bool:
     return (
         (page.bits, page.format) in OPENCV_DEEP
-        and page.compression in OPENCV_COMPRESSIONS
+        and page.compression in tag.COMMON
         and page.photometric in PLAIN
         and (page.is_apart or page.samples in OPENCV_SAMPLES)
+    )
+
+
+def _is_packed(page: Page) -> bool:
+    """Tell whether OpenCV unpacks the samples, into the upper bits of 16."""
+    return (
+        page.bits in PACKED_BITS
+        and page.format == tag.UNSIGNED
+        and page.compression in tag.COMMON
+        and page.photometric in PLAIN
+        and page.samples in OPENCV_SAMPLES
+        and not page.is_apart
     )
 
 
@@ -77,7 +91,7 @@ def _is_common(page: Page) -> bool:
     return (
         usual_bits
         and page.format == tag.UNSIGNED
-        and page.compression in OPENCV_COMPRESSIONS
+        and page.compression in tag.COMMON
         and page.photometric in (*PLAIN, tag.PALETTE, tag.YCBCR)
         and page.samples in OPENCV_SAMPLES
     )
@@ -160,7 +174,7 @@ def _inks(data: bytes, page: Page, is_managed: bool) -> Stored:
     """Decode CMYK: by libtiff without a profile, which Pillow's values are for."""
     if is_managed and page.icc and page.compression in PILLOW_COMPRESSIONS:
         return Stored(by_pillow(data, "CMYK"), icc=page.icc, orientation=page.orientation, inks=True)
-    if page.compression in OPENCV_COMPRESSIONS:
+    if page.compression in tag.COMMON:
         return Stored(in_rgb_order(by_opencv(data, cv2.IMREAD_COLOR)), orientation=page.orientation)
     return _described(by_tifffile(data, page), page, is_managed)
 

@@ -72,8 +72,8 @@ def _grey4() -> bytes:
     return tiff(GREY >> 4, bitspersample=4)
 
 
-def _packed12() -> bytes:
-    return tiff(TWELVE[..., 1], bitspersample=12)
+def _packed(values: np.ndarray, bits: int) -> bytes:
+    return tiff(values, bitspersample=bits)
 
 
 def _lab() -> Image.Image:
@@ -254,7 +254,17 @@ TIFF = [
         managed_pillow,
     ),
     Variant("TIFF", "several pages", FIRST, _pages, RGB, pillow),
-    Variant("TIFF", "10, 12 or 14 bits, packed", SCIENTIFIC, _packed12, three(GREY), by_tifffile(12)),
+    Variant(
+        "TIFF", "10, 12 or 14 bits, packed", TO_8, lambda: _packed(TWELVE[..., 1], 12), three(GREY), by_tifffile(12)
+    ),
+    Variant(
+        "TIFF",
+        "9, 11, 13 or 15 bits, packed",
+        SCIENTIFIC,
+        lambda: _packed(DEEP[..., 1] >> 5, 11),
+        three(GREY),
+        by_tifffile(11),
+    ),
     Variant(
         "TIFF", "16 bits, ZSTD or LZMA", SCIENTIFIC, lambda: tiff(DEEP, "rgb", compression="zstd"), RGB, by_tifffile(16)
     ),
