@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from imgcluster.errors import ImageError
 from imgcluster.images.color import MODES, transform_of
-from imgcluster.images.containers import bmp, gif, jpeg, png, tiff_header
+from imgcluster.images.containers import bmp, gif, jpeg, png, raw, tiff_header
 from imgcluster.images.damage import PNM_HEADER
 from imgcluster.images.file_kinds import kind_of
 from imgcluster.images.headers import png_chunks
@@ -68,6 +68,8 @@ def _tiff(data: bytes) -> bool:
     page = tiff_header.read_page(data)
     colours = (tiff_header.RGB, 3), (tiff_header.BLACK_IS_ZERO, 1)
     plain = page.bits == 8 and page.format == tiff_header.UNSIGNED and (page.photometric, page.samples) in colours
+    if raw.is_raw(data):  # they took its thumbnail for the picture
+        return False
     return plain and page.orientation == 1 and page.icc is None and page.compression in tiff_header.COMMON
 
 
