@@ -86,7 +86,7 @@ def run_record(run: RunResult) -> dict[str, Any]:
     return {
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "counts": {
-            "files": run.files,
+            **({} if run.files is None else {"files": run.files}),
             "images": len(run.images),
             "clustered": len(features.images),
             "failed": len(features.failures),

@@ -465,7 +465,7 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
     [
         (NO_IMAGES["a pointer of Git LFS"], "a Git LFS pointer, not the image itself: run git lfs pull"),
         (NO_IMAGES["an HTML page"], "an HTML page, not an image: the download failed"),
-        (NO_IMAGES["HEIC"], "HEIC, whatever its ending says: convert it to .jpg or .png"),
+        (NO_IMAGES["PSD"], "PSD, whatever its ending says: convert it to .jpg or .png"),
         (bytes(900), "all zeros: the file was never written"),
         (tiff(bytes(5), t277=5), "TIFF with 5 samples per pixel: not read; 1 to 4 are"),
         (tiff(bytes(3), t256=0), "damaged TIFF"),

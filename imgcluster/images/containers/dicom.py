@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from imgcluster.errors import ImageError
+from imgcluster.images.containers import jpeg
 from imgcluster.images.extras import EXTRA
 from imgcluster.images.headers import Size
-from imgcluster.images.limits import check_size
+from imgcluster.images.limits import MAX_BYTES, TOO_DEEP, check_size
 from imgcluster.images.refusals import needs, not_read
 from imgcluster.images.stored import Stored, Wanted
 
@@ -33,10 +35,15 @@ CODECS = {
     "1.2.840.10008.1.2.4.203": "htj2k_decode",
 }
 OTHER_COLOURS = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420")  # which these leave as they are
+JPEG_2000 = b"\xff\x4f\xff\x51"  # the first two markers of its codestream; then length, profile and size
+JPEG_2000_BOXES_BYTES = 1024  # before it, where it is in a file of its own
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+META_AT = 144  # where the elements about the file begin, behind their length
+INFLATED_BYTES_AT_ONCE = 2**24
 # What pydicom, and numpy and Pillow through it, raise of damaged files.
 ERRORS = (
     *(OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, MemoryError, SyntaxError),
-    *(EOFError, OverflowError, AssertionError, struct.error),
+    *(EOFError, OverflowError, AssertionError, struct.error, zlib.error),
 )
 
 
@@ -50,12 +57,26 @@ def read(data: bytes, _: Wanted) -> Stored:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values against the standard: pixels can be read all the same
+            _check_deflated(data)
             file = dcmread(BytesIO(data), force=True)
             if "PixelData" not in file and PIXEL_DATA in data:
                 raise ImageError("truncated DICOM")
             return _first_frame(file)
     except (*ERRORS, BytesLengthException):
         raise ImageError("damaged DICOM") from None
+
+
+def _check_deflated(data: bytes) -> None:
+    """Refuse a data set that inflates to more than any image (PS3.5, A.5), before pydicom inflates it."""
+    start = META_AT + int.from_bytes(data[META_AT - 4 : META_AT], "little")
+    if DEFLATED not in data[:start]:
+        return
+    inflate, rest, size = zlib.decompressobj(-zlib.MAX_WBITS), data[start:], 0
+    while rest and size <= MAX_BYTES:
+        size += len(inflate.decompress(rest, INFLATED_BYTES_AT_ONCE))
+        rest = inflate.unconsumed_tail
+    if size > MAX_BYTES:
+        raise ImageError(TOO_DEEP)
 
 
 def _first_frame(file: Any) -> Stored:
@@ -97,7 +118,10 @@ def _decoded(file: Any) -> np.ndarray:
         import imagecodecs
     except ImportError:
         raise ImageError(needs(f"DICOM, {syntax.name}", EXTRA)) from None
-    return _signed(getattr(imagecodecs, CODECS[syntax])(_first_fragment(file)), file)
+    fragment = _first_fragment(file)
+    if _size_of(fragment) != (file.Rows, file.Columns):  # which have been checked
+        raise ValueError("a frame of another size")
+    return _signed(getattr(imagecodecs, CODECS[syntax])(fragment), file)
 
 
 def _first_fragment(file: Any) -> bytes:
@@ -105,6 +129,15 @@ def _first_fragment(file: Any) -> bytes:
 
     frames = int(file.get("NumberOfFrames") or 1)
     return bytes(get_frame(file.PixelData, 0, number_of_frames=frames))
+
+
+def _size_of(fragment: bytes) -> tuple[int, int] | None:
+    """Return the height and width that a JPEG, JPEG-LS or JPEG 2000 declares."""
+    if (at := fragment.find(JPEG_2000, 0, JPEG_2000_BOXES_BYTES)) >= 0:
+        width, height, left, top = struct.unpack_from(">4I", fragment, at + len(JPEG_2000) + 4)
+        return height - top, width - left
+    frame, _ = jpeg.read_header(fragment)
+    return None if frame is None else (frame.height, frame.width)
 
 
 def _signed(samples: np.ndarray, file: Any) -> np.ndarray:
