@@ -12,6 +12,7 @@ UNKNOWN = "cannot be decoded: damaged, or not an image"
 RESTARTS = range(0xD0, 0xD8)
 SCAN, END = 0xDA, 0xD9
 COMMENT = rb"(?:\s|#[^\n]*\n)+"
+PAM_HEADER = re.compile(rb"P7\n(.{0,4096}?)\nENDHDR\n", re.DOTALL)
 PNM_HEADER = re.compile(rb"P([56])" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)\s")
 
 
@@ -28,10 +29,10 @@ def why_undecodable(data: bytes) -> str:
 def _breaks_off(kind: str, data: bytes) -> bool:
     try:
         return kind in ENDS and ENDS[kind](data) > len(data)
-    except DAMAGE:
-        return False
     except IndexError:  # it ends where it says what comes next
         return True
+    except DAMAGE:
+        return False
 
 
 # Where a file of a format ends, by what it says of itself; one byte behind what there is where it does not say.
@@ -84,7 +85,7 @@ def _bmp(data: bytes) -> int:
 def _pnm(data: bytes) -> int:
     header = PNM_HEADER.match(data)
     if header is None:
-        return 0
+        return len(data) + 1 if PAM_HEADER.match(data) else 0
     kind, width, height, most = map(int, header.groups())
     return header.end() + width * height * (3 if kind == 6 else 1) * (2 if most > 255 else 1)
 
@@ -94,6 +95,16 @@ def _tiff(data: bytes) -> int:
         return len(data) + 1
     parts = tiff_parts(data)
     return max(offset + length for offset, length in zip(*parts, strict=True))
+
+
+def _avif(data: bytes) -> int:
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size < 8:  # to the end of the file, or of 64 bits
+            return 0
+        at += size
+    return at
 
 
 def _jp2(data: bytes) -> int:
@@ -109,4 +120,5 @@ ENDS: dict[str, Callable[[bytes], int]] = {
     "PNM": _pnm,
     "TIFF": _tiff,
     "JPEG 2000": _jp2,
+    "AVIF": _avif,
 }

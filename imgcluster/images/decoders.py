@@ -6,6 +6,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers import avif, bmp, gif, jpeg, jpeg2000, png, pnm, tiff, webp
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.file_kinds import kind_of
+from imgcluster.images.headers import DAMAGE
 from imgcluster.images.stored import Decoder, Stored, Wanted
 
 # By the names that `kind_of` gives. What is not here reaches no decoder, whatever libraries could make of it.
@@ -31,4 +32,7 @@ def decode(data: bytes, wanted: Wanted) -> Stored:
     decoder = DECODERS.get(kind_of(data) or "")
     if decoder is None:
         raise ImageError(why_undecodable(data))
-    return decoder(data, wanted)
+    try:
+        return decoder(data, wanted)
+    except DAMAGE:  # the header does not hold together
+        raise ImageError(why_undecodable(data)) from None

@@ -47,6 +47,8 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
     Raises:
         ImageError: A band that is asked for is missing, or values are not finite.
     """
+    if reading == AS_SHOWN and stored.is_plain:
+        return stored.samples, WHITE
     samples = stored.samples[..., None] if stored.samples.ndim == 2 else stored.samples
     colours, opacity = _split(samples, stored, reading)
     valid = None if stored.nodata is None or colours.dtype == np.uint8 else _holds_data(colours, stored.nodata)
@@ -70,7 +72,7 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
 def _split(samples: np.ndarray, stored: Stored, reading: Reading) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the bands to be shown, and the opacity, (height, width)."""
     channels = samples.shape[2]
-    opacity = None if stored.alpha is Alpha.NONE else samples[..., -1]
+    opacity = None if stored.alpha is Alpha.NONE or channels == 1 else samples[..., -1]
     if reading.bands is not None:
         if max(reading.bands) > channels:
             raise ImageError(f"images.bands asks for band {max(reading.bands)}; it has {channels}")

@@ -467,8 +467,12 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
         (NO_IMAGES["an HTML page"], "an HTML page, not an image: the download failed"),
         (NO_IMAGES["HEIC"], "HEIC, whatever its ending says: convert it to .jpg or .png"),
         (bytes(900), "all zeros: the file was never written"),
-        (tiff(bytes(5), t277=5), "TIFF with 5 samples per pixel: not read; 1 to 4 are"),
+        (
+            tiff(bytes(3), t259=32_809),
+            "TIFF, 3 samples of 8 bits, compression 32809: not read; convert it to .png or .jpg",
+        ),
         (tiff(bytes(3), t256=0), "damaged TIFF"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + bytes(200), "damaged AVIF"),
         (
             encoded("PNG", RGB).replace(b"\r\n", b"\n"),
             "PNG changed by a transfer in text mode: transfer it again, in binary mode",
