@@ -14,6 +14,7 @@ SCAN, END = 0xDA, 0xD9
 CODESTREAM_OF_JPEG_XL = b"\xff\x0a"
 END_OF_QOI = bytes(7) + b"\1"
 COMMENT = rb"(?:\s|#[^\n]*\n)+"
+PAM_HEADER = re.compile(rb"P7\n(.{0,4096}?)\nENDHDR\n", re.DOTALL)
 PNM_HEADER = re.compile(rb"P([56])" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)\s")
 
 
@@ -30,10 +31,10 @@ def why_undecodable(data: bytes) -> str:
 def _breaks_off(kind: str, data: bytes) -> bool:
     try:
         return kind in ENDS and ENDS[kind](data) > len(data)
-    except DAMAGE:
-        return False
     except IndexError:  # it ends where it says what comes next
         return True
+    except DAMAGE:
+        return False
 
 
 # Where a file of a format ends, by what it says of itself; one byte behind what there is where it does not say.
@@ -86,7 +87,7 @@ def _bmp(data: bytes) -> int:
 def _pnm(data: bytes) -> int:
     header = PNM_HEADER.match(data)
     if header is None:
-        return 0
+        return len(data) + 1 if PAM_HEADER.match(data) else 0
     kind, width, height, most = map(int, header.groups())
     return header.end() + width * height * (3 if kind == 6 else 1) * (2 if most > 255 else 1)
 
@@ -130,4 +131,5 @@ ENDS: dict[str, Callable[[bytes], int]] = {
     "HEIC": _boxes,
     "JPEG XL": _boxes,
     "QOI": _qoi,
+    "AVIF": _boxes,
 }

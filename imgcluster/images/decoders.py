@@ -22,6 +22,7 @@ from imgcluster.images.containers import (
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.extras import RAW, RAWS
 from imgcluster.images.file_kinds import kind_of
+from imgcluster.images.headers import DAMAGE
 from imgcluster.images.stored import Decoder, Stored, Wanted
 
 # By the names that `kind_of` gives. What is not here reaches no decoder, whatever libraries could make of it.
@@ -56,4 +57,7 @@ def decode(data: bytes, wanted: Wanted) -> Stored:
     decoder = DECODERS.get(RAW if kind == "TIFF" and raw.is_raw(data) else kind or "")
     if decoder is None:
         raise ImageError(why_undecodable(data))
-    return decoder(data, wanted)
+    try:
+        return decoder(data, wanted)
+    except DAMAGE:  # the header does not hold together
+        raise ImageError(why_undecodable(data)) from None

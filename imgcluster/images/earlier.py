@@ -13,7 +13,7 @@ from imgcluster.images.color import MODES, transform_of
 from imgcluster.images.containers import bmp, gif, jpeg, png, raw, tiff_header
 from imgcluster.images.damage import PNM_HEADER
 from imgcluster.images.file_kinds import kind_of
-from imgcluster.images.headers import png_chunks
+from imgcluster.images.headers import DAMAGE, JPEG_LS_FRAME, png_chunks
 
 PLAIN_WEBP = (b"VP8 ", b"VP8L")
 ICC_OR_MOVES = 0b100010  # flags of an extended WebP
@@ -25,13 +25,13 @@ def reads_as_before(data: bytes) -> bool:
     look = LOOKS.get(kind_of(data) or "")
     try:
         return look is not None and look(data)
-    except (ImageError, struct.error, IndexError, ValueError):
+    except (ImageError, *DAMAGE):
         return False
 
 
 def _jpeg(data: bytes) -> bool:
     frame, icc = jpeg.read_header(data)
-    if frame is None or frame.bits != 8 or frame.process in (jpeg.LOSSLESS, jpeg.JPEG_LS):
+    if frame is None or frame.bits != 8 or frame.process in (jpeg.LOSSLESS, JPEG_LS_FRAME):
         return False
     mode = MODES.get(frame.components, "CMYK")
     return not icc or (mode != "CMYK" and transform_of(icc, mode) is None)
@@ -42,7 +42,7 @@ def _png(data: bytes) -> bool:
     for name, _ in png_chunks(data):
         if name == b"IDAT":
             is_keyed_grey = data[png.COLOUR_TYPE_AT] == png.GREY and b"tRNS" in names
-            return data[png.BITS_AT] < DEEP and b"iCCP" not in names and not is_keyed_grey
+            return data[png.BITS_AT] < DEEP and png.PROFILE not in names and not is_keyed_grey
         names.append(name)
     return False
 

@@ -19,9 +19,11 @@ JPEG_MAGIC = b"\xff\xd8\xff"
 PNM_MAGICS = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 MARKER = 0xFF
-SCAN = 0xDA
-DAMAGE = (struct.error, OSError, ValueError, TypeError, KeyError, SyntaxError, OverflowError)
+# What reading a damaged header raises.
+DAMAGE = (struct.error, OSError, ValueError, TypeError, LookupError, SyntaxError, OverflowError)
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # those are tables
+JPEG_LS_FRAME, SCAN = 0xF7, 0xDA
+JPEG_ENDS = JPEG_FRAMES | {JPEG_LS_FRAME, SCAN}  # behind these nothing is looked for
 
 
 class Size(NamedTuple):
@@ -56,25 +58,27 @@ def declared_size(data: bytes) -> Size | None:
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
     """Return height and width from the header of the first frame (ITU-T T.81, B.2.2); (0, 0) where it has none."""
-    for marker, at, _ in jpeg_segments(data):
-        if marker in JPEG_FRAMES:
-            return int.from_bytes(data[at + 1 : at + 3], "big"), int.from_bytes(data[at + 3 : at + 5], "big")
-    return 0, 0
+    at = next((at for marker, at, _ in jpeg_segments(data) if marker in JPEG_FRAMES), None)
+    return (0, 0) if at is None else struct.unpack_from(">HH", data, at + 1)
 
 
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield the marker of each segment, and where its content begins and ends; those that stand before any pixels."""
-    at = 2
-    while at + 9 <= len(data) and data[at] == MARKER:
+def jpeg_segments(data: bytes) -> list[tuple[int, int, int]]:
+    """Return the marker of each segment up to the frame's, and where its content begins and ends.
+
+    Stops where the data end, or no segment follows.
+    """
+    found, at, last = [], 2, len(data) - 10
+    while at <= last and data[at] == MARKER:
         marker = data[at + 1]
         if marker == MARKER:  # filled up
             at += 1
             continue
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        yield marker, at + 4, end
-        if marker == SCAN:
-            return
+        end = at + 2 + (data[at + 2] << 8) + data[at + 3]
+        found.append((marker, at + 4, end))
+        if marker in JPEG_ENDS:
+            break
         at = end
+    return found
 
 
 def tiff_tags(data: bytes, wanted: Container[int]) -> dict[int, Any]:

@@ -11,11 +11,12 @@ from PIL import Image
 
 from imgcluster.errors import ImageError
 from imgcluster.images.damage import why_undecodable
+from imgcluster.images.headers import DAMAGE
 from imgcluster.images.limits import TOO_LARGE
 from imgcluster.images.opencv import MAX_PIXELS, cv2
 
 # What Pillow raises of damaged files.
-PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, Image.DecompressionBombError)
+PILLOW_ERRORS = (*DAMAGE, EOFError, RuntimeError, Image.DecompressionBombError)
 TO_RGB_ORDER = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # formats whose channels OpenCV puts into another order
 

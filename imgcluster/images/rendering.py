@@ -20,6 +20,7 @@ import numpy as np
 from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
 from imgcluster.images.color import from_inks, to_srgb
+from imgcluster.images.opencv import cv2
 from imgcluster.images.stored import Alpha, Stored
 from imgcluster.images.transparency import WHITE, ground_of, laid_over, laid_over_multiplied
 
@@ -27,6 +28,7 @@ ROW_BYTES = 2**24  # of a picture whose values are converted, at a time
 LARGEST = {np.dtype(np.uint8): 2**8 - 1, np.dtype(np.uint16): 2**16 - 1}
 USED_BITS = (8, 10, 12, 14)  # of values that are kept in 16 bits: those of cameras, scanners and microscopes
 PERCENTILES = (2, 98)
+NOT_FINITE = "holds values that are not finite"
 MAX_VALUES_RANKED = 2**20  # of a picture, evenly spread: enough to know its percentiles
 
 # What has to be done to a stored picture to see it upright, by the value of the orientation tag (EXIF 2.32, page 34).
@@ -47,6 +49,8 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
     Raises:
         ImageError: A band that is asked for is missing, or values are not finite.
     """
+    if reading == AS_SHOWN and stored.is_plain:
+        return stored.samples, WHITE
     samples = stored.samples[..., None] if stored.samples.ndim == 2 else stored.samples
     colours, opacity = _split(samples, stored, reading)
     valid = None if stored.nodata is None or colours.dtype == np.uint8 else _holds_data(colours, stored.nodata)
@@ -70,8 +74,10 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
 def _split(samples: np.ndarray, stored: Stored, reading: Reading) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the bands to be shown, and the opacity, (height, width)."""
     channels = samples.shape[2]
-    opacity = None if stored.alpha is Alpha.NONE else samples[..., -1]
+    opacity = None if stored.alpha is Alpha.NONE or channels == 1 else samples[..., -1]
     if reading.bands is not None:
+        if channels in reading.bands:
+            opacity = None
         if max(reading.bands) > channels:
             raise ImageError(f"images.bands asks for band {max(reading.bands)}; it has {channels}")
         return samples[..., [band - 1 for band in reading.bands]], opacity
@@ -127,12 +133,14 @@ def to_uint8(values: np.ndarray, white: int | None = None) -> np.ndarray:
 def _stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Bring low..high to 0..255. Raises ImageError where one of them is not finite."""
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError("holds values that are not finite")
+        raise ImageError(NOT_FINITE)
     share = 255.0 / ((high - low) or 1.0)
     return _by_rows(lambda rows: ((rows.astype(np.float64) - low) * share).clip(0, 255).round(), values)
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    if not np.isfinite(values).all():
+        raise ImageError(NOT_FINITE)
     low, high = np.percentile(values, PERCENTILES)
     return float(low), float(high)
 
@@ -153,7 +161,7 @@ def _flattened(
     """Return RGB uint8 of grey, RGB or CMYK, (height, width, 1, 3 or 4), and opacity, and the grey it is laid over."""
     multiplied = stored.alpha is Alpha.MULTIPLIED
     icc = stored.icc if reading.color == "managed" and reading.bands is None else None
-    if stored.inks:
+    if stored.inks and reading.bands is None:
         values = to_srgb(values, icc) if icc else from_inks(values)
     elif icc and not multiplied:
         values = to_srgb(values, icc)
@@ -164,4 +172,6 @@ def _flattened(
         values = _by_rows(lambda colours, weight: lay(colours, weight, ground), values, alpha[..., None])
         if icc and multiplied:
             values = to_srgb(values, icc)
-    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else np.ascontiguousarray(values), ground
+    if values.shape[2] == 1:
+        values = cv2.cvtColor(np.ascontiguousarray(values), cv2.COLOR_GRAY2RGB)
+    return np.ascontiguousarray(values), ground

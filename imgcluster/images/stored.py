@@ -56,5 +56,18 @@ class Stored:
     white_is_zero: bool = False
     nodata: float | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the samples are what is to be shown: RGB uint8, opaque and upright."""
+        return (
+            self.samples.dtype == np.uint8
+            and self.samples.shape[2:] == (3,)
+            and self.alpha is Alpha.NONE
+            and self.white is None
+            and self.icc is None
+            and self.orientation == 1
+            and not self.white_is_zero
+        )
+
 
 Decoder = Callable[[bytes, Wanted], Stored]

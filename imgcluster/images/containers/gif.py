@@ -6,8 +6,6 @@ import struct
 
 import numpy as np
 
-from imgcluster.errors import ImageError
-from imgcluster.images.damage import why_undecodable
 from imgcluster.images.libraries import by_opencv, by_pillow, in_rgb_order
 from imgcluster.images.stored import Alpha, Stored, Wanted
 
@@ -16,12 +14,9 @@ HEADER_BYTES = 13
 
 
 def read(data: bytes, _: Wanted) -> Stored:
-    """Decode the first frame of a GIF. Raises ImageError."""
-    try:
-        canvas = struct.unpack_from("<HH", data, 6)
-        left, top, width, height = first_frame(data)
-    except (struct.error, IndexError):
-        raise ImageError(why_undecodable(data)) from None
+    """Decode the first frame of a GIF. Raises ImageError, and IndexError or struct.error where it is damaged."""
+    canvas = struct.unpack_from("<HH", data, 6)
+    left, top, width, height = first_frame(data)
     if (left, top, width, height) == (0, 0, *canvas):
         samples = in_rgb_order(by_opencv(data))
         return Stored(samples, Alpha.STRAIGHT if samples.shape[2:] == (4,) else Alpha.NONE)

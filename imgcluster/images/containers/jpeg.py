@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.images.containers.exif import ORIENTATION
-from imgcluster.images.headers import JPEG_FRAMES, jpeg_segments
+from imgcluster.images.headers import JPEG_FRAMES, JPEG_LS_FRAME, jpeg_segments
 from imgcluster.images.libraries import by_opencv, opened
 from imgcluster.images.opencv import cv2
 from imgcluster.images.refusals import not_read
@@ -20,7 +21,6 @@ REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.
 APP2 = 0xE2
 ICC = b"ICC_PROFILE\0"  # then the number of this part, and of all (ICC.1:2022, B.4)
 LOSSLESS = 0xC3
-JPEG_LS = 0xF7
 INKS = 4
 
 
@@ -39,7 +39,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     frame, icc = read_header(data)
     if frame is None:
         return Stored(by_opencv(data, cv2.IMREAD_COLOR_RGB))
-    if frame.process == JPEG_LS:
+    if frame.process == JPEG_LS_FRAME:
         raise ImageError(not_read("JPEG-LS"))
     if frame.bits != 8:
         raise ImageError(not_read(f"JPEG of {frame.bits} bits"))
@@ -52,25 +52,14 @@ def read(data: bytes, wanted: Wanted) -> Stored:
 
 
 def read_header(data: bytes) -> tuple[Frame | None, bytes | None]:
-    """Return the header of the frame and the colour profile, as far as they stand before the pixels.
-
-    Raises IndexError where the data end within the frame's header.
-    """
+    """Return the header of the frame, and the colour profile, which stands before it; None where there is none."""
     frame, parts = None, []
     for marker, at, end in jpeg_segments(data):
-        if marker in JPEG_FRAMES or marker == JPEG_LS:
-            frame = Frame(marker, data[at], *_sizes(data, at))
+        if marker in JPEG_FRAMES or marker == JPEG_LS_FRAME:
+            frame = Frame(marker, *struct.unpack_from(">BHHB", data, at))
         elif marker == APP2 and data.startswith(ICC, at):
             parts.append(data[at + len(ICC) : end])
     return frame, b"".join(part[2:] for part in sorted(parts)) or None
-
-
-def _sizes(data: bytes, at: int) -> tuple[int, int, int]:
-    return (
-        int.from_bytes(data[at + 1 : at + 3], "big"),
-        int.from_bytes(data[at + 3 : at + 5], "big"),
-        data[at + 5] if at + 5 < len(data) else 0,
-    )
 
 
 def _by_opencv(data: bytes, frame: Frame, least: int | None) -> np.ndarray:

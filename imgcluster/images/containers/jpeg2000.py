@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images.damage import why_undecodable
 from imgcluster.images.libraries import by_opencv, by_pillow, in_rgb_order
 from imgcluster.images.refusals import not_read
 from imgcluster.images.stored import Alpha, Stored, Wanted
@@ -35,12 +34,11 @@ class Header:
 
 
 def read(data: bytes, wanted: Wanted) -> Stored:
-    """Decode a JPEG 2000. Raises ImageError."""
-    try:
-        header = read_header(data)
-    except (struct.error, IndexError, ValueError):
-        raise ImageError(why_undecodable(data)) from None
+    """Decode a JPEG 2000. Raises ImageError, and IndexError or struct.error where it is damaged."""
+    header = read_header(data)
     bits = {each & ~SIGNED for each in header.bits}
+    if not bits:
+        raise ValueError("no codestream")
     if len(bits) != 1 or max(bits) > MAX_BITS or any(each & SIGNED for each in header.bits):
         raise ImageError(not_read(f"JPEG 2000, samples of {_depths(header)}"))
     icc = header.icc if wanted.reading.color == "managed" else None

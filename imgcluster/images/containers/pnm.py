@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from imgcluster.errors import ImageError
-from imgcluster.images.damage import PNM_HEADER, why_undecodable
+from imgcluster.images.damage import PAM_HEADER, PNM_HEADER, why_undecodable
 from imgcluster.images.headers import Size
 from imgcluster.images.libraries import by_opencv, in_rgb_order
 from imgcluster.images.limits import check_size
 from imgcluster.images.refusals import not_read
 from imgcluster.images.stored import Alpha, Stored, Wanted
 
-PAM_HEADER = re.compile(rb"P7\n(.{0,4096}?)\nENDHDR\n", re.DOTALL)
 CHANNELS = {5: 1, 6: 3}
 WITH_OPACITY = (2, 4)
 USUAL = (255, 65_535)

@@ -14,8 +14,7 @@ from imgcluster.images.color import from_lab
 from imgcluster.images.containers import tiff_header as tag
 from imgcluster.images.containers.tiff_header import Page, edited, read_page
 from imgcluster.images.containers.tiff_scientific import by_tifffile
-from imgcluster.images.damage import why_undecodable
-from imgcluster.images.headers import DAMAGE, tiff_parts
+from imgcluster.images.headers import tiff_parts
 from imgcluster.images.libraries import by_opencv, by_pillow, in_rgb_order, opened
 from imgcluster.images.opencv import cv2
 from imgcluster.images.stored import Alpha, Stored, Wanted
@@ -46,7 +45,7 @@ MEANINGS = {tag.ASSOCIATED: Alpha.MULTIPLIED, tag.UNASSOCIATED: Alpha.STRAIGHT}
 
 
 def read(data: bytes, wanted: Wanted) -> Stored:
-    """Decode the first page of a TIFF. Raises ImageError."""
+    """Decode the first page of a TIFF. Raises ImageError, and one of `headers.DAMAGE` where it is damaged."""
     page = read_page(data)
     if page.orientation != 1:  # it is turned afterwards: OpenCV mirrors each tile
         data = edited(data, {tag.ORIENTATION: (1,)})
@@ -98,15 +97,14 @@ def _is_common(page: Page) -> bool:
 
 
 def _pillow_reads(page: Page) -> bool:
-    bands = page.samples - (page.samples in (2, 4) and bool(page.extra))
+    bands = page.samples - len(page.extra)
+    greys = bands == 1 and page.photometric in (tag.WHITE_IS_ZERO, tag.BLACK_IS_ZERO, tag.PALETTE)
+    colours = bands == 3 and page.photometric in (tag.RGB, tag.YCBCR, tag.LAB)
     return (
         (page.bits <= 8 or (page.bits == 16 and page.samples == 1))
         and page.format == tag.UNSIGNED
         and page.compression in PILLOW_COMPRESSIONS
-        and (
-            page.photometric in (tag.RGB, tag.YCBCR, tag.LAB)
-            or (bands == 1 and page.photometric in (*PLAIN, tag.PALETTE))
-        )
+        and (greys or colours)
     )
 
 
@@ -114,10 +112,7 @@ def _deep(data: bytes, page: Page) -> np.ndarray:
     """Return samples as they are stored; of planes apart, each is read as a grey picture of its own."""
     if not page.is_apart:
         return in_rgb_order(by_opencv(edited(data, {tag.PHOTOMETRIC: (_as_stored(page),)})))
-    try:
-        offsets, lengths = tiff_parts(data)
-    except DAMAGE:
-        raise ImageError(why_undecodable(data)) from None
+    offsets, lengths = tiff_parts(data)
     grey = {tag.SAMPLES: (1,), tag.BITS: (page.bits,), tag.SAMPLE_FORMAT: (page.format,), tag.PHOTOMETRIC: (1,)}
     in_offsets, in_lengths = tag.TILES if page.is_tiled else tag.STRIPS
     count = len(offsets) // page.samples
@@ -181,6 +176,7 @@ def _inks(data: bytes, page: Page, is_managed: bool) -> Stored:
 
 def _by_pillow(data: bytes, page: Page, is_managed: bool) -> Stored:
     with opened(data) as image:
+        image.load()
         mode = PILLOW_MODES.get(image.mode, image.mode)
         shown = from_lab(image) if image.mode == "LAB" else image
         samples = np.asarray(shown if mode == shown.mode else shown.convert(mode))

@@ -6,8 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from imgcluster.errors import ImageError
-from imgcluster.images.damage import why_undecodable
-from imgcluster.images.headers import BIG_TIFF_ROOM, DAMAGE, TIFF_PARTS, tiff_entries, tiff_tags
+from imgcluster.images.headers import BIG_TIFF_ROOM, TIFF_PARTS, tiff_entries, tiff_tags
 from imgcluster.images.refusals import not_read
 
 # Tags of TIFF 6.0, and those of the ICC and of GDAL.
@@ -22,6 +21,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR, LAB = 0, 1, 2, 3, 5, 6,
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 ASSOCIATED, UNASSOCIATED = 1, 2
 APART = 2
+MAX_BITS = 128  # of a complex number
 LONG = 4  # the type of four bytes
 COMPRESSIONS = {
     **{1: "", 2: "fax", 3: "fax", 4: "fax", 5: "LZW", 6: "old JPEG", 7: "JPEG", 8: "Deflate", 32_946: "Deflate"},
@@ -72,33 +72,38 @@ class Page:
 
 
 def read_page(data: bytes) -> Page:
-    """Return what the first page says of itself. Raises ImageError where the tags are damaged, or samples differ."""
-    try:
-        tags = tiff_tags(data, TAGS)
-        bits, formats = {*tags.get(BITS, (1,))}, {*tags.get(SAMPLE_FORMAT, (UNSIGNED,))}
-        if len(bits) != 1 or len(formats) != 1:
-            raise ImageError(not_read("TIFF with samples of several formats"))
+    """Return what the first page says of itself.
 
-        def first(tag: int, otherwise: int) -> int:
-            return int(tags.get(tag, (otherwise,))[0])
+    Raises:
+        ImageError: Its samples are of several formats.
+        ValueError: It is damaged; or another of `headers.DAMAGE`.
+    """
+    tags = tiff_tags(data, TAGS)
 
-        return Page(
-            height=tags[HEIGHT][0],
-            width=tags[WIDTH][0],
-            bits=bits.pop(),
-            samples=first(SAMPLES, 1),
-            format=formats.pop(),
-            compression=first(COMPRESSION, 1),
-            photometric=first(PHOTOMETRIC, BLACK_IS_ZERO),
-            extra=tuple(tags.get(EXTRA_SAMPLES, ())),
-            is_apart=first(PLANES, 1) == APART and first(SAMPLES, 1) > 1,
-            is_tiled=TILE_BYTES in tags,
-            orientation=first(ORIENTATION, 1),
-            icc=tags.get(ICC),
-            nodata=_number(tags.get(NODATA)),
-        )
-    except DAMAGE:
-        raise ImageError(why_undecodable(data)) from None
+    def first(tag: int, otherwise: int) -> int:
+        return int(tags.get(tag, (otherwise,))[0])
+
+    bits, formats = {*tags.get(BITS, (1,))}, {*tags.get(SAMPLE_FORMAT, (UNSIGNED,))}
+    samples = first(SAMPLES, 1)
+    if len(bits) != 1 or len(formats) != 1:
+        raise ImageError(not_read("TIFF with samples of several formats"))
+    if samples < 1 or not 1 <= min(bits) <= MAX_BITS:
+        raise ValueError(f"{samples} samples of {min(bits)} bits")
+    return Page(
+        height=tags[HEIGHT][0],
+        width=tags[WIDTH][0],
+        bits=bits.pop(),
+        samples=samples,
+        format=formats.pop(),
+        compression=first(COMPRESSION, 1),
+        photometric=first(PHOTOMETRIC, BLACK_IS_ZERO),
+        extra=tuple(tags.get(EXTRA_SAMPLES, ())),
+        is_apart=first(PLANES, 1) == APART and samples > 1,
+        is_tiled=TILE_BYTES in tags,
+        orientation=first(ORIENTATION, 1),
+        icc=tags.get(ICC),
+        nodata=_number(tags.get(NODATA)),
+    )
 
 
 def edited(data: bytes, changes: dict[int, tuple[int, ...]]) -> bytes:
