@@ -35,6 +35,7 @@ from imgcluster.features import (
     extract_listed,
     features_from_file,
     fit_steps,
+    only_shots,
     open_cluster,
 )
 from imgcluster.images import Listing, list_images, list_with_notes
@@ -81,6 +82,8 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         cluster = opened.enter_context(open_cluster(config.dask, show=show))
         with _timed(seconds, "features"):
             features = extract_listed(images, config, show, gather=_gather(config), cluster=cluster)
+        if config.images.video is not None and config.images.video.shots:
+            images = only_shots(images, features)
         with _timed(seconds, "clusters"):
             clusters = _clustered(features, config, cluster, show)
         with _timed(seconds, "outputs"):
@@ -117,7 +120,8 @@ def _is_one_block(config: Config) -> bool:
 
 def _clustered(features: Features, config: Config, cluster: Cluster | None, show: bool) -> Clusters:
     soft, first = config.outputs.layout == "soft", config.outputs.label_offset
-    kept = KeptClusters(features.stored[0] if features.stored else features.vectors)
+    starts = None if config.clusters.order is None else features.starts
+    kept = KeptClusters(features.stored[0] if features.stored else features.vectors, starts)
     if not features.stored:
         return cluster_features(features, config.clusters, soft=soft, first_label=first, show=show, kept=kept)
     client = None if cluster is None else cluster.client
@@ -158,6 +162,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     features = extract_listed(images, config, show)
     steps = transform_steps(config.clusters, *features.vectors.shape)
     points, _ = fit_steps(features.vectors, steps, config.clusters.random_state)
+    points = replace(points, starts=features.starts)
     return sweep_k(points, config.clusters, ks, show=show)
 
 

@@ -40,10 +40,13 @@ class Fitted:
 
 
 class KeptClusters:
-    """The clusters of some vectors, by all that they depend on: the vectors, the config, and versions."""
+    """The clusters of some vectors, by all that they depend on: the vectors, the config, and versions.
 
-    def __init__(self, vectors: np.ndarray | StoredVectors) -> None:
-        self._vectors = vectors
+    starts: as of `Points`, where the order of the vectors matters.
+    """
+
+    def __init__(self, vectors: np.ndarray | StoredVectors, starts: np.ndarray | None = None) -> None:
+        self._vectors, self._starts = vectors, starts
         self._count = vectors.count if isinstance(vectors, StoredVectors) else len(vectors)
 
     def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], Choice]) -> Choice:
@@ -60,6 +63,8 @@ class KeptClusters:
         if isinstance(self._vectors, StoredVectors) and not self._vectors.content:
             return None
         settings = {**config.model_dump(mode="json"), "n_clusters": n_clusters, "numbering": None}
+        if self._starts is not None and len(self._starts):
+            settings["starts"] = self._starts.tolist()
         versions = {package: installed(package) for package in PACKAGES}
         key = json.dumps([FORMAT, self._digest, settings, versions], sort_keys=True)
         return kept_path("clusters", f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{ending}")

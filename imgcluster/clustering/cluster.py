@@ -51,7 +51,8 @@ def cluster_features(
     _check_finite(vectors)
     learned = _model_for(features, config)
     kept = NothingKept() if kept is None or learned is not None else kept
-    space = _Space(vectors, config)
+    starts = features.starts if isinstance(features, Features) and config.order is not None else None
+    space = _Space(vectors, config, starts)
     config, chosen = _with_k(space, config, kept, show)
     fitted = kept.fitted(config, lambda: _fitted(space, config, show))
     found = fitted.groups
@@ -79,13 +80,14 @@ def transform_steps(config: ClustersConfig, images: int, dim: int) -> tuple[Any,
 class _Space:
     """Vectors, and the points that they are after the steps of a config: fitted when they are first asked for."""
 
-    def __init__(self, vectors: np.ndarray, config: ClustersConfig) -> None:
-        self._vectors, self._config = vectors, config
+    def __init__(self, vectors: np.ndarray, config: ClustersConfig, starts: np.ndarray | None) -> None:
+        self._vectors, self._config, self._starts = vectors, config, starts
 
-    @property
+    @cached_property
     def points(self) -> Points:
         """The points that are clustered."""
-        return self._steps[0]
+        points = self._steps[0]
+        return points if self._starts is None else replace(points, starts=self._starts)
 
     @property
     def state(self) -> State:

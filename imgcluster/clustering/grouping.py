@@ -13,6 +13,7 @@ from imgcluster.clustering.internal_metrics import cluster_means
 from imgcluster.clustering.kmeans.in_memory import find_clusters
 from imgcluster.clustering.sequence import segments, smoothed
 from imgcluster.config import LEARNED, METHODS, ClustersConfig
+from imgcluster.errors import ClusteringError
 from imgcluster.features import Copies, Points, distinct_images
 
 SEQUENCE, SMOOTH = "sequence", "smooth"
@@ -46,7 +47,7 @@ def group(points: Points, config: ClustersConfig, *, show: bool, shared: Diffusi
     found = replace(found, notes=[*notes, *found.notes], asked=asked)
     if not isinstance(config.order, dict) or not len(found.centroids):
         return found
-    labels = smoothed(points.array(), found.centroids, config.order["smooth"])
+    labels = smoothed(points.array(), found.centroids, config.order["smooth"], points.starts)
     return replace(found, labels=labels, rule={}, probabilities=None)
 
 
@@ -57,6 +58,10 @@ def _lowered(points: Points, config: ClustersConfig) -> tuple[ClustersConfig, li
         return config, []
     if config.order == SEQUENCE:
         distinct = len(_stretches(points))
+        if k < len(points.starts):
+            raise ClusteringError(
+                f"clusters.order: {k} segments of {len(points.starts)} videos; each needs at least one"
+            )
         told = f"the images in order change {distinct - 1:,} times"
     else:
         distinct = points.distinct(k)
@@ -68,16 +73,17 @@ def _lowered(points: Points, config: ClustersConfig) -> tuple[ClustersConfig, li
 
 
 def _stretches(points: Points) -> np.ndarray:
-    """Return the first row of each stretch of equal points, (m,) int64."""
+    """Return the first row of each stretch of equal points of one video, (m,) int64."""
     place = points.copies.place
-    return np.concatenate([[0], np.flatnonzero(place[1:] != place[:-1]) + 1])
+    return np.unique(np.concatenate([[0], points.starts, np.flatnonzero(place[1:] != place[:-1]) + 1]))
 
 
 def _grouped(points: Points, config: ClustersConfig, show: bool, shared: DiffusionClustering | None) -> Groups:
     if config.order == SEQUENCE:
         starts = _stretches(points)
         counts = np.diff(np.append(starts, len(points)))
-        labels = np.repeat(segments(points.take(starts), config.k, counts), counts)
+        videos = np.searchsorted(starts, points.starts)
+        labels = np.repeat(segments(points.take(starts), config.k, counts, videos), counts)
         return Groups(labels, _means_of(points, labels))
     if config.method == "kmeans" and not config.parameters:
         kmeans = find_clusters(points, config, show=show)

@@ -9,7 +9,7 @@ import numpy as np
 from imgcluster.clustering.diffusion import DiffusionClustering
 from imgcluster.clustering.estimators import shared_estimator
 from imgcluster.clustering.graph import modularity, neighbour_graph
-from imgcluster.clustering.grouping import group
+from imgcluster.clustering.grouping import SEQUENCE, group
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, distinct_images
@@ -74,7 +74,8 @@ def group_each(
     """
     near = ks[: len(points)] if isinstance(ks, range) else ks  # which may go to a billion, one by one
     distinct = points.distinct(max(near, default=0))
-    possible = [k for k in near if 2 <= k <= distinct and k < len(points)]
+    least = max(2, len(points.starts)) if config.order == SEQUENCE else 2
+    possible = [k for k in near if least <= k <= distinct and k < len(points)]
     if not possible:
         images = f"{len(points)} images" if distinct == len(points) else distinct_images(distinct, len(points))
         raise ClusteringError(f"clusters.n_clusters: no number of clusters from {ks[0]} to {ks[-1]} suits {images}")

@@ -8,12 +8,14 @@ from imgcluster.errors import ClusteringError
 from imgcluster.utils import row_slices
 
 Costs = np.ndarray
+Starts = np.ndarray | tuple[int, ...]
 
 
-def segments(points: np.ndarray, n_clusters: int, weights: np.ndarray | None = None) -> np.ndarray:
+def segments(points: np.ndarray, n_clusters: int, weights: np.ndarray | None = None, starts: Starts = ()) -> np.ndarray:
     """Cut points in order, (n, dim), into `n_clusters` runs with the least squared distances to their means.
 
-    weights: (n,) int64, how many frames each point stands for; None: one.
+    weights: (n,) int64, how many frames each point stands for; None: one. starts: points that begin a video; no run
+    reaches over one.
     Returns the run of each point, (n,) int64, from 0 on. Exact, by dynamic programming: Fisher, On Grouping for Maximum
     Homogeneity, Journal of the American Statistical Association 53, 1958. Takes n² dim operations, and
     memory for n (dim + K) numbers.
@@ -22,17 +24,26 @@ def segments(points: np.ndarray, n_clusters: int, weights: np.ndarray | None = N
     count = len(points)
     if count < n_clusters:
         raise ClusteringError(f"clusters.order: {n_clusters} segments of {count} images")
+    earliest = _video_of_each(count, starts)
     sums, squares, sizes = _prefixes(points, np.ones(count, np.int64) if weights is None else weights)
     best = np.full((n_clusters, count + 1), np.inf)
     starts = np.zeros((n_clusters, count + 1), np.int64)
     for ends in row_slices(count, 2 * count):
         for end, costs in zip(range(ends.start + 1, ends.stop + 1), _costs(sums, squares, sizes, ends), strict=True):
+            costs[: earliest[end - 1]] = np.inf
             best[0, end] = costs[0]
             for run in range(1, min(n_clusters, end)):
                 totals = best[run - 1, run:end] + costs[run:end]
                 starts[run, end] = run + int(totals.argmin())
                 best[run, end] = totals[starts[run, end] - run]
     return _walked_back(starts, n_clusters, count)
+
+
+def _video_of_each(count: int, starts: Starts) -> np.ndarray:
+    """Return the point that begins the video of each point, (count,) int64."""
+    first = np.zeros(count, np.int64)
+    first[np.asarray(starts, np.int64)] = starts
+    return np.maximum.accumulate(first)
 
 
 def _prefixes(points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,12 +82,15 @@ def _walked_back(starts: np.ndarray, n_clusters: int, count: int) -> np.ndarray:
     return labels
 
 
-def smoothed(points: np.ndarray, centroids: np.ndarray, weight: float) -> np.ndarray:
+def smoothed(points: np.ndarray, centroids: np.ndarray, weight: float, starts: Starts = ()) -> np.ndarray:
     """Return labels, (n,) int64, that are near to the centroids, (k, dim), and change from point to point seldom.
 
     The least of the sum of squared distances, in units of their mean at the nearest centroids, plus `weight` for each
     change, found exactly: Viterbi, Error Bounds for Convolutional Codes, IEEE Transactions on Information Theory, 1967.
+    A change at one of `starts`, where a video begins, costs nothing.
     """
+    weights = np.full(len(points), weight)
+    weights[np.asarray(starts, np.int64)] = 0
     squared = np.stack([((points - centroid) ** 2).sum(axis=1, dtype=np.float64) for centroid in centroids], axis=1)
     unit = squared.min(axis=1).mean()
     costs = squared / unit if unit > 0 else squared
@@ -84,7 +98,7 @@ def smoothed(points: np.ndarray, centroids: np.ndarray, weight: float) -> np.nda
     came_from = np.empty(costs.shape, np.int64)
     for row in range(1, len(costs)):
         cheapest = int(total.argmin())
-        change = total[cheapest] + weight
+        change = total[cheapest] + weights[row]
         came_from[row] = np.where(total <= change, np.arange(len(total)), cheapest)
         total = np.minimum(total, change) + costs[row]
     labels = np.empty(len(costs), np.int64)

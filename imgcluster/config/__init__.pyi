@@ -7,10 +7,12 @@ from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slice
 from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
+from .outputs_schema import OutputsConfig
 from .reading import AS_SHOWN, Limits, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
-from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
+from .schema import ClustersConfig, FeaturesConfig, ImagesConfig
+from .video import VideoSampling
 from .yaml import parse_yaml
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Recipe",
     "RunFiles",
     "Steps",
+    "VideoSampling",
     "caveat",
     "check_views",
     "config_as_used",

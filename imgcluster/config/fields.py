@@ -47,8 +47,8 @@ def _known_encoding(name: str) -> str:
 
 
 def _not_the_clusters_table(name: str) -> str:
-    if name.lower() == RunFiles.CLUSTERS:
-        raise ValueError(f"{RunFiles.CLUSTERS} is the table of clusters")
+    if name.lower() in (RunFiles.CLUSTERS, RunFiles.SEGMENTS):
+        raise ValueError(f"{name} is a table of clusters")
     return name
 
 
@@ -251,7 +251,7 @@ CsvName = Annotated[
     str,
     Field(pattern=r"^[^/\\\x00]+\.csv$"),
     AfterValidator(_not_the_clusters_table),
-    Allowed("a plain file name ending in .csv (not clusters.csv)"),
+    Allowed("a plain file name ending in .csv (not clusters.csv or segments.csv)"),
 ]
 ClusterNames = Annotated[
     dict[int, Text],

@@ -12,9 +12,7 @@ from imgcluster.config.fields import (
     Backbones,
     Bands,
     BlockWeights,
-    ClusterNames,
     Count,
-    CsvName,
     Device,
     Encoding,
     FeaturesFile,
@@ -38,7 +36,7 @@ from imgcluster.config.fields import (
 )
 from imgcluster.config.method_table import LEARNED, METHODS, MODEL
 from imgcluster.config.reading import AS_SHOWN, Reading
-from imgcluster.config.run_files import RunFiles
+from imgcluster.config.video import Video
 from imgcluster.config.wording import OneOf
 
 # Keys that `method: learned` takes from the model: the default of each, and how `--set` writes it.
@@ -96,6 +94,12 @@ class ImagesConfig(Section):
         default=None,
         description="text encoding of `ids`; null: by its byte order mark, else UTF-8",
         examples=["cp1252"],
+    )
+    video: Video = Field(
+        default=None,
+        description="which frames of the videos in a folder become images; every: one each so long; frames: so many, "
+        "evenly spread; shots: the middle frame of each shot; null: videos are left out",
+        examples=[{"every": "1 s"}, {"frames": 20}, {"shots": True}],
     )
     missing: Literal["stop", "skip"] = Field(
         default="stop", description="ids without a file: stop the run, or record them as failures (skip)"
@@ -348,32 +352,3 @@ class ClustersConfig(Section):
         if not isinstance(self.n_clusters, int):
             raise TypeError(f"n_clusters is {self.n_clusters}")
         return self.n_clusters
-
-
-class OutputsConfig(Section):
-    """What a run writes, and where."""
-
-    folder: PathText = Field(description="the run folder", examples=["outputs/stage"])
-    submission: CsvName | None = Field(
-        default=RunFiles.SUBMISSION, description="file name of the submission in the run folder; null: none"
-    )
-    label_column: Text = Field(default="label", description="column of the submission that takes the clusters")
-    layout: Literal["labels", "one_hot", "soft", "names"] = Field(
-        default="labels",
-        description="what the submission contains; labels: cluster numbers; names: cluster names; one_hot: a column "
-        "per cluster, 1 in the image's own; soft: the probability of each cluster",
-    )
-    label_offset: int = Field(
-        default=0,
-        description="first label; added to cluster numbers in the submission, but not to known labels",
-        examples=[1],
-    )
-    names: ClusterNames | None = Field(
-        default=None,
-        description="names of the clusters; in the submission the labels (names) or the columns (one_hot, soft)",
-        examples=[{0: "entry", 1: "descent"}],
-    )
-    report: bool = Field(default=True, description="write a report: report/index.html")
-    contact_sheets: bool = Field(
-        default=False, description="write a contact sheet of each cluster: clusters/00.jpg, ..."
-    )

@@ -6,6 +6,7 @@ from .file_formats import import_parquet
 from .files import features_from_file, read_features
 from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin
+from .shots import only_shots
 from .steps import NO_UMAP, STEPS, State, unit_length
 from .store.keys import any_there, known_key, known_keys, read_with_key, with_stamps
 from .store.reader import Part, StoredVectors, read_block
@@ -58,6 +59,7 @@ __all__ = [
     "known_key",
     "known_keys",
     "moments",
+    "only_shots",
     "open_cluster",
     "read_block",
     "read_features",

@@ -35,6 +35,7 @@ from imgcluster.features.engines.multiprocess import compute_on
 from imgcluster.features.files import features_from_file
 from imgcluster.features.precision import Decided, decide_precision
 from imgcluster.features.result import Features, Origin
+from imgcluster.features.shots import shots_of
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
@@ -309,22 +310,24 @@ def extract_listed(
 ) -> Features:
     """Return the features of images as a config says; ImageError where none of them can be read.
 
+    With `images.video: {shots: true}` they are those of the frames that stand for shots, unless nothing is gathered.
     cluster: the one of `config.engine`, where it is open already.
     """
     check_engine(config)
+    by_shots = config.images.video is not None and config.images.video.shots and gather is not False
     with ExitStack() as opened, _hinting_at_a_fallback(config):
         features = extract_features(
             images,
             config.features,
             on_error=config.images.on_error,
             missing=config.images.missing,
-            gather=gather,
+            gather=by_shots or gather,
             cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
             storage=Storage(config.storage),
             show=show,
         )
     check_readable(features)
-    return features
+    return shots_of(features) if by_shots else features
 
 
 @contextmanager

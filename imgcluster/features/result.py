@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgcluster.features.store.reader import StoredVectors
+from imgcluster.images import video_starts
 from imgcluster.types import Failure, ImageFile
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ class Features:
     stored: list[StoredVectors] = field(default_factory=list)
     remarks: dict[ImageFile, str] = field(default_factory=dict)
     content: str = ""
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """The rows at which a video begins, as `video_starts` returns them."""
+        return video_starts(self.images)
 
     @property
     def dim(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,10 +31,14 @@ Slices = list[slice]
 
 @dataclass(frozen=True)
 class Points:
-    """Vectors, (n, dim), that the pending steps are applied to a block at a time, each time one is read."""
+    """Vectors, (n, dim), that the pending steps are applied to a block at a time, each time one is read.
+
+    starts: the rows, (m,) int64, at which an order of its own begins, such as that of a video; none: all are in order.
+    """
 
     vectors: np.ndarray
     pending: tuple[tuple[Step, State], ...] = ()
+    starts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.vectors)

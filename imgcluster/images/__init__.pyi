@@ -47,6 +47,9 @@ from .sources.local import none_below
 from .sources.names import SUFFIXES
 from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
+from .video.frames import VideoFrame, video_starts
+from .video.movie import decoder_version
+from .video.names import split_frame
 
 __all__ = [
     "ID_COLUMN",
@@ -70,6 +73,7 @@ __all__ = [
     "Pixels",
     "RemoteFile",
     "Spelling",
+    "VideoFrame",
     "adds_up",
     "asked_again",
     "best_column",
@@ -81,6 +85,7 @@ __all__ = [
     "decode_image",
     "decode_picture",
     "decoder_of",
+    "decoder_version",
     "decoders_by_ending",
     "differences",
     "ending_of",
@@ -131,8 +136,10 @@ __all__ = [
     "room_for",
     "seed_of",
     "spellings",
+    "split_frame",
     "table_at",
     "to_rgb",
+    "video_starts",
     "walk_images",
     "windows_of",
 ]

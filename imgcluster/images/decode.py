@@ -24,6 +24,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images.decoders import decode
 from imgcluster.images.headers import declared_size
 from imgcluster.images.limits import MAX_BYTES, check_size
+from imgcluster.images.plain import plain_pixels
 from imgcluster.images.rendering import render
 from imgcluster.images.stored import Wanted
 from imgcluster.images.transparency import WHITE
@@ -105,6 +106,8 @@ def is_one_colour(pixels: np.ndarray) -> bool:
 
 def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarray, int]:
     """Return a picture, and the grey that it is laid over where it is transparent."""
+    if (plain := plain_pixels(data)) is not None:
+        return plain, WHITE
     check_size(declared_size(data))
     return render(decode(data, Wanted(least, reading)), reading)
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from typing_extensions import override
 
-from imgcluster.config import ImagesConfig
+from imgcluster.config import ImagesConfig, VideoSampling
 from imgcluster.images.ids.files import IdFiles
 from imgcluster.images.ids.table import read_rows
 from imgcluster.images.sources.base import RemoteFile, asked_again
 from imgcluster.images.sources.endings import is_image_name
+from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.local import LocalFolder, none_below
 from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
+from imgcluster.images.video.extra import endings_for, video_hint
+from imgcluster.images.video.listing import with_frames
 from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import DEFAULT_STORAGE, LazySequence, Storage, shown
 
@@ -62,7 +65,7 @@ def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Lis
     """List images as `list_images` does, without logging."""
     place = open_holder(config, storage)
     if config.ids is None:
-        return _all_images(place, ", ".join(config.folders))
+        return _with_frames(_all_images(place, ", ".join(config.folders)), config.video)
     rows = read_rows(storage.place(str(config.ids)), config.id_column, config.encoding)
     files = IdFiles(place, config, rows, storage)
     images = files.images()
@@ -83,12 +86,15 @@ def images_at(text: str, storage: Storage = DEFAULT_STORAGE) -> Sequence[ImageFi
     return list_images(ImagesConfig(folder=text), storage)[0]
 
 
-def walk_images(folder: Path) -> list[ImageFile]:
+def walk_images(folder: Path, video: VideoSampling | None = None) -> list[ImageFile]:
     """List every image file below a folder, in natural order of the relative paths (`2.jpg` before `10.jpg`).
 
-    Passes over what `LocalFolder` does, and logs it. Raises ImageError where no image is left.
+    Passes over what `LocalFolder` does, and logs it. video: which frames of videos are images; None: none.
+    Raises ImageError where no image is left.
     """
-    return list(_told(_all_images(LocalFolder(str(folder)), str(folder))).images)
+    wanted = ImageFilter(endings=endings_for(video), video_hint=video_hint(video))
+    listing = _all_images(LocalFolder(str(folder), wanted), str(folder))
+    return list(_told(_with_frames(listing, video)).images)
 
 
 def _all_images(place: Holder, folder: str) -> Listing:
@@ -99,6 +105,13 @@ def _all_images(place: Holder, folder: str) -> Listing:
     left_out = place.wanted.left_out
     counts = (sum(count.values()) if isinstance(count, dict) else count for count in left_out.values())
     return Listing(images, None, place.wanted.notes(), left_out, len(images) + sum(counts))
+
+
+def _with_frames(listing: Listing, video: VideoSampling | None) -> Listing:
+    if video is None:
+        return listing
+    found = with_frames(listing.images, video)
+    return replace(listing, images=found.images, notes=[*listing.notes, *found.notes])
 
 
 class FolderImages(LazySequence[ImageFile]):

@@ -17,6 +17,7 @@ import numpy as np
 from imgcluster.config import RunFiles, caveat
 from imgcluster.evaluation import TITLES, Scores
 from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER
+from imgcluster.report.filmstrip import filmstrips
 from imgcluster.report.gather import Card, Facts
 from imgcluster.runs import FinishedRun, with_name
 from imgcluster.types import NOISE
@@ -184,6 +185,7 @@ def _image_values(page: Page) -> dict[str, Any]:
         "lost": sum(name is None and not gone for name, gone in zip(page.thumbnails, failed, strict=True)),
         "failures": np.flatnonzero(facts.failed).tolist()[:MAX_FAILURES],
         "failure_count": sum(failed),
+        "films": filmstrips(facts.run.folder, facts.ids, failed),
     }
 
 

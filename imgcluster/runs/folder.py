@@ -113,13 +113,14 @@ class RunFolder:
         return whole
 
     def _remove_former(self, files: Mapping[str, Writer]) -> None:
-        """Remove the submission of the run that `force` overwrites, if this one writes none of that name."""
+        """Remove the submission and the segments of the run that `force` overwrites, if this one writes none."""
         try:
-            former = self._recorded()["outputs"]["submission"]
+            former = [self._recorded()["outputs"]["submission"], RunFiles.SEGMENTS]
         except (OSError, ValueError, KeyError, TypeError):
             return
-        if isinstance(former, str) and former not in files and Path(former).name == former:
-            (self.path / former).unlink(missing_ok=True)
+        for name in former:
+            if isinstance(name, str) and name not in files and Path(name).name == name:
+                (self.path / name).unlink(missing_ok=True)
 
     def _recorded(self) -> dict[str, dict[str, Any]]:
         config = json.loads((self.path / RunFiles.RECORD).read_bytes())["config"]

@@ -8,9 +8,11 @@ import numpy as np
 
 from imgcluster.config import LEARNED, ClustersConfig, Config, OutputsConfig
 from imgcluster.errors import ConfigError
-from imgcluster.images import number_at_end, read_asked
+from imgcluster.images import VideoFrame, number_at_end, read_asked
 from imgcluster.runs.cluster_names import known_names, names_found, names_to_write
 from imgcluster.runs.run import RunResult
+from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
+from imgcluster.runs.segments import segments_of
 from imgcluster.runs.template_check import THREE_WAYS, check_labels, check_template, column_notes, label_notes
 from imgcluster.runs.validation import Expected, check_submission
 from imgcluster.types import Clusters, Template, TextTable
@@ -18,6 +20,7 @@ from imgcluster.utils import first_few
 
 NEW_ID_COLUMN = "id"  # where there is no template
 NOISE = -1
+SEGMENTS = "segments"  # of outputs.rows
 IN_COLUMNS = ("one_hot", "soft")  # layouts with a column for each cluster
 COUNTED = ("raw", "size", "first_appearance")  # numberings that give the numbers from 0 on, and no names
 PROBABILITY_FORMAT = "{:.6f}"
@@ -31,6 +34,8 @@ def check_outputs(template: Template | None, config: Config) -> None:
     outputs, clusters = config.outputs, config.clusters
     if not outputs.submission:
         return
+    if outputs.rows == SEGMENTS and (template is not None or config.images.video is None):
+        raise ConfigError("outputs.rows: segments are of videos: set images.video, and leave images.ids out")
     if outputs.layout not in IN_COLUMNS:
         _check_label_column(template, outputs.label_column)
     if template is not None:
@@ -60,6 +65,8 @@ def make_submission(run: RunResult) -> TextTable:
     Raises ConfigError where the clusters found lack a name, a column or probabilities that the layout needs.
     """
     outputs = run.config.outputs
+    if outputs.rows == SEGMENTS:
+        return _by_segment(run)
     if outputs.layout in IN_COLUMNS:
         columns = columns_of(run)
         frame, filled = _in_columns(run, columns), list(columns.values())
@@ -73,6 +80,21 @@ def make_submission(run: RunResult) -> TextTable:
         allowed = frozenset(label_of.values())
     _check(run, frame, filled, allowed)
     return frame
+
+
+def _by_segment(run: RunResult) -> TextTable:
+    """Return a row for each segment of a video and for each picture, which has no times."""
+    label_of, numbers = _labels_of(run), _shown_numbers(run)
+    failed = {failure.image for failure in run.features.failures}
+    pictures = [
+        (image.id, "", "", label_of[number])
+        for image, number in zip(run.images, numbers, strict=True)
+        if not isinstance(image.path, VideoFrame)
+    ]
+    known = [None if image in failed else number for image, number in zip(run.images, numbers, strict=True)]
+    segments = [(each.video, each.start, each.end, label_of[each.cluster]) for each in segments_of(run.images, known)]
+    columns = zip(*(segments + pictures), strict=True)
+    return TextTable([*SEGMENT_COLUMNS[:3], run.config.outputs.label_column], columns)
 
 
 def columns_of(run: RunResult) -> dict[int, str]:

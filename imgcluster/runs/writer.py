@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.config import Config, RunFiles
+from imgcluster.images import VideoFrame, decoder_version
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
+from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
+from imgcluster.runs.segments import segments_of
 from imgcluster.runs.submission import make_submission
 from imgcluster.types import ARE_LABELS, ImageFile, Source, TextTable, by_reason
 from imgcluster.utils import installed, is_url
@@ -39,7 +42,8 @@ def output_names(config: Config) -> list[str]:
     """Return the names of the files that a run with this config writes into its folder."""
     submission = config.outputs.submission
     page = [f"{RunFiles.REPORT}/{RunFiles.PAGE}"] if config.outputs.report else []
-    return [*([submission] if submission else []), RunFiles.CLUSTERS, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
+    tables = [RunFiles.CLUSTERS, *([] if config.images.video is None else [RunFiles.SEGMENTS])]
+    return [*([submission] if submission else []), *tables, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 
 def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
@@ -52,6 +56,8 @@ def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
         RunFiles.CLUSTERS: _csv_writer(clusters_rows(run)),
         RunFiles.CLUSTERER: lambda file: np.savez(file, **arrays),
     }
+    if run.config.images.video is not None:
+        files[RunFiles.SEGMENTS] = _csv_writer(segments_rows(run))
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(_rows_of(make_submission(run))), **files}
     return folder.write(files, run_record(run))
@@ -80,6 +86,16 @@ def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
         yield (image.id, path_text(image), *cells, *more)
 
 
+def segments_rows(run: RunResult) -> Iterator[Sequence[str]]:
+    """Yield segments.csv: the header, and a row for each segment of a video; noise is cluster -1."""
+    yield SEGMENT_COLUMNS
+    failed = {failure.image for failure in run.features.failures}
+    labels = iter(run.clusters.labels.tolist())
+    clusters = [None if image in failed else next(labels) for image in run.images]
+    for segment in segments_of(run.images, clusters):
+        yield segment.video, segment.start, segment.end, str(segment.cluster)
+
+
 def run_record(run: RunResult) -> dict[str, Any]:
     """Return run.json without status and config: provenance, counts, sizes, notes, timings and failures."""
     features, clusters = run.features, run.clusters
@@ -105,8 +121,16 @@ def run_record(run: RunResult) -> dict[str, Any]:
         ],
         "failed_by_reason": {reason: len(group) for reason, group in by_reason(features.failures).items()},
         STARTED_IN: None if is_url(run.config.outputs.folder) else way_to_start(run.folder),
-        "versions": {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}},
+        "versions": _versions(run.images),
     }
+
+
+def _versions(images: Sequence[ImageFile]) -> dict[str, str]:
+    """Return the versions on which results depend; those of what decodes videos where there are some."""
+    found = {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
+    if any(isinstance(image.path, VideoFrame) for image in images):
+        found |= {"av": installed("av"), "ffmpeg": decoder_version()}
+    return found
 
 
 def cluster_cells(label: int, distance: float, runner_up: int, runner_up_distance: float) -> tuple[str, str, str, str]:

@@ -26,6 +26,7 @@ from tests.benchmarks.second_run import second_run
 from tests.benchmarks.size import size
 from tests.benchmarks.stage import stage
 from tests.benchmarks.studies import studies
+from tests.benchmarks.videos import videos
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "stage": stage,
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "auto": auto,
     "cluster": cluster,
     "scaling": scaling,
+    "videos": videos,
 }
 
 

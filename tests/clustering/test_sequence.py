@@ -7,10 +7,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from imgcluster.clustering.cache import KeptClusters
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.sequence import segments, smoothed
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
+from imgcluster.features import Features
+from imgcluster.images.video.frames import VideoFile, VideoFrame
+from imgcluster.types import ImageFile, Stamp
 
 STAGES = np.repeat([0, 1, 0, 2], [30, 20, 25, 25])
 
@@ -119,3 +123,57 @@ def test_clusters_that_smoothing_empties_are_told() -> None:
     config = ClustersConfig(method="kmeans", n_clusters=3, order={"smooth": 1e9})
     found = cluster_features(frames(), config, show=False)
     assert found.notes == ["1 of 3 clusters have images: the smoothing emptied the others"]
+
+
+@pytest.mark.parametrize("n_clusters", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_segment_reaches_over_the_end_of_a_video(n_clusters: int, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(3, 1, (10, 3)).astype(np.float32)
+    points[3:6] = points[3]  # alike at both sides of the border at 4
+    cuts = [cut for cut in combinations(range(1, 10), n_clusters - 1) if 4 in cut]
+    best = min(scatter(points, np.searchsorted(cut, np.arange(10), side="right")) for cut in cuts)
+    found = segments(points, n_clusters, starts=(0, 4))
+    assert scatter(points, found) == pytest.approx(best)
+    assert found[3] != found[4]
+
+
+def films(counts: tuple[int, ...], points: np.ndarray) -> Features:
+    """Return features of frames of videos with so many frames each."""
+    stamp = Stamp("", 0, 0, 0)
+    images = [
+        ImageFile(f"{video}#t={number}", VideoFrame(VideoFile(str(video), stamp), str(number)))
+        for video, count in enumerate(counts)
+        for number in range(count)
+    ]
+    return Features(images, points, [], [])
+
+
+def test_videos_are_cut_each_by_itself() -> None:
+    points = np.repeat(np.array([[1], [2], [1]], np.float32), 4, axis=0)
+    config = ClustersConfig(n_clusters=4, order="sequence")
+    assert (
+        cluster_features(films((6, 6), points), config, show=False).labels.tolist()
+        == [0] * 4 + [1] * 2 + [2] * 2 + [3] * 4
+    )
+    with pytest.raises(ClusteringError, match="2 segments of 3 videos; each needs at least one"):
+        cluster_features(films((4, 4, 4), points), ClustersConfig(n_clusters=2, order="sequence"), show=False)
+    chosen = cluster_features(films((6, 6), points), ClustersConfig(n_clusters="auto", order="sequence"), show=False)
+    assert chosen.labels[5] != chosen.labels[6]
+
+
+def test_kept_segments_are_those_of_the_same_videos() -> None:
+    points = np.repeat(np.array([[1], [2], [1]], np.float32), 4, axis=0)
+    config = ClustersConfig(n_clusters=4, order="sequence")
+    found = [
+        cluster_features(each, config, show=False, kept=KeptClusters(each.vectors, each.starts)).labels.tolist()
+        for each in (films((6, 6), points), films((2, 10), points), films((6, 6), points))
+    ]
+    assert found[0] == found[2]
+    assert found[0] != found[1]
+
+
+def test_a_change_between_videos_costs_nothing() -> None:
+    points = np.array([[0], [0], [0.6], [1], [1]], np.float32)
+    centroids = np.array([[0], [1]], np.float32)
+    assert smoothed(points, centroids, 100.0).tolist() in ([0] * 5, [1] * 5)
+    assert smoothed(points, centroids, 100.0, starts=(0, 2)).tolist() == [0, 0, 1, 1, 1]

@@ -77,6 +77,7 @@ def test_defaults() -> None:
             "column": None,
             "file": "{id}.jpg",
             "encoding": None,
+            "video": None,
             "missing": "stop",
             "on_error": "record",
             "bands": "auto",
@@ -115,6 +116,7 @@ def test_defaults() -> None:
         "outputs": {
             "folder": "out",
             "submission": "submission.csv",
+            "rows": "images",
             "label_column": "label",
             "layout": "labels",
             "label_offset": 0,
@@ -245,6 +247,8 @@ def test_numbers_are_keys_of_names_and_nowhere_else() -> None:
 
 TEXT = "allowed: non-empty text"
 PATTERN = "allowed: text that holds {id} or slices of it, such as {id[:2]}, or a list of these"
+VIDEO = "allowed: {every: 1 s}, {frames: 20}, {frames: all}, or {shots: true}, also with every; or null"
+DURATION = "allowed: a number of seconds > 0, or a number with a unit: ms, s, min, h"
 NAMES = "allowed: a name for each cluster's number, such as {0: entry, 1: descent} or null"
 BACKBONE = "allowed: a name that `imgcluster models` lists, timm:NAME, or a list of these"
 LAYERS = "allowed: a layer's name, a number below 0, a list of these, {BACKBONE: any of these}, or null"
@@ -287,6 +291,17 @@ WRONG: list[tuple[str, Any, str]] = [
         "utf-9",
         "found 'utf-9', allowed: a text encoding that Python knows or null; did you mean 'utf-8'?",
     ),
+    ("images.video", "1 s", f"found '1 s', {VIDEO}"),
+    ("images.video", {}, f"found {{}}, {VIDEO}"),
+    ("images.video", {"every": 1, "frames": 2}, f"found {{'every': 1, 'frames': 2}}, {VIDEO}"),
+    ("images.video", {"shots": True, "frames": 2}, f"found {{'shots': True, 'frames': 2}}, {VIDEO}"),
+    ("images.video", {"shots": False}, f"found {{'shots': False}}, {VIDEO}"),
+    ("images.video", {"evry": "1 s"}, "evry: unknown key (allowed: every, frames, shots)"),
+    ("images.video", {"every": "1 day"}, f"every: found '1 day', {DURATION}"),
+    ("images.video", {"every": 0}, f"every: found 0, {DURATION}"),
+    ("images.video", {"every": "0 s"}, f"every: found '0 s', {DURATION}"),
+    ("images.video", {"frames": 0}, "frames: found 0, allowed: a whole number >= 1, or all"),
+    ("images.video", {"shots": "yes"}, "shots: found 'yes', allowed: true or false"),
     ("images.missing", "keep", "found 'keep', allowed: stop, skip"),
     ("images.on_error", True, "found true (a boolean), allowed: record, stop"),
     ("images.bands", [4, 3], f"found [4, 3] (a list), allowed: {BANDS}"),
@@ -412,11 +427,12 @@ WRONG: list[tuple[str, Any, str]] = [
         (
             "outputs.submission",
             name,
-            f"found {name!r}, allowed: a plain file name ending in .csv (not clusters.csv) or null",
+            f"found {name!r}, allowed: a plain file name ending in .csv (not clusters.csv or segments.csv) or null",
         )
         for name in ("a/b.csv", "a\\b.csv", ".csv", "x.txt", "clusters.csv", "Clusters.csv")
     ],
     ("outputs.label_column", "", f"found '', {TEXT}"),
+    ("outputs.rows", "frames", "found 'frames', allowed: images, segments"),
     (
         "outputs.layout",
         "onehot",
@@ -993,7 +1009,8 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
         data.setdefault(section, {})[name] = value
         if fits(data, config_schema(), config_schema()):
             passed.add(key)
-    assert passed <= beyond | {"features.device", "clusters.n_clusters"}  # `$` also stops before a line break; 5..3
+    # `$` also stops before a line break; two ways at once; 5..3
+    assert passed <= beyond | {"features.device", "images.video", "clusters.n_clusters"}
 
 
 def test_schema_file_is_current() -> None:

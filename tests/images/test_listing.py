@@ -512,7 +512,7 @@ def test_what_was_passed_over_is_in_the_summary_and_the_record(config_file: Path
     assert (record["counts"]["images"], record["notes"][:3]) == (12, notes)
     assert record["left_out"] == {"debris": {"@eaDir": 1}, "formats": {".psd": 1}, "exclude": 1}
     assert record["counts"]["files"] == 12 + 3
-    assert summarize_run(done).splitlines()[0] == "files     15: 12 images, 3 left out"
+    assert summarize_run(done).splitlines()[0] == "files     15: 12 taken, 3 left out"
     assert [line for line in summarize_run(done).splitlines() if line[6:] in notes] == [
         f"note: {note}" for note in notes
     ]

@@ -44,8 +44,8 @@ def summarize_run(run: RunResult) -> str:
 
 def _files_line(run: RunResult) -> list[str]:
     """Return how many of the files below the folder are images, where others are there."""
-    left = (run.files or 0) - len(run.images)
-    return [f"files     {run.files:,}: {len(run.images):,} images, {left:,} left out"] if left > 0 else []
+    left = sum(sum(count.values()) if isinstance(count, dict) else count for count in run.left_out.values())
+    return [f"files     {run.files:,}: {run.files - left:,} taken, {left:,} left out"] if run.files and left else []
 
 
 def summarize_features(features: Features) -> list[str]:

@@ -1,4 +1,4 @@
-"""Bring colours that are described by code points (ITU-T H.273) to sRGB: wide gamuts, and linear light."""
+"""Bring colours that are described by code points (ITU-T H.273) to sRGB: wide gamuts, linear light, PQ and HLG."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgcluster.images.stored import Alpha, Stored
+from imgcluster.images.video.hdr import TRANSFERS, to_sdr
 
 SRGB_LIKE = (1, 6, 13)  # transfer characteristics of BT.709, BT.601 and sRGB: viewers show all of them alike
 LINEAR = 8
@@ -34,6 +35,8 @@ def to_srgb(stored: Stored, coding: Coding) -> Stored:
     samples, alpha = stored.samples, stored.alpha
     is_grey = samples.ndim == 2 or samples.shape[2] < 3
     primaries = None if is_grey else TO_SRGB.get(coding.primaries)
+    if coding.transfer in TRANSFERS and coding.primaries == BT2020 and not is_grey and alpha is not Alpha.MULTIPLIED:
+        return _from_hdr(stored, TRANSFERS[coding.transfer])
     is_linear = coding.transfer == LINEAR
     is_known = is_linear or (primaries is not None and coding.transfer in SRGB_LIKE)
     if not is_known or alpha is Alpha.MULTIPLIED:
@@ -49,6 +52,14 @@ def to_srgb(stored: Stored, coding: Coding) -> Stored:
         rows[..., colours] = _coded(light if matrix is None else light @ matrix.T)
         out[start : start + step] = (rows.clip(0, 1) * 255).round()
     return replace(stored, samples=out, white=None)
+
+
+def _from_hdr(stored: Stored, transfer: str) -> Stored:
+    samples, white = stored.samples, stored.white or np.iinfo(stored.samples.dtype).max
+    codes = np.minimum(samples.astype(np.uint32) * 65_535 // white, 65_535).astype(np.uint16)
+    shown = to_sdr(codes[..., :3], transfer)
+    opacity = (codes[..., 3:] >> 8).astype(np.uint8)
+    return replace(stored, samples=np.concatenate([shown, opacity], axis=2), white=None)
 
 
 def _light(values: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from imgcluster.images.file_kinds import CONVERTED, IMAGES, kind_of
 from imgcluster.images.sources.archive import ARCHIVES
 from imgcluster.images.sources.debris import is_hidden
 from imgcluster.images.sources.names import SUFFIXES
+from imgcluster.images.video.names import ALSO_TYPESCRIPT, VIDEO_SUFFIXES
 
 # Why a file is left out, as `left_out` of run.json has it.
 REASONS = NEEDS_EXTRA, UNREAD, SIDECAR, VIDEO, ARCHIVE, OF_A_RUN, LINK, NO_PICTURE = (
@@ -29,15 +30,11 @@ SIDECAR_ENDINGS = (
     *(".xmp", ".aae", ".thm", ".lrv", ".pp3", ".dop", ".cos", ".on1", ".arp", ".vrd", ".pto", ".exif", ".icc"),
     *(".tfw", ".jgw", ".pgw", ".bpw", ".wld", ".jpgw", ".tifw", ".prj", ".ovr", ".aux"),
 )
-VIDEO_ENDINGS = (
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv"),
-    *(".3gp", ".3g2", ".ogv", ".insv", ".mxf", ".vob"),
-)
 ARCHIVE_ENDINGS = (*ARCHIVES, ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 _REASONS = {
     **dict.fromkeys(UNREAD_ENDINGS, UNREAD),
     **dict.fromkeys(SIDECAR_ENDINGS, SIDECAR),
-    **dict.fromkeys(VIDEO_ENDINGS, VIDEO),
+    **dict.fromkeys(VIDEO_SUFFIXES - ALSO_TYPESCRIPT, VIDEO),
     **dict.fromkeys(ARCHIVE_ENDINGS, ARCHIVE),
 }
 OTHER_PICTURES = EXTRA_ENDINGS | frozenset(UNREAD_ENDINGS)  # which a name in `images.ids` reaches
@@ -67,13 +64,15 @@ def is_image_name(name: str) -> bool:
     return ending_of(name) in taken_endings() and not any(map(is_hidden, name.split("/")))
 
 
-def left_out_as(name: str, head: Callable[[], bytes] | None = None) -> LeftOut | None:
+def left_out_as(
+    name: str, head: Callable[[], bytes] | None = None, also: frozenset[str] = frozenset()
+) -> LeftOut | None:
     """Return why a file is left out; None where it is an image that can be read.
 
     head: reads the first bytes, or raises OSError. Called only where the name has no ending: it costs more than the
-    name, and an ending that is wrong is told by reading.
+    name, and an ending that is wrong is told by reading. also: further endings of files that are taken.
     """
-    if (ending := ending_of(name)) in taken_endings():
+    if (ending := ending_of(name)) in taken_endings() or ending in also:
         return None
     return _by_content(head) if ending == "" and head is not None else _by_ending(ending)
 

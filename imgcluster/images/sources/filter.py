@@ -29,7 +29,6 @@ MOST_NAMED = 8  # endings in a line
 # What files are called that are left out for a reason: one, several.
 CALLED = {
     SIDECAR: "sidecar|sidecars",
-    VIDEO: "video|videos",
     ARCHIVE: "archive|archives",
     OF_A_RUN: "folder of a run|folders of a run",
     LINK: "link|links",
@@ -45,7 +44,8 @@ class ImageFilter:
     files and folders of that name, wherever they are; what matches a folder, matches all below it.
     debris, hidden: files, and folders that are not entered, by their names. others: how many other files are no images
     that can be read, by reason and then by ending or kind. unlisted: folders that cannot be listed, with the reasons.
-    used: the globs that matched something. listed: whether all names have been looked at.
+    used: the globs that matched something. listed: whether all names have been looked at. endings: those of files that
+    are taken beside pictures. video_hint: what to do about videos.
     """
 
     include: tuple[str, ...] = ()
@@ -58,6 +58,8 @@ class ImageFilter:
     excluded: int = 0
     used: set[str] = field(default_factory=set)
     listed: bool = False
+    endings: frozenset[str] = frozenset()
+    video_hint: str = ""
 
     @property
     def is_set(self) -> bool:
@@ -152,6 +154,8 @@ class ImageFilter:
             notes.append(f"passed over {counts}: files and folders of storage systems and photo programs")
         if self.unread:
             notes.append(f"skipped {unread_text(self)} to include {'it' if self.unread.total() == 1 else 'them'}")
+        if self.others[VIDEO]:
+            notes.append(f"skipped {self.videos_text()}")
         if (others := self._others_text()) and not by_ids:
             notes.append(f"skipped {others}")
         if self.not_included:
@@ -165,6 +169,10 @@ class ImageFilter:
             for pattern in patterns
             if pattern not in self.used
         ]
+
+    def videos_text(self) -> str:
+        """Count the videos that are left out, with what to do about them."""
+        return f"{_counted('video|videos', self.others[VIDEO])}; {self.video_hint}"
 
     def _others_text(self) -> str:
         """Count the hidden files, sidecars and other files that are no pictures: `1 hidden, 2 sidecars (.xmp)`."""

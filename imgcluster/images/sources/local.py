@@ -13,15 +13,12 @@ from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
 from imgcluster.images.file_kinds import head_of
 from imgcluster.images.sources.archive import ARCHIVES
+from imgcluster.images.sources.base import Lost
 from imgcluster.images.sources.debris import HIDDEN, why_set_aside
-from imgcluster.images.sources.endings import (
-    ARCHIVE,
-    OF_A_RUN,
-    LeftOut,
-    left_out_as,
-    looked_for,
-)
+from imgcluster.images.sources.endings import ARCHIVE, OF_A_RUN, VIDEO, LeftOut, left_out_as, looked_for
 from imgcluster.images.sources.filter import ImageFilter, unread_text
+from imgcluster.images.video.frames import frames_again
+from imgcluster.types import ImagePath
 
 # By these files the folder of a run is known, in which these folders, with a file that tells them from others of the
 # same name, hold pictures of images, and no images.
@@ -55,9 +52,12 @@ class LocalFolder:
         self._known = list(self._walk())
         return self._known
 
-    def find(self, names: Sequence[str]) -> dict[str, Path]:
-        """Return those of the files that are there, by the names; where a name is that of a folder, it too."""
-        return {name: path for name in names if os.path.lexists(str(path := self.folder / name))}
+    def find(self, names: Sequence[str]) -> dict[str, ImagePath]:
+        """Return those of the files and frames that are there, by the names; where one is that of a folder, it too."""
+        found: dict[str, ImagePath] = {name: path for name in names if os.path.lexists(path := self.folder / name)}
+        frames = {str(self.folder / name): name for name in names if name not in found}
+        opened = frames_again(frames)
+        return found | {frames[text]: path for text, path in opened.items() if not isinstance(path, Lost)}
 
     def inside(self, name: str) -> str | None:
         """Return the name that a file has in a listing of the folder; None where it leads outside.
@@ -84,10 +84,14 @@ class LocalFolder:
         path = self.folder / folder
         for entry in _entries(path):
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if why_set_aside(path.name, entry.name) or _why_no_image(entry, is_folder=_is_folder(entry)):
+            if why_set_aside(path.name, entry.name) or self._why_no_image(entry, is_folder=_is_folder(entry)):
                 continue
             if self.wanted.allows(name, self._prefix + name):
                 yield name
+
+    def _why_no_image(self, entry: os.DirEntry[str], *, is_folder: bool) -> LeftOut | None:
+        """Tell as `left_out_as`; a folder is an image by its ending alone, which will be a failure with its reason."""
+        return left_out_as(entry.name, None if is_folder else partial(_head_of, entry), self.wanted.endings)
 
     def tried(self, name: str) -> str:
         """Return where a name was looked for."""
@@ -103,7 +107,7 @@ class LocalFolder:
                 name = below + entry.name
                 if is_folder:
                     folders.append(f"{name}/")
-                if why := _why_no_image(entry, is_folder=is_folder):
+                if why := self._why_no_image(entry, is_folder=is_folder):
                     if not is_folder:
                         self.wanted.leave_out(why)
                 elif self.wanted.keeps(name, self._prefix + name):
@@ -155,8 +159,9 @@ def _instead(folder: str, seen: ImageFilter) -> str:
         inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
         value = json.dumps(inside[0] if len(inside) == 1 else inside, ensure_ascii=False)
         return f", but archives ({counts}); set images.folder: {value} for the images in them"
-    if seen.unread:
-        return f" that can be read, but {unread_text(seen)}{looked}"
+    if seen.others[VIDEO] or seen.unread:
+        counts = seen.videos_text() if seen.others[VIDEO] else unread_text(seen)
+        return f" that can be read, but {counts}{looked}"
     if seen.excluded:
         return f" is left by images.exclude: all {seen.excluded:,} match it"
     if seen.debris:
@@ -180,11 +185,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
-
-
-def _why_no_image(entry: os.DirEntry[str], *, is_folder: bool) -> LeftOut | None:
-    """Tell as `left_out_as`; a folder is an image by its ending alone, which will be a failure with its reason."""
-    return left_out_as(entry.name, None if is_folder else partial(_head_of, entry))
 
 
 def _head_of(entry: os.DirEntry[str]) -> bytes:

@@ -31,6 +31,8 @@ from imgcluster.images.sources.parquet import parquet_rows, place_of_row, row_ag
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.images.sources.tar import TAR, tar_members
 from imgcluster.images.sources.zip import ZIP, zip_members
+from imgcluster.images.video.extra import endings_for, video_hint
+from imgcluster.images.video.frames import frames_again
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url, shown
 
@@ -70,7 +72,9 @@ class Holder(Protocol):
 
 def open_holder(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Holder:
     """Open the images of a config. Raises ConfigError: missing, unreachable, or compressed as a whole (.tar.gz)."""
-    wanted = ImageFilter(config.include, config.exclude)
+    wanted = ImageFilter(
+        config.include, config.exclude, endings=endings_for(config.video), video_hint=video_hint(config.video)
+    )
     if len(config.folders) == 1:
         return _open_one(config.folders[0], config, wanted, storage)
     places = [place for text in config.folders for place in _places_of(text, storage)]
@@ -277,11 +281,14 @@ def open_again(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
 
 
 def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
-    """Return the images for their texts in a table, as `open_again` does; each archive is opened once."""
+    """Return the images for their texts in a table, as `open_again` does; each archive and video is opened once."""
     opened: dict[int, ImagePath] = {}
     held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
+    frames = frames_again(text for text in texts if not is_url(text))
     for at, text in enumerate(texts):
-        if (inside := _inside(text)) is None:
+        if text in frames:
+            opened[at] = frames[text]
+        elif (inside := _inside(text)) is None:
             opened[at] = RemoteFile(text, storage=storage) if is_url(text) else Path(text)
         else:
             held[inside[0]].append((at, inside[1]))

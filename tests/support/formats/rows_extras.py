@@ -49,10 +49,14 @@ from tests.support.formats.writers import (
 
 FORMATS = 'read with `pip install "imgcluster[formats]"`'
 MANAGED = f"{FORMATS}: converted to sRGB"
+HDR = f"{FORMATS}: brought to SDR"
 PREVIEWED = f"{FORMATS}: the camera's preview"
 STRETCHED = f"{FORMATS}: stretched from the smallest to the largest value"
 P3_TO_SRGB = [[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]]
 P3_CODES = {"color_primaries": 12, "transfer_characteristics": 13, "matrix_coefficients": 6, "full_range_flag": 1}
+PQ_CODES = {"color_primaries": 9, "transfer_characteristics": 16, "matrix_coefficients": 9, "full_range_flag": 1}
+# Greys of PQ below the knee of the curve, and what a display of gamma 2.4 shows them by if white is 203 cd/m2.
+PQ = np.repeat(np.repeat(np.array([0, 50, 75, 100, 110], np.uint8), 12)[None, :, None], 48, axis=0).repeat(3, axis=2)
 LARGE = np.asarray(Image.fromarray(RGB).resize((800, 600), Image.Resampling.BICUBIC))  # as a raw picture is, and more
 PREVIEW = LARGE[::-1]  # which the sensor did not see, so that nobody takes the one for the other
 LIGHT = RGB.astype(np.float32) / 255
@@ -74,6 +78,15 @@ def wide(coded: np.ndarray, to_srgb: list[list[float]]) -> np.ndarray:
     values = coded / 255
     light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     return encoded((light @ np.array(to_srgb).T).clip(0, 1))
+
+
+def nits(code: np.ndarray) -> np.ndarray:
+    """Light of PQ (SMPTE ST 2084, 5.1)."""
+    root = code ** (32 / 2523)
+    return 10_000 * (np.maximum(root - 3424 / 4096, 0) / (2413 / 128 - 2392 / 128 * root)) ** (16_384 / 2610)
+
+
+GREYS = ((nits(PQ / 255) / 203) ** (1 / 2.4) * 255).round().astype(np.uint8)
 
 
 def windowed(stored: np.ndarray, center: float, width: float) -> np.ndarray:
@@ -151,6 +164,7 @@ HEIC = [
         lambda: by_plugin(RGB, icc_profile=profile("wide")),
         managed(RGB),
     ),
+    Variant("HEIC", "HDR: PQ, BT.2020", HDR, lambda: by_plugin(PQ, **PQ_CODES), GREYS),
     Variant("HEIC", "Display P3 by code points", MANAGED, lambda: by_plugin(RGB, **P3_CODES), wide(RGB, P3_TO_SRGB)),
 ]
 RAW = [

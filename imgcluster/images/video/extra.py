@@ -1,0 +1,30 @@
+"""Whether videos are read, and what to do where they are not."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from imgcluster.config import VideoSampling
+from imgcluster.images.video.names import VIDEO_SUFFIXES
+
+INSTALL = "pip install 'imgcluster[video]'"
+
+
+def is_installed() -> bool:
+    """Tell whether PyAV is installed."""
+    return find_spec("av") is not None
+
+
+def endings_for(sampling: VideoSampling | None) -> frozenset[str]:
+    """Return the endings of the files that a local folder is searched for beside images."""
+    return VIDEO_SUFFIXES if sampling is not None and is_installed() else frozenset()
+
+
+def video_hint(sampling: VideoSampling | None) -> str:
+    """Return what to do about videos that are left out."""
+    steps = [] if is_installed() else [INSTALL]
+    if sampling is None:
+        steps.append("set images.video, such as {every: 1 s}")
+    if not steps:
+        return "frames are taken of videos in local folders alone"
+    return f"to take frames of them: {' and '.join(steps)}"

@@ -1,0 +1,183 @@
+"""Frames are handed out by time, to any number of threads, from one pass over a video."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgcluster.config import ImagesConfig
+from imgcluster.errors import ImageError
+from imgcluster.images import find_images, open_again, open_all_again, read_image
+from imgcluster.images.video import reader as reading
+from imgcluster.images.video.movie import Movie
+from imgcluster.images.video.reader import Reader
+from imgcluster.types import ImageFile
+from tests.support.videos import encoded, number_of
+
+COUNT = 240  # frames, with a key frame each 12
+LEVELS = 20
+
+
+def long_video(path: Path, count: int = COUNT, **options: str) -> Path:
+    pictures = [np.full((32, 32, 3), 10 + 12 * (number % LEVELS), np.uint8) for number in range(count)]
+    return encoded(path, pictures, options={"g": "12", "bf": "2", **options})
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return long_video(tmp_path / "a.mp4")
+
+
+def listed(folder: Path, every: str = "40 ms") -> list[ImageFile]:
+    return list(find_images(ImagesConfig(folder=str(folder), video={"every": every})).images)
+
+
+def numbers(images: list[ImageFile]) -> list[int]:
+    return [number_of(read_image(image.path)) for image in images]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with each start of a decoder, by the number of frames that it decodes."""
+    starts: list[int] = []
+    frames = Movie.frames
+
+    def counting(self: Movie, track: object, key: int) -> object:
+        starts.append(0)
+        for each in frames(self, track, key):  # type: ignore[arg-type]
+            starts[-1] += 1
+            yield each
+
+    monkeypatch.setattr(Movie, "frames", counting)
+    return starts
+
+
+def test_one_pass_serves_threads_that_ask_in_any_near_order(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = counted(monkeypatch)
+    images = listed(video.parent)
+    order = np.random.default_rng(0).permuted(np.arange(COUNT).reshape(-1, 8), axis=1).ravel().tolist()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda place: number_of(read_image(images[place].path)), order))
+    assert found == [place % LEVELS for place in order]
+    assert starts == [COUNT]
+
+
+def test_a_frame_that_was_passed_is_reached_from_its_key_frame(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = listed(video.parent)
+    starts = counted(monkeypatch)
+    for place in (230, 3, 120, 119, 10):
+        assert numbers([images[place]]) == [place % LEVELS]
+    assert sum(starts) < 5 * (12 + 1)
+
+
+def test_far_frames_are_reached_by_a_jump(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = listed(video.parent)
+    starts = counted(monkeypatch)
+    assert numbers([images[0], images[5], images[239]]) == [0, 5, 239 % LEVELS]
+    assert sum(starts) < 6 + 12 + 1
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.avi", "a.webm"])
+def test_every_container_leads_to_the_same_frames_in_any_order(name: str, tmp_path: Path) -> None:
+    pictures = [np.full((32, 32, 3), 10 + 12 * (number % LEVELS), np.uint8) for number in range(150)]
+    if name == "a.webm":
+        encoded(tmp_path / name, pictures, "libvpx-vp9", options={"g": "12"})
+    else:
+        encoded(tmp_path / name, pictures, options={"g": "12", "bf": "2"})
+    images = listed(tmp_path)
+    for place in (149, 7, 140, 30, 31):
+        assert numbers([images[place]]) == [place % LEVELS]
+
+
+def test_frames_of_open_groups_are_decoded_from_the_key_frame_before(tmp_path: Path) -> None:
+    long_video(tmp_path / "a.mkv", 60, **{"x264-params": "open-gop=1:keyint=12:bframes=3:b-adapt=0:scenecut=0"})
+    images = listed(tmp_path)
+    for place in reversed(range(60)):
+        assert numbers([images[place]]) == [place % LEVELS]
+
+
+def test_what_is_kept_is_bounded(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_KEPT_BYTES", 10 * 32 * 32 * 2)
+    track = Movie(str(video)).track()
+    reader = Reader(str(video), track, track.times.tolist())
+    most = 0
+    keep = Reader._keep
+
+    def watching(self: Reader, time: int, frame: object) -> None:
+        nonlocal most
+        keep(self, time, frame)
+        most = max(most, len(self._kept))
+
+    monkeypatch.setattr(Reader, "_keep", watching)
+    assert number_of(reader.pixels(239)) == 239 % LEVELS
+    assert number_of(reader.pixels(4)) == 4
+    assert 0 < most <= 11
+
+
+def test_a_frame_is_opened_again_by_its_text(video: Path) -> None:
+    images = listed(video.parent, "1 s")
+    texts = [str(image.path) for image in images]
+    assert texts[2] == f"{video}#t=2.000"
+    again = open_all_again([*texts, str(video)])
+    assert again[:-1] == [image.path for image in images]
+    assert [number_of(read_image(path)) for path in again[:-1]] == numbers(images)
+    assert again[-1] == video
+    assert number_of(read_image(open_again(f"{video}#t=1.03"))) == 25 % LEVELS  # the one on the screen then
+
+
+def test_a_frame_of_a_video_that_is_gone_tells_so(video: Path) -> None:
+    path = open_again(f"{video.with_name('b.mp4')}#t=1.000")
+    with pytest.raises(ImageError, match="no such file"):
+        read_image(path)
+
+
+def test_frames_travel_to_other_processes(video: Path) -> None:
+    images = listed(video.parent, "1 s")
+    assert numbers(pickle.loads(pickle.dumps(images))) == numbers(images)  # noqa: S301 (made here)
+
+
+def test_a_changed_video_has_other_stamps(video: Path) -> None:
+    before = [image.path.stamp for image in listed(video.parent, "1 s")]  # type: ignore[union-attr]
+    assert before == [image.path.stamp for image in listed(video.parent, "1 s")]  # type: ignore[union-attr]
+    assert len(set(before)) == len(before)
+    long_video(video, crf="30")
+    after = [image.path.stamp for image in listed(video.parent, "1 s")]  # type: ignore[union-attr]
+    assert not set(before) & set(after)
+
+
+def test_another_decoder_makes_other_stamps(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = listed(video.parent, "1 s")[0].path
+    before = path.stamp  # type: ignore[union-attr]
+    monkeypatch.setattr("imgcluster.images.video.frames.decoder_version", lambda: "99")
+    assert path.stamp != before  # type: ignore[union-attr]
+
+
+def shape_of(image: ImageFile) -> tuple[int, ...]:
+    return read_image(image.path).shape
+
+
+def resident() -> float:
+    """Return the memory of this process in MiB."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        pytest.skip("needs /proc")
+    return int(status.read_text().partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path: Path) -> None:
+    pictures = [np.full((360, 640, 3), 10 + number % 200, np.uint8) for number in range(400)]
+    encoded(tmp_path / "a.mp4", pictures, options={"preset": "ultrafast"})
+    images = listed(tmp_path)
+    gc.disable()  # frames that waited for it would take 130 MiB
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            assert set(pool.map(shape_of, images[:100])) == {(360, 640, 3)}
+            before = resident()
+            assert set(pool.map(shape_of, images[100:])) == {(360, 640, 3)}
+            assert resident() - before < 40
+    finally:
+        gc.enable()

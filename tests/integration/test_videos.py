@@ -1,0 +1,194 @@
+"""Videos through the whole pipeline: store, resume, tables, submission, report, and the commands on a finished run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import imgcluster
+from imgcluster.config import Config, config_from_dict
+from imgcluster.errors import ConfigError, OutputError
+from imgcluster.images.video.movie import Movie
+from imgcluster.report import write_report
+from tests.conftest import COLOURS, write_picture
+from tests.support.videos import encoded
+
+SCENES = {"a.mp4": (0, 1, 2), "b.mkv": (2, 0)}  # a second each, by its colour
+
+
+def scene(number: int, seed: int) -> np.ndarray:
+    picture = np.random.default_rng(seed).integers(0, 40, (96, 96, 3)) + COLOURS[number]
+    if number == 1:
+        picture[:, ::8] = picture[:, 1::8] = 255
+    elif number == 2:
+        picture[24:72, 24:72] = (250, 200, 0)
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A folder of two videos of scenes in three colours, and a picture in the first one."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name, scenes in SCENES.items():
+        frames = [scene(number, 25 * place + frame) for place, number in enumerate(scenes) for frame in range(25)]
+        encoded(folder / name, frames, options={"g": "10"})
+    write_picture(folder / "c.png", scene(0, 99))
+    return folder
+
+
+def config(films: Path, video: dict[str, Any] | None = None, *, folder: str = "out", **outputs: Any) -> Config:
+    home = films.parent
+    return config_from_dict(
+        {
+            "images": {"folder": str(films), "video": {"every": "200 ms"} if video is None else video},
+            "features": {"backbone": "efficientnet_lite0", "batch_size": 4, "store": str(home / "store")},
+            "clusters": {"method": "kmeans", "n_clusters": 3, "numbering": "first_appearance"},
+            "outputs": {"folder": str(home / folder), "report": False, **outputs},
+        }
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+SEGMENTS = [
+    {"video": "a.mp4", "start": "0.000", "end": "1.000", "cluster": "0"},
+    {"video": "a.mp4", "start": "1.000", "end": "2.000", "cluster": "1"},
+    {"video": "a.mp4", "start": "2.000", "end": "3.000", "cluster": "2"},
+    {"video": "b.mkv", "start": "0.000", "end": "1.000", "cluster": "2"},
+    {"video": "b.mkv", "start": "1.000", "end": "2.000", "cluster": "0"},
+]
+
+
+def test_frames_become_clusters_segments_and_rows(films: Path) -> None:
+    run = imgcluster.run(config(films), show=False)
+    rows = table(run.folder / "clusters.csv")
+    assert len(rows) == 15 + 10 + 1
+    assert [row["id"] for row in rows][:2] == ["a.mp4#t=0.000", "a.mp4#t=0.200"]
+    assert rows[0]["path"] == f"{films}/a.mp4#t=0.000"
+    assert table(run.folder / "segments.csv") == SEGMENTS
+    assert [row["id"] for row in table(run.folder / "submission.csv")] == [row["id"] for row in rows]
+    versions = json.loads((run.folder / "run.json").read_text())["versions"]
+    assert versions["av"]
+    assert versions["ffmpeg"]
+
+
+def test_a_submission_by_segment_has_pictures_too(films: Path) -> None:
+    run = imgcluster.run(config(films, rows="segments", label_offset=1), show=False)
+    expected = [{**row, "label": str(int(row["cluster"]) + 1)} for row in SEGMENTS]
+    for row in expected:
+        del row["cluster"]
+    assert table(run.folder / "submission.csv") == [*expected, {"video": "c.png", "start": "", "end": "", "label": "1"}]
+
+
+def test_a_submission_by_segment_needs_videos(films: Path) -> None:
+    plain = config(films, rows="segments")
+    for number in range(3):
+        write_picture(films / f"{number}.png", scene(number, number))
+    without = plain.model_copy(update={"images": plain.images.model_copy(update={"video": None})})
+    with pytest.raises(ConfigError, match=r"outputs\.rows"):
+        imgcluster.run(without, show=False)
+
+
+def test_frames_in_the_store_are_not_decoded_again(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = imgcluster.run(config(films, {"every": "400 ms"}, folder="first"), show=False)
+    assert first.features.origins[0].computed == 8 + 5 + 1
+    second = imgcluster.run(config(films), show=False)
+    assert second.features.origins[0].reused == 8 + 5 + 1
+    assert second.features.origins[0].computed == 26 - 14
+
+    def frames(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(Movie, "frames", frames)
+    again = imgcluster.run(config(films), show=False)
+    assert again.features.origins[0].computed == 0
+    np.testing.assert_array_equal(again.features.vectors, second.features.vectors)
+
+
+def test_a_video_that_was_moved_is_known_by_its_pixels(films: Path) -> None:
+    before = imgcluster.run(config(films), show=False)
+    (films / "a.mp4").rename(films / "z.mp4")
+    after = imgcluster.run(config(films, folder="moved"), show=False)
+    assert after.features.origins[0].computed == 0
+    assert len(after.images) == len(before.images)
+
+
+def test_videos_that_fail_are_failures_of_the_run(films: Path) -> None:
+    (films / "cut.mp4").write_bytes((films / "a.mp4").read_bytes()[:3000])
+    (films / "text.webm").write_text("no video\n")
+    run = imgcluster.run(config(films), show=False)
+    reasons = {failure.image.id: failure.reason for failure in run.features.failures}
+    assert reasons == {"cut.mp4": "truncated or damaged video", "text.webm": "a text file, not a video"}
+    assert {row["video"] for row in table(run.folder / "segments.csv")} == {"a.mp4", "b.mkv"}
+
+
+def test_the_report_has_a_filmstrip_also_when_it_is_made_again(films: Path) -> None:
+    run = imgcluster.run(config(films, report=True, contact_sheets=True), show=False)
+    page = run.folder / "report" / "index.html"
+    first = page.read_text(encoding="utf-8")
+    assert first.count('class="strip"') == 2
+    for text in ("5 segments", "0:01.0–0:02.0", "cluster 2", "a.mp4#t=0.400"):
+        assert text in first
+    assert "could not be read" not in first
+    assert len(list((run.folder / "report" / "t").glob("*/*.jpg"))) == 26
+    write_report(run.folder, show=False)
+    assert page.read_text(encoding="utf-8").count('class="strip"') == 2
+
+
+def test_shots_are_found_and_stand_for_their_frames(films: Path) -> None:
+    run = imgcluster.run(config(films, {"shots": True, "every": "200 ms"}, report=True), show=False)
+    ids = [row["id"] for row in table(run.folder / "clusters.csv")]
+    assert ids == ["a.mp4#t=0.400", "a.mp4#t=1.400", "a.mp4#t=2.400", "b.mkv#t=0.400", "b.mkv#t=1.400", "c.png"]
+    assert table(run.folder / "segments.csv") == SEGMENTS
+    assert (run.folder / "report" / "index.html").read_text(encoding="utf-8").count('class="strip"') == 2
+
+
+def test_a_run_without_videos_leaves_no_segments_behind(films: Path) -> None:
+    run = imgcluster.run(config(films), show=False)
+    assert (run.folder / "segments.csv").is_file()
+    for number in range(4):
+        write_picture(films / f"{number}.png", scene(number % 3, number))
+    plain = config(films)
+    without = plain.model_copy(update={"images": plain.images.model_copy(update={"video": None})})
+    imgcluster.run(without, force=True, show=False)
+    assert not (run.folder / "segments.csv").exists()
+
+
+def test_frames_are_named_by_a_table(films: Path) -> None:
+    rows = ["b.mkv#t=1.500", "c.png", "a.mp4#t=0.04", "a.mp4#t=2.999"]
+    (films.parent / "ids.csv").write_text("id\n" + "".join(f"{row}\n" for row in rows))
+    plain = config(films)
+    images = plain.images.model_copy(update={"ids": str(films.parent / "ids.csv"), "file": "{id}"})
+    run = imgcluster.run(plain.model_copy(update={"images": images}), show=False)
+    assert [(row["id"], row["cluster"]) for row in table(run.folder / "clusters.csv")] == [
+        (rows[0], "0"),
+        (rows[1], "0"),
+        (rows[2], "0"),
+        (rows[3], "1"),
+    ] or len({row["cluster"] for row in table(run.folder / "clusters.csv")}) == 3
+    assert {row["status"] for row in table(run.folder / "clusters.csv")} == {"ok"}
+
+
+def test_new_videos_are_placed_into_the_clusters_of_a_run(films: Path, tmp_path: Path) -> None:
+    run = imgcluster.run(config(films), show=False)
+    new = tmp_path / "new"
+    new.mkdir()
+    encoded(new / "n.mp4", [scene(2, 500 + frame) for frame in range(10)])
+    placed = imgcluster.assign(run.folder, new, show=False)
+    assert [image.id for image in placed.images] == ["n.mp4#t=0.000", "n.mp4#t=0.200"]
+    assert placed.placed.labels.tolist() == [2, 2]
+
+
+def test_frames_cannot_be_exported_as_files(films: Path) -> None:
+    run = imgcluster.run(config(films), show=False)
+    with pytest.raises(OutputError, match="a frame of a video"):
+        imgcluster.export_folders(run.folder, films.parent / "exported")
