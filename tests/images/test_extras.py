@@ -239,9 +239,10 @@ def test_a_folder_of_a_phone_is_listed_and_read(tmp_path: Path) -> None:
     (tmp_path / "IMG_2.dng").write_bytes(WRITERS["DNG"]())
     (tmp_path / "IMG_3").write_bytes(WRITERS["DICOM"]())
     (tmp_path / "IMG_1.AAE").touch()
+    (tmp_path / "DICOMDIR").write_bytes(WRITERS["DICOM"]())
     listing = find_images(ImagesConfig(folder=str(tmp_path)))
     assert [image.id for image in listing.images] == ["IMG_1.HEIC", "IMG_2.dng", "IMG_3"]
-    assert (listing.left_out, listing.files) == ({"sidecars": {".aae": 1}}, 4)
+    assert (listing.left_out, listing.files) == ({"sidecars": {".aae": 1, "DICOMDIR": 1}}, 5)
     for image in listing.images:
         assert isinstance(image.path, Path)
         decode_image(image.path.read_bytes())

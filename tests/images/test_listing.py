@@ -22,6 +22,7 @@ from imgcluster.images.listing import FolderImages, find_images, list_images, wa
 from imgcluster.images.sources import local
 from imgcluster.images.sources.debris import DEBRIS, debris_in
 from imgcluster.images.sources.names import as_id, natural_key
+from imgcluster.images.video.extra import video_hint
 from imgcluster.types import ImageFile, ImageSubset
 from tests import ROOT
 from tests.conftest import write_pictures, write_template
@@ -300,7 +301,8 @@ def test_each_file_below_a_folder_is_counted_once(tmp_path: Path) -> None:
         "passed over 1 ._*, 1 @eaDir: files and folders of storage systems and photo programs",
         'skipped 4 files in unsupported formats (.heic, .psd, HEIC, PSD); pip install "imgcluster[formats]" '
         "(.heic, HEIC) and convert to .png or .jpg (.psd, PSD) to include them",
-        "skipped 3 hidden, 2 sidecars (.aae, .xmp), 1 video (.mp4), 1 archive (.zip), "
+        f"skipped 1 video (.mp4); {video_hint(None)}",
+        "skipped 3 hidden, 2 sidecars (.aae, .xmp), 1 archive (.zip), "
         "5 files that are no pictures (.db, .jpg~, .txt, none)",
         "images.exclude left out 1 images",
     ]

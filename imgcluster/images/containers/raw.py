@@ -43,7 +43,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         import rawpy
     except ImportError:
         raise ImageError(needs("a raw picture of a camera", EXTRA)) from None
-    errors = (rawpy.LibRawError, rawpy.NotSupportedError, OSError, ValueError, MemoryError)
+    errors = (rawpy.LibRawError, rawpy.NotSupportedError, OSError, ValueError, LookupError, MemoryError)
     try:
         with rawpy.imread(BytesIO(data)) as raw:
             sizes = raw.sizes

@@ -18,6 +18,7 @@ from imgcluster.images.video.names import ALSO_TYPESCRIPT, VIDEO_SUFFIXES
 REASONS = NEEDS_EXTRA, UNREAD, SIDECAR, VIDEO, ARCHIVE, OF_A_RUN, LINK, NO_PICTURE = (
     "needs_extra", "formats", "sidecars", "videos", "archives", "of_a_run", "links", "no_picture",
 )  # fmt: skip
+DICOM_INDEX = "DICOMDIR"  # a file beside the pictures, with their format and without a picture (PS3.10, 8.6)
 NO_ENDING = "none"  # stands for the ending of a file that has none
 
 # Pictures that are not read; convert them.
@@ -74,6 +75,8 @@ def left_out_as(
     """
     if (ending := ending_of(name)) in taken_endings() or ending in also:
         return None
+    if name.endswith(DICOM_INDEX):
+        return LeftOut(SIDECAR, DICOM_INDEX)
     return _by_content(head) if ending == "" and head is not None else _by_ending(ending)
 
 
