@@ -114,6 +114,14 @@ def test_a_dicom_that_declares_more_than_it_has_is_refused(size: tuple[int, int]
         decode_image(saved(file))
 
 
+@pytest.mark.parametrize("twelve", [False, True], ids=["10 bits", "12 bits"])
+def test_a_dark_picture_of_more_bits_stays_dark(twelve: bool) -> None:
+    """Its depth is declared, and not guessed from the values as that of 16 bits is."""
+    dark = RGB.astype(np.uint16) * 257 // 32
+    found = decode_image(deep_heic(dark, twelve=twelve))
+    assert np.abs(found.astype(int) - RGB // 32).mean() <= 1
+
+
 def test_a_raw_picture_without_a_sufficient_preview_is_developed() -> None:
     found = decode_image(dng(LARGE, None))
     assert found.shape == (300, 400, 3)
