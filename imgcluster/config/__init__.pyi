@@ -1,5 +1,6 @@
 from .as_used import caveat, config_as_used, features_as_used
 from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
+from .clusters_schema import ClustersConfig
 from .docs import config_table
 from .engine_schema import DaskEngine
 from .fields import BUNDLED, parse_range
@@ -7,10 +8,11 @@ from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slice
 from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
+from .outputs_schema import OutputsConfig
 from .reading import AS_SHOWN, Limits, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
-from .schema import ClustersConfig, FeaturesConfig, ImagesConfig, OutputsConfig
+from .schema import FeaturesConfig, ImagesConfig
 from .yaml import parse_yaml
 
 __all__ = [

@@ -1,0 +1,40 @@
+"""The section `outputs` of a config."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from imgcluster.config.fields import ClusterNames, CsvName, PathText, Text
+from imgcluster.config.run_files import RunFiles
+from imgcluster.config.schema import Section
+
+
+class OutputsConfig(Section):
+    """What a run writes, and where."""
+
+    folder: PathText = Field(description="the run folder", examples=["outputs/stage"])
+    submission: CsvName | None = Field(
+        default=RunFiles.SUBMISSION, description="file name of the submission in the run folder; null: none"
+    )
+    label_column: Text = Field(default="label", description="column of the submission that takes the clusters")
+    layout: Literal["labels", "one_hot", "soft", "names"] = Field(
+        default="labels",
+        description="what the submission contains; labels: cluster numbers; names: cluster names; one_hot: a column "
+        "per cluster, 1 in the image's own; soft: the probability of each cluster",
+    )
+    label_offset: int = Field(
+        default=0,
+        description="first label; added to cluster numbers in the submission, but not to known labels",
+        examples=[1],
+    )
+    names: ClusterNames | None = Field(
+        default=None,
+        description="names of the clusters; in the submission the labels (names) or the columns (one_hot, soft)",
+        examples=[{0: "entry", 1: "descent"}],
+    )
+    report: bool = Field(default=True, description="write a report: report/index.html")
+    contact_sheets: bool = Field(
+        default=False, description="write a contact sheet of each cluster: clusters/00.jpg, ..."
+    )
