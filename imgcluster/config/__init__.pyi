@@ -1,5 +1,6 @@
 from .as_used import caveat, config_as_used, features_as_used
 from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
+from .clusters_schema import ClustersConfig
 from .docs import config_table
 from .engine_schema import DaskEngine
 from .fields import BUNDLED, parse_range
@@ -11,7 +12,7 @@ from .outputs_schema import OutputsConfig
 from .reading import AS_SHOWN, Limits, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
-from .schema import ClustersConfig, FeaturesConfig, ImagesConfig
+from .schema import FeaturesConfig, ImagesConfig
 from .video import VideoSampling
 from .yaml import parse_yaml
 

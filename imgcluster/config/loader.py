@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from imgcluster.config.clusters_schema import ClustersConfig
 from imgcluster.config.diagnostics import SET, Problem, dotted, problem, stop, validation_problems
 from imgcluster.config.engine_schema import DaskEngine, Engine, Storage
 from imgcluster.config.outputs_schema import OutputsConfig
 from imgcluster.config.reading import reading_of
-from imgcluster.config.schema import ClustersConfig, FeaturesConfig, ImagesConfig, Section
+from imgcluster.config.schema import FeaturesConfig, ImagesConfig, Section
 from imgcluster.config.yaml import Document, KeyPath, parse_yaml, read_yaml
 from imgcluster.errors import ConfigError
 

@@ -20,8 +20,17 @@ from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES
 from imgcluster.config.docs import config_table
 from imgcluster.config.engine_schema import DaskEngine
 from imgcluster.config.file_patterns import problem_of
-from imgcluster.config.loader import SECTIONS, Config, config_from_dict, config_schema, load_config
+from imgcluster.config.loader import (
+    SECTIONS,
+    Config,
+    config_from_dict,
+    config_schema,
+    features_as_dict,
+    features_from_dict,
+    load_config,
+)
 from imgcluster.config.method_table import METHOD_NAMES
+from imgcluster.config.reading import Reading
 from imgcluster.config.recipe import RECIPE_NAMES
 from imgcluster.errors import ConfigError
 from tests import ROOT
@@ -1011,6 +1020,16 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
             passed.add(key)
     # `$` also stops before a line break; two ways at once; 5..3
     assert passed <= beyond | {"features.device", "images.video", "clusters.n_clusters"}
+
+
+def test_features_know_how_images_are_read() -> None:
+    config = read(SMALLEST, "images.bands=[4, 3, 2]", "images.range=[0, 4095]", "images.color=raw")
+    assert config.features.reading == config.images.reading == Reading((4, 3, 2), (0, 4095), "raw")
+    copied = config.features.model_copy(update={"layer": "fc7"})
+    assert copied.reading == config.features.reading
+    again = features_from_dict(json.loads(json.dumps(features_as_dict(config.features))))
+    assert again == config.features
+    assert features_as_dict(read(SMALLEST).features) == read(SMALLEST).features.model_dump(mode="json")
 
 
 def test_schema_file_is_current() -> None:
