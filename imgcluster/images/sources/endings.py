@@ -54,12 +54,6 @@ def taken_endings() -> frozenset[str]:
     return SUFFIXES | {ending for ending in EXTRA_ENDINGS if _is_read(ending)}
 
 
-def looked_for() -> str:
-    """Name the endings of images that can be read here."""
-    common = (".jpg", ".png", ".tif", ".webp")
-    return f"{', '.join(common)} and {len(taken_endings()) - len(common)} other endings of pictures"
-
-
 def is_image_name(name: str) -> bool:
     """Tell whether a name below a folder, with slashes, is an image's, and neither it nor a folder above is hidden."""
     return ending_of(name) in taken_endings() and not any(map(is_hidden, name.split("/")))

@@ -15,7 +15,7 @@ from imgcluster.images.file_kinds import head_of
 from imgcluster.images.sources.archive import ARCHIVES
 from imgcluster.images.sources.base import Lost
 from imgcluster.images.sources.debris import HIDDEN, why_set_aside
-from imgcluster.images.sources.endings import ARCHIVE, OF_A_RUN, VIDEO, LeftOut, left_out_as, looked_for
+from imgcluster.images.sources.endings import ARCHIVE, OF_A_RUN, VIDEO, LeftOut, left_out_as
 from imgcluster.images.sources.filter import ImageFilter, unread_text
 from imgcluster.images.video.frames import frames_again
 from imgcluster.types import ImagePath
@@ -153,7 +153,7 @@ def none_below(folder: str, seen: ImageFilter) -> ImageError:
 
 
 def _instead(folder: str, seen: ImageFilter) -> str:
-    looked = f" (looked for {looked_for()})"
+    looked = " (looked for .jpg, .png, .tif, .webp and other endings of pictures)"
     if archives := [ending for ending in ARCHIVES if ending in seen.others[ARCHIVE]]:
         counts = ", ".join(f"{seen.others[ARCHIVE][ending]:,} {ending}" for ending in archives)
         inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
