@@ -196,6 +196,17 @@ def test_a_window_is_applied_as_pydicom_applies_it(function: str) -> None:
     assert np.abs(decode_image(data)[..., 0] - wanted).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_dicom_that_says_twice_that_it_is_inverse_is_inverted_once(kind: str) -> None:
+    found = decode_image(dicom(GREY, kind, PresentationLUTShape="INVERSE"))
+    assert np.array_equal(found, decode_image(dicom(GREY, "MONOCHROME1")))
+
+
+def test_a_window_of_the_least_width_is_a_threshold() -> None:
+    found = decode_image(dicom(GREY, WindowCenter=100, WindowWidth=1))[..., 0]
+    assert np.array_equal(found, np.where(GREY > 99.5, 255, 0))
+
+
 def test_padding_of_a_dicom_does_not_count_in_its_range() -> None:
     padded = CT.copy()
     padded[:4] = -32_768

@@ -37,6 +37,7 @@ CODECS = {
 OTHER_COLOURS = ("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420")  # which these leave as they are
 JPEG_2000 = b"\xff\x4f\xff\x51"  # the first two markers of its codestream; then length, profile and size
 JPEG_2000_BOXES_BYTES = 1024  # before it, where it is in a file of its own
+NO_WIDTH = 1e-9  # of a window that has none: what is above is white
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 META_AT = 144  # where the elements about the file begin, behind their length
 INFLATED_BYTES_AT_ONCE = 2**24
@@ -97,8 +98,9 @@ def _first_frame(file: Any) -> Stored:
     if file.PhotometricInterpretation == PALETTE:
         colours = apply_color_lut(frame, file)
         return Stored(colours, white=2 ** (8 * colours.dtype.itemsize) - 1)
-    inverse = (file.PhotometricInterpretation == WHITE_IS_ZERO) != (file.get("PresentationLUTShape") == "INVERSE")
-    return Stored(_windowed(frame, file), white_is_zero=inverse)
+    # Both say the same; radiographs have both (PS3.3, C.8.11.3.1.2).
+    is_inverse = file.PhotometricInterpretation == WHITE_IS_ZERO or file.get("PresentationLUTShape") == "INVERSE"
+    return Stored(_windowed(frame, file), white_is_zero=is_inverse)
 
 
 def _decoded(file: Any) -> np.ndarray:
@@ -184,5 +186,5 @@ def _range(frame: np.ndarray, values: np.ndarray, file: Any) -> tuple[float, flo
 
 
 def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    share = 255.0 / ((high - low) or 1.0)
+    share = 255.0 / ((high - low) or NO_WIDTH)
     return np.asarray(((values - low) * share).clip(0, 255).round(), np.uint8)
