@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from collections.abc import Callable
 
 import imagecodecs
@@ -10,7 +11,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
-from tests.support.formats.files import TURNS, over, three
+from tests.support.formats.files import HEIGHT, TURNS, WIDTH, over, three
 
 Reader = Callable[[bytes], np.ndarray]
 
@@ -63,3 +64,10 @@ def by_avif(turn: int = 1) -> Reader:
         return TURNS[turn](shown)
 
     return read
+
+
+def by_ffmpeg(data: bytes) -> np.ndarray:
+    """As ffmpeg reads a JPEG-LS; the size is that of the scene."""
+    command = ["ffmpeg", "-v", "error", "-f", "jpegls_pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    found = subprocess.run(command, input=data, capture_output=True, check=True).stdout
+    return np.frombuffer(found, np.uint8).reshape(HEIGHT, WIDTH, 3)
