@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+EXTRA = "scientific"  # of imgcluster, for tifffile and imagecodecs
 CONVERT = "convert it to .png or .jpg"
 
 

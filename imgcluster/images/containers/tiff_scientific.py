@@ -12,9 +12,8 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers.tiff_header import COMPRESSIONS, FLOAT, INKS, PALETTE, PHOTOMETRICS, YCBCR, Page
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.headers import DAMAGE, tiff_parts
-from imgcluster.images.refusals import needs, not_read
+from imgcluster.images.refusals import EXTRA, needs, not_read
 
-EXTRA = "scientific"
 JPEG_LIKE = (7, 33_003, 33_005, 34_712, 50_001, 50_002, 52_546)  # compressions of which the decoders return RGB
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
-from tests.support.formats.files import TURNS, over, three
+from tests.support.formats.files import HEIGHT, TURNS, WIDTH, over, three
 
 Reader = Callable[[bytes], np.ndarray]
 
@@ -68,7 +68,7 @@ def by_avif(turn: int = 1) -> Reader:
     return read
 
 
-def by_ffmpeg(ending: str) -> Reader:
+def by_ffmpeg_of(ending: str) -> Reader:
     def read(data: bytes) -> np.ndarray:
         with TemporaryDirectory() as folder:
             source, target = Path(folder, f"a{ending}"), Path(folder, "a.png")
@@ -77,3 +77,10 @@ def by_ffmpeg(ending: str) -> Reader:
             return pillow(target.read_bytes())
 
     return read
+
+
+def by_ffmpeg(data: bytes) -> np.ndarray:
+    """As ffmpeg reads a JPEG-LS; the size is that of the scene."""
+    command = ["ffmpeg", "-v", "error", "-f", "jpegls_pipe", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    found = subprocess.run(command, input=data, capture_output=True, check=True).stdout
+    return np.frombuffer(found, np.uint8).reshape(HEIGHT, WIDTH, 3)

@@ -33,9 +33,10 @@ from tests.support.formats.files import (
     turned,
     with_chunk,
 )
-from tests.support.formats.readers import by_avif, by_jpeg2k, managed_pillow, pillow
+from tests.support.formats.readers import by_avif, by_ffmpeg, by_jpeg2k, managed_pillow, pillow
 
 READ = "read"
+SCIENTIFIC = 'read with `pip install "imgcluster[scientific]"`'
 FIRST = "read: the first picture"
 LAID = "read: transparency over white"
 TO_8 = "read: brought to 8 bits by the largest value of the depth"
@@ -67,6 +68,10 @@ def _jpeg12() -> bytes:
     return bytes(imagecodecs.jpeg8_encode(TWELVE[..., 1].copy(), bitspersample=12))
 
 
+def _jpeg16() -> bytes:
+    return bytes(imagecodecs.jpeg8_encode(DEEP, bitspersample=16, lossless=True))
+
+
 def _avif10() -> bytes:
     return bytes(imagecodecs.avif_encode(RGB.astype(np.uint16) * 4, level=95, bitspersample=10))
 
@@ -89,8 +94,9 @@ JPEG = [
     ),
     Variant("JPEG", "lossless, grey", READ, lambda: _lossless(GREY), three(GREY), pillow),
     Variant("JPEG", "lossless, colour", READ, lambda: _lossless(RGB), RGB, None),
-    Variant("JPEG", "12 bits", "refused", _jpeg12, reason="JPEG of 12 bits: not read; convert it to"),
-    Variant("JPEG", "JPEG-LS", "refused", lambda: bytes(imagecodecs.jpegls_encode(RGB)), reason="JPEG-LS: not read"),
+    Variant("JPEG", "12 bits", SCIENTIFIC, _jpeg12, three(GREY), None, LOSSY),
+    Variant("JPEG", "lossless, 16 bits", SCIENTIFIC, _jpeg16, RGB, None),
+    Variant("JPEG", "JPEG-LS", SCIENTIFIC, lambda: bytes(imagecodecs.jpegls_encode(RGB)), RGB, by_ffmpeg),
 ]
 
 

@@ -31,7 +31,7 @@ from tests.support.formats.files import (
     three,
     turned,
 )
-from tests.support.formats.readers import by_ffmpeg
+from tests.support.formats.readers import by_ffmpeg_of
 from tests.support.formats.rows import GREY_OVER_WHITE, LA, LAID, OVER_WHITE, READ, RGBA
 from tests.support.formats.writers import (
     by_plugin,
@@ -42,7 +42,7 @@ from tests.support.formats.writers import (
     dng,
     heic,
     jxl,
-    jxl_by_ffmpeg,
+    jxl_by_ffmpeg_of,
     oriented_jxl,
     saved,
 )
@@ -180,12 +180,12 @@ RAW = [
     ),
 ]
 JPEG_XL = [
-    Variant("JPEG XL", "8 bits, lossless", FORMATS, lambda: jxl(RGB), RGB, by_ffmpeg(".jxl")),
+    Variant("JPEG XL", "8 bits, lossless", FORMATS, lambda: jxl(RGB), RGB, by_ffmpeg_of(".jxl")),
     Variant("JPEG XL", "8 bits, lossy", FORMATS, lambda: jxl(RGB, lossless=False, distance=0.5), RGB, within=LOSSY),
-    Variant("JPEG XL", "grey", FORMATS, lambda: jxl(GREY), three(GREY), by_ffmpeg(".jxl")),
+    Variant("JPEG XL", "grey", FORMATS, lambda: jxl(GREY), three(GREY), by_ffmpeg_of(".jxl")),
     Variant("JPEG XL", "alpha", f"{FORMATS}: transparency over white", lambda: jxl(RGBA), OVER_WHITE),
     Variant("JPEG XL", "grey and alpha", f"{FORMATS}: transparency over white", lambda: jxl(LA), GREY_OVER_WHITE),
-    Variant("JPEG XL", "16 bits", FORMATS, lambda: jxl_by_ffmpeg(RGB, "-pix_fmt", "rgb48"), RGB),
+    Variant("JPEG XL", "16 bits", FORMATS, lambda: jxl_by_ffmpeg_of(RGB, "-pix_fmt", "rgb48"), RGB),
     Variant("JPEG XL", "10 bits, linear light", FORMATS, lambda: jxl(DEEP >> 6, bitspersample=10), encoded(LIGHT)),
     Variant("JPEG XL", "16 bits, linear light", FORMATS, lambda: jxl(DEEP), encoded(LIGHT)),
     Variant("JPEG XL", "float, linear light", FORMATS, lambda: jxl(LIGHT), encoded(LIGHT)),
@@ -217,11 +217,11 @@ DICOM = [
 SIMPLE = [
     Variant("ICO", "the largest picture", READ, lambda: by_pillow("ICO", RGB, sizes=[(16, 12), (64, 48)]), RGB),
     Variant("ICO", "alpha", LAID, lambda: by_pillow("ICO", RGBA, sizes=[(64, 48)]), OVER_WHITE),
-    Variant("PCX", "8 bits, colour", READ, lambda: by_pillow("PCX", RGB), RGB, by_ffmpeg(".pcx")),
+    Variant("PCX", "8 bits, colour", READ, lambda: by_pillow("PCX", RGB), RGB, by_ffmpeg_of(".pcx")),
     Variant("PCX", "grey", READ, lambda: by_pillow("PCX", GREY), three(GREY)),
-    Variant("QOI", "8 bits, colour", READ, lambda: by_pillow("QOI", RGB), RGB, by_ffmpeg(".qoi")),
-    Variant("QOI", "alpha", LAID, lambda: by_pillow("QOI", RGBA), OVER_WHITE, by_ffmpeg(".qoi")),
-    Variant("Sun raster", "8 bits, colour", READ, lambda: by_opencv(".ras", RGB), RGB, by_ffmpeg(".ras")),
+    Variant("QOI", "8 bits, colour", READ, lambda: by_pillow("QOI", RGB), RGB, by_ffmpeg_of(".qoi")),
+    Variant("QOI", "alpha", LAID, lambda: by_pillow("QOI", RGBA), OVER_WHITE, by_ffmpeg_of(".qoi")),
+    Variant("Sun raster", "8 bits, colour", READ, lambda: by_opencv(".ras", RGB), RGB, by_ffmpeg_of(".ras")),
     Variant("Sun raster", "grey", READ, lambda: by_opencv(".ras", GREY), three(GREY)),
 ]
 EXTRAS = [*HEIC, *RAW, *JPEG_XL, *DICOM, *SIMPLE]

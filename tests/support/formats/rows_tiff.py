@@ -39,11 +39,11 @@ from tests.support.formats.rows import (
     OVER_WHITE,
     READ,
     RGBA,
+    SCIENTIFIC,
     TO_8,
     TWELVE,
 )
 
-SCIENTIFIC = 'read with `pip install "imgcluster[scientific]"`'
 STRETCHED = "read: stretched from the smallest to the largest value"
 MULTIPLIED = np.dstack([over(RGB, ALPHA, 0), ALPHA])
 
