@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -40,7 +41,7 @@ class Movie:
 
         self._place = place
         self._errors: tuple[type[Exception], ...] = (av.FFmpegError, OSError, ValueError)
-        self.damaged = 0
+        self.damaged, self._is_threaded = 0, True
         self._open()
 
     def _open(self) -> None:
@@ -52,6 +53,7 @@ class Movie:
         except self._errors:
             raise ImageError(_why_not(self._place)) from None
         self._stream: Any = _find_stream(self._container)
+        self._stream.thread_type = "AUTO" if self._is_threaded else "NONE"
         self._codec: Any = _alpha_decoder(self._stream) or self._stream.codec_context
         self._joined = JoinedTimes.of(self._container, self._stream)
         self._is_fresh, self._is_broken = True, False
@@ -84,11 +86,33 @@ class Movie:
             origin=min(origin, int(shown[0])),
             end=end,
             is_counted=is_counted,
+            delay=int((np.arange(len(times)) - np.argsort(np.argsort(times))).max()),
             note=self._lack(shown, end),
         )
 
     def frames(self, track: Track, key: int) -> Iterator[tuple[int, Any]]:
-        """Yield the frames from a key frame on in the order in which they are shown, each with its time."""
+        """Yield the frames from a key frame on in the order in which they are shown, each with its time.
+
+        What several threads make of damage depends on chance: at the first sign of any, what may be touched by it is
+        decoded again by one thread. A frame that is shown before a damaged one may have been made from it, so that as
+        many are held back as that can be.
+        """
+        held: deque[tuple[int, Any]] = deque()
+        for found in self._from(track, key):
+            held.append(found)
+            if self.damaged and self._is_threaded:
+                break
+            if len(held) > (track.delay if self._is_threaded else 0):
+                yield held.popleft()
+        if held and self.damaged and self._is_threaded:
+            touched, self._is_threaded = held[0][0], False
+            self._reopen()
+            before = int(track.keys[np.searchsorted(track.times, touched, "right") - 1])
+            yield from (found for found in self._from(track, before) if found[0] >= touched)
+        else:
+            yield from held
+
+    def _from(self, track: Track, key: int) -> Iterator[tuple[int, Any]]:
         if key != track.times[0]:
             self._container.seek(key, stream=self._stream)
             self._codec.flush_buffers()
@@ -98,7 +122,8 @@ class Movie:
                 yield first
                 yield from found
                 return
-        self._rewind()
+        if not self._is_fresh:
+            self._reopen()
         yield from self._timed(track)
 
     def _timed(self, track: Track) -> Iterator[tuple[int, Any]]:
@@ -149,10 +174,9 @@ class Movie:
             self.damaged += 1
             return []
 
-    def _rewind(self) -> None:
-        if not self._is_fresh:
-            self._container.close()
-            self._open()
+    def _reopen(self) -> None:
+        self._container.close()
+        self._open()
 
     def _is_shown(self, packet: Any) -> bool:
         return self._stream.codec_context.name != "vp8" or bool(bytes(packet)[0] & VP8_IS_SHOWN)
@@ -191,7 +215,6 @@ def _find_stream(container: Any) -> Any:
         raise ImageError("has a codec that FFmpeg does not know")
     if codec.width * codec.height > MAX_FRAME_PIXELS:
         raise ImageError(TOO_LARGE)
-    stream.thread_type = "AUTO"
     codec.options = MAX_PIXELS
     return stream
 

@@ -42,7 +42,7 @@ from tests.support.formats.writers import (
     dng,
     heic,
     jxl,
-    jxl_by_ffmpeg_of,
+    jxl_by_ffmpeg,
     oriented_jxl,
     saved,
 )
@@ -185,7 +185,7 @@ JPEG_XL = [
     Variant("JPEG XL", "grey", FORMATS, lambda: jxl(GREY), three(GREY), by_ffmpeg_of(".jxl")),
     Variant("JPEG XL", "alpha", f"{FORMATS}: transparency over white", lambda: jxl(RGBA), OVER_WHITE),
     Variant("JPEG XL", "grey and alpha", f"{FORMATS}: transparency over white", lambda: jxl(LA), GREY_OVER_WHITE),
-    Variant("JPEG XL", "16 bits", FORMATS, lambda: jxl_by_ffmpeg_of(RGB, "-pix_fmt", "rgb48"), RGB),
+    Variant("JPEG XL", "16 bits", FORMATS, lambda: jxl_by_ffmpeg(RGB, "-pix_fmt", "rgb48"), RGB),
     Variant("JPEG XL", "10 bits, linear light", FORMATS, lambda: jxl(DEEP >> 6, bitspersample=10), encoded(LIGHT)),
     Variant("JPEG XL", "16 bits, linear light", FORMATS, lambda: jxl(DEEP), encoded(LIGHT)),
     Variant("JPEG XL", "float, linear light", FORMATS, lambda: jxl(LIGHT), encoded(LIGHT)),
