@@ -96,7 +96,7 @@ JPEG = [
     Variant("JPEG", "lossless, colour", READ, lambda: _lossless(RGB), RGB, None),
     Variant("JPEG", "12 bits", SCIENTIFIC, _jpeg12, three(GREY), None, LOSSY),
     Variant("JPEG", "lossless, 16 bits", SCIENTIFIC, _jpeg16, RGB, None),
-    Variant("JPEG", "JPEG-LS", SCIENTIFIC, lambda: bytes(imagecodecs.jpegls_encode(RGB)), RGB, by_ffmpeg),
+    Variant("JPEG", "JPEG-LS", SCIENTIFIC, lambda: bytes(imagecodecs.jpegls_encode(GREY)), three(GREY), by_ffmpeg),
 ]
 
 
