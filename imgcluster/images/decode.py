@@ -30,7 +30,7 @@ from imgcluster.images.stored import Wanted
 from imgcluster.images.transparency import WHITE
 from imgcluster.types import ImagePath, Source
 
-RULES = 2  # part of the fingerprint: raise it when one of them changes
+RULES = 2  # part of the fingerprint: raise it where most files are read otherwise; of fewer, a mark and `earlier` tell
 ALIKE = 2  # so far apart may the values of a channel be in a picture of one colour: a JPEG of white is not all 255
 EVERY = 64  # of the pixels, in both directions, tell of nearly every picture that it has several colours
 LARGE_BYTES = 2**28  # of pixels: with more, one picture at a time is enough for the memory

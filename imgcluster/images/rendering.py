@@ -63,7 +63,7 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
     values = _in_range(colours, counted, reading, white)
     if stored.white_is_zero:
         values = 255 - values
-    alpha = None if opacity is None else to_uint8(opacity, white)
+    alpha = None if opacity is None else _opacity(opacity, white)
     if valid is not None and not valid.all():
         alpha = np.where(valid, 255 if alpha is None else alpha, 0).astype(np.uint8)
     pixels, ground = _flattened(values, alpha, stored, reading)
@@ -136,6 +136,13 @@ def _stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
         raise ImageError(NOT_FINITE)
     share = 255.0 / ((high - low) or 1.0)
     return _by_rows(lambda rows: ((rows.astype(np.float64) - low) * share).clip(0, 255).round(), values)
+
+
+def _opacity(values: np.ndarray, white: int | None) -> np.ndarray:
+    """Return an opacity as uint8: of floats, 1 is opaque, of whole numbers the largest that their format has."""
+    if values.dtype in LARGEST:
+        return to_uint8(values, white)
+    return _stretched(values, 0, 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max)
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float]:

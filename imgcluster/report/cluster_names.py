@@ -110,9 +110,8 @@ def _predictions(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
     from imgcluster.backbones import PREDICTIONS
 
     kept = {"device": config.device, "store": config.store}
-    return features_from_dict(
-        {**kept, "backbone": backbone, "layer": PREDICTIONS, "preprocess": "backbone", "fallback": None}
-    )
+    keys = {**kept, "backbone": backbone, "layer": PREDICTIONS, "preprocess": "backbone", "fallback": None}
+    return features_from_dict(keys).read_as(config.reading)
 
 
 def _named(probabilities: np.ndarray) -> Guess:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from imgcluster.images.earlier import reads_as_before
+
+pytest.importorskip("imagecodecs", reason="its encoders write the files")
+pytest.importorskip("tifffile", reason="its writer makes the files")
+
 from tests.support.formats import Variant
-from tests.support.formats.files import RGB, by_pillow, profile
+from tests.support.formats.files import RGB, by_pillow
+from tests.support.formats.profiles import profile
 from tests.support.formats.rows import READ
 from tests.support.formats.table import ALL
 

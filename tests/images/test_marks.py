@@ -19,7 +19,7 @@ from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
 from tests.conftest import write_pictures
 from tests.features.store.test_store import forget_marks
-from tests.support.formats.files import profile, wide_profile
+from tests.support.formats.profiles import profile, wide_profile
 
 CROSS = np.zeros((40, 60), np.uint8)
 CROSS[16:24], CROSS[:, 26:34] = 255, 255

@@ -135,3 +135,12 @@ def test_every_orientation_is_that_of_pillow(orientation: int) -> None:
 
 def test_bands_of_inks_are_shown_as_they_are() -> None:
     np.testing.assert_array_equal(shown(BANDS[..., :4], Reading(bands=(1, 2, 3)), inks=True), BANDS[..., :3])
+
+
+@pytest.mark.parametrize(("kind", "opaque"), [(np.float32, 1), (np.int16, 2**15 - 1), (np.uint32, 2**32 - 1)])
+def test_opacity_of_any_format_is_not_stretched(kind: type, opaque: int) -> None:
+    samples = np.zeros((2, 2, 4), kind)
+    samples[0, ..., 0], samples[..., 3] = opaque, opaque
+    assert shown(samples, alpha=Alpha.STRAIGHT).tolist() == [[[255, 0, 0]] * 2, [[0, 0, 0]] * 2]
+    samples[1, ..., 3] = 0
+    assert shown(samples, alpha=Alpha.STRAIGHT)[1].tolist() == [[255] * 3] * 2

@@ -9,6 +9,10 @@ import pytest
 
 from imgcluster.images.decode import decode_image
 from tests import ROOT
+
+pytest.importorskip("imagecodecs", reason="its encoders write the files")
+pytest.importorskip("tifffile", reason="its writer makes the files")
+
 from tests.support import fuzz
 
 

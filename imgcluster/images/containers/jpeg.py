@@ -21,6 +21,7 @@ from imgcluster.images.stored import Stored, Wanted
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 
 APP1, APP2 = 0xE1, 0xE2
+EXIF = b"Exif\0\0"
 ICC = b"ICC_PROFILE\0"  # then the number of this part, and of all (ICC.1:2022, B.4)
 LOSSLESS = 0xC3
 INKS = 4
@@ -92,6 +93,7 @@ def _by_imagecodecs(data: bytes, frame: Frame) -> Stored:
         samples = np.asarray(imagecodecs.jpegls_decode(data) if is_ls else imagecodecs.jpeg8_decode(data))
     except (RuntimeError, *DAMAGE):  # its errors are RuntimeErrors
         raise ImageError(why_undecodable(data)) from None
-    exif = next((data[at:end] for marker, at, end in jpeg_segments(data) if marker == APP1), b"")
+    blocks = (data[at:end] for marker, at, end in jpeg_segments(data) if marker == APP1)
+    exif = next((block for block in blocks if block.startswith(EXIF)), b"")
     white = 2**frame.bits - 1 if 8 < frame.bits < 16 else None
     return Stored(samples, white=white, orientation=orientation_of(exif))

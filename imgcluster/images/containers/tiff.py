@@ -66,11 +66,15 @@ def read(data: bytes, wanted: Wanted) -> Stored:
 
 def _is_deep(page: Page) -> bool:
     return (
-        (page.bits, page.format) in OPENCV_DEEP
+        ((page.bits, page.format) in OPENCV_DEEP or (_is_bytes(page) and page.is_apart))
         and page.compression in tag.COMMON
         and page.photometric in PLAIN
         and (page.is_apart or page.samples in OPENCV_SAMPLES)
     )
+
+
+def _is_bytes(page: Page) -> bool:
+    return page.bits == 8 and page.format == tag.UNSIGNED and page.compression != tag.JPEG
 
 
 def _is_packed(page: Page) -> bool:
@@ -111,7 +115,7 @@ def _pillow_reads(page: Page) -> bool:
 def _deep(data: bytes, page: Page) -> np.ndarray:
     """Return samples as they are stored; of planes apart, each is read as a grey picture of its own."""
     if not page.is_apart:
-        return in_rgb_order(by_opencv(edited(data, {tag.PHOTOMETRIC: (_as_stored(page),)})))
+        return in_rgb_order(by_opencv(_as_stored(data, page)))
     offsets, lengths = tiff_parts(data)
     grey = {tag.SAMPLES: (1,), tag.BITS: (page.bits,), tag.SAMPLE_FORMAT: (page.format,), tag.PHOTOMETRIC: (1,)}
     in_offsets, in_lengths = tag.TILES if page.is_tiled else tag.STRIPS
@@ -124,8 +128,16 @@ def _deep(data: bytes, page: Page) -> np.ndarray:
     return np.stack(planes, axis=-1)
 
 
-def _as_stored(page: Page) -> int:
-    return tag.BLACK_IS_ZERO if page.samples == 1 else tag.RGB
+def _as_stored(data: bytes, page: Page) -> bytes:
+    """Return a TIFF as one that OpenCV hands out as it is stored: RGB, or grey of which black is zero."""
+    photometric = tag.BLACK_IS_ZERO if page.samples == 1 else tag.RGB
+    extra = () if page.samples < 4 else (0,)
+    changes: dict[int, tuple[int, ...]] = {}
+    if page.photometric != photometric:
+        changes[tag.PHOTOMETRIC] = (photometric,)
+    if page.extra not in ((), extra):
+        changes[tag.EXTRA_SAMPLES] = extra
+    return edited(data, changes) if changes else data
 
 
 def _described(samples: np.ndarray, page: Page, is_managed: bool) -> Stored:
@@ -147,15 +159,9 @@ def _alpha(page: Page) -> Alpha:
 
 def _common(data: bytes, page: Page, is_managed: bool, all_bands: bool) -> Stored:
     """Decode samples of 8 bits or 1, which libtiff turns into grey or RGB; it multiplies colours by their opacity."""
-    changes: dict[int, tuple[int, ...]] = (
-        {tag.PHOTOMETRIC: (tag.RGB,)} if page.samples > 1 and page.photometric in PLAIN else {}
-    )
-    alpha = Alpha.NONE if _alpha(page) is Alpha.NONE or page.samples != 4 else Alpha.MULTIPLIED
-    if all_bands:
-        alpha = Alpha.NONE
-    if alpha is Alpha.NONE:
-        changes[tag.EXTRA_SAMPLES] = (0,)
-    data = edited(data, changes) if changes else data
+    alpha = Alpha.NONE if _alpha(page) is Alpha.NONE or page.samples != 4 or all_bands else Alpha.MULTIPLIED
+    if page.samples > 1 and page.photometric in PLAIN and alpha is Alpha.NONE:
+        data = _as_stored(data, page)
     try:
         samples = in_rgb_order(by_opencv(data))
     except ImageError:

@@ -22,6 +22,7 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 ASSOCIATED, UNASSOCIATED = 1, 2
 APART = 2
 MAX_BITS = 128  # of a complex number
+IGNORED = 337  # TargetPrinter, a text: what stands just before EXTRA_SAMPLES in order, and decoders do not use
 LONG = 4  # the type of four bytes
 COMPRESSIONS = {
     **{1: "", 2: "fax", 3: "fax", 4: "fax", 5: "LZW", 6: "old JPEG", 7: "JPEG", 8: "Deflate", 32_946: "Deflate"},
@@ -29,6 +30,7 @@ COMPRESSIONS = {
     **{34_925: "LZMA", 50_000: "ZSTD", 50_001: "WebP", 50_002: "JPEG XL", 52_546: "JPEG XL", 34_676: "LogLuv"},
 }
 COMMON = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 32_773, 32_946))  # compressions that OpenCV reads
+JPEG = 7  # a compression
 PHOTOMETRICS = {
     LAB: "CIELab",
     9: "ICCLab",
@@ -107,12 +109,18 @@ def read_page(data: bytes) -> Page:
 
 
 def edited(data: bytes, changes: dict[int, tuple[int, ...]]) -> bytes:
-    """Return a TIFF with other values in tags of its first page; tags that are not there are not added."""
+    """Return a TIFF with other values in tags of its first page; () takes a tag away.
+
+    Tags that are not there are not added.
+    """
     out = bytearray(data)
     order, room, entries = tiff_entries(data)
     word = f"{order}{'Q' if room == BIG_TIFF_ROOM else 'I'}"
     for tag, at in entries:
         if tag not in changes:
+            continue
+        if not changes[tag]:
+            struct.pack_into(f"{order}H", out, at, IGNORED)
             continue
         values = struct.pack(f"{order}{len(changes[tag])}I", *changes[tag])
         if len(values) > room:

@@ -43,7 +43,8 @@ def by_tifffile(data: bytes, page: Page) -> np.ndarray:
 def _samples(tifffile_page: Any, page: Page) -> np.ndarray:
     samples = np.asarray(tifffile_page.asarray())
     if page.photometric == PALETTE:
-        return np.moveaxis(tifffile_page.colormap[:, samples.reshape(page.height, page.width)], 0, -1)
+        colours = np.moveaxis(tifffile_page.colormap[:, samples.reshape(page.height, page.width)], 0, -1)
+        return np.asarray(colours >> 8, np.uint8)  # a palette has 16 bits, of which the lower 8 repeat the upper
     if page.photometric == INKS and samples.dtype == np.uint16:
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if page.is_apart:

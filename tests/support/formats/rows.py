@@ -21,18 +21,17 @@ from tests.support.formats.files import (
     by_pillow,
     exact_palette,
     jp2,
-    managed,
     over,
     pam,
     pasted,
     pnm,
-    profile,
     small_gif,
     small_webp,
     three,
     turned,
     with_chunk,
 )
+from tests.support.formats.profiles import managed, profile
 from tests.support.formats.readers import by_avif, by_ffmpeg, by_jpeg2k, managed_pillow, pillow
 
 READ = "read"

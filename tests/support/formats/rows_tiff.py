@@ -19,15 +19,14 @@ from tests.support.formats.files import (
     bands,
     by_pillow,
     exact_palette,
-    managed,
     over,
     planes,
-    profile,
     stretched,
     tag,
     three,
     tiff,
 )
+from tests.support.formats.profiles import managed, profile
 from tests.support.formats.readers import by_tifffile, managed_pillow, pillow
 from tests.support.formats.rows import (
     CUT,
