@@ -14,7 +14,7 @@ import numpy as np
 from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
 from imgcluster.features import ImageKey, known_key, known_keys, read_with_key, with_stamps
-from imgcluster.images import bytes_of, decode_image, jpeg, readers_for, room_for
+from imgcluster.images import VideoFrame, bytes_of, decode_image, jpeg, readers_for, room_for
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track
 
@@ -48,7 +48,9 @@ def make_thumbnails(
         for path, key in zip(paths, known_keys(paths), strict=True)
     ]
     lacking = [row for row, name in enumerate(names) if name is None or f"{name}.jpg" not in there]
-    slices = [lacking[start : start + IMAGES_PER_TASK] for start in range(0, len(lacking), IMAGES_PER_TASK)]
+    # Frames are taken one by one, so that all threads are at about the same place of a video.
+    step = 1 if any(isinstance(paths[row], VideoFrame) for row in lacking) else IMAGES_PER_TASK
+    slices = [lacking[start : start + step] for start in range(0, len(lacking), step)]
 
     def make(rows: list[int]) -> list[str | None]:
         return [_make(paths[row], folder, side, reading, there) for row in rows]

@@ -35,6 +35,7 @@ ALIKE = {
     ("images", "bands"): ("auto", None),
     ("images", "range"): ("auto", None),
     ("images", "color"): ("managed", None),
+    ("outputs", "rows"): ("images", None),
 }
 
 Writer = Callable[[IO[bytes]], object]

@@ -153,14 +153,16 @@ def test_shipped_config_loads_and_opens_with_its_command(path: Path, monkeypatch
 
 
 def test_what_the_shipped_configs_ask_for() -> None:
-    assert [path.stem for path in SHIPPED] == ["cluster", "digits", "folder", "stage"]
-    cluster, digits, folder, stage = map(load_config, SHIPPED)
+    assert [path.stem for path in SHIPPED] == ["cluster", "digits", "folder", "stage", "video"]
+    cluster, digits, folder, stage, video = map(load_config, SHIPPED)
     assert (cluster.dask, cluster.clusters.backend) == (DaskEngine(workers=2), "auto")
     assert (stage.features.backbone, stage.features.layer, stage.features.preprocess) == ("vgg16", "fc6", "stage")
     assert (stage.images.id_column, stage.clusters.n_clusters, stage.clusters.numbering) == ("ImageID", 5, "raw")
     assert (digits.images.file, digits.images.ids) == ("{id}.png", "data/digits/sample_submission.csv")
     assert (digits.features.backbone, digits.clusters.n_clusters) == ("efficientnet_lite0", 10)
     assert (folder.images.ids, folder.outputs.submission, folder.clusters.numbering) == (None, None, "size")
+    assert video.images.video is not None
+    assert (video.images.video.step, video.outputs.rows) == (1, "segments")
     assert "python -m imgcluster sample digits data/digits" in (ROOT / "configs/digits.yaml").read_text()
     assert "--set images.folder=/my/pictures" in (ROOT / "configs/folder.yaml").read_text()
 

@@ -71,7 +71,7 @@ _video("an MPEG transport stream that breaks off", r"the video breaks off after 
 
 @case("a video with damage in its middle", GROUP, DAMAGED, failures=4, commands=(VIDEO,), skip=_without_pyav)
 def _(own: Path) -> None:
-    path = encoded(own / "pictures" / "a.mkv", _noise(60), options={"g": "6"})
+    path = encoded(own / "pictures" / "a.mp4", _noise(60), options={"g": "6"})
     data = bytearray(path.read_bytes())
     for at in np.random.default_rng(1).integers(len(data) // 3, len(data) // 2, 20):
         data[at] ^= 0xFF
