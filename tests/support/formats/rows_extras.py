@@ -25,12 +25,11 @@ from tests.support.formats.files import (
     TURNS,
     by_opencv,
     by_pillow,
-    managed,
-    profile,
     stretched,
     three,
     turned,
 )
+from tests.support.formats.profiles import managed, profile
 from tests.support.formats.readers import by_ffmpeg_of
 from tests.support.formats.rows import GREY_OVER_WHITE, LA, LAID, OVER_WHITE, READ, RGBA
 from tests.support.formats.writers import (
