@@ -97,6 +97,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
                 folder.path,
                 notes=[*listing.notes, *names_note(config, folder.path, features.ids, clusters.labels)],
                 left_out=listing.left_out,
+                files=listing.files,
             )
             result = replace(result, record=write_outputs(folder, result))
         with _timed(seconds, "report"):

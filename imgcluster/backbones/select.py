@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from imgcluster.backbones.build import check_size
@@ -58,7 +58,7 @@ class Choice:
         common = {
             "backbone": self.backbone.name,
             "weights": self.weights.sha256,
-            "preprocess": asdict(self.recipe),
+            "preprocess": self.recipe.as_data(),
             "pooling": self.pooling,
         }
         return [{**common, "layer": str(layer), **corrections(self.backbone, layer)} for layer in self.layers]
@@ -93,7 +93,7 @@ def _wanted(name: str, config: FeaturesConfig) -> Wanted:
     backbone = find_backbone(name)
     asked = config.layers_of(name)
     layers = asked or (backbone.default_layer,)
-    recipe = find_recipe(config.preprocess, backbone, config.views)
+    recipe = find_recipe(config.preprocess, backbone, config.views, config.reading)
     try:
         check_views(recipe)
     except ValueError as error:
@@ -136,7 +136,7 @@ def _fall_back(wanted: Backbone, config: FeaturesConfig, reason: str, progress: 
         reason,
     )
     record = {"wanted": wanted.name, "taken": taken.name, "reason": reason}
-    recipe = find_recipe("backbone", taken, config.views)
+    recipe = find_recipe("backbone", taken, config.views, config.reading)
     return Choice(taken, (taken.default_layer,), "auto", recipe, weights, record)
 
 

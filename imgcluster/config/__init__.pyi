@@ -1,21 +1,24 @@
 from .as_used import caveat, config_as_used, features_as_used
 from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
+from .clusters_schema import ClustersConfig
 from .docs import config_table
 from .engine_schema import DaskEngine
 from .fields import BUNDLED, parse_range
 from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slices_of, within
 from .likely_names import known_elsewhere, likely, likely_key
-from .loader import SECTIONS, Config, config_from_dict, config_schema, features_from_dict, load_config
+from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
 from .outputs_schema import OutputsConfig
+from .reading import AS_SHOWN, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
-from .schema import ClustersConfig, FeaturesConfig, ImagesConfig
+from .schema import FeaturesConfig, ImagesConfig
 from .video import VideoSampling
 from .yaml import parse_yaml
 
 __all__ = [
     "ALL",
+    "AS_SHOWN",
     "AUTO",
     "BACKBONES",
     "BUNDLED",
@@ -41,6 +44,7 @@ __all__ = [
     "ImagesConfig",
     "NameIndex",
     "OutputsConfig",
+    "Reading",
     "Recipe",
     "RunFiles",
     "Steps",
@@ -51,6 +55,7 @@ __all__ = [
     "config_from_dict",
     "config_schema",
     "config_table",
+    "features_as_dict",
     "features_as_used",
     "features_from_dict",
     "fill",

@@ -75,6 +75,12 @@ def _no_twins(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _rising(limits: tuple[float, ...]) -> tuple[float, ...]:
+    if not limits[0] < limits[1]:
+        raise unfit(f"{limits[0]:g} is not below {limits[1]:g}; the smaller value comes first and becomes black")
+    return limits
+
+
 def _pattern_of_ids(pattern: str) -> str:
     if words := problem_of(pattern):
         raise unfit(words)
@@ -123,6 +129,8 @@ def _whole_range(text: str) -> str:
 
 
 UNFIT = "unfit"
+MAX_BANDS = 2**16 - 1  # of a TIFF: its number of samples has 16 bits
+RANGES = ("auto", "declared", "percentile")
 MAX_SIDE_PIXELS = 2**14  # squared, they are the most pixels that are read of a picture
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
@@ -152,6 +160,18 @@ FilePatterns = Annotated[
 Folders = Annotated[
     PathText | Annotated[tuple[PathText, ...], Field(strict=False, min_length=1), AfterValidator(_no_twins)],
     Allowed(f"{TEXT}, or a list of these"),
+]
+Band = Annotated[int, Field(ge=1, le=MAX_BANDS)]
+Bands = Annotated[
+    Literal["auto"]
+    | Annotated[tuple[Band, ...], Field(strict=False, min_length=1, max_length=1)]
+    | Annotated[tuple[Band, ...], Field(strict=False, min_length=3, max_length=3)],
+    Allowed("auto, or a list of one band or three, counted from 1, such as [4, 3, 2]", ("auto",)),
+]
+ValueRange = Annotated[
+    Literal["auto", "declared", "percentile"]
+    | Annotated[tuple[Finite, ...], Field(strict=False, min_length=2, max_length=2), AfterValidator(_rising)],
+    Allowed("auto, declared, percentile, or [min, max]", RANGES),
 ]
 Globs = Annotated[tuple[Text, ...], Field(strict=False)]
 BackboneName = Annotated[str, OneOf(BACKBONE_NAMES)] | Annotated[str, Field(pattern=r"^timm:[\w.]+$")]

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from imgcluster.config.clusters_schema import ClustersConfig
 from imgcluster.config.diagnostics import OVERRIDES, Problem, dotted, problem, stop, validation_problems
 from imgcluster.config.engine_schema import DaskEngine, Engine, Storage
 from imgcluster.config.outputs_schema import OutputsConfig
-from imgcluster.config.schema import ClustersConfig, FeaturesConfig, ImagesConfig, Section
+from imgcluster.config.reading import reading_of
+from imgcluster.config.schema import FeaturesConfig, ImagesConfig, Section
 from imgcluster.config.yaml import Document, KeyPath, parse_yaml, read_yaml
 from imgcluster.errors import ConfigError
 
@@ -52,6 +54,11 @@ class Config(Section):
         examples=[{"s3": {"endpoint_url": "http://127.0.0.1:5000", "anon": True}}],
     )
 
+    @model_validator(mode="after")
+    def _features_know_how_images_are_read(self) -> Config:
+        self.features._reading = self.images.reading
+        return self
+
     @property
     def dask(self) -> DaskEngine | None:
         """The configured Dask cluster; None: the local engine."""
@@ -62,6 +69,9 @@ class Config(Section):
     def resolved(self) -> dict[str, Any]:
         """Return all keys with their values, defaults included, as plain data for JSON and YAML."""
         return self.model_dump(mode="json")
+
+
+READING = "reading"  # beside the keys of `features` in a model: the choices of `images`
 
 
 class _FeaturesAlone(Section):
@@ -107,7 +117,15 @@ def features_from_dict(mapping: Mapping[str, Any]) -> FeaturesConfig:
     Raises:
         ConfigError: with every problem of the section.
     """
-    return _validated(_FeaturesAlone, {"features": _section(mapping)}, {}, [], "config").features
+    keys = _section(mapping)
+    reading = keys.pop(READING, {}) if isinstance(keys, dict) else {}
+    return _validated(_FeaturesAlone, {"features": keys}, {}, [], "config").features.read_as(reading_of(reading))
+
+
+def features_as_dict(features: FeaturesConfig) -> dict[str, Any]:
+    """Return the section `features` as plain values, which `features_from_dict` takes, with the choices of reading."""
+    changes = features.reading.changes()
+    return {**features.model_dump(mode="json"), **({READING: changes} if changes else {})}
 
 
 def config_schema() -> dict[str, Any]:

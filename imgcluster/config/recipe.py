@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from imgcluster.config.reading import AS_SHOWN, Reading
 
 Three = tuple[float, float, float]
 Steps = tuple[tuple[str, int], ...]
@@ -19,6 +21,7 @@ class Recipe:
     resampling: whose rounding resized pixels have, torch's or pillow's, both with antialias; torch's is faster, and its
     pixels differ from Pillow's by 1 of 255 at most (bicubic: 2).
     views: what of a picture is seen, of which the features are averaged: one of VIEWS.
+    reading: how a file becomes the picture.
     """
 
     steps: Steps
@@ -29,6 +32,13 @@ class Recipe:
     interpolation: str = "bilinear"
     resampling: str = "torch"
     views: str = "center"
+    reading: Reading = AS_SHOWN
+
+    def as_data(self) -> dict[str, Any]:
+        """Return plain data for fingerprints; of the reading what differs from the defaults, if anything."""
+        data = {key: value for key, value in asdict(self).items() if key != "reading"}
+        changes = self.reading.changes()
+        return {**data, "reading": changes} if changes else data
 
     @property
     def side(self) -> int:

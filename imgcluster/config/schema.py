@@ -1,15 +1,16 @@
-"""The sections of a config: one pydantic model each, with the default and the description of every key."""
+"""The sections `images` and `features` of a config: pydantic models with the default and the meaning of every key."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from imgcluster.config.fields import (
     BUNDLED,
     Backbones,
+    Bands,
     BlockWeights,
     Count,
     Device,
@@ -19,25 +20,17 @@ from imgcluster.config.fields import (
     FilePatterns,
     Folders,
     Globs,
-    KRange,
     Layers,
-    MethodName,
-    Numbering,
-    Order,
-    Parameters,
     PathText,
     Preprocess,
-    Step,
     Text,
+    ValueRange,
     WeightsSpec,
     unfit,
 )
-from imgcluster.config.method_table import LEARNED, METHODS, MODEL
+from imgcluster.config.reading import AS_SHOWN, Reading
 from imgcluster.config.video import Video
 from imgcluster.config.wording import OneOf
-
-# Keys that `method: learned` takes from the model: the default of each, and how `--set` writes it.
-LEFT_TO_MODEL = {"transform": ((), "[]"), "numbering": ("raw", "raw"), "order": (None, "null")}
 
 
 class Section(BaseModel):
@@ -105,11 +98,34 @@ class ImagesConfig(Section):
         default="record", description="images that cannot be read: record them as failures, or stop the run"
     )
 
+    bands: Bands = Field(
+        default="auto",
+        description="bands that are shown: three as red, green and blue, one as grey; auto: those the file names so, "
+        "or the first ones",
+        examples=[[4, 3, 2]],
+    )
+    range: ValueRange = Field(
+        default="auto",
+        description="values that become black and white; auto: 0 and the largest value of the depth, or of the bits "
+        "in use; floats: the smallest and the largest; declared: without looking at the bits in use; percentile: the "
+        "2nd and the 98th of each image; [min, max]: the same for all images",
+        examples=["percentile", [0, 4095]],
+    )
+    color: Literal["managed", "raw"] = Field(
+        default="managed", description="managed: convert colours with an ICC profile to sRGB; raw: ignore profiles"
+    )
+
     @model_validator(mode="after")
     def _has_a_column_of_a_parquet(self) -> ImagesConfig:
         if self.column is not None and not any(".parquet" in folder.lower() for folder in self.folders):
             raise unfit("column: it chooses a column of a .parquet, and images.folder names none; leave it out")
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """The choices of reading, as decoders take them."""
+        limits = self.range if isinstance(self.range, str) else (self.range[0], self.range[1])
+        return Reading(None if self.bands == "auto" else self.bands, limits, self.color)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -196,6 +212,19 @@ class FeaturesConfig(Section):
         examples=["vector", "feat_", ["resnet_", "vgg_"]],
     )
 
+    _reading: Reading = PrivateAttr(default=AS_SHOWN)  # that of the section `images`
+
+    @property
+    def reading(self) -> Reading:
+        """How image files become pixels: the choices of the section `images`, which shape the features too."""
+        return self._reading
+
+    def read_as(self, reading: Reading) -> FeaturesConfig:
+        """Return the same section with other choices of reading."""
+        copied = self.model_copy()
+        copied._reading = reading
+        return copied
+
     @model_validator(mode="before")
     @classmethod
     def _stops_for_a_backbone_asked_for(cls, given: Any) -> Any:
@@ -229,91 +258,3 @@ class FeaturesConfig(Section):
         if layer is None:
             return ()
         return layer if isinstance(layer, tuple) else (layer,)
-
-
-class ClustersConfig(Section):
-    """How vectors become clusters."""
-
-    method: MethodName = Field(
-        default="auto",
-        description="clustering algorithm; auto: diffusion, with a transform of its own unless one is set; learned: "
-        "the classes of a model trained with `imgcluster learn`",
-    )
-    n_clusters: KRange = Field(
-        default=None,
-        description="number of clusters; auto or a range: the best of these, and a note says why; null: for methods "
-        "that set it themselves",
-        examples=[5, "auto", "2..40"],
-    )
-    parameters: Parameters = Field(
-        default={},
-        description="parameters of the method's scikit-learn estimator; with learned, the model's folder",
-        examples=[{"linkage": "average", "metric": "cosine"}, {"model": "outputs/model"}],
-    )
-    n_init: Count = Field(
-        default=10,
-        description="number of initialisations; the best one is kept, and of many images auto makes no more after "
-        "three that end alike",
-    )
-    backend: Literal["auto", "sklearn", "dask"] = Field(
-        default="auto",
-        description="what runs K-Means; auto: scikit-learn, or with the engine dask, dask-ml if the features exceed "
-        "the memory of the machine that runs the command",
-    )
-    random_state: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
-        default=42, description="random seed; the same seed gives the same clusters"
-    )
-    transform: tuple[Step, ...] = Field(
-        default=(),
-        strict=False,  # YAML's list becomes a tuple; the steps themselves stay strict
-        description="steps before clustering, in order; pca takes a number of components, or the share of variance to "
-        "keep",
-        examples=[["l2", {"pca": 256}]],
-    )
-    order: Order | None = Field(
-        default=None,
-        description="for frames in order; sequence: clusters are segments, whatever the method; {smooth: weight}: the "
-        "cost of a change of cluster between neighbouring frames",
-        examples=["sequence", {"smooth": 2.0}],
-    )
-    numbering: Numbering = Field(
-        default="raw",
-        description="how clusters are numbered; size: 0 is the largest; first_appearance: in the order of the images; "
-        "match: as in another run; truth: by known labels of some images, in a CSV or a folder with a subfolder per "
-        "label",
-        examples=["match:outputs/stage", "truth:some.csv"],
-    )
-
-    @model_validator(mode="after")
-    def _has_a_number_where_needed(self) -> ClustersConfig:
-        finds_its_own = METHODS[self.method].k is None and self.order != "sequence"
-        if finds_its_own and self.n_clusters is not None:
-            raise unfit(f"n_clusters: {self.method} sets the number of clusters itself; set it to null")
-        if not finds_its_own and self.n_clusters is None:
-            asking = "sequence" if self.order == "sequence" else self.method
-            raise unfit(f"n_clusters: missing; {asking} needs a whole number >= 1, or auto")
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_backend_for_it(self) -> ClustersConfig:
-        if self.backend == "dask" and (self.method != "kmeans" or self.parameters or self.order is not None):
-            raise unfit("backend: dask has K-Means alone, without parameters or an order; set clusters.method: kmeans")
-        return self
-
-    @model_validator(mode="after")
-    def _leaves_to_the_model_what_is_its_own(self) -> ClustersConfig:
-        if self.method != LEARNED or self.order == "sequence":
-            return self
-        if not isinstance(self.parameters.get(MODEL), str):
-            raise unfit("parameters: {model: FOLDER} is missing; learned takes the model that `learn` wrote there")
-        for name, (default, text) in LEFT_TO_MODEL.items():
-            if getattr(self, name) != default:
-                raise unfit(f"{name}: learned takes this from its model; remove it, or set clusters.{name}={text}")
-        return self
-
-    @property
-    def k(self) -> int:
-        """The number of clusters, where the config sets one. Raises TypeError for auto, a range or null."""
-        if not isinstance(self.n_clusters, int):
-            raise TypeError(f"n_clusters is {self.n_clusters}")
-        return self.n_clusters

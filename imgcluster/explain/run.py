@@ -156,7 +156,7 @@ def _choice(origin: dict[str, Any], config: FeaturesConfig, places: Places) -> C
     if weights.sha256 != origin["weights_sha256"]:
         raise ConfigError(f"the weights of {backbone.name} are not those of the run any more: run its config again")
     asked = () if fallback else config.layers_of(backbone.name)
-    recipe = find_recipe("backbone" if fallback else config.preprocess, backbone, config.views)
+    recipe = find_recipe("backbone" if fallback else config.preprocess, backbone, config.views, config.reading)
     return Choice(backbone, asked or (backbone.default_layer,), origin["pooling"], recipe, weights, origin["fallback"])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from imgcluster.backbones import CLASSES, LOGITS, Choice, auto_batch_size, class_names
+from imgcluster.config import Reading
 from imgcluster.errors import ClusteringError, ConfigError, ImageError
 from imgcluster.explain.activations import LayerNetwork, grid_of_channels, layers_by_size
 from imgcluster.explain.filters import filters_of_layer
@@ -111,15 +112,15 @@ def _batches(request: _Request, choice: Choice, advance: Advance) -> Iterator[tu
     size = min(MAX_BATCH, auto_batch_size(str(request.run.device), choice.recipe, "fp32"))
     for start in range(0, len(request.images), size):
         part = request.images[start : start + size]
-        read = [(image, picture) for image in part if (picture := _read(image)) is not None]
+        read = [(image, picture) for image in part if (picture := _read(image, choice.recipe.reading)) is not None]
         if read:
             yield [image for image, _ in read], [picture for _, picture in read]
         advance(len(part))
 
 
-def _read(image: RunImage) -> np.ndarray | None:
+def _read(image: RunImage, reading: Reading) -> np.ndarray | None:
     try:
-        return read_image(image.path)
+        return read_image(image.path, reading=reading)
     except ImageError as error:
         logger.warning("image %r is left out: %s: %s", image.id, image.path, error)
         return None

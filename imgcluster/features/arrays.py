@@ -261,4 +261,4 @@ def _fill(runtime: Runtime, recipe: Recipe, pixels: Pixels, numbered: tuple[int,
 
 
 def _picture_of(item: Any, recipe: Recipe) -> np.ndarray:
-    return read_image(item, recipe.least) if isinstance(item, Path | Source) else to_rgb(item)
+    return read_image(item, recipe.least, recipe.reading) if isinstance(item, Path | Source) else to_rgb(item)

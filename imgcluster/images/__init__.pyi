@@ -1,6 +1,8 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
+from .earlier import reads_as_before
+from .extras import decoder_of, decoders_by_ending
 from .file_kinds import head_of, kind_of
 from .geometry import onto_picture, windows_of
 from .headers import is_opaque
@@ -40,6 +42,7 @@ from .preprocess import find_recipe, prepare, ready_to_prepare, resizes_here
 from .preprocess_gpu import GpuPreprocessor
 from .sources.archive import names_apart
 from .sources.base import Lost, RemoteFile, asked_again, in_reading_order, number_of, readers_for
+from .sources.endings import ending_of
 from .sources.local import none_below
 from .sources.names import SUFFIXES
 from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
@@ -81,8 +84,11 @@ __all__ = [
     "check_ids",
     "decode_image",
     "decode_picture",
+    "decoder_of",
     "decoder_version",
+    "decoders_by_ending",
     "differences",
+    "ending_of",
     "find_images",
     "find_patterns",
     "find_recipe",
@@ -125,6 +131,7 @@ __all__ = [
     "read_rows",
     "read_template",
     "readers_for",
+    "reads_as_before",
     "ready_to_prepare",
     "resizes_here",
     "room_for",

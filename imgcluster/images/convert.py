@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from imgcluster.errors import ImageError
-from imgcluster.images.decode import to_uint8
-from imgcluster.images.transparency import ground_of, laid_over
+from imgcluster.images.color import from_lab
+from imgcluster.images.rendering import render
+from imgcluster.images.stored import Alpha, Stored
 
 CHANNELS = (1, 3, 4)
 DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # one channel of more than eight bits
@@ -35,14 +36,19 @@ def _of_pillow(picture: Image.Image) -> np.ndarray:
         picture = ImageOps.exif_transpose(picture)
     except OSError as error:  # Pillow reads the pixels only now
         raise ImageError(f"cannot be decoded: {error}") from None
+    icc = picture.info.get("icc_profile")
     if picture.mode in DEEP_MODES:
         values = np.asarray(picture)
         deep = picture.mode.startswith("I;16") or (
             values.min() >= 0 and values.max() < 2**16 and values.dtype.kind == "i"
         )
-        return _three(to_uint8(values.astype(np.uint16) if deep else values)[..., None])
-    has_alpha = picture.has_transparency_data
-    return _of_array(np.asarray(picture.convert("RGBA" if has_alpha else "RGB")))
+        return render(Stored(values.astype(np.uint16) if deep else values, icc=icc))[0]
+    if picture.has_transparency_data:
+        return render(Stored(np.asarray(picture.convert("RGBA")), Alpha.STRAIGHT, icc=icc))[0]
+    if picture.mode == "CMYK" and icc:
+        return render(Stored(np.asarray(picture), icc=icc, inks=True))[0]
+    shown = from_lab(picture) if picture.mode == "LAB" else picture
+    return render(Stored(np.asarray(shown if shown.mode == "L" else shown.convert("RGB")), icc=icc))[0]
 
 
 def _of_tensor(picture: Any) -> np.ndarray:
@@ -56,20 +62,14 @@ def _of_array(values: np.ndarray) -> np.ndarray:
         values = values[..., None]
     if values.ndim != 3 or values.shape[-1] not in CHANNELS or not values.size:
         raise ImageError(f"the shape {values.shape} is none of a picture: (height, width), or with 1, 3 or 4 channels")
-    return _three(_eight_bits(values))
+    return render(Stored(_integers(values), Alpha.STRAIGHT if values.shape[-1] == 4 else Alpha.NONE))[0]
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
+def _integers(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind in "bf":
         if not (values.min() >= 0 and values.max() <= 1):  # NaN is neither
             raise ImageError(f"floats are taken from 0 to 1, and these go from {values.min():g} to {values.max():g}")
         return np.asarray((values.astype(np.float32) * 255).round(), dtype=np.uint8)
     if values.dtype not in (np.uint8, np.uint16):
         raise ImageError(f"{values.dtype} is no format of pictures; allowed: uint8, uint16, or floats from 0 to 1")
-    return to_uint8(values)
-
-
-def _three(values: np.ndarray) -> np.ndarray:
-    if values.shape[-1] == 4:
-        return laid_over(values[..., :3], values[..., 3:], ground_of(values[..., :3], values[..., 3]))
-    return np.repeat(values, 3, axis=2) if values.shape[-1] == 1 else values
+    return values

@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable
 
 from imgcluster.images.file_kinds import kind_of, why_no_image
-from imgcluster.images.headers import DAMAGE, SAMPLES, is_whole_png, tiff_tags
+from imgcluster.images.headers import DAMAGE, is_whole_png, tiff_parts
 
 UNKNOWN = "cannot be decoded: damaged, or not an image"
-MOST_SAMPLES = 4
-PARTS = ((273, 279), (324, 325))  # tags of TIFF 6.0: the offsets and lengths of strips, and of tiles
 RESTARTS = range(0xD0, 0xD8)
 SCAN, END = 0xDA, 0xD9
+CODESTREAM_OF_JPEG_XL = b"\xff\x0a"
+END_OF_QOI = bytes(7) + b"\1"
 COMMENT = rb"(?:\s|#[^\n]*\n)+"
+PAM_HEADER = re.compile(rb"P7\n(.{0,4096}?)\nENDHDR\n", re.DOTALL)
 PNM_HEADER = re.compile(rb"P([56])" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)" + COMMENT + rb"(\d+)\s")
 
 
@@ -24,25 +25,16 @@ def why_undecodable(data: bytes) -> str:
     kind = kind_of(data)
     if kind is None:
         return UNKNOWN
-    if kind == "TIFF" and (samples := _samples(data)) > MOST_SAMPLES:
-        return f"TIFF with {samples} samples per pixel: not read; 1 to {MOST_SAMPLES} are"
     return f"{'truncated' if _breaks_off(kind, data) else 'damaged'} {kind}"
 
 
 def _breaks_off(kind: str, data: bytes) -> bool:
     try:
         return kind in ENDS and ENDS[kind](data) > len(data)
-    except DAMAGE:
-        return False
     except IndexError:  # it ends where it says what comes next
         return True
-
-
-def _samples(data: bytes) -> int:
-    try:
-        return int(tiff_tags(data).get(SAMPLES, 1))
     except DAMAGE:
-        return 0
+        return False
 
 
 # Where a file of a format ends, by what it says of itself; one byte behind what there is where it does not say.
@@ -95,7 +87,7 @@ def _bmp(data: bytes) -> int:
 def _pnm(data: bytes) -> int:
     header = PNM_HEADER.match(data)
     if header is None:
-        return 0
+        return len(data) + 1 if PAM_HEADER.match(data) else 0
     kind, width, height, most = map(int, header.groups())
     return header.end() + width * height * (3 if kind == 6 else 1) * (2 if most > 255 else 1)
 
@@ -103,13 +95,28 @@ def _pnm(data: bytes) -> int:
 def _tiff(data: bytes) -> int:
     if int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") >= len(data):
         return len(data) + 1
-    directory = tiff_tags(data)
-    at, size = next((pair for pair in PARTS if pair[0] in directory), PARTS[0])
-    return max(int(offset) + int(length) for offset, length in zip(directory[at], directory[size], strict=True))
+    parts = tiff_parts(data)
+    return max(offset + length for offset, length in zip(*parts, strict=True))
 
 
 def _jp2(data: bytes) -> int:
     return 0 if data.endswith(b"\xff\xd9") else len(data) + 1
+
+
+def _boxes(data: bytes) -> int:
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if not size or data.startswith(CODESTREAM_OF_JPEG_XL):  # up to the end, or no boxes
+            return 0
+        at += max(size, 8)
+    return at
+
+
+def _qoi(data: bytes) -> int:
+    return 0 if data.endswith(END_OF_QOI) else len(data) + 1
 
 
 ENDS: dict[str, Callable[[bytes], int]] = {
@@ -121,4 +128,8 @@ ENDS: dict[str, Callable[[bytes], int]] = {
     "PNM": _pnm,
     "TIFF": _tiff,
     "JPEG 2000": _jp2,
+    "HEIC": _boxes,
+    "JPEG XL": _boxes,
+    "QOI": _qoi,
+    "AVIF": _boxes,
 }

@@ -6,9 +6,14 @@ import re
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from imgcluster.images.extras import EXTRAS
+
 HEAD_BYTES = 1024  # from the beginning of a file: every signature below stands within them
 # Formats that are read as images, by the name that `kind_of` gives.
-IMAGES = ("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM")
+IMAGES = (
+    *("JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "JPEG 2000", "PNM", "AVIF", "ICO", "PCX", "QOI", "Sun raster"),
+    *(kind for extra in EXTRAS for kind in extra.kinds),
+)
 ZEROS = "all zeros"
 
 
@@ -31,6 +36,7 @@ PROLOG = rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
 
 # In order: the first one that fits counts, so that what is general (text) stands behind what is not.
 SIGNATURES = (
+    _exact("DICOM", b"DICM", offset=128),  # before it stands anything, such as the beginning of a TIFF
     _exact("JPEG", b"\xff\xd8\xff"),
     _signature("PNG", rb"\x89PNG(?:\r\n\x1a\n|\r?\n?\x1a?\Z)"),
     _exact("PNG changed by a transfer in text mode", b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n"),
@@ -41,9 +47,9 @@ SIGNATURES = (
     _signature("PNM", rb"P[1-7]\s"),
     _exact("a JPEG with bytes before its beginning", b"\n\xff\xd8\xff", b"\r\n\xff\xd8\xff"),
     _exact("an image that was changed as if it were text", b"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", b"\xef\xbf\xbdPNG"),
+    _signature("AVIF", rb"ftyp(?:avi[fs]|m(?:if|sf)1(?:....){1,16}?avi[fs])", offset=4),
     _signature("HEIC", rb"ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", offset=4),
-    _signature("AVIF", rb"ftypavi[fs]", offset=4),
-    _signature("a Canon raw image", rb"ftypcrx", offset=4),
+    _signature("Canon raw image", rb"ftypcrx", offset=4),
     _signature("a video", rb"(?:ftyp|moov|mdat|wide)", offset=4),
     _exact("a video", b"\x1a\x45\xdf\xa3"),
     _signature("a video", rb"RIFF....AVI "),
@@ -52,11 +58,17 @@ SIGNATURES = (
     _exact("PSD", b"8BPS"),
     _exact("OpenEXR", b"\x76\x2f\x31\x01"),
     _signature("Radiance HDR", rb"#\?(?:RADIANCE|RGBE)"),
-    _exact("DICOM", b"DICM", offset=128),
-    _exact("an icon", b"\0\0\1\0"),
-    _exact("a Fujifilm raw image", b"FUJIFILMCCD-RAW"),
-    _exact("a Panasonic raw image", b"IIU\0"),
-    _exact("an Olympus raw image", b"IIRO", b"IIRS"),
+    _signature("DICOM", rb"\x08\0[\0\x01\5\x08\x10\x16\x18]\0(?:[A-Z]{2}.\0|[\2-\x7e]\0\0\0)"),  # without its preamble
+    _exact("ICO", b"\0\0\1\0"),
+    _exact("Fujifilm raw image", b"FUJIFILMCCD-RAW"),
+    _exact("Panasonic raw image", b"IIU\0"),
+    _exact("Olympus raw image", b"IIRO", b"IIRS", b"MMOR"),
+    _exact("Canon raw image", b"II\x1a\0\0\0HEAPCCDR"),
+    _exact("Minolta raw image", b"\0MRM"),
+    _exact("Sigma raw image", b"FOVb"),
+    _exact("QOI", b"qoif"),
+    _exact("Sun raster", b"\x59\xa6\x6a\x95"),
+    _signature("PCX", rb"\n[\0\2-\5]\x01[\x01\2\4\x08].{60}\0"),
     _exact("a Git LFS pointer", b"version https://git-lfs.github.com/spec/"),
     _signature("an HTML page", BLANK + rb"<(?:!doctype\s+html|html|head|body)\b"),
     _signature("SVG", BLANK + PROLOG + rb"(?:<!doctype\s+svg[^>]*>\s*)?<svg\b"),
@@ -81,7 +93,7 @@ SIGNATURES = (
     _exact("a Windows shortcut", b"L\0\0\0\1\x14\2\0"),
     _exact("a resource fork of macOS", b"\0\5\x16\7", b"\0\5\x16\0"),
     _exact("a program", b"\x7fELF", b"MZ\x90\0", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe"),
-    _signature("BMP", rb"BM....\0{4}"),
+    _signature("BMP", rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}"),
     _signature("an image in base64", rb"(?:data:image/[^,]{0,40},)?(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR)"),
     _signature("JSON", rb"(?:\xef\xbb\xbf)?\s*[\[{]\s*[\"\[{\d\]}tfn-]"),
     # The last character may be cut off.
@@ -104,23 +116,7 @@ REMEDIES = {
 }
 NO_IMAGE = ", not an image"
 NOT_READ = ", whatever its ending says: convert it to .jpg or .png"
-CONVERTED = (
-    "HEIC",
-    "AVIF",
-    "JPEG XL",
-    "PSD",
-    "OpenEXR",
-    "Radiance HDR",
-    "DICOM",
-    "SVG",
-    "PDF",
-    "PostScript",
-    "an icon",
-    "a Canon raw image",
-    "a Fujifilm raw image",
-    "a Panasonic raw image",
-    "an Olympus raw image",
-)
+CONVERTED = ("PSD", "OpenEXR", "Radiance HDR", "SVG", "PDF", "PostScript")
 
 
 def head_of(file: Path | IO[bytes]) -> bytes:

@@ -15,9 +15,10 @@ from imgcluster.config import ImagesConfig, VideoSampling
 from imgcluster.images.ids.files import IdFiles
 from imgcluster.images.ids.table import read_rows
 from imgcluster.images.sources.base import RemoteFile, asked_again
+from imgcluster.images.sources.endings import is_image_name
 from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.local import LocalFolder, none_below
-from imgcluster.images.sources.names import as_id, is_image_name, natural_key
+from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
 from imgcluster.images.video.extra import endings_for, video_hint
 from imgcluster.images.video.listing import with_frames
@@ -31,13 +32,15 @@ logger = logging.getLogger(__name__)
 class Listing:
     """The images of a run; the CSV that names them, if there is one; what a person should know of how they were found.
 
-    left_out: how many images, files and folders were passed over, by the reason.
+    left_out: how many files, and folders that were not entered, were passed over, by the reason. files: how many there
+    are, those included; None where only the files of the ids were looked up.
     """
 
     images: Sequence[ImageFile]
     template: Template | None = None
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int | dict[str, int]] = field(default_factory=dict)
+    files: int | None = None
 
 
 def list_images(
@@ -68,7 +71,10 @@ def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Lis
     images = files.images()
     without_row = {"no_row": files.without_row} if files.without_row else {}
     return Listing(
-        images, files.template, [*files.notes, *place.wanted.notes()], {**place.wanted.left_out, **without_row}
+        images,
+        files.template,
+        [*files.notes, *place.wanted.notes(by_ids=True)],
+        {**place.wanted.left_out, **without_row},
     )
 
 
@@ -96,7 +102,9 @@ def _all_images(place: Holder, folder: str) -> Listing:
     if not images:
         place.wanted.check_include(shown(folder))
         raise none_below(shown(folder), place.wanted)
-    return Listing(images, None, place.wanted.notes(), place.wanted.left_out)
+    left_out = place.wanted.left_out
+    counts = (sum(count.values()) if isinstance(count, dict) else count for count in left_out.values())
+    return Listing(images, None, place.wanted.notes(), left_out, len(images) + sum(counts))
 
 
 def _with_frames(listing: Listing, video: VideoSampling | None) -> Listing:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from imgcluster.config import Backbone, Recipe, named_recipe, recipe_of
+from imgcluster.config import AS_SHOWN, Backbone, Reading, Recipe, named_recipe, recipe_of
 from imgcluster.images.geometry import (
     CROPPING,
     CROPS,
@@ -32,10 +32,12 @@ GPU_STEPS = (("resize", "center_crop"), ("squash",))
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def find_recipe(preprocess: str | tuple[Any, ...], backbone: Backbone, views: str = "center") -> Recipe:
+def find_recipe(
+    preprocess: str | tuple[Any, ...], backbone: Backbone, views: str = "center", reading: Reading = AS_SHOWN
+) -> Recipe:
     """Return the recipe a config names or spells out; `backbone` is what its weights were trained with."""
     make = named_recipe if isinstance(preprocess, str) else recipe_of
-    return replace(make(preprocess, backbone.recipe), views=views)  # type: ignore[arg-type]
+    return replace(make(preprocess, backbone.recipe), views=views, reading=reading)  # type: ignore[arg-type]
 
 
 def resizes_here(recipe: Recipe) -> bool:

@@ -30,6 +30,12 @@ def laid_over(colour: np.ndarray, alpha: np.ndarray, ground: int) -> np.ndarray:
     return ((colour * weight + ground * (255 - weight) + 127) // 255).astype(np.uint8)
 
 
+def laid_over_multiplied(colour: np.ndarray, alpha: np.ndarray, ground: int) -> np.ndarray:
+    """Lay colours over a grey as `laid_over` does, where they have been multiplied by their opacity already."""
+    rest = laid_over(np.zeros_like(alpha), alpha, ground)
+    return np.asarray(colour + np.minimum(rest, WHITE - colour))  # a damaged file may hold more colour than opacity
+
+
 def _stands_out(colour: np.ndarray, alpha: np.ndarray, multiplied: bool) -> bool:
     """Tell whether enough of what is opaque is darker than white; where nothing is opaque, nothing is to be seen."""
     step = max(1, math.isqrt(alpha.size // LOOKED_AT))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.config import Config, FeaturesConfig, features_as_used, load_config
+from imgcluster.config import Config, FeaturesConfig, features_as_dict, features_as_used, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features, extract_listed
 from imgcluster.images import list_images
@@ -121,7 +121,7 @@ def learn(
         mode=mode,
         classifier=classifier,
         classes=classes,
-        features={**taught.features.model_dump(mode="json"), **used},
+        features={**features_as_dict(taught.features), **used},
         fingerprints=fingerprints,
         dim=int(labelled.points.shape[1]),
         arrays=taught.arrays,

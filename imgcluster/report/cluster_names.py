@@ -107,9 +107,8 @@ def _from_images(rows: Sequence[int], run: FinishedRun, backbone: str) -> dict[i
 def _predictions(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
     """Return the config of class probabilities of a run's network."""
     kept = {"device": config.device, "store": config.store}
-    return features_from_dict(
-        {**kept, "backbone": backbone, "layer": PREDICTIONS, "preprocess": "backbone", "fallback": None}
-    )
+    keys = {**kept, "backbone": backbone, "layer": PREDICTIONS, "preprocess": "backbone", "fallback": None}
+    return features_from_dict(keys).read_as(config.reading)
 
 
 def _named(probabilities: np.ndarray, names: Sequence[str]) -> Guess:

@@ -7,12 +7,13 @@ from html import escape
 
 import numpy as np
 
+from imgcluster.config import Reading
 from imgcluster.errors import ImageError
 from imgcluster.images import jpeg, read_image
 from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import JPEG_QUALITY, shrunk
 from imgcluster.runs import RunResult, known_names
-from imgcluster.types import NOISE, ImagePath
+from imgcluster.types import NOISE, ImageFile
 
 MAX_CLUSTERS = 30
 IMAGES_PER_CLUSTER = 8
@@ -39,14 +40,14 @@ def _row(run: RunResult, number: int, size: int) -> str:
     typical = rows[np.argsort(run.clusters.distance[rows], kind="stable")[:IMAGES_PER_CLUSTER]]
     name = known_names(run.config, run.clusters.names).get(number, "")
     title = "noise" if number == NOISE else f"{number} {name}".rstrip()
-    images = "".join(_image(run.features.images[row].path, run.features.images[row].id) for row in typical.tolist())
+    images = "".join(_image(run.features.images[row], run.config.images.reading) for row in typical.tolist())
     return f"<tr><th>{escape(title)}</th><td>{size:,}</td><td style='text-align:left'>{images}</td></tr>"
 
 
-def _image(path: ImagePath, id: str) -> str:
-    shown = escape(shortened(id), quote=True)
+def _image(image: ImageFile, reading: Reading) -> str:
+    shown = escape(shortened(image.id), quote=True)
     try:
-        data = b64encode(jpeg(shrunk(read_image(path, least=SIDE), SIDE), JPEG_QUALITY)).decode()
+        data = b64encode(jpeg(shrunk(read_image(image.path, SIDE, reading), SIDE), JPEG_QUALITY)).decode()
     except ImageError:
         return f"<span>{shown}</span>"
     return f'<img alt="{shown}" title="{shown}" style="display:inline;margin:2px" src="data:image/jpeg;base64,{data}">'

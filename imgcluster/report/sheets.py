@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from imgcluster.config import RunFiles
+from imgcluster.config import AS_SHOWN, Reading, RunFiles
 from imgcluster.errors import ImageError, OutputError
 from imgcluster.images import jpeg, read_image, readers_for
 from imgcluster.report.thumbnails import shrunk
@@ -38,7 +39,8 @@ def write_sheets(run: str | Path | RunResult, *, show: bool = True) -> Path:
         with track("contact sheets", len(groups), "clusters", show=show) as advance:
             for number, paths in groups.items():
                 name = f"{names[number]}.jpg"
-                write_whole(place / name, jpeg(contact_sheet(_drawn(paths)), JPEG_QUALITY))
+                sheet = contact_sheet(_drawn(paths), finished.config.images.reading)
+                write_whole(place / name, jpeg(sheet, JPEG_QUALITY))
                 made.append(name)
                 former.discard(name)
                 advance(1)
@@ -50,7 +52,7 @@ def write_sheets(run: str | Path | RunResult, *, show: bool = True) -> Path:
     return place
 
 
-def contact_sheet(paths: Sequence[ImagePath]) -> np.ndarray:
+def contact_sheet(paths: Sequence[ImagePath], reading: Reading = AS_SHOWN) -> np.ndarray:
     """Return images side by side, each fitted into its cell: (height, width, 3) RGB uint8.
 
     The cell of an image that cannot be read stays empty.
@@ -58,7 +60,7 @@ def contact_sheet(paths: Sequence[ImagePath]) -> np.ndarray:
     columns = min(COLUMNS, max(1, len(paths)))
     rows = max(1, -(-len(paths) // columns))
     sheet = np.full((rows * (SIDE + GAP) + GAP, columns * (SIDE + GAP) + GAP, 3), PAPER, np.uint8)
-    for number, picture in enumerate(_all_read(paths)):
+    for number, picture in enumerate(_all_read(paths, partial(_read, reading))):
         if picture is not None:
             height, width = picture.shape[:2]
             top = GAP + number // columns * (SIDE + GAP) + (SIDE - height) // 2
@@ -89,18 +91,20 @@ def _drawn(paths: list[ImagePath]) -> list[ImagePath]:
     return [paths[place] for place in np.linspace(0, len(paths) - 1, count).round().astype(int).tolist()]
 
 
-def _all_read(paths: Sequence[ImagePath]) -> Iterator[np.ndarray | None]:
+def _all_read(
+    paths: Sequence[ImagePath], read: Callable[[ImagePath], np.ndarray | None]
+) -> Iterator[np.ndarray | None]:
     if readers_for(paths):
-        return at_once(_read, paths)
-    return in_order(lambda part: _read(paths[part.start]), _each(len(paths)))
+        return at_once(read, paths)
+    return in_order(lambda part: read(paths[part.start]), _each(len(paths)))
 
 
 def _each(count: int) -> list[slice]:
     return [slice(number, number + 1) for number in range(count)]
 
 
-def _read(path: ImagePath) -> np.ndarray | None:
+def _read(reading: Reading, path: ImagePath) -> np.ndarray | None:
     try:
-        return shrunk(read_image(path, least=SIDE), SIDE)
+        return shrunk(read_image(path, SIDE, reading), SIDE)
     except ImageError:
         return None

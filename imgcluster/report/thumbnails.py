@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
 from imgcluster.features import ImageKey, known_key, known_keys, read_with_key, with_stamps
 from imgcluster.images import VideoFrame, bytes_of, decode_image, jpeg, readers_for, room_for
@@ -31,7 +32,9 @@ def thumbnail_side(images: int) -> int:
     return next((side for most, side in SIDES if images <= most), MIN_SIDE)
 
 
-def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = True) -> list[str | None]:
+def make_thumbnails(
+    paths: Sequence[ImagePath], folder: Path, reading: Reading = AS_SHOWN, *, show: bool = True
+) -> list[str | None]:
     """Make the thumbnails of images under a folder, unless they are there already, and remove all others.
 
     Returns their names below the folder, without the ending; None for an image that cannot be read. A name is a hash of
@@ -41,7 +44,8 @@ def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = Tr
     paths = with_stamps(paths)
     there = {place for place, size in _files_in(folder) if size}  # a power cut may leave an empty file
     names = [
-        None if key is None else _name(path, key, side) for path, key in zip(paths, known_keys(paths), strict=True)
+        None if key is None else _name(path, key, side, reading)
+        for path, key in zip(paths, known_keys(paths), strict=True)
     ]
     lacking = [row for row, name in enumerate(names) if name is None or f"{name}.jpg" not in there]
     # Frames are taken one by one, so that all threads are at about the same place of a video.
@@ -49,7 +53,7 @@ def make_thumbnails(paths: Sequence[ImagePath], folder: Path, *, show: bool = Tr
     slices = [lacking[start : start + step] for start in range(0, len(lacking), step)]
 
     def make(rows: list[int]) -> list[str | None]:
-        return [_make(paths[row], folder, side, there) for row in rows]
+        return [_make(paths[row], folder, side, reading, there) for row in rows]
 
     done = len(paths) - len(lacking)
     with track("thumbnails", len(paths), "images", show=show and bool(lacking), done=done) as advance:
@@ -77,21 +81,22 @@ def shrunk(image: Picture, side: int) -> Picture:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def _name(path: ImagePath, key: ImageKey, side: int) -> str:
-    """Return a name that changes when the image changes, or the side."""
+def _name(path: ImagePath, key: ImageKey, side: int, reading: Reading) -> str:
+    """Return a name that changes when the image changes, the side, or how the image is read."""
     version = key.stamp if isinstance(path, Source) else key.stamp[:3]
-    digest = hashlib.blake2b(os.fsencode(" ".join(map(str, (side, *version)))), digest_size=7).hexdigest()
+    changes = [f"{key}={value}" for key, value in reading.changes().items()]
+    digest = hashlib.blake2b(os.fsencode(" ".join(map(str, (side, *version, *changes)))), digest_size=7).hexdigest()
     return f"{digest[:2]}/{digest[2:]}"
 
 
-def _make(path: ImagePath, folder: Path, side: int, there: set[str]) -> str | None:
+def _make(path: ImagePath, folder: Path, side: int, reading: Reading, there: set[str]) -> str | None:
     try:
-        name = _name(path, known_key(path) or read_with_key(path)[1], side)
+        name = _name(path, known_key(path) or read_with_key(path)[1], side, reading)
         if f"{name}.jpg" in there:
             return name
         original = bytes_of(path)
         with room_for(original):
-            data = jpeg(shrunk(decode_image(original, least=side), side), JPEG_QUALITY)
+            data = jpeg(shrunk(decode_image(original, side, reading), side), JPEG_QUALITY)
     except (ImageError, OSError, ValueError, MemoryError):
         return None
     place = thumbnail_path(folder, name)

@@ -101,7 +101,7 @@ def _write(run: FinishedRun, request: _Request) -> None:
     # From here on the page would be of other data than it was written for.
     (home / RunFiles.PAGE).unlink(missing_ok=True)
     (home / RunFiles.REPORT_RECORD).unlink(missing_ok=True)
-    thumbnails = make_thumbnails(paths, home / "t", show=request.show)
+    thumbnails = make_thumbnails(paths, home / "t", run.config.images.reading, show=request.show)
     page = Page(facts, thumbnails, _explained(run), scores, kind, _charts(home, scores is not None))
     _write_parts(home, page)
     write_whole(home / RunFiles.PAGE, render_page(page).encode())

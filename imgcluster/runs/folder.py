@@ -30,7 +30,13 @@ IMMATERIAL = {
 }
 
 # By key, values that find the same, unlike its others; None: of a record that is older than the key.
-ALIKE = {("clusters", "backend"): ("auto", "sklearn", None), ("outputs", "rows"): ("images", None)}
+ALIKE = {
+    ("clusters", "backend"): ("auto", "sklearn", None),
+    ("images", "bands"): ("auto", None),
+    ("images", "range"): ("auto", None),
+    ("images", "color"): ("managed", None),
+    ("outputs", "rows"): ("images", None),
+}
 
 Writer = Callable[[IO[bytes]], object]
 

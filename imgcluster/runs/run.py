@@ -16,8 +16,7 @@ from imgcluster.types import Clusters, ImageFile, Template
 class RunResult:
     """All that a run has found. `template` is None where no CSV names the images.
 
-    seconds: time of each step. notes, left_out: what a person should know of the list of images, and how many were
-    passed over, by reason. record: run.json, once it is written.
+    seconds: time of each step. notes, left_out, files: as a `Listing` has them. record: run.json, once it is written.
     """
 
     config: Config
@@ -29,6 +28,7 @@ class RunResult:
     made_in: Path | None = None
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int | dict[str, int]] = field(default_factory=dict)
+    files: int | None = None
     record: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property

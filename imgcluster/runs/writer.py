@@ -101,6 +101,7 @@ def run_record(run: RunResult) -> dict[str, Any]:
     return {
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "counts": {
+            **({} if run.files is None else {"files": run.files}),
             "images": len(run.images),
             "clustered": len(features.images),
             "failed": len(features.failures),

@@ -19,6 +19,7 @@ from tests.benchmarks.learning import learning
 from tests.benchmarks.neighbors import neighbors
 from tests.benchmarks.networks import networks
 from tests.benchmarks.peers import peers
+from tests.benchmarks.reading import reading
 from tests.benchmarks.report import report
 from tests.benchmarks.rows import Row, header, line
 from tests.benchmarks.scaling import scaling
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "commands": commands,
     "layers": layers,
     "extraction": extraction,
+    "reading": reading,
     "peers": peers,
     "size": size,
     "scores": scores,

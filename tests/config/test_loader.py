@@ -20,8 +20,17 @@ from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES
 from imgcluster.config.docs import config_table
 from imgcluster.config.engine_schema import DaskEngine
 from imgcluster.config.file_patterns import problem_of
-from imgcluster.config.loader import SECTIONS, Config, config_from_dict, config_schema, load_config
+from imgcluster.config.loader import (
+    SECTIONS,
+    Config,
+    config_from_dict,
+    config_schema,
+    features_as_dict,
+    features_from_dict,
+    load_config,
+)
 from imgcluster.config.method_table import METHOD_NAMES
+from imgcluster.config.reading import Reading
 from imgcluster.config.recipe import RECIPE_NAMES
 from imgcluster.errors import ConfigError
 from tests import ROOT
@@ -80,6 +89,9 @@ def test_defaults() -> None:
             "video": None,
             "missing": "stop",
             "on_error": "record",
+            "bands": "auto",
+            "range": "auto",
+            "color": "managed",
         },
         "features": {
             "backbone": "vgg16",
@@ -265,6 +277,8 @@ PARAMETERS = "a mapping of parameters of the method's estimator, such as {linkag
 ORDER = "sequence or {smooth: a number > 0} or null"
 NUMBERING = "raw, size, first_appearance, match:RUN (a run folder) or truth:CSV"
 BACKEND = "allowed: auto, sklearn, dask"
+BANDS = "auto, or a list of one band or three, counted from 1, such as [4, 3, 2]"
+RANGE = "auto, declared, percentile, or [min, max]"
 WRONG: list[tuple[str, Any, str]] = [
     ("clusters.backend", "spark", f"found 'spark', {BACKEND}"),
     ("clusters.backend", "dusk", f"found 'dusk', {BACKEND}; did you mean 'dask'?"),
@@ -301,6 +315,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("images.video", {"shots": "yes"}, "shots: found 'yes', allowed: true or false"),
     ("images.missing", "keep", "found 'keep', allowed: stop, skip"),
     ("images.on_error", True, "found true (a boolean), allowed: record, stop"),
+    ("images.bands", [4, 3], f"found [4, 3] (a list), allowed: {BANDS}"),
+    ("images.bands", [0], f"found [0] (a list), allowed: {BANDS}"),
+    ("images.range", [5, 5], "5 is not below 5; the smaller value comes first and becomes black"),
+    ("images.range", "percentil", f"found 'percentil', allowed: {RANGE}; did you mean 'percentile'?"),
+    ("images.color", "sRGB", "found 'sRGB', allowed: managed, raw"),
     ("features.backbone", "vgg61", f"found 'vgg61', {BACKBONE}; did you mean 'vgg19'?"),
     ("features.backbone", "timm:", f"found 'timm:', {BACKBONE}"),
     ("features.backbone", "timm:a/b", f"found 'timm:a/b', {BACKBONE}"),
@@ -944,7 +963,8 @@ def fits(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> bool:
             and all(fits(item, known.get(key, other), root) for key, item in value.items())
         )
     if isinstance(value, list):
-        return schema.get("type") == "array" and all(fits(item, schema["items"], root) for item in value)
+        in_bounds = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        return schema.get("type") == "array" and in_bounds and all(fits(item, schema["items"], root) for item in value)
     kinds = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
     return (
         kinds[type(value)] == schema.get("type", kinds[type(value)])
@@ -1002,6 +1022,16 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
             passed.add(key)
     # `$` also stops before a line break; two ways at once; 5..3
     assert passed <= beyond | {"features.device", "images.video", "clusters.n_clusters"}
+
+
+def test_features_know_how_images_are_read() -> None:
+    config = read(SMALLEST, "images.bands=[4, 3, 2]", "images.range=[0, 4095]", "images.color=raw")
+    assert config.features.reading == config.images.reading == Reading((4, 3, 2), (0, 4095), "raw")
+    copied = config.features.model_copy(update={"layer": "fc7"})
+    assert copied.reading == config.features.reading
+    again = features_from_dict(json.loads(json.dumps(features_as_dict(config.features))))
+    assert again == config.features
+    assert features_as_dict(read(SMALLEST).features) == read(SMALLEST).features.model_dump(mode="json")
 
 
 def test_schema_file_is_current() -> None:

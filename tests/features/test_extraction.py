@@ -30,6 +30,7 @@ from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime
 from imgcluster.backbones.select import choose_backbones
 from imgcluster.backbones.weights.load import RANDOM_SEED
 from imgcluster.config.loader import FeaturesConfig
+from imgcluster.config.reading import Reading
 from imgcluster.errors import ConfigError, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features import extraction as features_module
 from imgcluster.features.engines import local as work_module
@@ -216,6 +217,31 @@ def test_whatever_shapes_a_feature_makes_another_store(tmp_path: Path, pictures:
     second = extract_features(images, lite0(tmp_path / "s", **change), show=False)
     assert second.origins[0].computed == 3
     assert second.origins[0].fingerprint != first.origins[0].fingerprint
+
+
+@pytest.mark.parametrize("change", [{"bands": (3, 2, 1)}, {"range": (0.0, 128.0)}, {"color": "raw"}])
+def test_how_images_are_read_makes_another_store(tmp_path: Path, pictures: Path, change: dict[str, Any]) -> None:
+    images, config = walk_images(pictures)[:3], lite0(tmp_path / "s")
+    first = extract_features(images, config.read_as(Reading()), show=False).origins[0]
+    assert first.fingerprint == extract_features(images, config, show=False).origins[0].fingerprint
+    second = extract_features(images, config.read_as(Reading(**change)), show=False).origins[0]
+    assert second.computed == 3
+    shaped_by = json.loads((Path(second.stores[0]) / "meta.json").read_text())["shaped_by"]
+    assert shaped_by["preprocess"]["reading"] == json.loads(json.dumps(change))
+    whole = json.loads((Path(first.stores[0]) / "meta.json").read_text())["shaped_by"]
+    assert {**shaped_by, "preprocess": whole["preprocess"]} == whole
+
+
+def test_the_network_sees_the_bands_that_are_asked_for(tmp_path: Path, pictures: Path) -> None:
+    images, config = walk_images(pictures)[:3], lite0(tmp_path / "s")
+    swapped = extract_features(images, config.read_as(Reading(bands=(3, 2, 1))), show=False).vectors
+    for image in images:
+        pixels = read_image(Path(str(image.path)))
+        Image.fromarray(np.ascontiguousarray(pixels[..., ::-1])).save(tmp_path / f"{image.id}.png")
+    whole = extract_features(
+        [ImageFile(f"{each.id}", tmp_path / f"{each.id}.png") for each in images], config, show=False
+    )
+    np.testing.assert_allclose(swapped, whole.vectors, atol=2e-2)
 
 
 def test_the_store_says_what_shaped_it(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

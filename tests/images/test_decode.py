@@ -18,6 +18,7 @@ from PIL import Image
 from imgcluster.config.recipe import STAGE, Recipe, named_recipe
 from imgcluster.errors import ImageError
 from imgcluster.images import decode as reading
+from imgcluster.images import libraries, rendering
 from imgcluster.images.convert import to_rgb
 from imgcluster.images.decode import Marks, decode_image, decode_picture, read_image, room_for
 from imgcluster.images.headers import declared_size, is_opaque
@@ -155,16 +156,19 @@ def test_arrays_and_pillow_images_are_laid_over_the_same() -> None:
 # --- what is noted of a picture ---
 
 
+NOTED = Marks.READ | Marks.BY_HEADER
+
+
 def marks_of(picture: Image.Image | np.ndarray, format: str = "PNG") -> Marks:
     return decode_picture(encoded(format, picture)).marks
 
 
 def test_what_is_noted_of_a_picture() -> None:
-    assert marks_of(RGB) == Marks.READ
-    assert marks_of(drawing(0)) == Marks.READ
-    assert marks_of(drawing(255)) == Marks.READ | Marks.ON_GREY
-    assert marks_of(np.full((9, 9, 3), 77, np.uint8)) == Marks.READ | Marks.ONE_COLOUR
-    assert marks_of(np.zeros((9, 9, 4), np.uint8)) == Marks.READ | Marks.ONE_COLOUR  # all of it is transparent
+    assert marks_of(RGB) == NOTED
+    assert marks_of(drawing(0)) == NOTED
+    assert marks_of(drawing(255)) == NOTED | Marks.ON_GREY
+    assert marks_of(np.full((9, 9, 3), 77, np.uint8)) == NOTED | Marks.ONE_COLOUR
+    assert marks_of(np.zeros((9, 9, 4), np.uint8)) == NOTED | Marks.ONE_COLOUR  # all of it is transparent
 
 
 @pytest.mark.parametrize("quality", [10, 50, 95])
@@ -176,7 +180,7 @@ def test_one_colour_is_known_through_jpeg(quality: int) -> None:
 def test_a_small_spot_is_no_single_colour() -> None:
     picture = np.full((200, 200, 3), 200, np.uint8)
     picture[101:104, 51:54] = 190
-    assert marks_of(picture) == Marks.READ
+    assert marks_of(picture) == NOTED
 
 
 def test_transparent_colour_of_a_palette_is_white() -> None:
@@ -269,7 +273,7 @@ def test_declared_size_is_bounded(tmp_path: Path, side: int, reason: str) -> Non
 
 
 def test_the_bound_holds_where_opencv_was_loaded_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
+    monkeypatch.setattr(libraries, "MAX_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
     with pytest.raises(ImageError, match="has more than"):
         decode_image(encoded("PNG", RGB))
 
@@ -436,7 +440,7 @@ def test_values_are_converted_alike_in_parts(kind: type, channels: int, monkeypa
     values = np.random.default_rng(0).integers(0, 65_536, (37, 11, channels)).astype(kind)
     data = cv2.imencode(".tif" if kind is np.float32 else ".png", values)[1].tobytes()
     whole = decode_image(data)
-    monkeypatch.setattr(reading, "ROW_BYTES", 100)
+    monkeypatch.setattr(rendering, "ROW_BYTES", 100)
     np.testing.assert_array_equal(decode_image(data), whole)
 
 
@@ -464,10 +468,14 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
     [
         (NO_IMAGES["a pointer of Git LFS"], "a Git LFS pointer, not the image itself: run git lfs pull"),
         (NO_IMAGES["an HTML page"], "an HTML page, not an image: the download failed"),
-        (NO_IMAGES["HEIC"], "HEIC, whatever its ending says: convert it to .jpg or .png"),
+        (NO_IMAGES["PSD"], "PSD, whatever its ending says: convert it to .jpg or .png"),
         (bytes(900), "all zeros: the file was never written"),
-        (tiff(bytes(5), t277=5), "TIFF with 5 samples per pixel: not read; 1 to 4 are"),
+        (
+            tiff(bytes(3), t259=32_809),
+            "TIFF, 3 samples of 8 bits, compression 32809: not read; convert it to .png or .jpg",
+        ),
         (tiff(bytes(3), t256=0), "damaged TIFF"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + bytes(200), "damaged AVIF"),
         (
             encoded("PNG", RGB).replace(b"\r\n", b"\n"),
             "PNG changed by a transfer in text mode: transfer it again, in binary mode",

@@ -63,9 +63,8 @@ def test_a_format_that_is_read_is_known_and_nothing_is_said_against_it(name: str
         (b"\xef\xbb\xbf\r\n  <!-- saved --> <html lang='en'>", "an HTML page, not an image: the download failed"),
         (NO_IMAGES["XML"], "XML, not an image: perhaps the error message of a failed download"),
         (NO_IMAGES["JSON"], "JSON, not an image: perhaps the error message of a failed download"),
-        (NO_IMAGES["HEIC"], "HEIC, whatever its ending says: convert it to .jpg or .png"),
-        (NO_IMAGES["AVIF"], "AVIF, whatever its ending says: convert it to .jpg or .png"),
-        (NO_IMAGES["DICOM"], "DICOM, whatever its ending says: convert it to .jpg or .png"),
+        (NO_IMAGES["PSD"], "PSD, whatever its ending says: convert it to .jpg or .png"),
+        (NO_IMAGES["OpenEXR"], "OpenEXR, whatever its ending says: convert it to .jpg or .png"),
         (
             b'<?xml version="1.0"?>\n<!-- made by hand -->\n' + NO_IMAGES["SVG"],
             "SVG, whatever its ending says: convert it to .jpg or .png",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -15,12 +16,17 @@ from imgcluster import load_config, run
 from imgcluster.cli.format.run import summarize_run
 from imgcluster.config.loader import ImagesConfig
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.images.extras import EXTRAS, Extra
+from imgcluster.images.file_kinds import head_of
 from imgcluster.images.listing import FolderImages, find_images, list_images, walk_images
-from imgcluster.images.sources.debris import DEBRIS, HIDDEN, debris_in
+from imgcluster.images.sources import local
+from imgcluster.images.sources.debris import DEBRIS, debris_in
 from imgcluster.images.sources.names import as_id, natural_key
+from imgcluster.images.video.extra import video_hint
 from imgcluster.types import ImageFile, ImageSubset
 from tests import ROOT
 from tests.conftest import write_pictures, write_template
+from tests.support.extras import DECODERS, without
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -212,15 +218,130 @@ def test_ten_thousand_ids_are_listed_in_order(tmp_path: Path) -> None:
 
 
 def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    touch(tmp_path, "1.jpg", "2.HEIC", "3.heic", "4.nef", "notes.txt", ".5.heic")
+    touch(tmp_path, "1.jpg", "2.PSD", "3.psd", "4.svg", "notes.txt", ".5.psd")
     assert ids_of(tmp_path) == ["1.jpg"]
-    assert "skipped 3 files in unsupported formats (.heic, .nef); convert to .png or .jpg" in caplog.text
+    assert "skipped 3 files in unsupported formats (.psd, .svg); convert to .png or .jpg to include them" in caplog.text
+    assert "skipped 1 hidden, 1 file that is no picture (.txt)" in caplog.text
 
 
-def test_other_endings_of_pictures_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    touch(tmp_path, "1.jpg", "2.jfif", "3.PBM", "4.ico", "5.j2k", "6.py")
-    assert ids_of(tmp_path) == ["1.jpg"]
-    assert "skipped 4 files in unsupported formats (.ico, .j2k, .jfif, .pbm)" in caplog.text
+def test_pictures_that_an_extra_reads_are_told_with_its_command(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "1.jpg", "2.HEIC", "3.heic", "4.nef")
+    with without(*DECODERS):
+        assert ids_of(tmp_path) == ["1.jpg"]
+        heif = 'skipped 3 files in unsupported formats (.heic, .nef); pip install "imgcluster[formats]" to include them'
+        assert heif in caplog.text
+        touch(tmp_path, "5.psd")
+        assert ids_of(tmp_path) == ["1.jpg"]
+    both = 'pip install "imgcluster[formats]" (.heic, .nef) and convert to .png or .jpg (.psd) to include them'
+    assert f"skipped 4 files in unsupported formats (.heic, .nef, .psd); {both}" in caplog.text
+
+
+@pytest.mark.parametrize("extra", EXTRAS, ids=lambda extra: extra.kinds[0])
+def test_endings_of_an_extra_are_taken_where_it_is_installed(tmp_path: Path, extra: Extra) -> None:
+    if extra.module is None:
+        pytest.skip(f"needs {extra.modules[0]}")
+    names = [f"x{ending}" for ending in extra.endings]
+    touch(tmp_path, *names)
+    assert ids_of(tmp_path) == sorted(names, key=natural_key)
+
+
+def test_other_endings_of_pictures_that_are_read_are_taken(tmp_path: Path) -> None:
+    endings = (
+        ".jfif .pjpeg .mpo .dib .pbm .pnm .pam .apng .j2k .j2c .jpc .jpx .btf .tf8 .ptif .avif .ico .pcx .qoi .ras"
+    )
+    names = [f"1{ending}" for ending in endings.split()] + ["2.PBM"]
+    touch(tmp_path, *names, "6.py")
+    assert ids_of(tmp_path) == sorted(names, key=natural_key)
+
+
+def of_each_kind(folder: Path) -> None:
+    """Fill a folder with 23 files, and two folders that are not entered."""
+    write_pictures(folder, range(2))
+    (folder / "b").mkdir()
+    (folder / "0000.jpg").rename(folder / "b" / "picture")
+    (folder / "0001.jpg").rename(folder / "frame.0001")
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "zeros").write_bytes(bytes(100))
+    (folder / "drawing").write_bytes(b"8BPS\0\1")
+    (folder / "photo").write_bytes(b"\0\0\0\x18ftypheic")
+    touch(
+        folder, "1.xmp", "b/1.AAE", "2.heic", "3.psd", "4.mp4", "5.zip", "notes.txt", "b/Makefile", "6.jpg", "7_m.jpg"
+    )
+    touch(folder, ".DS_Store", "b/.8.jpg", ".git/a/9.jpg", "@eaDir/1.jpg/1.jpg", "._1.jpg", "Thumbs.db", "a.b/~x.jpg~")
+
+
+LEFT_OUT = {
+    "debris": {"._*": 1, "@eaDir": 1},
+    "hidden": 3,
+    "needs_extra": {".heic": 1, "HEIC": 1},
+    "formats": {".psd": 1, "PSD": 1},
+    "sidecars": {".aae": 1, ".xmp": 1},
+    "videos": {".mp4": 1},
+    "archives": {".zip": 1},
+    "no_picture": {".db": 1, ".jpg~": 1, ".txt": 1, "none": 2},
+    "exclude": 1,
+}
+
+
+def test_each_file_below_a_folder_is_counted_once(tmp_path: Path) -> None:
+    of_each_kind(tmp_path)
+    with without(*DECODERS):
+        listing = find_images(ImagesConfig(folder=str(tmp_path), exclude=("*_m.jpg",)))
+    assert [image.id for image in listing.images] == ["6.jpg", "b/picture", "broken.jpg", "frame.0001"]
+    assert listing.left_out == LEFT_OUT
+    names = [
+        path.relative_to(tmp_path).as_posix()
+        for path in tmp_path.rglob("*")
+        if not path.is_dir() and not {".git", "@eaDir"} & set(path.relative_to(tmp_path).parts)
+    ]
+    assert listing.files == len(names) + 2  # folders that are not entered
+    assert listing.notes == [
+        "passed over 1 ._*, 1 @eaDir: files and folders of storage systems and photo programs",
+        'skipped 4 files in unsupported formats (.heic, .psd, HEIC, PSD); pip install "imgcluster[formats]" '
+        "(.heic, HEIC) and convert to .png or .jpg (.psd, PSD) to include them",
+        f"skipped 1 video (.mp4); {video_hint(None)}",
+        "skipped 3 hidden, 2 sidecars (.aae, .xmp), 1 archive (.zip), "
+        "5 files that are no pictures (.db, .jpg~, .txt, none)",
+        "images.exclude left out 1 images",
+    ]
+
+
+@pytest.mark.parametrize("ending", ["tar", "zip"])
+def test_each_file_of_an_archive_is_counted_once(tmp_path: Path, ending: str) -> None:
+    of_each_kind(tmp_path / "in")
+    shutil.make_archive(str(tmp_path / "all"), ending, tmp_path / "in")
+    with without(*DECODERS):
+        listing = find_images(ImagesConfig(folder=str(tmp_path / f"all.{ending}"), exclude=("*_m.jpg",)))
+    assert [image.id for image in listing.images] == ["6.jpg", "b/picture", "broken.jpg", "frame.0001"]
+    assert listing.left_out == LEFT_OUT
+    assert listing.files == 4 + 19
+
+
+def test_only_files_without_an_ending_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "1.jpg", "2.txt", "a/3.xmp", "README", "frame.0004", "5.psd")
+    opened: list[str] = []
+    monkeypatch.setattr(local, "head_of", lambda path: opened.append(path.name) or b"\xff\xd8\xff")
+    assert ids_of(tmp_path) == ["1.jpg", "frame.0004", "README"]
+    assert sorted(opened) == ["README", "frame.0004"]
+
+
+def test_a_file_without_an_ending_that_nobody_can_read_is_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "1.jpg", "closed")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "broken").symlink_to("nowhere")
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return head_of(path)
+
+    monkeypatch.setattr(local, "head_of", refuse)
+    assert find_images(ImagesConfig(folder=str(tmp_path))).left_out == {"no_picture": {"none": 4}}
 
 
 def test_a_header_is_missing_only_where_its_first_cell_is_an_image(tmp_path: Path) -> None:
@@ -269,7 +390,7 @@ def test_a_byte_order_mark_is_no_letter_of_the_first_name(tmp_path: Path, encodi
 @pytest.mark.parametrize("name", [each.name for each in DEBRIS])
 def test_each_kind_of_debris_is_passed_over_and_counted(tmp_path: Path, name: str) -> None:
     made = name.replace("*", "x1").upper()
-    debris = f"a/{made}.jpg" if name == HIDDEN else f"a/{made}/2.jpg"
+    debris = f"a/{made}.jpg" if name == "._*" else f"a/{made}/2.jpg"
     touch(tmp_path, "1.jpg", debris)
     listing = find_images(ImagesConfig(folder=str(tmp_path)))
     assert "1.jpg" in [image.id for image in listing.images]
@@ -304,7 +425,7 @@ def test_a_share_of_a_nas_is_its_photographs(tmp_path: Path) -> None:
     listing = find_images(ImagesConfig(folder=str(tmp_path)))
     assert sorted(image.id for image in listing.images) == sorted(photos)
     kinds = {"#recycle": 1, "$RECYCLE.BIN": 1, "*.photoslibrary/resources": 1, "._*": 1, "@eaDir": 1, "lost+found": 1}
-    assert listing.left_out == {"debris": kinds}
+    assert listing.left_out == {"debris": kinds, "hidden": 1}
     recycled = find_images(ImagesConfig(folder=str(tmp_path / "#recycle")))  # somebody asks for it
     assert [image.id for image in recycled.images] == ["2023/IMG_99.jpg"]
 
@@ -378,7 +499,7 @@ def test_include_and_exclude_hold_for_ids(tmp_path: Path) -> None:
 
 
 def test_what_was_passed_over_is_in_the_summary_and_the_record(config_file: Path, pictures: Path) -> None:
-    touch(pictures, "@eaDir/1.jpg", "0000_mask.png", "1.heic")
+    touch(pictures, "@eaDir/1.jpg", "0000_mask.png", "1.psd")
     data = yaml.safe_load(config_file.read_text())
     data["images"] = {"folder": str(pictures), "exclude": ["*_mask.png"]}
     data["outputs"]["submission"] = None
@@ -386,12 +507,14 @@ def test_what_was_passed_over_is_in_the_summary_and_the_record(config_file: Path
     done = run(load_config(config_file), show=False)
     notes = [
         "passed over 1 @eaDir: files and folders of storage systems and photo programs",
-        "skipped 1 file in an unsupported format (.heic); convert to .png or .jpg to include them",
+        "skipped 1 file in an unsupported format (.psd); convert to .png or .jpg to include it",
         "images.exclude left out 1 images",
     ]
     record = json.loads((done.folder / "run.json").read_text())
     assert (record["counts"]["images"], record["notes"][:3]) == (12, notes)
-    assert record["left_out"] == {"debris": {"@eaDir": 1}, "formats": {".heic": 1}, "exclude": 1}
+    assert record["left_out"] == {"debris": {"@eaDir": 1}, "formats": {".psd": 1}, "exclude": 1}
+    assert record["counts"]["files"] == 12 + 3
+    assert summarize_run(done).splitlines()[0] == "files     15: 12 taken, 3 left out"
     assert [line for line in summarize_run(done).splitlines() if line[6:] in notes] == [
         f"note: {note}" for note in notes
     ]
@@ -452,9 +575,10 @@ def test_ids_of_several_folders(tmp_path: Path) -> None:
             r"but archives \(2 .tar\); set images.folder: \"{}/\*\*/\*.tar\" for the images in them",
         ),
         (["1.zip", "2.parquet"], r'set images.folder: \["{}/\*\*/\*.zip", "{}/\*\*/\*.parquet"\]'),
-        (["1.heic", "2.dng"], r"that can be read, but 2 files in unsupported formats \(.dng, .heic\); convert to .png"),
+        (["1.svg", "2.psd"], r"that can be read, but 2 files in unsupported formats \(.psd, .svg\); convert to .png"),
         (["1.txt", "x"], "it has 2 other files, with the endings: .txt, none"),
         (["@eaDir/1.jpg"], "passed over 1 @eaDir"),
+        ([".1.jpg", ".git/2.jpg"], "it has 2 other files, with the endings: hidden names"),
         ([], "there are no files in it"),
     ],
 )

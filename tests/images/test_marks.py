@@ -19,6 +19,7 @@ from imgcluster.features.result import Features
 from imgcluster.images.listing import walk_images
 from tests.conftest import write_pictures
 from tests.features.store.test_store import forget_marks
+from tests.support.formats.profiles import profile, wide_profile
 
 CROSS = np.zeros((40, 60), np.uint8)
 CROSS[16:24], CROSS[:, 26:34] = 255, 255
@@ -181,3 +182,54 @@ def spoil_vectors(store: Path) -> None:
     """Make vectors of an older store known from those that are computed now."""
     for path in store.glob("vectors-*.npy"):
         np.save(path, np.load(path) + np.float32(1))
+
+
+# --- stores of versions that took the stored samples for what a file means ---
+
+
+def forget_that_headers_were_asked(features: Features) -> Path:
+    """Make a store as versions wrote it that noted one colour and transparency alone, with other vectors."""
+    store = Path(features.origins[0].stores[0])
+    for path in store.glob("index-*.json"):
+        index = json.loads(path.read_text())
+        del index["more_marks"], index["crc32"]
+        path.write_text(json.dumps(index))
+    spoil_vectors(store)
+    return store
+
+
+def test_what_headers_change_is_computed_again_and_all_else_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    write_pictures(folder, range(2))
+    plain = Image.open(folder / "0000.jpg").convert("RGB")
+    plain.save(folder / "plain.png")
+    plain.save(folder / "plain.tif")
+    plain.save(folder / "wide.jpg", icc_profile=wide_profile())
+    plain.save(folder / "srgb.jpg", icc_profile=profile("sRGB"))
+    drawing(folder / "clear.png", 0)
+    Image.fromarray(np.asarray(plain.convert("L")).astype(np.uint16) * 16).save(folder / "twelve bits.png")
+    right = extracted(folder, tmp_path / "s")
+    forget_that_headers_were_asked(right)
+    second = extracted(folder, tmp_path / "s")
+    changed = [id in ("wide.jpg", "twelve bits.png") for id in second.ids]
+    assert computed(second) == sum(changed) == 2
+    np.testing.assert_allclose(second.vectors[changed], right.vectors[changed], atol=1e-5)
+    kept = ~np.array(changed)
+    np.testing.assert_array_equal(second.vectors[kept], right.vectors[kept] + 1)
+    third = extracted(folder, tmp_path / "s")
+    assert computed(third) == 0
+    np.testing.assert_array_equal(third.vectors, second.vectors)
+
+
+def test_plain_images_of_an_older_store_are_known_by_their_headers(folder: Path, tmp_path: Path) -> None:
+    store = forget_that_headers_were_asked(extracted(folder, tmp_path / "s"))
+    files = {path.name: path.read_bytes() for path in store.glob("*-*")}
+    second = extracted(folder, tmp_path / "s")
+    assert (computed(second), noted(second)) == (0, ["black.jpg", "white.png"])
+    assert {path.name: path.read_bytes() for path in store.glob("*-*")} == files
+
+
+def test_earlier_versions_can_read_what_is_noted_now(folder: Path, tmp_path: Path) -> None:
+    store = Path(extracted(folder, tmp_path / "s").origins[0].stores[0])
+    marks = [json.loads(path.read_text())["marks"] for path in store.glob("index-*.json")]
+    assert {int(mark) for text in marks for mark in text} <= set(range(8))

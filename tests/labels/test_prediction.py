@@ -20,6 +20,18 @@ from tests.conftest import Command, write_pictures
 from tests.support.learned import NAMES, RED, blank_labels
 
 
+def test_new_images_are_read_as_those_that_were_learned_from(config_file: Path, labelled: Path, tmp_path: Path) -> None:
+    plain = learn(config_file, labelled, out=tmp_path / "plain", show=False)
+    swapped = ["images.bands=[3, 2, 1]", "images.range=[0, 200]"]
+    model = learn(config_file, labelled, overrides=swapped, out=tmp_path / "model", show=False)
+    assert model.fingerprints != plain.fingerprints
+    write_pictures(tmp_path / "new", range(30, 39))
+    found = predict(tmp_path / "model", tmp_path / "new", show=False)
+    assert found.labels == [NAMES[number % 3] for number in range(30, 39)]
+    assert model.features["reading"] == {"bands": (3, 2, 1), "range": (0, 200)}
+    assert "reading" not in plain.features
+
+
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_predict_labels_new_images(name: str, config_file: Path, labelled: Path, tmp_path: Path) -> None:
     learn(config_file, labelled, out=tmp_path / "model", classifier=name, show=False)

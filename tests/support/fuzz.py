@@ -23,6 +23,7 @@ from PIL import Image
 
 from imgcluster.errors import ImageError
 from imgcluster.images.decode import decode_image
+from tests.support.formats.table import ALL
 from tests.support.warm import Program, Running
 
 BATCH = 400  # images in one process
@@ -46,7 +47,8 @@ def whole_images() -> list[bytes]:
     ]  # fmt: skip
     found = [_saved(image, kind, **options) for image, kind, options in images]
     deep = noise[..., :3].astype(np.uint16) * 257
-    return found + [cv2.imencode(ending, deep)[1].tobytes() for ending in (".png", ".tiff")]
+    found += [cv2.imencode(ending, deep)[1].tobytes() for ending in (".png", ".tiff")]
+    return found + [each.make() for each in ALL if each.truth is not None and "orientation" not in each.name]
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def find_calibration(images: Sequence[ImageFile], recipe: Recipe, store: Path, s
     Raises ImageError where no image can be read.
     """
     by_name = {_name(image.path): image for image in images}
-    made_by = json.dumps([asdict(recipe), RULES])
+    made_by = json.dumps([recipe.as_data(), RULES])
     kept = _best_kept(store, made_by, by_name)
     return Calibration(_sampled(by_name, recipe, store, made_by) if kept is None else kept, show)
 
@@ -120,7 +120,7 @@ def _sample_order(named: tuple[str, ImageFile]) -> tuple[str, str]:
 
 def _picture(path: ImagePath, recipe: Recipe, number: int) -> np.ndarray:
     views = np.zeros((recipe.n_views, recipe.side, recipe.side, 3), np.uint8)
-    prepare(read_image(path, recipe.least), recipe, views)
+    prepare(read_image(path, recipe.least, recipe.reading), recipe, views)
     return np.asarray(views[number % recipe.n_views])  # each view from some of the pictures
 
 

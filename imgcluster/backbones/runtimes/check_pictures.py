@@ -33,7 +33,7 @@ def some_of(images: Sequence[ImageFile], recipe: Recipe, most: int = MAX_IMAGES_
     """Return a function that reads a few images of a run, at most `most`, evenly spaced."""
     step = max(1, len(images) // most)
     paths = [image.path for image in images[::step][:most]]
-    return lambda: usable(partial(read_image, path, recipe.least) for path in paths)
+    return lambda: usable(partial(read_image, path, recipe.least, recipe.reading) for path in paths)
 
 
 def usable(readers: Iterable[Callable[[], np.ndarray]]) -> Iterator[np.ndarray]:

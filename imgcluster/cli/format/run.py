@@ -35,12 +35,18 @@ ADVICE = {
 
 def summarize_run(run: RunResult) -> str:
     """Return the summary of a finished run."""
-    lines = [*summarize_features(run.features), "", *_cluster_lines(run), ""]
+    lines = [*_files_line(run), *summarize_features(run.features), "", *_cluster_lines(run), ""]
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
     folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
     lines += [f"written   {folder / name}" for name in output_names(run.config)]
     return "\n".join(lines)
+
+
+def _files_line(run: RunResult) -> list[str]:
+    """Return how many of the files below the folder are images, where others are there."""
+    left = sum(sum(count.values()) if isinstance(count, dict) else count for count in run.left_out.values())
+    return [f"files     {run.files:,}: {run.files - left:,} taken, {left:,} left out"] if run.files and left else []
 
 
 def summarize_features(features: Features) -> list[str]:

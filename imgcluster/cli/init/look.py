@@ -70,7 +70,7 @@ def look_at(folder: Path, ids: Path | None) -> Look:
     }
     listing, lost = _found_or_some(ImagesConfig.model_validate({"folder": str(folder), **keys}))
     notes = [*_column_notes(rows, template), *_other_notes(found), *_lost_notes(lost, len(listing.images))]
-    notes += [*listing.notes, *place.wanted.notes()]
+    notes += [*listing.notes, *place.wanted.notes(by_ids=True)]
     return Look(listing.images, template, found.value, list(dict.fromkeys(notes)), len(lost))
 
 

@@ -23,7 +23,7 @@ from imgcluster.backbones import Blocks, Runtime
 from imgcluster.config import Recipe
 from imgcluster.errors import ImageError
 from imgcluster.features.store.index import Stamps, stamps_of
-from imgcluster.features.store.keys import known_as_opaque, known_keys, read_with_key
+from imgcluster.features.store.keys import known_as_read_before, known_keys, read_with_key
 from imgcluster.features.store.layers import VectorStore
 from imgcluster.features.store.store import ImageKey
 from imgcluster.images import (
@@ -34,6 +34,7 @@ from imgcluster.images import (
     in_reading_order,
     read_batches,
     readers_for,
+    reads_as_before,
     ready_to_prepare,
     room_for,
 )
@@ -88,7 +89,7 @@ class Work:
             for place, path, key in zip(part, paths, known_keys(paths), strict=True):
                 if key is None or (marks := self.store.marks(key)) is None:
                     continue
-                if marks or known_as_opaque(path):
+                if marks & Marks.BY_HEADER or known_as_read_before(path, marks):
                     found[place] = key
             self.note([*found], stamps_of(found.values()))
 
@@ -163,15 +164,16 @@ class Work:
             with self.stopwatch.timed("reading files"):
                 data, key = read_with_key(item.path)
             marks = self.store.marks(key)
-            if marks:
-                return _Slot(item, replace(key, marks=marks), known=True)
+            if marks and (marks & Marks.BY_HEADER or reads_as_before(data)):
+                return _Slot(item, replace(key, marks=marks | Marks.BY_HEADER), known=True)
             with room_for(data):
                 with self.stopwatch.timed("decoding"):
-                    picture, read = decode_picture(data, recipe.least)
+                    picture, read = decode_picture(data, recipe.least, recipe.reading)
                 with self.stopwatch.timed("cropping and resizing"):
                     runtime.prepare(picture, recipe, pixels)
             # The vector of an earlier version is kept where that has seen the same pixels.
-            return _Slot(item, replace(key, marks=read), known=marks == 0 and Marks.ON_GREY not in read)
+            same = marks == 0 and Marks.ON_GREY not in read and reads_as_before(data)
+            return _Slot(item, replace(key, marks=read), known=same)
         except ImageError as error:
             return _Slot(item, reason=str(error))
         except (MemoryError, RuntimeError) as error:

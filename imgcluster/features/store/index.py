@@ -11,7 +11,7 @@ import numpy as np
 
 from imgcluster.features.store.digests import HEX_DIGEST, HEX_LENGTH, Column, DigestTable, as_digest, as_numbers
 from imgcluster.features.store.reader import ShardRows
-from imgcluster.features.store.shards import ImageKey, number_of
+from imgcluster.features.store.shards import MARKS_OF_ONE_DIGIT, ImageKey, number_of
 
 Stamps = np.ndarray  # (n, 2) uint64: the digest of each image's stamp
 Keys = Sequence[ImageKey] | Stamps
@@ -121,9 +121,9 @@ class StoreIndex:
         return marks
 
     def lacks(self, key: ImageKey) -> bool:
-        """Tell whether a vector of this key is one more, or takes the place of one of which nothing was noted."""
+        """Tell whether a vector of this key is one more, or takes the place of one of an earlier version's reading."""
         found = self.marks(ImageKey(*key.stamp))
-        return found is None or found == 0 < key.marks
+        return found is None or found == 0 < key.marks or found < MARKS_OF_ONE_DIGIT <= key.marks
 
     def located(self, keys: Keys) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield where the rows of images lie: a shard, (m,) int64 rows in it, (m,) int64 places among the keys.

@@ -5,17 +5,28 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from imgcluster.errors import ImageError
 from imgcluster.features.store.store import ImageKey, image_key
-from imgcluster.images import RemoteFile, asked_again, bytes_of, is_opaque, known_by_listing, number_of, read_bytes
+from imgcluster.images import (
+    RemoteFile,
+    asked_again,
+    bytes_of,
+    decoder_of,
+    ending_of,
+    is_opaque,
+    known_by_listing,
+    number_of,
+    read_bytes,
+    reads_as_before,
+)
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, digest_bytes
 
 MAX_REMOTE_IMAGES_PROBED = 8
-HEADER_BYTES = 4096
-JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe")
+HEADER_BYTES = 2**16  # of a JPEG, with the thumbnail and the colour profile that a camera puts before the pixels
 
 
 def known_key(path: ImagePath) -> ImageKey | None:
@@ -29,7 +40,7 @@ def known_keys(paths: Iterable[ImagePath]) -> list[ImageKey | None]:
     return [
         _local_key(path, real_folders)
         if isinstance(path, Path)
-        else (None if path.stamp is None else ImageKey(*path.stamp))
+        else (None if path.stamp is None else _by_decoder(ImageKey(*path.stamp), path))
         for path in paths
     ]
 
@@ -39,13 +50,25 @@ def _local_key(path: Path, real_folders: dict[str, str]) -> ImageKey | None:
     try:
         status = path.lstat()
         if stat.S_ISLNK(status.st_mode) or name in ("", ".", ".."):
-            return image_key(path, path.stat())
+            return _by_decoder(image_key(path, path.stat()), path)
         if folder not in real_folders:
             real_folders[folder] = os.path.realpath(folder)
     except (OSError, ValueError):
         return None  # reading it will raise the reason
     real = os.path.join(real_folders[folder], name)  # noqa: PTH118 (a million paths are texts)
-    return ImageKey(real, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return _by_decoder(ImageKey(real, status.st_size, status.st_mtime_ns, status.st_ctime_ns), path)
+
+
+def _by_decoder(key: ImageKey, path: ImagePath) -> ImageKey:
+    """Return the key of an image that an optional package decodes, for the version of that; any other as it is.
+
+    By the ending of its name alone: where that is wrong, or missing, features stay those of the first version.
+    """
+    decoder = decoder_of(ending_of(str(path).partition("::")[0]))
+    if not decoder:
+        return key
+    digest = digest_bytes(f"{key.digest} {decoder}".encode()) if key.digest else ""
+    return replace(key, ctime_ns=key.ctime_ns ^ number_of(decoder), digest=digest)
 
 
 def read_with_key(path: ImagePath) -> tuple[bytes, ImageKey]:
@@ -55,23 +78,27 @@ def read_with_key(path: ImagePath) -> tuple[bytes, ImageKey]:
     """
     if not isinstance(path, Source):
         data, status = read_bytes(path)
-        return data, image_key(path, status, data)
+        return data, _by_decoder(image_key(path, status, data), path)
     data = bytes_of(path)
     digest = digest_bytes(data)
     if path.stamp is None:  # the digest stands in for the unknown mtime, so that other bytes have another key
-        return data, ImageKey(str(path), len(data), 0, number_of(digest), digest)
-    return data, ImageKey(*path.stamp, digest)
+        return data, _by_decoder(ImageKey(str(path), len(data), 0, number_of(digest), digest), path)
+    return data, _by_decoder(ImageKey(*path.stamp, digest), path)
 
 
-def known_as_opaque(path: ImagePath) -> bool:
-    """Tell whether an image has no transparency: a local file by its header, any other by its name."""
+def known_as_read_before(path: ImagePath, marks: int) -> bool:
+    """Tell whether an image still gives the pixels that an earlier version made its vector of; of local files alone.
+
+    marks: of the vector; 0: it was laid over white, whatever its colours.
+    """
     if isinstance(path, Source):
-        return str(path).lower().endswith(JPEG_ENDINGS)
+        return False
     try:
         with path.open("rb") as file:
-            return is_opaque(file.read(HEADER_BYTES))
+            beginning = file.read(HEADER_BYTES)
     except (OSError, ValueError):
         return False
+    return reads_as_before(beginning) and (marks != 0 or is_opaque(beginning))
 
 
 def any_there(paths: Sequence[ImagePath]) -> bool:

@@ -21,6 +21,7 @@ from imgcluster.features.store.reader import ShardRows
 from imgcluster.utils import Place, digest_bytes, parse_json
 
 FORMAT = 1
+MARKS_OF_ONE_DIGIT = 8  # earlier versions read one digit for an image; `Marks.BY_HEADER` and later stand beside it
 NAME = r"\d+(-[0-9a-f]+)?"  # what stands between `vectors-` and `.npy`
 ENTRY_TYPES = [{str}, {int}, {int}, {int}, {str}]  # of each image in an index: path, size, mtime_ns, ctime_ns, digest
 
@@ -29,8 +30,8 @@ ENTRY_TYPES = [{str}, {int}, {int}, {int}, {str}]  # of each image in an index: 
 class ImageKey:
     """Identity of an image file in the store. `digest` is of its bytes; "" when not yet read.
 
-    marks: what was noted of the image as it was read, a digit; 0: by an earlier version, which noted nothing. It does
-    not tell one image from another.
+    marks: what was noted of the image as it was read, `images.Marks`; 0: by an earlier version, which noted nothing.
+    They do not tell one image from another.
     """
 
     path: str
@@ -69,7 +70,8 @@ def write_shard(
         "format": FORMAT,
         "fingerprint": fingerprint,
         "images": [(*key.stamp, key.digest) for key in keys],
-        "marks": "".join(str(int(key.marks)) for key in keys),
+        "marks": "".join(str(key.marks % MARKS_OF_ONE_DIGIT) for key in keys),
+        "more_marks": "".join(str(key.marks // MARKS_OF_ONE_DIGIT) for key in keys),
         "crc32": as_text(together),
     }
     files.write(index_file(name), [json.dumps(index).encode()])
@@ -129,12 +131,12 @@ def _keys_in(index: dict[str, Any]) -> list[ImageKey]:
     columns = list(zip(*images, strict=True))
     if images and [set(map(type, column)) for column in columns] != ENTRY_TYPES:
         raise ValueError("images")
-    marks = index.get("marks", "0" * len(images))
-    if not isinstance(marks, str):
+    marks, more = (index.get(key, "0" * len(images)) for key in ("marks", "more_marks"))
+    if not isinstance(marks, str) or not isinstance(more, str):
         raise ValueError("marks")
     return [
-        ImageKey(path, size, mtime_ns, ctime_ns, digest, int(mark))
-        for (path, size, mtime_ns, ctime_ns, digest), mark in zip(images, marks, strict=True)
+        ImageKey(path, size, mtime_ns, ctime_ns, digest, int(mark) + MARKS_OF_ONE_DIGIT * int(rest))
+        for (path, size, mtime_ns, ctime_ns, digest), mark, rest in zip(images, marks, more, strict=True)
     ]
 
 

@@ -15,8 +15,9 @@ from imgcluster.images.ids.pattern_search import find_patterns
 from imgcluster.images.ids.spellings import near_names, spelled, spellings
 from imgcluster.images.ids.table import TEMPLATE, check_ids
 from imgcluster.images.sources.base import Lost
+from imgcluster.images.sources.endings import is_image_name
 from imgcluster.images.sources.local import LocalFolder
-from imgcluster.images.sources.names import SUFFIXES, is_image_name, natural_key
+from imgcluster.images.sources.names import SUFFIXES, natural_key
 from imgcluster.images.sources.open import Holder, open_holder
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.types import ImageFile, ImagePath, Template

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
-from imgcluster.images.sources.names import OTHER_PICTURES, SUFFIXES
+from imgcluster.images.sources.endings import OTHER_PICTURES
+from imgcluster.images.sources.names import SUFFIXES
 from imgcluster.utils import first_few
 
 Value = TypeVar("Value")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from imgcluster.config import Fold, NameIndex
-from imgcluster.images.sources.names import SUFFIXES
+from imgcluster.images.sources.endings import taken_endings
 
 AROUND_IDS = " \t\r\n\ufeff='\"“”"  # what comes to stand around one by accident
 MOST_DIGITS = 12
@@ -112,10 +112,10 @@ def _holds(rule: Spelling, files: Mapping[str, str | None], patterns: Sequence[s
 
 
 def _without_endings(patterns: Sequence[str], id: str) -> list[str]:
-    if posixpath.splitext(id)[1].lower() not in SUFFIXES:
+    if posixpath.splitext(id)[1].lower() not in taken_endings():
         return []
     split = map(posixpath.splitext, patterns)
-    return [stem for stem, ending in split if ending == ".*" or ending.lower() in SUFFIXES]
+    return [stem for stem, ending in split if ending == ".*" or ending.lower() in taken_endings()]
 
 
 def _bare(id: str) -> str:

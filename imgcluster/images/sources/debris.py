@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from imgcluster.config import glob_regex
 
-HIDDEN = "._*"  # the one hidden name that is counted: there is one beside each picture
+HIDDEN = "hidden"  # any other name that begins with a dot
 
 
 class Debris(NamedTuple):
@@ -35,7 +36,7 @@ DEBRIS = (
     Debris("AlbumArtSmall.jpg", "Windows Media Player: the same, small"),
     Debris("lost+found", "Linux: what a check of an ext file system found"),
     Debris("__MACOSX", "macOS: resource forks in a zip that Finder made"),
-    Debris(HIDDEN, "macOS: AppleDouble, a file's resource fork on a disk that has none"),
+    Debris("._*", "macOS: AppleDouble, a file's resource fork on a disk that has none"),
     Debris("*.lrdata", "Lightroom: previews and smart previews of a catalogue"),
     Debris(
         "*.photoslibrary/resources", "Apple Photos: derivatives and renders; the pictures are in originals or Masters"
@@ -78,8 +79,26 @@ def debris_of(folder: str, name: str) -> str | None:
 
 def debris_in(name: str) -> tuple[str, str] | None:
     """Return the name in the table, and the first folder or file of a name with slashes that is debris; None: none."""
+    return next((found for found in _set_aside(name) if found[0] != HIDDEN), None)
+
+
+def set_aside(name: str) -> tuple[str, str] | None:
+    """Return as `debris_in` the first folder or file that is debris or, as HIDDEN, has a hidden name."""
+    return next(_set_aside(name), None)
+
+
+def why_set_aside(folder: str, name: str) -> str | None:
+    """Return the name in the table, or HIDDEN, of something in a folder; None where it is neither."""
+    return debris_of(folder, name) or (HIDDEN if is_hidden(name) else None)
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a name begins with a dot, and is no more than a step to a folder."""
+    return name.startswith(".") and name not in (".", "..")
+
+
+def _set_aside(name: str) -> Iterator[tuple[str, str]]:
     parts = name.split("/")
     for at, part in enumerate(parts):
-        if (found := debris_of(parts[at - 1] if at else "", part)) is not None:
-            return found, "/".join(parts[: at + 1])
-    return None
+        if (found := why_set_aside(parts[at - 1] if at else "", part)) is not None:
+            yield found, "/".join(parts[: at + 1])

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
+from imgcluster.images.file_kinds import head_of
 from imgcluster.images.sources.archive import ARCHIVES
 from imgcluster.images.sources.base import Lost
-from imgcluster.images.sources.debris import HIDDEN, debris_of
-from imgcluster.images.sources.filter import ImageFilter, formats_text, videos_text
-from imgcluster.images.sources.names import SUFFIXES
+from imgcluster.images.sources.debris import HIDDEN, why_set_aside
+from imgcluster.images.sources.endings import ARCHIVE, OF_A_RUN, VIDEO, LeftOut, left_out_as
+from imgcluster.images.sources.filter import ImageFilter, unread_text
 from imgcluster.images.video.frames import frames_again
 from imgcluster.types import ImagePath
-
-logger = logging.getLogger(__name__)
 
 # By these files the folder of a run is known, in which these folders, with a file that tells them from others of the
 # same name, hold pictures of images, and no images.
 RUN_MARKS = frozenset((RunFiles.RECORD, RunFiles.CLUSTERS))
-OF_A_RUN = {RunFiles.REPORT: RunFiles.PAGE, RunFiles.SHEETS: RunFiles.SHEETS_LIST}
+PICTURES_OF_A_RUN = {RunFiles.REPORT: RunFiles.PAGE, RunFiles.SHEETS: RunFiles.SHEETS_LIST}
 NAMED = 3
 MOST_FOLDERS = 1_000  # looked into for images beside those that are named
 
@@ -84,9 +84,14 @@ class LocalFolder:
         path = self.folder / folder
         for entry in _entries(path):
             name = f"{folder}/{entry.name}" if folder else entry.name
-            hidden = entry.name.startswith(".") or debris_of(path.name, entry.name) is not None
-            if _ending(name) in self.wanted.endings and not hidden and self.wanted.allows(name, self._prefix + name):
+            if why_set_aside(path.name, entry.name) or self._why_no_image(entry, is_folder=_is_folder(entry)):
+                continue
+            if self.wanted.allows(name, self._prefix + name):
                 yield name
+
+    def _why_no_image(self, entry: os.DirEntry[str], *, is_folder: bool) -> LeftOut | None:
+        """Tell as `left_out_as`; a folder is an image by its ending alone, which will be a failure with its reason."""
+        return left_out_as(entry.name, None if is_folder else partial(_head_of, entry), self.wanted.endings)
 
     def tried(self, name: str) -> str:
         """Return where a name was looked for."""
@@ -102,8 +107,9 @@ class LocalFolder:
                 name = below + entry.name
                 if is_folder:
                     folders.append(f"{name}/")
-                if _ending(name) not in self.wanted.endings:
-                    self.wanted.others.update([] if is_folder else [_ending(name)])
+                if why := self._why_no_image(entry, is_folder=is_folder):
+                    if not is_folder:
+                        self.wanted.leave_out(why)
                 elif self.wanted.keeps(name, self._prefix + name):
                     yield name
             waiting += reversed(folders)
@@ -115,26 +121,19 @@ class LocalFolder:
             status = folder.stat()
             entries = list(os.scandir(folder))
         except OSError as error:
-            logger.warning("%r cannot be listed (%s): the images below it are left out", str(folder), error.strerror)
+            self.wanted.unlisted[str(folder)] = error.strerror or str(error)
             return
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
         passed = _of_a_run(folder) if RUN_MARKS.issubset(entry.name for entry in entries) else ()
         for entry in sorted(entries, key=lambda entry: entry.name):
-            is_folder = _is_folder(entry)
-            is_image = _ending(entry.name) in self.wanted.endings
-            if (is_folder or is_image) and self._is_debris(folder.name, entry.name, below, is_image=is_image):
-                continue
-            if not entry.name.startswith(".") and entry.name not in passed:
-                yield entry, is_folder
-
-    def _is_debris(self, folder: str, name: str, below: str, *, is_image: bool) -> bool:
-        kind = debris_of(folder, name)
-        if kind is None or (kind == HIDDEN and not is_image):
-            return False
-        self.wanted.pass_over(kind, self._prefix + below + name)
-        return True
+            if kind := why_set_aside(folder.name, entry.name):
+                self.wanted.pass_over(kind, self._prefix + below + entry.name)
+            elif entry.name in passed:
+                self.wanted.leave_out(LeftOut(OF_A_RUN, entry.name))
+            else:
+                yield entry, _is_folder(entry)
 
 
 def check_folder(text: str) -> None:
@@ -154,24 +153,24 @@ def none_below(folder: str, seen: ImageFilter) -> ImageError:
 
 
 def _instead(folder: str, seen: ImageFilter) -> str:
-    looked = f" (looked for {', '.join(sorted(SUFFIXES))})"
-    if archives := [ending for ending in ARCHIVES if ending in seen.others]:
-        counts = ", ".join(f"{seen.others[ending]:,} {ending}" for ending in archives)
+    looked = " (looked for .jpg, .png, .tif, .webp and other endings of pictures)"
+    if archives := [ending for ending in ARCHIVES if ending in seen.others[ARCHIVE]]:
+        counts = ", ".join(f"{seen.others[ARCHIVE][ending]:,} {ending}" for ending in archives)
         inside = [f"{folder.rstrip('/')}/**/*{ending}" for ending in archives]
         value = json.dumps(inside[0] if len(inside) == 1 else inside, ensure_ascii=False)
         return f", but archives ({counts}); set images.folder: {value} for the images in them"
-    if seen.videos or seen.formats:
-        counts = f"{videos_text(seen.videos)}; {seen.video_hint}" if seen.videos else formats_text(seen.formats)
+    if seen.others[VIDEO] or seen.unread:
+        counts = seen.videos_text() if seen.others[VIDEO] else unread_text(seen)
         return f" that can be read, but {counts}{looked}"
     if seen.excluded:
         return f" is left by images.exclude: all {seen.excluded:,} match it"
     if seen.debris:
         return f"{looked}; {seen.notes()[0]}"
-    if folder.lower().endswith(ARCHIVES):  # of which only the images are known
-        return looked
-    endings = ", ".join(ending or "none" for ending, _ in seen.others.most_common(NAMED))
-    others = f"{looked}; it has {seen.others.total():,} other files, with the endings: {endings}"
-    return others if endings else ": there are no files in it"
+    others = sum(seen.others.values(), Counter({f"{HIDDEN} names": len(seen.hidden)} if seen.hidden else {}))
+    endings = ", ".join(ending for ending, _ in others.most_common(NAMED))
+    if others:
+        return f"{looked}; it has {others.total():,} other files, with the endings: {endings}"
+    return looked if folder.lower().endswith(ARCHIVES) else ": there are no files in it"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -188,9 +187,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _ending(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
+def _head_of(entry: os.DirEntry[str]) -> bytes:
+    return head_of(Path(entry.path))
 
 
 def _of_a_run(folder: Path) -> list[str]:
-    return [name for name, mark in OF_A_RUN.items() if os.path.isfile(folder / name / mark)]
+    return [name for name, mark in PICTURES_OF_A_RUN.items() if os.path.isfile(folder / name / mark)]

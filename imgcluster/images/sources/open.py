@@ -26,6 +26,7 @@ from imgcluster.images.sources.base import Lost, RemoteFile
 from imgcluster.images.sources.debris import debris_in
 from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.local import LocalFolder, check_folder
+from imgcluster.images.sources.members import Members
 from imgcluster.images.sources.parquet import parquet_rows, place_of_row, row_again
 from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.images.sources.tar import TAR, tar_members
@@ -37,8 +38,8 @@ from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url,
 
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 
-Members = Mapping[str, Source]
-Index = Callable[[Container], Members]
+Files = Mapping[str, Source]
+Index = Callable[[Container], Files]
 Part = Callable[[Container], Source]
 
 # Archive formats: the scheme, which is also the ending, and the function that returns the images by name.
@@ -131,7 +132,7 @@ def _index_of(text: str, config: ImagesConfig) -> Index:
     return INDICES[f"{text.lower().rpartition('.')[2]}://"]
 
 
-def _shards(text: str, index: Index, storage: Storage) -> dict[str, Members]:
+def _shards(text: str, index: Index, storage: Storage) -> dict[str, Files]:
     """Return the members of each archive that a text names, by the prefix of their ids."""
     containers = find_containers(text, storage)
     with ThreadPoolExecutor(min(AT_ONCE, len(containers)), thread_name_prefix="imgcluster-index") as pool:
@@ -142,7 +143,12 @@ class _Archives:
     """Images in archives: members by name; with several archives, after the name of their file."""
 
     def __init__(
-        self, text: str, shards: Mapping[str, Members], wanted: ImageFilter, inside: str = "", prefix: str = ""
+        self,
+        text: str,
+        shards: Mapping[str, Files],
+        wanted: ImageFilter,
+        inside: str = "",
+        prefix: str = "",
     ) -> None:
         self.wanted = wanted
         self._text = text
@@ -156,9 +162,17 @@ class _Archives:
         return {shard + name: source for shard, name, source in self._kept()}
 
     def _kept(self) -> Iterator[tuple[str, str, Source]]:
+        self._count_others()
         for shard, name, source in self._members():
-            if not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + shard + name):
+            is_debris = self.wanted.is_debris(name, self._prefix + shard)
+            if not is_debris and self.wanted.keeps(name, self._prefix + shard + name):
                 yield shard, name, source
+
+    def _count_others(self) -> None:
+        for shard, members in self._shards.items():
+            for name, why in members.others.items() if isinstance(members, Members) else ():
+                if name.startswith(self._inside):
+                    self.wanted.leaves_out(name.removeprefix(self._inside), self._prefix + shard, why)
 
     def _members(self) -> Iterator[tuple[str, str, Source]]:
         for shard, members in self._shards.items():

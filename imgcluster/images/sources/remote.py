@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -13,8 +12,8 @@ from imgcluster.config import within
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
 from imgcluster.images.sources.base import RemoteFile, stamp_of
 from imgcluster.images.sources.debris import debris_in
+from imgcluster.images.sources.endings import is_image_name, left_out_as
 from imgcluster.images.sources.filter import ImageFilter
-from imgcluster.images.sources.names import is_image_name
 from imgcluster.types import Source
 from imgcluster.utils import DEFAULT_STORAGE, Storage, at_once, in_words, shown
 
@@ -69,10 +68,8 @@ class RemoteFolder:
         return [name for name in self._listed if self._is_wanted(name)]
 
     def _is_wanted(self, name: str) -> bool:
-        if not is_image_name(name):
-            self.wanted.others[PurePosixPath(name).suffix.lower()] += 1
-            return False
-        return not self.wanted.is_debris(name) and self.wanted.keeps(name, self._prefix + name)
+        left_out = self.wanted.leaves_out(name, self._prefix, left_out_as(name))
+        return not left_out and self.wanted.keeps(name, self._prefix + name)
 
     def near(self, names: Sequence[str]) -> list[str]:
         """Return the names of all images, where a listing has told them already."""

@@ -10,27 +10,45 @@ from __future__ import annotations
 import json
 import logging
 import tarfile
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from imgcluster.errors import ImageError
+from imgcluster.images.file_kinds import HEAD_BYTES
 from imgcluster.images.sources.archive import Container, Member
 from imgcluster.images.sources.base import UNREADABLE, number_of, reason_of
-from imgcluster.images.sources.names import is_image_name
+from imgcluster.images.sources.endings import LINK, NO_ENDING, LeftOut, ending_of, left_out_as
+from imgcluster.images.sources.members import Members
 from imgcluster.types import Stamp
 from imgcluster.utils import cache_folder, parse_json, write_whole
 
 logger = logging.getLogger(__name__)
 
 TAR = "tar://"
-FORMAT = 1  # of what is kept
+FORMAT = 2  # of what is kept
 INDEXED = 64  # files whose members are remembered: they are asked for again when a table's images are opened
 
-Row = tuple[str, int, int]  # name, offset and size
+LINK_SIZE = -1  # stands for the size of what is no file
+
+
+class Row(NamedTuple):
+    """A file of a tar: `head`, its first bytes in base64, where its name has no ending and they tell what it is."""
+
+    name: str
+    offset: int
+    size: int
+    head: str = ""
+
+    def why_left_out(self) -> LeftOut | None:
+        """Tell as `left_out_as`, with what is installed now."""
+        if self.size == LINK_SIZE:
+            return LeftOut(LINK, ending_of(self.name) or NO_ENDING)
+        return left_out_as(self.name, lambda: b64decode(self.head))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +74,7 @@ class TarMember(Member):
 
 
 @lru_cache(INDEXED)
-def tar_members(container: Container) -> dict[str, TarMember]:
+def tar_members(container: Container) -> Members[TarMember]:
     """Return the images in a tar by their names, in its order. Raises ImageError: no tar, or not to be read.
 
     Of one that breaks off, or is damaged further on, those before that place, with a warning.
@@ -72,10 +90,9 @@ def tar_members(container: Container) -> dict[str, TarMember]:
             )
         elif kept is not None:
             _keep(rows, kept)
-    found: dict[str, TarMember] = {}
-    for name, offset, size in rows:
-        found.pop(name, None)
-        found[name] = TarMember(container, name, offset, size)
+    found: Members[TarMember] = Members()
+    for row in rows:
+        found.add(row.name, TarMember(container, row.name, row.offset, row.size), row.why_left_out())
     return found
 
 
@@ -88,7 +105,8 @@ def _index_path(container: Container) -> Path | None:
 
 def _kept(path: Path) -> list[Row] | None:
     try:
-        return [(str(name), int(offset), int(size)) for name, offset, size in parse_json(path.read_bytes())]
+        rows = parse_json(path.read_bytes())
+        return [Row(str(name), int(offset), int(size), str(head)) for name, offset, size, head in rows]
     except (OSError, ValueError, TypeError):
         return None
 
@@ -100,7 +118,7 @@ def _keep(rows: list[Row], path: Path) -> None:
 
 
 def _passed_through(container: Container) -> tuple[list[Row], bool]:
-    """Return name, offset and size of each image in a tar, and whether it is damaged further on."""
+    """Return the files in a tar, and whether it is damaged further on."""
     rows: list[Row] = []
     try:
         with container.open() as file:
@@ -116,7 +134,7 @@ def _passed_through(container: Container) -> tuple[list[Row], bool]:
 
 
 def _members(file: IO[bytes]) -> Iterator[Row | None]:
-    """Yield the images of a tar; at last None where it is damaged."""
+    """Yield the files of a tar; at last None where it is damaged."""
     end = file.seek(0, 2)
     file.seek(0)
     if not end:
@@ -125,12 +143,20 @@ def _members(file: IO[bytes]) -> Iterator[Row | None]:
         while (member := _next(tar, end)) is not None:
             tar.members = []  # type: ignore[attr-defined]  # it keeps all members; `stream=True` does this from 3.13 on
             name = member.name.removeprefix("./").lstrip("/")
-            if member.isreg() and not member.issparse() and is_image_name(name):
-                yield name, member.offset_data, member.size
+            if member.isreg() and not member.issparse():
+                yield Row(name, member.offset_data, member.size, _head_of(file, member) if not ending_of(name) else "")
+            elif not member.isdir():
+                yield Row(name, 0, LINK_SIZE)
         # Where it ends well there is a block of zeros, or nothing.
         file.seek(tar.offset)
         if tar.offset > end or file.read(tarfile.BLOCKSIZE).strip(b"\0"):
             yield None
+
+
+def _head_of(file: IO[bytes], member: tarfile.TarInfo) -> str:
+    """Return the beginning of a file as `Row` has it; the next member is found by its own offset."""
+    file.seek(member.offset_data)
+    return b64encode(file.read(min(HEAD_BYTES, member.size))).decode()
 
 
 def _next(tar: tarfile.TarFile, end: int) -> tarfile.TarInfo | None:

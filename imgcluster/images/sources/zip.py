@@ -5,12 +5,14 @@ from __future__ import annotations
 import zipfile
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from imgcluster.errors import ImageError
+from imgcluster.images.file_kinds import HEAD_BYTES
 from imgcluster.images.sources.archive import Container, Member
 from imgcluster.images.sources.base import UNREADABLE, reason_of
-from imgcluster.images.sources.names import is_image_name
+from imgcluster.images.sources.endings import left_out_as
+from imgcluster.images.sources.members import Members
 from imgcluster.types import Stamp
 
 ZIP = "zip://"
@@ -68,16 +70,30 @@ class ZipMember(Member):
 
 
 @lru_cache(INDEXED)
-def zip_members(container: Container) -> dict[str, ZipMember]:
+def zip_members(container: Container) -> Members[ZipMember]:
     """Return the images in a zip by name, in its order. Raises ImageError: not a zip, damaged, unreadable."""
+    members: Members[ZipMember] = Members()
     try:
         with container.open() as file, zipfile.ZipFile(file) as found:
-            members = [member for member in found.infolist() if not member.is_dir() and is_image_name(member.filename)]
+            for member in found.infolist():
+                if not member.is_dir():
+                    # Behind a network each look would be a request.
+                    head = None if container.is_far else partial(_head_of, found, member)
+                    why = left_out_as(member.filename, head)
+                    members.add(member.filename, _member(container, member), why)
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         raise ImageError(f"{container.place!r} is no zip file, or a damaged one") from None
     except UNREADABLE as error:
         raise ImageError(f"{container.place!r}: {reason_of(error)}") from None
-    return {member.filename: _member(container, member) for member in members}
+    return members
+
+
+def _head_of(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    try:
+        with file.open(member) as opened:
+            return opened.read(HEAD_BYTES)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:  # also: encrypted
+        raise OSError(str(error)) from None
 
 
 def _member(container: Container, member: zipfile.ZipInfo) -> ZipMember:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from imgcluster.config import VideoSampling
-from imgcluster.images.sources.names import SUFFIXES
 from imgcluster.images.video.names import VIDEO_SUFFIXES
 
 INSTALL = "pip install 'imgcluster[video]'"
@@ -17,8 +16,8 @@ def is_installed() -> bool:
 
 
 def endings_for(sampling: VideoSampling | None) -> frozenset[str]:
-    """Return the endings of the files that a local folder is searched for."""
-    return SUFFIXES | VIDEO_SUFFIXES if sampling is not None and is_installed() else SUFFIXES
+    """Return the endings of the files that a local folder is searched for beside images."""
+    return VIDEO_SUFFIXES if sampling is not None and is_installed() else frozenset()
 
 
 def video_hint(sampling: VideoSampling | None) -> str:

@@ -39,7 +39,7 @@ class Pictures:
     def _fill(self, out: Pixels, row: int) -> int:
         path = self._paths[row]
         try:
-            image = read_image(path, self._recipe.least)
+            image = read_image(path, self._recipe.least, self._recipe.reading)
         except ImageError as error:
             raise ImageError(f"{path}: {error}") from None
         self._runtime.prepare(image, self._recipe, out)

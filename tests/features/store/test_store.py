@@ -77,7 +77,7 @@ def forget_marks(folder: Path) -> None:
     """Make a store as versions wrote it that noted nothing of images."""
     for path in folder.glob("index-*.json"):
         index = json.loads(path.read_text())
-        del index["marks"], index["crc32"]
+        del index["marks"], index["more_marks"], index["crc32"]
         path.write_text(json.dumps(index))
 
 

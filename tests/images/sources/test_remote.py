@@ -131,12 +131,13 @@ def test_s3_is_listed_as_a_folder_is(tmp_path: Path, s3: S3Server) -> None:
 
 
 def test_debris_and_excluded_images_on_s3_are_left_out_and_counted(s3: S3Server) -> None:
-    for name in ("a/1.jpg", "a/1_mask.png", "a/@eaDir/1.jpg/x.jpg", "#recycle/2.jpg", "masks/1.jpg", "3.heic"):
+    for name in ("a/1.jpg", "a/1_mask.png", "a/@eaDir/1.jpg/x.jpg", "#recycle/2.jpg", "masks/1.jpg", "3.psd"):
         s3.put(f"nas/{name}", b"x")
     access = Storage(s3.storage)
     listing = find_images(ImagesConfig(folder="s3://nas", exclude=("*_mask.png", "masks")), access)
     assert [image.id for image in listing.images] == ["a/1.jpg"]
-    assert listing.left_out == {"debris": {"#recycle": 1, "@eaDir": 1}, "formats": {".heic": 1}, "exclude": 2}
+    assert listing.left_out == {"debris": {"#recycle": 1, "@eaDir": 1}, "formats": {".psd": 1}, "exclude": 2}
+    assert listing.files == 1 + 5
     assert listed("s3://nas", access, include=("masks",)) == ["masks/1.jpg"]
     assert "images.include: none of the 3 images below 's3://nas' matches" in refused(
         "s3://nas", access, include=("*.gif",)

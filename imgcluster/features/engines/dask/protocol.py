@@ -11,6 +11,7 @@ import numpy as np
 from imgcluster._version import __version__
 from imgcluster.backbones import Choice, Plan
 from imgcluster.config import FeaturesConfig
+from imgcluster.images import decoders_by_ending
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import Place
 
@@ -22,7 +23,7 @@ class Job:
     config: by which a worker chooses its device, as on one machine. store: an absolute path, or a URL with the options
     of its file system. sample: an image that a worker must be able to read. is_here: whether the driver has started the
     workers itself, named by their numbers. plan: None while the workers are asked for theirs. stored: rows in the store
-    before the extraction.
+    before the extraction. decoders: of files that need an extra, by their endings, as the driver has them.
     """
 
     token: str
@@ -35,6 +36,7 @@ class Job:
     stored: int = 0
     on_error: str = "record"
     release: str = __version__
+    decoders: dict[str, str] = field(default_factory=decoders_by_ending)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from imgcluster.features.engines.dask.task_store import TaskStore
 from imgcluster.features.engines.local import Work
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.store import DRIVEN, FeatureStore, store_name
-from imgcluster.images import bytes_of
+from imgcluster.images import bytes_of, decoder_of, ending_of
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import Place, installed, ran_out
 
@@ -180,7 +180,15 @@ def read_problem(path: ImagePath) -> str | None:
     return None
 
 
+def _check_decoders(job: Job, images: list[ImageFile]) -> None:
+    """Raise _Refusal where images are decoded here by other packages than the driver's, which their keys name."""
+    for ending in {ending_of(str(image.path).partition("::")[0]) for image in images}.intersection(job.decoders):
+        if (here := decoder_of(ending)) != (needed := job.decoders[ending]):
+            raise _Refusal(f"reads {ending} by {here or 'no package'}, and {needed or 'no package'} is needed")
+
+
 def _computed_without_damage(job: Job, number: int, images: list[ImageFile]) -> Outcome:
+    _check_decoders(job, images)
     while True:
         try:
             return _computed(job, number, images)

@@ -1,0 +1,54 @@
+"""HEIC, with HEVC inside: depth, turns, opacity and colour profile of the primary image.
+
+The decoder turns it upright by the properties `irot` and `imir`; an orientation in its EXIF repeats these, or is one
+that viewers ignore (ISO/IEC 23008-12:2022, 6.5.10).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from imgcluster.errors import ImageError
+from imgcluster.images.containers.cicp import Coding, to_srgb
+from imgcluster.images.damage import why_undecodable
+from imgcluster.images.extras import EXTRA, extra_of
+from imgcluster.images.headers import Size
+from imgcluster.images.limits import check_size
+from imgcluster.images.refusals import needs
+from imgcluster.images.stored import Alpha, Stored, Wanted
+
+ERRORS = (ValueError, EOFError, OSError, RuntimeError, SyntaxError, LookupError, MemoryError)
+ALPHA = {"A": Alpha.STRAIGHT, "a": Alpha.MULTIPLIED}  # by the end of a mode's name
+
+
+def read(data: bytes, wanted: Wanted) -> Stored:
+    """Decode the primary image of a HEIC. Raises ImageError."""
+    library = _library()
+    try:
+        file = library.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
+        image = file[file.primary_index]
+        width, height = image.size
+        mode = image.mode.partition(";")[0]
+        bits = int(image.info["bit_depth"])
+        check_size(Size(height, width, len(mode) * (1 if bits == 8 else 2)))
+        samples = np.asarray(image)  # decodes it
+    except ERRORS:
+        raise ImageError(why_undecodable(data)) from None
+    icc = image.info.get("icc_profile")
+    white = None if bits == 8 else (2**bits - 1) << (16 - bits)  # the decoder moves fewer bits to the upper end
+    stored = Stored(samples, ALPHA.get(mode[-1], Alpha.NONE), white, icc)
+    coding = image.info.get("nclx_profile")
+    if icc or not coding or wanted.reading.color != "managed":
+        return stored
+    return to_srgb(stored, Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"])))
+
+
+def _library() -> Any:
+    extra = extra_of("HEIC")
+    if extra is None or extra.module is None:
+        raise ImageError(needs("HEIC", EXTRA))
+    return import_module(extra.module)

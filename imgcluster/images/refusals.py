@@ -1,0 +1,16 @@
+"""Say in one line why a file is not read, and what to do."""
+
+from __future__ import annotations
+
+EXTRA = "scientific"  # of imgcluster, for tifffile and imagecodecs
+CONVERT = "convert it to .png or .jpg"
+
+
+def not_read(content: str) -> str:
+    """Return the reason for a file of which the content is known and not read: "TIFF, 5 samples of 16 bits, LERC"."""
+    return f"{content}: not read; {CONVERT}"
+
+
+def needs(content: str, extra: str) -> str:
+    """Return the reason for a file that an extra of imgcluster reads, which is not installed."""
+    return f'{content}: not read; pip install "imgcluster[{extra}]", or {CONVERT}'

@@ -1,0 +1,96 @@
+"""TIFF: every number format in every layout gives the values that were written."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from imgcluster.images.decode import decode_image
+from imgcluster.images.decoders import decode
+from imgcluster.images.headers import tiff_tags
+from imgcluster.images.stored import Wanted
+
+pytest.importorskip("imagecodecs", reason="its encoders write the files")
+pytest.importorskip("tifffile", reason="its writer makes the files")
+
+from imgcluster.config import Reading
+from imgcluster.images.containers.tiff_header import EXTRA_SAMPLES, ORIENTATION, edited, read_page
+from tests.support.formats.files import INFRARED, RGB, bands, planes, tiff
+
+PLANES = "planes apart"
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "strips": {},
+    "big-endian": {"byteorder": ">"},
+    "tiles": {"tile": (32, 32)},
+    "Deflate": {"compression": "deflate"},
+    "Deflate with a predictor": {"compression": "deflate", "predictor": True},
+    "BigTIFF": {"bigtiff": True},
+    PLANES: {},
+    f"{PLANES}, tiles, LZW": {"tile": (32, 32), "compression": "lzw"},
+}
+KINDS = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8")
+MOST = 2**40  # of the values: whole numbers of floats
+
+
+def values_of(kind: str, channels: int) -> np.ndarray:
+    """The scene, and a fourth band, over the whole range of a number format: (height, width, channels)."""
+    shares = np.dstack([RGB, INFRARED])[..., :channels] / 255
+    if np.dtype(kind).kind == "f":
+        return (shares * 1000 - 200).astype(kind)
+    limits = np.iinfo(kind)
+    return ((shares - (limits.min < 0) / 2) * min(limits.max, MOST)).astype(kind)
+
+
+def written(values: np.ndarray, photometric: str, layout: str) -> bytes:
+    channels = values.shape[2]
+    if channels == 1:
+        return tiff(values[..., 0], photometric, **LAYOUTS[layout])
+    extra = channels - (3 if photometric == "rgb" else 1)
+    options = {**LAYOUTS[layout], **({"extrasamples": [0] * extra} if extra else {})}
+    return (planes if layout.startswith(PLANES) else bands)(values, photometric, **options)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_come_as_they_were_written(kind: str, layout: str) -> None:
+    if kind in ("u8", "i8") and "predictor" in LAYOUTS[layout]:
+        pytest.skip("there is no predictor of 64 bits")
+    all_bands = Wanted(reading=Reading(bands=(1,)))
+    for channels, photometric in product((1, 2, 3, 4), ("minisblack", "rgb")):
+        if photometric == "rgb" and channels < 3:
+            continue
+        values = values_of(kind, channels)
+        found = decode(written(values, photometric, layout), all_bands).samples
+        np.testing.assert_array_equal(found.reshape(values.shape), values, err_msg=f"{channels} {photometric}")
+
+
+def test_editing_leaves_all_other_tags() -> None:
+    data = bands(np.dstack([RGB, INFRARED]), "rgb", extrasamples=[2])
+    changed = edited(data, {ORIENTATION: (6,), 258: (8, 8, 8, 7), EXTRA_SAMPLES: ()})
+    every = range(2**16)
+    before, after = tiff_tags(data, every), tiff_tags(changed, every)
+    assert after[258] == (8, 8, 8, 7)
+    assert EXTRA_SAMPLES in before
+    assert EXTRA_SAMPLES not in after
+    left = {258, EXTRA_SAMPLES, 337}
+    assert {key: value for key, value in after.items() if key not in left} == {
+        key: value for key, value in before.items() if key not in left
+    }
+
+
+def test_a_band_beside_the_colours_can_be_asked_for() -> None:
+    data = bands(np.dstack([RGB, INFRARED]), "rgb", extrasamples=[2])
+    found = decode_image(data, reading=Reading(bands=(4, 3, 2)))
+    np.testing.assert_array_equal(found, np.dstack([INFRARED, RGB[..., 2], RGB[..., 1]]))
+
+
+@pytest.mark.parametrize(("layout", "big"), [("strips", False), ("BigTIFF", True)])
+def test_what_a_page_says_of_itself(layout: str, big: bool) -> None:
+    data = written(values_of("u2", 3), "rgb", layout)
+    assert (data[2:4] == b"+\0") is big
+    page = read_page(data)
+    assert (page.height, page.width, page.samples, page.bits) == (*RGB.shape, 16)
+    assert str(page) == "TIFF, 3 samples of 16 bits"
