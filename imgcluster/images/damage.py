@@ -60,10 +60,10 @@ def _png(data: bytes) -> int:
 
 
 def _gif(data: bytes) -> int:
-    at = 13 + _palette(data[10])
+    at = 13 + palette_bytes(data[10])
     while data[at] != 0x3B:
         if data[at] == 0x2C:
-            at += 10 + _palette(data[at + 9]) + 1
+            at += 10 + palette_bytes(data[at + 9]) + 1
         else:
             at += 2
         while length := data[at]:
@@ -72,7 +72,8 @@ def _gif(data: bytes) -> int:
     return at + 1
 
 
-def _palette(flags: int) -> int:
+def palette_bytes(flags: int) -> int:
+    """Return the length of the table of colours that flags of a GIF announce."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

@@ -38,7 +38,7 @@ from imgcluster.features.extraction import check_readable, extract_features
 from imgcluster.features.result import Features
 from imgcluster.features.store.backend import LocalFiles
 from imgcluster.features.transforms import unit_length
-from imgcluster.images.decode import read_image
+from imgcluster.images.decode import Picture, read_image
 from imgcluster.images.listing import walk_images
 from imgcluster.images.preprocess import prepare
 from imgcluster.types import ImageFile
@@ -284,10 +284,10 @@ def test_an_image_that_memory_cannot_hold_is_a_failure(
 ) -> None:
     decode = work_module.decode_picture
 
-    def short_of_memory(data: bytes, least: int | None) -> np.ndarray:
+    def short_of_memory(data: bytes, least: int | None, reading: Reading) -> Picture:
         if data == (pictures / "0002.jpg").read_bytes():
             raise error
-        return decode(data, least)
+        return decode(data, least, reading)
 
     monkeypatch.setattr(work_module, "decode_picture", short_of_memory)
     (failure,) = extracted(pictures, lite0(tmp_path / "s")).failures

@@ -25,7 +25,7 @@ def test_thumbnails_are_small_and_made_once(tmp_path: Path, monkeypatch: pytest.
     shapes = [cv2.imread(str(thumbnail_path(tmp_path / "t", name))).shape for name in made[:2] if name]
     assert shapes == [(45, 224, 3), (3, 2, 3)]
     read = []
-    monkeypatch.setattr(thumbnails, "decode_image", lambda data, least: read.append(data))
+    monkeypatch.setattr(thumbnails, "decode_image", lambda data, *_: read.append(data))
     assert make_thumbnails(paths[:2], tmp_path / "t", show=False) == made[:2]
     assert read == []
 

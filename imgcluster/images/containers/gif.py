@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+from imgcluster.images.damage import palette_bytes
 from imgcluster.images.libraries import by_opencv, by_pillow, in_rgb_order
 from imgcluster.images.stored import Alpha, Stored, Wanted
 
@@ -37,8 +38,3 @@ def first_frame(data: bytes) -> tuple[int, int, int, int]:
         at += 1
     left, top, width, height = struct.unpack_from("<4H", data, at + 1)
     return left, top, width, height
-
-
-def palette_bytes(flags: int) -> int:
-    """Return the length of the table of colours that these flags announce."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

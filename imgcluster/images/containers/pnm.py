@@ -18,7 +18,7 @@ USUAL = (255, 65_535)
 
 
 def read(data: bytes, _: Wanted) -> Stored:
-    """Decode a PNM or PAM. Raises ImageError."""
+    """Decode a PNM or PAM. Raises ImageError, and KeyError or ValueError where the header is damaged."""
     if data.startswith(b"P7"):
         return _pam(data)
     header = PNM_HEADER.match(data)
@@ -33,11 +33,8 @@ def _pam(data: bytes) -> Stored:
     if header is None:
         raise ImageError(why_undecodable(data))
     lines = (line.split(None, 1) for line in header[1].split(b"\n") if line.strip() and not line.startswith(b"#"))
-    try:
-        said = {line[0]: line[-1] for line in lines}
-        width, height, depth, white = (int(said[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
-    except (KeyError, ValueError):
-        raise ImageError(why_undecodable(data)) from None
+    said = {line[0]: line[-1] for line in lines}
+    width, height, depth, white = (int(said[key]) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     samples = _samples(data, header.end(), (height, width, depth), white)
     has_opacity = depth in WITH_OPACITY and said.get(b"TUPLTYPE", b"").endswith(b"_ALPHA")
     return Stored(samples, Alpha.STRAIGHT if has_opacity else Alpha.NONE, white=white)
