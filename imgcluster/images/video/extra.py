@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from imgcluster.config import VideoSampling
 from imgcluster.images.video.names import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from imgcluster.config import VideoSampling
 
 INSTALL = "pip install 'imgcluster[video]'"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
-from imgcluster.config import VideoSampling
 from imgcluster.errors import ImageError
 from imgcluster.images.sources.base import Lost
 from imgcluster.images.video.animation import Animation
@@ -15,6 +15,9 @@ from imgcluster.images.video.names import MOVING_SUFFIXES, frame_name, is_video_
 from imgcluster.images.video.track import Track
 from imgcluster.types import ImageFile
 from imgcluster.utils import in_order
+
+if TYPE_CHECKING:
+    from imgcluster.config import VideoSampling
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import floor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.config import VideoSampling
+if TYPE_CHECKING:
+    from imgcluster.config import VideoSampling
+
 
 DIGITS = (3, 6, 9)  # decimals of a time in an id: as many as tell all frames of a video apart
 
