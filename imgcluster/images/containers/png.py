@@ -11,10 +11,11 @@ from imgcluster.images.containers.exif import orientation_of
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.headers import png_chunks
 from imgcluster.images.libraries import by_opencv, in_rgb_order
+from imgcluster.images.opencv import cv2
 from imgcluster.images.stored import Alpha, Stored, Wanted
 
 BITS_AT, COLOUR_TYPE_AT = 24, 25  # of a file, in its first chunk (PNG 1.2, 4.1.1)
-GREY = 0
+GREY, COLOURS = 0, 2  # colour types without opacity
 MAX_PROFILE_BYTES = 2**24
 PROFILE = b"iCCP"
 KEPT = (b"tRNS", PROFILE, b"eXIf")
@@ -36,7 +37,10 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         raise ImageError(why_undecodable(data))
     if profile_at is not None:  # libpng would complain of many of them too, and not use it
         data = data[:profile_at] + data[profile_at + 12 + len(chunks[PROFILE]) :]
-    samples = in_rgb_order(by_opencv(data))
+    if data[BITS_AT] == 8 and data[COLOUR_TYPE_AT] == COLOURS and b"tRNS" not in chunks:
+        samples = by_opencv(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    else:
+        samples = in_rgb_order(by_opencv(data))
     if data[COLOUR_TYPE_AT] == GREY and b"tRNS" in chunks and samples.ndim == 2:
         samples = _with_opacity(samples, data[BITS_AT], chunks[b"tRNS"])
     return Stored(
