@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.distances import centroid_distances
+from imgcluster.clustering.kmeans import in_memory
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features import transforms
@@ -48,8 +49,10 @@ def test_the_same_input_gives_the_same_bits() -> None:
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
 
 
-def test_two_threads_at_most_add_up_the_centroids(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("least", "threads"), [(0, 2), (in_memory.MIN_PRODUCTS_OF_TWO_THREADS, 1)])
+def test_two_threads_at_most_add_up_the_centroids(least: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, fit = [], KMeans.fit
+    monkeypatch.setattr(in_memory, "MIN_PRODUCTS_OF_TWO_THREADS", least)
 
     def watched(self: KMeans, points: np.ndarray) -> KMeans:
         seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
@@ -59,7 +62,7 @@ def test_two_threads_at_most_add_up_the_centroids(monkeypatch: pytest.MonkeyPatc
     with threadpool_limits(8, user_api="openmp"):
         clustered(blobs())
     assert seen
-    assert max(seen) == 2
+    assert max(seen) == threads
 
 
 def test_distances_and_runners_up_are_those_to_the_centroids() -> None:
