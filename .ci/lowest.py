@@ -1,4 +1,4 @@
-"""Print a pip constraint for each direct dependency of the package and its tests: the lowest version allowed."""
+"""Print one pip constraint for each direct dependency of the package and its tests: the lowest version allowed."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def lowest(requirement: Requirement) -> str:
 def main() -> None:
     """Print them, one a line."""
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for each in direct(project, "test"):
-        print(f"{canonicalize_name(each.name)}=={lowest(each)}")
+    for line in dict.fromkeys(f"{canonicalize_name(each.name)}=={lowest(each)}" for each in direct(project, "test")):
+        print(line)
 
 
 if __name__ == "__main__":

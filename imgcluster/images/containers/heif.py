@@ -35,7 +35,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         mode = image.mode.partition(";")[0]
         bits = int(image.info["bit_depth"])
         check_size(Size(height, width, len(mode) * (1 if bits == 8 else 2)))
-        samples = np.asarray(image)  # decodes it
+        samples = np.array(image)  # decodes it; a copy, since some versions free the pixels with the image
     except ERRORS:
         raise ImageError(why_undecodable(data)) from None
     icc = image.info.get("icc_profile")
