@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 import zlib
@@ -55,6 +56,7 @@ def read(data: bytes, _: Wanted) -> Stored:
         from pydicom.errors import BytesLengthException
     except ImportError:
         raise ImageError(needs("DICOM", EXTRA)) from None
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it tells of each decoder that does not read a file
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values against the standard: pixels can be read all the same
