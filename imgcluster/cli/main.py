@@ -50,9 +50,6 @@ COMMANDS = (
     *(check.add_schema, init.add_sample),
 )
 OK, USER_ERROR, WRONG_LINE = 0, 1, 2
-# Event loops log what they left behind when they are collected, after our own last words; pydicom, which of its decoders
-# did not read a file that another one reads.
-LOUD_LIBRARIES = ("asyncio", "pydicom")
 RESUME_HINT = "What was computed is kept: run the same command again to continue."
 
 
@@ -69,8 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         watch_interrupts(last_words)
     logging.basicConfig(format="imgcluster: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    for library in LOUD_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    # Event loops of libraries log what they left behind when they are collected, after our own last words.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         _call(options)
         sys.stdout.flush()  # here a full disk is reported
