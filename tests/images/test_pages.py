@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +15,22 @@ from PIL import Image
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ImageError
 from imgcluster.images import Listing, find_images, open_again, read_image
-from imgcluster.images.containers.tiff_pages import MAX_TAGS
+from imgcluster.images.containers.tiff_pages import MAX_PAGES, MAX_TAGS, find_pages
 from imgcluster.types import Source
 from tests.images.video.test_listing import reasons
+from tests.support.tiff_pages import (
+    NEW_SUBFILE,
+    STRIP_OFFSETS,
+    directories,
+    followed_by,
+    many,
+    nested,
+    of_one_strip,
+    scan,
+    with_count,
+    with_value,
+    write_scan,
+)
 
 SIZES = [(8, 12), (20, 30), (5, 7), (16, 16)]  # height and width of each page
 
@@ -30,9 +43,7 @@ PICTURES = [picture(number, *size) for number, size in enumerate(SIZES)]
 
 
 def by_pillow(path: Path, **options: Any) -> Path:
-    first, *others = map(Image.fromarray, PICTURES)
-    first.save(path, save_all=True, append_images=others, **options)
-    return path
+    return write_scan(path, PICTURES, **options)
 
 
 def listed(folder: Path, **images: Any) -> Listing:
@@ -41,27 +52,6 @@ def listed(folder: Path, **images: Any) -> Listing:
 
 def ids(listing: Listing) -> list[str]:
     return [image.id for image in listing.images]
-
-
-def directories(data: bytes) -> list[int]:
-    """Return where the directories of a little-endian TIFF begin."""
-    found = [struct.unpack_from("<I", data, 4)[0]]
-    while (at := struct.unpack_from("<I", data, next_of(data, found[-1]))[0]) != 0:
-        found.append(at)
-    return found
-
-
-def next_of(data: bytes, directory: int) -> int:
-    """Return where a directory names the next one."""
-    return directory + 2 + 12 * int(struct.unpack_from("<H", data, directory)[0])
-
-
-def marked(data: bytes, directory: int, value: int) -> bytes:
-    """Return a TIFF with another NewSubfileType, in the place of a page's first tag that no decoder needs."""
-    out = bytearray(data)
-    at = next(at for at in range(directory + 2, next_of(data, directory), 12) if data[at : at + 2] == b"\xfe\0")
-    struct.pack_into("<HHII", out, at, 254, 4, 1, value)
-    return bytes(out)
 
 
 @pytest.fixture
@@ -147,8 +137,7 @@ def test_a_page_is_the_file_of_this_page_alone(layout: dict[str, Any], tmp_path:
 
 @pytest.mark.parametrize(("kind", "is_page"), [(0, True), (1, False), (2, True), (4, False), (5, False)])
 def test_thumbnails_and_masks_are_no_pages(kind: int, is_page: bool, typed: Path) -> None:
-    data = typed.read_bytes()
-    typed.write_bytes(marked(data, directories(data)[1], kind))
+    typed.write_bytes(with_value(typed.read_bytes(), 1, NEW_SUBFILE, kind))
     found = listed(typed.parent)
     wanted = PICTURES if is_page else [PICTURES[0], *PICTURES[2:]]
     assert ids(found) == [f"scan.tif#{number + 1}" for number in range(len(wanted))]
@@ -159,7 +148,7 @@ def test_thumbnails_and_masks_are_no_pages(kind: int, is_page: bool, typed: Path
 def test_the_one_page_behind_a_thumbnail_has_the_name_of_the_file(typed: Path) -> None:
     data = typed.read_bytes()
     for place in (0, 1, 3):
-        data = marked(data, directories(data)[place], 1)
+        data = with_value(data, place, NEW_SUBFILE, 1)
     typed.write_bytes(data)
     found = listed(typed.parent)
     assert ids(found) == ["scan.tif"]
@@ -180,10 +169,7 @@ def test_directories_below_a_page_are_no_pages(tmp_path: Path) -> None:
 
 def test_a_circle_of_pages_ends(tmp_path: Path) -> None:
     path = by_pillow(tmp_path / "a.tif")
-    data = bytearray(path.read_bytes())
-    places = directories(data)
-    struct.pack_into("<I", data, next_of(data, places[2]), places[1])
-    path.write_bytes(data)
+    path.write_bytes(followed_by(path.read_bytes(), 2, 1))
     found = listed(tmp_path)
     assert ids(found) == ["a.tif#1", "a.tif#2", "a.tif#3", "a.tif#4"]
     assert reasons(found) == {"a.tif#4": "damaged TIFF: after page 3 the pages begin anew"}
@@ -202,46 +188,32 @@ def test_pages_that_break_off_tell_after_how_many(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, MAX_TAGS + 1, 65_535])
 def test_a_directory_of_too_many_tags_or_none_ends_the_pages(count: int, tmp_path: Path) -> None:
     path = by_pillow(tmp_path / "a.tif")
-    data = bytearray(path.read_bytes()) + bytes(12 * 65_536)
-    struct.pack_into("<H", data, directories(data)[1], count)
-    path.write_bytes(data)
+    path.write_bytes(with_count(path.read_bytes(), 1, count))
     assert reasons(listed(tmp_path)) == {"a.tif#2": "damaged TIFF: the pages break off after 1"}
 
 
 def test_directories_in_each_other_end_the_pages(tmp_path: Path) -> None:
-    """Each begins four bytes behind the one before, and names the next: far more of them than a file can hold."""
-    tags, steps = 4000, 3000
-    content = bytearray(b"II*\0" + struct.pack("<I", 8) + bytes(12 * tags + 4 * steps + 100))
-    for step in range(steps):
-        struct.pack_into("<H", content, 8 + 4 * step, tags)
-        struct.pack_into("<I", content, 8 + 4 * step + 2 + 12 * tags, 8 + 4 * (step + 1))
-    (tmp_path / "a.tif").write_bytes(content)
-    assert ids(listed(tmp_path)) == ["a.tif#1", "a.tif#2"]
+    (tmp_path / "a.tif").write_bytes(nested(3000))
+    found = listed(tmp_path)
+    assert ids(found) == ["a.tif#1", "a.tif#2"]
+    assert reasons(found)["a.tif#2"] == "damaged TIFF: the pages break off after 1"
+
+
+def test_pages_end_at_a_bound() -> None:
+    found = find_pages(io.BytesIO(many(MAX_PAGES + 2)))
+    assert (len(found.offsets), found.trouble) == (MAX_PAGES, "has more than 100,000 pages")
+    assert find_pages(io.BytesIO(many(MAX_PAGES))).trouble == ""
 
 
 def test_a_page_without_its_strips_is_damaged_and_no_other_one(tmp_path: Path) -> None:
     path = by_pillow(tmp_path / "a.tif")
-    data = bytearray(path.read_bytes())
-    directory = directories(data)[1]
-    for at in range(directory + 2, next_of(data, directory), 12):
-        if struct.unpack_from("<H", data, at)[0] == 273:
-            struct.pack_into("<I", data, at + 8, len(data) - 10)
-    path.write_bytes(data)
+    data = path.read_bytes()
+    path.write_bytes(with_value(data, 1, STRIP_OFFSETS, len(data) - 10))
     assert set(reasons(listed(tmp_path))) == {"a.tif#2"}
 
 
 def test_strips_that_are_the_same_bytes_are_bounded(tmp_path: Path) -> None:
-    """65,536 strips of 65,536 bytes each, all of them at one place."""
-    count = 65_536
-    by_pillow(tmp_path / "a.tif")
-    data = bytearray((tmp_path / "a.tif").read_bytes())
-    directory = directories(data)[1]
-    offsets, lengths = len(data), len(data) + 4 * count
-    data += struct.pack(f"<{count}I", *range(count)) + struct.pack(f"<{count}I", *[count] * count)
-    for at in range(directory + 2, next_of(data, directory), 12):
-        if (tag := struct.unpack_from("<H", data, at)[0]) in (273, 279):
-            struct.pack_into("<HHII", data, at, tag, 4, count, offsets if tag == 273 else lengths)
-    (tmp_path / "a.tif").write_bytes(data)
+    (tmp_path / "a.tif").write_bytes(of_one_strip(scan(PICTURES), 1))
     assert reasons(listed(tmp_path)) == {"a.tif#2": "has more than 1,073,741,824 bytes"}
 
 

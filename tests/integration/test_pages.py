@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import imgcluster
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import OutputError
 from imgcluster.report import write_report
 from tests.conftest import COLOURS, write_picture
+from tests.support.tiff_pages import write_scan as write_pages
 
 SCANS = {"a.tif": (0, 1, 2), "b.tif": (2, 0)}  # pages by their colours
 
@@ -24,8 +24,7 @@ def page(number: int, seed: int) -> np.ndarray:
 
 
 def write_scan(path: Path, numbers: tuple[int, ...], seed: int) -> None:
-    first, *others = (Image.fromarray(page(number, seed + place)) for place, number in enumerate(numbers))
-    first.save(path, save_all=True, append_images=others)
+    write_pages(path, [page(number, seed + place) for place, number in enumerate(numbers)])
 
 
 @pytest.fixture
