@@ -15,23 +15,24 @@ from imgcluster.types import ImageFile, ImagePath
 if TYPE_CHECKING:
     from imgcluster.config import VideoSampling
 
+PART_MARK = "#"  # in all names of parts, and in few of files
+
 
 def with_parts(images: Sequence[ImageFile], video: VideoSampling | None, pages: str) -> Expanded | None:
     """Replace videos by their frames and TIFFs by their pages; None where neither is asked for.
 
     video: `images.video`. pages: `images.pages`.
     """
-    expanded = None
-    if video is not None:
-        expanded = expand(images, partial(frames_in, sampling=video))
-    if pages == ALL_PAGES:
-        found = expand(images if expanded is None else expanded.images, pages_in)
-        notes = [*(expanded.notes if expanded else ()), *far_note(found.images)]
-        expanded = Expanded(found.images, notes)
-    return expanded
+    if video is None and pages != ALL_PAGES:
+        return None
+    expanded = Expanded(list(images)) if video is None else expand(images, partial(frames_in, sampling=video))
+    if pages != ALL_PAGES:
+        return expanded
+    found = expand(expanded.images, pages_in)
+    return Expanded(found.images, [*expanded.notes, *far_note(found.images)])
 
 
 def open_parts(texts: Iterable[str]) -> dict[str, ImagePath]:
     """Return the frames and pages among texts, by these; reading one that is lost raises the reason."""
-    names = list(texts)
+    names = [text for text in texts if PART_MARK in text]
     return frames_again(names) | pages_again(names)

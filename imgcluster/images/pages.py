@@ -71,7 +71,7 @@ def split_page(name: str) -> tuple[str, str] | None:
 def pages_in(image: ImageFile) -> Expanded:
     """Return the pages of a local TIFF; where it has one, its id stays. Any other image is returned as it is."""
     path = image.path
-    if not isinstance(path, Path) or not _is_tiff(path.name) or not path.is_file():
+    if not isinstance(path, Path) or not _is_tiff(path.name):
         return Expanded([image])
     try:
         file, found = _listed(str(path))
@@ -122,6 +122,8 @@ def _listed(place: str) -> tuple[Stamp, PageList]:
     """Return the stamp of a file and its pages. Raises ImageError."""
     try:
         stamp = local_stamp(place)
+        if not Path(place).is_file():  # a pipe may have no writer
+            raise ImageError("is not a regular file")
         return stamp, _list_of(place, stamp)
     except (OSError, ValueError) as error:
         raise ImageError(reason_of(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -233,6 +234,16 @@ def test_pages_are_told_apart_and_opened_again(tmp_path: Path) -> None:
     for lost in (f"{path}#5", f"{path}#0", f"{tmp_path}/b.tif#1"):
         with pytest.raises(ImageError, match=r"^no such (page|file)$"):
             read_image(open_again(lost))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_pipes_and_folders_are_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.tif")
+    (tmp_path / "b.tif").mkdir()
+    assert set(reasons(listed(tmp_path)).values()) == {"is not a regular file", "is a folder"}
+    for name in ("a.tif#1", "b.tif#1"):
+        with pytest.raises(ImageError, match="is not a regular file"):
+            read_image(open_again(f"{tmp_path}/{name}"))
 
 
 def test_a_file_with_the_name_of_a_page_is_this_file(tmp_path: Path) -> None:

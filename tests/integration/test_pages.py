@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,16 @@ def test_each_page_gets_a_cluster_and_a_row(scans: Path) -> None:
 def test_by_default_the_first_pages_are_the_images(scans: Path) -> None:
     first = imgcluster.run(config(scans, "first"), show=False)
     assert [row["id"] for row in table(first.folder / "clusters.csv")] == ["a.tif", "b.tif", "c.png"]
+
+
+def test_a_run_from_before_the_key_is_one_of_first_pages(scans: Path) -> None:
+    record = imgcluster.run(config(scans, "first"), show=False).folder / "run.json"
+    before = json.loads(record.read_text(encoding="utf-8"))
+    del before["config"]["images"]["pages"]
+    record.write_text(json.dumps(before), encoding="utf-8")
+    imgcluster.run(config(scans, "first"), show=False)
+    with pytest.raises(OutputError, match=r"another config \(images.pages: first there, all here\)"):
+        imgcluster.run(config(scans), show=False)
 
 
 def test_pages_in_the_store_are_not_computed_again(scans: Path) -> None:
