@@ -6,6 +6,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from imgcluster.config import ImagesConfig
 from imgcluster.errors import ImageError
 from imgcluster.images import Listing, find_images, open_again, read_image
 from imgcluster.images.containers.tiff_pages import MAX_PAGES, MAX_TAGS, find_pages
+from imgcluster.images.pages import TiffPage
 from imgcluster.types import Source
 from tests.images.video.test_listing import reasons
 from tests.support.tiff_pages import (
@@ -133,6 +135,8 @@ def test_a_page_is_the_file_of_this_page_alone(layout: dict[str, Any], tmp_path:
         (tmp_path / "page.tif").write_bytes(image.path.read())
         with tifffile.TiffFile(tmp_path / "page.tif") as read:
             assert len(read.pages) == 1
+            assert not any(tag.valueoffset % 2 for tag in read.pages[0].tags)
+            assert not any(offset % 2 for offset in read.pages[0].dataoffsets)
             np.testing.assert_array_equal(read.pages[0].asarray(), data)
 
 
@@ -166,6 +170,9 @@ def test_directories_below_a_page_are_no_pages(tmp_path: Path) -> None:
     assert ids(found) == ["a.tif#1", "a.tif#2"]
     for image, pixels in zip(found.images, PICTURES, strict=False):
         np.testing.assert_array_equal(read_image(image.path), pixels)
+        assert isinstance(image.path, Source)
+        with tifffile.TiffFile(io.BytesIO(image.path.read())) as page:
+            assert "SubIFDs" not in page.pages[0].tags  # they would lie where the file has something else
 
 
 def test_a_circle_of_pages_ends(tmp_path: Path) -> None:
@@ -230,6 +237,11 @@ def test_pages_are_told_apart_and_opened_again(tmp_path: Path) -> None:
     path = by_pillow(tmp_path / "a.tif")
     pages = [image.path for image in listed(tmp_path).images]
     assert len({page.stamp for page in pages if isinstance(page, Source)}) == 4
+    first = pages[0]
+    assert isinstance(first, TiffPage)
+    assert first.stamp.path == f"{path}#1"
+    assert replace(first, offset=first.offset + 2).stamp != first.stamp
+    assert replace(first, file=first.file._replace(size=7)).stamp != first.stamp
     assert [open_again(str(page)) for page in pages] == pages
     for lost in (f"{path}#5", f"{path}#0", f"{tmp_path}/b.tif#1"):
         with pytest.raises(ImageError, match=r"^no such (page|file)$"):
