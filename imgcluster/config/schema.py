@@ -91,6 +91,11 @@ class ImagesConfig(Section):
         "evenly spread; shots: the middle frame of each shot; null: videos are left out",
         examples=[{"every": "1 s"}, {"frames": 20}, {"shots": True}],
     )
+    pages: Literal["first", "all"] = Field(
+        default="first",
+        description="pages of the TIFFs in a folder that become images; all: each, with ids such as scan.tif#2; "
+        "thumbnails and masks are no pages",
+    )
     missing: Literal["stop", "skip"] = Field(
         default="stop", description="ids without a file: stop the run, or record them as failures (skip)"
     )

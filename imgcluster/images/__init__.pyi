@@ -37,6 +37,7 @@ from .ids.table import check_ids, has_column, named_source, read_labels, read_ro
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, walk_images
 from .loader import Batch, Pixels, read_batches
 from .opencv import jpeg, png
+from .pages import split_page
 from .pixel_check import differences
 from .preprocess import find_recipe, prepare, ready_to_prepare, resizes_here
 from .preprocess_gpu import GpuPreprocessor
@@ -138,6 +139,7 @@ __all__ = [
     "seed_of",
     "spellings",
     "split_frame",
+    "split_page",
     "table_at",
     "to_rgb",
     "video_starts",

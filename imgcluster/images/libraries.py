@@ -12,8 +12,8 @@ from PIL import Image
 from imgcluster.errors import ImageError
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.headers import DAMAGE
-from imgcluster.images.limits import TOO_LARGE
-from imgcluster.images.opencv import MAX_PIXELS, cv2
+from imgcluster.images.limits import MAX_PIXELS, TOO_LARGE
+from imgcluster.images.opencv import cv2
 
 # What Pillow raises of damaged files.
 PILLOW_ERRORS = (*DAMAGE, EOFError, RuntimeError, Image.DecompressionBombError)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from imgcluster.errors import ImageError
 from imgcluster.images.headers import Size
-from imgcluster.images.opencv import MAX_PIXELS
 
+MAX_PIXELS = 2**28  # of one picture; OpenCV's own bound, 2**30, would let one file take 3 GB
 MAX_BYTES = 2**30  # of a file, and of its decoded pixels: with 16 bits and four channels, fewer pixels fit
 TOO_LARGE = f"has more than {MAX_PIXELS:,} pixels"
 TOO_DEEP = f"has pixels of more than {MAX_BYTES:,} bytes"

@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from typing_extensions import override
 
 from imgcluster.config import ImagesConfig, VideoSampling
+from imgcluster.images.expansion import with_parts
 from imgcluster.images.ids.files import IdFiles
 from imgcluster.images.ids.table import read_rows
 from imgcluster.images.sources.base import RemoteFile, asked_again
@@ -21,7 +23,6 @@ from imgcluster.images.sources.local import LocalFolder, none_below
 from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
 from imgcluster.images.video.extra import endings_for, video_hint
-from imgcluster.images.video.listing import with_frames
 from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import DEFAULT_STORAGE, LazySequence, Storage, shown
 
@@ -65,7 +66,7 @@ def find_images(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Lis
     """List images as `list_images` does, without logging."""
     place = open_holder(config, storage)
     if config.ids is None:
-        return _with_frames(_all_images(place, ", ".join(config.folders)), config.video)
+        return _expanded(_all_images(place, ", ".join(config.folders)), config.video, config.pages)
     rows = read_rows(storage.place(str(config.ids)), config.id_column, config.encoding)
     files = IdFiles(place, config, rows, storage)
     images = files.images()
@@ -86,15 +87,18 @@ def images_at(text: str, storage: Storage = DEFAULT_STORAGE) -> Sequence[ImageFi
     return list_images(ImagesConfig(folder=text), storage)[0]
 
 
-def walk_images(folder: Path, video: VideoSampling | None = None) -> list[ImageFile]:
+def walk_images(
+    folder: Path, video: VideoSampling | None = None, pages: Literal["first", "all"] = "first"
+) -> list[ImageFile]:
     """List every image file below a folder, in natural order of the relative paths (`2.jpg` before `10.jpg`).
 
-    Passes over what `LocalFolder` does, and logs it. video: which frames of videos are images; None: none.
+    Passes over what `LocalFolder` does, and logs it. video: which frames of videos are images; None: none. pages: which
+    pages of TIFFs are.
     Raises ImageError where no image is left.
     """
     wanted = ImageFilter(endings=endings_for(video), video_hint=video_hint(video))
     listing = _all_images(LocalFolder(str(folder), wanted), str(folder))
-    return list(_told(_with_frames(listing, video)).images)
+    return list(_told(_expanded(listing, video, pages)).images)
 
 
 def _all_images(place: Holder, folder: str) -> Listing:
@@ -107,10 +111,10 @@ def _all_images(place: Holder, folder: str) -> Listing:
     return Listing(images, None, place.wanted.notes(), left_out, len(images) + sum(counts))
 
 
-def _with_frames(listing: Listing, video: VideoSampling | None) -> Listing:
-    if video is None:
+def _expanded(listing: Listing, video: VideoSampling | None, pages: str) -> Listing:
+    found = with_parts(listing.images, video, pages)
+    if found is None:
         return listing
-    found = with_frames(listing.images, video)
     return replace(listing, images=found.images, notes=[*listing.notes, *found.notes])
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "cv2", "jpeg", "png"]
+from imgcluster.images.limits import MAX_PIXELS
 
-MAX_PIXELS = 2**28  # of one picture; OpenCV's own bound, 2**30, would let one file take 3 GB
+__all__ = ["cv2", "jpeg", "png"]
+
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
 # Both would write a line per damaged file over the progress bar; reading reports the reason itself.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

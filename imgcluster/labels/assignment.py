@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.clustering import Clusterer, Placed
-from imgcluster.config import VideoSampling
+from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_all_again, walk_images
@@ -89,7 +89,7 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     if config.features.file is not None:
         raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
     storage = Storage(config.storage)
-    listed = listed_images(images, storage, config.images.video)
+    listed = listed_images(images, storage, config.images)
     fingerprints = [str(origin["fingerprint"]) for origin in record["features"]]
     features = extract_features(listed, config.features, storage=storage, show=show, like=fingerprints)
     check_readable(features)
@@ -115,11 +115,11 @@ def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
 
 
 def listed_images(
-    images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE, video: VideoSampling | None = None
+    images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE, config: ImagesConfig | None = None
 ) -> Sequence[ImageFile]:
     """Return the images of a folder, a URL or an archive; one image; or those of a list, whose ids are their paths.
 
-    video: which frames of the videos in a folder are images.
+    config: says which frames of the videos and which pages of the TIFFs in a folder are images; None: first pages.
     """
     if not isinstance(images, str | Path):
         places = with_stamps(open_all_again([str(path) for path in images], storage))
@@ -127,7 +127,9 @@ def listed_images(
     if is_held(str(images)):
         return images_at(str(images), storage)
     place = Path(images)
-    return walk_images(place, video) if place.is_dir() else [ImageFile(place.name, place)]
+    if not place.is_dir():
+        return [ImageFile(place.name, place)]
+    return walk_images(place) if config is None else walk_images(place, config.video, config.pages)
 
 
 def _check_same(record: dict[str, Any], features: Features, folder: Path) -> None:

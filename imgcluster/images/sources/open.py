@@ -13,6 +13,7 @@ from typing import Protocol
 
 from imgcluster.config import ImagesConfig, within
 from imgcluster.errors import ConfigError, ImageError, ImgclusterError
+from imgcluster.images.expansion import open_parts
 from imgcluster.images.sources.archive import (
     ARCHIVES,
     Container,
@@ -32,7 +33,6 @@ from imgcluster.images.sources.remote import RemoteFolder
 from imgcluster.images.sources.tar import TAR, tar_members
 from imgcluster.images.sources.zip import ZIP, zip_members
 from imgcluster.images.video.extra import endings_for, video_hint
-from imgcluster.images.video.frames import frames_again
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import AT_ONCE, DEFAULT_STORAGE, Storage, at_once, is_url, shown
 
@@ -281,13 +281,13 @@ def open_again(text: str, storage: Storage = DEFAULT_STORAGE) -> ImagePath:
 
 
 def open_all_again(texts: Sequence[str], storage: Storage = DEFAULT_STORAGE) -> list[ImagePath]:
-    """Return the images for their texts in a table, as `open_again` does; each archive and video is opened once."""
+    """Return the images for their texts in a table, as `open_again` does; each file of several is opened once."""
     opened: dict[int, ImagePath] = {}
     held: dict[str, list[tuple[int, Part]]] = defaultdict(list)
-    frames = frames_again(text for text in texts if not is_url(text))
+    named = open_parts(text for text in texts if not is_url(text))
     for at, text in enumerate(texts):
-        if text in frames:
-            opened[at] = frames[text]
+        if text in named:
+            opened[at] = named[text]
         elif (inside := _inside(text)) is None:
             opened[at] = RemoteFile(text, storage=storage) if is_url(text) else Path(text)
         else:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.errors import ImageError
+from imgcluster.images.parts import parts_again
 from imgcluster.images.plain import plain_file
-from imgcluster.images.sources.base import Lost, local_stamp, number_of, reason_of
+from imgcluster.images.sources.base import local_stamp, number_of, reason_of
 from imgcluster.images.video.extra import INSTALL, is_installed
 from imgcluster.images.video.movie import decoder_version
 from imgcluster.images.video.names import frame_name, is_video_name, split_frame
@@ -98,18 +99,9 @@ def frames_of(place: str, choose: Callable[[Track], Iterable[str]]) -> list[Vide
 
 def frames_again(texts: Iterable[str]) -> dict[str, ImagePath]:
     """Return the frames that texts name, `a.mp4#t=1.000`, by these; reading one of a lost video raises the reason."""
-    times: dict[str, dict[str, str]] = {}
-    for text in texts:
-        if (named := split_frame(text)) is not None:
-            times.setdefault(named[0], {})[named[1]] = text
-    return {text: path for place, found in times.items() for text, path in _again(place, found).items()}
-
-
-def _again(place: str, text_of: dict[str, str]) -> dict[str, ImagePath]:
-    try:
-        return {text_of[frame.time]: frame for frame in frames_of(place, lambda _: text_of)}
-    except ImageError as error:
-        return {text: Lost(text, str(error)) for text in text_of.values()}
+    return parts_again(
+        texts, split_frame, lambda place, times: {frame.time: frame for frame in frames_of(place, lambda _: times)}
+    )
 
 
 def video_starts(images: Iterable[ImageFile]) -> np.ndarray:

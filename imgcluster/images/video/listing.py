@@ -1,44 +1,26 @@
-"""Put the frames of videos in the place of the videos in a list of images."""
+"""The frames that stand for a video in a list of images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from imgcluster.errors import ImageError
+from imgcluster.images.parts import Expanded
 from imgcluster.images.sources.base import Lost
 from imgcluster.images.video.animation import Animation
 from imgcluster.images.video.frames import frames_of
 from imgcluster.images.video.names import MOVING_SUFFIXES, frame_name, is_video_name
 from imgcluster.images.video.track import Track
 from imgcluster.types import ImageFile
-from imgcluster.utils import in_order
 
 if TYPE_CHECKING:
     from imgcluster.config import VideoSampling
 
 
-@dataclass(frozen=True)
-class Expanded:
-    """A list of images in which frames stand for videos; a video that cannot be read will be a failure."""
-
-    images: list[ImageFile]
-    notes: list[str] = field(default_factory=list)
-
-
-def with_frames(images: Sequence[ImageFile], sampling: VideoSampling) -> Expanded:
-    """Replace each video, and each moving GIF and WebP, by the frames that are asked for."""
-    taken: list[ImageFile] = []
-    notes: list[str] = []
-    for found in in_order(lambda image: _frames(image, sampling), images):
-        taken += found.images
-        notes += found.notes
-    return Expanded(taken, notes)
-
-
-def _frames(image: ImageFile, sampling: VideoSampling) -> Expanded:
+def frames_in(image: ImageFile, sampling: VideoSampling) -> Expanded:
+    """Return the frames that are asked for of a video, a moving GIF or WebP. Any other image is returned as it is."""
     path = image.path
     if not isinstance(path, Path) or not (is_video_name(path.name) or _is_moving(path)):
         return Expanded([image])

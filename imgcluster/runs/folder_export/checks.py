@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import OutputError
-from imgcluster.images import split_frame
+from imgcluster.images import split_frame, split_page
 from imgcluster.runs.folder_export.apply import PART, check_folder
 from imgcluster.runs.folder_export.journal import JOURNAL, Entry, Journal
 from imgcluster.runs.folder_export.plan import crosses
@@ -30,8 +30,9 @@ def real_path(folder: str | Path) -> Path:
 def check_files(rows: list[dict[str, str]]) -> None:
     """Refuse images that are no files on this machine. Raises OutputError."""
     if far := next((row["path"] for row in rows if not isinstance(listed_path(row["path"]), Path)), None):
-        if split_frame(far) is not None:
-            raise OutputError(f"{far!r} is a frame of a video, and no file that can be copied, linked or moved")
+        for split, part in ((split_frame, "frame of a video"), (split_page, "page of a TIFF")):
+            if split(far) is not None:
+                raise OutputError(f"{far!r} is a {part}, and no file that can be copied, linked or moved")
         raise OutputError(
             f"the run's images are no files on this machine, the first of these: {far!r}; bring them here, and run the "
             "config with images.folder set to them"

@@ -18,7 +18,17 @@ from pathlib import Path
 from tests.conftest import write_pictures, write_template
 from tests.support.warm import Nursery, Program, Running
 
-GROUPS = ("images", "formats", "videos", "tables", "configs", "weights", "stores", "surroundings")  # modules of cases
+GROUPS = (
+    "images",
+    "formats",
+    "pages",
+    "videos",
+    "tables",
+    "configs",
+    "weights",
+    "stores",
+    "surroundings",
+)  # modules of cases
 IMAGES = 12
 SECONDS = 120.0  # on two busy cores; the slowest case takes a few
 MOST_MB = 2048

@@ -252,7 +252,7 @@ TIFF = [
         managed(RGB),
         managed_pillow,
     ),
-    Variant("TIFF", "several pages", FIRST, _pages, RGB, pillow),
+    Variant("TIFF", "several pages", f"{FIRST}, or all by `images.pages`", _pages, RGB, pillow),
     Variant(
         "TIFF", "10, 12 or 14 bits, packed", TO_8, lambda: _packed(TWELVE[..., 1], 12), three(GREY), by_tifffile(12)
     ),
