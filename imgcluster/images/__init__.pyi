@@ -50,7 +50,7 @@ from .sources.open import Holder, is_held, open_again, open_all_again, open_hold
 from .sources.remote import known_by_listing
 from .video.frames import VideoFrame, video_starts
 from .video.movie import decoder_version
-from .video.names import split_frame
+from .video.names import is_video_name, split_frame
 
 __all__ = [
     "ID_COLUMN",
@@ -101,6 +101,7 @@ __all__ = [
     "is_index",
     "is_opaque",
     "is_said",
+    "is_video_name",
     "jpeg",
     "kind_of",
     "kind_of_cells",

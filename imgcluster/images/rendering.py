@@ -14,6 +14,7 @@ The rules, whatever the format (docs/formats.md has them as a table for users):
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,9 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
         return stored.samples, WHITE
     samples = stored.samples[..., None] if stored.samples.ndim == 2 else stored.samples
     colours, opacity = _split(samples, stored, reading)
-    valid = None if stored.nodata is None or colours.dtype == np.uint8 else _holds_data(colours, stored.nodata)
+    valid = None
+    if stored.nodata is not None and colours.dtype != np.uint8 and _is_value_of(stored.nodata, colours.dtype):
+        valid = _holds_data(colours, stored.nodata)
     counted = colours if valid is None else colours[valid]
     if valid is not None and counted.size:
         colours = np.where(valid[..., None], colours, counted.min())
@@ -86,18 +89,30 @@ def _split(samples: np.ndarray, stored: Stored, reading: Reading) -> tuple[np.nd
     return samples[..., :shown], opacity
 
 
+def _is_value_of(nodata: float, dtype: np.dtype[Any]) -> bool:
+    """Tell whether samples of a number format can hold `nodata`: -9999 is often written for unsigned ones too."""
+    if dtype.kind == "f":
+        return True
+    limits = np.iinfo(dtype)
+    return limits.min <= nodata <= limits.max and nodata == int(nodata)
+
+
 def _holds_data(colours: np.ndarray, nodata: float) -> np.ndarray:
     """Return whether any band of a pixel holds another value than `nodata`, (height, width) bool."""
-    empty = np.isnan(colours) if np.isnan(nodata) else colours == np.asarray(nodata).astype(colours.dtype)
+    with np.errstate(over="ignore"):  # of a value beyond the largest float32, which becomes infinite
+        value = np.asarray(nodata).astype(colours.dtype)
+    empty = np.isnan(colours) if np.isnan(nodata) else colours == value
     return ~np.asarray(empty.all(axis=2))
 
 
 def _in_range(colours: np.ndarray, counted: np.ndarray, reading: Reading, white: int | None) -> np.ndarray:
     """Return uint8; counted: the values that give a range. Raises ImageError where they are not finite."""
-    if isinstance(reading.range, tuple):
-        return _stretched(colours, *reading.range)
     if not counted.size:
         return np.zeros(colours.shape, np.uint8)
+    if isinstance(reading.range, tuple):
+        if colours.dtype.kind == "f" and np.isnan(counted).any():
+            raise ImageError(NOT_FINITE)
+        return _stretched(colours, *reading.range)
     if reading.range == "percentile":
         every = max(1, counted.size // MAX_VALUES_RANKED)
         return _stretched(colours, *_percentiles(counted.ravel()[::every]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcluster.config import Config, RunFiles
-from imgcluster.images import VideoFrame, decoder_version
+from imgcluster.images import VideoFrame, decoder_version, is_video_name
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
 from imgcluster.runs.places import STARTED_IN, way_to_start
@@ -125,9 +125,9 @@ def run_record(run: RunResult) -> dict[str, Any]:
 
 
 def _versions(images: Sequence[ImageFile]) -> dict[str, str]:
-    """Return the versions on which results depend; those of what decodes videos where there are some."""
+    """Return the versions on which results depend; those of what decodes videos where it was needed."""
     found = {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
-    if any(isinstance(image.path, VideoFrame) for image in images):
+    if any(isinstance(image.path, VideoFrame) and is_video_name(image.path.video.place) for image in images):
         found |= {"av": installed("av"), "ffmpeg": decoder_version()}
     return found
 

@@ -25,6 +25,7 @@ from imgcluster.images.headers import declared_size, is_opaque
 from imgcluster.images.preprocess import prepare
 from imgcluster.images.transparency import GREY, NEARLY_WHITE
 from tests.support.bad_input.images import NO_IMAGES, tiff
+from tests.support.formats.profiles import wide_profile
 
 # A picture in which every corner differs, so that no turn and no swap of channels goes unnoticed.
 RGB = cv2.resize(
@@ -517,3 +518,21 @@ def test_damage_in_the_middle_is_not_called_truncated() -> None:
 )
 def test_opaque_is_only_what_surely_is(data: bytes, opaque: bool) -> None:
     assert is_opaque(data) is opaque
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["text", "zeros", "cut", "head alone", "of other channels"])
+def test_a_damaged_profile_changes_nothing(format: str, kind: str) -> None:
+    profile = wide_profile()
+    damaged = {
+        "text": b"no profile",
+        "zeros": bytes(200),
+        "cut": profile[:-20],
+        "head alone": profile[:128],
+        "of other channels": profile.replace(b"RGB ", b"CMYK"),
+    }
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8))
+    with_profile, without = io.BytesIO(), io.BytesIO()
+    picture.save(with_profile, format, icc_profile=damaged[kind])
+    picture.save(without, format)
+    np.testing.assert_array_equal(decode_image(with_profile.getvalue()), decode_image(without.getvalue()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from imgcluster.errors import ImageError
 from imgcluster.features.engines.dask import worker
 from imgcluster.features.engines.dask.protocol import Job
 from imgcluster.images import limits
-from imgcluster.images.containers import jpegxl, raw
+from imgcluster.images.containers import heif, jpegxl, raw
 from imgcluster.images.decode import decode_image
 from imgcluster.images.extras import EXTRAS, decoders_by_ending
 from imgcluster.images.file_kinds import IMAGES, kind_of
@@ -280,3 +280,16 @@ def test_a_worker_with_another_decoder_takes_no_part() -> None:
     worker._check_decoders(job, images[:1])
     with pytest.raises(worker._Refusal, match=r"^reads .heic by \S+ \S+, and pi_heif 0.1 is needed$"):
         worker._check_decoders(job, images)
+
+
+def boxed(name: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+@pytest.mark.parametrize(("name", "is_text"), [(b"a picture", True), ("Bild, schön".encode(), True), (b"\xe9", False)])
+def test_items_of_heic_have_texts_alone(name: bytes, is_text: bool) -> None:
+    heif._check_items(heic(RGB, orientation=6))
+    item = boxed(b"infe", b"\2\0\0\0" + b"\0\1\0\0" + b"hvc1" + name + b"\0")
+    boxes = boxed(b"meta", b"\0" * 4 + boxed(b"iinf", b"\0" * 4 + b"\0\1" + item))
+    with nullcontext() if is_text else pytest.raises(ValueError, match="utf-8"):
+        heif._check_items(boxes)

@@ -94,6 +94,28 @@ def test_pixels_without_data_count_in_no_range_and_are_white(nodata: float, rang
     assert np.abs(found[[0, 1, 3]].astype(int) - [0, 128, 255]).max() <= 6
 
 
+@pytest.mark.parametrize(
+    ("kind", "nodata"),
+    [
+        *(("u2", value) for value in (-9999.0, -1.0, 65_536.0, 0.5)),
+        ("i2", 40_000.0),
+        *((kind, value) for kind in ("u2", "i2", "i4", "u8", "i8") for value in (1e300, np.nan, np.inf, -np.inf)),
+    ],
+)
+def test_a_value_that_the_samples_cannot_hold_hides_no_pixel(kind: str, nodata: float) -> None:
+    samples = np.array([[0, 1, 2, 3, 500]], kind)
+    if np.isfinite(nodata) and nodata < 1e300:
+        samples[0, 0] = np.array(int(nodata)).astype(kind)  # what a cast makes of it
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(shown(samples, nodata=nodata), shown(samples))
+
+
+def test_a_value_without_data_beyond_float32_raises_no_warning() -> None:
+    samples = np.array([[0, 1, np.inf]], np.float32)
+    with np.errstate(all="raise"):
+        assert shown(samples, nodata=1e300)[0, :, 0].tolist() == [0, 255, 255]
+
+
 def test_a_picture_without_any_data_is_white() -> None:
     assert shown(np.full((2, 2), -1, np.float32), nodata=-1.0).min() == 255
 
@@ -110,6 +132,12 @@ def test_values_that_are_not_finite_are_refused(value: float, range: str) -> Non
     samples[:5] = value
     with pytest.raises(ImageError, match="not finite"):
         shown(samples, Reading(range=range))
+
+
+def test_a_fixed_range_takes_infinite_values_and_refuses_those_that_are_no_number() -> None:
+    assert greys(np.array([[-np.inf, 0, 1, np.inf]], np.float32), range=(0, 1)) == [0, 0, 255, 255]
+    with pytest.raises(ImageError, match="not finite"):
+        shown(np.array([[0, np.nan]], np.float32), Reading(range=(0, 1)))
 
 
 def test_white_is_zero() -> None:

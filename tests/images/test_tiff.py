@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
+from imgcluster.errors import ImageError
 from imgcluster.images.decode import decode_image
 from imgcluster.images.decoders import decode
 from imgcluster.images.headers import tiff_tags
@@ -17,7 +19,7 @@ pytest.importorskip("imagecodecs", reason="its encoders write the files")
 pytest.importorskip("tifffile", reason="its writer makes the files")
 
 from imgcluster.config import Reading
-from imgcluster.images.containers.tiff_header import EXTRA_SAMPLES, ORIENTATION, edited, read_page
+from imgcluster.images.containers.tiff_header import BITS, EXTRA_SAMPLES, ORIENTATION, edited, read_page
 from tests.support.formats.files import INFRARED, RGB, bands, planes, tiff
 
 PLANES = "planes apart"
@@ -94,3 +96,49 @@ def test_what_a_page_says_of_itself(layout: str, big: bool) -> None:
     page = read_page(data)
     assert (page.height, page.width, page.samples, page.bits) == (*RGB.shape, 16)
     assert str(page) == "TIFF, 3 samples of 16 bits"
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+@pytest.mark.parametrize("layout", [bands, planes])
+@pytest.mark.parametrize(
+    ("photometric", "extra"),
+    [
+        ("rgb", [0, 0]),
+        ("rgb", [0, 0, 0, 0]),
+        ("rgb", [0, 0, 2]),
+        ("rgb", [2, 0]),
+        ("rgb", [0, 2, 0]),
+        ("minisblack", [0, 0, 0, 0]),
+        ("minisblack", [0, 0, 0, 0, 0, 0]),
+        ("minisblack", [0, 0, 0, 2]),
+        ("minisblack", [0, 0, 2, 0]),
+    ],
+)
+def test_opacity_is_where_the_header_says(kind: str, layout: Any, photometric: str, extra: list[int]) -> None:
+    largest = np.iinfo(kind).max
+    count = (3 if photometric == "rgb" else 1) + len(extra)
+    values = np.dstack([RGB, *([INFRARED] * (count - 3))]).astype(kind) * (largest // 255)
+    truth = RGB.copy()
+    if 2 in extra:
+        place = count - len(extra) + extra.index(2)
+        values[..., place] = largest
+        values[:9, :, place] = 0
+        truth[:9] = 255
+    data = layout(values, photometric, extrasamples=extra)
+    np.testing.assert_array_equal(decode_image(data), truth)
+
+
+def test_opacity_of_one_bit_is_one() -> None:
+    whole = planes(np.full((*RGB.shape[:2], 5), 0xF0, np.uint8), "minisblack", extrasamples=[0, 0, 0, 2])
+    found = decode_image(edited(whole, {BITS: (1,) * 5}))  # four white and opaque pixels, four transparent ones, ...
+    row = np.resize([255] * 4 + [128] * 4, RGB.shape[1])  # on grey, for what is opaque is white
+    np.testing.assert_array_equal(found, np.broadcast_to(row[None, :, None], RGB.shape))
+
+
+def test_a_size_within_what_is_compressed_is_damage() -> None:
+    data = bytearray(tiff(RGB[..., 0].astype(np.uint16), compression="lerc"))
+    height = data.index(b"Lerc2 ") + 14
+    assert data[height : height + 4] == struct.pack("<I", len(RGB))
+    struct.pack_into("<I", data, height, 0x70000030)  # 224 GiB
+    with pytest.raises(ImageError, match=r"^damaged TIFF$"):
+        decode_image(bytes(data))

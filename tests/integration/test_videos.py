@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import imgcluster
 from imgcluster.config import Config, config_from_dict
@@ -16,6 +17,7 @@ from imgcluster.errors import ConfigError, OutputError
 from imgcluster.images.video.movie import Movie
 from imgcluster.report import write_report
 from tests.conftest import COLOURS, write_picture
+from tests.support.extras import without
 from tests.support.videos import encoded
 
 SCENES = {"a.mp4": (0, 1, 2), "b.mkv": (2, 0)}  # a second each, by its colour
@@ -129,6 +131,18 @@ def test_videos_that_fail_are_failures_of_the_run(films: Path) -> None:
     reasons = {failure.image.id: failure.reason for failure in run.features.failures}
     assert reasons == {"cut.mp4": "truncated or damaged video", "text.webm": "a text file, not a video"}
     assert {row["video"] for row in table(run.folder / "segments.csv")} == {"a.mp4", "b.mkv"}
+
+
+def test_animations_need_no_pyav(tmp_path: Path) -> None:
+    frames = [Image.fromarray(scene(number % 3, number)) for number in range(6)]
+    folder = tmp_path / "films"
+    folder.mkdir()
+    frames[0].save(folder / "a.gif", save_all=True, append_images=frames[1:], duration=200)
+    with without("av"):
+        run = imgcluster.run(config(folder), show=False)
+    record = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    assert record["counts"]["clustered"] == 6
+    assert "ffmpeg" not in record["versions"]
 
 
 def test_the_report_has_a_filmstrip_also_when_it_is_made_again(films: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.images.containers.cicp import Coding, to_srgb
+from imgcluster.images.containers.jpeg2000 import boxes
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.extras import EXTRA, extra_of
 from imgcluster.images.headers import Size
@@ -29,6 +30,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     """Decode the primary image of a HEIC. Raises ImageError."""
     library = _library()
     try:
+        _check_items(data)
         file = library.open_heif(BytesIO(data), convert_hdr_to_8bit=False)
         image = file[file.primary_index]
         width, height = image.size
@@ -45,6 +47,18 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     if icc or not coding or wanted.reading.color != "managed":
         return stored
     return to_srgb(stored, Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"])))
+
+
+def _check_items(data: bytes) -> None:
+    """Raise ValueError where types and names of items are no UTF-8 (ISO/IEC 14496-12, 8.11.6).
+
+    What the standard rules out does not reach the decoder, which is written in C.
+    """
+    for box, at, end in boxes(data, 0, len(data)):
+        for inner, start, stop in boxes(data, at + 4, end) if box == b"meta" else ():
+            if inner == b"iinf":
+                for _, item, finish in boxes(data, start + (8 if data[start] else 6), stop):
+                    data[item + 8 : finish].decode()  # behind version, flags, number and protection
 
 
 def _library() -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.images.containers.exif import ORIENTATION, orientation_of
+from imgcluster.images.containers.tiff_scientific import CODEC_ERRORS
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.headers import DAMAGE, JPEG_FRAMES, JPEG_LS_FRAME, Size, jpeg_segments
 from imgcluster.images.libraries import by_opencv, opened
@@ -91,7 +92,7 @@ def _by_imagecodecs(data: bytes, frame: Frame) -> Stored:
     check_size(Size(frame.height, frame.width, 2 * frame.components))
     try:
         samples = np.asarray(imagecodecs.jpegls_decode(data) if is_ls else imagecodecs.jpeg8_decode(data))
-    except (RuntimeError, *DAMAGE):  # its errors are RuntimeErrors
+    except (*CODEC_ERRORS, *DAMAGE):
         raise ImageError(why_undecodable(data)) from None
     blocks = (data[at:end] for marker, at, end in jpeg_segments(data) if marker == APP1)
     exif = next((block for block in blocks if block.startswith(EXIF)), b"")

@@ -57,9 +57,9 @@ def read_header(data: bytes) -> Header:
     if data.startswith(CODESTREAM):
         _read_codestream(data, 0, header)
         return header
-    for name, at, end in _boxes(data, 0, len(data)):
+    for name, at, end in boxes(data, 0, len(data)):
         if name == b"jp2h":
-            for inner, start, stop in _boxes(data, at, end):
+            for inner, start, stop in boxes(data, at, end):
                 _read_box(inner, data[start:stop], header)
         elif name == b"jp2c":
             _read_codestream(data, at, header)
@@ -67,8 +67,8 @@ def read_header(data: bytes) -> Header:
     return header
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the type of each box, and where its content begins and ends (T.800, I.4)."""
+def boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the type of each box, and where its content begins and ends (T.800, I.4; ISO/IEC 14496-12, 4.2)."""
     while at + 8 <= end:
         size, start = int.from_bytes(data[at : at + 4], "big"), at + 8
         if size == 1:

@@ -54,14 +54,14 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     if page.photometric == tag.INKS and page.bits == 8 and page.samples == 4:
         return _inks(data, page, is_managed)
     if _is_deep(page):
-        return _described(_deep(data, page), page, is_managed)
+        return _described(_deep(data, page), page, is_managed, all_bands)
     if _is_packed(page):
-        return _described(_deep(data, page) >> (16 - page.bits), page, is_managed)
+        return _described(_deep(data, page) >> (16 - page.bits), page, is_managed, all_bands)
     if _is_common(page):
         return _common(data, page, is_managed, all_bands)
     if _pillow_reads(page) and not all_bands:
         return _by_pillow(data, page, is_managed)
-    return _described(by_tifffile(data, page), page, is_managed)
+    return _described(by_tifffile(data, page), page, is_managed, all_bands)
 
 
 def _is_deep(page: Page) -> bool:
@@ -102,13 +102,14 @@ def _is_common(page: Page) -> bool:
 
 def _pillow_reads(page: Page) -> bool:
     bands = page.samples - len(page.extra)
-    greys = bands == 1 and page.photometric in (tag.WHITE_IS_ZERO, tag.BLACK_IS_ZERO, tag.PALETTE)
-    colours = bands == 3 and page.photometric in (tag.RGB, tag.YCBCR, tag.LAB)
+    greys = page.samples <= 2 and bands == 1 and page.photometric in (tag.WHITE_IS_ZERO, tag.BLACK_IS_ZERO, tag.PALETTE)
+    colours = page.samples <= 6 and bands == 3 and page.photometric in (tag.RGB, tag.YCBCR, tag.LAB)
     return (
         (page.bits <= 8 or (page.bits == 16 and page.samples == 1))
         and page.format == tag.UNSIGNED
         and page.compression in PILLOW_COMPRESSIONS
         and (greys or colours)
+        and not any(page.extra[1:])  # the opacity comes first
     )
 
 
@@ -140,10 +141,17 @@ def _as_stored(data: bytes, page: Page) -> bytes:
     return edited(data, changes) if changes else data
 
 
-def _described(samples: np.ndarray, page: Page, is_managed: bool) -> Stored:
+def _described(samples: np.ndarray, page: Page, is_managed: bool, all_bands: bool) -> Stored:
+    alpha, colours = _alpha(page), page.samples - len(page.extra)
+    if alpha is Alpha.NONE and not all_bands and colours > 0:
+        for at, kind in enumerate(page.extra, colours):
+            if kind in MEANINGS:  # the opacity, with bands behind it
+                alpha = MEANINGS[kind]
+                samples = np.concatenate([np.delete(samples, at, axis=2), samples[..., at : at + 1]], axis=2)
+                break
     return Stored(
         samples,
-        _alpha(page),
+        alpha,
         white=2**page.bits - 1 if page.format == tag.UNSIGNED and page.bits < 16 else None,
         icc=page.icc if is_managed else None,
         orientation=page.orientation,
@@ -177,7 +185,7 @@ def _inks(data: bytes, page: Page, is_managed: bool) -> Stored:
         return Stored(by_pillow(data, "CMYK"), icc=page.icc, orientation=page.orientation, inks=True)
     if page.compression in tag.COMMON:
         return Stored(in_rgb_order(by_opencv(data, cv2.IMREAD_COLOR)), orientation=page.orientation)
-    return _described(by_tifffile(data, page), page, is_managed)
+    return _described(by_tifffile(data, page), page, is_managed, all_bands=False)
 
 
 def _by_pillow(data: bytes, page: Page, is_managed: bool) -> Stored:

@@ -15,6 +15,7 @@ from imgcluster.images.headers import DAMAGE, tiff_parts
 from imgcluster.images.refusals import EXTRA, needs, not_read
 
 JPEG_LIKE = (7, 33_003, 33_005, 34_712, 50_001, 50_002, 52_546)  # compressions of which the decoders return RGB
+CODEC_ERRORS = (RuntimeError, MemoryError)  # of imagecodecs; MemoryError: of sizes within what is compressed
 
 
 def by_tifffile(data: bytes, page: Page) -> np.ndarray:
@@ -36,12 +37,14 @@ def by_tifffile(data: bytes, page: Page) -> np.ndarray:
             return _samples(file.pages[0], page)
     except NotImplementedError:
         raise ImageError(not_read(str(page))) from None
-    except (tifffile.TiffFileError, RuntimeError, ZeroDivisionError, *DAMAGE):  # RuntimeError: of codecs
+    except (tifffile.TiffFileError, *CODEC_ERRORS, ZeroDivisionError, *DAMAGE):
         raise ImageError(why_undecodable(data)) from None
 
 
 def _samples(tifffile_page: Any, page: Page) -> np.ndarray:
     samples = np.asarray(tifffile_page.asarray())
+    if samples.dtype == bool:
+        samples = samples.astype(np.uint8)
     if page.photometric == PALETTE:
         colours = np.moveaxis(tifffile_page.colormap[:, samples.reshape(page.height, page.width)], 0, -1)
         return np.asarray(colours >> 8, np.uint8)  # a palette has 16 bits, of which the lower 8 repeat the upper

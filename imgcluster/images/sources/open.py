@@ -72,9 +72,8 @@ class Holder(Protocol):
 
 def open_holder(config: ImagesConfig, storage: Storage = DEFAULT_STORAGE) -> Holder:
     """Open the images of a config. Raises ConfigError: missing, unreachable, or compressed as a whole (.tar.gz)."""
-    wanted = ImageFilter(
-        config.include, config.exclude, endings=endings_for(config.video), video_hint=video_hint(config.video)
-    )
+    hint = video_hint(config.video, in_folder=any(os.path.isdir(text) for text in config.folders))
+    wanted = ImageFilter(config.include, config.exclude, endings=endings_for(config.video), video_hint=hint)
     if len(config.folders) == 1:
         return _open_one(config.folders[0], config, wanted, storage)
     places = [place for text in config.folders for place in _places_of(text, storage)]

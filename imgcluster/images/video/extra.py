@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from imgcluster.config import VideoSampling
 
 INSTALL = "pip install 'imgcluster[video]'"
+LOCAL_ALONE = "frames are taken of videos in local folders alone"
 
 
 def is_installed() -> bool:
@@ -23,11 +24,13 @@ def endings_for(sampling: VideoSampling | None) -> frozenset[str]:
     return VIDEO_SUFFIXES if sampling is not None and is_installed() else frozenset()
 
 
-def video_hint(sampling: VideoSampling | None) -> str:
-    """Return what to do about videos that are left out."""
+def video_hint(sampling: VideoSampling | None, *, in_folder: bool = True) -> str:
+    """Return what to do about videos that are left out. in_folder: some may lie in a local folder."""
+    if not in_folder:
+        return LOCAL_ALONE
     steps = [] if is_installed() else [INSTALL]
     if sampling is None:
         steps.append("set images.video, such as {every: 1 s}")
     if not steps:
-        return "frames are taken of videos in local folders alone"
+        return LOCAL_ALONE
     return f"to take frames of them: {' and '.join(steps)}"

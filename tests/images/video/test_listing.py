@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,12 @@ def test_names_that_are_no_text_are_read(tmp_path: Path) -> None:
     found = listed(tmp_path, every=1)
     assert not reasons(found)
     assert found.images[0].id == "a\\xff.mp4#t=0.000"
+
+
+@pytest.mark.parametrize("video", [None, {"every": 1}])
+def test_videos_in_archives_are_counted_with_the_reason(tmp_path: Path, video: dict[str, int] | None) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.mp4", b"")
+        archive.writestr("b.png", b"")
+    found = find_images(ImagesConfig(folder=str(tmp_path / "a.zip"), video=video))  # type: ignore[arg-type]
+    assert found.notes == ["skipped 1 video (.mp4); frames are taken of videos in local folders alone"]
