@@ -140,7 +140,7 @@ def _reason(error: Exception, options: argparse.Namespace) -> str:
     if isinstance(error, OSError):  # the operating system's, such as a full disk
         if error.strerror:
             return f"{error.filename!r}: {error.strerror}" if error.filename else error.strerror
-        return str(error) or type(error).__name__
+        return _reason_of_the_machine(error) or str(error) or type(error).__name__  # of a library that cannot be mapped
     return _reason_of_the_machine(error)
 
 

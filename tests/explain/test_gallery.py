@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import imgcluster
+from imgcluster.explain.filters import filters_of_layer
 from tests.conftest import write_picture
 from tests.support.explained import SUBJECTS, MakeRun, listed, photograph
 
@@ -15,7 +17,8 @@ from tests.support.explained import SUBJECTS, MakeRun, listed, photograph
 def test_later_explanations_are_added_until_the_clusters_change(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgcluster.explain.run_explanation.STEPS", 1)
+    quick = partial(filters_of_layer, steps=1)
+    monkeypatch.setattr("imgcluster.explain.run_explanation.filters_of_layer", quick)
     monkeypatch.setattr("imgcluster.explain.filters.DEFAULT_FILTERS", 3)
     run = make_run()
     imgcluster.explain_run(run, images=["0003.png"], show=False)
