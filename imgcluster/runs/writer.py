@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from imgcluster.runs.submission import make_submission
 from imgcluster.runs.tables import rows_of, write_rows
 from imgcluster.types import ARE_LABELS, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
-
-if TYPE_CHECKING:
-    pass
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
 NAME, NOTE = "name", "note"
