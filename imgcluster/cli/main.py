@@ -49,6 +49,7 @@ COMMANDS = (
     *(spread.add, learn.add, predict.add, models.add, layers.add, distance.add, features.add, doctor.add),
     *(check.add_schema, init.add_sample),
 )
+OWN_OPTIONS = ("--help", "--version")  # those without a command
 OK, USER_ERROR, WRONG_LINE = 0, 1, 2
 RESUME_HINT = "What was computed is kept: run the same command again to continue."
 
@@ -108,6 +109,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     names = parser.get_default("names")
     if not arguments[0].startswith("-") and arguments[0] not in names:
         parser.error(unknown_command(arguments[0], names))
+    command = next((each for each in arguments if each in names), None)
+    if command and arguments[0].startswith("--") and arguments[0] not in OWN_OPTIONS:
+        parser.error(f"options come after the command: imgcluster {command} ... {arguments[0]}")
     options, extras = parser.parse_known_args(arguments)
     if extras:
         options.parser.error(unknown_arguments(extras, options))

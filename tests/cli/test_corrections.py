@@ -47,6 +47,8 @@ WRONG_STEPS = [
     ("run c.yaml --backbone resnet50", "use --set features.backbone=resnet50"),
     ("run c.yaml --output there", "use --set outputs.folder=there"),
     ("run c.yaml --seed 3", "use --set clusters.random_state=3"),
+    ("--debug run c.yaml", "options come after the command: imgcluster run ... --debug"),
+    ("--set images.folder=a check c.yaml", "options come after the command: imgcluster check ... --set"),
     ("run c.yaml --frce", "did you mean --force?"),
     ("run c.yaml --set clusters.n_clusters 5", "did you mean --set clusters.n_clusters=5?"),
     ("run --config c.yaml", "leave out --config: imgcluster run c.yaml"),
