@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering.eigenvectors import MAX_DENSE_SIZE, leading
 from imgcluster.clustering.graph import NEIGHBOURS, neighbour_graph
 from imgcluster.features import unit_length
-from imgcluster.utils import OPENMP_THREADS, Advance, return_freed_memory, row_slices, track
+from imgcluster.utils import OPENMP_THREADS, Advance, return_freed_memory, row_slices, track, without_pandas
 
 if TYPE_CHECKING:
     from sklearn.cluster import KMeans
@@ -97,7 +97,8 @@ class _KMeans:
 
     def labels(self, rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Return labels, (n,) int64, of rows, (n, dim), which it overwrites; of many rows it starts on a sample."""
-        from sklearn.cluster import KMeans
+        with without_pandas():
+            from sklearn.cluster import KMeans
 
         started = max(MAX_STARTED_ROWS, MIN_STARTED_ROWS_PER_CLUSTER * self.k)
         if len(rows) <= started:

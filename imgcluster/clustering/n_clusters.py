@@ -26,12 +26,12 @@ class KnnModularity:
     all others.
     """
 
-    def __init__(self, points: Points, random_state: int) -> None:
+    def __init__(self, points: Points, random_state: int, *, show: bool) -> None:
         rows = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MOST_NEIGHBOURS])
         drawn = Points(points.take(rows))
         distinct = drawn.copies.first
         self._rows = rows[distinct]
-        self._graph = neighbour_graph(drawn.vectors[distinct])
+        self._graph = neighbour_graph(drawn.vectors[distinct], show=show)
 
     def of(self, labels: np.ndarray) -> float:
         """Return the modularity of labels, (n,) int64, of all points."""
@@ -54,7 +54,7 @@ def choose_k(
     told = distinct_images(distinct, len(points))
     if distinct < ks[0] and distinct < len(points):
         return distinct, f"{told}: {distinct} cluster{'' if distinct == 1 else 's'}"
-    modularity_of = KnnModularity(points, config.random_state).of
+    modularity_of = KnnModularity(points, config.random_state, show=show).of
     scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show, shared=shared)}
     chosen, reason = best_k(scores)
     return chosen, reason if distinct >= min(ks[-1], len(points)) else f"{reason} ({told}: tried up to {distinct})"
@@ -70,6 +70,7 @@ def group_each(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each number of clusters that the points allow, and the labels, (n,) int64, that `group` gives them for it.
 
+    Of the first number all progress is shown: it finds the neighbours and eigenvectors that all numbers share.
     Raises ClusteringError where no number of `ks` is possible with so many points.
     """
     near = ks[: len(points)] if isinstance(ks, range) else ks  # which may go to a billion, one by one
@@ -82,7 +83,8 @@ def group_each(
     shared = shared or shared_estimator(config)
     with track("numbers of clusters", len(possible), "tried", show=show) as advance:
         for k in possible:
-            yield k, group(points, config.model_copy(update={"n_clusters": k}), show=False, shared=shared).labels
+            asked = config.model_copy(update={"n_clusters": k})
+            yield k, group(points, asked, show=show and k == possible[0], shared=shared).labels
             advance(1)
 
 
@@ -90,7 +92,7 @@ def best_k(scores: Mapping[int, float]) -> tuple[int, str]:
     """Choose the highest modularity, of equal ones the fewest clusters."""
     ranked = sorted(scores, key=lambda k: (-round(scores[k], 6), k))
     best = ranked[0]
-    reason = f"{best} clusters divide the neighbours best: modularity {scores[best]:.3f}"
+    reason = f"{best} clusters, by the modularity of the nearest-neighbour graph: {scores[best]:.3f}"
     if len(ranked) > 1:
         reason += f", {scores[ranked[1]]:.3f} with {ranked[1]}"
     return best, reason

@@ -67,12 +67,12 @@ class Sweep:
 class _Measured:
     """Points of which one clustering after the other is measured; what they share is worked out once."""
 
-    def __init__(self, points: Points, random_state: int) -> None:
+    def __init__(self, points: Points, random_state: int, *, show: bool) -> None:
         self._points = points.array()
         self._distinct = len(points.copies.first)
         self._random = np.random.default_rng(random_state)
         self._rows = np.sort(self._random.permutation(len(points))[:SAMPLE])
-        self._modularity_of = KnnModularity(points, random_state).of
+        self._modularity_of = KnnModularity(points, random_state, show=show).of
 
     @cached_property
     def _distances(self) -> np.ndarray:
@@ -135,7 +135,7 @@ def sweep_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show: 
 
     Raises ClusteringError where no number of the range is possible with so many images.
     """
-    measured = _Measured(points, config.random_state)
+    measured = _Measured(points, config.random_state, show=show)
     rows = [measured.measures(k, labels) for k, labels in group_each(points, config, ks, show=show)]
     chosen, reason = best_k({row.k: row.modularity for row in rows})
     return Sweep(rows, chosen, elbow_of(rows), reason)

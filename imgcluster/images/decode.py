@@ -21,11 +21,9 @@ import numpy as np
 
 from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
-from imgcluster.images.decoders import decode
 from imgcluster.images.headers import declared_size
 from imgcluster.images.limits import MAX_BYTES, check_size
 from imgcluster.images.plain import plain_pixels
-from imgcluster.images.rendering import render
 from imgcluster.images.stored import Wanted
 from imgcluster.images.transparency import WHITE
 from imgcluster.types import ImagePath, Source
@@ -109,6 +107,9 @@ def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarr
     if (plain := plain_pixels(data)) is not None:
         return plain, WHITE
     check_size(declared_size(data))
+    from imgcluster.images.decoders import decode  # with OpenCV and Pillow
+    from imgcluster.images.rendering import render
+
     return render(decode(data, Wanted(least, reading)), reading)
 
 

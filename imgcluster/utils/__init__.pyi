@@ -14,6 +14,7 @@ from .files import (
 )
 from .findings import remembered
 from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
+from .imports import not_installed, without_pandas
 from .kept import digest_arrays, kept_file, kept_path, pack_arrays, unpack_arrays
 from .label_numbers import WHOLE, plain_label, plain_labels
 from .lazy import LazySequence
@@ -96,6 +97,7 @@ __all__ = [
     "machine",
     "move_file",
     "new_rows",
+    "not_installed",
     "one_of_many",
     "pack_arrays",
     "parse_json",
@@ -118,5 +120,6 @@ __all__ = [
     "sync_folder",
     "track",
     "unpack_arrays",
+    "without_pandas",
     "write_whole",
 ]

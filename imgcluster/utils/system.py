@@ -8,8 +8,10 @@ import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 MEMORY = Path("/proc/meminfo")  # of Linux; counts what its caches would give up
 
@@ -51,6 +53,8 @@ def installed(package: str) -> str:
 
 def asked_for(extra: str = "") -> list[Requirement]:
     """Return what this package asks for, with an extra what that adds; nothing where it is not installed itself."""
+    from packaging.requirements import Requirement
+
     try:
         asked = [Requirement(line) for line in requires("imgcluster") or []]
     except PackageNotFoundError:

@@ -14,6 +14,7 @@ from imgcluster.cli import main as program
 from imgcluster.cli.interrupts import LastWords
 from tests import ROOT
 from tests.conftest import Command, Start
+from tests.support.piped import piped
 from tests.support.slow_run import slow_config, wait_for_shards
 
 
@@ -56,26 +57,15 @@ PYTHON = "time.sleep(600)"
 def interrupted(call: str, unwinding: str, seconds: float = 0.2, times: int = 1) -> tuple[int, str, str]:
     """Send SIGINT to a program in a call; returns its exit code and what it printed, once it has ended."""
     code = PROGRAM.format(call=call, unwinding=unwinding, seconds=seconds)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert process.stdout.readline() == "ready\n"
-    time.sleep(0.3)  # until the call has begun
-    process.send_signal(signal.SIGINT)
-    assert process.stderr.read(len("last words")) == "last words"
-    for _ in range(1, times):
+    with piped("-c", code) as (process, out, error):
+        assert out.readline() == "ready\n"
+        time.sleep(0.3)  # until the call has begun
         process.send_signal(signal.SIGINT)
-    try:
-        out, error = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    return process.returncode, out, error
+        assert error.read(len("last words")) == "last words"
+        for _ in range(1, times):
+            process.send_signal(signal.SIGINT)
+        told, failed = process.communicate(timeout=60)
+    return process.returncode, told, failed
 
 
 IMPORTED = """

@@ -13,6 +13,7 @@ import pytest
 from imgcluster.cli.main import main
 from tests import ROOT
 from tests.conftest import Command
+from tests.support.piped import piped
 
 HEAVY = {"torch", "torchvision", "sklearn", "pandas", "cv2", "numpy"}
 
@@ -87,18 +88,10 @@ def test_output_that_a_full_disk_does_not_take_is_told() -> None:
 
 
 def test_output_cut_off_by_a_reader_is_no_error() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "imgcluster", "schema"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.close()  # as `| head` does, early
-    assert process.stderr.read() == ""
-    assert process.wait() == 0
+    with piped("-u", "-m", "imgcluster", "schema") as (process, out, error):
+        out.close()  # as `| head` does, early
+        assert error.read() == ""
+        assert process.wait() == 0
 
 
 def raises(error: Exception) -> Callable[[], None]:

@@ -243,6 +243,20 @@ def test_few_points(n: int) -> None:
         assert found.labels.max() < k
 
 
+@pytest.mark.parametrize("dependent", [False, True])
+def test_columns_that_depend_on_one_another_are_made_orthonormal_too(dependent: bool) -> None:
+    """The Cholesky factor of their products says nothing of these; Householder QR completes them."""
+    iteration = eigenvectors._SubspaceIteration(sp.identity(30, np.float32, "csr"), np.arange(30), 5, -0.4)
+    iteration._vectors /= np.linalg.norm(iteration._vectors, axis=0)
+    if dependent:
+        iteration._vectors[:, 3] = iteration._vectors[:, 1]
+    start = iteration._vectors.copy()
+    iteration._orthonormalize()
+    found = iteration._vectors
+    np.testing.assert_allclose(found.T @ found, np.eye(5), atol=1e-5)
+    np.testing.assert_allclose(found @ (found.T @ start), start, atol=1e-5)
+
+
 def test_the_filter_is_the_chebyshev_polynomial_of_the_damped_interval() -> None:
     values = np.linspace(-0.4, 1, 30)
     turn = np.linalg.qr(points(30, 30))[0]

@@ -20,7 +20,18 @@ def test_the_number_of_clear_clusters_is_found(k: int, method: str) -> None:
     vectors, truth = blobs(k)
     clusters = cluster_features(vectors, ClustersConfig(method=method, n_clusters="2..12"), show=False)
     assert adjusted_rand_score(clusters.labels, truth) == 1
-    assert clusters.notes[0].startswith(f"{k} clusters divide the neighbours best: modularity 0.")
+    assert clusters.notes[0].startswith(f"{k} clusters, by the modularity of the nearest-neighbour graph: 0.")
+
+
+def test_progress_is_shown_of_what_all_numbers_share(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neighbours are found once for the modularity and once for the clusters, the eigenvectors once."""
+    monkeypatch.setattr("imgcluster.clustering.neighbor_search.SHOWN", 0)
+    monkeypatch.setattr("imgcluster.clustering.diffusion.MAX_DENSE_SIZE", 0)
+    choose_k(Points(blobs(3)[0]), ClustersConfig(n_clusters="auto"), range(2, 5), show=True)
+    steps = [line.split(":")[0] for line in capsys.readouterr().err.splitlines() if ": 0" in line]
+    assert steps == ["neighbors", "numbers of clusters", "neighbors", "eigenvectors", "clustering"]
 
 
 def test_of_equally_good_numbers_the_fewest_clusters_are_chosen() -> None:

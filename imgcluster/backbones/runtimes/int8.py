@@ -16,9 +16,9 @@ import numpy as np
 from imgcluster.backbones.runtimes.calibration import Calibration
 from imgcluster.backbones.runtimes.devices import has_vnni, is_gpu
 from imgcluster.backbones.runtimes.openvino_conversion import from_cache, into_cache
-from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, convert_errors, import_openvino, not_installed
+from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, convert_errors, import_openvino
 from imgcluster.errors import ConfigError
-from imgcluster.utils import track
+from imgcluster.utils import not_installed, track
 
 RUNTIMES = ("auto", "openvino")
 

@@ -24,11 +24,10 @@ from imgcluster.backbones.runtimes.openvino_package import (
     Unsupported,
     convert_errors,
     import_openvino,
-    not_installed,
 )
 from imgcluster.config import Recipe
 from imgcluster.errors import ConfigError
-from imgcluster.utils import cache_folder, file_sha256, hash_file, installed, parse_json, write_whole
+from imgcluster.utils import cache_folder, file_sha256, hash_file, installed, not_installed, parse_json, write_whole
 
 if TYPE_CHECKING:
     from torch import nn

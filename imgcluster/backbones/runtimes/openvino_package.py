@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from imgcluster.errors import ConfigError, first_line
+from imgcluster.utils import not_installed
 
 TELEMETRY = "openvino_telemetry"
 MAX_REASON_LENGTH = 200  # characters
@@ -37,19 +37,6 @@ def import_openvino() -> Any:
         raise ConfigError(
             f"features.runtime: openvino needs the package openvino ({error}); pip install openvino"
         ) from error
-
-
-@contextmanager
-def not_installed(package: str) -> Iterator[None]:
-    """Make imports of a package fail as if it were not installed."""
-    before = sys.modules.get(package)
-    sys.modules[package] = None  # type: ignore[assignment]  # documented: then `import` raises ModuleNotFoundError
-    try:
-        yield
-    finally:
-        del sys.modules[package]
-        if before is not None:
-            sys.modules[package] = before
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from imgcluster.utils import (
     row_slices,
     squared_lengths,
     track,
+    without_pandas,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ def fit_kmeans(points: np.ndarray, config: ClustersConfig, advance: Advance) -> 
 
     `advance` counts the starts that have ended.
     """
-    from sklearn.cluster import KMeans
+    with without_pandas():
+        from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     model = KMeans(

@@ -16,11 +16,9 @@ from imgcluster.images import (
     bytes_of,
     decoder_of,
     ending_of,
-    is_opaque,
     known_by_listing,
     number_of,
     read_bytes,
-    reads_as_before,
 )
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, digest_bytes
@@ -91,6 +89,8 @@ def known_as_read_before(path: ImagePath, marks: int) -> bool:
 
     marks: of the vector; 0: it was laid over white, whatever its colours.
     """
+    from imgcluster.images import is_opaque, reads_as_before  # with OpenCV
+
     if isinstance(path, Source):
         return False
     try:
