@@ -38,7 +38,7 @@ from imgcluster.features import (
     only_shots,
     open_cluster,
 )
-from imgcluster.images import Listing, list_images, list_with_notes
+from imgcluster.images import Listing, list_images, list_with_notes, range_notes, with_shared_range
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
 from imgcluster.runs import (
     RunFolder,
@@ -77,6 +77,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
     with _timed(seconds, "images"):
         listing = _listed(config)
     images, template = listing.images, listing.template
+    config = with_shared_range(config, images)
     with ExitStack() as opened:
         folder = opened.enter_context(RunFolder(config, force=force).open(output_names(config)))
         cluster = opened.enter_context(open_cluster(config.dask, show=show))
@@ -95,7 +96,11 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
                 clusters,
                 seconds,
                 folder.path,
-                notes=[*listing.notes, *names_note(config, folder.path, features.ids, clusters.labels)],
+                notes=[
+                    *listing.notes,
+                    *range_notes(config),
+                    *names_note(config, folder.path, features.ids, clusters.labels),
+                ],
                 left_out=listing.left_out,
                 files=listing.files,
             )

@@ -23,7 +23,7 @@ from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
 from imgcluster.images.decoders import decode
 from imgcluster.images.headers import declared_size
-from imgcluster.images.limits import MAX_BYTES, check_size
+from imgcluster.images.limits import MAX_BYTES, check_declared
 from imgcluster.images.plain import plain_pixels
 from imgcluster.images.rendering import render
 from imgcluster.images.stored import Wanted
@@ -108,7 +108,7 @@ def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarr
     """Return a picture, and the grey that it is laid over where it is transparent."""
     if (plain := plain_pixels(data)) is not None:
         return plain, WHITE
-    check_size(declared_size(data))
+    check_declared(data)
     return render(decode(data, Wanted(least, reading)), reading)
 
 
