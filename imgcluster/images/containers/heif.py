@@ -44,9 +44,10 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     white = None if bits == 8 else (2**bits - 1) << (16 - bits)  # the decoder moves fewer bits to the upper end
     stored = Stored(samples, ALPHA.get(mode[-1], Alpha.NONE), white, icc)
     coding = image.info.get("nclx_profile")
-    if icc or not coding or wanted.reading.color != "managed":
+    if icc or not coding:
         return stored
-    return to_srgb(stored, Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"])))
+    points = Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"]))
+    return to_srgb(stored, points, wanted.reading)
 
 
 def _check_items(data: bytes) -> None:

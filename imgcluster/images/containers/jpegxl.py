@@ -65,7 +65,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         bits = header.bits
     alpha = (Alpha.MULTIPLIED if header.is_multiplied else Alpha.STRAIGHT) if header.has_alpha else Alpha.NONE
     stored = Stored(samples, alpha, None if bits == 8 else 2**bits - 1)
-    return to_srgb(stored, header.coding) if is_managed and header.coding else stored
+    return stored if header.coding is None else to_srgb(stored, header.coding, wanted.reading)
 
 
 def read_header(data: bytes) -> Header:
