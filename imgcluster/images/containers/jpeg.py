@@ -25,6 +25,7 @@ APP1, APP2 = 0xE1, 0xE2
 EXIF = b"Exif\0\0"
 ICC = b"ICC_PROFILE\0"  # then the number of this part, and of all (ICC.1:2022, B.4)
 LOSSLESS = 0xC3
+MAX_RUN = 2**15  # pixels that one bit of a JPEG-LS stands for at the most
 PLAIN_FRAMES = JPEG_FRAMES - {LOSSLESS}
 FRAME_SIZE = struct.Struct(">HH")
 INKS = 4
@@ -78,6 +79,14 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     return Stored(pixels[..., :1] if icc and frame.components == 1 else pixels, icc=icc)
 
 
+def is_too_short(jpegls: bytes, height: int, width: int) -> bool:
+    """Tell whether a JPEG-LS has fewer bits than its lines need, one for each run (ITU-T T.87, A.7.1).
+
+    The decoder would go through all the pixels that it declares first.
+    """
+    return 8 * len(jpegls) < height * -(-width // MAX_RUN)
+
+
 def read_header(data: bytes) -> tuple[Frame | None, bytes | None]:
     """Return the header of the frame, and the colour profile, which stands before it; None where there is none."""
     frame, parts = None, []
@@ -115,6 +124,8 @@ def _by_imagecodecs(data: bytes, frame: Frame) -> Stored:
     except ImportError:
         raise ImageError(needs(content, EXTRA)) from None
     check_size(Size(frame.height, frame.width, 2 * frame.components))
+    if is_ls and is_too_short(data, frame.height, frame.width):
+        raise ImageError(why_undecodable(data))
     try:
         samples = np.asarray(imagecodecs.jpegls_decode(data) if is_ls else imagecodecs.jpeg8_decode(data))
     except (*CODEC_ERRORS, *DAMAGE):

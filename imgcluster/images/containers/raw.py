@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import replace
 from io import BytesIO
@@ -17,9 +18,11 @@ from imgcluster.images.extras import EXTRA
 from imgcluster.images.headers import Size, jpeg_size
 from imgcluster.images.libraries import opened
 from imgcluster.images.limits import check_size
+from imgcluster.images.quiet import without_lines
 from imgcluster.images.refusals import needs
 from imgcluster.images.stored import Stored, Wanted
 
+OF_LIBRAW = re.compile(rb".*: (?:Unexpected end of file|data corrupted at -?\d+)\n")  # of damaged files, on stderr
 ENOUGH = 512  # pixels of a preview's shorter side, where nobody says how many are
 # EXIF's orientation for LibRaw's `flip`.
 ORIENTATIONS = {3: 3, 5: 8, 6: 6}
@@ -77,7 +80,8 @@ def _preview(raw: Any, wanted: Wanted, enough: int) -> Stored | None:
 
 def _developed(raw: Any) -> Stored:
     """Return the picture as LibRaw develops it at half the size, upright, with the camera's white balance."""
-    return Stored(np.asarray(raw.postprocess(use_camera_wb=True, half_size=True)))
+    with without_lines(OF_LIBRAW):
+        return Stored(np.asarray(raw.postprocess(use_camera_wb=True, half_size=True)))
 
 
 def _first_tags(tiff: bytes) -> dict[int, int]:

@@ -18,8 +18,13 @@ JPEG_LIKE = (7, 33_003, 33_005, 34_712, 50_001, 50_002, 52_546)  # compressions 
 CODEC_ERRORS = (RuntimeError, MemoryError)  # of imagecodecs; MemoryError: of sizes within what is compressed
 
 
-def by_tifffile(data: bytes, page: Page) -> np.ndarray:
-    """Return the samples of the first page, (height, width[, samples]). Raises ImageError."""
+def by_tifffile(data: bytes, page: Page, why: str = "") -> np.ndarray:
+    """Return the samples of the first page, (height, width[, samples]).
+
+    why: what others do not read, where the page itself does not tell. Raises ImageError.
+    """
+    if not _has_all_parts(data):
+        raise ImageError(why_undecodable(data))
     if page.format > FLOAT or page.photometric in PHOTOMETRICS or page.compression not in COMPRESSIONS:
         raise ImageError(not_read(str(page)))
     if page.photometric == YCBCR and page.compression not in JPEG_LIKE:
@@ -28,10 +33,8 @@ def by_tifffile(data: bytes, page: Page) -> np.ndarray:
         import imagecodecs  # noqa: F401 (tifffile needs it of most compressions, and would say so file by file)
         import tifffile
     except ImportError:
-        raise ImageError(needs(str(page), EXTRA)) from None
+        raise ImageError(needs(", ".join(filter(None, (str(page), why))), EXTRA)) from None
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it tells of each damaged tag; the reason is ours
-    if not _has_all_parts(data):
-        raise ImageError(why_undecodable(data))
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             return _samples(file.pages[0], page)
