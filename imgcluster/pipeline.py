@@ -50,7 +50,7 @@ from imgcluster.runs import (
     write_outputs,
 )
 from imgcluster.types import Clusters, ImageFile
-from imgcluster.utils import Storage
+from imgcluster.utils import Storage, install_command
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def _check_packages(config: Config) -> None:
     if config.clusters.backend == "dask":
         for module, package in (("dask", "dask"), ("dask_ml", "dask-ml")):
             if find_spec(module) is None:
-                raise ConfigError(f"clusters.backend: {package} is not installed; pip install 'imgcluster[dask]'")
+                raise ConfigError(f"clusters.backend: {package} is not installed; {install_command('dask')}")
 
 
 def _listed(config: Config) -> Listing:

@@ -13,7 +13,7 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.images.containers import jpeg
-from imgcluster.images.extras import EXTRA
+from imgcluster.images.extras import FORMATS
 from imgcluster.images.headers import Size
 from imgcluster.images.limits import MAX_BYTES, TOO_DEEP, check_size
 from imgcluster.images.refusals import needs, not_read
@@ -56,7 +56,7 @@ def read(data: bytes, _: Wanted) -> Stored:
         from pydicom import dcmread
         from pydicom.errors import BytesLengthException
     except ImportError:
-        raise ImageError(needs("DICOM", EXTRA)) from None
+        raise ImageError(needs("DICOM", FORMATS)) from None
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it tells of each decoder that does not read a file
     try:
         with warnings.catch_warnings():
@@ -122,7 +122,7 @@ def _decoded(file: Any) -> np.ndarray:
     try:
         import imagecodecs
     except ImportError:
-        raise ImageError(needs(f"DICOM, {syntax.name}", EXTRA)) from None
+        raise ImageError(needs(f"DICOM, {syntax.name}", FORMATS)) from None
     fragment = _first_fragment(file)
     if _size_of(fragment) != (file.Rows, file.Columns):  # which have been checked
         raise ValueError("a frame of another size")

@@ -16,7 +16,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers.cicp import Coding, to_srgb
 from imgcluster.images.containers.jpeg2000 import boxes
 from imgcluster.images.damage import why_undecodable
-from imgcluster.images.extras import EXTRA, extra_of
+from imgcluster.images.extras import FORMATS, extra_of
 from imgcluster.images.headers import Size
 from imgcluster.images.limits import check_size
 from imgcluster.images.refusals import needs
@@ -65,5 +65,5 @@ def _check_items(data: bytes) -> None:
 def _library() -> Any:
     extra = extra_of("HEIC")
     if extra is None or extra.module is None:
-        raise ImageError(needs("HEIC", EXTRA))
+        raise ImageError(needs("HEIC", FORMATS))
     return import_module(extra.module)

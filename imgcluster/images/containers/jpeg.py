@@ -15,7 +15,7 @@ from imgcluster.images.headers import DAMAGE, JPEG_ENDS, JPEG_FRAMES, JPEG_LS_FR
 from imgcluster.images.libraries import by_opencv, opened
 from imgcluster.images.limits import check_size
 from imgcluster.images.opencv import cv2
-from imgcluster.images.refusals import EXTRA, needs, not_read
+from imgcluster.images.refusals import SCIENTIFIC, needs, not_read
 from imgcluster.images.stored import Stored, Wanted
 
 # OpenCV's flags of decoding at a fraction of the size: the inverse cosine transform gives fewer pixels a block.
@@ -122,7 +122,7 @@ def _by_imagecodecs(data: bytes, frame: Frame) -> Stored:
     try:
         import imagecodecs
     except ImportError:
-        raise ImageError(needs(content, EXTRA)) from None
+        raise ImageError(needs(content, SCIENTIFIC)) from None
     check_size(Size(frame.height, frame.width, 2 * frame.components))
     if is_ls and is_too_short(data, frame.height, frame.width):
         raise ImageError(why_undecodable(data))

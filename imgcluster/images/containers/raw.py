@@ -14,7 +14,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers import jpeg
 from imgcluster.images.containers.exif import ORIENTATION
 from imgcluster.images.damage import why_undecodable
-from imgcluster.images.extras import EXTRA
+from imgcluster.images.extras import FORMATS
 from imgcluster.images.headers import Size, jpeg_size
 from imgcluster.images.libraries import opened
 from imgcluster.images.limits import check_size
@@ -45,7 +45,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     try:
         import rawpy
     except ImportError:
-        raise ImageError(needs("a raw picture of a camera", EXTRA)) from None
+        raise ImageError(needs("a raw picture of a camera", FORMATS)) from None
     errors = (rawpy.LibRawError, rawpy.NotSupportedError, OSError, ValueError, LookupError, MemoryError)
     try:
         with rawpy.imread(BytesIO(data)) as raw:

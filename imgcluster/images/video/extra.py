@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from imgcluster.images.video.names import VIDEO_SUFFIXES
+from imgcluster.utils import install_command
 
 if TYPE_CHECKING:
     from imgcluster.config import VideoSampling
 
-INSTALL = "pip install 'imgcluster[video]'"
+INSTALL = install_command("video")
 LOCAL_ALONE = "frames are taken of videos in local folders alone"
 
 
