@@ -49,6 +49,7 @@ from .sources.local import none_below
 from .sources.names import SUFFIXES
 from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
+from .used import decoders_used
 from .video.frames import VideoFrame, video_starts
 from .video.movie import decoder_version
 from .video.names import is_video_name, split_frame
@@ -89,6 +90,7 @@ __all__ = [
     "decoder_of",
     "decoder_version",
     "decoders_by_ending",
+    "decoders_used",
     "differences",
     "ending_of",
     "find_images",

@@ -46,6 +46,10 @@ class Marks(IntFlag):
     ONE_COLOUR = 2
     ON_GREY = 4  # laid over GREY; earlier versions laid it over white
     BY_HEADER = 8  # read by what the header says; earlier versions took the stored samples for that
+    SCIENTIFIC = 16  # decoded by the packages of the extra `scientific`
+
+
+NOTHING_REMARKABLE = Marks.READ | Marks.BY_HEADER
 
 
 class Picture(NamedTuple):
@@ -94,11 +98,8 @@ def decode_image(data: bytes, least: int | None = None, reading: Reading = AS_SH
 
 def decode_picture(data: bytes, least: int | None = None, reading: Reading = AS_SHOWN) -> Picture:
     """Decode as `decode_image` does, and note what is remarkable. Raises ImageError."""
-    pixels, ground = _decoded(data, least, reading)
-    marks = Marks.READ | Marks.BY_HEADER
-    if is_one_colour(pixels):
-        marks |= Marks.ONE_COLOUR
-    return Picture(pixels, marks if ground == WHITE else marks | Marks.ON_GREY)
+    pixels, marks = _decoded(data, least, reading)
+    return Picture(pixels, marks | Marks.ONE_COLOUR if is_one_colour(pixels) else marks)
 
 
 def is_one_colour(pixels: np.ndarray) -> bool:
@@ -106,14 +107,16 @@ def is_one_colour(pixels: np.ndarray) -> bool:
     return all(int(np.ptp(part, axis=(0, 1)).max()) <= ALIKE for part in (pixels[::EVERY, ::EVERY], pixels))
 
 
-def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarray, int]:
-    """Return a picture, and the grey that it is laid over where it is transparent."""
+def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarray, Marks]:
     if (plain := plain_pixels(data)) is not None:
-        return plain, WHITE
+        return plain, NOTHING_REMARKABLE
     if reading == AS_SHOWN and (pixels := _everyday(data, least)) is not None:
-        return pixels, WHITE
+        return pixels, NOTHING_REMARKABLE
     check_declared(data)
-    return render(decode(data, Wanted(least, reading)), reading)
+    stored = decode(data, Wanted(least, reading))
+    pixels, ground = render(stored, reading)
+    marks = NOTHING_REMARKABLE if ground == WHITE else NOTHING_REMARKABLE | Marks.ON_GREY
+    return pixels, marks | Marks.SCIENTIFIC if stored.is_scientific else marks
 
 
 def _everyday(data: bytes, least: int | None) -> np.ndarray | None:

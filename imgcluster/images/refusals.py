@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from imgcluster.utils import install_command
 
-SCIENTIFIC = "scientific"  # an extra of imgcluster: tifffile and imagecodecs
+SCIENTIFIC = "scientific"  # an extra of imgcluster
+SCIENTIFIC_PACKAGES = ("tifffile", "imagecodecs")  # which it installs
 CONVERT = "convert it to .png or .jpg"
 
 

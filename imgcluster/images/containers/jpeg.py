@@ -133,4 +133,4 @@ def _by_imagecodecs(data: bytes, frame: Frame) -> Stored:
     blocks = (data[at:end] for marker, at, end in jpeg_segments(data) if marker == APP1)
     exif = next((block for block in blocks if block.startswith(EXIF)), b"")
     white = 2**frame.bits - 1 if 8 < frame.bits < 16 else None
-    return Stored(samples, white=white, orientation=orientation_of(exif))
+    return Stored(samples, white=white, orientation=orientation_of(exif), is_scientific=True)

@@ -101,8 +101,11 @@ def _is_read(name: str) -> bool:
 
 
 def ending_of(name: str) -> str:
-    """Return the ending of a name in lower case; "" for none, or one of digits, as of a DICOM's UID or a frame."""
-    stem, dot, ending = name.rpartition(".")
-    if not dot or not stem.strip(".") or stem.endswith("/") or ending.isdecimal():
+    """Return the ending of a name in lower case; "" for none, or one of digits, as of a DICOM's UID or a frame.
+
+    What folders before it are called does not count.
+    """
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    if not dot or not stem.strip(".") or ending.isdecimal():
         return ""
     return f".{ending}".lower()
