@@ -169,7 +169,7 @@ CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # by the names of files:
     "mpeg4.avi": ("mpeg4", "yuv420p", {"g": "6", "bf": "2"}),
     "vp8.webm": ("libvpx", "yuv420p", {"g": "6"}),
     "vp9.webm": ("libvpx-vp9", "yuv420p", {"g": "6"}),
-    "av1.mp4": ("libsvtav1", "yuv420p", {"g": "6", "svtav1-params": "lp=1"}),
+    "av1.mkv": ("libsvtav1", "yuv420p", {"g": "6", "svtav1-params": "lp=1"}),
     "ffv1.mkv": ("ffv1", "yuv420p", {}),
     "mjpeg.mkv": ("mjpeg", "yuvj420p", {}),
 }
