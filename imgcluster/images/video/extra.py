@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from imgcluster.config import VideoSampling
 
 INSTALL = "pip install 'imgcluster[video]'"
-LOCAL_ALONE = "frames are taken of videos in local folders alone"
+FETCH = "to take frames of them, unpack or download them into a folder, and name it in images.folder"
 
 
 def is_installed() -> bool:
@@ -30,12 +30,12 @@ def endings_for(sampling: VideoSampling | None) -> frozenset[str]:
 def video_hint(sampling: VideoSampling | None, *, in_folder: bool = True) -> str:
     """Return what to do about videos that are left out. in_folder: some may lie in a local folder."""
     if not in_folder:
-        return LOCAL_ALONE
+        return FETCH
     steps = [] if is_installed() else [INSTALL]
     if sampling is None:
         steps.append("set images.video, such as {every: 1 s}")
     if not steps:
-        return LOCAL_ALONE
+        return FETCH
     return f"to take frames of them: {' and '.join(steps)}"
 
 
