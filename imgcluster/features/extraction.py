@@ -40,7 +40,7 @@ from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
-from imgcluster.images import Marks
+from imgcluster.images import Marks, with_shared_range
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, track
 
@@ -318,7 +318,7 @@ def extract_listed(
     with ExitStack() as opened, _hinting_at_a_fallback(config):
         features = extract_features(
             images,
-            config.features,
+            with_shared_range(config, images).features,
             on_error=config.images.on_error,
             missing=config.images.missing,
             gather=by_shots or gather,

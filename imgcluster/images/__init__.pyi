@@ -49,6 +49,7 @@ from .pages import split_page
 from .pixel_check import differences
 from .preprocess import find_recipe, prepare, ready_to_prepare, resizes_here
 from .preprocess_gpu import GpuPreprocessor
+from .shared_range import range_notes, with_shared_range
 from .sources.archive import names_apart
 from .sources.base import Lost, RemoteFile, asked_again, in_reading_order, number_of, readers_for
 from .sources.endings import ending_of
@@ -135,6 +136,7 @@ __all__ = [
     "parts_of_files",
     "png",
     "prepare",
+    "range_notes",
     "read_asked",
     "read_batches",
     "read_bytes",
@@ -157,4 +159,5 @@ __all__ = [
     "video_starts",
     "walk_images",
     "windows_of",
+    "with_shared_range",
 ]

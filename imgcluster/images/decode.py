@@ -21,9 +21,11 @@ import numpy as np
 
 from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
+from imgcluster.images.containers import jpeg, png
 from imgcluster.images.decoders import decode
+from imgcluster.images.file_kinds import everyday_kind
 from imgcluster.images.headers import declared_size
-from imgcluster.images.limits import MAX_BYTES, check_size
+from imgcluster.images.limits import MAX_BYTES, check_declared
 from imgcluster.images.plain import plain_pixels
 from imgcluster.images.rendering import render
 from imgcluster.images.stored import Wanted
@@ -108,8 +110,18 @@ def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarr
     """Return a picture, and the grey that it is laid over where it is transparent."""
     if (plain := plain_pixels(data)) is not None:
         return plain, WHITE
-    check_size(declared_size(data))
+    if reading == AS_SHOWN and (pixels := _everyday(data, least)) is not None:
+        return pixels, WHITE
+    check_declared(data)
     return render(decode(data, Wanted(least, reading)), reading)
+
+
+def _everyday(data: bytes, least: int | None) -> np.ndarray | None:
+    """Return the pixels of a JPEG or PNG as most are; None of any other file. Raises ImageError."""
+    kind = everyday_kind(data)
+    if kind == "JPEG":
+        return jpeg.read_plain(data, least)
+    return png.read_plain(data) if kind == "PNG" else None
 
 
 @contextmanager

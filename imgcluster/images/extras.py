@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from imgcluster.utils import installed
 
-EXTRA = "formats"
-INSTALL = f'pip install "imgcluster[{EXTRA}]"'
+FORMATS = "formats"  # the extra of imgcluster that installs these packages
 RAW = "raw image"  # of any camera, with the beginning of a TIFF
 RAWS = (
     *("Canon raw image", "Fujifilm raw image", "Olympus raw image", "Panasonic raw image"),

@@ -15,6 +15,7 @@ from imgcluster.config import Config, RunFiles
 from imgcluster.images import VideoFrame, decoder_version, is_video_name
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
+from imgcluster.runs.listed import SHARED_RANGE
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
@@ -108,6 +109,7 @@ def run_record(run: RunResult) -> dict[str, Any]:
         "cluster_sizes": clusters.sizes.tolist(),
         ARE_LABELS: clusters.are_labels,
         NAMES: {str(number): name for number, name in known_names(run.config, clusters.names).items()},
+        **({} if run.config.images.shared_percentiles is None else {SHARED_RANGE: run.config.images.reading.limits}),
         "left_out": run.left_out,
         "notes": [*run.notes, *features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},

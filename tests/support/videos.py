@@ -45,7 +45,7 @@ def encoded(
 
     attributes: of the codec, such as `color_range`. Skips the test where PyAV or its encoder is missing.
     """
-    av = pytest.importorskip("av", reason="needs PyAV: pip install 'imgcluster[video]'")
+    av = pytest.importorskip("av", reason='needs PyAV: pip install "imgcluster[video]"')
     with av.open(str(path), "w") as container:
         try:
             stream = container.add_stream(codec, rate=25, options=options or {})

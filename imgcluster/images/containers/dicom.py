@@ -13,7 +13,7 @@ import numpy as np
 
 from imgcluster.errors import ImageError
 from imgcluster.images.containers import jpeg
-from imgcluster.images.extras import EXTRA
+from imgcluster.images.extras import FORMATS
 from imgcluster.images.headers import Size
 from imgcluster.images.limits import MAX_BYTES, TOO_DEEP, check_size
 from imgcluster.images.refusals import needs, not_read
@@ -22,13 +22,14 @@ from imgcluster.images.stored import Stored, Wanted
 MONOCHROME, WHITE_IS_ZERO = ("MONOCHROME1", "MONOCHROME2"), "MONOCHROME1"
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # the tag, in the order of bytes that nearly all files have
 PALETTE = "PALETTE COLOR"
+JPEG_LS = "jpegls_decode"
 # The decoders of imagecodecs by the UID of the transfer syntax (PS3.6, A-1), of frames that pydicom does not decode.
 CODECS = {
     "1.2.840.10008.1.2.4.51": "jpeg8_decode",  # of 12 bits
     "1.2.840.10008.1.2.4.57": "ljpeg_decode",
     "1.2.840.10008.1.2.4.70": "ljpeg_decode",
-    "1.2.840.10008.1.2.4.80": "jpegls_decode",
-    "1.2.840.10008.1.2.4.81": "jpegls_decode",
+    "1.2.840.10008.1.2.4.80": JPEG_LS,
+    "1.2.840.10008.1.2.4.81": JPEG_LS,
     "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.91": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.201": "htj2k_decode",
@@ -55,7 +56,7 @@ def read(data: bytes, _: Wanted) -> Stored:
         from pydicom import dcmread
         from pydicom.errors import BytesLengthException
     except ImportError:
-        raise ImageError(needs("DICOM", EXTRA)) from None
+        raise ImageError(needs("DICOM", FORMATS)) from None
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it tells of each decoder that does not read a file
     try:
         with warnings.catch_warnings():
@@ -121,10 +122,12 @@ def _decoded(file: Any) -> np.ndarray:
     try:
         import imagecodecs
     except ImportError:
-        raise ImageError(needs(f"DICOM, {syntax.name}", EXTRA)) from None
+        raise ImageError(needs(f"DICOM, {syntax.name}", FORMATS)) from None
     fragment = _first_fragment(file)
     if _size_of(fragment) != (file.Rows, file.Columns):  # which have been checked
         raise ValueError("a frame of another size")
+    if CODECS[syntax] == JPEG_LS and jpeg.is_too_short(fragment, int(file.Rows), int(file.Columns)):
+        raise ValueError("a frame that is cut off")
     return _signed(getattr(imagecodecs, CODECS[syntax])(fragment), file)
 
 

@@ -41,6 +41,7 @@ PILLOW_MODES = {
     "YCbCr": "RGB",
     "LAB": "RGB",
 }
+SMALL_TILES = "small tiles"
 MEANINGS = {tag.ASSOCIATED: Alpha.MULTIPLIED, tag.UNASSOCIATED: Alpha.STRAIGHT}
 
 
@@ -54,7 +55,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     if page.photometric == tag.INKS and page.bits == 8 and page.samples == 4:
         return _inks(data, page, is_managed)
     if _is_deep(page):
-        return _described(_deep(data, page), page, is_managed, all_bands)
+        return _described(_deep_or_small(data, page), page, is_managed, all_bands)
     if _is_packed(page):
         return _described(_deep(data, page) >> (16 - page.bits), page, is_managed, all_bands)
     if _is_common(page):
@@ -109,6 +110,7 @@ def _pillow_reads(page: Page) -> bool:
         and page.format == tag.UNSIGNED
         and page.compression in PILLOW_COMPRESSIONS
         and (greys or colours)
+        and not page.is_big_endian_big  # it looks for BigTIFF's mark in the other order
         and not any(page.extra[1:])  # the opacity comes first
     )
 
@@ -127,6 +129,20 @@ def _deep(data: bytes, page: Page) -> np.ndarray:
         parts = {in_offsets: offsets[part], in_lengths: lengths[part]}
         planes.append(by_opencv(edited(data, {**grey, **parts, tag.PLANES: (1,), tag.EXTRA_SAMPLES: (0,)})))
     return np.stack(planes, axis=-1)
+
+
+def _deep_or_small(data: bytes, page: Page) -> np.ndarray:
+    """Return samples as `_deep` does, by tifffile where the tiles are too small for OpenCV: of less than a kilobyte."""
+    try:
+        return _deep(data, page)
+    except ImageError:
+        if not _may_have_small_tiles(page):
+            raise
+        return by_tifffile(data, page, SMALL_TILES)
+
+
+def _may_have_small_tiles(page: Page) -> bool:
+    return page.is_tiled and page.compression == 1
 
 
 def _as_stored(data: bytes, page: Page) -> bytes:
@@ -173,9 +189,11 @@ def _common(data: bytes, page: Page, is_managed: bool, all_bands: bool) -> Store
     try:
         samples = in_rgb_order(by_opencv(data))
     except ImageError:
-        if not (page.is_tiled and page.compression == 1 and _pillow_reads(page)):
+        if not _may_have_small_tiles(page):
             raise
-        return _by_pillow(data, page, is_managed)  # OpenCV reads no tiles of less than a kilobyte
+        if _pillow_reads(page):
+            return _by_pillow(data, page, is_managed)
+        return _described(by_tifffile(data, page, SMALL_TILES), page, is_managed, all_bands)
     return Stored(samples, alpha, icc=page.icc if is_managed else None, orientation=page.orientation)
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from imgcluster.errors import ImageError
 from imgcluster.images.video.names import VIDEO_SUFFIXES, frame_name, is_video_name
 from imgcluster.types import ImagePath
+from imgcluster.utils import install_command
 
 if TYPE_CHECKING:
     from imgcluster.config import VideoSampling
 
-INSTALL = "pip install 'imgcluster[video]'"
+INSTALL = install_command("video")
 FETCH = "to take frames of them, unpack or download them into a folder, and name it in images.folder"
 
 

@@ -20,7 +20,7 @@ TOO_LARGE = "has frames of more than 67,108,864 pixels|damaged: no frame"
 
 
 def _without_pyav() -> str | None:
-    return None if find_spec("av") else "needs PyAV: pip install 'imgcluster[video]'"
+    return None if find_spec("av") else 'needs PyAV: pip install "imgcluster[video]"'
 
 
 def _video(name: str, says: str, spoil: Callable[[Path], object], failures: int) -> None:
