@@ -34,7 +34,15 @@ from .ids.matching import match_names
 from .ids.pattern_search import FoundPatterns, find_patterns
 from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
-from .listing import Listing, find_images, images_at, list_images, list_with_notes, walk_images
+from .listing import (
+    Listing,
+    find_images,
+    images_at,
+    list_images,
+    list_with_notes,
+    parts_of_files,
+    walk_images,
+)
 from .loader import Batch, Pixels, read_batches
 from .opencv import jpeg, png
 from .pages import split_page
@@ -50,6 +58,7 @@ from .sources.names import SUFFIXES
 from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
 from .used import decoders_used
+from .video.extra import check_no_video
 from .video.frames import VideoFrame, video_starts
 from .video.movie import decoder_version
 from .video.names import is_video_name, split_frame
@@ -85,6 +94,7 @@ __all__ = [
     "cells_of",
     "check_augmentation",
     "check_ids",
+    "check_no_video",
     "decode_image",
     "decode_picture",
     "decoder_of",
@@ -125,6 +135,7 @@ __all__ = [
     "open_holder",
     "other_columns",
     "other_names",
+    "parts_of_files",
     "png",
     "prepare",
     "range_notes",

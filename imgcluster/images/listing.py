@@ -23,7 +23,7 @@ from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.local import LocalFolder, none_below
 from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
-from imgcluster.images.video.extra import endings_for, video_hint
+from imgcluster.images.video.extra import check_no_video, endings_for, video_hint
 from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import DEFAULT_STORAGE, LazySequence, Storage, shown
 
@@ -103,6 +103,18 @@ def walk_images(
     wanted = ImageFilter(endings=endings_for(video), video_hint=video_hint(video))
     listing = _all_images(LocalFolder(str(folder), wanted), str(folder))
     return list(_told(_expanded(listing, video, pages)).images)
+
+
+def parts_of_files(
+    images: Sequence[ImageFile], video: VideoSampling | None = None, pages: Literal["first", "all"] = "first"
+) -> Sequence[ImageFile]:
+    """Replace videos by their frames and TIFFs by their pages, as `walk_images` does, in a list of files.
+
+    Logs what is remarkable. Raises ImageError: the one file is a video, and no frames are asked for.
+    """
+    if video is None and len(images) == 1:
+        check_no_video(images[0].path)
+    return _told(_expanded(Listing(images), video, pages)).images
 
 
 def _all_images(place: Holder, folder: str) -> Listing:

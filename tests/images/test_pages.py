@@ -286,7 +286,10 @@ def test_of_archives_the_first_page_is_taken_and_told(tmp_path: Path) -> None:
         archive.write(path, "a.tif")
     found = find_images(ImagesConfig(folder=str(tmp_path / "b.zip"), pages="all"))
     assert ids(found) == ["a.tif"]
-    assert found.notes == ["took the first page of 1 TIFF: all pages are taken of files in local folders alone"]
+    assert found.notes == [
+        "took the first page of 1 TIFF; to take all pages, unpack or download them into a folder, and name it in "
+        "images.folder"
+    ]
 
 
 def cut(data: bytes) -> bytes:

@@ -242,4 +242,8 @@ def test_videos_in_archives_are_counted_with_the_reason(tmp_path: Path, video: d
         archive.writestr("a.mp4", b"")
         archive.writestr("b.png", b"")
     found = find_images(ImagesConfig(folder=str(tmp_path / "a.zip"), video=video))  # type: ignore[arg-type]
-    assert found.notes == ["skipped 1 video (.mp4); frames are taken of videos in local folders alone"]
+    assert found.notes == [
+        "skipped 1 video (.mp4); to take frames of them, unpack or download them into a folder, and name it in "
+        "images.folder"
+    ]
+    assert found.left_out == {"videos": {".mp4": 1}}
