@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -51,10 +50,10 @@ PACKAGES = ("numpy", "opencv-python", "pillow", "tifffile", "imagecodecs", "pydi
 
 def with_shared_range(config: Config, images: Sequence[ImageFile]) -> Config:
     """Return a config with the limits that its images give, where `images.range` is shared; else the config itself."""
-    percentiles = config.images.shared_percentiles
-    if percentiles is None or config.images.reading.limits is not None:
+    percentiles, reading = config.images.shared_percentiles, config.images.reading
+    if percentiles is None or reading.limits is not None:
         return config
-    sample, reading = _sample(images), replace(config.images.reading, range="auto")
+    sample = _sample(images)
     stamps = [_stamp(path) for path in sample]
     about = [
         "shared range",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcluster.config import ImagesConfig
+from imgcluster.config import ImagesConfig, Reading
 from imgcluster.errors import ImageError
 from imgcluster.features.engines.dask import worker
 from imgcluster.features.engines.dask.protocol import Job
@@ -323,3 +323,23 @@ def test_pillow_has_our_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QOI", "PCX"):
         with pytest.raises(ImageError, match=f"^{limits.TOO_LARGE}$"):
             decode_image(WRITERS[name]())
+
+
+def test_a_range_of_the_config_replaces_the_window_of_a_dicom() -> None:
+    units = CT.astype(float) * WINDOW["RescaleSlope"] + WINDOW["RescaleIntercept"]
+    found = decode_image(dicom(CT, **WINDOW), reading=Reading(range=(-1000, 500)))
+    wanted = ((units + 1000) * 255 / 1500).clip(0, 255).round()
+    np.testing.assert_allclose(found[..., 0], wanted, atol=1)
+    inverse = decode_image(dicom(CT, "MONOCHROME1", **WINDOW), reading=Reading(range=(-1000, 500)))
+    np.testing.assert_array_equal(inverse, 255 - found)
+    declared = decode_image(dicom(CT, **WINDOW), reading=Reading(range="declared"))
+    np.testing.assert_array_equal(declared, decode_image(dicom(CT, **WINDOW)))
+
+
+def test_padding_of_a_dicom_counts_in_no_range_and_is_white() -> None:
+    padded = CT.copy()
+    padded[:4] = -3000
+    found = decode_image(dicom(padded, PixelPaddingValue=-3000), reading=Reading(range="percentile"))
+    whole = decode_image(dicom(CT[4:]), reading=Reading(range="percentile"))
+    np.testing.assert_array_equal(found[4:], whole)
+    assert (found[:4] == 255).all()

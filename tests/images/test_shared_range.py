@@ -103,6 +103,19 @@ def test_only_the_bands_shown_count_and_no_values_that_are_not_finite(tmp_path: 
     assert limits_of(config_of(tmp_path, bands=[1])) == (0, 1)
 
 
+def test_values_of_dicoms_are_in_their_units(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom", reason='needs pydicom: pip install "imgcluster[formats]"')
+    pytest.importorskip("imagecodecs", reason='needs imagecodecs: pip install "imgcluster[formats]"')
+    pytest.importorskip("tifffile", reason="it writes files of other formats")
+    from tests.support.formats.writers import dicom
+
+    values = np.linspace(0, 2000, 1024).reshape(32, 32).astype(np.int16)
+    (tmp_path / "tiles").mkdir()
+    units = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 40, "WindowWidth": 400}
+    (tmp_path / "tiles/a.dcm").write_bytes(dicom(values, **units))
+    assert limits_of(config_of(tmp_path, {"shared": [0, 100]})) == (-1000, 1000)
+
+
 def test_a_sample_is_spread_over_the_list(tmp_path: Path) -> None:
     for number in range(2 * MAX_IMAGES):
         write_ramp(tmp_path / f"tiles/{number}.tif", 0, 1000 if number < MAX_IMAGES else 2000)

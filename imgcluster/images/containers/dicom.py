@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.config import Reading
 from imgcluster.errors import ImageError
 from imgcluster.images.containers import jpeg
 from imgcluster.images.extras import FORMATS
@@ -19,6 +20,7 @@ from imgcluster.images.limits import MAX_BYTES, TOO_DEEP, check_size
 from imgcluster.images.refusals import needs, not_read
 from imgcluster.images.stored import Stored, Wanted
 
+BY_WINDOW = ("auto", "declared")  # ranges; others are of the values in the units of the file
 MONOCHROME, WHITE_IS_ZERO = ("MONOCHROME1", "MONOCHROME2"), "MONOCHROME1"
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # the tag, in the order of bytes that nearly all files have
 PALETTE = "PALETTE COLOR"
@@ -50,7 +52,7 @@ ERRORS = (
 )
 
 
-def read(data: bytes, _: Wanted) -> Stored:
+def read(data: bytes, wanted: Wanted) -> Stored:
     """Decode the first frame of a DICOM file. Raises ImageError."""
     try:
         from pydicom import dcmread
@@ -65,7 +67,7 @@ def read(data: bytes, _: Wanted) -> Stored:
             file = dcmread(BytesIO(data), force=True)
             if "PixelData" not in file and PIXEL_DATA in data:
                 raise ImageError("truncated DICOM")
-            return _first_frame(file)
+            return _first_frame(file, wanted.reading)
     except (*ERRORS, BytesLengthException):
         raise ImageError("damaged DICOM") from None
 
@@ -83,7 +85,7 @@ def _check_deflated(data: bytes) -> None:
         raise ImageError(TOO_DEEP)
 
 
-def _first_frame(file: Any) -> Stored:
+def _first_frame(file: Any, reading: Reading) -> Stored:
     from pydicom.pixels import apply_color_lut
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -103,7 +105,11 @@ def _first_frame(file: Any) -> Stored:
         return Stored(colours, white=2 ** (8 * colours.dtype.itemsize) - 1)
     # Both say the same; radiographs have both (PS3.3, C.8.11.3.1.2).
     is_inverse = file.PhotometricInterpretation == WHITE_IS_ZERO or file.get("PresentationLUTShape") == "INVERSE"
-    return Stored(_windowed(frame, file), white_is_zero=is_inverse)
+    if reading.range in BY_WINDOW:
+        return Stored(_windowed(frame, file), white_is_zero=is_inverse)
+    values, padding = _rescaled(frame, file).astype(np.float32), _padding(frame, file)
+    nodata = None if padding is None else float(values[padding][0])
+    return Stored(values, white_is_zero=is_inverse, nodata=nodata)
 
 
 def _decoded(file: Any) -> np.ndarray:
@@ -155,11 +161,18 @@ def _signed(samples: np.ndarray, file: Any) -> np.ndarray:
     return np.asarray((samples << unused).view(f"i{samples.dtype.itemsize}") >> unused)
 
 
+def _rescaled(frame: np.ndarray, file: Any) -> np.ndarray:
+    """Return grey in the units of the file, such as Hounsfield's of CT (PS3.3, C.11.1)."""
+    from pydicom.pixels import apply_modality_lut
+
+    return np.asarray(apply_modality_lut(frame, _with(file, "RescaleSlope", "PixelValueTransformationSequence")))
+
+
 def _windowed(frame: np.ndarray, file: Any) -> np.ndarray:
     """Return grey as uint8: rescaled, and by the first window or table of the file; else from minimum to maximum."""
-    from pydicom.pixels import apply_modality_lut, apply_voi
+    from pydicom.pixels import apply_voi
 
-    values = apply_modality_lut(frame, _with(file, "RescaleSlope", "PixelValueTransformationSequence"))
+    values = _rescaled(frame, file)
     if file.get("VOILUTSequence"):
         bits = file.VOILUTSequence[0].LUTDescriptor[2]
         return _scaled(apply_voi(values.astype(np.int64), file).astype(np.float64), 0, 2**bits - 1)
@@ -185,9 +198,16 @@ def _with(file: Any, name: str, sequence: str) -> Any:
 
 def _range(frame: np.ndarray, values: np.ndarray, file: Any) -> tuple[float, float]:
     """Return minimum and maximum without the padding around the picture."""
-    padding = file.get("PixelPaddingValue")
-    counted = values if padding is None or (frame == padding).all() else values[frame != padding]
+    padding = _padding(frame, file)
+    counted = values if padding is None else values[~padding]
     return float(counted.min()), float(counted.max())
+
+
+def _padding(frame: np.ndarray, file: Any) -> np.ndarray | None:
+    """Return where there is padding around the picture, (height, width) bool; None where there is none, or no other."""
+    value = file.get("PixelPaddingValue")
+    found = None if value is None else frame == value
+    return found if found is not None and found.any() and not found.all() else None
 
 
 def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
