@@ -38,7 +38,7 @@ from imgcluster.features import (
     only_shots,
     open_cluster,
 )
-from imgcluster.images import Listing, list_images, list_with_notes
+from imgcluster.images import Listing, list_images, list_with_notes, range_notes, with_shared_range
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
 from imgcluster.runs import (
     RunFolder,
@@ -50,7 +50,7 @@ from imgcluster.runs import (
     write_outputs,
 )
 from imgcluster.types import Clusters, ImageFile
-from imgcluster.utils import Storage
+from imgcluster.utils import Storage, install_command
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
     with _timed(seconds, "images"):
         listing = _listed(config)
     images, template = listing.images, listing.template
+    config = with_shared_range(config, images)
     with ExitStack() as opened:
         folder = opened.enter_context(RunFolder(config, force=force).open(output_names(config)))
         cluster = opened.enter_context(open_cluster(config.dask, show=show))
@@ -95,7 +96,11 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
                 clusters,
                 seconds,
                 folder.path,
-                notes=[*listing.notes, *names_note(config, folder.path, features.ids, clusters.labels)],
+                notes=[
+                    *listing.notes,
+                    *range_notes(config),
+                    *names_note(config, folder.path, features.ids, clusters.labels),
+                ],
                 left_out=listing.left_out,
                 files=listing.files,
             )
@@ -192,7 +197,7 @@ def _check_packages(config: Config) -> None:
     if config.clusters.backend == "dask":
         for module, package in (("dask", "dask"), ("dask_ml", "dask-ml")):
             if find_spec(module) is None:
-                raise ConfigError(f"clusters.backend: {package} is not installed; pip install 'imgcluster[dask]'")
+                raise ConfigError(f"clusters.backend: {package} is not installed; {install_command('dask')}")
 
 
 def _listed(config: Config) -> Listing:

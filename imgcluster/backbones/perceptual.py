@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from imgcluster.backbones.extractor import FeatureExtractor
 from imgcluster.backbones.select import find_backbone
 from imgcluster.errors import ConfigError, ImageError, WeightsUnavailable
-from imgcluster.images import read_image, walk_images
+from imgcluster.images import check_no_video, open_again, read_image, walk_images
+from imgcluster.types import ImagePath
 
 logger = logging.getLogger(__name__)
 
@@ -141,12 +142,13 @@ def image_distances(
 ) -> dict[str, float]:
     """Return {name: distance} of two images, or of the images with equal names in two folders.
 
+    An image may be a frame of a video, `a.mp4#t=1.500`, or a page of a TIFF, `a.tif#2`.
     The second image of a pair is resized to the first. If the weights of VGG16 are not available, its fallback is used,
     with a warning.
 
     Raises:
         ConfigError: A file and a folder, no common name, or as for `PerceptualLoss`.
-        ImageError: An image cannot be read.
+        ImageError: An image cannot be read, or is a video.
     """
     pairs = _pairs(Path(first), Path(second))
     loss = _loss_or_stand_in(backbone, layers, distance, weights)
@@ -169,28 +171,31 @@ def _loss_or_stand_in(backbone: str, layers: Layers, distance: str, weights: str
         return PerceptualLoss(STAND_IN, None, distance)
 
 
-def _pairs(first: Path, second: Path) -> dict[str, tuple[Path, Path]]:
+def _pairs(first: Path, second: Path) -> dict[str, tuple[ImagePath, ImagePath]]:
     if first.is_dir() != second.is_dir():
         raise ConfigError(f"two images or two folders are compared; found {str(first)!r} and {str(second)!r}")
     if not first.is_dir():
-        return {first.name: (first, second)}
-    here, there = ({image.id: Path(str(image.path)) for image in walk_images(folder)} for folder in (first, second))
+        pair = open_again(str(first)), open_again(str(second))
+        for path in pair:
+            check_no_video(path)
+        return {first.name: pair}
+    here, there = ({image.id: image.path for image in walk_images(folder)} for folder in (first, second))
     common = {name: (path, there[name]) for name, path in here.items() if name in there}
     if not common:
         raise ConfigError(f"{str(first)!r} and {str(second)!r} have no image of the same name")
     return common
 
 
-def _read_pair(first: Path, second: Path) -> tuple[Tensor, Tensor]:
+def _read_pair(first: ImagePath, second: ImagePath) -> tuple[Tensor, Tensor]:
     here, there = _read(first), _read(second)
     if here.shape != there.shape:
         there = nn.functional.interpolate(there, here.shape[-2:], mode="bilinear", antialias=True).clamp(0, 1)
     return here, there
 
 
-def _read(path: Path) -> Tensor:
+def _read(path: ImagePath) -> Tensor:
     try:
         pixels = read_image(path)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    return torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import Backbone, Recipe
 from imgcluster.errors import ConfigError
+from imgcluster.utils import install_command
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,7 @@ CORRECTED = (
 )
 CROP_MODES = {"center": "resize", "squash": "squash", "border": "letterbox"}
 NEAREST = 3
-PIP = "pip install 'imgcluster[timm]'"
+PIP = install_command("timm")
 
 
 def find_timm(name: str) -> Backbone:

@@ -19,7 +19,7 @@ from imgcluster._version import __version__
 from imgcluster.backbones import are_here, import_openvino, is_installed, place_of
 from imgcluster.config import BACKBONES, Backbone
 from imgcluster.errors import first_line
-from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, installed, shown
+from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory, install_command, installed, shown
 
 GOOD, ADVICE, PROBLEM = "good", "advice", "problem"
 DEFAULT_BACKBONE = "vgg16"  # of a config without one
@@ -95,7 +95,7 @@ def _packages() -> _Found:
     whole = [extra for extra in EXTRAS if not missing[extra]]
     yield "extras", f"installed: {', '.join(whole) or 'none'}"
     if lacking := [extra for extra in EXTRAS if missing[extra]]:
-        command = f"if you need them: pip install 'imgcluster[{','.join(lacking)}]'"
+        command = f"if you need them: {install_command(*lacking)}"
         yield "", f"not installed: {', '.join(lacking)}", GOOD, command
 
 

@@ -88,7 +88,9 @@ CONFIG_ARGUMENTS = (
     QUIET,
 )
 RUN_ARGUMENT = argument("run", RUN, metavar="RUN", help="a run folder, such as outputs/stage")
-NEW_IMAGES = argument("images", metavar="IMAGES", help="an image, or a folder, URL, tar, zip or Parquet file of images")
+NEW_IMAGES = argument(
+    "images", metavar="IMAGES", help="an image, video or folder, or a URL, tar, zip or Parquet file of images"
+)
 TABLE_ARGUMENTS = (
     argument("--out", required=True, metavar="CSV", help="the table to write"),
     argument("--force", action="store_true", help="overwrite the table"),

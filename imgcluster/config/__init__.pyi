@@ -9,7 +9,7 @@ from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
 from .method_table import ALL, AUTO, DIFFUSION, LEARNED, MATCH, METHODS, MODEL, TRUTH, WEIGHTED
 from .outputs_schema import OutputsConfig
-from .reading import AS_SHOWN, Reading
+from .reading import AS_SHOWN, SHARED, Limits, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
 from .schema import FeaturesConfig, ImagesConfig
@@ -32,6 +32,7 @@ __all__ = [
     "OLD_NAMES",
     "REFUSED",
     "SECTIONS",
+    "SHARED",
     "STAGE",
     "TRUTH",
     "WEIGHTED",
@@ -42,6 +43,7 @@ __all__ = [
     "FeaturesConfig",
     "Fold",
     "ImagesConfig",
+    "Limits",
     "NameIndex",
     "OutputsConfig",
     "Reading",

@@ -21,7 +21,10 @@ def config_as_used(config: Config, origins: Origins) -> Config:
     """
     keys = features_as_used(config.features, origins)
     whole = config.resolved()
-    return config_from_dict({**whole, "features": {**whole["features"], **keys}}) if keys else config
+    if not keys:
+        return config
+    changed = config_from_dict({**whole, "features": {**whole["features"], **keys}})
+    return changed.with_limits(config.images.reading.limits)
 
 
 def features_as_used(features: FeaturesConfig, origins: Origins) -> dict[str, Any]:

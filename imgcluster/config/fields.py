@@ -130,7 +130,7 @@ def _whole_range(text: str) -> str:
 
 UNFIT = "unfit"
 MAX_BANDS = 2**16 - 1  # of a TIFF: its number of samples has 16 bits
-RANGES = ("auto", "declared", "percentile")
+RANGES = ("auto", "declared", "percentile", "shared")
 MAX_SIDE_PIXELS = 2**14  # squared, they are the most pixels that are read of a picture
 ONE = {"min_length": 1, "max_length": 1}
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
@@ -168,10 +168,14 @@ Bands = Annotated[
     | Annotated[tuple[Band, ...], Field(strict=False, min_length=3, max_length=3)],
     Allowed("auto, or a list of one band or three, counted from 1, such as [4, 3, 2]", ("auto",)),
 ]
+Pair = {"strict": False, "min_length": 2, "max_length": 2}
+Percentile = Annotated[float, Field(ge=0, le=100)]
+Percentiles = Annotated[tuple[Percentile, ...], Field(**Pair), AfterValidator(_rising)]
 ValueRange = Annotated[
-    Literal["auto", "declared", "percentile"]
-    | Annotated[tuple[Finite, ...], Field(strict=False, min_length=2, max_length=2), AfterValidator(_rising)],
-    Allowed("auto, declared, percentile, or [min, max]", RANGES),
+    Literal["auto", "declared", "percentile", "shared"]
+    | Annotated[tuple[Finite, ...], Field(**Pair), AfterValidator(_rising)]
+    | Annotated[dict[Literal["percentile", "shared"], Percentiles], Field(**ONE)],
+    Allowed("auto, declared, percentile, shared, {percentile | shared: [low, high]}, or [min, max]", RANGES),
 ]
 Globs = Annotated[tuple[Text, ...], Field(strict=False)]
 BackboneName = Annotated[str, OneOf(BACKBONE_NAMES)] | Annotated[str, Field(pattern=r"^timm:[\w.]+$")]

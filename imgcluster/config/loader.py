@@ -13,7 +13,7 @@ from imgcluster.config.clusters_schema import ClustersConfig
 from imgcluster.config.diagnostics import OVERRIDES, Problem, dotted, problem, stop, validation_problems
 from imgcluster.config.engine_schema import DaskEngine, Engine, Storage
 from imgcluster.config.outputs_schema import OutputsConfig
-from imgcluster.config.reading import reading_of
+from imgcluster.config.reading import Limits, reading_of
 from imgcluster.config.schema import FeaturesConfig, ImagesConfig, Section
 from imgcluster.config.yaml import Document, KeyPath, parse_yaml, read_yaml
 from imgcluster.errors import ConfigError
@@ -58,6 +58,11 @@ class Config(Section):
     def _features_know_how_images_are_read(self) -> Config:
         self.features._reading = self.images.reading
         return self
+
+    def with_limits(self, limits: Limits | None) -> Config:
+        """Return the same config with the limits of `images.range: shared`, as the images of a run give them."""
+        images = self.images.with_limits(limits)
+        return self.model_copy(update={"images": images, "features": self.features.read_as(images.reading)})
 
     @property
     def dask(self) -> DaskEngine | None:

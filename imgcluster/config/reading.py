@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 Limits = tuple[float, float]
+SHARED = "shared"  # a range
+PERCENTILES = (2.0, 98.0)  # of each image
+# Of all images of a run: cells cover a few per cent of a microscopy image, and hot pixels far less than a thousandth.
+SHARED_PERCENTILES = (0.1, 99.9)
 
 
 @dataclass(frozen=True)
@@ -15,12 +19,16 @@ class Reading:
 
     bands: which bands are shown, counted from 1: one as grey, three as red, green, blue; None: those that the header
     names so, or the first ones. range: the values that become black and white, or how each file gives them: auto,
-    declared or percentile. color: managed (ICC profiles are applied) or raw.
+    declared or percentile; or shared, by `limits`. color: managed (ICC profiles are applied) or raw. percentiles: of
+    each file. limits: the values that become black and white in all images of a run but those of 8 bits; None: the
+    images of the run gave none.
     """
 
     bands: tuple[int, ...] | None = None
     range: str | Limits = "auto"
     color: str = "managed"
+    percentiles: Limits = PERCENTILES
+    limits: Limits | None = None
 
     def changes(self) -> dict[str, Any]:
         """Return what differs from the defaults."""

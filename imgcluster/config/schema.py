@@ -28,7 +28,7 @@ from imgcluster.config.fields import (
     WeightsSpec,
     unfit,
 )
-from imgcluster.config.reading import AS_SHOWN, Reading
+from imgcluster.config.reading import AS_SHOWN, SHARED, SHARED_PERCENTILES, Limits, Reading
 from imgcluster.config.video import Video
 from imgcluster.config.wording import OneOf
 
@@ -113,12 +113,15 @@ class ImagesConfig(Section):
         default="auto",
         description="values that become black and white; auto: 0 and the largest value of the depth, or of the bits "
         "in use; floats: the smallest and the largest; declared: without looking at the bits in use; percentile: the "
-        "2nd and the 98th of each image; [min, max]: the same for all images",
-        examples=["percentile", [0, 4095]],
+        "2nd and the 98th of each image; shared: one range for all images but those of 8 bits, the percentiles 0.1 and "
+        "99.9 of 64 of them; {percentile | shared: [low, high]}: other percentiles; [min, max]: these values",
+        examples=["shared", {"shared": [1, 99.8]}, [0, 4095]],
     )
     color: Literal["managed", "raw"] = Field(
         default="managed", description="managed: convert colours with an ICC profile to sRGB; raw: ignore profiles"
     )
+
+    _limits: Limits | None = PrivateAttr(default=None)  # of `range: shared`, once the images have been looked at
 
     @model_validator(mode="after")
     def _has_a_column_of_a_parquet(self) -> ImagesConfig:
@@ -129,8 +132,25 @@ class ImagesConfig(Section):
     @property
     def reading(self) -> Reading:
         """The choices of reading, as decoders take them."""
-        limits = self.range if isinstance(self.range, str) else (self.range[0], self.range[1])
-        return Reading(None if self.bands == "auto" else self.bands, limits, self.color)
+        bands = None if self.bands == "auto" else self.bands
+        if self.shared_percentiles is not None:
+            return Reading(bands, SHARED, self.color, limits=self._limits)
+        if isinstance(self.range, dict):
+            return Reading(bands, "percentile", self.color, _pair(self.range["percentile"]))
+        return Reading(bands, self.range if isinstance(self.range, str) else _pair(self.range), self.color)
+
+    @property
+    def shared_percentiles(self) -> Limits | None:
+        """The percentiles of a run's values that become black and white; None: `range` is not shared."""
+        if isinstance(self.range, dict):
+            return _pair(self.range[SHARED]) if SHARED in self.range else None
+        return SHARED_PERCENTILES if self.range == SHARED else None
+
+    def with_limits(self, limits: Limits | None) -> ImagesConfig:
+        """Return the same section with the limits of `range: shared`."""
+        copied = self.model_copy()
+        copied._limits = limits
+        return copied
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -141,6 +161,10 @@ class ImagesConfig(Section):
     def patterns(self) -> tuple[str, ...]:
         """The patterns by which an id becomes a file, at least one."""
         return self.file if isinstance(self.file, tuple) else (self.file,)
+
+
+def _pair(values: tuple[float, ...]) -> Limits:
+    return values[0], values[1]
 
 
 class FeaturesConfig(Section):

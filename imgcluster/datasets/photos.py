@@ -12,6 +12,7 @@ from PIL import Image
 from imgcluster.datasets.files import Sample
 from imgcluster.errors import ConfigError
 from imgcluster.images import jpeg
+from imgcluster.utils import install_command
 
 SEED = 11
 COPIES = 30
@@ -49,7 +50,7 @@ def _paths() -> list[Path]:
     try:
         import skimage
     except ImportError as error:
-        raise ConfigError("the sample 'photos' needs scikit-image: pip install 'imgcluster[samples]'") from error
+        raise ConfigError(f"the sample 'photos' needs scikit-image: {install_command('samples')}") from error
     import sklearn
 
     learn, image = Path(sklearn.__file__).parent / "datasets" / "images", Path(skimage.__file__).parent / "data"

@@ -40,7 +40,7 @@ from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
-from imgcluster.images import Marks
+from imgcluster.images import Marks, with_shared_range
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, track
 
@@ -143,6 +143,7 @@ class _Part:
     origin: Origin
     one_colour: set[ImageFile]
     content: str
+    scientific: bool
 
 
 def _extracted(images: Sequence[ImageFile], choice: Choice, request: _Request) -> _Part:
@@ -204,8 +205,10 @@ def _extracted_into(
             stored = store.stored(stamps)
     origin = _origin(choice, device, plan, store, work)
     failures = {failure.image: failure for failure in work.failures.values()}
-    one_colour = {readable[row] for row in np.flatnonzero(store.marks_of(stamps) & Marks.ONE_COLOUR).tolist()}
-    return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps))
+    marks = store.marks_of(stamps)
+    one_colour = {readable[row] for row in np.flatnonzero(marks & Marks.ONE_COLOUR).tolist()}
+    scientific = bool((marks & Marks.SCIENTIFIC).any())
+    return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps), scientific)
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
@@ -250,6 +253,7 @@ def _joined(images: Sequence[ImageFile], parts: list[_Part], config: FeaturesCon
         stored,
         {image: ONE_COLOUR for image in readable if image in one_colour} if one_colour else {},
         parts[-1].content,
+        any(part.scientific for part in parts),
     )
 
 
@@ -318,7 +322,7 @@ def extract_listed(
     with ExitStack() as opened, _hinting_at_a_fallback(config):
         features = extract_features(
             images,
-            config.features,
+            with_shared_range(config, images).features,
             on_error=config.images.on_error,
             missing=config.images.missing,
             gather=by_shots or gather,

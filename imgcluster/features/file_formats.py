@@ -13,7 +13,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.features.file_cells import kind_of_cell, parse_list, stacked, vector_of
 from imgcluster.features.file_columns import Kind, Unfit, choose_columns, find_id_column
 from imgcluster.images import ID_COLUMN, can_be_ids
-from imgcluster.utils import first_few, parse_json
+from imgcluster.utils import first_few, install_command, parse_json
 
 VECTORS = "vectors"  # the array of an npz, and the tensor of a safetensors
 NUMPY_TYPES = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # of safetensors
@@ -38,7 +38,7 @@ def import_parquet() -> Any:
     try:
         from pyarrow import parquet
     except ImportError:
-        raise ConfigError("parquet needs pyarrow: pip install 'imgcluster[parquet]'") from None
+        raise ConfigError(f"parquet needs pyarrow: {install_command('parquet')}") from None
     return parquet
 
 

@@ -56,6 +56,7 @@ class Features:
         stored: The vectors in the store, one entry per layer, if they were not gathered.
         remarks: Notes on single readable images.
         content: Digest of the images' bytes; empty if they were not read.
+        scientific: Whether the packages of the extra `scientific` decoded some of the images.
     """
 
     images: Sequence[ImageFile]
@@ -66,6 +67,7 @@ class Features:
     stored: list[StoredVectors] = field(default_factory=list)
     remarks: dict[ImageFile, str] = field(default_factory=dict)
     content: str = ""
+    scientific: bool = False
 
     @cached_property
     def starts(self) -> np.ndarray:

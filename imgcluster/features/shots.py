@@ -38,9 +38,16 @@ def shots_of(features: Features) -> Features:
         images=images,
         vectors=np.ascontiguousarray(features.vectors[kept]),
         remarks={image: features.remarks[image] for image in images if image in features.remarks},
-        notes=[*features.notes, f"the middle frames of shots: {len(kept):,} of {len(features.images):,} images"],
+        notes=[*features.notes, _note(features.images, images)],
         content=f"{features.content} {fingerprint_of(kept)}" if features.content else "",
     )
+
+
+def _note(images: Sequence[ImageFile], kept: Sequence[ImageFile]) -> str:
+    compared, taken = ([each.path for each in some if isinstance(each.path, VideoFrame)] for some in (images, kept))
+    videos = len({frame.video for frame in taken})
+    where = f"{videos:,} video{'s' * (videos != 1)}"
+    return f"shots: {len(taken):,} in {where}; took the middle frame of each, of {len(compared):,} compared"
 
 
 def only_shots(images: Sequence[ImageFile], features: Features) -> list[ImageFile]:

@@ -18,14 +18,14 @@ from imgcluster.features.reductions import (
     scale_of,
     whitened,
 )
-from imgcluster.utils import is_large, row_slices
+from imgcluster.utils import install_command, is_large, row_slices
 
 if TYPE_CHECKING:
     from imgcluster.features.transforms import Points
 
 STRIP = 64  # columns
 SMALLEST_ROOT = 1e-12  # the root of smaller values has too large a derivative
-NO_UMAP = "clusters.transform: umap needs the package umap-learn; pip install 'imgcluster[umap]'"
+NO_UMAP = f"clusters.transform: umap needs the package umap-learn; {install_command('umap')}"
 
 State = dict[str, np.ndarray]
 

@@ -34,13 +34,22 @@ from .ids.matching import match_names
 from .ids.pattern_search import FoundPatterns, find_patterns
 from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
-from .listing import Listing, find_images, images_at, list_images, list_with_notes, walk_images
+from .listing import (
+    Listing,
+    find_images,
+    images_at,
+    list_images,
+    list_with_notes,
+    parts_of_files,
+    walk_images,
+)
 from .loader import Batch, Pixels, read_batches
 from .opencv import jpeg, png
 from .pages import split_page
 from .pixel_check import differences
 from .preprocess import find_recipe, prepare, ready_to_prepare, resizes_here
 from .preprocess_gpu import GpuPreprocessor
+from .shared_range import range_notes, with_shared_range
 from .sources.archive import names_apart
 from .sources.base import Lost, RemoteFile, asked_again, in_reading_order, number_of, readers_for
 from .sources.endings import ending_of
@@ -48,6 +57,8 @@ from .sources.local import none_below
 from .sources.names import SUFFIXES
 from .sources.open import Holder, is_held, open_again, open_all_again, open_holder
 from .sources.remote import known_by_listing
+from .used import decoders_used
+from .video.extra import check_no_video
 from .video.frames import VideoFrame, video_starts
 from .video.movie import decoder_version
 from .video.names import is_video_name, split_frame
@@ -83,11 +94,13 @@ __all__ = [
     "cells_of",
     "check_augmentation",
     "check_ids",
+    "check_no_video",
     "decode_image",
     "decode_picture",
     "decoder_of",
     "decoder_version",
     "decoders_by_ending",
+    "decoders_used",
     "differences",
     "ending_of",
     "find_images",
@@ -122,8 +135,10 @@ __all__ = [
     "open_holder",
     "other_columns",
     "other_names",
+    "parts_of_files",
     "png",
     "prepare",
+    "range_notes",
     "read_asked",
     "read_batches",
     "read_bytes",
@@ -146,4 +161,5 @@ __all__ = [
     "video_starts",
     "walk_images",
     "windows_of",
+    "with_shared_range",
 ]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from imgcluster.images.file_kinds import kind_of, why_no_image
-from imgcluster.images.headers import DAMAGE, is_whole_png, tiff_parts
+from imgcluster.images.headers import BIG_TIFF, DAMAGE, is_whole_png, tiff_parts
 
 UNKNOWN = "cannot be decoded: damaged, or not an image"
 RESTARTS = range(0xD0, 0xD8)
@@ -94,7 +94,8 @@ def _pnm(data: bytes) -> int:
 
 
 def _tiff(data: bytes) -> int:
-    if int.from_bytes(data[4:8], "little" if data[:2] == b"II" else "big") >= len(data):
+    place = data[8:16] if BIG_TIFF in data[:4] else data[4:8]
+    if int.from_bytes(place, "little" if data[:2] == b"II" else "big") >= len(data):
         return len(data) + 1
     parts = tiff_parts(data)
     return max(offset + length for offset, length in zip(*parts, strict=True))

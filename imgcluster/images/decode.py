@@ -22,9 +22,8 @@ import numpy as np
 from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
 from imgcluster.images.headers import declared_size
-from imgcluster.images.limits import MAX_BYTES, check_size
+from imgcluster.images.limits import MAX_BYTES
 from imgcluster.images.plain import plain_pixels
-from imgcluster.images.stored import Wanted
 from imgcluster.images.transparency import WHITE
 from imgcluster.types import ImagePath, Source
 
@@ -42,6 +41,10 @@ class Marks(IntFlag):
     ONE_COLOUR = 2
     ON_GREY = 4  # laid over GREY; earlier versions laid it over white
     BY_HEADER = 8  # read by what the header says; earlier versions took the stored samples for that
+    SCIENTIFIC = 16  # decoded by the packages of the extra `scientific`
+
+
+NOTHING_REMARKABLE = Marks.READ | Marks.BY_HEADER
 
 
 class Picture(NamedTuple):
@@ -90,11 +93,8 @@ def decode_image(data: bytes, least: int | None = None, reading: Reading = AS_SH
 
 def decode_picture(data: bytes, least: int | None = None, reading: Reading = AS_SHOWN) -> Picture:
     """Decode as `decode_image` does, and note what is remarkable. Raises ImageError."""
-    pixels, ground = _decoded(data, least, reading)
-    marks = Marks.READ | Marks.BY_HEADER
-    if is_one_colour(pixels):
-        marks |= Marks.ONE_COLOUR
-    return Picture(pixels, marks if ground == WHITE else marks | Marks.ON_GREY)
+    pixels, marks = _decoded(data, least, reading)
+    return Picture(pixels, marks | Marks.ONE_COLOUR if is_one_colour(pixels) else marks)
 
 
 def is_one_colour(pixels: np.ndarray) -> bool:
@@ -102,15 +102,14 @@ def is_one_colour(pixels: np.ndarray) -> bool:
     return all(int(np.ptp(part, axis=(0, 1)).max()) <= ALIKE for part in (pixels[::EVERY, ::EVERY], pixels))
 
 
-def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarray, int]:
-    """Return a picture, and the grey that it is laid over where it is transparent."""
+def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarray, Marks]:
     if (plain := plain_pixels(data)) is not None:
-        return plain, WHITE
-    check_size(declared_size(data))
-    from imgcluster.images.decoders import decode  # with OpenCV and Pillow
-    from imgcluster.images.rendering import render
+        return plain, NOTHING_REMARKABLE
+    from imgcluster.images.shown import shown  # with OpenCV and Pillow
 
-    return render(decode(data, Wanted(least, reading)), reading)
+    pixels, ground, is_scientific = shown(data, least, reading)
+    marks = NOTHING_REMARKABLE if ground == WHITE else NOTHING_REMARKABLE | Marks.ON_GREY
+    return pixels, marks | Marks.SCIENTIFIC if is_scientific else marks
 
 
 @contextmanager

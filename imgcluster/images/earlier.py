@@ -38,13 +38,11 @@ def _jpeg(data: bytes) -> bool:
 
 
 def _png(data: bytes) -> bool:
-    names = []
-    for name, _ in png_chunks(data):
-        if name == b"IDAT":
-            is_keyed_grey = data[png.COLOUR_TYPE_AT] == png.GREY and b"tRNS" in names
-            return data[png.BITS_AT] < DEEP and png.PROFILE not in names and not is_keyed_grey
-        names.append(name)
-    return False
+    if not any(name == b"IDAT" for name, _ in png_chunks(data)):  # what comes before it decides
+        return False
+    chunks = {name: data[place] for name, place in png.special_chunks(data).items()}
+    is_keyed_grey = data[png.COLOUR_TYPE_AT] == png.GREY and b"tRNS" in chunks
+    return data[png.BITS_AT] < DEEP and png.colours_of(chunks) is None and not is_keyed_grey
 
 
 def _webp(data: bytes) -> bool:

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from imgcluster.utils import installed
 
-EXTRA = "formats"
-INSTALL = f'pip install "imgcluster[{EXTRA}]"'
+FORMATS = "formats"  # the extra of imgcluster that installs these packages
 RAW = "raw image"  # of any camera, with the beginning of a TIFF
 RAWS = (
     *("Canon raw image", "Fujifilm raw image", "Olympus raw image", "Panasonic raw image"),
@@ -33,6 +32,11 @@ class Extra(NamedTuple):
     def module(self) -> str | None:
         """The first of the modules that is installed; None: none is."""
         return next((module for module in self.modules if find_spec(module) is not None), None)
+
+    @property
+    def packages(self) -> list[str]:
+        """The names of the packages that decode them here; none where nothing is installed."""
+        return [module.replace("_", "-") for module in (self.module, *self.also) if module and find_spec(module)]
 
 
 EXTRAS = (
@@ -58,12 +62,13 @@ def extra_of(name: str) -> Extra | None:
     return _BY_ENDING.get(name) or _BY_KIND.get(name)
 
 
-def decoder_of(ending: str) -> str:
-    """Return the packages that decode files of an ending, with their versions; "" where no extra is needed.
+def decoder_of(name: str) -> str:
+    """Return the packages that decode files of an ending or a kind, with versions; "" where no extra is needed.
 
     What they make of a file may change from version to version, and only such files have to be read again then.
     """
-    return _decoder(_BY_ENDING[ending]) if ending in _BY_ENDING else ""
+    extra = extra_of(name)
+    return "" if extra is None else _decoder(extra)
 
 
 def decoders_by_ending() -> dict[str, str]:

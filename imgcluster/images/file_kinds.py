@@ -31,13 +31,14 @@ def _exact(kind: str, *beginnings: bytes, offset: int = 0) -> _Signature:
     return _Signature(kind, offset, re.compile(b"|".join(map(re.escape, beginnings)), re.DOTALL))
 
 
+DICOM_MARK, DICOM_MARK_AT = b"DICM", 128
+EVERYDAY = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"))  # found without a regular expression
 BLANK = rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?"  # before markup: a byte order mark, spaces, a comment
 PROLOG = rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*"
 
 # In order: the first one that fits counts, so that what is general (text) stands behind what is not.
 SIGNATURES = (
-    _exact("DICOM", b"DICM", offset=128),  # before it stands anything, such as the beginning of a TIFF
-    _exact("JPEG", b"\xff\xd8\xff"),
+    _exact("DICOM", DICOM_MARK, offset=DICOM_MARK_AT),  # before it stands anything, such as the beginning of a TIFF
     _signature("PNG", rb"\x89PNG(?:\r\n\x1a\n|\r?\n?\x1a?\Z)"),
     _exact("PNG changed by a transfer in text mode", b"\x89PNG\n\x1a\n", b"\x89PNG\r\r\n"),
     _exact("GIF", b"GIF87a", b"GIF89a"),
@@ -138,9 +139,18 @@ def kind_of(first_bytes: bytes) -> str | None:
 
     first_bytes: the file, or its `head_of`. Zeros alone are "all zeros"; of nothing at all the answer is None.
     """
+    if (everyday := everyday_kind(first_bytes)) is not None:
+        return everyday
     head = first_bytes[:HEAD_BYTES]
     found = next((each.kind for each in SIGNATURES if each.pattern.match(head, each.offset)), None)
     return found or (ZEROS if first_bytes and not first_bytes.strip(b"\0") else None)
+
+
+def everyday_kind(first_bytes: bytes) -> str | None:
+    """Return "JPEG" or "PNG" for a file of these, without the patience that telling other kinds takes; else None."""
+    if first_bytes.startswith(DICOM_MARK, DICOM_MARK_AT):
+        return None
+    return next((kind for magic, kind in EVERYDAY if first_bytes.startswith(magic)), None)
 
 
 def why_no_image(data: bytes) -> str | None:

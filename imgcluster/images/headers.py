@@ -49,7 +49,7 @@ def declared_size(data: bytes) -> Size | None:
 
     Of the formats that are missing here a file is about as large as what it becomes.
     """
-    read = next((read for magic, read in HEADERS.items() if data.startswith(magic)), None)
+    read = HEADERS.get(data[:4]) or HEADERS.get(data[:3])
     try:
         return read(data) if read else None
     except DAMAGE:  # decoding will tell
@@ -58,8 +58,10 @@ def declared_size(data: bytes) -> Size | None:
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
     """Return height and width from the header of the first frame (ITU-T T.81, B.2.2); (0, 0) where it has none."""
-    at = next((at for marker, at, _ in jpeg_segments(data) if marker in JPEG_FRAMES), None)
-    return (0, 0) if at is None else struct.unpack_from(">HH", data, at + 1)
+    for marker, at, _ in jpeg_segments(data):
+        if marker in JPEG_FRAMES:
+            return struct.unpack_from(">HH", data, at + 1)
+    return 0, 0
 
 
 def jpeg_segments(data: bytes) -> list[tuple[int, int, int]]:
@@ -179,7 +181,9 @@ def _webp(data: bytes) -> Size:
     return Size(height & 0x3FFF, width & 0x3FFF, 3)
 
 
-def _jp2(data: bytes) -> Size:
+def _jp2(data: bytes) -> Size | None:
+    if not data.startswith(b"jP  ", 4):
+        return None
     at = data.index(b"ihdr") + 4
     height, width, channels, bits = struct.unpack_from(">IIHB", data, at)
     return Size(height, width, channels * (1 if bits < 8 else 2))
@@ -192,11 +196,12 @@ def _tiff(data: bytes) -> Size:
     return Size(tags[HEIGHT][0], tags[WIDTH][0], depth)
 
 
-HEADERS: dict[bytes, Callable[[bytes], Size]] = {
+# By the first three or four bytes.
+HEADERS: dict[bytes, Callable[[bytes], Size | None]] = {
     JPEG_MAGIC: _jpeg,
-    PNG_MAGIC: _png,
+    PNG_MAGIC[:4]: _png,
     b"GIF8": _gif,
     b"RIFF": _webp,
-    b"\0\0\0\x0cjP  ": _jp2,
+    b"\0\0\0\x0c": _jp2,
     **dict.fromkeys(TIFF_MAGICS, _tiff),
 }

@@ -16,7 +16,10 @@ from imgcluster.images.limits import MAX_PIXELS, TOO_LARGE
 from imgcluster.images.opencv import cv2
 
 # What Pillow raises of damaged files.
-PILLOW_ERRORS = (*DAMAGE, EOFError, RuntimeError, Image.DecompressionBombError)
+PILLOW_ERRORS = (*DAMAGE, EOFError, RuntimeError)
+PILLOWS_OWN_BOUND = 89_478_485  # pixels; beyond twice as many it raises, which for some formats is before our own bound
+if Image.MAX_IMAGE_PIXELS == PILLOWS_OWN_BOUND:  # a bound that somebody has set stays
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 TO_RGB_ORDER = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 CONVERTIBLE = (np.uint8, np.uint16, np.float32)  # formats whose channels OpenCV puts into another order
 
@@ -53,6 +56,8 @@ def opened(data: bytes, *formats: str) -> Iterator[Image.Image]:
     try:
         with Image.open(BytesIO(data), formats=formats or None) as image:
             yield image
+    except Image.DecompressionBombError:
+        raise ImageError(TOO_LARGE) from None
     except PILLOW_ERRORS:
         raise ImageError(why_undecodable(data)) from None
 

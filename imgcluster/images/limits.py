@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgcluster.errors import ImageError
-from imgcluster.images.headers import Size
+from imgcluster.images.headers import Size, declared_size
 
 MAX_PIXELS = 2**28  # of one picture; OpenCV's own bound, 2**30, would let one file take 3 GB
 MAX_BYTES = 2**30  # of a file, and of its decoded pixels: with 16 bits and four channels, fewer pixels fit
@@ -19,3 +19,8 @@ def check_size(size: Size | None) -> None:
         raise ImageError(TOO_LARGE)
     if size.bytes > MAX_BYTES:
         raise ImageError(TOO_DEEP)
+
+
+def check_declared(data: bytes) -> None:
+    """Raise ImageError for a file of which the header declares too large a picture."""
+    check_size(declared_size(data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,14 +18,17 @@ from imgcluster.images.expansion import with_parts
 from imgcluster.images.ids.files import IdFiles
 from imgcluster.images.ids.table import read_rows
 from imgcluster.images.sources.base import RemoteFile, asked_again
-from imgcluster.images.sources.endings import is_image_name
+from imgcluster.images.sources.endings import ending_of, is_image_name
 from imgcluster.images.sources.filter import ImageFilter
 from imgcluster.images.sources.local import LocalFolder, none_below
 from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.images.sources.open import Holder, file_name, open_again, open_holder
-from imgcluster.images.video.extra import endings_for, video_hint
+from imgcluster.images.video.extra import check_no_video, endings_for, video_hint
 from imgcluster.types import ImageFile, ImagePath, Template
 from imgcluster.utils import DEFAULT_STORAGE, LazySequence, Storage, shown
+
+END = b"\0"  # of a name: it can hold no zero byte
+ENDING, NO_DOT = rb"\.[^./\0]*(?=\0)", rb"(?:^|[/\0])[^./\0]+\0"  # among names
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +105,18 @@ def walk_images(
     return list(_told(_expanded(listing, video, pages)).images)
 
 
+def parts_of_files(
+    images: Sequence[ImageFile], video: VideoSampling | None = None, pages: Literal["first", "all"] = "first"
+) -> Sequence[ImageFile]:
+    """Replace videos by their frames and TIFFs by their pages, as `walk_images` does, in a list of files.
+
+    Logs what is remarkable. Raises ImageError: the one file is a video, and no frames are asked for.
+    """
+    if video is None and len(images) == 1:
+        check_no_video(images[0].path)
+    return _told(_expanded(Listing(images), video, pages)).images
+
+
 def _all_images(place: Holder, folder: str) -> Listing:
     images = _in_folder(place) if isinstance(place, LocalFolder) else _in_order(place.images())
     if not images:
@@ -123,15 +139,20 @@ class FolderImages(LazySequence[ImageFile]):
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
         self._folder = folder
-        encoded = [os.fsencode(name) for name in names]
+        encoded = [os.fsencode(name) + END for name in names]
         self._names, self._ends = b"".join(encoded), np.cumsum([0, *map(len, encoded)])
+
+    def endings(self) -> set[str]:
+        """Return all endings, as `ending_of` has them, without a look at each image."""
+        found = {ending_of(f"x{os.fsdecode(ending)}") for ending in {*re.findall(ENDING, self._names)}}
+        return found | {""} if re.search(NO_DOT, self._names) else found
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     @override
     def item(self, place: int) -> ImageFile:
-        name = os.fsdecode(self._names[self._ends.item(place) : self._ends.item(place + 1)])
+        name = os.fsdecode(self._names[self._ends.item(place) : self._ends.item(place + 1) - len(END)])
         return ImageFile(as_id(name), self._folder / name)
 
 

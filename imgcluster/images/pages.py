@@ -93,7 +93,8 @@ def far_note(images: Iterable[ImageFile]) -> list[str]:
     """Tell of TIFFs whose further pages are not looked for: it would take reading all of them."""
     count = sum(_is_tiff(image.id) and not isinstance(image.path, Path | TiffPage) for image in images)
     one = "1 TIFF" if count == 1 else f"{count:,} TIFFs"
-    return [f"took the first page of {one}: all pages are taken of files in local folders alone"] * bool(count)
+    then = "to take all pages, unpack or download them into a folder, and name it in images.folder"
+    return [f"took the first page of {one}; {then}"] * bool(count)
 
 
 def pages_again(texts: Iterable[str]) -> dict[str, ImagePath]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-EXTRA = "scientific"  # of imgcluster, for tifffile and imagecodecs
+from imgcluster.utils import install_command
+
+SCIENTIFIC = "scientific"  # an extra of imgcluster
+SCIENTIFIC_PACKAGES = ("tifffile", "imagecodecs")  # which it installs
 CONVERT = "convert it to .png or .jpg"
 
 
@@ -13,4 +16,4 @@ def not_read(content: str) -> str:
 
 def needs(content: str, extra: str) -> str:
     """Return the reason for a file that an extra of imgcluster reads, which is not installed."""
-    return f'{content}: not read; pip install "imgcluster[{extra}]", or {CONVERT}'
+    return f"{content}: not read; {install_command(extra)}, or {CONVERT}"

@@ -5,7 +5,7 @@ The rules, whatever the format (docs/formats.md has them as a table for users):
 - Bands: those that `images.bands` names; else red, green and blue, or the first three; of one or two bands, the first.
 - Range: 8 bits as they are. 16 bits from 0 to the largest value that the header declares; where it declares none, to
   that of the fewest of 8, 10, 12, 14 or 16 bits that hold the picture's values. Other formats from their own minimum
-  to their maximum. Pixels without data do not count.
+  to their maximum. Pixels without data do not count. A shared range replaces these rules for all but 8 bits.
 - Colours with an ICC profile are converted to sRGB.
 - Transparency is laid over white, and over grey where what is opaque is nearly white itself. Pixels without data are
   transparent.
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from imgcluster.config import AS_SHOWN, Reading
+from imgcluster.config import AS_SHOWN, SHARED, Limits, Reading
 from imgcluster.errors import ImageError
 from imgcluster.images.color import from_inks, to_srgb
 from imgcluster.images.opencv import cv2
@@ -28,7 +28,6 @@ from imgcluster.images.transparency import WHITE, ground_of, laid_over, laid_ove
 ROW_BYTES = 2**24  # of a picture whose values are converted, at a time
 LARGEST = {np.dtype(np.uint8): 2**8 - 1, np.dtype(np.uint16): 2**16 - 1}
 USED_BITS = (8, 10, 12, 14)  # of values that are kept in 16 bits: those of cameras, scanners and microscopes
-PERCENTILES = (2, 98)
 NOT_FINITE = "holds values that are not finite"
 MAX_VALUES_RANKED = 2**20  # of a picture, evenly spread: enough to know its percentiles
 
@@ -52,17 +51,13 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
     """
     if reading == AS_SHOWN and stored.is_plain:
         return stored.samples, WHITE
-    samples = stored.samples[..., None] if stored.samples.ndim == 2 else stored.samples
-    colours, opacity = _split(samples, stored, reading)
-    valid = None
-    if stored.nodata is not None and colours.dtype != np.uint8 and _is_value_of(stored.nodata, colours.dtype):
-        valid = _holds_data(colours, stored.nodata)
+    colours, opacity, valid = _bands(stored, reading)
     counted = colours if valid is None else colours[valid]
     if valid is not None and counted.size:
         colours = np.where(valid[..., None], colours, counted.min())
     white = stored.white
-    if white is None and reading.range == "auto":
-        white = white_of(counted if opacity is None else samples)
+    if white is None and reading.range in ("auto", SHARED):
+        white = white_of(counted if opacity is None else stored.samples)
     values = _in_range(colours, counted, reading, white)
     if stored.white_is_zero:
         values = 255 - values
@@ -72,6 +67,23 @@ def render(stored: Stored, reading: Reading = AS_SHOWN) -> tuple[np.ndarray, int
     pixels, ground = _flattened(values, alpha, stored, reading)
     turn = UPRIGHT.get(stored.orientation)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels)), ground
+
+
+def counted_values(stored: Stored, reading: Reading, most: int = MAX_VALUES_RANKED) -> np.ndarray:
+    """Return the values that give a picture's range, (n,), at most about `most`, evenly spread. Raises ImageError."""
+    colours, _, valid = _bands(stored, reading)
+    counted = (colours if valid is None else colours[valid]).ravel()
+    return np.asarray(counted[:: max(1, counted.size // most)])
+
+
+def _bands(stored: Stored, reading: Reading) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return the bands to be shown, the opacity, and which pixels hold data, (height, width); None: all."""
+    samples = stored.samples[..., None] if stored.samples.ndim == 2 else stored.samples
+    colours, opacity = _split(samples, stored, reading)
+    nodata = stored.nodata
+    if nodata is None or colours.dtype == np.uint8 or not _is_value_of(nodata, colours.dtype):
+        return colours, opacity, None
+    return colours, opacity, _holds_data(colours, nodata)
 
 
 def _split(samples: np.ndarray, stored: Stored, reading: Reading) -> tuple[np.ndarray, np.ndarray | None]:
@@ -109,16 +121,23 @@ def _in_range(colours: np.ndarray, counted: np.ndarray, reading: Reading, white:
     """Return uint8; counted: the values that give a range. Raises ImageError where they are not finite."""
     if not counted.size:
         return np.zeros(colours.shape, np.uint8)
-    if isinstance(reading.range, tuple):
+    if (limits := _limits(colours.dtype, reading)) is not None:
         if colours.dtype.kind == "f" and np.isnan(counted).any():
             raise ImageError(NOT_FINITE)
-        return _stretched(colours, *reading.range)
+        return _stretched(colours, *limits)
     if reading.range == "percentile":
         every = max(1, counted.size // MAX_VALUES_RANKED)
-        return _stretched(colours, *_percentiles(counted.ravel()[::every]))
+        return _stretched(colours, *_percentiles(counted.ravel()[::every], reading.percentiles))
     if colours.dtype in LARGEST:
         return to_uint8(colours, white)
     return _stretched(colours, float(counted.min()), float(counted.max()))
+
+
+def _limits(dtype: np.dtype[Any], reading: Reading) -> Limits | None:
+    """Return the values that a config or a run has for black and white; None: the picture gives them."""
+    if isinstance(reading.range, tuple):
+        return reading.range
+    return reading.limits if dtype != np.uint8 else None
 
 
 def white_of(values: np.ndarray) -> int | None:
@@ -160,10 +179,10 @@ def _opacity(values: np.ndarray, white: int | None) -> np.ndarray:
     return _stretched(values, 0, 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max)
 
 
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
+def _percentiles(values: np.ndarray, percentiles: Limits) -> Limits:
     if not np.isfinite(values).all():
         raise ImageError(NOT_FINITE)
-    low, high = np.percentile(values, PERCENTILES)
+    low, high = np.percentile(values, percentiles)
     return float(low), float(high)
 
 

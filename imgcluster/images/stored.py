@@ -44,7 +44,7 @@ class Stored:
     the opacity last. white: the value of full intensity; None: the largest of uint8 or uint16; other formats are
     stretched. icc: the colour profile. orientation: that of EXIF, still to be applied. inks: the four channels are
     cyan, magenta, yellow and black. white_is_zero: the largest value is black. nodata: the value of pixels that hold
-    nothing.
+    nothing. is_scientific: the packages of the extra of that name have decoded it.
     """
 
     samples: np.ndarray
@@ -55,6 +55,7 @@ class Stored:
     inks: bool = False
     white_is_zero: bool = False
     nodata: float | None = None
+    is_scientific: bool = False
 
     @property
     def is_plain(self) -> bool:

@@ -13,7 +13,7 @@ from imgcluster.clustering import Clusterer, Placed
 from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
-from imgcluster.images import images_at, is_held, open_all_again, walk_images
+from imgcluster.images import images_at, is_held, open_again, open_all_again, parts_of_files, walk_images
 from imgcluster.runs import NAME, cluster_cells, config_of, path_text, read_clusterer, read_record, recorded_names
 from imgcluster.types import ImageFile, TextTable
 from imgcluster.utils import (
@@ -119,17 +119,21 @@ def listed_images(
 ) -> Sequence[ImageFile]:
     """Return the images of a folder, a URL or an archive; one image; or those of a list, whose ids are their paths.
 
-    config: says which frames of the videos and which pages of the TIFFs in a folder are images; None: first pages.
+    config: says which frames of videos and which pages of TIFFs are images; None: no frames, first pages.
+    Raises ImageError: no image, or a video where no frames are asked for.
     """
+    asked = config or ImagesConfig(folder=str(images))
     if not isinstance(images, str | Path):
-        places = with_stamps(open_all_again([str(path) for path in images], storage))
-        return [ImageFile(str(path), place) for path, place in zip(images, places, strict=True)]
+        texts = [str(path) for path in images]
+        places = with_stamps(open_all_again(texts, storage))
+        listed = [ImageFile(text, place) for text, place in zip(texts, places, strict=True)]
+        return parts_of_files(listed, asked.video, asked.pages)
     if is_held(str(images)):
         return images_at(str(images), storage)
     place = Path(images)
-    if not place.is_dir():
-        return [ImageFile(place.name, place)]
-    return walk_images(place) if config is None else walk_images(place, config.video, config.pages)
+    if place.is_dir():
+        return walk_images(place, asked.video, asked.pages)
+    return parts_of_files([ImageFile(place.name, open_again(str(place), storage))], asked.video, asked.pages)
 
 
 def _check_same(record: dict[str, Any], features: Features, folder: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from imgcluster.config import Config, FeaturesConfig, features_as_dict, features_as_used, load_config
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features, extract_listed
-from imgcluster.images import list_images
+from imgcluster.images import list_images, with_shared_range
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.learning import (
     BACKBONE,
@@ -43,13 +43,15 @@ CONFIGS = (".yaml", ".yml")
 class Source:
     """Images to learn from, the section that makes their features, and what has the vectors of some of them.
 
-    storage: the access to files behind URLs.
+    storage: the access to files behind URLs. parts: which frames of videos and pages of TIFFs are images, by the keys
+    of the config that are set.
     """
 
     images: Sequence[ImageFile]
     features: FeaturesConfig
     storage: Storage
     vectors_of: Callable[[Sequence[ImageFile]], Vectors]
+    parts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def learn(
         counts={name: int(count) for name, count in zip(classes, np.bincount(labelled.classes), strict=True)},
         scores=_scores(labelled.classes[taught.held], taught.probabilities),
         notes=[*_notes(found, lost, classes, labelled.classes), *taught.notes],
+        images=known.parts,
     )
     model.save(folder)
     return model
@@ -142,13 +145,18 @@ def _source(source: Path, overrides: Sequence[str], show: bool, *, stored: bool)
         config = load_config(source, overrides)
         storage = Storage(config.storage)
         images, _ = list_images(config.images, storage)
-        return Source(images, config.features, storage, partial(_extracted, config, show))
+        config = with_shared_range(config, images)
+        return Source(images, config.features, storage, partial(_extracted, config, show), _parts(config))
     run = read_run(source)
     if overrides:
         raise ConfigError(f"overrides: {str(source)!r} is a run folder, which has no keys to override; name its config")
     images = listed_images(run.places.rows(run.rows), run.places.storage)
     vectors_of = partial(_of_run, run) if stored else partial(_extracted, run.config, show)
-    return Source(images, run.config.features, run.places.storage, vectors_of)
+    return Source(images, run.config.features, run.places.storage, vectors_of, _parts(run.config))
+
+
+def _parts(config: Config) -> dict[str, Any]:
+    return config.images.model_dump(mode="json", include={"video", "pages"}, exclude_defaults=True)
 
 
 def _extracted(config: Config, show: bool, images: Sequence[ImageFile]) -> Vectors:

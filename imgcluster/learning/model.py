@@ -30,7 +30,8 @@ class Learned:
 
     Where the network has learned too, its weights there are BACKBONE, in the model's folder.
     fingerprints: of the features that it was fitted to, layer by layer; dim: their length. scores: on images that were
-    held back, by name; notes: what a person should know of it.
+    held back, by name; notes: what a person should know of it. images: `images.video` and `images.pages` of the config,
+    where they are set.
     """
 
     mode: str
@@ -43,6 +44,7 @@ class Learned:
     counts: dict[str, int]
     scores: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    images: dict[str, Any] = field(default_factory=dict)
 
     def probabilities(self, vectors: np.ndarray) -> np.ndarray:
         """Return how likely each class is, (m, n_classes) float64, from features, (m, dim) float32.
@@ -78,6 +80,8 @@ class Learned:
         from safetensors.numpy import save
 
         record = {"format": FORMAT, **{key: value for key, value in asdict(self).items() if key != "arrays"}}
+        if not self.images:
+            del record["images"]  # earlier versions know no such key
         left_by_others = [RECORD]  # by a model that was here
         if is_file(self.features["weights"], folder / BACKBONE):
             record["features"] = {**self.features, "weights": BACKBONE}  # wherever the folder will be

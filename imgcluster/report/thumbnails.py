@@ -14,7 +14,17 @@ import numpy as np
 from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.errors import ImageError
 from imgcluster.features import ImageKey, known_key, known_keys, read_with_key, with_stamps
-from imgcluster.images import VideoFrame, bytes_of, decode_image, jpeg, readers_for, room_for
+from imgcluster.images import (
+    RULES,
+    VideoFrame,
+    bytes_of,
+    decode_image,
+    decoder_of,
+    ending_of,
+    jpeg,
+    readers_for,
+    room_for,
+)
 from imgcluster.types import ImagePath, Source
 from imgcluster.utils import at_once, in_order, track
 
@@ -85,7 +95,8 @@ def _name(path: ImagePath, key: ImageKey, side: int, reading: Reading) -> str:
     """Return a name that changes when the image changes, the side, or how the image is read."""
     version = key.stamp if isinstance(path, Source) else key.stamp[:3]
     changes = [f"{key}={value}" for key, value in reading.changes().items()]
-    digest = hashlib.blake2b(os.fsencode(" ".join(map(str, (side, *version, *changes)))), digest_size=7).hexdigest()
+    about = side, *version, *changes, RULES, decoder_of(ending_of(str(path)))
+    digest = hashlib.blake2b(os.fsencode(" ".join(map(str, about))), digest_size=7).hexdigest()
     return f"{digest[:2]}/{digest[2:]}"
 
 

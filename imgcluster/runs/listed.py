@@ -14,6 +14,8 @@ from imgcluster.runs.places import places_of
 from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import DEFAULT_STORAGE, Storage
 
+SHARED_RANGE = "shared_range"  # in run.json: the limits of `images.range: shared`; null: no image gave any
+
 
 def config_of(record: dict[str, Any], run_folder: Path) -> Config:
     """Return the config that repeats a run, from its run.json.
@@ -21,6 +23,8 @@ def config_of(record: dict[str, Any], run_folder: Path) -> Config:
     Its paths are resolved from where the run was started. After a fallback it names the network that was used.
     """
     there = config_from_dict(places_of(run_folder, record).config(record["config"]))
+    if (limits := record.get(SHARED_RANGE)) is not None:
+        there = there.with_limits((float(limits[0]), float(limits[1])))
     return config_as_used(there, record.get("features", []))
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from imgcluster.config import Config, RunFiles
-from imgcluster.images import VideoFrame, decoder_version, is_video_name
+from imgcluster.images import decoders_used
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
+from imgcluster.runs.listed import SHARED_RANGE
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
@@ -108,6 +109,7 @@ def run_record(run: RunResult) -> dict[str, Any]:
         "cluster_sizes": clusters.sizes.tolist(),
         ARE_LABELS: clusters.are_labels,
         NAMES: {str(number): name for number, name in known_names(run.config, clusters.names).items()},
+        **({} if run.config.images.shared_percentiles is None else {SHARED_RANGE: run.config.images.reading.limits}),
         "left_out": run.left_out,
         "notes": [*run.notes, *features.notes, *clusters.notes],
         "seconds": {step: round(spent, 3) for step, spent in run.seconds.items()},
@@ -117,16 +119,15 @@ def run_record(run: RunResult) -> dict[str, Any]:
         ],
         "failed_by_reason": {reason: len(group) for reason, group in by_reason(features.failures).items()},
         STARTED_IN: None if is_url(run.config.outputs.folder) else way_to_start(run.folder),
-        "versions": _versions(run.images),
+        "versions": _versions(run),
     }
 
 
-def _versions(images: Sequence[ImageFile]) -> dict[str, str]:
-    """Return the versions on which results depend; those of what decodes videos where it was needed."""
-    found = {"python": platform.python_version(), **{package: installed(package) for package in PACKAGES}}
-    if any(isinstance(image.path, VideoFrame) and is_video_name(image.path.video.place) for image in images):
-        found |= {"av": installed("av"), "ffmpeg": decoder_version()}
-    return found
+def _versions(run: RunResult) -> dict[str, str]:
+    """Return the versions on which results depend; those of optional decoders where they were needed."""
+    common = {package: installed(package) for package in PACKAGES}
+    optional = {} if run.config.features.file else decoders_used(run.images, scientific=run.features.scientific)
+    return {"python": platform.python_version(), **common, **optional}
 
 
 def cluster_cells(label: int, distance: float, runner_up: int, runner_up_distance: float) -> tuple[str, str, str, str]:

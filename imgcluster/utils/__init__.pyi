@@ -33,7 +33,16 @@ from .parallel import (
 from .plotting import CHOSEN, INK, QUIET, save, style_panel
 from .progress import Advance, Stopwatch, Tell, track
 from .storage import AT_ONCE, DEFAULT_STORAGE, Place, RemotePath, Storage, at_once, in_words, is_url, shown
-from .system import NOT_INSTALLED, asked_for, fits, free_memory, installed, ran_out, return_freed_memory
+from .system import (
+    NOT_INSTALLED,
+    asked_for,
+    fits,
+    free_memory,
+    install_command,
+    installed,
+    ran_out,
+    return_freed_memory,
+)
 from .text import (
     ASCII_BLOCK,
     ASCII_ELLIPSIS,
@@ -88,6 +97,7 @@ __all__ = [
     "hash_file",
     "in_order",
     "in_words",
+    "install_command",
     "installed",
     "is_large",
     "is_placeholder",

@@ -51,6 +51,11 @@ def installed(package: str) -> str:
         return NOT_INSTALLED
 
 
+def install_command(*extras: str) -> str:
+    """Return the command that installs this package with some of its extras."""
+    return f'pip install "imgcluster[{",".join(extras)}]"'
+
+
 def asked_for(extra: str = "") -> list[Requirement]:
     """Return what this package asks for, with an extra what that adds; nothing where it is not installed itself."""
     from packaging.requirements import Requirement

@@ -11,8 +11,9 @@ import yaml
 
 from imgcluster import check, load_config
 from imgcluster.cli.init.config import write_first_config
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, ImageError
 from tests.conftest import Command, write_picture, write_template
+from tests.support.videos import encoded, grey
 
 
 def test_init_writes_a_config_that_runs(command: Command, tmp_path: Path, pictures: Path) -> None:
@@ -101,3 +102,26 @@ def test_init_tells_ids_without_files(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(ConfigError, match=r"no image below .* is called 'nobody'$"):
         write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "c.yaml")
     assert not (tmp_path / "c.yaml").exists()
+
+
+def test_init_takes_a_frame_of_videos_each_second(tmp_path: Path) -> None:
+    folder, out = tmp_path / "films", tmp_path / "films.yaml"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mkv"):
+        encoded(folder / name, [grey(number) for number in range(5)], times=[0, 500, 1000, 1500, 2000])
+    assert write_first_config(folder, None, out)[0] == "images    6: from 64 x 48 to 64 x 48 pixels"
+    assert "  video: {every: 1 s}  # of 2 videos, by presentation time; " in out.read_text(encoding="utf-8")
+    video = load_config(out).images.video
+    assert video is not None
+    assert video.every == "1 s"
+
+
+def test_init_asks_for_no_frames_where_no_video_can_be_read(tmp_path: Path) -> None:
+    folder, out = tmp_path / "films", tmp_path / "films.yaml"
+    folder.mkdir()
+    (folder / "b.mkv").write_bytes(b"no video")
+    with pytest.raises(ImageError, match="no image below"):
+        write_first_config(folder, None, out)
+    write_picture(folder / "a.png", grey(1))
+    assert any("skipped 1 video" in line for line in write_first_config(folder, None, out))
+    assert load_config(out).images.video is None

@@ -279,7 +279,7 @@ ORDER = "sequence or {smooth: a number > 0} or null"
 NUMBERING = "raw, size, first_appearance, match:RUN (a run folder) or truth:CSV"
 BACKEND = "allowed: auto, sklearn, dask"
 BANDS = "auto, or a list of one band or three, counted from 1, such as [4, 3, 2]"
-RANGE = "auto, declared, percentile, or [min, max]"
+RANGE = "auto, declared, percentile, shared, {percentile | shared: [low, high]}, or [min, max]"
 WRONG: list[tuple[str, Any, str]] = [
     ("clusters.backend", "spark", f"found 'spark', {BACKEND}"),
     ("clusters.backend", "dusk", f"found 'dusk', {BACKEND}; did you mean 'dask'?"),
@@ -321,6 +321,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("images.bands", [0], f"found [0] (a list), allowed: {BANDS}"),
     ("images.range", [5, 5], "5 is not below 5; the smaller value comes first and becomes black"),
     ("images.range", "percentil", f"found 'percentil', allowed: {RANGE}; did you mean 'percentile'?"),
+    ("images.range", {"shared": [99, 1]}, "99 is not below 1; the smaller value comes first and becomes black"),
+    ("images.range", {"shared": [0, 101]}, f"found {{'shared': [0, 101]}} (a mapping), allowed: {RANGE}"),
+    ("images.range", {"auto": [0, 1]}, f"found {{'auto': [0, 1]}} (a mapping), allowed: {RANGE}"),
     ("images.color", "sRGB", "found 'sRGB', allowed: managed, raw"),
     ("features.backbone", "vgg61", f"found 'vgg61', {BACKBONE}; did you mean 'vgg19'?"),
     ("features.backbone", "timm:", f"found 'timm:', {BACKBONE}"),

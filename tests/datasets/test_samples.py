@@ -200,7 +200,7 @@ def test_photos_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_photos_without_scikit_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage", None)
-    with pytest.raises(ImgclusterError, match=re.escape("pip install 'imgcluster[samples]'")):
+    with pytest.raises(ImgclusterError, match=re.escape('pip install "imgcluster[samples]"')):
         write_sample("photos", tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

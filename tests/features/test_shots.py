@@ -60,7 +60,7 @@ def test_the_middle_frame_stands_for_a_shot_and_pictures_for_themselves() -> Non
     ]
     np.testing.assert_array_equal(found.vectors, vectors[[2, 6, 8, 9, 12]])
     assert [*found.remarks.values()] == ["odd"]
-    assert found.notes == ["the middle frames of shots: 5 of 15 images"]
+    assert found.notes == ["shots: 3 in 2 videos; took the middle frame of each, of 13 compared"]
     assert found.content != features.content
     lost = Failure(images[0], "damaged")
     assert [image.id for image in only_shots(images, replace(found, failures=[lost]))] == ["a.mp4#t=0.000", *found.ids]

@@ -20,7 +20,7 @@ ALIKE = {
     "JPEG": ("8 bits, colour", "progressive, 4:2:0", "grey", "CMYK", "EXIF orientation", "ICC profile of sRGB"),
     "PNG": (
         *("8 bits: grey, RGB, palette", "1 bit", "alpha", "grey and alpha", "transparent colour", "EXIF orientation"),
-        "animated",
+        *("animated", "gamma 1/2.2, primaries of sRGB", "sRGB, and another gamma"),
     ),
     "GIF": ("palette",),
     "WebP": ("lossy", "lossless, alpha", "EXIF orientation"),

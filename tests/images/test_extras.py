@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from imgcluster.config import ImagesConfig
+from imgcluster.config import ImagesConfig, Reading
 from imgcluster.errors import ImageError
 from imgcluster.features.engines.dask import worker
 from imgcluster.features.engines.dask.protocol import Job
@@ -30,9 +31,12 @@ pytest.importorskip("pydicom", reason="it reads and writes DICOM")
 pytest.importorskip("rawpy", reason="it reads raw pictures")
 pytest.importorskip("tifffile", reason="it writes DNG")
 
+import imagecodecs
+from pydicom.uid import JPEGLSLossless
+
 from tests.support.formats.files import GREY, RGB, by_pillow, tiff
 from tests.support.formats.rows_extras import CT, LARGE, PREVIEW, WINDOW
-from tests.support.formats.writers import dataset, deep_heic, dicom, dng, heic, jxl, oriented_jxl, saved
+from tests.support.formats.writers import compressed, dataset, deep_heic, dicom, dng, heic, jxl, oriented_jxl, saved
 
 WRITERS: dict[str, Callable[[], bytes]] = {
     "HEIC": lambda: heic(RGB),
@@ -61,11 +65,6 @@ def test_without_the_extra_the_reason_names_its_command(name: str, said: str) ->
 
 
 def test_a_dicom_of_a_compression_that_another_package_reads_names_the_command() -> None:
-    import imagecodecs
-    from pydicom.uid import JPEGLSLossless
-
-    from tests.support.formats.writers import compressed
-
     data = compressed(GREY, bytes(imagecodecs.jpegls_encode(GREY)), JPEGLSLossless)
     with without("imagecodecs"), pytest.raises(ImageError, match=rf"^DICOM, JPEG-LS .*: {NEEDS}"):
         decode_image(data)
@@ -293,3 +292,54 @@ def test_items_of_heic_have_texts_alone(name: bytes, is_text: bool) -> None:
     boxes = boxed(b"meta", b"\0" * 4 + boxed(b"iinf", b"\0" * 4 + b"\0\1" + item))
     with nullcontext() if is_text else pytest.raises(ValueError, match="utf-8"):
         heif._check_items(boxes)
+
+
+def enlarged(jpegls: bytes) -> bytes:
+    """A JPEG-LS whose header says that it has 2**28 pixels."""
+    at = jpegls.index(b"\xff\xf7") + 5
+    return jpegls[:at] + b"\x40\x00\x40\x00" + jpegls[at + 4 :]
+
+
+def test_a_jpeg_ls_of_few_bytes_and_many_pixels_reaches_no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = enlarged(bytes(imagecodecs.jpegls_encode(np.zeros((8, 8), np.uint8))))
+    frame = compressed(GREY, short, JPEGLSLossless, Rows=16_384, Columns=16_384)
+    monkeypatch.setattr(imagecodecs, "jpegls_decode", None)
+    with pytest.raises(ImageError, match=r"^truncated JPEG$"):
+        decode_image(short)
+    with pytest.raises(ImageError, match=r"^damaged DICOM$"):
+        decode_image(frame)
+
+
+@pytest.mark.parametrize("size", [(4096, 3), (3, 4096), (1, 40_000), (600, 40_000)])
+def test_a_jpeg_ls_of_one_colour_is_read_however_few_its_bytes(size: tuple[int, int]) -> None:
+    white = np.full(size, 255, np.uint8)
+    assert (decode_image(bytes(imagecodecs.jpegls_encode(white))) == 255).all()
+
+
+def test_pillow_has_our_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Image.MAX_IMAGE_PIXELS is not None
+    assert 2 * Image.MAX_IMAGE_PIXELS == limits.MAX_PIXELS
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name in ("QOI", "PCX"):
+        with pytest.raises(ImageError, match=f"^{limits.TOO_LARGE}$"):
+            decode_image(WRITERS[name]())
+
+
+def test_a_range_of_the_config_replaces_the_window_of_a_dicom() -> None:
+    units = CT.astype(float) * WINDOW["RescaleSlope"] + WINDOW["RescaleIntercept"]
+    found = decode_image(dicom(CT, **WINDOW), reading=Reading(range=(-1000, 500)))
+    wanted = ((units + 1000) * 255 / 1500).clip(0, 255).round()
+    np.testing.assert_allclose(found[..., 0], wanted, atol=1)
+    inverse = decode_image(dicom(CT, "MONOCHROME1", **WINDOW), reading=Reading(range=(-1000, 500)))
+    np.testing.assert_array_equal(inverse, 255 - found)
+    declared = decode_image(dicom(CT, **WINDOW), reading=Reading(range="declared"))
+    np.testing.assert_array_equal(declared, decode_image(dicom(CT, **WINDOW)))
+
+
+def test_padding_of_a_dicom_counts_in_no_range_and_is_white() -> None:
+    padded = CT.copy()
+    padded[:4] = -3000
+    found = decode_image(dicom(padded, PixelPaddingValue=-3000), reading=Reading(range="percentile"))
+    whole = decode_image(dicom(CT[4:]), reading=Reading(range="percentile"))
+    np.testing.assert_array_equal(found[4:], whole)
+    assert (found[:4] == 255).all()

@@ -257,7 +257,7 @@ def test_other_endings_of_pictures_that_are_read_are_taken(tmp_path: Path) -> No
 
 
 def of_each_kind(folder: Path) -> None:
-    """Fill a folder with 23 files, and two folders that are not entered."""
+    """Fill a folder with 24 files, and two folders that are not entered."""
     write_pictures(folder, range(2))
     (folder / "b").mkdir()
     (folder / "0000.jpg").rename(folder / "b" / "picture")
@@ -269,6 +269,7 @@ def of_each_kind(folder: Path) -> None:
     touch(
         folder, "1.xmp", "b/1.AAE", "2.heic", "3.psd", "4.mp4", "5.zip", "notes.txt", "b/Makefile", "6.jpg", "7_m.jpg"
     )
+    touch(folder, "6.TIF.aux.xml")
     touch(folder, ".DS_Store", "b/.8.jpg", ".git/a/9.jpg", "@eaDir/1.jpg/1.jpg", "._1.jpg", "Thumbs.db", "a.b/~x.jpg~")
 
 
@@ -277,7 +278,7 @@ LEFT_OUT = {
     "hidden": 3,
     "needs_extra": {".heic": 1, "HEIC": 1},
     "formats": {".psd": 1, "PSD": 1},
-    "sidecars": {".aae": 1, ".xmp": 1},
+    "sidecars": {".aae": 1, ".aux.xml": 1, ".xmp": 1},
     "videos": {".mp4": 1},
     "archives": {".zip": 1},
     "no_picture": {".db": 1, ".jpg~": 1, ".txt": 1, "none": 2},
@@ -302,7 +303,7 @@ def test_each_file_below_a_folder_is_counted_once(tmp_path: Path) -> None:
         'skipped 4 files in unsupported formats (.heic, .psd, HEIC, PSD); pip install "imgcluster[formats]" '
         "(.heic, HEIC) and convert to .png or .jpg (.psd, PSD) to include them",
         f"skipped 1 video (.mp4); {video_hint(None)}",
-        "skipped 3 hidden, 2 sidecars (.aae, .xmp), 1 archive (.zip), "
+        "skipped 3 hidden, 3 sidecars (.aae, .aux.xml, .xmp), 1 archive (.zip), "
         "5 files that are no pictures (.db, .jpg~, .txt, none)",
         "images.exclude left out 1 images",
     ]
@@ -316,7 +317,7 @@ def test_each_file_of_an_archive_is_counted_once(tmp_path: Path, ending: str) ->
         listing = find_images(ImagesConfig(folder=str(tmp_path / f"all.{ending}"), exclude=("*_m.jpg",)))
     assert [image.id for image in listing.images] == ["6.jpg", "b/picture", "broken.jpg", "frame.0001"]
     assert listing.left_out == LEFT_OUT
-    assert listing.files == 4 + 19
+    assert listing.files == 4 + 20
 
 
 def test_only_files_without_an_ending_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

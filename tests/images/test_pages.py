@@ -60,7 +60,7 @@ def ids(listing: Listing) -> list[str]:
 @pytest.fixture
 def typed(tmp_path: Path) -> Path:
     """A file of four pages that have NewSubfileType."""
-    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcluster[scientific]'")
+    tifffile = pytest.importorskip("tifffile", reason='needs tifffile: pip install "imgcluster[scientific]"')
     path = tmp_path / "scan.tif"
     with tifffile.TiffWriter(path, byteorder="<") as writer:
         for each in PICTURES:
@@ -112,7 +112,7 @@ LAYOUTS = [
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_a_page_is_the_file_of_this_page_alone(layout: dict[str, Any], tmp_path: Path) -> None:
-    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcluster[scientific]'")
+    tifffile = pytest.importorskip("tifffile", reason='needs tifffile: pip install "imgcluster[scientific]"')
     how = dict(layout)
     file = {key: how.pop(key) for key in ("bigtiff", "byteorder")}
     dtype = how.pop("dtype", np.uint8)
@@ -161,7 +161,7 @@ def test_the_one_page_behind_a_thumbnail_has_the_name_of_the_file(typed: Path) -
 
 
 def test_directories_below_a_page_are_no_pages(tmp_path: Path) -> None:
-    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcluster[scientific]'")
+    tifffile = pytest.importorskip("tifffile", reason='needs tifffile: pip install "imgcluster[scientific]"')
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         for each in PICTURES[:2]:
             writer.write(each, photometric="rgb", subifds=1)
@@ -286,7 +286,10 @@ def test_of_archives_the_first_page_is_taken_and_told(tmp_path: Path) -> None:
         archive.write(path, "a.tif")
     found = find_images(ImagesConfig(folder=str(tmp_path / "b.zip"), pages="all"))
     assert ids(found) == ["a.tif"]
-    assert found.notes == ["took the first page of 1 TIFF: all pages are taken of files in local folders alone"]
+    assert found.notes == [
+        "took the first page of 1 TIFF; to take all pages, unpack or download them into a folder, and name it in "
+        "images.folder"
+    ]
 
 
 def cut(data: bytes) -> bytes:

@@ -20,6 +20,7 @@ pytest.importorskip("tifffile", reason="its writer makes the files")
 
 from imgcluster.config import Reading
 from imgcluster.images.containers.tiff_header import BITS, EXTRA_SAMPLES, ORIENTATION, edited, read_page
+from tests.support.extras import without
 from tests.support.formats.files import INFRARED, RGB, bands, planes, tiff
 
 PLANES = "planes apart"
@@ -30,8 +31,12 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "Deflate": {"compression": "deflate"},
     "Deflate with a predictor": {"compression": "deflate", "predictor": True},
     "BigTIFF": {"bigtiff": True},
+    "BigTIFF, big-endian": {"bigtiff": True, "byteorder": ">"},
+    "BigTIFF, big-endian, ZSTD": {"bigtiff": True, "byteorder": ">", "compression": "zstd"},
+    "small tiles": {"tile": (16, 16)},
     PLANES: {},
     f"{PLANES}, tiles, LZW": {"tile": (32, 32), "compression": "lzw"},
+    f"{PLANES}, small tiles": {"tile": (16, 16)},
 }
 KINDS = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8")
 MOST = 2**40  # of the values: whole numbers of floats
@@ -142,3 +147,19 @@ def test_a_size_within_what_is_compressed_is_damage() -> None:
     struct.pack_into("<I", data, height, 0x70000030)  # 224 GiB
     with pytest.raises(ImageError, match=r"^damaged TIFF$"):
         decode_image(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        (f"{PLANES}, small tiles", "TIFF, 3 samples of 8 bits, planes apart, small tiles"),
+        ("BigTIFF, big-endian, ZSTD", "TIFF, 3 samples of 8 bits, ZSTD, big-endian BigTIFF"),
+    ],
+)
+def test_without_the_extra_the_reason_names_what_others_do_not_read(layout: str, said: str) -> None:
+    data = written(RGB, "rgb", layout)
+    np.testing.assert_array_equal(decode_image(data), RGB)
+    with without("tifffile"), pytest.raises(ImageError, match=f'^{said}: not read; pip install "imgcluster'):
+        decode_image(data)
+    with pytest.raises(ImageError, match=r"^truncated TIFF$"):
+        decode_image(data[: len(data) * 2 // 3])

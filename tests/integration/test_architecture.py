@@ -77,8 +77,7 @@ LATE_OWN = {
     "imgcluster.features",
     "imgcluster.images",
     "imgcluster.images.decode",
-    "imgcluster.images.decoders",
-    "imgcluster.images.rendering",
+    "imgcluster.images.shown",
     "imgcluster.cli.main",  # once a Ctrl-C ends its imports without a traceback
 }
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import imgcluster
 from imgcluster.config import Config, config_from_dict
-from imgcluster.errors import ConfigError, OutputError
+from imgcluster.errors import ConfigError, ImageError, OutputError
 from imgcluster.images.video.movie import Movie
 from imgcluster.report import write_report
 from tests.conftest import COLOURS, write_picture
@@ -200,6 +200,53 @@ def test_new_videos_are_placed_into_the_clusters_of_a_run(films: Path, tmp_path:
     placed = imgcluster.assign(run.folder, new, show=False)
     assert [image.id for image in placed.images] == ["n.mp4#t=0.000", "n.mp4#t=0.200"]
     assert placed.placed.labels.tolist() == [2, 2]
+
+
+def test_one_new_video_is_placed_too_and_a_frame_by_its_name(films: Path, tmp_path: Path) -> None:
+    run = imgcluster.run(config(films), show=False)
+    clip = encoded(tmp_path / "n.mp4", [scene(2, 500 + frame) for frame in range(10)])
+    found = {"n.mp4#t=0.000": 2, "n.mp4#t=0.200": 2}
+    placed = imgcluster.assign(run.folder, clip, show=False)
+    assert dict(zip(placed.features.ids, placed.placed.labels.tolist(), strict=True)) == found
+    placed = imgcluster.assign(run.folder, [clip, films / "c.png"], show=False)
+    assert [image.id for image in placed.images] == [*(f"{clip.parent}/{id}" for id in found), f"{films}/c.png"]
+    placed = imgcluster.assign(run.folder, f"{clip}#t=0.100", show=False)
+    assert [image.id for image in placed.images] == ["n.mp4#t=0.100"]
+    assert placed.placed.labels.tolist() == [2]
+
+
+def test_a_model_of_frames_labels_the_frames_of_new_videos(films: Path, tmp_path: Path) -> None:
+    run = imgcluster.run(config(films), show=False)
+    labels = [
+        f"{row['id']},{'red' if row['cluster'] == '0' else 'other'}" for row in table(run.folder / "clusters.csv")
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(["id,label", *labels]), encoding="utf-8")
+    imgcluster.learn(run.folder, tmp_path / "labels.csv", out=tmp_path / "model", show=False)
+    assert json.loads((tmp_path / "model" / "model.json").read_bytes())["images"] == {"video": {"every": "200 ms"}}
+    clip = encoded(tmp_path / "n.mp4", [scene(0, 500 + frame) for frame in range(10)])
+    found = imgcluster.predict(tmp_path / "model", clip, show=False)
+    assert found.features.ids == ["n.mp4#t=0.000", "n.mp4#t=0.200"]
+    assert found.labels == ["red", "red"]
+
+
+def test_one_video_is_refused_where_no_frames_are_asked_for(films: Path, tmp_path: Path) -> None:
+    (films / "a.mp4").unlink()
+    clip = (films / "b.mkv").rename(tmp_path / "b.mkv")
+    plain = config(films)
+    images = plain.images.model_copy(update={"video": None})
+    clusters = plain.clusters.model_copy(update={"n_clusters": 1})
+    run = imgcluster.run(plain.model_copy(update={"images": images, "clusters": clusters}), show=False)
+    for refused in (
+        lambda: imgcluster.assign(run.folder, clip, show=False),
+        lambda: imgcluster.image_distances(clip, films / "c.png", backbone="efficientnet_lite0"),
+    ):
+        with pytest.raises(ImageError, match=r"is a video; name one of its frames, such as 'b\.mkv#t=1\.500'"):
+            refused()
+    first, second = (
+        imgcluster.image_distances(f"{clip}#t={time}", f"{clip}#t=0.000", backbone="efficientnet_lite0")
+        for time in ("0.040", "1.500")
+    )
+    assert first["b.mkv#t=0.040"] < second["b.mkv#t=1.500"]
 
 
 def test_frames_cannot_be_exported_as_files(films: Path) -> None:

@@ -77,3 +77,15 @@ def test_thumbnails_that_are_there_are_no_progress(tmp_path: Path, capsys: pytes
     assert "thumbnails: 1/1" in capsys.readouterr().err
     make_thumbnails([tmp_path / "a.png"], tmp_path / "t")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("name", "value"), [("RULES", 99), ("decoder_of", lambda ending: f"decoder of {ending} 2.0")])
+def test_another_way_of_reading_makes_other_thumbnails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    write_picture(tmp_path / "a.png", np.full((9, 9, 3), 200, np.uint8))
+    before = make_thumbnails([tmp_path / "a.png"], tmp_path / "t", show=False)
+    monkeypatch.setattr(thumbnails, name, value)
+    after = make_thumbnails([tmp_path / "a.png"], tmp_path / "t", show=False)
+    assert after != before
+    assert thumbnail_path(tmp_path / "t", str(after[0])).is_file()

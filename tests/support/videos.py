@@ -6,7 +6,7 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -45,7 +45,7 @@ def encoded(
 
     attributes: of the codec, such as `color_range`. Skips the test where PyAV or its encoder is missing.
     """
-    av = pytest.importorskip("av", reason="needs PyAV: pip install 'imgcluster[video]'")
+    av = pytest.importorskip("av", reason='needs PyAV: pip install "imgcluster[video]"')
     with av.open(str(path), "w") as container:
         try:
             stream = container.add_stream(codec, rate=25, options=options or {})
@@ -86,6 +86,30 @@ def cut_by_edit_list(path: Path, skipped_ms: int) -> Path:
     length, start = struct.unpack_from(">Ii", data, at)
     (movie_units,) = struct.unpack_from(">I", data, data.index(b"mvhd") + 4 + 4 + 8)
     struct.pack_into(">Ii", data, at, length - skipped_ms * movie_units // 1000, start + skipped_ms * units // 1000)
+    path.write_bytes(data)
+    return path
+
+
+def packets_of(path: Path) -> list[tuple[int, int]]:
+    """Return where the packets of a video begin and how many bytes they have, in the order of decoding."""
+    av = pytest.importorskip("av", reason="needs PyAV: pip install 'imgcluster[video]'")
+    with av.open(str(path)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def cut_within(path: Path, number: int) -> Path:
+    """Break a video off in the middle of a packet, by its number: however large an encoder makes the others."""
+    (start, _), (end, _) = packets_of(path)[number : number + 2]
+    path.write_bytes(path.read_bytes()[: (start + end) // 2])
+    return path
+
+
+def spoilt_within(path: Path, numbers: Iterable[int]) -> Path:
+    """Spoil packets of an H.264 video in an MP4: what says how long their parts are."""
+    data = bytearray(path.read_bytes())
+    packets = packets_of(path)
+    for number in numbers:
+        data[packets[number][0] : packets[number][0] + 4] = b"\xff" * 4
     path.write_bytes(data)
     return path
 

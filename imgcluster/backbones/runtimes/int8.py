@@ -18,7 +18,7 @@ from imgcluster.backbones.runtimes.devices import has_vnni, is_gpu
 from imgcluster.backbones.runtimes.openvino_conversion import from_cache, into_cache
 from imgcluster.backbones.runtimes.openvino_package import TELEMETRY, convert_errors, import_openvino
 from imgcluster.errors import ConfigError
-from imgcluster.utils import not_installed, track
+from imgcluster.utils import install_command, not_installed, track
 
 RUNTIMES = ("auto", "openvino")
 
@@ -112,7 +112,7 @@ def _import_nncf() -> Any:
 
 
 def _lacking(reason: str) -> ConfigError:
-    return ConfigError(f"features.precision: int8 needs the package nncf{reason}; pip install 'imgcluster[int8]'")
+    return ConfigError(f"features.precision: int8 needs the package nncf{reason}; {install_command('int8')}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     help = "perceptual distance between images"
     command = add_command(commands, "distance", run, help)
-    command.add_argument("first", metavar="A", help="an image, or a folder of images")
+    command.add_argument("first", metavar="A", help="an image, a frame of a video (CLIP#t=1.5), or a folder of images")
     command.add_argument("second", metavar="B", help="another; in folders, images of the same name are compared")
     command.add_argument("--backbone", default="vgg16", metavar="NAME", help="default: vgg16")
     command.add_argument("--layers", metavar="L=W,...", help="layers, each with its weight (default: 1)")

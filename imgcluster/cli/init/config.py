@@ -13,9 +13,9 @@ from imgcluster.cli.init.look import Look, look_at
 from imgcluster.cli.init.plan import Plan, plan_for, why_not_by_image
 from imgcluster.config import ImagesConfig, config_from_dict, parse_yaml
 from imgcluster.errors import ConfigError, ImageError
-from imgcluster.images import list_images
+from imgcluster.images import VideoFrame, list_images, read_image
 from imgcluster.runs import check_outputs
-from imgcluster.types import ImageFile
+from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import write_whole
 
 MAX_HEADERS_READ = 200  # images whose sizes are looked up
@@ -92,15 +92,19 @@ def _why_not_by_image(ids: Path, folder: Path) -> str | None:
 
 
 def _size_text(images: Sequence[ImageFile]) -> str:
-    step = max(1, len(images) // MAX_HEADERS_READ)
-    sizes = [size for image in images[::step] if (size := _size(Path(str(image.path)))) is not None] or [(0, 0)]
+    some = [image.path for image in images[:: max(1, len(images) // MAX_HEADERS_READ)]]
+    one_each = {path.video if isinstance(path, VideoFrame) else path: path for path in some}
+    sizes = [size for path in one_each.values() if (size := _size(path)) is not None] or [(0, 0)]
     widths, heights = zip(*sizes, strict=True)
     return f"images    {len(images):,}: from {min(widths)} x {min(heights)} to {max(widths)} x {max(heights)} pixels"
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size(path: ImagePath) -> tuple[int, int] | None:
     try:
-        with Image.open(path) as picture:
+        if isinstance(path, VideoFrame):
+            height, width = read_image(path).shape[:2]
+            return width, height
+        with Image.open(Path(str(path))) as picture:
             return picture.size
     except Exception:  # a damaged header makes Pillow raise anything; the run will report it
         return None
@@ -109,6 +113,10 @@ def _size(path: Path) -> tuple[int, int] | None:
 def _image_lines(found: Look, folder: Path, ids: Path | None) -> Iterator[str]:
     yield "images:"
     yield f"  folder: {_quoted(folder)}"
+    if found.video is not None:
+        videos = len({image.path.video for image in found.images if isinstance(image.path, VideoFrame)})
+        others = "{frames: 20}: so many of each; {shots: true}: one of each shot"
+        yield f"  video: {found.video}  # of {videos:,} videos, by presentation time; {others}; null: none"
     if found.template is None or ids is None:
         return
     template = found.template

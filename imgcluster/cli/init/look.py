@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgcluster.config import ImagesConfig
+from imgcluster.config import ImagesConfig, parse_yaml
 from imgcluster.errors import ConfigError, ImageError
 from imgcluster.images import (
     ITSELF,
@@ -17,6 +17,7 @@ from imgcluster.images import (
     Listing,
     Lost,
     Spelling,
+    VideoFrame,
     best_column,
     check_ids,
     find_images,
@@ -31,18 +32,23 @@ from imgcluster.images import (
 from imgcluster.types import ImageFile, Template
 from imgcluster.utils import first_few
 
+VIDEO = "{every: 1 s}"  # of `images.video`: seldom two frames alike, and few scenes missed
 MAX_CLASSES = 1_000  # folders that may be one for each class
 
 
 @dataclass(frozen=True)
 class Look:
-    """The images, `lost` of them without a file, the table with its column of ids, `images.file`, and notes."""
+    """The images, `lost` of them without a file, the table with its column of ids, `images.file`, and notes.
+
+    video: `images.video`, where the folder has videos that can be read.
+    """
 
     images: Sequence[ImageFile]
     template: Template | None = None
     file: str | list[str] | None = None
     notes: list[str] = field(default_factory=list)
     lost: int = 0
+    video: str | None = None
 
 
 def look_at(folder: Path, ids: Path | None) -> Look:
@@ -52,8 +58,8 @@ def look_at(folder: Path, ids: Path | None) -> Look:
     """
     config = ImagesConfig(folder=str(folder))
     if ids is None:
-        listing = find_images(config)
-        return Look(listing.images, notes=[*listing.notes, *_class_folders(listing.images)])
+        listing, video = _listed(config)
+        return Look(listing.images, notes=[*listing.notes, *_class_folders(listing.images)], video=video)
     rows, place = read_rows(ids, None), open_holder(config)
     names = list(place.names())
     if not names:
@@ -72,6 +78,23 @@ def look_at(folder: Path, ids: Path | None) -> Look:
     notes = [*_column_notes(rows, template), *_other_notes(found), *_lost_notes(lost, len(listing.images))]
     notes += [*listing.notes, *place.wanted.notes(by_ids=True)]
     return Look(listing.images, template, found.value, list(dict.fromkeys(notes)), len(lost))
+
+
+def _listed(config: ImagesConfig) -> tuple[Listing, str | None]:
+    """List a folder, with frames of its videos where there are some, and return `images.video` for it."""
+    why: ImageError | None = None
+    try:
+        listing = find_images(config)
+        if "videos" not in listing.left_out:
+            return listing, None
+    except ImageError as error:
+        why = error
+    framed = find_images(ImagesConfig.model_validate({"folder": config.folder, "video": parse_yaml(VIDEO).value}))
+    if any(isinstance(image.path, VideoFrame) for image in framed.images):
+        return framed, VIDEO
+    if why is not None:
+        raise why
+    return listing, None
 
 
 def _found_or_some(config: ImagesConfig) -> tuple[Listing, list[str]]:

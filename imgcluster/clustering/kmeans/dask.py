@@ -14,7 +14,7 @@ from imgcluster.clustering.kmeans.lloyd import MAX_ITERATIONS, TOLERANCE
 from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ConfigError
-from imgcluster.utils import OPENMP_THREADS
+from imgcluster.utils import OPENMP_THREADS, install_command
 
 if TYPE_CHECKING:
     import dask.array
@@ -96,7 +96,7 @@ def fit_by_dask_ml(array: dask.array.Array, config: ClustersConfig, seeds: np.nd
     try:
         from dask_ml.cluster import KMeans
     except ImportError:
-        raise ConfigError("clusters.backend: dask-ml is not installed; pip install 'imgcluster[dask]'") from None
+        raise ConfigError(f"clusters.backend: dask-ml is not installed; {install_command('dask')}") from None
     model = KMeans(
         config.k,
         init="k-means||" if seeds is None else seeds,

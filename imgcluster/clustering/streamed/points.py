@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from imgcluster.errors import ClusteringError, ConfigError, ImgclusterError
 from imgcluster.features import Part, State, StoredVectors, apply_transform, read_block
+from imgcluster.utils import install_command
 
 if TYPE_CHECKING:
     import dask.array
@@ -121,7 +122,7 @@ def computing(client: Client | None) -> Iterator[None]:
                 exits.enter_context(threadpool_limits(1, user_api="blas"))
             exits.enter_context(dask.config.set(scheduler="threads" if client is None else client))
         except ImportError:
-            raise ConfigError("clusters.backend: dask is not installed; pip install 'imgcluster[dask]'") from None
+            raise ConfigError(f"clusters.backend: dask is not installed; {install_command('dask')}") from None
         try:
             yield
         except Exception as error:

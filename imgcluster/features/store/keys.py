@@ -16,6 +16,8 @@ from imgcluster.images import (
     bytes_of,
     decoder_of,
     ending_of,
+    head_of,
+    kind_of,
     known_by_listing,
     number_of,
     read_bytes,
@@ -60,13 +62,23 @@ def _local_key(path: Path, real_folders: dict[str, str]) -> ImageKey | None:
 def _by_decoder(key: ImageKey, path: ImagePath) -> ImageKey:
     """Return the key of an image that an optional package decodes, for the version of that; any other as it is.
 
-    By the ending of its name alone: where that is wrong, or missing, features stay those of the first version.
+    By the ending of its name, or without one, of a local file, by its first bytes; where an ending is wrong, features
+    stay those of the first version.
     """
-    decoder = decoder_of(ending_of(str(path).partition("::")[0]))
+    ending = ending_of(str(path).partition("::")[0])
+    decoder = decoder_of(ending or _kind_of(path))
     if not decoder:
         return key
     digest = digest_bytes(f"{key.digest} {decoder}".encode()) if key.digest else ""
     return replace(key, ctime_ns=key.ctime_ns ^ number_of(decoder), digest=digest)
+
+
+def _kind_of(path: ImagePath) -> str:
+    """Return what a local file is by its first bytes; "" where they do not tell, or are not here."""
+    try:
+        return "" if isinstance(path, Source) else kind_of(head_of(path)) or ""
+    except (OSError, ValueError):
+        return ""
 
 
 def read_with_key(path: ImagePath) -> tuple[bytes, ImageKey]:

@@ -11,24 +11,27 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.config import Reading
 from imgcluster.errors import ImageError
 from imgcluster.images.containers import jpeg
-from imgcluster.images.extras import EXTRA
+from imgcluster.images.extras import FORMATS
 from imgcluster.images.headers import Size
 from imgcluster.images.limits import MAX_BYTES, TOO_DEEP, check_size
 from imgcluster.images.refusals import needs, not_read
 from imgcluster.images.stored import Stored, Wanted
 
+BY_WINDOW = ("auto", "declared")  # ranges; others are of the values in the units of the file
 MONOCHROME, WHITE_IS_ZERO = ("MONOCHROME1", "MONOCHROME2"), "MONOCHROME1"
 PIXEL_DATA = b"\xe0\x7f\x10\x00"  # the tag, in the order of bytes that nearly all files have
 PALETTE = "PALETTE COLOR"
+JPEG_LS = "jpegls_decode"
 # The decoders of imagecodecs by the UID of the transfer syntax (PS3.6, A-1), of frames that pydicom does not decode.
 CODECS = {
     "1.2.840.10008.1.2.4.51": "jpeg8_decode",  # of 12 bits
     "1.2.840.10008.1.2.4.57": "ljpeg_decode",
     "1.2.840.10008.1.2.4.70": "ljpeg_decode",
-    "1.2.840.10008.1.2.4.80": "jpegls_decode",
-    "1.2.840.10008.1.2.4.81": "jpegls_decode",
+    "1.2.840.10008.1.2.4.80": JPEG_LS,
+    "1.2.840.10008.1.2.4.81": JPEG_LS,
     "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.91": "jpeg2k_decode",
     "1.2.840.10008.1.2.4.201": "htj2k_decode",
@@ -49,13 +52,13 @@ ERRORS = (
 )
 
 
-def read(data: bytes, _: Wanted) -> Stored:
+def read(data: bytes, wanted: Wanted) -> Stored:
     """Decode the first frame of a DICOM file. Raises ImageError."""
     try:
         from pydicom import dcmread
         from pydicom.errors import BytesLengthException
     except ImportError:
-        raise ImageError(needs("DICOM", EXTRA)) from None
+        raise ImageError(needs("DICOM", FORMATS)) from None
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it tells of each decoder that does not read a file
     try:
         with warnings.catch_warnings():
@@ -64,7 +67,7 @@ def read(data: bytes, _: Wanted) -> Stored:
             file = dcmread(BytesIO(data), force=True)
             if "PixelData" not in file and PIXEL_DATA in data:
                 raise ImageError("truncated DICOM")
-            return _first_frame(file)
+            return _first_frame(file, wanted.reading)
     except (*ERRORS, BytesLengthException):
         raise ImageError("damaged DICOM") from None
 
@@ -82,7 +85,7 @@ def _check_deflated(data: bytes) -> None:
         raise ImageError(TOO_DEEP)
 
 
-def _first_frame(file: Any) -> Stored:
+def _first_frame(file: Any, reading: Reading) -> Stored:
     from pydicom.pixels import apply_color_lut
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -102,7 +105,11 @@ def _first_frame(file: Any) -> Stored:
         return Stored(colours, white=2 ** (8 * colours.dtype.itemsize) - 1)
     # Both say the same; radiographs have both (PS3.3, C.8.11.3.1.2).
     is_inverse = file.PhotometricInterpretation == WHITE_IS_ZERO or file.get("PresentationLUTShape") == "INVERSE"
-    return Stored(_windowed(frame, file), white_is_zero=is_inverse)
+    if reading.range in BY_WINDOW:
+        return Stored(_windowed(frame, file), white_is_zero=is_inverse)
+    values, padding = _rescaled(frame, file).astype(np.float32), _padding(frame, file)
+    nodata = None if padding is None else float(values[padding][0])
+    return Stored(values, white_is_zero=is_inverse, nodata=nodata)
 
 
 def _decoded(file: Any) -> np.ndarray:
@@ -121,10 +128,12 @@ def _decoded(file: Any) -> np.ndarray:
     try:
         import imagecodecs
     except ImportError:
-        raise ImageError(needs(f"DICOM, {syntax.name}", EXTRA)) from None
+        raise ImageError(needs(f"DICOM, {syntax.name}", FORMATS)) from None
     fragment = _first_fragment(file)
     if _size_of(fragment) != (file.Rows, file.Columns):  # which have been checked
         raise ValueError("a frame of another size")
+    if CODECS[syntax] == JPEG_LS and jpeg.is_too_short(fragment, int(file.Rows), int(file.Columns)):
+        raise ValueError("a frame that is cut off")
     return _signed(getattr(imagecodecs, CODECS[syntax])(fragment), file)
 
 
@@ -152,11 +161,18 @@ def _signed(samples: np.ndarray, file: Any) -> np.ndarray:
     return np.asarray((samples << unused).view(f"i{samples.dtype.itemsize}") >> unused)
 
 
+def _rescaled(frame: np.ndarray, file: Any) -> np.ndarray:
+    """Return grey in the units of the file, such as Hounsfield's of CT (PS3.3, C.11.1)."""
+    from pydicom.pixels import apply_modality_lut
+
+    return np.asarray(apply_modality_lut(frame, _with(file, "RescaleSlope", "PixelValueTransformationSequence")))
+
+
 def _windowed(frame: np.ndarray, file: Any) -> np.ndarray:
     """Return grey as uint8: rescaled, and by the first window or table of the file; else from minimum to maximum."""
-    from pydicom.pixels import apply_modality_lut, apply_voi
+    from pydicom.pixels import apply_voi
 
-    values = apply_modality_lut(frame, _with(file, "RescaleSlope", "PixelValueTransformationSequence"))
+    values = _rescaled(frame, file)
     if file.get("VOILUTSequence"):
         bits = file.VOILUTSequence[0].LUTDescriptor[2]
         return _scaled(apply_voi(values.astype(np.int64), file).astype(np.float64), 0, 2**bits - 1)
@@ -182,9 +198,16 @@ def _with(file: Any, name: str, sequence: str) -> Any:
 
 def _range(frame: np.ndarray, values: np.ndarray, file: Any) -> tuple[float, float]:
     """Return minimum and maximum without the padding around the picture."""
-    padding = file.get("PixelPaddingValue")
-    counted = values if padding is None or (frame == padding).all() else values[frame != padding]
+    padding = _padding(frame, file)
+    counted = values if padding is None else values[~padding]
     return float(counted.min()), float(counted.max())
+
+
+def _padding(frame: np.ndarray, file: Any) -> np.ndarray | None:
+    """Return where there is padding around the picture, (height, width) bool; None where there is none, or no other."""
+    value = file.get("PixelPaddingValue")
+    found = None if value is None else frame == value
+    return found if found is not None and found.any() and not found.all() else None
 
 
 def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:

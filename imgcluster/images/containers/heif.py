@@ -16,7 +16,7 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers.cicp import Coding, to_srgb
 from imgcluster.images.containers.jpeg2000 import boxes
 from imgcluster.images.damage import why_undecodable
-from imgcluster.images.extras import EXTRA, extra_of
+from imgcluster.images.extras import FORMATS, extra_of
 from imgcluster.images.headers import Size
 from imgcluster.images.limits import check_size
 from imgcluster.images.refusals import needs
@@ -44,9 +44,10 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     white = None if bits == 8 else (2**bits - 1) << (16 - bits)  # the decoder moves fewer bits to the upper end
     stored = Stored(samples, ALPHA.get(mode[-1], Alpha.NONE), white, icc)
     coding = image.info.get("nclx_profile")
-    if icc or not coding or wanted.reading.color != "managed":
+    if icc or not coding:
         return stored
-    return to_srgb(stored, Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"])))
+    points = Coding(int(coding["color_primaries"]), int(coding["transfer_characteristics"]))
+    return to_srgb(stored, points, wanted.reading)
 
 
 def _check_items(data: bytes) -> None:
@@ -64,5 +65,5 @@ def _check_items(data: bytes) -> None:
 def _library() -> Any:
     extra = extra_of("HEIC")
     if extra is None or extra.module is None:
-        raise ImageError(needs("HEIC", EXTRA))
+        raise ImageError(needs("HEIC", FORMATS))
     return import_module(extra.module)

@@ -11,11 +11,11 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers.exif import ORIENTATION, orientation_of
 from imgcluster.images.containers.tiff_scientific import CODEC_ERRORS
 from imgcluster.images.damage import why_undecodable
-from imgcluster.images.headers import DAMAGE, JPEG_FRAMES, JPEG_LS_FRAME, Size, jpeg_segments
+from imgcluster.images.headers import DAMAGE, JPEG_ENDS, JPEG_FRAMES, JPEG_LS_FRAME, MARKER, Size, jpeg_segments
 from imgcluster.images.libraries import by_opencv, opened
 from imgcluster.images.limits import check_size
 from imgcluster.images.opencv import cv2
-from imgcluster.images.refusals import EXTRA, needs, not_read
+from imgcluster.images.refusals import SCIENTIFIC, needs, not_read
 from imgcluster.images.stored import Stored, Wanted
 
 # OpenCV's flags of decoding at a fraction of the size: the inverse cosine transform gives fewer pixels a block.
@@ -25,6 +25,9 @@ APP1, APP2 = 0xE1, 0xE2
 EXIF = b"Exif\0\0"
 ICC = b"ICC_PROFILE\0"  # then the number of this part, and of all (ICC.1:2022, B.4)
 LOSSLESS = 0xC3
+MAX_RUN = 2**15  # pixels that one bit of a JPEG-LS stands for at the most
+PLAIN_FRAMES = JPEG_FRAMES - {LOSSLESS}
+FRAME_SIZE = struct.Struct(">HH")
 INKS = 4
 
 
@@ -38,8 +41,31 @@ class Frame(NamedTuple):
     components: int
 
 
+def read_plain(data: bytes, least: int | None) -> np.ndarray | None:
+    """Return the pixels of a JPEG as most are, (height, width, 3) RGB uint8; None of any other.
+
+    One pass over the header and no objects: of a small picture, more would take a tenth of the time of decoding it.
+    least: as in `Wanted`. Raises ImageError.
+    """
+    at, last = 2, len(data) - 10
+    while at <= last and data[at] == MARKER:
+        marker = data[at + 1]
+        if marker in PLAIN_FRAMES:
+            if data[at + 4] != 8:
+                return None
+            height, width = FRAME_SIZE.unpack_from(data, at + 5)
+            check_size(Size(height, width, 3))
+            return _by_opencv(data, min(height, width), least)
+        if marker in JPEG_ENDS or (marker == APP2 and data.startswith(ICC, at + 4)):
+            return None
+        at += 1 if marker == MARKER else 2 + (data[at + 2] << 8) + data[at + 3]
+    return None
+
+
 def read(data: bytes, wanted: Wanted) -> Stored:
     """Decode a JPEG, at a fraction of its size where that is sufficient. Raises ImageError."""
+    if (pixels := read_plain(data, wanted.least)) is not None:
+        return Stored(pixels)
     frame, icc = read_header(data)
     if frame is None:
         return Stored(by_opencv(data, cv2.IMREAD_COLOR_RGB))
@@ -49,8 +75,16 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         icc = None
     if frame.process == LOSSLESS or (icc and frame.components == INKS):
         return _by_pillow(data, icc)
-    pixels = _by_opencv(data, frame, wanted.least)
+    pixels = _by_opencv(data, min(frame.height, frame.width), wanted.least)
     return Stored(pixels[..., :1] if icc and frame.components == 1 else pixels, icc=icc)
+
+
+def is_too_short(jpegls: bytes, height: int, width: int) -> bool:
+    """Tell whether a JPEG-LS has fewer bits than its lines need, one for each run (ITU-T T.87, A.7.1).
+
+    The decoder would go through all the pixels that it declares first.
+    """
+    return 8 * len(jpegls) < height * -(-width // MAX_RUN)
 
 
 def read_header(data: bytes) -> tuple[Frame | None, bytes | None]:
@@ -64,9 +98,9 @@ def read_header(data: bytes) -> tuple[Frame | None, bytes | None]:
     return frame, b"".join(part[2:] for part in sorted(parts)) or None
 
 
-def _by_opencv(data: bytes, frame: Frame, least: int | None) -> np.ndarray:
+def _by_opencv(data: bytes, short: int, least: int | None) -> np.ndarray:
+    """Decode at a fraction of the size where its shorter side still has `least` pixels."""
     if least is not None:
-        short = min(frame.height, frame.width)
         for factor, flag in REDUCED.items():
             if short // factor >= least:  # these flags have no variant in the order red, green, blue
                 return np.asarray(cv2.cvtColor(by_opencv(data, flag), cv2.COLOR_BGR2RGB))
@@ -88,8 +122,10 @@ def _by_imagecodecs(data: bytes, frame: Frame) -> Stored:
     try:
         import imagecodecs
     except ImportError:
-        raise ImageError(needs(content, EXTRA)) from None
+        raise ImageError(needs(content, SCIENTIFIC)) from None
     check_size(Size(frame.height, frame.width, 2 * frame.components))
+    if is_ls and is_too_short(data, frame.height, frame.width):
+        raise ImageError(why_undecodable(data))
     try:
         samples = np.asarray(imagecodecs.jpegls_decode(data) if is_ls else imagecodecs.jpeg8_decode(data))
     except (*CODEC_ERRORS, *DAMAGE):
@@ -97,4 +133,4 @@ def _by_imagecodecs(data: bytes, frame: Frame) -> Stored:
     blocks = (data[at:end] for marker, at, end in jpeg_segments(data) if marker == APP1)
     exif = next((block for block in blocks if block.startswith(EXIF)), b"")
     white = 2**frame.bits - 1 if 8 < frame.bits < 16 else None
-    return Stored(samples, white=white, orientation=orientation_of(exif))
+    return Stored(samples, white=white, orientation=orientation_of(exif), is_scientific=True)

@@ -9,7 +9,7 @@ import numpy as np
 from imgcluster.errors import ImageError
 from imgcluster.images.containers.cicp import Coding, to_srgb
 from imgcluster.images.damage import why_undecodable
-from imgcluster.images.extras import EXTRA
+from imgcluster.images.extras import FORMATS
 from imgcluster.images.headers import Size
 from imgcluster.images.limits import check_size
 from imgcluster.images.refusals import needs, not_read
@@ -46,7 +46,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     try:
         from imagecodecs import JpegxlError, jpegxl_decode
     except ImportError:
-        raise ImageError(needs("JPEG XL", EXTRA)) from None
+        raise ImageError(needs("JPEG XL", FORMATS)) from None
     try:
         header = read_header(data)
     except (IndexError, ValueError):
@@ -65,7 +65,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
         bits = header.bits
     alpha = (Alpha.MULTIPLIED if header.is_multiplied else Alpha.STRAIGHT) if header.has_alpha else Alpha.NONE
     stored = Stored(samples, alpha, None if bits == 8 else 2**bits - 1)
-    return to_srgb(stored, header.coding) if is_managed and header.coding else stored
+    return stored if header.coding is None else to_srgb(stored, header.coding, wanted.reading)
 
 
 def read_header(data: bytes) -> Header:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import replace
 from io import BytesIO
@@ -13,13 +14,15 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers import jpeg
 from imgcluster.images.containers.exif import ORIENTATION
 from imgcluster.images.damage import why_undecodable
-from imgcluster.images.extras import EXTRA
+from imgcluster.images.extras import FORMATS
 from imgcluster.images.headers import Size, jpeg_size
 from imgcluster.images.libraries import opened
 from imgcluster.images.limits import check_size
+from imgcluster.images.quiet import without_lines
 from imgcluster.images.refusals import needs
 from imgcluster.images.stored import Stored, Wanted
 
+OF_LIBRAW = re.compile(rb".*: (?:Unexpected end of file|data corrupted at -?\d+)\n")  # of damaged files, on stderr
 ENOUGH = 512  # pixels of a preview's shorter side, where nobody says how many are
 # EXIF's orientation for LibRaw's `flip`.
 ORIENTATIONS = {3: 3, 5: 8, 6: 6}
@@ -42,7 +45,7 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     try:
         import rawpy
     except ImportError:
-        raise ImageError(needs("a raw picture of a camera", EXTRA)) from None
+        raise ImageError(needs("a raw picture of a camera", FORMATS)) from None
     errors = (rawpy.LibRawError, rawpy.NotSupportedError, OSError, ValueError, LookupError, MemoryError)
     try:
         with rawpy.imread(BytesIO(data)) as raw:
@@ -77,7 +80,8 @@ def _preview(raw: Any, wanted: Wanted, enough: int) -> Stored | None:
 
 def _developed(raw: Any) -> Stored:
     """Return the picture as LibRaw develops it at half the size, upright, with the camera's white balance."""
-    return Stored(np.asarray(raw.postprocess(use_camera_wb=True, half_size=True)))
+    with without_lines(OF_LIBRAW):
+        return Stored(np.asarray(raw.postprocess(use_camera_wb=True, half_size=True)))
 
 
 def _first_tags(tiff: bytes) -> dict[int, int]:

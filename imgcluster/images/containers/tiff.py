@@ -7,6 +7,8 @@ compressions that it lacks. Pillow reads more compressions and depths, of up to 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from imgcluster.errors import ImageError
@@ -41,6 +43,7 @@ PILLOW_MODES = {
     "YCbCr": "RGB",
     "LAB": "RGB",
 }
+SMALL_TILES = "small tiles"
 MEANINGS = {tag.ASSOCIATED: Alpha.MULTIPLIED, tag.UNASSOCIATED: Alpha.STRAIGHT}
 
 
@@ -54,14 +57,19 @@ def read(data: bytes, wanted: Wanted) -> Stored:
     if page.photometric == tag.INKS and page.bits == 8 and page.samples == 4:
         return _inks(data, page, is_managed)
     if _is_deep(page):
-        return _described(_deep(data, page), page, is_managed, all_bands)
+        return _deep_or_small(data, page, is_managed, all_bands)
     if _is_packed(page):
         return _described(_deep(data, page) >> (16 - page.bits), page, is_managed, all_bands)
     if _is_common(page):
         return _common(data, page, is_managed, all_bands)
     if _pillow_reads(page) and not all_bands:
         return _by_pillow(data, page, is_managed)
-    return _described(by_tifffile(data, page), page, is_managed, all_bands)
+    return _scientific(data, page, is_managed, all_bands)
+
+
+def _scientific(data: bytes, page: Page, is_managed: bool, all_bands: bool, why: str = "") -> Stored:
+    """Decode what only the extra reads. why: as for `by_tifffile`."""
+    return replace(_described(by_tifffile(data, page, why), page, is_managed, all_bands), is_scientific=True)
 
 
 def _is_deep(page: Page) -> bool:
@@ -109,6 +117,7 @@ def _pillow_reads(page: Page) -> bool:
         and page.format == tag.UNSIGNED
         and page.compression in PILLOW_COMPRESSIONS
         and (greys or colours)
+        and not page.is_big_endian_big  # it looks for BigTIFF's mark in the other order
         and not any(page.extra[1:])  # the opacity comes first
     )
 
@@ -127,6 +136,20 @@ def _deep(data: bytes, page: Page) -> np.ndarray:
         parts = {in_offsets: offsets[part], in_lengths: lengths[part]}
         planes.append(by_opencv(edited(data, {**grey, **parts, tag.PLANES: (1,), tag.EXTRA_SAMPLES: (0,)})))
     return np.stack(planes, axis=-1)
+
+
+def _deep_or_small(data: bytes, page: Page, is_managed: bool, all_bands: bool) -> Stored:
+    """Decode as `_deep` does, by tifffile where the tiles are too small for OpenCV: of less than a kilobyte."""
+    try:
+        return _described(_deep(data, page), page, is_managed, all_bands)
+    except ImageError:
+        if not _may_have_small_tiles(page):
+            raise
+        return _scientific(data, page, is_managed, all_bands, SMALL_TILES)
+
+
+def _may_have_small_tiles(page: Page) -> bool:
+    return page.is_tiled and page.compression == 1
 
 
 def _as_stored(data: bytes, page: Page) -> bytes:
@@ -173,9 +196,11 @@ def _common(data: bytes, page: Page, is_managed: bool, all_bands: bool) -> Store
     try:
         samples = in_rgb_order(by_opencv(data))
     except ImageError:
-        if not (page.is_tiled and page.compression == 1 and _pillow_reads(page)):
+        if not _may_have_small_tiles(page):
             raise
-        return _by_pillow(data, page, is_managed)  # OpenCV reads no tiles of less than a kilobyte
+        if _pillow_reads(page):
+            return _by_pillow(data, page, is_managed)
+        return _scientific(data, page, is_managed, all_bands, SMALL_TILES)
     return Stored(samples, alpha, icc=page.icc if is_managed else None, orientation=page.orientation)
 
 
@@ -185,7 +210,7 @@ def _inks(data: bytes, page: Page, is_managed: bool) -> Stored:
         return Stored(by_pillow(data, "CMYK"), icc=page.icc, orientation=page.orientation, inks=True)
     if page.compression in tag.COMMON:
         return Stored(in_rgb_order(by_opencv(data, cv2.IMREAD_COLOR)), orientation=page.orientation)
-    return _described(by_tifffile(data, page), page, is_managed, all_bands=False)
+    return _scientific(data, page, is_managed, all_bands=False)
 
 
 def _by_pillow(data: bytes, page: Page, is_managed: bool) -> Stored:

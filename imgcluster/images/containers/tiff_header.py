@@ -21,6 +21,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR, LAB = 0, 1, 2, 3, 5, 6,
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 ASSOCIATED, UNASSOCIATED = 1, 2
 APART = 2
+BIG_ENDIAN_BIG_TIFF = b"MM\0+"
 MAX_BITS = 128  # of a complex number
 IGNORED = 337  # TargetPrinter, a text: what stands just before EXTRA_SAMPLES in order, and decoders do not use
 LONG = 4  # the type of four bytes
@@ -45,7 +46,10 @@ FORMATS = {SIGNED: "signed", FLOAT: "float", 5: "complex", 6: "complex"}
 
 @dataclass(frozen=True)
 class Page:
-    """What the tags of a page say of its samples. extra: what those beside the colours are."""
+    """What the tags of a page say of its samples.
+
+    extra: what those beside the colours are. is_big_endian_big: of a BigTIFF with the highest byte first.
+    """
 
     height: int
     width: int
@@ -60,6 +64,7 @@ class Page:
     orientation: int
     icc: bytes | None
     nodata: float | None
+    is_big_endian_big: bool = False
 
     def __str__(self) -> str:
         content = (
@@ -69,6 +74,7 @@ class Page:
             PHOTOMETRICS.get(self.photometric, ""),
             COMPRESSIONS.get(self.compression, f"compression {self.compression}"),
             "planes apart" if self.is_apart else "",
+            "big-endian BigTIFF" if self.is_big_endian_big else "",
         )
         return ", ".join(filter(None, content))
 
@@ -105,6 +111,7 @@ def read_page(data: bytes) -> Page:
         orientation=first(ORIENTATION, 1),
         icc=tags.get(ICC),
         nodata=_number(tags.get(NODATA)),
+        is_big_endian_big=data.startswith(BIG_ENDIAN_BIG_TIFF),
     )
 
 

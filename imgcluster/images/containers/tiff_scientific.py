@@ -12,14 +12,19 @@ from imgcluster.errors import ImageError
 from imgcluster.images.containers.tiff_header import COMPRESSIONS, FLOAT, INKS, PALETTE, PHOTOMETRICS, YCBCR, Page
 from imgcluster.images.damage import why_undecodable
 from imgcluster.images.headers import DAMAGE, tiff_parts
-from imgcluster.images.refusals import EXTRA, needs, not_read
+from imgcluster.images.refusals import SCIENTIFIC, needs, not_read
 
 JPEG_LIKE = (7, 33_003, 33_005, 34_712, 50_001, 50_002, 52_546)  # compressions of which the decoders return RGB
 CODEC_ERRORS = (RuntimeError, MemoryError)  # of imagecodecs; MemoryError: of sizes within what is compressed
 
 
-def by_tifffile(data: bytes, page: Page) -> np.ndarray:
-    """Return the samples of the first page, (height, width[, samples]). Raises ImageError."""
+def by_tifffile(data: bytes, page: Page, why: str = "") -> np.ndarray:
+    """Return the samples of the first page, (height, width[, samples]).
+
+    why: what others do not read, where the page itself does not tell. Raises ImageError.
+    """
+    if not _has_all_parts(data):
+        raise ImageError(why_undecodable(data))
     if page.format > FLOAT or page.photometric in PHOTOMETRICS or page.compression not in COMPRESSIONS:
         raise ImageError(not_read(str(page)))
     if page.photometric == YCBCR and page.compression not in JPEG_LIKE:
@@ -28,10 +33,8 @@ def by_tifffile(data: bytes, page: Page) -> np.ndarray:
         import imagecodecs  # noqa: F401 (tifffile needs it of most compressions, and would say so file by file)
         import tifffile
     except ImportError:
-        raise ImageError(needs(str(page), EXTRA)) from None
+        raise ImageError(needs(", ".join(filter(None, (str(page), why))), SCIENTIFIC)) from None
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # it tells of each damaged tag; the reason is ours
-    if not _has_all_parts(data):
-        raise ImageError(why_undecodable(data))
     try:
         with tifffile.TiffFile(BytesIO(data)) as file:
             return _samples(file.pages[0], page)

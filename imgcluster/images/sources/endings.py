@@ -19,6 +19,7 @@ REASONS = NEEDS_EXTRA, UNREAD, SIDECAR, VIDEO, ARCHIVE, OF_A_RUN, LINK, NO_PICTU
     "needs_extra", "formats", "sidecars", "videos", "archives", "of_a_run", "links", "no_picture",
 )  # fmt: skip
 DICOM_INDEX = "DICOMDIR"  # a file beside the pictures, with their format and without a picture (PS3.10, 8.6)
+GDAL_METADATA = ".aux.xml"  # statistics and georeferencing beside a picture
 NO_ENDING = "none"  # stands for the ending of a file that has none
 
 # Pictures that are not read; convert them.
@@ -71,6 +72,8 @@ def left_out_as(
         return None
     if name.endswith(DICOM_INDEX):
         return LeftOut(SIDECAR, DICOM_INDEX)
+    if name.lower().endswith(GDAL_METADATA):
+        return LeftOut(SIDECAR, GDAL_METADATA)
     return _by_content(head) if ending == "" and head is not None else _by_ending(ending)
 
 
@@ -98,8 +101,11 @@ def _is_read(name: str) -> bool:
 
 
 def ending_of(name: str) -> str:
-    """Return the ending of a name in lower case; "" for none, or one of digits, as of a DICOM's UID or a frame."""
-    stem, dot, ending = name.rpartition(".")
-    if not dot or not stem.strip(".") or stem.endswith("/") or ending.isdecimal():
+    """Return the ending of a name in lower case; "" for none, or one of digits, as of a DICOM's UID or a frame.
+
+    What folders before it are called does not count.
+    """
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    if not dot or not stem.strip(".") or ending.isdecimal():
         return ""
     return f".{ending}".lower()

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from imgcluster.config import glob_regex
 from imgcluster.errors import ConfigError
-from imgcluster.images.extras import INSTALL
+from imgcluster.images.extras import FORMATS
 from imgcluster.images.sources.debris import HIDDEN, debris_in, set_aside
 from imgcluster.images.sources.endings import (
     ARCHIVE,
@@ -24,6 +24,7 @@ from imgcluster.images.sources.endings import (
     VIDEO,
     LeftOut,
 )
+from imgcluster.utils import install_command
 
 MOST_NAMED = 8  # endings in a line
 # What files are called that are left out for a reason: one, several.
@@ -200,7 +201,7 @@ def unread_text(seen: ImageFilter) -> str:
     counts = extra + unread
     count = counts.total()
     files = "1 file in an unsupported format" if count == 1 else f"{count:,} files in unsupported formats"
-    remedies = [(extra, INSTALL), (unread, "convert to .png or .jpg")]
+    remedies = [(extra, install_command(FORMATS)), (unread, "convert to .png or .jpg")]
     how = [remedy if len(part) == len(counts) else f"{remedy} ({_some(part)})" for part, remedy in remedies if part]
     return f"{files} ({_some(counts)}); {' and '.join(how)}"
 

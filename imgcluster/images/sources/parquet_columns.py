@@ -10,6 +10,7 @@ from imgcluster.errors import ConfigError
 from imgcluster.images.file_kinds import head_of, kind_of
 from imgcluster.images.sources.archive import Container
 from imgcluster.images.sources.base import UNREADABLE, reason_of
+from imgcluster.utils import install_command
 
 USUAL = ("image", "img", "jpg", "jpeg", "png", "bytes")  # what columns of images are called
 IDS = ("id", "image_id", "__key__", "key", "file_name", "path", "name")
@@ -24,7 +25,7 @@ def opened(container: Container) -> Any:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise ConfigError(f"{container.place!r}: Parquet needs pyarrow; pip install 'imgcluster[parquet]'") from None
+        raise ConfigError(f"{container.place!r}: Parquet needs pyarrow; {install_command('parquet')}") from None
     try:
         return parquet.ParquetFile(container.open(), pre_buffer=False)
     except (*UNREADABLE, ArrowException, ValueError) as error:

@@ -24,14 +24,14 @@ CODES = 2**16
 PIXELS_AT_ONCE = 2**18
 
 
-def to_sdr(picture: np.ndarray, transfer: str) -> np.ndarray:
-    """Convert (height, width, 3) uint16 of BT.2020 to RGB uint8 of BT.709. transfer: PQ or HLG."""
+def to_sdr(picture: np.ndarray, transfer: str, to_709: np.ndarray = TO_709) -> np.ndarray:
+    """Convert (height, width, 3) uint16 to RGB uint8 of BT.709. transfer: PQ or HLG. to_709: from its primaries."""
     out = np.empty(picture.shape, np.uint8)
     rows = max(1, PIXELS_AT_ONCE // picture.shape[1])
     for start in range(0, len(picture), rows):
         light = _light(picture[start : start + rows], transfer)
         gain = _gains()[_place(light.max(axis=2) / PQ_PEAK)]
-        shown = (light * gain[..., None]) @ TO_709.T
+        shown = (light * gain[..., None]) @ to_709.T
         out[start : start + rows] = _sdr_codes()[_rounded(np.clip(shown, 0, 1))]
     return out
 

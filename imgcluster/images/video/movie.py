@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,15 @@ from imgcluster.images.video.track import Track
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,live_flv,asf,ogg,mxf"
 MAX_PIXELS = {"max_pixels": str(MAX_FRAME_PIXELS)}
 OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **MAX_PIXELS}
+# Damage is an error, which comes in order, and not a flag, which another thread may copy too early.
+STRICT = {"err_detect": "explode"}
+# The codecs that flag the frames whose damage they conceal; others leave old memory in them unless it is an error.
+FLAGGED_CODECS = frozenset(
+    (
+        *("h264", "mpeg1video", "mpeg2video", "mpeg4", "h261", "h263", "h263i", "h263p", "flv", "msmpeg4", "msmpeg4v1"),
+        *("msmpeg4v2", "wmv1", "wmv2", "wmv3", "vc1", "rv10", "rv20", "rv30", "rv40", "svq3"),
+    )
+)
 WITHOUT_TIMES = "avi"  # holds frames at a constant rate in the order of decoding, and no times at which they are shown
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders of these ignore the opacity
 VP8_IS_SHOWN = 0x10  # in the first byte of a frame (RFC 6386, section 9.1)
@@ -54,6 +62,8 @@ class Movie:
             raise ImageError(_why_not(self._place)) from None
         self._stream: Any = _find_stream(self._container)
         self._stream.thread_type = "AUTO" if self._is_threaded else "NONE"
+        is_flagged = not self._is_threaded and self._stream.codec_context.name in FLAGGED_CODECS
+        self._stream.codec_context.options = MAX_PIXELS | ({} if is_flagged else STRICT)
         # Kept, since other threads ask for it while this one may be closing the container.
         self._pixel_aspect = Fraction(
             self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio or 1
@@ -90,31 +100,23 @@ class Movie:
             origin=min(origin, int(shown[0])),
             end=end,
             is_counted=is_counted,
-            delay=int((np.arange(len(times)) - np.argsort(np.argsort(times))).max()),
             note=self._lack(shown, end),
         )
 
     def frames(self, track: Track, key: int) -> Iterator[tuple[int, Any]]:
         """Yield the frames from a key frame on in the order in which they are shown, each with its time.
 
-        What several threads make of damage depends on chance: at the first sign of any, what may be touched by it is
-        decoded again by one thread. A frame that is shown before a damaged one may have been made from it, so that as
-        many are held back as that can be.
+        What several threads make of damage depends on chance: from its first sign on, one thread decodes.
         """
-        held: deque[tuple[int, Any]] = deque()
-        for found in self._from(track, key):
-            held.append(found)
-            if self.damaged and self._is_threaded:
-                break
-            if len(held) > (track.delay if self._is_threaded else 0):
-                yield held.popleft()
-        if held and self.damaged and self._is_threaded:
-            touched, self._is_threaded = held[0][0], False
+        last = key - 1
+        for time, frame in self._from(track, key):
+            last = max(last, time)
+            yield time, frame
+        if self.damaged and self._is_threaded:
+            self._is_threaded = False
             self._reopen()
-            before = int(track.keys[np.searchsorted(track.times, touched, "right") - 1])
-            yield from (found for found in self._from(track, before) if found[0] >= touched)
-        else:
-            yield from held
+            following = min(int(np.searchsorted(track.times, last, "right")), len(track.times) - 1)
+            yield from (found for found in self._from(track, int(track.keys[following])) if found[0] > last)
 
     def _from(self, track: Track, key: int) -> Iterator[tuple[int, Any]]:
         if key != track.times[0] and self._can_seek(key):
@@ -136,6 +138,8 @@ class Movie:
                 time, count = int(track.times[min(count, len(track.times) - 1)]), count + 1
             if frame.is_corrupt:
                 self.damaged += 1
+                if self._is_threaded:
+                    return
             elif time is not None:
                 yield time, frame
 
@@ -162,9 +166,19 @@ class Movie:
             self._is_broken = True
 
     def _decoded(self) -> Iterator[Any]:
+        """Yield the decoded frames; of several threads, those before the first error."""
+        waiting = 0  # packets that have not become frames yet
         for packet in self._packets():
-            yield from self._decode(packet)
-        yield from self._decode(None)
+            found = self._decode(packet)
+            if self.damaged and self._is_threaded:
+                return
+            yield from found
+            waiting += self._is_shown(packet) - len(found)
+        rest = self._decode(None)
+        if self._is_threaded and len(rest) < waiting:  # FFmpeg drops the errors of the last packets
+            self.damaged += 1
+            return
+        yield from rest
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
@@ -225,7 +239,6 @@ def _find_stream(container: Any) -> Any:
         raise ImageError("has a codec that FFmpeg does not know")
     if codec.width * codec.height > MAX_FRAME_PIXELS:
         raise ImageError(TOO_LARGE)
-    codec.options = MAX_PIXELS
     return stream
 
 

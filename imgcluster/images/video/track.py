@@ -24,8 +24,7 @@ class Track:
     times: (n,) int64, when each frame appears, in ticks; ascending and distinct. keys: (n,) int64, the time of the key
     frame from which each can be decoded. tick: in seconds. origin: the time that a viewer calls 0, at or before the
     first frame. end: when the last frame disappears. is_counted: the decoder has no times for the frames, which come in
-    their order. delay: how many frames at most are decoded before another one and shown after it. note: what a person
-    should know of the file.
+    their order. note: what a person should know of the file.
     """
 
     times: np.ndarray
@@ -34,7 +33,6 @@ class Track:
     origin: int
     end: int
     is_counted: bool = False
-    delay: int = 0
     note: str = ""
 
     @cached_property

@@ -36,7 +36,7 @@ from tests import ROOT
 from tests.backbones.runtimes.test_openvino import SMALL_VGG, WATCHED, cosines, refuse
 from tests.conftest import write_pictures
 
-pytestmark = pytest.mark.skipif(find_spec("nncf") is None, reason="needs nncf: pip install 'imgcluster[int8]'")
+pytestmark = pytest.mark.skipif(find_spec("nncf") is None, reason='needs nncf: pip install "imgcluster[int8]"')
 
 LITE0 = {"backbone": "efficientnet_lite0"}
 CHOICE = choose_backbones(FeaturesConfig(**LITE0))[0]
@@ -303,7 +303,7 @@ def message(call: Callable[[], object]) -> str:
 
 def test_without_nncf(frames: list[ImageFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8, "find_spec", lambda _: None)
-    words = "features.precision: int8 needs the package nncf; pip install 'imgcluster[int8]'"
+    words = 'features.precision: int8 needs the package nncf; pip install "imgcluster[int8]"'
     assert message(lambda: extracted(frames, tmp_path)) == words
 
 
@@ -313,7 +313,7 @@ def test_check_tells_it(config_file: Path, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(int8, "find_spec", lambda _: None)
     arguments = ["check", str(config_file), "--set", "features.device=cpu", "--set", "features.precision=int8"]
     assert main(arguments) == 1
-    words = "imgcluster: features.precision: int8 needs the package nncf; pip install 'imgcluster[int8]'\n"
+    words = 'imgcluster: features.precision: int8 needs the package nncf; pip install "imgcluster[int8]"\n'
     assert capsys.readouterr().err == words
 
 

@@ -482,7 +482,7 @@ def test_a_package_that_lacks_is_named_before_any_work(
     for name in calls:
         with pytest.raises(ConfigError) as error:
             getattr(pipeline, name)(imgcluster.load_config(config_file, [override]))
-        assert str(error.value) == f"{told}; pip install 'imgcluster[dask]'"
+        assert str(error.value) == f'{told}; pip install "imgcluster[dask]"'
 
 
 def test_nothing_is_listed_or_stored_for_an_engine_that_lacks(

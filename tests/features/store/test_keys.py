@@ -58,3 +58,17 @@ def test_images_behind_a_url_have_it_too(versions: dict[str, str]) -> None:
     versions.update(dict.fromkeys(extras.EXTRAS[0].modules, "2"))
     heic, jpeg = known_keys(paths)
     assert (heic != before[0], jpeg != before[1]) == (extras.EXTRAS[0].module is not None, False)
+
+
+def test_the_first_bytes_tell_of_local_files_without_an_ending(tmp_path: Path, versions: dict[str, str]) -> None:
+    dicom = next(extra for extra in extras.EXTRAS if extra.kinds == ("DICOM",))
+    if dicom.module is None:
+        pytest.skip(f"needs {dicom.modules[0]}")
+    (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "IM0002").write_bytes(b"\xff\xd8\xff")
+    paths: list[ImagePath] = [tmp_path / "IM0001", tmp_path / "IM0002", tmp_path / "gone"]
+    before = known_keys(paths)
+    assert [key and key.stamp for key in before[:2]] == [read_with_key(path)[1].stamp for path in paths[:2]]
+    versions[dicom.module] = "2"
+    after = known_keys(paths)
+    assert (before[0] != after[0], before[1:] == after[1:]) == (True, True)

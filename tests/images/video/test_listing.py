@@ -88,7 +88,7 @@ def test_without_the_extra_videos_are_left_out_with_the_command(
     (tmp_path / "b.mp4").write_bytes(b"any")
     found = listed(tmp_path, every=1)
     assert [image.id for image in found.images] == ["a.png"]
-    assert found.notes == ["skipped 1 video (.mp4); to take frames of them: pip install 'imgcluster[video]'"]
+    assert found.notes == ['skipped 1 video (.mp4); to take frames of them: pip install "imgcluster[video]"']
 
 
 def test_a_folder_of_videos_alone_says_what_to_write(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_what_is_no_video_fails_with_the_reason(name: str, tmp_path: Path) -> No
 
 
 def test_a_song_with_a_cover_and_sound_alone_fail_with_the_reason(tmp_path: Path) -> None:
-    av = pytest.importorskip("av", reason="needs PyAV: pip install 'imgcluster[video]'")
+    av = pytest.importorskip("av", reason='needs PyAV: pip install "imgcluster[video]"')
     for name in ("song.mp4", "sound.mkv"):
         with av.open(str(tmp_path / name), "w") as container:
             sound = container.add_stream("aac", rate=44100)
@@ -242,4 +242,8 @@ def test_videos_in_archives_are_counted_with_the_reason(tmp_path: Path, video: d
         archive.writestr("a.mp4", b"")
         archive.writestr("b.png", b"")
     found = find_images(ImagesConfig(folder=str(tmp_path / "a.zip"), video=video))  # type: ignore[arg-type]
-    assert found.notes == ["skipped 1 video (.mp4); frames are taken of videos in local folders alone"]
+    assert found.notes == [
+        "skipped 1 video (.mp4); to take frames of them, unpack or download them into a folder, and name it in "
+        "images.folder"
+    ]
+    assert found.left_out == {"videos": {".mp4": 1}}

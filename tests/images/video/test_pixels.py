@@ -49,7 +49,7 @@ def yuv(rgb: np.ndarray, matrix: int, value_range: int, bits: int = 8) -> np.nda
 
 def stored(path: Path, planes: np.ndarray, pixel_format: str, **attributes: Any) -> Path:
     """Write planes as they are, without a loss."""
-    av = pytest.importorskip("av", reason="needs PyAV: pip install 'imgcluster[video]'")
+    av = pytest.importorskip("av", reason='needs PyAV: pip install "imgcluster[video]"')
     height, width = planes.shape[0] // 3, planes.shape[1]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)

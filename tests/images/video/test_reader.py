@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from imgcluster.images.video import reader as reading
 from imgcluster.images.video.movie import Movie
 from imgcluster.images.video.reader import Reader
 from imgcluster.types import ImageFile
-from tests.support.videos import encoded, number_of
+from tests.support.videos import cut_within, encoded, number_of, spoilt_within
 
 COUNT = 240  # frames, with a key frame each 12
 LEVELS = 20
@@ -154,6 +156,110 @@ def test_another_decoder_makes_other_stamps(video: Path, monkeypatch: pytest.Mon
     before = path.stamp  # type: ignore[union-attr]
     monkeypatch.setattr("imgcluster.images.video.frames.decoder_version", lambda: "99")
     assert path.stamp != before  # type: ignore[union-attr]
+
+
+NOISE = [np.random.default_rng(number).integers(0, 255, (96, 128, 3)).astype(np.uint8) for number in range(40)]
+CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # by the names of files: encoder, pixel format, options
+    "h264.mp4": ("libx264", "yuv420p", {"g": "6", "bf": "0"}),
+    "h264b.mkv": ("libx264", "yuv420p", {"g": "12", "bf": "3"}),
+    "h264b.ts": ("libx264", "yuv420p", {"g": "12", "bf": "3"}),
+    "slices.ts": ("libx264", "yuv420p", {"g": "12", "bf": "3", "x264-params": "slices=2"}),
+    "h265.mkv": ("libx265", "yuv420p", {"g": "12", "x265-params": "log-level=none"}),
+    "mpeg2.ts": ("mpeg2video", "yuv420p", {"g": "6", "bf": "2"}),
+    "mpeg4.avi": ("mpeg4", "yuv420p", {"g": "6", "bf": "2"}),
+    "vp8.webm": ("libvpx", "yuv420p", {"g": "6"}),
+    "vp9.webm": ("libvpx-vp9", "yuv420p", {"g": "6"}),
+    "av1.mkv": ("libsvtav1", "yuv420p", {"g": "6", "svtav1-params": "lp=1"}),
+    "ffv1.mkv": ("ffv1", "yuv420p", {}),
+    "mjpeg.mkv": ("mjpeg", "yuvj420p", {}),
+}
+
+
+class Unflagged:
+    """A frame without its flags of damage, as FFmpeg returns it where another thread has not set them yet."""
+
+    is_corrupt = False
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._frame, name)
+
+
+def of_codec(folder: Path, name: str) -> Path:
+    codec, pixel_format, options = CODECS[name]
+    others = {"time_base": Fraction(1, 25)} if codec.startswith("mpeg") else {}
+    return encoded(folder / name, NOISE, codec, pixel_format, options=options, **others)
+
+
+def decoded(path: Path, *, threads: bool = True) -> tuple[list[int], int]:
+    """Return the times of the frames, and how many packets and frames were damaged."""
+    movie = Movie(str(path))
+    if not threads:
+        movie._is_threaded = False
+        movie._reopen()
+    track = movie.track()
+    return [time for time, _ in movie.frames(track, int(track.times[0]))], movie.damaged
+
+
+def without_late_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = Movie._decode
+
+    def unflagged(self: Movie, packet: object) -> list[Any]:
+        found = decode(self, packet)
+        return [Unflagged(frame) for frame in found] if self._is_threaded else found
+
+    monkeypatch.setattr(Movie, "_decode", unflagged)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_whole_videos_are_decoded_by_several_threads_to_their_end(name: str, tmp_path: Path) -> None:
+    path = of_codec(tmp_path, name)
+    movie = Movie(str(path))
+    track = movie.track()
+    assert [time for time, _ in movie.frames(track, int(track.times[0]))] == track.times.tolist()
+    assert not movie.damaged
+    assert movie._is_threaded
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "h264b.mkv", "h264b.ts", "slices.ts", "mpeg2.ts"])
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_is_found_although_threads_flag_it_late(
+    name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = of_codec(tmp_path, name)
+    data = bytearray(path.read_bytes())
+    for at in np.random.default_rng(seed).integers(len(data) // 4, len(data) * 3 // 4, 12):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    expected = decoded(path, threads=False)
+    assert expected[1]
+    without_late_flags(monkeypatch)
+    assert decoded(path) == expected
+
+
+@pytest.mark.parametrize("name", ["h264b.ts", "slices.ts"])
+def test_a_torn_last_frame_is_found_although_threads_flag_it_late(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cut_within(of_codec(tmp_path, name), 31)
+    without_late_flags(monkeypatch)
+    times, damaged = decoded(path)
+    assert (len(times), damaged) == (31, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CODECS)
+def test_damaged_videos_have_the_same_frames_at_every_run(name: str, tmp_path: Path) -> None:
+    path = of_codec(tmp_path, name)
+    data = path.read_bytes()
+    (path := tmp_path / f"cut-{name}").write_bytes(data[: len(data) * 2 // 3])
+    if name == "h264.mp4":
+        path = spoilt_within(of_codec(tmp_path, name), (20, 39))
+    with ThreadPoolExecutor(4) as pool:
+        found = set(map(str, pool.map(lambda _: decoded(path), range(200))))
+    assert len(found) == 1
 
 
 def shape_of(image: ImageFile) -> tuple[int, ...]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from tests.support.formats.rows import VARIANTS
+from tests.support.formats.rows_colour import COLOURS
 from tests.support.formats.rows_extras import EXTRAS
 from tests.support.formats.rows_tiff import TIFF
 
-ALL = (*VARIANTS, *TIFF, *EXTRAS)
+_ROWS = (*VARIANTS, *TIFF, *EXTRAS, *COLOURS)
+_FORMATS = [*dict.fromkeys(each.format for each in _ROWS)]
+ALL = tuple(sorted(_ROWS, key=lambda each: _FORMATS.index(each.format)))  # each format in one place
 
 
 def table() -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import DaskEngine
 from imgcluster.errors import ConfigError, ImgclusterError, first_line
-from imgcluster.utils import cores
+from imgcluster.utils import cores, install_command
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -33,7 +33,7 @@ else:
 NO_ANSWER = (OSError, *TIMEOUTS)  # raised by Dask where nobody answers
 # Raised when a client is closed whose event loop has ended, or which finds itself not closed in time.
 CLOSING_ERRORS = (*NO_ANSWER, RuntimeError, AssertionError)
-NO_DASK = "engine: dask needs the packages of its extra; pip install 'imgcluster[dask]'"
+NO_DASK = f"engine: dask needs the packages of its extra; {install_command('dask')}"
 
 logger = logging.getLogger(__name__)
 

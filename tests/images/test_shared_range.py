@@ -1,0 +1,150 @@
+"""`images.range: shared`: the same range for all images of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from imgcluster import config_from_dict, run
+from imgcluster.config import Config
+from imgcluster.images import find_images, range_notes, read_image, with_shared_range
+from imgcluster.images.shared_range import MAX_IMAGES
+from imgcluster.labels.assignment import assign
+from imgcluster.runs import read_run
+
+Limits = tuple[float, float]
+
+
+def config_of(folder: Path, range: object = "shared", **images: object) -> Config:
+    return config_from_dict(
+        {
+            "images": {"folder": str(folder / "tiles"), "range": range, **images},
+            "features": {"backbone": "efficientnet_lite0", "store": str(folder / "store")},
+            "clusters": {"n_clusters": 2},
+            "outputs": {"folder": str(folder / "out"), "submission": None},
+        }
+    )
+
+
+def write_ramp(file: Path, low: float, high: float, dtype: type = np.uint16) -> None:
+    """Write a picture whose values are evenly spread."""
+    file.parent.mkdir(exist_ok=True)
+    assert cv2.imwrite(str(file), np.linspace(low, high, 1024).reshape(32, 32).astype(dtype))
+
+
+def limits_of(config: Config) -> Limits | None:
+    return with_shared_range(config, find_images(config.images).images).images.reading.limits
+
+
+def test_dim_and_bright_tiles_of_a_scene_keep_their_brightness(tmp_path: Path) -> None:
+    write_ramp(tmp_path / "tiles/dim.tif", 0, 1000)  # as 10 bits, it would be as bright as the other
+    write_ramp(tmp_path / "tiles/bright.tif", 0, 4000)
+    config = config_of(tmp_path)
+    found = with_shared_range(config, find_images(config.images).images)
+    dim, bright = (
+        read_image(tmp_path / f"tiles/{name}.tif", reading=found.images.reading) for name in ("dim", "bright")
+    )
+    assert found.images.reading.limits == (0, 4000)
+    assert found.features.reading == found.images.reading
+    assert (int(dim.max()), int(bright.max())) == (64, 255)
+    assert read_image(tmp_path / "tiles/dim.tif").max() == 249
+    assert range_notes(found) == ["images.range: shared is [0, 4000]"]
+
+
+def test_pictures_of_eight_bits_neither_give_nor_take_a_range(tmp_path: Path) -> None:
+    write_ramp(tmp_path / "tiles/a.tif", 1000, 2000)
+    write_ramp(tmp_path / "tiles/b.png", 0, 255, np.uint8)
+    config = config_of(tmp_path)
+    found = with_shared_range(config, find_images(config.images).images)
+    assert found.images.reading.limits == (1000, 2000)
+    plain = read_image(tmp_path / "tiles/b.png", reading=found.images.reading)
+    np.testing.assert_array_equal(plain, read_image(tmp_path / "tiles/b.png"))
+
+
+def test_without_deep_pictures_there_is_no_range(tmp_path: Path) -> None:
+    write_ramp(tmp_path / "tiles/b.png", 0, 255, np.uint8)
+    (tmp_path / "tiles/broken.tif").write_bytes(b"II*\0")
+    config = config_of(tmp_path)
+    found = with_shared_range(config, find_images(config.images).images)
+    assert found.images.reading.limits is None
+    assert range_notes(found) == ["images.range: shared has no effect: no image of more than 8 bits was found"]
+    write_ramp(tmp_path / "late.tif", 0, 4000)  # a later one is read as by `auto`
+    late = read_image(tmp_path / "late.tif", reading=found.images.reading)
+    np.testing.assert_array_equal(late, read_image(tmp_path / "late.tif"))
+
+
+@pytest.mark.parametrize(
+    ("range", "limits"),
+    [({"shared": [0, 100]}, (0, 1000)), ({"shared": [10, 90]}, (90, 900)), ("auto", None), ("percentile", None)],
+)
+def test_percentiles_are_those_of_the_config(tmp_path: Path, range: object, limits: Limits | None) -> None:
+    write_ramp(tmp_path / "tiles/a.tif", 0, 1000)
+    assert limits_of(config_of(tmp_path, range)) == limits
+
+
+def test_a_few_hot_pixels_change_nothing(tmp_path: Path) -> None:
+    values = np.linspace(100, 1100, 100 * 100).reshape(100, 100).astype(np.uint16)
+    values[3, 3:6] = 65_000
+    (tmp_path / "tiles").mkdir()
+    cv2.imwrite(str(tmp_path / "tiles/a.tif"), values)
+    assert limits_of(config_of(tmp_path)) == (100, 1100)
+
+
+def test_only_the_bands_shown_count_and_no_values_that_are_not_finite(tmp_path: Path) -> None:
+    bands = np.zeros((32, 32, 3), np.float32)
+    bands[..., 2] = np.linspace(0, 1, 1024).reshape(32, 32)  # red: OpenCV writes blue, green, red
+    bands[..., 0], bands[0, 0, 2] = 50, np.nan
+    (tmp_path / "tiles").mkdir()
+    cv2.imwrite(str(tmp_path / "tiles/a.tif"), bands)
+    assert limits_of(config_of(tmp_path, bands=[1])) == (0, 1)
+
+
+def test_values_of_dicoms_are_in_their_units(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom", reason='needs pydicom: pip install "imgcluster[formats]"')
+    pytest.importorskip("imagecodecs", reason='needs imagecodecs: pip install "imgcluster[formats]"')
+    pytest.importorskip("tifffile", reason="it writes files of other formats")
+    from tests.support.formats.writers import dicom
+
+    values = np.linspace(0, 2000, 1024).reshape(32, 32).astype(np.int16)
+    (tmp_path / "tiles").mkdir()
+    units = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 40, "WindowWidth": 400}
+    (tmp_path / "tiles/a.dcm").write_bytes(dicom(values, **units))
+    assert limits_of(config_of(tmp_path, {"shared": [0, 100]})) == (-1000, 1000)
+
+
+def test_a_sample_is_spread_over_the_list(tmp_path: Path) -> None:
+    for number in range(2 * MAX_IMAGES):
+        write_ramp(tmp_path / f"tiles/{number}.tif", 0, 1000 if number < MAX_IMAGES else 2000)
+    assert limits_of(config_of(tmp_path, {"shared": [0, 100]})) == (0, 2000)
+
+
+def test_a_run_records_its_range_and_new_images_get_it(tmp_path: Path) -> None:
+    for number in range(6):
+        write_ramp(tmp_path / f"tiles/{number}.tif", 0, 1000 * (1 + number % 2))
+    config = config_of(tmp_path)
+    result = run(config, show=False)
+    record = json.loads((tmp_path / "out/run.json").read_text())
+    assert record["shared_range"] == [0, 2000]
+    assert "images.range: shared is [0, 2000]" in record["notes"]
+    assert read_run(tmp_path / "out").config.images.reading == result.config.images.reading
+    write_ramp(tmp_path / "new/dim.tif", 0, 1000)
+    write_ramp(tmp_path / "new/brighter.tif", 0, 9000)
+    placed = assign(tmp_path / "out", tmp_path / "new", show=False)
+    assert placed.features.origins[0].fingerprint == result.features.origins[0].fingerprint
+    like = {image.id: row for row, image in enumerate(result.features.images)}
+    dim = [image.id for image in placed.features.images].index("dim.tif")
+    np.testing.assert_allclose(placed.features.vectors[dim], result.features.vectors[like["0.tif"]], atol=1e-6)
+    write_ramp(tmp_path / "tiles/6.tif", 0, 8000)  # another range: none of the features can be used again
+    assert run(config, show=False, force=True).features.origins[0].reused == 0
+
+
+def test_the_same_range_shares_features(tmp_path: Path) -> None:
+    for number in range(4):
+        write_ramp(tmp_path / f"tiles/{number}.tif", 0, 2000)
+    run(config_of(tmp_path), show=False)
+    write_ramp(tmp_path / "tiles/4.tif", 3, 1990)
+    assert run(config_of(tmp_path), show=False).features.origins[0].reused == 4
