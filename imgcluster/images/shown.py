@@ -1,4 +1,4 @@
-"""Decode the bytes of an image file into what viewers show: everyday files at once, others by what their header says."""
+"""Decode the bytes of an image file into what viewers show: everyday files at once, others by their headers."""
 
 from __future__ import annotations
 
