@@ -12,7 +12,7 @@ from .outputs_schema import OutputsConfig
 from .reading import AS_SHOWN, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
-from .schema import FeaturesConfig, ImagesConfig
+from .schema import AUTO_BACKBONE, AutoRecord, FeaturesConfig, ImagesConfig
 from .video import VideoSampling
 from .yaml import parse_yaml
 
@@ -20,6 +20,7 @@ __all__ = [
     "ALL",
     "AS_SHOWN",
     "AUTO",
+    "AUTO_BACKBONE",
     "BACKBONES",
     "BUNDLED",
     "DIFFUSION",
@@ -35,6 +36,7 @@ __all__ = [
     "STAGE",
     "TRUTH",
     "WEIGHTED",
+    "AutoRecord",
     "Backbone",
     "ClustersConfig",
     "Config",

@@ -22,6 +22,7 @@ from imgcluster.utils import RemotePath, Storage, is_url, parse_json, remove_tem
 # of what was asked for, and older versions record one for every backbone.
 IMMATERIAL = {
     ("features", "fallback"),
+    ("features", "download"),
     ("features", "device"),
     ("features", "batch_size"),
     ("features", "store"),
