@@ -1,3 +1,4 @@
+from .auto import choose_auto, missing_weights
 from .build import capture, size_problem
 from .extractor import FeatureExtractor
 from .head import classify
@@ -65,6 +66,7 @@ __all__ = [
     "check_backbones",
     "check_int8",
     "check_layers",
+    "choose_auto",
     "choose_backbones",
     "class_names",
     "classify",
@@ -86,6 +88,7 @@ __all__ = [
     "layers_of",
     "list_layers",
     "list_models",
+    "missing_weights",
     "network_with",
     "normalization",
     "place_of",

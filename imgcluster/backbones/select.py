@@ -12,6 +12,7 @@ from imgcluster.backbones.layers import check_layers
 from imgcluster.backbones.timm_networks import PREFIX, corrections, find_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.config import (
+    AUTO_BACKBONE,
     BACKBONES,
     OLD_NAMES,
     REFUSED,
@@ -116,7 +117,8 @@ def _check_network(
 
 def _choose(wanted: Wanted, config: FeaturesConfig, progress: bool) -> Choice:
     try:
-        weights = find_weights(wanted.backbone, config.weights, progress=progress)
+        allowed = config.max_download_bytes > 0
+        weights = find_weights(wanted.backbone, config.weights, progress=progress, download=allowed)
     except WeightsUnavailable as error:
         if config.fallback is None or config.fallback == wanted.backbone.name:
             raise
@@ -156,5 +158,7 @@ def find_backbone(name: str) -> Backbone:
     names = [*BACKBONES, *OLD_NAMES]
     meant, near = known_elsewhere(name, names), difflib.get_close_matches(name, names, 3)
     hint = f"; did you mean {meant}?" if meant else f"; near it: {', '.join(near)}" if near else ""
+    if name == AUTO_BACKBONE:
+        raise ConfigError("features.backbone: auto is for configs; name a network here")
     reason = f"{name!r}: {REFUSED[name]}" if name in REFUSED else f"there is no backbone {name!r}{hint}"
     raise ConfigError(f"features.backbone: {reason}")

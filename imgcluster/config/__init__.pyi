@@ -3,7 +3,7 @@ from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
 from .clusters_schema import ClustersConfig
 from .docs import config_table
 from .engine_schema import DaskEngine
-from .fields import BUNDLED, parse_range
+from .fields import BUNDLED, bytes_of, parse_range
 from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slices_of, within
 from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
@@ -51,6 +51,7 @@ __all__ = [
     "RunFiles",
     "Steps",
     "VideoSampling",
+    "bytes_of",
     "caveat",
     "check_views",
     "config_as_used",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.config import AutoRecord
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.images import video_starts
 from imgcluster.types import Failure, ImageFile
@@ -56,6 +57,7 @@ class Features:
         stored: The vectors in the store, one entry per layer, if they were not gathered.
         remarks: Notes on single readable images.
         content: Digest of the images' bytes; empty if they were not read.
+        auto: What `backbone: auto` chose and passed over, and why; None for a named backbone.
     """
 
     images: Sequence[ImageFile]
@@ -66,6 +68,7 @@ class Features:
     stored: list[StoredVectors] = field(default_factory=list)
     remarks: dict[ImageFile, str] = field(default_factory=dict)
     content: str = ""
+    auto: AutoRecord | None = None
 
     @cached_property
     def starts(self) -> np.ndarray:

