@@ -1,7 +1,9 @@
+from .archive import PackedFile, Placed, pack_weights, use_weights
 from .auto import choose_auto, missing_weights
 from .build import capture, size_problem
 from .extractor import FeatureExtractor
 from .head import classify
+from .inventory import WeightsRow, get_weights, list_weights
 from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import LayerRow, ModelRow, list_layers, list_models
@@ -50,7 +52,9 @@ __all__ = [
     "LayerRow",
     "Layers",
     "ModelRow",
+    "PackedFile",
     "PerceptualLoss",
+    "Placed",
     "Plan",
     "Pooled",
     "PrecisionCheck",
@@ -58,6 +62,7 @@ __all__ = [
     "TorchRuntime",
     "Unsupported",
     "Watched",
+    "WeightsRow",
     "are_here",
     "auto_batch_size",
     "build_runtime",
@@ -80,6 +85,7 @@ __all__ = [
     "find_devices",
     "find_precision",
     "find_weights",
+    "get_weights",
     "has_vnni",
     "image_distances",
     "import_openvino",
@@ -88,9 +94,11 @@ __all__ = [
     "layers_of",
     "list_layers",
     "list_models",
+    "list_weights",
     "missing_weights",
     "network_with",
     "normalization",
+    "pack_weights",
     "place_of",
     "plan_for",
     "pool",
@@ -100,6 +108,7 @@ __all__ = [
     "some_of",
     "tf32",
     "usable",
+    "use_weights",
     "with_channels_last",
     "with_fallback",
 ]

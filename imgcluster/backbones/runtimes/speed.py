@@ -15,8 +15,9 @@ REPEATS = 5
 def cpu_gigaflops() -> float:
     """Return billions of float32 operations per second that the CPU does in matrix products, as measured once.
 
-    It is measured in seconds of CPU time, which other processes on the machine hardly change. OpenVINO computes networks at 0.9 to 1.3 times this speed in fp32, and twice as fast in bfloat16 where the CPU has
-    instructions for it (DINOv2-S, ConvNeXt-S, SigLIP-B/16 and EfficientNet-Lite0, on two cores).
+    It is measured in seconds of CPU time, which other processes on the machine hardly change. OpenVINO computes
+    networks at 0.9 to 1.3 times this speed in fp32, and twice as fast in bfloat16 where the CPU has instructions for it
+    (DINOv2-S, ConvNeXt-S, SigLIP-B/16 and EfficientNet-Lite0, on two cores).
     """
     return float(remembered(["gigaflops of the CPU", machine(), cores()], _measured))
 

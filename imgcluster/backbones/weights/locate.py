@@ -7,16 +7,18 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 from imgcluster.backbones.weights.download import check_reachable, fetch
 from imgcluster.config import Backbone
 from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable, one_line
-from imgcluster.utils import file_sha256
+from imgcluster.utils import file_sha256, replacing, write_whole
 
 HUB = "https://huggingface.co"
 TORCHVISION = "https://download.pytorch.org/models"
 SHA256_DIGITS = 64
+Writer = Callable[[IO[bytes]], object]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,20 @@ def are_here(backbone: Backbone) -> bool:
 def place_of(backbone: Backbone) -> Path | None:
     """Return where the pretrained weights are, or will be; None where only a download tells."""
     return _PLACES[backbone.source](backbone)
+
+
+def put_into_place(backbone: Backbone, sha256: str, revision: str, write: Writer) -> Path:
+    """Write a file of weights, of a known digest, where it will be looked for; returns its path. Raises OSError.
+
+    revision: the commit of the hub's repository.
+    """
+    if backbone.source == "timm":
+        return _put_into_hub_cache(backbone, sha256, revision, write)
+    path = _torchvision_place(backbone)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        write(file)
+    return path
 
 
 def sha256_of(path: Path) -> str:
@@ -186,10 +202,46 @@ def _is_repository(weights: str) -> bool:
     return bool(weights) and "://" not in weights
 
 
-def _hub_cache() -> str | None:
-    """Read it anew: the hub's client looks at the environment only when it is imported. None: its default."""
-    home = os.environ.get("HF_HOME")
-    return os.environ.get("HF_HUB_CACHE") or (str(Path(home) / "hub") if home else None)
+def _hub_cache() -> str:
+    """Read it anew: the hub's client looks at the environment only when it is imported."""
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return cache
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    return str(Path(home).expanduser() / "hub")
+
+
+def cached_repositories(owner: str) -> list[str]:
+    """Return the names of an owner's repositories in the hub's cache."""
+    folders = Path(_hub_cache()).glob(f"models--{owner}--*")
+    return sorted(folder.name.removeprefix(f"models--{owner}--") for folder in folders)
+
+
+def revision_of(path: Path) -> str:
+    """Return the commit of a file in the hub's cache; empty for a file elsewhere."""
+    return path.parent.name if path.parent.parent.name == "snapshots" else ""
+
+
+def _put_into_hub_cache(backbone: Backbone, sha256: str, revision: str, write: Writer) -> Path:
+    """Write a file as the hub's client lays it out: the bytes in blobs, a link in snapshots, the commit in refs.
+
+    Each is whole or absent, and found only through those after it.
+    """
+    folder = Path(_hub_cache()) / f"models--{backbone.weights.replace('/', '--')}"
+    blob, path = folder / "blobs" / sha256, folder / "snapshots" / revision / backbone.file
+    for each in (blob, path, folder / "refs" / "main"):
+        each.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(blob) as file:
+        write(file)
+    link = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(blob, path.parent))
+    except OSError:  # Windows without developer mode: the client then keeps the file itself there
+        blob.replace(path)
+    else:
+        link.replace(path)
+    write_whole(folder / "refs" / "main", revision.encode())
+    return path
 
 
 _PROVIDERS: dict[str, Callable[[Backbone, bool], Path]] = {
