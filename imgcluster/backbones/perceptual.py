@@ -25,6 +25,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("vgg19", "vgg19_bn"), ("relu1_2", "relu2_2", "relu3_4", "relu4_4")),
     "alexnet": ("relu1", "relu2", "relu3", "relu4", "relu5"),
     "efficientnet_lite0": ("_blocks.2.add", "_blocks.4.add", "_blocks.7.add", "_blocks.10.add"),
+    **dict.fromkeys(
+        ("efficientnet_lite1", "efficientnet_lite2"),
+        ("_blocks.3.add", "_blocks.6.add", "_blocks.10.add", "_blocks.14.add"),
+    ),
 }
 STAND_IN = "efficientnet_lite0"
 LEAST = 32  # pixels: smaller pictures have nothing left at the deeper layers

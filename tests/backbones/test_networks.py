@@ -20,20 +20,24 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import get_model_weights
 
+from imgcluster import extract
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.listing import list_models
-from imgcluster.backbones.networks import empty_network, network_with, random_network
+from imgcluster.backbones.networks import class_names, empty_network, network_with, random_network
 from imgcluster.backbones.pooling import pool
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import match_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
+from imgcluster.backbones.weights.locate import are_here
 from imgcluster.cli.format.backbones import MAX_COLUMNS, models_table
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
+from imgcluster.config.fields import BUNDLED
 from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
 from tests.conftest import Command
-from tests.support.make_backbones import TABLE, torchvision_row
+from tests.support.explained import photograph
+from tests.support.make_backbones import TABLE, efficientnet_lite_row, torchvision_row
 
 OURS = [name for name, row in BACKBONES.items() if row.source == "torchvision"]
 TINY = "timm:test_resnet.r160_in1k"
@@ -80,6 +84,24 @@ def test_table_agrees_with_torchvision(name: str) -> None:
         written = next(row for row in csv.DictReader(file) if row["name"] == name)
     del written["dim"]
     assert written == {key: str(value) for key, value in torchvision_row(name).items()}
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_table_has_the_installed_networks(name: str) -> None:
+    row, written = BACKBONES[name], efficientnet_lite_row(name)
+    assert [str(written[key]) for key in ("resize", "crop")] == [str(pixels) for _, pixels in row.recipe.steps]
+    assert (row.file, row.sha256, row.megabytes) == (written["file"], written["sha256"], written["megabytes"])
+    assert meta_dim(row) == row.dim == 1280
+    assert are_here(row)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_installed_weights_know_photographs(name: str) -> None:
+    pictures = [photograph("cat", 300), photograph("coffee", 300)]
+    shares = extract(pictures, name, layers="predictions", device="cpu", show=False)
+    cat, coffee = (class_names()[row] for row in shares.argmax(axis=1))
+    assert cat in {"tiger cat", "Egyptian cat", "tabby"}
+    assert coffee == "espresso"
 
 
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "squeezenet1_1", "vgg11", "vit_b_32", "swin_t", "resnet18"])
@@ -341,7 +363,7 @@ def test_list_has_every_name_but_those_of_timm() -> None:
     [
         ("vgg16", ["vgg16", "vgg16_bn"]),
         ("vgg?6", ["vgg16"]),
-        ("lite", ["efficientnet_lite0"]),
+        ("lite", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]),
         ("resnet_v1", ["resnet_v1_50", "resnet_v1_101", "resnet_v1_152"]),
         ("timm:test_resnet", [TINY]),
         ("nothing like it", []),

@@ -13,6 +13,7 @@ from torchvision.models import vgg16
 
 import imgcluster
 from imgcluster.backbones.perceptual import DISTANCES, LAYERS, PerceptualLoss, image_distances
+from imgcluster.config.fields import BUNDLED
 from imgcluster.errors import ConfigError, ImageError
 from tests.conftest import Command, write_picture
 
@@ -135,7 +136,7 @@ def test_what_cannot_be_done_is_told(make: object, words: str) -> None:
 @pytest.mark.slow
 def test_the_usual_layers_are_there() -> None:
     for backbone, layers in LAYERS.items():
-        weights = "imagenet" if backbone == LITE0 else "random"
+        weights = "imagenet" if backbone in BUNDLED else "random"
         assert list(PerceptualLoss(backbone, weights=weights).layers) == list(layers)
 
 

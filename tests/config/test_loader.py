@@ -369,7 +369,11 @@ WRONG: list[tuple[str, Any, str]] = [
         "folder/.pth",
         "found 'folder/.pth', allowed: imagenet, random or a path ending in .pth, .pt or .safetensors",
     ),
-    ("features.fallback", "vgg16", "found 'vgg16', allowed: efficientnet_lite0 or null"),
+    (
+        "features.fallback",
+        "vgg16",
+        "found 'vgg16', allowed: efficientnet_lite0, efficientnet_lite1, efficientnet_lite2 or null",
+    ),
     (
         "features.backbone",
         ["vgg16", "inception_v2"],

