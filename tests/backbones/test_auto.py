@@ -158,9 +158,9 @@ def test_the_cost_counts_views_and_the_runtime(
 
 
 def test_one_that_cannot_see_such_pictures_is_passed_over(server: WebServer) -> None:
-    chosen, reasons = choose(preprocess=[{"resize": 64}, {"center_crop": 64}])
+    chosen, reasons = choose(preprocess=[{"resize": 50}, {"center_crop": 50}])
     assert chosen == [CNN]
-    assert "takes pictures of 96 x 96, not of 64 x 64" in reasons[VIT]
+    assert "takes pictures of 96 x 96, not of 50 x 50" in reasons[VIT]
 
 
 def test_without_timm_its_networks_are_passed_over(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:

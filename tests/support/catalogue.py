@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from imgcluster.backbones import auto
+from imgcluster.backbones import auto, inventory
 from imgcluster.backbones.auto import Candidate
 from imgcluster.backbones.networks import random_network
 from imgcluster.backbones.select import find_backbone
@@ -36,7 +36,8 @@ def published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServ
     path.parent.mkdir(parents=True)
     save_file(random_network(find_backbone(VIT.partition("@")[0])).state_dict(), path)
     candidates = (Candidate((VIT,), 0.1, path.stat().st_size / 2**20), Candidate((CNN,), 0.1, row.megabytes or 0))
-    monkeypatch.setattr(auto, "CANDIDATES", (*candidates, Candidate((LAST,), 0.8, 18.0)))
+    for module in (auto, inventory):
+        monkeypatch.setattr(module, "CANDIDATES", (*candidates, Candidate((LAST,), 0.8, 18.0)))
     monkeypatch.setattr(auto, "cpu_gigaflops", lambda: 100.0)
     monkeypatch.setenv("no_proxy", "*")
     with web_server(folder) as server:
