@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from imgcluster.backbones import check_backbones, check_int8, find_devices, find_weights
+from imgcluster.backbones import check_backbones, check_fit, check_int8, find_devices, find_weights, missing_weights
 from imgcluster.clustering import (
     AUTO,
     SEQUENCE,
@@ -37,6 +37,7 @@ from imgcluster.features import (
     fit_steps,
     only_shots,
     open_cluster,
+    settled,
 )
 from imgcluster.images import Listing, list_images, list_with_notes, range_notes, with_shared_range
 from imgcluster.report import discard_report, run_html, write_report, write_sheets
@@ -82,6 +83,8 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
         folder = opened.enter_context(RunFolder(config, force=force).open(output_names(config)))
         cluster = opened.enter_context(open_cluster(config.dask, show=show))
         with _timed(seconds, "features"):
+            config = settled(config, show=show)
+            check_method(config, len(images))
             features = extract_listed(images, config, show, gather=_gather(config), cluster=cluster)
         if config.images.video is not None and config.images.video.shots:
             images = only_shots(images, features)
@@ -185,9 +188,11 @@ def check(config: Config) -> list[ImageFile]:
     if config.dask is None or config.dask.address is None:  # elsewhere, the workers have the devices
         device = find_devices(config.features.device)[0]
         check_int8(config.features.precision, config.features.runtime, device)
-    for wanted in check_backbones(config.features):
+    chosen = settled(config, download=False).features
+    missing_weights(chosen)
+    for wanted in check_backbones(chosen):
         if config.features.weights != "imagenet":
-            find_weights(wanted.backbone, config.features.weights, progress=False)
+            check_fit(wanted.backbone, find_weights(wanted.backbone, config.features.weights, progress=False))
     return images
 
 

@@ -1,6 +1,9 @@
+from .archive import PackedFile, Placed, pack_weights, use_weights
+from .auto import choose_auto, missing_weights
 from .build import capture, size_problem
 from .extractor import FeatureExtractor
 from .head import classify
+from .inventory import WeightsRow, get_weights, list_weights
 from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import LayerRow, ModelRow, list_layers, list_models
@@ -26,7 +29,7 @@ from .runtimes.precision import (
     PrecisionCheck,
 )
 from .runtimes.torch_runtime import DTYPES, TorchRuntime, normalization, scaled, with_channels_last
-from .select import Choice, check_backbones, choose_backbones, find_backbone
+from .select import Choice, check_backbones, check_fit, choose_backbones, find_backbone
 from .timm_networks import recipe_of_timm
 from .weights.load import find_weights
 from .weights.locate import are_here, place_of
@@ -49,7 +52,9 @@ __all__ = [
     "LayerRow",
     "Layers",
     "ModelRow",
+    "PackedFile",
     "PerceptualLoss",
+    "Placed",
     "Plan",
     "Pooled",
     "PrecisionCheck",
@@ -57,14 +62,17 @@ __all__ = [
     "TorchRuntime",
     "Unsupported",
     "Watched",
+    "WeightsRow",
     "are_here",
     "auto_batch_size",
     "build_runtime",
     "build_with_fallback",
     "capture",
     "check_backbones",
+    "check_fit",
     "check_int8",
     "check_layers",
+    "choose_auto",
     "choose_backbones",
     "class_names",
     "classify",
@@ -78,6 +86,7 @@ __all__ = [
     "find_devices",
     "find_precision",
     "find_weights",
+    "get_weights",
     "has_vnni",
     "image_distances",
     "import_openvino",
@@ -86,8 +95,11 @@ __all__ = [
     "layers_of",
     "list_layers",
     "list_models",
+    "list_weights",
+    "missing_weights",
     "network_with",
     "normalization",
+    "pack_weights",
     "place_of",
     "plan_for",
     "pool",
@@ -97,6 +109,7 @@ __all__ = [
     "some_of",
     "tf32",
     "usable",
+    "use_weights",
     "with_channels_last",
     "with_fallback",
 ]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.backbones.timm_networks import timm_name
+from imgcluster.backbones.timm_networks import size_arguments, timm_name
 from imgcluster.backbones.weights.load import RANDOM_SEED, Weights, fit, load_state_dict
 from imgcluster.config import Backbone
-from imgcluster.errors import WeightsError, one_line
+from imgcluster.errors import ConfigError, WeightsError, one_line
 from imgcluster.utils import installed, remembered
 
 if TYPE_CHECKING:
@@ -71,7 +71,14 @@ def _efficientnet_lite(backbone: Backbone) -> nn.Module:
 def _timm(backbone: Backbone) -> nn.Module:
     import timm
 
-    model: nn.Module = timm.create_model(timm_name(backbone), pretrained=False)
+    size = size_arguments(backbone)
+    try:
+        model: nn.Module = timm.create_model(timm_name(backbone), pretrained=False, **size)
+    except (AssertionError, ValueError, TypeError) as error:
+        if not size:
+            raise
+        side = backbone.recipe.side
+        raise ConfigError(f"{backbone.name} cannot take pictures of {side} x {side} ({one_line(error)})") from error
     return model
 
 
@@ -88,7 +95,12 @@ def _fitted_by_timm(backbone: Backbone, weights: Weights) -> nn.Module:
 
     state = load_state_dict(weights)
     try:
-        model = timm.create_model(timm_name(backbone), pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+        model = timm.create_model(
+            timm_name(backbone),
+            pretrained=True,
+            pretrained_cfg_overlay={"state_dict": state},
+            **size_arguments(backbone),
+        )
     except Exception as error:  # its conversions raise whatever a foreign file happens to lead to
         fit(empty_network(backbone), weights)  # tells the difference in one line
         raise WeightsError(f"weights {weights.path}: timm cannot use them: {one_line(error)[:200]}") from error

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from imgcluster.backbones.build import check_size
 from imgcluster.backbones.layers import check_layers
+from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.timm_networks import PREFIX, corrections, find_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.config import (
+    AUTO_BACKBONE,
     BACKBONES,
     OLD_NAMES,
     REFUSED,
@@ -116,12 +118,22 @@ def _check_network(
 
 def _choose(wanted: Wanted, config: FeaturesConfig, progress: bool) -> Choice:
     try:
-        weights = find_weights(wanted.backbone, config.weights, progress=progress)
+        allowed = config.max_download_bytes > 0
+        weights = find_weights(wanted.backbone, config.weights, progress=progress, download=allowed)
     except WeightsUnavailable as error:
         if config.fallback is None or config.fallback == wanted.backbone.name:
             raise
         return _fall_back(wanted.backbone, config, str(error), progress)
+    check_fit(wanted.backbone, weights)
     return Choice(wanted.backbone, wanted.layers, config.pooling, wanted.recipe, weights)
+
+
+def check_fit(backbone: Backbone, weights: Weights) -> None:
+    """Raise WeightsError where weights of somebody's own do not fit, before anything is written for them."""
+    if weights.source in ("imagenet", "random"):
+        return
+    versions = {package: installed(package) for package in PACKAGES}
+    remembered(["weights fit", backbone.name, weights.sha256, versions], lambda: bool(network_with(backbone, weights)))
 
 
 def _fall_back(wanted: Backbone, config: FeaturesConfig, reason: str, progress: bool) -> Choice:
@@ -156,5 +168,7 @@ def find_backbone(name: str) -> Backbone:
     names = [*BACKBONES, *OLD_NAMES]
     meant, near = known_elsewhere(name, names), difflib.get_close_matches(name, names, 3)
     hint = f"; did you mean {meant}?" if meant else f"; near it: {', '.join(near)}" if near else ""
+    if name == AUTO_BACKBONE:
+        raise ConfigError("features.backbone: auto is for configs; name a network here")
     reason = f"{name!r}: {REFUSED[name]}" if name in REFUSED else f"there is no backbone {name!r}{hint}"
     raise ConfigError(f"features.backbone: {reason}")

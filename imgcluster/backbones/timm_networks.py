@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import math
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
@@ -36,25 +37,34 @@ CORRECTED = (
 )
 CROP_MODES = {"center": "resize", "squash": "squash", "border": "letterbox"}
 NEAREST = 3
+SIDE = re.compile("[1-9][0-9]{1,3}")  # of pictures, in pixels
 PIP = install_command("timm")
 
 
 def find_timm(name: str) -> Backbone:
     """Return the row of `timm:NAME`; without a tag, NAME has timm's default weights.
 
+    `timm:NAME@SIDE` is a vision transformer for pictures of another side, its position embeddings resampled.
+
     Raises ConfigError where timm is not installed, or has no such network; then with the nearest names.
     """
     timm = _import_timm()
-    wanted = name.removeprefix(PREFIX)
+    wanted, _, side = name.removeprefix(PREFIX).partition("@")
     known = wanted in _names() or ("." not in wanted and timm.is_model(wanted))
+    known = known and (not side or SIDE.fullmatch(side) is not None)
     if not known:
         near = difflib.get_close_matches(wanted, [*_names(), *timm.list_models()], NEAREST)
         hint = f"; near it: {', '.join(PREFIX + found for found in near)}" if near else ""
-        raise ConfigError(f"features.backbone: timm has no network {wanted!r}{hint}")
+        raise ConfigError(f"features.backbone: timm has no network {name.removeprefix(PREFIX)!r}{hint}")
     config = _config(wanted)
     if not _is_square(config):
         raise ConfigError(f"features.backbone: {name} takes pictures of {config.input_size}; only squares can be given")
-    return _row(config)
+    if side and not config.fixed_input_size:
+        raise ConfigError(
+            f"features.backbone: {PREFIX}{wanted} takes pictures of any size; leave out @{side}, and set "
+            f"features.preprocess, such as [{{resize: {side}}}, {{center_crop: {side}}}]"
+        )
+    return _row(config, int(side) if side else None)
 
 
 def match_timm(pattern: str) -> list[Backbone]:
@@ -74,7 +84,12 @@ def recipe_of_timm(model: nn.Module) -> Recipe | None:
 
 def timm_name(backbone: Backbone) -> str:
     """Return what timm calls a backbone."""
-    return backbone.name.removeprefix(PREFIX)
+    return backbone.name.removeprefix(PREFIX).partition("@")[0]
+
+
+def size_arguments(backbone: Backbone) -> dict[str, int]:
+    """Return the arguments by which timm builds a network for pictures of the side in its name."""
+    return {"img_size": backbone.recipe.side} if "@" in backbone.name else {}
 
 
 def corrections(backbone: Backbone, layer: str | int) -> dict[str, str]:
@@ -121,15 +136,15 @@ def _is_square(config: Any) -> bool:
     return bool(height == width)
 
 
-def _row(config: Any) -> Backbone:
+def _row(config: Any, side: int | None = None) -> Backbone:
     trained = config.tag != "untrained"
     tag = f".{config.tag}" if config.tag and trained else ""
     return Backbone(
-        name=f"{PREFIX}{config.architecture}{tag}",
+        name=f"{PREFIX}{config.architecture}{tag}{f'@{side}' if side else ''}",
         source="timm",
         default_layer=PRE_LOGITS,
         dim=None,
-        recipe=_recipe(config),
+        recipe=_recipe(config, side),
         weights=(config.hf_hub_id or config.url or "") if trained else "",
         file=config.hf_hub_filename or "model.safetensors",
         sha256="",  # not published; the hub's own cache has it
@@ -139,8 +154,8 @@ def _row(config: Any) -> Backbone:
     )
 
 
-def _recipe(config: Any) -> Recipe:
-    crop = config.input_size[-1]
+def _recipe(config: Any, side: int | None = None) -> Recipe:
+    crop = side or config.input_size[-1]
     resize = math.floor(crop / config.crop_pct)  # as timm.data.create_transform rounds
     return Recipe(
         steps=((CROP_MODES[config.crop_mode], resize), ("center_crop", crop)),

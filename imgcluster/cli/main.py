@@ -36,6 +36,7 @@ from imgcluster.cli.commands import (
     suggest,
     sweep,
     validate,
+    weights,
 )
 from imgcluster.cli.corrections import GUIDE, check_steps, unknown_arguments, unknown_command
 from imgcluster.cli.interrupts import INTERRUPTED, LastWords, watch_interrupts
@@ -46,7 +47,7 @@ from imgcluster.errors import ImgclusterError
 COMMANDS = (
     *(init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
     *(export_folders.add, assign.add, sweep.add, compare.add, stability.add, score.add, validate.add, suggest.add),
-    *(spread.add, learn.add, predict.add, models.add, layers.add, distance.add, features.add, doctor.add),
+    *(spread.add, learn.add, predict.add, models.add, weights.add, layers.add, distance.add, features.add, doctor.add),
     *(check.add_schema, init.add_sample),
 )
 OWN_OPTIONS = ("--help", "--version")  # those without a command

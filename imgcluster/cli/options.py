@@ -82,9 +82,17 @@ def images_folder(*names: str, of: str = "run") -> Part:
 QUIET = argument("--quiet", action="store_true", help="hide progress; warnings and the summary stay")
 PROFILE = argument("--profile", action="store_true", help="show the time of each stage and the bottleneck")
 JSON = argument("--json", action="store_true", help="print JSON")
+YES = argument(
+    "--yes",
+    action="append_const",
+    dest="set",
+    const="features.download=any",
+    help="let features.backbone: auto download weights of any size",
+)
 CONFIG_ARGUMENTS = (
     argument("config", CONFIG, metavar="CONFIG", help="a YAML file, such as configs/stage.yaml"),
     set_option(),
+    YES,
     QUIET,
 )
 RUN_ARGUMENT = argument("run", RUN, metavar="RUN", help="a run folder, such as outputs/stage")

@@ -3,7 +3,7 @@ from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
 from .clusters_schema import ClustersConfig
 from .docs import config_table
 from .engine_schema import DaskEngine
-from .fields import BUNDLED, parse_range
+from .fields import BUNDLED, bytes_of, parse_range
 from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slices_of, within
 from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
@@ -12,7 +12,7 @@ from .outputs_schema import OutputsConfig
 from .reading import AS_SHOWN, SHARED, Limits, Reading
 from .recipe import NORMALIZATIONS, STAGE, Recipe, Steps, check_views, named_recipe, recipe_of
 from .run_files import RunFiles
-from .schema import FeaturesConfig, ImagesConfig
+from .schema import AUTO_BACKBONE, AutoRecord, FeaturesConfig, ImagesConfig
 from .video import VideoSampling
 from .yaml import parse_yaml
 
@@ -20,6 +20,7 @@ __all__ = [
     "ALL",
     "AS_SHOWN",
     "AUTO",
+    "AUTO_BACKBONE",
     "BACKBONES",
     "BUNDLED",
     "DIFFUSION",
@@ -36,6 +37,7 @@ __all__ = [
     "STAGE",
     "TRUTH",
     "WEIGHTED",
+    "AutoRecord",
     "Backbone",
     "ClustersConfig",
     "Config",
@@ -51,6 +53,7 @@ __all__ = [
     "RunFiles",
     "Steps",
     "VideoSampling",
+    "bytes_of",
     "caveat",
     "check_views",
     "config_as_used",

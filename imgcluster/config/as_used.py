@@ -1,4 +1,4 @@
-"""The config that reproduces a result: after a fallback, with the network that was used."""
+"""The config that reproduces a result: after a fallback or for `backbone: auto`, with the network that was used."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from imgcluster.config.backbone_table import OLD_NAMES
 from imgcluster.config.loader import Config, FeaturesConfig, config_from_dict
+from imgcluster.config.schema import AUTO_BACKBONE
 
 OWN_DEFAULTS = {"pooling": "auto", "preprocess": "backbone"}  # how the network of a fallback is always used
 
@@ -29,6 +30,9 @@ def config_as_used(config: Config, origins: Origins) -> Config:
 
 def features_as_used(features: FeaturesConfig, origins: Origins) -> dict[str, Any]:
     """Return the keys of the section `features` in which what was used differs from what was asked for."""
+    if features.backbone == AUTO_BACKBONE:
+        names = [str(origin["backbone"]) for origin in origins]
+        return {"backbone": names if len(names) > 1 else names[0]} if names else {}
     if not any(origin.get("fallback") for origin in origins):
         return {}
     asked = [_name_in(features, str(origin["backbone"])) for origin in origins]
@@ -66,5 +70,7 @@ def _name_in(features: FeaturesConfig, backbone: str) -> str | None:
 
 def _means(name: str, backbone: str) -> bool:
     old = OLD_NAMES.get(name)
-    named = name if old is None else old.backbone
-    return named == backbone or backbone.startswith(f"{named}.")  # of timm's, the tag of the default weights
+    named, _, side = (name if old is None else old.backbone).partition("@")
+    used, _, side_used = backbone.partition("@")
+    # Of timm's, the tag of the default weights may be left out.
+    return side == side_used and (named == used or used.startswith(f"{named}."))

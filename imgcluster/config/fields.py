@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import PurePath
@@ -128,11 +129,19 @@ def _whole_range(text: str) -> str:
     return text
 
 
+def bytes_of(limit: str | int) -> float:
+    """Return the bytes of a `features.download`: 0 for `never`, infinity for `any`."""
+    found = re.fullmatch(DOWNLOAD_SIZE, str(limit))
+    return float(found[1]) * BYTES_OF[found[2]] if found else math.inf if limit == "any" else 0.0
+
+
 UNFIT = "unfit"
 MAX_BANDS = 2**16 - 1  # of a TIFF: its number of samples has 16 bits
 RANGES = ("auto", "declared", "percentile", "shared")
 MAX_SIDE_PIXELS = 2**14  # squared, they are the most pixels that are read of a picture
 ONE = {"min_length": 1, "max_length": 1}
+BYTES_OF = {"kB": 2**10, "MB": 2**20, "GB": 2**30}  # as sizes of weights are shown
+DOWNLOAD_SIZE = rf"([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?) ?({'|'.join(BYTES_OF)})"
 STEP_NAMES = (*CHANNELS, *INTERPOLATIONS, *STEPS, "normalize")
 STEP_WORDS = (
     f"{', '.join((*CHANNELS, *INTERPOLATIONS))}, {{{' | '.join(STEPS)}: pixels, {MAX_SIDE_PIXELS} at the most}}, "
@@ -178,11 +187,16 @@ ValueRange = Annotated[
     Allowed("auto, declared, percentile, shared, {percentile | shared: [low, high]}, or [min, max]", RANGES),
 ]
 Globs = Annotated[tuple[Text, ...], Field(strict=False)]
-BackboneName = Annotated[str, OneOf(BACKBONE_NAMES)] | Annotated[str, Field(pattern=r"^timm:[\w.]+$")]
+TimmName = Annotated[str, Field(pattern=r"^timm:[\w.]+(@[1-9][0-9]{1,3})?$")]
+BackboneName = Annotated[str, OneOf(BACKBONE_NAMES)] | TimmName
 Backbones = Annotated[
-    BackboneName | Annotated[tuple[BackboneName, ...], Field(strict=False, min_length=1), AfterValidator(_no_twins)],
+    Literal["auto"]
+    | BackboneName
+    | Annotated[tuple[BackboneName, ...], Field(strict=False, min_length=1), AfterValidator(_no_twins)],
     Allowed(
-        "a name that `imgcluster models` lists, timm:NAME, or a list of these", BACKBONE_NAMES, tuple(REFUSED.items())
+        "auto, a name that `imgcluster models` lists, timm:NAME, or a list of names",
+        ("auto", *BACKBONE_NAMES),
+        tuple(REFUSED.items()),
     ),
 ]
 LayerName = Text | Annotated[int, Field(lt=0)]
@@ -229,6 +243,10 @@ WeightsSpec = Annotated[
     Field(pattern=r"^(imagenet|random|[^\x00]*[^/\\\x00]\.(pth|pt|safetensors))$"),
     Allowed("imagenet, random or a path ending in .pth, .pt or .safetensors", ("imagenet", "random")),
     BeforeValidator(_from_path),
+]
+DownloadLimit = Annotated[
+    Annotated[str, Field(pattern=rf"^(never|any|{DOWNLOAD_SIZE})$")] | Annotated[int, Field(ge=0, le=0)],
+    Allowed("a size in kB, MB or GB, such as 400 MB; never or 0, or any", ("never", "any")),
 ]
 FeaturesFile = Annotated[
     str,

@@ -130,7 +130,8 @@ def features_from_dict(mapping: Mapping[str, Any]) -> FeaturesConfig:
 def features_as_dict(features: FeaturesConfig) -> dict[str, Any]:
     """Return the section `features` as plain values, which `features_from_dict` takes, with the choices of reading."""
     changes = features.reading.changes()
-    return {**features.model_dump(mode="json"), **({READING: changes} if changes else {})}
+    chosen = {"backbone": list(features.backbones)} if features.auto is not None else {}
+    return {**features.model_dump(mode="json"), **chosen, **({READING: changes} if changes else {})}
 
 
 def config_schema() -> dict[str, Any]:

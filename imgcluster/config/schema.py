@@ -14,6 +14,7 @@ from imgcluster.config.fields import (
     BlockWeights,
     Count,
     Device,
+    DownloadLimit,
     Encoding,
     FeaturesFile,
     FileColumns,
@@ -26,11 +27,15 @@ from imgcluster.config.fields import (
     Text,
     ValueRange,
     WeightsSpec,
+    bytes_of,
     unfit,
 )
 from imgcluster.config.reading import AS_SHOWN, SHARED, SHARED_PERCENTILES, Limits, Reading
 from imgcluster.config.video import Video
 from imgcluster.config.wording import OneOf
+
+AUTO_BACKBONE = "auto"
+AutoRecord = Mapping[str, Any]
 
 
 class Section(BaseModel):
@@ -172,8 +177,9 @@ class FeaturesConfig(Section):
 
     backbone: Backbones = Field(
         default="vgg16",
-        description="pretrained network, or a list of networks whose features are concatenated",
-        examples=["vgg16", ["vgg16", "efficientnet_lite0"]],
+        description="pretrained network, or a list of networks whose features are concatenated; auto: the best one for "
+        "clustering whose weights are here or can be downloaded, and that this machine computes in reasonable time",
+        examples=["vgg16", ["vgg16", "efficientnet_lite0"], "auto"],
     )
     layer: Layers = Field(
         default=None,
@@ -199,6 +205,12 @@ class FeaturesConfig(Section):
         default="efficientnet_lite0",
         description="backbone to use, with a warning, if the weights are not available; null: stop instead, the "
         "default wherever `backbone` is set",
+    )
+    download: DownloadLimit = Field(
+        default="400 MB",
+        description="largest download of `backbone: auto`; any: of any size, as with --yes; never: nothing, for no "
+        "backbone",
+        examples=["400 MB", "never"],
     )
     preprocess: Preprocess = Field(
         default="backbone",
@@ -242,6 +254,7 @@ class FeaturesConfig(Section):
     )
 
     _reading: Reading = PrivateAttr(default=AS_SHOWN)  # that of the section `images`
+    _auto: AutoRecord | None = PrivateAttr(default=None)  # what `backbone: auto` has chosen
 
     @property
     def reading(self) -> Reading:
@@ -254,6 +267,27 @@ class FeaturesConfig(Section):
         copied._reading = reading
         return copied
 
+    @property
+    def auto(self) -> AutoRecord | None:
+        """What `backbone: auto` has chosen and why, as run.json has it; None before, and for a named backbone."""
+        return self._auto
+
+    def chosen(self, record: AutoRecord) -> FeaturesConfig:
+        """Return the same section with the choice of `backbone: auto` made."""
+        copied = self.model_copy()
+        copied._auto = record
+        return copied
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether the backbone is `auto`, and not chosen yet."""
+        return self.backbone == AUTO_BACKBONE and self._auto is None
+
+    @property
+    def max_download_bytes(self) -> float:
+        """The largest download without asking: 0 for `never`, infinity for `any`."""
+        return bytes_of(self.download)
+
     @model_validator(mode="before")
     @classmethod
     def _stops_for_a_backbone_asked_for(cls, given: Any) -> Any:
@@ -265,6 +299,10 @@ class FeaturesConfig(Section):
     @model_validator(mode="after")
     def _fits_several_backbones(self) -> FeaturesConfig:
         names = self.backbones
+        if self.backbone == AUTO_BACKBONE and self.layer is not None:
+            raise unfit("layer: a layer belongs to a backbone, and `backbone: auto` may take any; leave it out")
+        if self.backbone == AUTO_BACKBONE and self.weights not in ("imagenet", "random"):
+            raise unfit("weights: a file fits one backbone; name it instead of `backbone: auto`")
         if isinstance(self.layer, dict):
             if strange := [name for name in self.layer if name not in names]:
                 raise unfit(f"layer: {strange[0]!r} is not among the backbones, {', '.join(names)}")
@@ -278,7 +316,9 @@ class FeaturesConfig(Section):
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """The configured backbones, at least one."""
+        """The configured backbones, at least one; of `auto`, those chosen, and before that `auto` itself."""
+        if self._auto is not None:
+            return tuple(self._auto["backbone"])
         return self.backbone if isinstance(self.backbone, tuple) else (self.backbone,)
 
     def layers_of(self, backbone: str) -> tuple[str | int, ...]:

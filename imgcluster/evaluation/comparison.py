@@ -16,7 +16,7 @@ from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, 
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.evaluation.comparison_table import DEFAULT, Candidate, Tried, config_name, differing
 from imgcluster.evaluation.metrics import ranks_of
-from imgcluster.features import Features, extract_listed, fit_transform
+from imgcluster.features import Features, extract_listed, fit_transform, settled
 from imgcluster.images import list_images, read_known
 from imgcluster.types import ImageFile
 from imgcluster.utils import Storage
@@ -83,6 +83,7 @@ def compare(
     Raises ImgclusterError; OutputError where `out` has something that is not to be overwritten.
     """
     images, _ = list_images(config.images, Storage(config.storage))
+    config = config if grid.backbones else settled(config, show=show)
     notes: list[str] = []
     known, matched = (None, []) if truth is None else _known(truth, images)
     parts = [(part, _variants(part, grid)) for part in _parts(config, grid, notes)]  # all, before any work

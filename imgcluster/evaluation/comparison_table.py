@@ -32,7 +32,7 @@ PACKAGES = ("imgcluster", "scikit-learn", "numpy")
 DEFAULT = "default"
 # By section, keys that every row says in its own way, and those that change no clusters.
 SAID = {
-    "features": {"backbone", "layer", "fallback", "device", "batch_size", "store"},
+    "features": {"backbone", "layer", "fallback", "download", "device", "batch_size", "store"},
     "clusters": {"transform", "method", "n_clusters", "numbering"},
 }
 

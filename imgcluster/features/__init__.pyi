@@ -1,4 +1,5 @@
 from .arrays import extract
+from .auto import settled, settled_features
 from .copies import Copies, distinct_images
 from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
@@ -65,6 +66,8 @@ __all__ = [
     "read_features",
     "read_with_key",
     "runtime_for",
+    "settled",
+    "settled_features",
     "start_early",
     "unit_length",
     "with_stamps",

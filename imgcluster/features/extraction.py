@@ -28,6 +28,7 @@ from imgcluster.backbones import (
 )
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
 from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError, WeightsUnavailable
+from imgcluster.features.auto import keep_choice, settled_features
 from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
 from imgcluster.features.engines.dask.extraction import Planned, compare_on, compute_on_cluster, plan_on
 from imgcluster.features.engines.local import Work
@@ -81,10 +82,13 @@ def extract_features(
     images = images if isinstance(images, Sequence) else list(images)
     if config.file is not None:
         return features_from_file(images, Path(config.file), missing, config.file_columns)
+    root = storage.place(config.store)
+    config = settled_features(config, root, show=show)
     choices = choose_backbones(config, progress=show)
     _check_weights(config, choices)
+    keep_choice(config, root)
     wanted = gather if callable(gather) else lambda _: bool(gather)
-    request = _Request(config, on_error, wanted, cluster, show, storage.place(config.store), like)
+    request = _Request(config, on_error, wanted, cluster, show, root, like)
     parts: list[_Part] = []
     for choice in choices:  # one after the other: two networks at once would want the memory of both
         parts.append(_extracted(parts[-1].images if parts else images, choice, request))
@@ -254,6 +258,7 @@ def _joined(images: Sequence[ImageFile], parts: list[_Part], config: FeaturesCon
         {image: ONE_COLOUR for image in readable if image in one_colour} if one_colour else {},
         parts[-1].content,
         any(part.scientific for part in parts),
+        config.auto,
     )
 
 

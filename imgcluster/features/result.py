@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.config import AutoRecord
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.images import video_starts
 from imgcluster.types import Failure, ImageFile
@@ -57,6 +58,7 @@ class Features:
         remarks: Notes on single readable images.
         content: Digest of the images' bytes; empty if they were not read.
         scientific: Whether the packages of the extra `scientific` decoded some of the images.
+        auto: What `backbone: auto` chose and passed over, and why; None for a named backbone.
     """
 
     images: Sequence[ImageFile]
@@ -68,6 +70,7 @@ class Features:
     remarks: dict[ImageFile, str] = field(default_factory=dict)
     content: str = ""
     scientific: bool = False
+    auto: AutoRecord | None = None
 
     @cached_property
     def starts(self) -> np.ndarray:

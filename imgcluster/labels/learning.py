@@ -12,7 +12,7 @@ import numpy as np
 
 from imgcluster.config import Config, FeaturesConfig, features_as_dict, features_as_used, load_config
 from imgcluster.errors import ConfigError
-from imgcluster.features import extract_features, extract_listed
+from imgcluster.features import extract_features, extract_listed, settled
 from imgcluster.images import list_images, with_shared_range
 from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.learning import (
@@ -145,7 +145,7 @@ def _source(source: Path, overrides: Sequence[str], show: bool, *, stored: bool)
         config = load_config(source, overrides)
         storage = Storage(config.storage)
         images, _ = list_images(config.images, storage)
-        config = with_shared_range(config, images)
+        config = with_shared_range(settled(config, show=show), images)
         return Source(images, config.features, storage, partial(_extracted, config, show), _parts(config))
     run = read_run(source)
     if overrides:

@@ -68,7 +68,7 @@ class Learned:
             told = ", ".join(
                 f"{key}: {value}"
                 for key, value in self.features.items()
-                if value != usual.get(key) and key not in ("store", "device", "batch_size", "fallback")
+                if value != usual.get(key) and key not in ("store", "device", "batch_size", "fallback", "download")
             )
             raise ConfigError(
                 f"{where}: these features are not made as those of the model were; features, as it has them: "

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
-from imgcluster.config import SECTIONS, Config, RunFiles, features_as_used, features_from_dict
+from imgcluster.config import AUTO_BACKBONE, SECTIONS, Config, RunFiles, features_as_used, features_from_dict
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.remote import FarAway, kept_at, lock_of, start_anew
 from imgcluster.utils import RemotePath, Storage, is_url, parse_json, remove_temporary, replacing, write_whole
@@ -22,6 +22,7 @@ from imgcluster.utils import RemotePath, Storage, is_url, parse_json, remove_tem
 # of what was asked for, and older versions record one for every backbone.
 IMMATERIAL = {
     ("features", "fallback"),
+    ("features", "download"),
     ("features", "device"),
     ("features", "batch_size"),
     ("features", "store"),
@@ -136,9 +137,9 @@ class RunFolder:
         return config
 
     def _recorded_as_used(self) -> dict[str, dict[str, Any]]:
-        """Return the config that gives the same as the run that is there, after a fallback another than its own."""
+        """Return the config that gives the same as the run that is there, with the networks that were used."""
         config, origins = self._recorded(), parse_json((self.path / RunFiles.RECORD).read_bytes()).get("features", [])
-        if not any(origin.get("fallback") for origin in origins):
+        if config["features"].get("backbone") != AUTO_BACKBONE and not any(each.get("fallback") for each in origins):
             return config
         keys = features_as_used(features_from_dict(config["features"]), origins)
         return {**config, "features": {**config["features"], **keys}}

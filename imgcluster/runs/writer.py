@@ -106,6 +106,7 @@ def run_record(run: RunResult) -> dict[str, Any]:
             "dim": features.dim,
         },
         "features": [asdict(origin) for origin in features.origins],
+        **({} if features.auto is None else {"auto_backbone": dict(features.auto)}),
         "cluster_sizes": clusters.sizes.tolist(),
         ARE_LABELS: clusters.are_labels,
         NAMES: {str(number): name for number, name in known_names(run.config, clusters.names).items()},

@@ -13,7 +13,7 @@ from .files import (
     write_whole,
 )
 from .findings import remembered
-from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file
+from .hashing import digest_bytes, file_sha256, fingerprint_of, hash_file, known_sha256
 from .imports import not_installed, without_pandas
 from .kept import digest_arrays, kept_file, kept_path, pack_arrays, unpack_arrays
 from .label_numbers import WHOLE, plain_label, plain_labels
@@ -104,6 +104,7 @@ __all__ = [
     "is_url",
     "kept_file",
     "kept_path",
+    "known_sha256",
     "machine",
     "move_file",
     "new_rows",

@@ -31,13 +31,22 @@ def file_sha256(path: Path) -> str:
 
     A cache that is read-only, damaged or nowhere costs time and nothing else.
     """
-    key, stamp = str(path.resolve()), _stamp(path)
-    entry = _remembered().get(key)
-    if isinstance(entry, dict) and entry.get("stamp") == stamp and isinstance(entry.get("sha256"), str):
-        return str(entry["sha256"])
+    if known := known_sha256(path):
+        return known
+    stamp = _stamp(path)
     digest = hash_file(path)
-    _remember(key, {"stamp": stamp, "sha256": digest})  # the stamp from before: a change while reading gives another
+    _remember(
+        str(path.resolve()), {"stamp": stamp, "sha256": digest}
+    )  # the stamp from before: a change while reading gives another
     return digest
+
+
+def known_sha256(path: Path) -> str | None:
+    """The sha256 that `file_sha256` found before, if the file has the same size and times; it is not read."""
+    entry = _remembered().get(str(path.resolve()))
+    if isinstance(entry, dict) and entry.get("stamp") == _stamp(path) and isinstance(entry.get("sha256"), str):
+        return str(entry["sha256"])
+    return None
 
 
 def hash_file(path: Path) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from imgcluster.backbones.build import capture
 from imgcluster.backbones.layers import layers_of
 from imgcluster.backbones.listing import list_models
-from imgcluster.backbones.networks import empty_network
+from imgcluster.backbones.networks import empty_network, network_with
 from imgcluster.backbones.runtimes.torch_runtime import TorchRuntime, with_channels_last
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import corrections
+from imgcluster.backbones.weights.load import find_weights
+from imgcluster.errors import ConfigError
 from imgcluster.explain.gradcam import GradCam
 
 timm = pytest.importorskip("timm", reason="timm is not installed")
@@ -36,6 +41,30 @@ def test_the_default_vector_is_timms_own(name: str) -> None:
     found = TorchRuntime(network, choice.recipe, CPU, "fp32")(pixels)[0]
     assert compared(found, wanted) == SAME
     assert {row.dim for row in list_models(f"timm:{name}.*")} <= {wanted.shape[1]}
+
+
+def test_a_side_in_the_name_resamples_position_embeddings_and_leaves_the_rest(tmp_path: Path) -> None:
+    whole = timm.create_model("test_vit.r160_in1k", pretrained=False).eval()
+    save_file(whole.state_dict(), tmp_path / "vit.safetensors")
+    row = find_backbone("timm:test_vit@96")
+    assert (row.name, row.recipe.side) == ("timm:test_vit.r160_in1k@96", 96)
+    small = network_with(row, find_weights(row, str(tmp_path / "vit.safetensors")))
+    assert small.pos_embed.shape[1] == (96 // 16) ** 2 + 1
+    assert torch.equal(small.blocks[0].attn.qkv.weight, whole.blocks[0].attn.qkv.weight)
+    assert small(torch.zeros(1, 3, 96, 96)).shape == (1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("timm:test_resnet@96", "takes pictures of any size; leave out @96"),
+        ("timm:test_vit@0", "timm has no network 'test_vit@0'"),
+        ("timm:test_vit@big", "timm has no network 'test_vit@big'"),
+    ],
+)
+def test_a_side_that_no_network_has(name: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        find_backbone(name)
 
 
 def test_it_stands_among_the_layers_and_moves_no_number() -> None:

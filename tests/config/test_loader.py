@@ -102,6 +102,7 @@ def test_defaults() -> None:
             "block_weights": None,
             "weights": "imagenet",
             "fallback": "efficientnet_lite0",
+            "download": "400 MB",
             "preprocess": "backbone",
             "views": "center",
             "device": "auto",
@@ -200,6 +201,9 @@ def test_models_are_frozen() -> None:
         ("features.preprocess", [{"resize": 256}, {"center_crop": 224}, "rgb", {"normalize": "imagenet"}]),
         ("features.preprocess", [{"squash": 9}, {"normalize": {"mean": [0.5, 0.5, 0.5], "std": [1.0, 1.0, 0.5]}}]),
         ("features.backbone", ["vgg16", "timm:resnet50.a1_in1k"]),
+        ("features.backbone", "auto"),
+        ("features.backbone", "timm:vit_small_patch14_dinov2.lvd142m@224"),
+        *[("features.download", limit) for limit in ("400 MB", "0.5 GB", "12kB", "never", "any", 0)],
         ("features.layer", {"vgg16": ["relu5_3", -2]}),
     ],
 )
@@ -263,7 +267,8 @@ PATTERN = "allowed: text that holds {id} or slices of it, such as {id[:2]}, or a
 VIDEO = "allowed: {every: 1 s}, {frames: 20}, {frames: all}, or {shots: true}, also with every; or null"
 DURATION = "allowed: a number of seconds > 0, or a number with a unit: ms, s, min, h"
 NAMES = "allowed: a name for each cluster's number, such as {0: entry, 1: descent} or null"
-BACKBONE = "allowed: a name that `imgcluster models` lists, timm:NAME, or a list of these"
+BACKBONE = "allowed: auto, a name that `imgcluster models` lists, timm:NAME, or a list of names"
+DOWNLOAD = "allowed: a size in kB, MB or GB, such as 400 MB; never or 0, or any"
 LAYERS = "allowed: a layer's name, a number below 0, a list of these, {BACKBONE: any of these}, or null"
 PREPROCESS = (
     "allowed: stage, backbone, squash, letterbox, or a list of steps: "
@@ -328,6 +333,15 @@ WRONG: list[tuple[str, Any, str]] = [
     ("images.color", "sRGB", "found 'sRGB', allowed: managed, raw"),
     ("features.backbone", "vgg61", f"found 'vgg61', {BACKBONE}; did you mean 'vgg19'?"),
     ("features.backbone", "timm:", f"found 'timm:', {BACKBONE}"),
+    ("features.backbone", "timm:vit_tiny_patch16_224@0", f"found 'timm:vit_tiny_patch16_224@0', {BACKBONE}"),
+    ("features.backbone", "aut", f"found 'aut', {BACKBONE}; did you mean 'auto'?"),
+    ("features.backbone", ["auto", "vgg16"], f"found ['auto', 'vgg16'] (a list), {BACKBONE}"),
+    ("features.download", "400", f"found '400', {DOWNLOAD}"),
+    ("features.download", "-1 MB", f"found '-1 MB', {DOWNLOAD}"),
+    ("features.download", "4 mb", f"found '4 mb', {DOWNLOAD}"),
+    ("features.download", 400, f"found 400 (a number), {DOWNLOAD}"),
+    ("features.download", None, f"found null (no value), {DOWNLOAD}"),
+    ("features.download", "nevr", f"found 'nevr', {DOWNLOAD}; did you mean 'never'?"),
     ("features.backbone", "timm:a/b", f"found 'timm:a/b', {BACKBONE}"),
     ("features.backbone", 16, f"found 16 (a number), {BACKBONE}"),
     (
@@ -1032,6 +1046,37 @@ def test_schema_refuses_most_of_what_the_models_refuse() -> None:
             passed.add(key)
     # `$` also stops before a line break; two ways at once; 5..3
     assert passed <= beyond | {"features.device", "images.video", "clusters.n_clusters"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"),
+    [("2 kB", 2048), ("1.5MB", 1.5 * 2**20), ("1 GB", 2**30), ("never", 0), (0, 0), ("any", float("inf"))],
+)
+def test_bytes_of_a_download(limit: str | int, size: float) -> None:
+    assert features_from_dict({"download": limit}).max_download_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"layer": "fc6"}, "layer: a layer belongs to a backbone, and `backbone: auto` may take any; leave it out"),
+        ({"weights": "my.pth"}, "weights: a file fits one backbone; name it instead of `backbone: auto`"),
+    ],
+)
+def test_auto_takes_no_keys_of_one_backbone(keys: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        features_from_dict({"backbone": "auto", **keys})
+
+
+def test_a_choice_of_auto_names_the_backbones_and_leaves_the_config_as_written() -> None:
+    config = features_from_dict({"backbone": "auto"})
+    assert config.needs_choice
+    chosen = config.chosen({"backbone": ["vgg16", "resnet18"], "why": "", "passed_over": []})
+    assert not chosen.needs_choice
+    assert chosen.backbones == ("vgg16", "resnet18")
+    assert chosen.model_dump() == config.model_dump()
+    assert config.backbones == ("auto",)
+    assert features_as_dict(chosen)["backbone"] == ["vgg16", "resnet18"]
 
 
 def test_features_know_how_images_are_read() -> None:

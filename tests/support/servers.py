@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from hashlib import md5
+from hashlib import md5, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,7 @@ class WebServer:
     latency: float = 0.0
     etags: bool = True
     ranges: bool = True
+    hub: bool = False  # answer as the Hugging Face hub does: the ETag is the sha256, and a commit comes along
     fault: Fault | None = None
     requests: Counter[str] = field(default_factory=Counter)
 
@@ -162,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.web.etags:
             headers["ETag"] = f'"{md5(data, usedforsecurity=False).hexdigest()}"'
             headers["Last-Modified"] = formatdate(path.stat().st_mtime, usegmt=True)
+        if self.web.hub:
+            headers |= {"ETag": f'"{sha256(data).hexdigest()}"', "X-Repo-Commit": "0" * 40}
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if self.web.ranges else None
         if wanted is None:
             self.send(200, data, headers)

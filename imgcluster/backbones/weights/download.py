@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import filelock
 
+from imgcluster.backbones.weights.reach import remember_unreached, unreached
 from imgcluster.errors import DownloadError, one_line
 from imgcluster.utils import hash_file, track
 
@@ -46,6 +47,10 @@ _HANDLERS = (
 
 class _FailedError(Exception):
     """The download is over; the text is the cause."""
+
+
+class _NoAnswerError(_FailedError):
+    """The server does not answer in time."""
 
 
 class _BrokenError(_FailedError):
@@ -94,9 +99,9 @@ def fetch(
         raise DownloadError(f"cannot download {url} to {target}: {error.strerror or error}") from error
 
 
-def check_reachable(url: str) -> None:
+def check_reachable(url: str, *, timeout: float = CONNECT_SECONDS) -> None:
     """Raise DownloadError, with the url and the cause, unless the url answers in time. What it answers is not read."""
-    job = _Job(url, Path(), "", progress=False, connect_timeout=CONNECT_SECONDS, stall_timeout=CONNECT_SECONDS)
+    job = _Job(url, Path(), "", progress=False, connect_timeout=timeout, stall_timeout=timeout)
     try:
         _check_scheme(url)
         _respond(job, 0)[0].close()
@@ -213,14 +218,21 @@ def _chunks(response: http.client.HTTPResponse, stall_timeout: float) -> Iterato
 
 def _respond(job: _Job, start: int) -> tuple[http.client.HTTPResponse, int]:
     """The response from `start` on, and where it really begins: a server may ignore the range, or refuse it."""
+    if cause := unreached(job.url):
+        raise _FailedError(f"{cause}; tried less than 10 minutes ago, `imgcluster weights get` tries at once")
     try:
         response = _open(job, start)
+    except _NoAnswerError as error:
+        remember_unreached(job.url, str(error))
+        raise
     except urllib.error.HTTPError as error:
         error.close()
         if start and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return _respond(job, 0)
         raise _FailedError(f"HTTP {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(getattr(error, "reason", None), OSError):  # no connection, rather than a wrong url
+            remember_unreached(job.url, _cause(error))
         raise _FailedError(_cause(error)) from error
     if start and response.status == http.HTTPStatus.PARTIAL_CONTENT:
         if response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
@@ -250,7 +262,7 @@ def _open(job: _Job, start: int) -> http.client.HTTPResponse:
     try:
         answer = answers.get(timeout=job.connect_timeout)
     except queue.Empty:
-        raise _FailedError(f"no answer within {job.connect_timeout:g} s") from None
+        raise _NoAnswerError(f"no answer within {job.connect_timeout:g} s") from None
     if isinstance(answer, Exception):
         raise answer
     return answer

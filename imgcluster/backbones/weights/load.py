@@ -51,14 +51,14 @@ class Weights:
 # ---- find
 
 
-def find_weights(backbone: Backbone, spec: str, *, progress: bool = True) -> Weights:
-    """The weights that `spec` (features.weights) means for `backbone`, downloaded where need be.
+def find_weights(backbone: Backbone, spec: str, *, progress: bool = True, download: bool = True) -> Weights:
+    """The weights that `spec` (features.weights) means for `backbone`, downloaded where need be and allowed.
 
     WeightsUnavailable: they cannot be had. WeightsError: they are there and cannot be used.
     """
     if spec == "random":
         return Weights(spec, None, f"random-{RANDOM_SEED}")
-    path = find_pretrained(backbone, progress) if spec == "imagenet" else _own_file(spec)
+    path = find_pretrained(backbone, progress, download) if spec == "imagenet" else _own_file(spec)
     return Weights(spec, path, sha256_of(path))
 
 

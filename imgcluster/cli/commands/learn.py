@@ -9,6 +9,7 @@ from imgcluster.cli.corrections import CONFIG, RUN
 from imgcluster.cli.options import (
     LABELS_HELP,
     QUIET,
+    YES,
     Commands,
     Options,
     add_command,
@@ -36,6 +37,7 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "learn", run, help, source, images_folder(of="source"), QUIET, resumable=True)
     command.add_argument("labels", metavar="LABELS", help=LABELS_HELP)
     set_option("features.backbone=vgg16")(command)
+    YES(command)
     command.add_argument("--out", required=True, metavar="MODEL", help="the folder to write the model into")
     command.add_argument("--force", action="store_true", help="overwrite the model")
     command.add_argument("--classifier", default="logistic", metavar="C", help=CLASSIFIER_HELP)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from imgcluster.backbones import LayerRow, ModelRow
+from imgcluster.backbones import LayerRow, ModelRow, WeightsRow
 from imgcluster.utils import printable
 
 MAX_COLUMNS = 100
 UNKNOWN = "?"
+WEIGHTS_HEAD = ("name", "MB", "state", "licence", "path")
 HEAD = ("name", "dim", "px", "MB", "downloaded", "licence")
 
 
@@ -17,6 +18,21 @@ def models_table(rows: Sequence[ModelRow]) -> str:
     cells = [HEAD, *map(_cells, rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD) - 1)]
     return "\n".join(_line(row, widths) for row in cells)
+
+
+def weights_table(rows: Sequence[WeightsRow]) -> str:
+    """Return weights as a table: network, size, state, licence, and where they are or will be."""
+    cells = [WEIGHTS_HEAD, *map(_weights_cells, rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(WEIGHTS_HEAD) - 1)]
+    return "\n".join(
+        "  ".join([name.ljust(widths[0]), size.rjust(widths[1]), state.ljust(widths[2]), rest.ljust(widths[3]), path])
+        for name, size, state, rest, path in cells
+    )
+
+
+def _weights_cells(row: WeightsRow) -> tuple[str, ...]:
+    size = UNKNOWN if row.megabytes is None else f"{row.megabytes:.0f}"
+    return row.name, size, row.state, row.licence, printable(str(row.path or UNKNOWN))
 
 
 def layers_table(rows: Sequence[LayerRow]) -> str:

