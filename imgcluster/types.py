@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -103,6 +103,70 @@ def by_reason(failures: Iterable[Failure]) -> dict[str, list[Failure]]:
 
 
 @dataclass(frozen=True)
+class Hierarchy:
+    """Nested clusters, from one to the finest level, around those of a run. Level k has k clusters.
+
+    From level to level one cluster is split, and all others keep their numbers.
+
+    Attributes:
+        splits: (m, 2) int64, the coarsest first: the cluster that is split, whose larger part keeps its number, and the
+            number of the smaller part.
+        finest: (n,) int64, the clusters of level m + 1; -1 for noise.
+        modularity: (m + 1,) float64, of the clusters of each level in the graph of nearest neighbours.
+        n_clusters: The level that is the run's own clusters.
+    """
+
+    splits: np.ndarray
+    finest: np.ndarray
+    modularity: np.ndarray
+    n_clusters: int
+
+    @property
+    def levels(self) -> int:
+        """The number of clusters of the finest level."""
+        return len(self.modularity)
+
+    def renumbered(self, numbers: np.ndarray) -> Hierarchy:
+        """Return the same with other numbers, (levels,) int64, for 0, 1, ...; -1 stays."""
+        import numpy as np
+
+        return replace(self, splits=numbers[self.splits], finest=np.append(numbers, NOISE)[self.finest])
+
+    def cut(self, level: int) -> np.ndarray:
+        """Return the labels, (n,) int64, of a number of clusters from 1 to `levels`. Raises ValueError."""
+        import numpy as np
+
+        if not 1 <= level <= self.levels:
+            raise ValueError(f"the hierarchy has 1 to {self.levels} clusters, not {level}")
+        whole = np.append(np.arange(max(self.finest.max(initial=-1), self.splits.max(initial=-1)) + 1), NOISE)
+        for kept, new in self.splits[level - 1 :].tolist():
+            whole[new] = whole[kept]
+        return np.asarray(whole[self.finest])
+
+    def next_merge(self, level: int | None = None) -> tuple[int, int] | None:
+        """Return the two clusters that merge first, the larger one first; None where there is only one.
+
+        level: the number of clusters; None: the run's.
+        """
+        place = (self.n_clusters if level is None else level) - 2
+        return (int(self.splits[place, 0]), int(self.splits[place, 1])) if place >= 0 else None
+
+    def next_split(self, cluster: int, level: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the rows of the two parts of a cluster at its next level, the larger one first; None without parts.
+
+        level: the number of clusters; None: the run's.
+        """
+        import numpy as np
+
+        begin = (self.n_clusters if level is None else level) - 1
+        for place, (kept, new) in enumerate(self.splits[begin:].tolist(), begin):
+            if kept == cluster:
+                labels = self.cut(place + 2)
+                return np.flatnonzero(labels == kept), np.flatnonzero(labels == new)
+        return None
+
+
+@dataclass(frozen=True)
 class Clusters:
     """The clusters of features, one entry per row.
 
@@ -116,6 +180,7 @@ class Clusters:
         names: Names of numbers, if known labels were words.
         probabilities: (n, k) float64, on request.
         are_labels: Whether the numbers are known labels, to be written unchanged.
+        hierarchy: Coarser and finer clusters around these, with `clusters.hierarchy`.
     """
 
     labels: np.ndarray
@@ -128,6 +193,7 @@ class Clusters:
     names: dict[int, str] = field(default_factory=dict)
     probabilities: np.ndarray | None = None
     are_labels: bool = False
+    hierarchy: Hierarchy | None = None
 
 
 class TextTable:

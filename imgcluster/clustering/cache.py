@@ -17,12 +17,13 @@ from imgcluster.clustering.distances import Nearest
 from imgcluster.clustering.grouping import Groups
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
+from imgcluster.types import Hierarchy
 from imgcluster.utils import digest_arrays, installed, kept_file, kept_path
 
-FORMAT = 2  # of what is kept: raise it when clusters are found in another way
+FORMAT = 3  # of what is kept: raise it when clusters are found in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
 ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
-GROUPS, STATE, NEAREST = "groups", "state", "nearest"
+GROUPS, STATE, NEAREST, HIERARCHY = "groups", "state", "nearest", "hierarchy"
 
 Choice = tuple[int, str]  # a number of clusters, and why this one
 
@@ -31,12 +32,14 @@ Choice = tuple[int, str]  # a number of clusters, and why this one
 class Fitted:
     """All that clustering works out before the clusters get their numbers.
 
-    state: of the fitted steps. nearest: distances, runners-up and theirs, as `nearest_two` returns them.
+    state: of the fitted steps. nearest: distances, runners-up and theirs, as `nearest_two` returns them. hierarchy:
+    where the config has one.
     """
 
     groups: Groups
     state: State
     nearest: Nearest
+    hierarchy: Hierarchy | None = None
 
 
 class KeptClusters:
@@ -51,7 +54,7 @@ class KeptClusters:
 
     def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], Choice]) -> Choice:
         """Return the number of clusters that was chosen of a range, or choose it and keep that."""
-        path = self._path(config, [ks[0], ks[-1]], ".json")
+        path = self._path(config.model_copy(update={"hierarchy": False}), [ks[0], ks[-1]], ".json")
         return kept_file(path, make, _choice_of, lambda found: json.dumps(found).encode())
 
     def fitted(self, config: ClustersConfig, make: Callable[[], Fitted]) -> Fitted:
@@ -63,6 +66,7 @@ class KeptClusters:
         if isinstance(self._vectors, StoredVectors) and not self._vectors.content:
             return None
         settings = {**config.model_dump(mode="json"), "n_clusters": n_clusters, "numbering": None}
+        settings["hierarchy"] = config.has_hierarchy
         if self._starts is not None and len(self._starts):
             settings["starts"] = self._starts.tolist()
         versions = {package: installed(package) for package in PACKAGES}
@@ -82,6 +86,7 @@ class KeptClusters:
             arrays = {name: file[name] for name in file.files}
         told = json.loads(str(arrays.pop(ABOUT)))
         parts: dict[str, dict[str, Any]] = {GROUPS: {name: {} for name in told["dicts"]}, STATE: {}, NEAREST: {}}
+        parts[HIERARCHY] = {}
         for name, array in arrays.items():
             part, *path = name.split("/", 2)
             if len(path) == 1:
@@ -92,7 +97,9 @@ class KeptClusters:
         distance, runner_up, runner_up_distance = parts[NEAREST].values()
         if not len(groups.labels) == len(distance) == len(runner_up) == self._count:
             raise ValueError("not of these vectors")
-        return Fitted(groups, parts[STATE], (distance, runner_up, runner_up_distance))
+        levels = parts[HIERARCHY]
+        hierarchy = Hierarchy(**levels, n_clusters=told[HIERARCHY]) if levels else None
+        return Fitted(groups, parts[STATE], (distance, runner_up, runner_up_distance), hierarchy)
 
 
 class NothingKept(KeptClusters):
@@ -127,6 +134,10 @@ def _packed(fitted: Fitted) -> bytes | None:
             told["others"][field.name] = value
     arrays |= {f"{STATE}/{name}": value for name, value in fitted.state.items()}
     arrays |= {f"{NEAREST}/{number}": value for number, value in enumerate(fitted.nearest)}
+    if fitted.hierarchy is not None:
+        levels = vars(fitted.hierarchy)
+        told[HIERARCHY] = levels["n_clusters"]
+        arrays |= {f"{HIERARCHY}/{name}": value for name, value in levels.items() if isinstance(value, np.ndarray)}
     if any(np.asarray(value).dtype.hasobject for value in arrays.values()):
         return None
     file = BytesIO()

@@ -14,6 +14,7 @@ from imgcluster.clustering.diffusion import DiffusionClustering, auto_steps
 from imgcluster.clustering.distances import Nearest, centroid_distances, nearest_two, shares_by_distance
 from imgcluster.clustering.estimators import shared_estimator
 from imgcluster.clustering.grouping import SEQUENCE, Groups, group, method_of
+from imgcluster.clustering.hierarchy import find_hierarchy
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import Numbers, number_classes, number_clusters
 from imgcluster.config import AUTO as AUTO_METHOD
@@ -21,7 +22,7 @@ from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Features, Points, State, fit_steps
 from imgcluster.learning import Learned
-from imgcluster.types import NOISE, Clusters
+from imgcluster.types import NOISE, Clusters, Hierarchy
 from imgcluster.utils import finite_rows
 
 NO_MORE = "no more of them have features of their own"
@@ -65,6 +66,7 @@ def cluster_features(
     clusters = numbered_clusters(found, numbered, fitted.nearest, config, state=fitted.state)
     return replace(
         clusters,
+        hierarchy=_numbered_hierarchy(fitted.hierarchy, numbered),
         notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)])],
         probabilities=_probabilities(space.points, found, numbered, learned) if soft else None,
     )
@@ -106,7 +108,9 @@ class _Space:
 
 def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
     found = group(space.points, config, show=show, shared=space.shared)
-    return Fitted(found, space.state, nearest_two(space.points, found.centroids, found.labels))
+    nearest, k = nearest_two(space.points, found.centroids, found.labels), len(found.centroids)
+    hierarchy = find_hierarchy(space.points, found.labels, k, space.shared) if config.has_hierarchy else None
+    return Fitted(found, space.state, nearest, hierarchy)
 
 
 def numbered_clusters(
@@ -126,6 +130,14 @@ def numbered_clusters(
         names=numbered.names,
         are_labels=numbered.are_labels,
     )
+
+
+def _numbered_hierarchy(hierarchy: Hierarchy | None, numbered: Numbers) -> Hierarchy | None:
+    """Return a hierarchy with the numbers of the clusters; the finer ones take those that follow."""
+    if hierarchy is None:
+        return None
+    new = numbered.width + np.arange(hierarchy.levels)
+    return hierarchy.renumbered(np.append(numbered.numbers, new))
 
 
 def _model_for(features: Features | np.ndarray, config: ClustersConfig) -> Learned | None:
