@@ -126,22 +126,35 @@ class Hierarchy:
         """The number of clusters of the finest level."""
         return len(self.modularity)
 
-    def renumbered(self, numbers: np.ndarray) -> Hierarchy:
-        """Return the same with other numbers, (levels,) int64, for 0, 1, ...; -1 stays."""
-        import numpy as np
+    @property
+    def numbers(self) -> list[int]:
+        """The cluster that is new at each level; that of all images at the first."""
+        whole = self.splits[0, 0] if len(self.splits) else self.finest.max()
+        return [int(whole), *self.splits[:, 1].tolist()]
 
-        return replace(self, splits=numbers[self.splits], finest=np.append(numbers, NOISE)[self.finest])
+    @property
+    def sizes(self) -> list[int]:
+        """How many images the cluster that is new at each level has there."""
+        ordered, numbers = self.finest[self.finest.argsort()], self.numbers
+        sizes = {each: int(ordered.searchsorted(each + 1) - ordered.searchsorted(each)) for each in numbers}
+        for kept, new in self.splits[::-1].tolist():
+            sizes[kept] += sizes[new]
+        return [sizes[each] for each in numbers]
+
+    def renumbered(self, numbers: np.ndarray) -> Hierarchy:
+        """Return the same with other numbers, (m,) int64, for 0, 1, ...; -1 stays."""
+        finest, inside = self.finest.copy(), self.finest != NOISE
+        finest[inside] = numbers[finest[inside]]
+        return replace(self, splits=numbers[self.splits], finest=finest)
 
     def cut(self, level: int) -> np.ndarray:
         """Return the labels, (n,) int64, of a number of clusters from 1 to `levels`. Raises ValueError."""
-        import numpy as np
-
         if not 1 <= level <= self.levels:
             raise ValueError(f"the hierarchy has 1 to {self.levels} clusters, not {level}")
-        whole = np.append(np.arange(max(self.finest.max(initial=-1), self.splits.max(initial=-1)) + 1), NOISE)
-        for kept, new in self.splits[level - 1 :].tolist():
-            whole[new] = whole[kept]
-        return np.asarray(whole[self.finest])
+        labels = self.finest.copy()
+        for kept, new in self.splits[level - 1 :][::-1].tolist():
+            labels[labels == new] = kept
+        return labels
 
     def next_merge(self, level: int | None = None) -> tuple[int, int] | None:
         """Return the two clusters that merge first, the larger one first; None where there is only one.
@@ -156,13 +169,11 @@ class Hierarchy:
 
         level: the number of clusters; None: the run's.
         """
-        import numpy as np
-
         begin = (self.n_clusters if level is None else level) - 1
         for place, (kept, new) in enumerate(self.splits[begin:].tolist(), begin):
             if kept == cluster:
                 labels = self.cut(place + 2)
-                return np.flatnonzero(labels == kept), np.flatnonzero(labels == new)
+                return (labels == kept).nonzero()[0], (labels == new).nonzero()[0]
         return None
 
 

@@ -14,7 +14,7 @@ from imgcluster.clustering.diffusion import DiffusionClustering, auto_steps
 from imgcluster.clustering.distances import Nearest, centroid_distances, nearest_two, shares_by_distance
 from imgcluster.clustering.estimators import shared_estimator
 from imgcluster.clustering.grouping import SEQUENCE, Groups, group, method_of
-from imgcluster.clustering.hierarchy import find_hierarchy
+from imgcluster.clustering.hierarchy import MAX_CLUSTERS, find_hierarchy
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import Numbers, number_classes, number_clusters
 from imgcluster.config import AUTO as AUTO_METHOD
@@ -67,7 +67,7 @@ def cluster_features(
     return replace(
         clusters,
         hierarchy=_numbered_hierarchy(fitted.hierarchy, numbered),
-        notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)])],
+        notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)]), *_unbuilt(config, fitted)],
         probabilities=_probabilities(space.points, found, numbered, learned) if soft else None,
     )
 
@@ -138,6 +138,13 @@ def _numbered_hierarchy(hierarchy: Hierarchy | None, numbered: Numbers) -> Hiera
         return None
     new = numbered.width + np.arange(hierarchy.levels)
     return hierarchy.renumbered(np.append(numbered.numbers, new))
+
+
+def _unbuilt(config: ClustersConfig, fitted: Fitted) -> list[str]:
+    """Say why there is no hierarchy, where there should be one."""
+    if not config.has_hierarchy or fitted.hierarchy is not None or not len(fitted.groups.centroids):
+        return []
+    return [f"no hierarchy: there are more than {MAX_CLUSTERS:,} clusters"]
 
 
 def _model_for(features: Features | np.ndarray, config: ClustersConfig) -> Learned | None:

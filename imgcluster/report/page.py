@@ -19,6 +19,7 @@ from imgcluster.evaluation import TITLES, Scores
 from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER
 from imgcluster.report.filmstrip import filmstrips
 from imgcluster.report.gather import Card, Facts
+from imgcluster.report.tree import MAX_LEVELS, tree_of
 from imgcluster.runs import FinishedRun, with_name
 from imgcluster.types import NOISE
 
@@ -132,6 +133,7 @@ def render_page(page: Page) -> str:
         noise=NOISE,
         asked=IMAGES_PER_CLUSTER,
         **_run_values(page.facts.run),
+        **_tree_values(page.facts),
         **_cluster_values(page),
         **_image_values(page),
         **_score_values(page.scores),
@@ -171,6 +173,16 @@ def _cluster_values(page: Page) -> dict[str, Any]:
         "filters": [each for each in explained if each.get("row") is None],
         "explained_of": _explained_of(page.facts, explained),
     }
+
+
+def _tree_values(facts: Facts) -> dict[str, Any]:
+    """Return what the template shows of the hierarchy: its tree, none where it has a single cluster."""
+    hierarchy = facts.run.hierarchy
+    if hierarchy is None or hierarchy.levels < 2 or len(hierarchy.finest) != len(facts.fine):
+        return {"tree": None}
+    tree = tree_of(hierarchy, facts.fine, facts.distance[facts.fine])
+    cards = {card.number: card for card in facts.cards}
+    return {"tree": tree, "levels": hierarchy.levels, "max_levels": MAX_LEVELS, "card_of": cards}
 
 
 def _image_values(page: Page) -> dict[str, Any]:

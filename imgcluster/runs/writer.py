@@ -15,6 +15,7 @@ from imgcluster.config import Config, RunFiles
 from imgcluster.images import VideoFrame, decoder_version, is_video_name
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
+from imgcluster.runs.hierarchy import hierarchy_text
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
@@ -39,6 +40,7 @@ def output_names(config: Config) -> list[str]:
     submission = config.outputs.submission
     page = [f"{RunFiles.REPORT}/{RunFiles.PAGE}"] if config.outputs.report else []
     tables = [RunFiles.CLUSTERS, *([] if config.images.video is None else [RunFiles.SEGMENTS])]
+    tables += [RunFiles.HIERARCHY] if config.clusters.has_hierarchy else []
     return [*([submission] if submission else []), *tables, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 
@@ -54,6 +56,10 @@ def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
     }
     if run.config.images.video is not None:
         files[RunFiles.SEGMENTS] = _csv_writer(segments_rows(run))
+    if run.config.clusters.has_hierarchy:
+        failed = {failure.image for failure in run.features.failures}
+        text = hierarchy_text(run.hierarchy, (image in failed for image in run.images))
+        files[RunFiles.HIERARCHY] = lambda file: file.write(text.encode())
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(rows_of(make_submission(run))), **files}
     return folder.write(files, run_record(run))

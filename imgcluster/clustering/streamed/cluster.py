@@ -84,7 +84,8 @@ def cluster_stored(
         shares = _shares(space.points, found.centroids, nearest[0]) if soft else None
     if shares is not None:
         shares = scatter_by_number(shares.T, numbered.numbers, 0).T
-    return replace(clusters, notes=[*chosen, *clusters.notes], probabilities=shares)
+    without = ["no hierarchy: the features stay in the store"] if config.has_hierarchy else []
+    return replace(clusters, notes=[*chosen, *clusters.notes, *without], probabilities=shares)
 
 
 class _Space:
