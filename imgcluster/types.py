@@ -178,6 +178,23 @@ class Hierarchy:
 
 
 @dataclass(frozen=True)
+class ChosenNumber:
+    """A number of clusters, chosen of several.
+
+    Attributes:
+        n_clusters: The number.
+        reason: For the summary.
+        scores: The modularity of each number that was tried.
+        runners_up: Other good numbers, clearly smaller or larger, the best first.
+    """
+
+    n_clusters: int
+    reason: str
+    scores: dict[int, float] = field(default_factory=dict)
+    runners_up: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Clusters:
     """The clusters of features, one entry per row.
 
@@ -192,6 +209,7 @@ class Clusters:
         probabilities: (n, k) float64, on request.
         are_labels: Whether the numbers are known labels, to be written unchanged.
         hierarchy: Coarser and finer clusters around these, with `clusters.hierarchy`.
+        chosen: How the number of clusters was chosen, where the config leaves it open.
     """
 
     labels: np.ndarray
@@ -205,6 +223,7 @@ class Clusters:
     probabilities: np.ndarray | None = None
     are_labels: bool = False
     hierarchy: Hierarchy | None = None
+    chosen: ChosenNumber | None = None
 
 
 class TextTable:

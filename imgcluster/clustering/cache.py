@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -17,15 +17,13 @@ from imgcluster.clustering.distances import Nearest
 from imgcluster.clustering.grouping import Groups
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
-from imgcluster.types import Hierarchy
+from imgcluster.types import ChosenNumber, Hierarchy
 from imgcluster.utils import digest_arrays, installed, kept_file, kept_path
 
 FORMAT = 3  # of what is kept: raise it when clusters are found in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
 ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
 GROUPS, STATE, NEAREST, HIERARCHY = "groups", "state", "nearest", "hierarchy"
-
-Choice = tuple[int, str]  # a number of clusters, and why this one
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,10 @@ class KeptClusters:
         self._vectors, self._starts = vectors, starts
         self._count = vectors.count if isinstance(vectors, StoredVectors) else len(vectors)
 
-    def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], Choice]) -> Choice:
+    def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], ChosenNumber]) -> ChosenNumber:
         """Return the number of clusters that was chosen of a range, or choose it and keep that."""
         path = self._path(config.model_copy(update={"hierarchy": False}), [ks[0], ks[-1]], ".json")
-        return kept_file(path, make, _choice_of, lambda found: json.dumps(found).encode())
+        return kept_file(path, make, _choice_of, lambda found: json.dumps(vars(found)).encode())
 
     def fitted(self, config: ClustersConfig, make: Callable[[], Fitted]) -> Fitted:
         """Return what was found by a config, whatever its numbering, or find it and keep that."""
@@ -112,11 +110,11 @@ class NothingKept(KeptClusters):
         return None
 
 
-def _choice_of(data: bytes) -> Choice:
-    chosen, reason = json.loads(data)
-    if not (isinstance(chosen, int) and isinstance(reason, str)):
+def _choice_of(data: bytes) -> ChosenNumber:
+    found = ChosenNumber(**json.loads(data))
+    if not (isinstance(found.n_clusters, int) and isinstance(found.reason, str)):
         raise ValueError("no choice")
-    return chosen, reason
+    return replace(found, scores={int(k): float(score) for k, score in found.scores.items()})
 
 
 def _packed(fitted: Fitted) -> bytes | None:

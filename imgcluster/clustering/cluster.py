@@ -22,7 +22,7 @@ from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Features, Points, State, fit_steps
 from imgcluster.learning import Learned
-from imgcluster.types import NOISE, Clusters, Hierarchy
+from imgcluster.types import NOISE, ChosenNumber, Clusters, Hierarchy
 from imgcluster.utils import finite_rows
 
 NO_MORE = "no more of them have features of their own"
@@ -67,7 +67,13 @@ def cluster_features(
     return replace(
         clusters,
         hierarchy=_numbered_hierarchy(fitted.hierarchy, numbered),
-        notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)]), *_unbuilt(config, fitted)],
+        chosen=chosen,
+        notes=[
+            *([] if chosen is None else [chosen.reason]),
+            *clusters.notes,
+            *([] if learned is None else [_told(learned)]),
+            *_unbuilt(config, fitted),
+        ],
         probabilities=_probabilities(space.points, found, numbered, learned) if soft else None,
     )
 
@@ -215,13 +221,15 @@ def _probabilities(points: Points, found: Groups, numbered: Numbers, learned: Le
     return scatter_by_number(given.T, numbers, 0).T
 
 
-def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool) -> tuple[ClustersConfig, list[str]]:
-    """Put a number in the place of a range, and say why this one."""
+def _with_k(
+    space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool
+) -> tuple[ClustersConfig, ChosenNumber | None]:
+    """Put a number in the place of a range; None where there is no range."""
     if not isinstance(config.n_clusters, str):
-        return config, []
+        return config, None
     ks = AUTO if config.n_clusters == "auto" else parse_range(config.n_clusters)
-    chosen, reason = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show, shared=space.shared))
-    return config.model_copy(update={"n_clusters": chosen}), [reason]
+    chosen = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show, shared=space.shared))
+    return config.model_copy(update={"n_clusters": chosen.n_clusters}), chosen
 
 
 def check_enough(images: int, n_clusters: int | str | None) -> None:

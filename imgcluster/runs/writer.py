@@ -22,7 +22,7 @@ from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
 from imgcluster.runs.segments import segments_of
 from imgcluster.runs.submission import make_submission
 from imgcluster.runs.tables import rows_of, write_rows
-from imgcluster.types import ARE_LABELS, ImageFile, Source, by_reason
+from imgcluster.types import ARE_LABELS, ChosenNumber, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
@@ -112,6 +112,7 @@ def run_record(run: RunResult) -> dict[str, Any]:
         },
         "features": [asdict(origin) for origin in features.origins],
         "cluster_sizes": clusters.sizes.tolist(),
+        **({} if clusters.chosen is None else {"chosen": _chosen(clusters.chosen)}),
         ARE_LABELS: clusters.are_labels,
         NAMES: {str(number): name for number, name in known_names(run.config, clusters.names).items()},
         "left_out": run.left_out,
@@ -125,6 +126,12 @@ def run_record(run: RunResult) -> dict[str, Any]:
         STARTED_IN: None if is_url(run.config.outputs.folder) else way_to_start(run.folder),
         "versions": _versions(run.images),
     }
+
+
+def _chosen(number: ChosenNumber) -> dict[str, Any]:
+    """Return how a number of clusters was chosen: the good answers, the best first, and the scores of all."""
+    modularity = [{"n_clusters": k, "modularity": round(score, 6)} for k, score in sorted(number.scores.items())]
+    return {"n_clusters": number.n_clusters, "runners_up": number.runners_up, "tried": modularity}
 
 
 def _versions(images: Sequence[ImageFile]) -> dict[str, str]:
