@@ -210,6 +210,7 @@ class Clusters:
         are_labels: Whether the numbers are known labels, to be written unchanged.
         hierarchy: Coarser and finer clusters around these, with `clusters.hierarchy`.
         chosen: How the number of clusters was chosen, where the config leaves it open.
+        probability: (n,) float64, how likely each image is in the right cluster, with method auto; NaN for noise.
     """
 
     labels: np.ndarray
@@ -224,6 +225,7 @@ class Clusters:
     are_labels: bool = False
     hierarchy: Hierarchy | None = None
     chosen: ChosenNumber | None = None
+    probability: np.ndarray | None = None
 
 
 class TextTable:

@@ -24,6 +24,7 @@ FORMAT = 3  # of what is kept: raise it when clusters are found in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
 ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
 GROUPS, STATE, NEAREST, HIERARCHY = "groups", "state", "nearest", "hierarchy"
+PROBABILITY = "probability"
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,14 @@ class Fitted:
     """All that clustering works out before the clusters get their numbers.
 
     state: of the fitted steps. nearest: distances, runners-up and theirs, as `nearest_two` returns them. hierarchy:
-    where the config has one.
+    where the config has one. probability: as of `Clusters`.
     """
 
     groups: Groups
     state: State
     nearest: Nearest
     hierarchy: Hierarchy | None = None
+    probability: np.ndarray | None = None
 
 
 class KeptClusters:
@@ -92,12 +94,13 @@ class KeptClusters:
             else:
                 parts[part][path[0]][path[1]] = array
         groups = Groups(**parts[GROUPS], **told["others"])
-        distance, runner_up, runner_up_distance = parts[NEAREST].values()
+        distance, runner_up, runner_up_distance = (parts[NEAREST][str(number)] for number in range(3))
         if not len(groups.labels) == len(distance) == len(runner_up) == self._count:
             raise ValueError("not of these vectors")
+        probability = parts[NEAREST].pop(PROBABILITY, None)
         levels = parts[HIERARCHY]
         hierarchy = Hierarchy(**levels, n_clusters=told[HIERARCHY]) if levels else None
-        return Fitted(groups, parts[STATE], (distance, runner_up, runner_up_distance), hierarchy)
+        return Fitted(groups, parts[STATE], (distance, runner_up, runner_up_distance), hierarchy, probability)
 
 
 class NothingKept(KeptClusters):
@@ -132,6 +135,8 @@ def _packed(fitted: Fitted) -> bytes | None:
             told["others"][field.name] = value
     arrays |= {f"{STATE}/{name}": value for name, value in fitted.state.items()}
     arrays |= {f"{NEAREST}/{number}": value for number, value in enumerate(fitted.nearest)}
+    if fitted.probability is not None:
+        arrays[f"{NEAREST}/{PROBABILITY}"] = fitted.probability
     if fitted.hierarchy is not None:
         levels = vars(fitted.hierarchy)
         told[HIERARCHY] = levels["n_clusters"]

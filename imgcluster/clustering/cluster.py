@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
+from imgcluster.clustering.confidence import own_probability
 from imgcluster.clustering.diffusion import DiffusionClustering, auto_steps
 from imgcluster.clustering.distances import Nearest, centroid_distances, nearest_two, shares_by_distance
+from imgcluster.clustering.distinct_graph import DistinctGraph
 from imgcluster.clustering.estimators import shared_estimator
 from imgcluster.clustering.grouping import SEQUENCE, Groups, group, method_of
 from imgcluster.clustering.hierarchy import MAX_CLUSTERS, find_hierarchy
@@ -67,6 +69,7 @@ def cluster_features(
     return replace(
         clusters,
         hierarchy=_numbered_hierarchy(fitted.hierarchy, numbered),
+        probability=fitted.probability,
         chosen=chosen,
         notes=[
             *([] if chosen is None else [chosen.reason]),
@@ -114,9 +117,15 @@ class _Space:
 
 def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
     found = group(space.points, config, show=show, shared=space.shared)
-    nearest, k = nearest_two(space.points, found.centroids, found.labels), len(found.centroids)
-    hierarchy = find_hierarchy(space.points, found.labels, k, space.shared) if config.has_hierarchy else None
-    return Fitted(found, space.state, nearest, hierarchy)
+    fitted = Fitted(found, space.state, nearest_two(space.points, found.centroids, found.labels))
+    if not (config.has_hierarchy or config.has_probability):
+        return fitted
+    around = DistinctGraph.of(space.points, space.shared)
+    hierarchy = find_hierarchy(around, found.labels, len(found.centroids)) if config.has_hierarchy else None
+    if not config.has_probability:
+        return replace(fitted, hierarchy=hierarchy)
+    own = own_probability(around.graph, found.labels[around.copies.first])
+    return replace(fitted, hierarchy=hierarchy, probability=own[around.copies.place])
 
 
 def numbered_clusters(

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.clustering.diffusion import DiffusionClustering
-from imgcluster.clustering.graph import Graph, neighbour_graph
+from imgcluster.clustering.distinct_graph import DistinctGraph
+from imgcluster.clustering.graph import Graph
 from imgcluster.clustering.normalized_cut import cut_in_two
-from imgcluster.features import Points
 from imgcluster.types import NOISE, Hierarchy
 
 MAX_CLUSTERS = 1000  # of a run: the time of merging grows with the cube of their number
@@ -22,24 +21,19 @@ Split = tuple[int, int]  # the cluster that loses a part, and the number of the 
 Cut = tuple[float, int, np.ndarray, np.ndarray]  # likeness of the parts, number of the cluster, rows of its parts
 
 
-def find_hierarchy(
-    points: Points, labels: np.ndarray, k: int, shared: DiffusionClustering | None = None
-) -> Hierarchy | None:
+def find_hierarchy(around: DistinctGraph, labels: np.ndarray, k: int) -> Hierarchy | None:
     """Return the hierarchy around k clusters of points; None where none has a point, or more than `MAX_CLUSTERS` have.
 
-    labels: (n,) int64, the same for equal points, which are one point of the graph. Finer clusters are numbered from k
-    on. shared: has the graph already.
+    labels: (n,) int64, of all points, the same for equal ones. Finer clusters are numbered from k on.
     """
     used = np.unique(labels[labels != NOISE])
     if not 1 <= len(used) <= MAX_CLUSTERS:
         return None
-    copies = points.copies
-    distinct = points.take(copies.first) if copies else points.array()
-    graph = neighbour_graph(distinct) if shared is None else shared.walk(distinct).graph
-    some = labels[copies.first]
-    found = build_hierarchy(graph, distinct, np.where(some == NOISE, NOISE, np.searchsorted(used, some)))
+    some = labels[around.copies.first]
+    places = np.where(some == NOISE, NOISE, np.searchsorted(used, some))
+    found = build_hierarchy(around.graph, around.points, places)
     new = k + np.arange(found.levels - len(used))
-    return replace(found, finest=found.finest[copies.place]).renumbered(np.append(used, new))
+    return replace(found, finest=found.finest[around.copies.place]).renumbered(np.append(used, new))
 
 
 def build_hierarchy(graph: Graph, points: np.ndarray, labels: np.ndarray) -> Hierarchy:

@@ -121,7 +121,12 @@ class ClustersConfig(Section):
     @property
     def has_hierarchy(self) -> bool:
         """Whether a hierarchy is built around the clusters."""
-        return self.method == AUTO and self.order is None if self.hierarchy is None else self.hierarchy
+        return self.has_probability if self.hierarchy is None else self.hierarchy
+
+    @property
+    def has_probability(self) -> bool:
+        """Whether each image gets the probability that its cluster is right: it is calibrated for `auto` alone."""
+        return self.method == AUTO and self.order is None
 
     @property
     def k(self) -> int:

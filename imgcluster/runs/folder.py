@@ -38,6 +38,7 @@ ALIKE = {
     ("images", "range"): ("auto", None),
     ("images", "color"): ("managed", None),
     ("outputs", "rows"): ("images", None),
+    ("outputs", "probabilities"): ("distance", None),
 }
 
 Writer = Callable[[IO[bytes]], object]

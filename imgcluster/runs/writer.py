@@ -26,9 +26,10 @@ from imgcluster.types import ARE_LABELS, ChosenNumber, ImageFile, Source, by_rea
 from imgcluster.utils import installed, is_url
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
-NAME, NOTE = "name", "note"
+NAME, NOTE, PROBABILITY = "name", "note", "probability"
 # More digits would show the last bits of float32 sums, which differ between library versions.
 DISTANCE_FORMAT = "{:.6g}"
+PROBABILITY_FORMAT = "{:.4f}"
 PACKAGES = (
     *("imgcluster", "torch", "torchvision", "openvino", "opencv-python"),
     *("pillow", "numpy", "scikit-learn", "pandas"),
@@ -69,22 +70,25 @@ def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
     """Yield clusters.csv: the header, and a row for each image in the order of the list; failed ones with reasons.
 
     Columns `name` and `note` come last, where any cluster has a name or any image a note, so that the other columns
-    keep their positions. Notes do not go into `error`: a text there means that the image failed.
+    keep their positions, and after these `probability`, where it is known. Notes do not go into `error`: a text there
+    means that the image failed.
     """
     found, notes = run.clusters, run.features.remarks
     names = known_names(run.config, found.names)
-    yield (*COLUMNS, *([NAME] if names else []), *([NOTE] if notes else []))
+    sure = found.probability
+    yield (*COLUMNS, *([NAME] if names else []), *([NOTE] if notes else []), *([] if sure is None else [PROBABILITY]))
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
     rows = count()  # those of the features are in the order of the list
     for image in run.images:
         if image in reason_of:
-            cells, name = ("", "", "", "", "failed", reason_of[image]), ""
+            cells, name, own = ("", "", "", "", "failed", reason_of[image]), "", np.nan
         else:
             row = next(rows)
             nearest = found.distance[row], found.runner_up[row], found.runner_up_distance[row]
             cells = (*cluster_cells(found.labels[row], *nearest), "ok", "")
-            name = names.get(int(found.labels[row]), "")
-        more = (*([name] if names else []), *([notes.get(image, "")] if notes else []))
+            name, own = names.get(int(found.labels[row]), ""), np.nan if sure is None else sure[row]
+        more = [*([name] if names else []), *([notes.get(image, "")] if notes else [])]
+        more += [] if sure is None else ["" if np.isnan(own) else PROBABILITY_FORMAT.format(own)]
         yield (image.id, path_text(image), *cells, *more)
 
 

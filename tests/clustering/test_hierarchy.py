@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from imgcluster.clustering.cluster import cluster_features
+from imgcluster.clustering.distinct_graph import DistinctGraph
 from imgcluster.clustering.graph import modularity, neighbour_graph
 from imgcluster.clustering.hierarchy import MAX_CLUSTERS, build_hierarchy, find_hierarchy
 from imgcluster.config.loader import ClustersConfig
@@ -95,7 +96,9 @@ def test_the_order_of_the_images_makes_no_difference() -> None:
     vectors = np.random.default_rng(0).normal(0, 1, (400, 24)).astype(np.float32)  # without any clusters
     labels = np.arange(400) % 4
     order = np.random.default_rng(1).permutation(400)
-    found, other = (find_hierarchy(Points(vectors[rows]), labels[rows], 4) for rows in (np.arange(400), order))
+    found, other = (
+        find_hierarchy(DistinctGraph.of(Points(vectors[rows])), labels[rows], 4) for rows in (np.arange(400), order)
+    )
     assert found is not None
     assert other is not None
     np.testing.assert_array_equal(found.splits, other.splits)
@@ -145,18 +148,18 @@ def test_noise_is_in_no_level() -> None:
     for level in range(1, clusters.hierarchy.levels + 1):
         np.testing.assert_array_equal(clusters.hierarchy.cut(level) == -1, noise)
     np.testing.assert_array_equal(clusters.hierarchy.cut(clusters.hierarchy.n_clusters), clusters.labels)
-    assert find_hierarchy(Points(vectors), np.full(len(coarse), -1), 0) is None
+    assert find_hierarchy(DistinctGraph.of(Points(vectors)), np.full(len(coarse), -1), 0) is None
 
 
 def test_numbers_are_those_of_the_clusters(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, coarse, _ = nested_blobs()
-    found = find_hierarchy(Points(vectors), 7 * coarse, 20)  # numbers between that no point has
+    found = find_hierarchy(DistinctGraph.of(Points(vectors)), 7 * coarse, 20)  # numbers between that no point has
     assert found is not None
     np.testing.assert_array_equal(found.cut(3), 7 * coarse)
     assert set(found.cut(4)) == {0, 7, 14, 20}
-    assert find_hierarchy(Points(vectors), np.arange(90), MAX_CLUSTERS) is not None
+    assert find_hierarchy(DistinctGraph.of(Points(vectors)), np.arange(90), MAX_CLUSTERS) is not None
     monkeypatch.setattr("imgcluster.clustering.hierarchy.MAX_CLUSTERS", 2)
-    assert find_hierarchy(Points(vectors), coarse, 3) is None
+    assert find_hierarchy(DistinctGraph.of(Points(vectors)), coarse, 3) is None
 
 
 @pytest.mark.parametrize(

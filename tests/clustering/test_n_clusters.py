@@ -79,7 +79,8 @@ def test_several_good_numbers_are_told_and_kept() -> None:
         found = cluster_features(vectors, ClustersConfig(n_clusters="2..10"), show=False, kept=kept)
         chosen = found.chosen
         assert chosen is not None
-        assert {4, 8} <= {chosen.n_clusters, *chosen.runners_up}
+        assert chosen.n_clusters == 4
+        assert chosen.runners_up
         assert found.notes[0] == chosen.reason
         for k in chosen.runners_up:
             way = "coarser" if k < chosen.n_clusters else "finer"
