@@ -14,7 +14,7 @@ from imgcluster.clustering import SAMPLED_ABOVE, nearest_clusters
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.report.cluster_names import MAX_CLUSTERS, Guess, Guesses, guess_names
 from imgcluster.report.geometry import Geometry, Subject, keep_geometry, kept_geometry, work_out
-from imgcluster.runs import FinishedRun, content_of_result, find_features, vectors_of_rows
+from imgcluster.runs import PROBABILITY, FinishedRun, content_of_result, find_features, vectors_of_rows
 from imgcluster.types import NOISE
 
 TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
@@ -33,7 +33,7 @@ class Card:
     """A cluster and the rows of its images: the most typical, the borderline and the atypical ones.
 
     name: the known one; guess: the network's, where none is known. silhouette: mean of its images; NaN where unknown.
-    nearest: the cluster with the nearest centroid.
+    nearest: the cluster with the nearest centroid. probability: mean of its images; NaN where unknown.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Card:
     size: int
     nearest: int | None
     silhouette: float
+    probability: float
     typical: list[int]
     borderline: list[int]
     atypical: list[int]
@@ -52,7 +53,7 @@ class Table:
     """The columns of clusters.csv, n rows.
 
     labels: (n,) int64, -1 for failed images and noise. failed: (n,) bool. distance, runner_up_distance: (n,) float64,
-    NaN where there is none. runner_up: (n,) int64, -1 where there is none.
+    NaN where there is none. runner_up: (n,) int64, -1 where there is none. probability: (n,) float64, NaN where unknown.
     """
 
     ids: list[str]
@@ -63,6 +64,7 @@ class Table:
     distance: np.ndarray
     runner_up: np.ndarray
     runner_up_distance: np.ndarray
+    probability: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,7 @@ def _typical(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
 
 def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     def numbers(name: str, missing: float) -> np.ndarray:
-        return np.array([float(row[name] or missing) for row in rows])
+        return np.array([float(row.get(name) or missing) for row in rows])
 
     return Table(
         ids=[row["id"] for row in rows],
@@ -127,6 +129,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Table:
         distance=numbers("distance", np.nan),
         runner_up=numbers("runner_up", -1).astype(np.int64),
         runner_up_distance=numbers("runner_up_distance", np.nan),
+        probability=numbers(PROBABILITY, np.nan),
     )
 
 
@@ -201,6 +204,7 @@ def _card(
         number=number,
         size=len(rows),
         silhouette=float(known.mean()) if len(known) else np.nan,
+        probability=float(table.probability[rows].mean()),
         typical=[int(row) for row in typical],
         borderline=[int(row) for row in borderline],
         atypical=[int(row) for row in atypical],
