@@ -16,7 +16,7 @@ import numpy as np
 
 from imgcluster.config import RunFiles, caveat
 from imgcluster.evaluation import TITLES, Scores
-from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER
+from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER, SURE_SHARE
 from imgcluster.report.filmstrip import filmstrips
 from imgcluster.report.gather import Card, Facts
 from imgcluster.report.tree import MAX_LEVELS, tree_of
@@ -133,6 +133,8 @@ def render_page(page: Page) -> str:
         charts=page.charts,
         noise=NOISE,
         asked=IMAGES_PER_CLUSTER,
+        sure_share=SURE_SHARE,
+        guessed=any(page.facts.guesses.by_cluster.values()),
         **_run_values(page.facts.run),
         **_tree_values(page.facts),
         **_cluster_values(page),
