@@ -15,6 +15,7 @@ from imgcluster.clustering import (
     AUTO,
     SEQUENCE,
     KeptClusters,
+    calibrated_shares,
     check_enough,
     check_memory,
     check_numbering,
@@ -131,7 +132,9 @@ def _clustered(features: Features, config: Config, cluster: Cluster | None, show
     starts = None if config.clusters.order is None else features.starts
     kept = KeptClusters(features.stored[0] if features.stored else features.vectors, starts)
     if not features.stored:
-        return cluster_features(features, config.clusters, soft=soft, first_label=first, show=show, kept=kept)
+        found = cluster_features(features, config.clusters, soft=soft, first_label=first, show=show, kept=kept)
+        calibrated = soft and config.outputs.probabilities == "calibrated"
+        return replace(found, probabilities=calibrated_shares(found)) if calibrated else found
     client = None if cluster is None else cluster.client
     return cluster_stored(
         features.stored[0], features.ids, config.clusters, client, soft=soft, first_label=first, show=show, kept=kept

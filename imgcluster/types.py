@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -103,6 +103,98 @@ def by_reason(failures: Iterable[Failure]) -> dict[str, list[Failure]]:
 
 
 @dataclass(frozen=True)
+class Hierarchy:
+    """Nested clusters, from one to the finest level, around those of a run. Level k has k clusters.
+
+    From level to level one cluster is split, and all others keep their numbers.
+
+    Attributes:
+        splits: (m, 2) int64, the coarsest first: the cluster that is split, whose larger part keeps its number, and the
+            number of the smaller part.
+        finest: (n,) int64, the clusters of level m + 1; -1 for noise.
+        modularity: (m + 1,) float64, of the clusters of each level in the graph of nearest neighbours.
+        n_clusters: The level that is the run's own clusters.
+    """
+
+    splits: np.ndarray
+    finest: np.ndarray
+    modularity: np.ndarray
+    n_clusters: int
+
+    @property
+    def levels(self) -> int:
+        """The number of clusters of the finest level."""
+        return len(self.modularity)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The cluster that is new at each level; that of all images at the first."""
+        whole = self.splits[0, 0] if len(self.splits) else self.finest.max()
+        return [int(whole), *self.splits[:, 1].tolist()]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many images the cluster that is new at each level has there."""
+        ordered, numbers = self.finest[self.finest.argsort()], self.numbers
+        sizes = {each: int(ordered.searchsorted(each + 1) - ordered.searchsorted(each)) for each in numbers}
+        for kept, new in self.splits[::-1].tolist():
+            sizes[kept] += sizes[new]
+        return [sizes[each] for each in numbers]
+
+    def renumbered(self, numbers: np.ndarray) -> Hierarchy:
+        """Return the same with other numbers, (m,) int64, for 0, 1, ...; -1 stays."""
+        finest, inside = self.finest.copy(), self.finest != NOISE
+        finest[inside] = numbers[finest[inside]]
+        return replace(self, splits=numbers[self.splits], finest=finest)
+
+    def cut(self, level: int) -> np.ndarray:
+        """Return the labels, (n,) int64, of a number of clusters from 1 to `levels`. Raises ValueError."""
+        if not 1 <= level <= self.levels:
+            raise ValueError(f"the hierarchy has 1 to {self.levels} clusters, not {level}")
+        labels = self.finest.copy()
+        for kept, new in self.splits[level - 1 :][::-1].tolist():
+            labels[labels == new] = kept
+        return labels
+
+    def next_merge(self, level: int | None = None) -> tuple[int, int] | None:
+        """Return the two clusters that merge first, the larger one first; None where there is only one.
+
+        level: the number of clusters; None: the run's.
+        """
+        place = (self.n_clusters if level is None else level) - 2
+        return (int(self.splits[place, 0]), int(self.splits[place, 1])) if place >= 0 else None
+
+    def next_split(self, cluster: int, level: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the rows of the two parts of a cluster at its next level, the larger one first; None without parts.
+
+        level: the number of clusters; None: the run's.
+        """
+        begin = (self.n_clusters if level is None else level) - 1
+        for place, (kept, new) in enumerate(self.splits[begin:].tolist(), begin):
+            if kept == cluster:
+                labels = self.cut(place + 2)
+                return (labels == kept).nonzero()[0], (labels == new).nonzero()[0]
+        return None
+
+
+@dataclass(frozen=True)
+class ChosenNumber:
+    """A number of clusters, chosen of several.
+
+    Attributes:
+        n_clusters: The number.
+        reason: For the summary.
+        scores: The modularity of each number that was tried.
+        runners_up: Other good numbers, clearly smaller or larger, the best first.
+    """
+
+    n_clusters: int
+    reason: str
+    scores: dict[int, float] = field(default_factory=dict)
+    runners_up: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Clusters:
     """The clusters of features, one entry per row.
 
@@ -116,6 +208,9 @@ class Clusters:
         names: Names of numbers, if known labels were words.
         probabilities: (n, k) float64, on request.
         are_labels: Whether the numbers are known labels, to be written unchanged.
+        hierarchy: Coarser and finer clusters around these, with `clusters.hierarchy`.
+        chosen: How the number of clusters was chosen, where the config leaves it open.
+        probability: (n,) float64, how likely each image is in the right cluster, with method auto; NaN for noise.
     """
 
     labels: np.ndarray
@@ -128,6 +223,9 @@ class Clusters:
     names: dict[int, str] = field(default_factory=dict)
     probabilities: np.ndarray | None = None
     are_labels: bool = False
+    hierarchy: Hierarchy | None = None
+    chosen: ChosenNumber | None = None
+    probability: np.ndarray | None = None
 
 
 class TextTable:

@@ -1,5 +1,6 @@
 from .cache import KeptClusters
 from .cluster import check_enough, cluster_features, transform_steps
+from .confidence import calibrated_shares
 from .diffusion import auto_steps
 from .distances import centroid_distances, nearest_clusters, used_numbers
 from .estimators import check_parameters
@@ -27,6 +28,7 @@ __all__ = [
     "Similarity",
     "auto_steps",
     "best_k",
+    "calibrated_shares",
     "centroid_distances",
     "check_enough",
     "check_memory",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -17,26 +17,29 @@ from imgcluster.clustering.distances import Nearest
 from imgcluster.clustering.grouping import Groups
 from imgcluster.config import ClustersConfig
 from imgcluster.features import State, StoredVectors
+from imgcluster.types import ChosenNumber, Hierarchy
 from imgcluster.utils import digest_arrays, installed, kept_file, kept_path
 
-FORMAT = 2  # of what is kept: raise it when clusters are found in another way
+FORMAT = 3  # of what is kept: raise it when clusters are found in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
 ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
-GROUPS, STATE, NEAREST = "groups", "state", "nearest"
-
-Choice = tuple[int, str]  # a number of clusters, and why this one
+GROUPS, STATE, NEAREST, HIERARCHY = "groups", "state", "nearest", "hierarchy"
+PROBABILITY = "probability"
 
 
 @dataclass(frozen=True)
 class Fitted:
     """All that clustering works out before the clusters get their numbers.
 
-    state: of the fitted steps. nearest: distances, runners-up and theirs, as `nearest_two` returns them.
+    state: of the fitted steps. nearest: distances, runners-up and theirs, as `nearest_two` returns them. hierarchy:
+    where the config has one. probability: as of `Clusters`.
     """
 
     groups: Groups
     state: State
     nearest: Nearest
+    hierarchy: Hierarchy | None = None
+    probability: np.ndarray | None = None
 
 
 class KeptClusters:
@@ -49,10 +52,10 @@ class KeptClusters:
         self._vectors, self._starts = vectors, starts
         self._count = vectors.count if isinstance(vectors, StoredVectors) else len(vectors)
 
-    def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], Choice]) -> Choice:
+    def choice(self, config: ClustersConfig, ks: Sequence[int], make: Callable[[], ChosenNumber]) -> ChosenNumber:
         """Return the number of clusters that was chosen of a range, or choose it and keep that."""
-        path = self._path(config, [ks[0], ks[-1]], ".json")
-        return kept_file(path, make, _choice_of, lambda found: json.dumps(found).encode())
+        path = self._path(config.model_copy(update={"hierarchy": False}), [ks[0], ks[-1]], ".json")
+        return kept_file(path, make, _choice_of, lambda found: json.dumps(vars(found)).encode())
 
     def fitted(self, config: ClustersConfig, make: Callable[[], Fitted]) -> Fitted:
         """Return what was found by a config, whatever its numbering, or find it and keep that."""
@@ -63,6 +66,7 @@ class KeptClusters:
         if isinstance(self._vectors, StoredVectors) and not self._vectors.content:
             return None
         settings = {**config.model_dump(mode="json"), "n_clusters": n_clusters, "numbering": None}
+        settings["hierarchy"] = config.has_hierarchy
         if self._starts is not None and len(self._starts):
             settings["starts"] = self._starts.tolist()
         versions = {package: installed(package) for package in PACKAGES}
@@ -82,6 +86,7 @@ class KeptClusters:
             arrays = {name: file[name] for name in file.files}
         told = json.loads(str(arrays.pop(ABOUT)))
         parts: dict[str, dict[str, Any]] = {GROUPS: {name: {} for name in told["dicts"]}, STATE: {}, NEAREST: {}}
+        parts[HIERARCHY] = {}
         for name, array in arrays.items():
             part, *path = name.split("/", 2)
             if len(path) == 1:
@@ -89,10 +94,13 @@ class KeptClusters:
             else:
                 parts[part][path[0]][path[1]] = array
         groups = Groups(**parts[GROUPS], **told["others"])
-        distance, runner_up, runner_up_distance = parts[NEAREST].values()
+        distance, runner_up, runner_up_distance = (parts[NEAREST][str(number)] for number in range(3))
         if not len(groups.labels) == len(distance) == len(runner_up) == self._count:
             raise ValueError("not of these vectors")
-        return Fitted(groups, parts[STATE], (distance, runner_up, runner_up_distance))
+        probability = parts[NEAREST].pop(PROBABILITY, None)
+        levels = parts[HIERARCHY]
+        hierarchy = Hierarchy(**levels, n_clusters=told[HIERARCHY]) if levels else None
+        return Fitted(groups, parts[STATE], (distance, runner_up, runner_up_distance), hierarchy, probability)
 
 
 class NothingKept(KeptClusters):
@@ -105,11 +113,11 @@ class NothingKept(KeptClusters):
         return None
 
 
-def _choice_of(data: bytes) -> Choice:
-    chosen, reason = json.loads(data)
-    if not (isinstance(chosen, int) and isinstance(reason, str)):
+def _choice_of(data: bytes) -> ChosenNumber:
+    found = ChosenNumber(**json.loads(data))
+    if not (isinstance(found.n_clusters, int) and isinstance(found.reason, str)):
         raise ValueError("no choice")
-    return chosen, reason
+    return replace(found, scores={int(k): float(score) for k, score in found.scores.items()})
 
 
 def _packed(fitted: Fitted) -> bytes | None:
@@ -127,6 +135,12 @@ def _packed(fitted: Fitted) -> bytes | None:
             told["others"][field.name] = value
     arrays |= {f"{STATE}/{name}": value for name, value in fitted.state.items()}
     arrays |= {f"{NEAREST}/{number}": value for number, value in enumerate(fitted.nearest)}
+    if fitted.probability is not None:
+        arrays[f"{NEAREST}/{PROBABILITY}"] = fitted.probability
+    if fitted.hierarchy is not None:
+        levels = vars(fitted.hierarchy)
+        told[HIERARCHY] = levels["n_clusters"]
+        arrays |= {f"{HIERARCHY}/{name}": value for name, value in levels.items() if isinstance(value, np.ndarray)}
     if any(np.asarray(value).dtype.hasobject for value in arrays.values()):
         return None
     file = BytesIO()

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
+from imgcluster.clustering.confidence import own_probability
 from imgcluster.clustering.diffusion import DiffusionClustering, auto_steps
 from imgcluster.clustering.distances import Nearest, centroid_distances, nearest_two, shares_by_distance
+from imgcluster.clustering.distinct_graph import DistinctGraph
 from imgcluster.clustering.estimators import shared_estimator
 from imgcluster.clustering.grouping import SEQUENCE, Groups, group, method_of
+from imgcluster.clustering.hierarchy import MAX_CLUSTERS, find_hierarchy
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import Numbers, number_classes, number_clusters
 from imgcluster.config import AUTO as AUTO_METHOD
@@ -21,7 +24,7 @@ from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Features, Points, State, fit_steps
 from imgcluster.learning import Learned
-from imgcluster.types import NOISE, Clusters
+from imgcluster.types import NOISE, ChosenNumber, Clusters, Hierarchy
 from imgcluster.utils import finite_rows
 
 NO_MORE = "no more of them have features of their own"
@@ -65,7 +68,15 @@ def cluster_features(
     clusters = numbered_clusters(found, numbered, fitted.nearest, config, state=fitted.state)
     return replace(
         clusters,
-        notes=[*chosen, *clusters.notes, *([] if learned is None else [_told(learned)])],
+        hierarchy=_numbered_hierarchy(fitted.hierarchy, numbered),
+        probability=fitted.probability,
+        chosen=chosen,
+        notes=[
+            *([] if chosen is None else [chosen.reason]),
+            *clusters.notes,
+            *([] if learned is None else [_told(learned)]),
+            *_unbuilt(config, fitted),
+        ],
         probabilities=_probabilities(space.points, found, numbered, learned) if soft else None,
     )
 
@@ -106,7 +117,15 @@ class _Space:
 
 def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
     found = group(space.points, config, show=show, shared=space.shared)
-    return Fitted(found, space.state, nearest_two(space.points, found.centroids, found.labels))
+    fitted = Fitted(found, space.state, nearest_two(space.points, found.centroids, found.labels))
+    if not (config.has_hierarchy or config.has_probability):
+        return fitted
+    around = DistinctGraph.of(space.points, space.shared)
+    hierarchy = find_hierarchy(around, found.labels, len(found.centroids)) if config.has_hierarchy else None
+    if not config.has_probability:
+        return replace(fitted, hierarchy=hierarchy)
+    own = own_probability(around.graph, found.labels[around.copies.first])
+    return replace(fitted, hierarchy=hierarchy, probability=own[around.copies.place])
 
 
 def numbered_clusters(
@@ -126,6 +145,21 @@ def numbered_clusters(
         names=numbered.names,
         are_labels=numbered.are_labels,
     )
+
+
+def _numbered_hierarchy(hierarchy: Hierarchy | None, numbered: Numbers) -> Hierarchy | None:
+    """Return a hierarchy with the numbers of the clusters; the finer ones take those that follow."""
+    if hierarchy is None:
+        return None
+    new = numbered.width + np.arange(hierarchy.levels)
+    return hierarchy.renumbered(np.append(numbered.numbers, new))
+
+
+def _unbuilt(config: ClustersConfig, fitted: Fitted) -> list[str]:
+    """Say why there is no hierarchy, where there should be one."""
+    if not config.has_hierarchy or fitted.hierarchy is not None or not len(fitted.groups.centroids):
+        return []
+    return [f"no hierarchy: there are more than {MAX_CLUSTERS:,} clusters"]
 
 
 def _model_for(features: Features | np.ndarray, config: ClustersConfig) -> Learned | None:
@@ -196,13 +230,15 @@ def _probabilities(points: Points, found: Groups, numbered: Numbers, learned: Le
     return scatter_by_number(given.T, numbers, 0).T
 
 
-def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool) -> tuple[ClustersConfig, list[str]]:
-    """Put a number in the place of a range, and say why this one."""
+def _with_k(
+    space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool
+) -> tuple[ClustersConfig, ChosenNumber | None]:
+    """Put a number in the place of a range; None where there is no range."""
     if not isinstance(config.n_clusters, str):
-        return config, []
+        return config, None
     ks = AUTO if config.n_clusters == "auto" else parse_range(config.n_clusters)
-    chosen, reason = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show, shared=space.shared))
-    return config.model_copy(update={"n_clusters": chosen}), [reason]
+    chosen = kept.choice(config, ks, lambda: choose_k(space.points, config, ks, show=show, shared=space.shared))
+    return config.model_copy(update={"n_clusters": chosen.n_clusters}), chosen
 
 
 def check_enough(images: int, n_clusters: int | str | None) -> None:

@@ -163,6 +163,13 @@ class DiffusionClustering:
         self, points: np.ndarray, n_clusters: int, sample_weight: np.ndarray | None = None, *, show: bool = False
     ) -> np.ndarray:
         """Return the labels, (n,) int64, of the same points in any number of clusters, as of `fit_predict`."""
+        walk = self.walk(points, show=show)
+        self.points_ = points
+        self.labels_ = walk.clusters(n_clusters, self.n_init, self.random_state, sample_weight, show=show)
+        return self.labels_
+
+    def walk(self, points: np.ndarray, *, show: bool = False) -> Walk:
+        """Return the walk over the same points, whatever the number of clusters."""
         if self._walk is None:
             if (
                 not (isinstance(self.n_neighbors, int) and isinstance(self.diffusion_time, int))
@@ -171,6 +178,4 @@ class DiffusionClustering:
                 raise ValueError("n_neighbors and diffusion_time are whole numbers >= 1")
             sizes = tuple(max(2, self.n_neighbors // part) for part in (4, 2, 1))
             self._walk = Walk(points, sizes, self.diffusion_time, show=show)
-        self.points_ = points
-        self.labels_ = self._walk.clusters(n_clusters, self.n_init, self.random_state, sample_weight, show=show)
-        return self.labels_
+        return self._walk

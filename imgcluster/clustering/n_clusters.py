@@ -13,10 +13,13 @@ from imgcluster.clustering.grouping import SEQUENCE, group
 from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, distinct_images
+from imgcluster.types import ChosenNumber
 from imgcluster.utils import track
 
 AUTO = range(2, 21)
 MOST_NEIGHBOURS = 10_000
+OTHER = 1.25  # times as many clusters, or as few, are another answer, and no variant of the best
+GOOD_SHARE = 0.95  # of the highest modularity: as good an answer
 
 
 class KnnModularity:
@@ -45,19 +48,25 @@ def choose_k(
     *,
     show: bool,
     shared: DiffusionClustering | None = None,
-) -> tuple[int, str]:
-    """Return the number of clusters with the highest modularity, and why; shared: as of `group`.
+) -> ChosenNumber:
+    """Choose the number of clusters with the highest modularity; shared: as of `group`.
 
     Where there are fewer distinct points than the least number, it is theirs.
     """
     distinct = points.distinct(ks[-1])
     told = distinct_images(distinct, len(points))
     if distinct < ks[0] and distinct < len(points):
-        return distinct, f"{told}: {distinct} cluster{'' if distinct == 1 else 's'}"
+        return ChosenNumber(distinct, f"{told}: {distinct} cluster{'' if distinct == 1 else 's'}")
     modularity_of = KnnModularity(points, config.random_state, show=show).of
     scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show, shared=shared)}
     chosen, reason = best_k(scores)
-    return chosen, reason if distinct >= min(ks[-1], len(points)) else f"{reason} ({told}: tried up to {distinct})"
+    others = runners_up(scores, chosen)
+    if others:
+        named = (f"{k}, {'coarser' if k < chosen else 'finer'} ({scores[k]:.3f})" for k in others)
+        reason += f"; also good: {' or '.join(named)}"
+    if distinct < min(ks[-1], len(points)):
+        reason += f" ({told}: tried up to {distinct})"
+    return ChosenNumber(chosen, reason, scores, others)
 
 
 def group_each(
@@ -86,6 +95,15 @@ def group_each(
             asked = config.model_copy(update={"n_clusters": k})
             yield k, group(points, asked, show=show and k == possible[0], shared=shared).labels
             advance(1)
+
+
+def runners_up(scores: Mapping[int, float], chosen: int) -> list[int]:
+    """Return the best clearly smaller and the best clearly larger number, if nearly as good, the better one first."""
+    good = [k for k in scores if scores[k] >= GOOD_SHARE * scores[chosen]]
+    coarser = [k for k in good if k * OTHER <= chosen]
+    finer = [k for k in good if k >= chosen * OTHER]
+    best = [best_k({k: scores[k] for k in some})[0] for some in (coarser, finer) if some]
+    return sorted(best, key=lambda k: -scores[k])
 
 
 def best_k(scores: Mapping[int, float]) -> tuple[int, str]:

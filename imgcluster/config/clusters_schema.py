@@ -16,7 +16,7 @@ from imgcluster.config.fields import (
     Step,
     unfit,
 )
-from imgcluster.config.method_table import LEARNED, METHODS, MODEL
+from imgcluster.config.method_table import AUTO, LEARNED, METHODS, MODEL
 from imgcluster.config.schema import Section
 
 # Keys that `method: learned` takes from the model: the default of each, and how `--set` writes it.
@@ -76,6 +76,12 @@ class ClustersConfig(Section):
         examples=["match:outputs/stage", "truth:some.csv"],
     )
 
+    hierarchy: bool | None = Field(
+        default=None,
+        description="nested clusters around these, coarser and finer, in hierarchy.json and the report; null: with "
+        "method auto, unless there is an order",
+    )
+
     @model_validator(mode="after")
     def _has_a_number_where_needed(self) -> ClustersConfig:
         finds_its_own = METHODS[self.method].k is None and self.order != "sequence"
@@ -93,6 +99,15 @@ class ClustersConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_a_hierarchy_of_images(self) -> ClustersConfig:
+        for name, without in (("order", self.order is None), ("backend", self.backend != "dask")):
+            if self.hierarchy and not without:
+                raise unfit(
+                    f"hierarchy: there is none with {name}: {getattr(self, name)}; set clusters.hierarchy: null"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _leaves_to_the_model_what_is_its_own(self) -> ClustersConfig:
         if self.method != LEARNED or self.order == "sequence":
             return self
@@ -102,6 +117,16 @@ class ClustersConfig(Section):
             if getattr(self, name) != default:
                 raise unfit(f"{name}: learned takes this from its model; remove it, or set clusters.{name}={text}")
         return self
+
+    @property
+    def has_hierarchy(self) -> bool:
+        """Whether a hierarchy is built around the clusters."""
+        return self.has_probability if self.hierarchy is None else self.hierarchy
+
+    @property
+    def has_probability(self) -> bool:
+        """Whether each image gets the probability that its cluster is right: it is calibrated for `auto` alone."""
+        return self.method == AUTO and self.order is None
 
     @property
     def k(self) -> int:

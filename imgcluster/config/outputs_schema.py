@@ -29,6 +29,11 @@ class OutputsConfig(Section):
         description="what the submission contains; labels: cluster numbers; names: cluster names; one_hot: a column "
         "per cluster, 1 in the image's own; soft: the probability of each cluster",
     )
+    probabilities: Literal["distance", "calibrated"] = Field(
+        default="distance",
+        description="the probabilities of layout soft; distance: by the distances to the centroids, or those of the "
+        "method; calibrated: how likely the own cluster is right, as in clusters.csv, for clusters.method: auto",
+    )
     label_offset: int = Field(
         default=0,
         description="first label; added to cluster numbers in the submission, but not to known labels",

@@ -9,6 +9,7 @@ class RunFiles:
     RECORD = "run.json"
     CLUSTERS = "clusters.csv"
     CLUSTERER = "clusterer.npz"
+    HIERARCHY = "hierarchy.json"  # of a run with a hierarchy around its clusters
     SEGMENTS = "segments.csv"  # of a run with images.video
     SUBMISSION = "submission.csv"  # unless outputs.submission names another
     LOCK = ".lock"  # one in the run folder, one in its report

@@ -12,9 +12,9 @@ import numpy as np
 
 from imgcluster.clustering import SAMPLED_ABOVE, nearest_clusters
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.report.cluster_names import MAX_CLUSTERS, Guess, Guesses, guess_names
+from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER, MAX_CLUSTERS, Guess, Guesses, guess_names
 from imgcluster.report.geometry import Geometry, Subject, keep_geometry, kept_geometry, work_out
-from imgcluster.runs import FinishedRun, content_of_result, find_features, vectors_of_rows
+from imgcluster.runs import PROBABILITY, FinishedRun, content_of_result, find_features, vectors_of_rows
 from imgcluster.types import NOISE
 
 TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
@@ -24,7 +24,7 @@ TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
 class Earlier:
     """What an earlier report of the same run has left. guesses: of the same clusters. geometry: the file it is in."""
 
-    guesses: Mapping[int, Guess] = field(default_factory=dict)
+    guesses: Mapping[int, Guess | None] = field(default_factory=dict)
     geometry: Path | None = None
 
 
@@ -33,7 +33,7 @@ class Card:
     """A cluster and the rows of its images: the most typical, the borderline and the atypical ones.
 
     name: the known one; guess: the network's, where none is known. silhouette: mean of its images; NaN where unknown.
-    nearest: the cluster with the nearest centroid.
+    nearest: the cluster with the nearest centroid. probability: mean of its images; NaN where unknown.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Card:
     size: int
     nearest: int | None
     silhouette: float
+    probability: float
     typical: list[int]
     borderline: list[int]
     atypical: list[int]
@@ -52,7 +53,7 @@ class Table:
     """The columns of clusters.csv, n rows.
 
     labels: (n,) int64, -1 for failed images and noise. failed: (n,) bool. distance, runner_up_distance: (n,) float64,
-    NaN where there is none. runner_up: (n,) int64, -1 where there is none.
+    NaN where there is none; probability: the same. runner_up: (n,) int64, -1 where there is none.
     """
 
     ids: list[str]
@@ -63,6 +64,7 @@ class Table:
     distance: np.ndarray
     runner_up: np.ndarray
     runner_up_distance: np.ndarray
+    probability: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ def gather(
     subject = Subject(run, table.labels, fine, len(fine), map_kind, show=show)
     geometry, vectors = _geometry(subject, run.vectors if vectors is None else vectors, earlier.geometry)
     groups = _by_distance(table.labels[fine], table.distance[fine], fine)
-    unnamed = {number: rows for number, rows in _typical(groups).items() if number not in run.names}
+    unnamed = {number: rows for number, rows in _spread(groups).items() if number not in run.names}
     if not set(islice(unnamed, MAX_CLUSTERS)) <= earlier.guesses.keys():
         features_of = partial(_features_of, run, vectors, geometry.looked)
         guesses = guess_names(unnamed, run, features_of, run_network=run_network)
@@ -108,15 +110,20 @@ def gather(
     return Facts(run=run, fine=fine, guesses=guesses, cards=cards, **vars(table), **vars(geometry))
 
 
-def _typical(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
-    """Return the rows of the most typical images of each cluster, the largest cluster first."""
+def _spread(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
+    """Return rows of each cluster, from its most typical to its least typical image, the largest cluster first."""
     largest = sorted((number for number in groups if number != NOISE), key=lambda number: -len(groups[number]))
-    return {number: groups[number][:TYPICAL].tolist() for number in largest}
+    spread = {}
+    for number in largest:
+        rows = groups[number]
+        places = np.linspace(0, len(rows) - 1, min(IMAGES_PER_CLUSTER, len(rows))).round().astype(int)
+        spread[number] = rows[places].tolist()
+    return spread
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     def numbers(name: str, missing: float) -> np.ndarray:
-        return np.array([float(row[name] or missing) for row in rows])
+        return np.array([float(row.get(name) or missing) for row in rows])
 
     return Table(
         ids=[row["id"] for row in rows],
@@ -127,6 +134,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Table:
         distance=numbers("distance", np.nan),
         runner_up=numbers("runner_up", -1).astype(np.int64),
         runner_up_distance=numbers("runner_up_distance", np.nan),
+        probability=numbers(PROBABILITY, np.nan),
     )
 
 
@@ -201,6 +209,7 @@ def _card(
         number=number,
         size=len(rows),
         silhouette=float(known.mean()) if len(known) else np.nan,
+        probability=float(table.probability[rows].mean()),
         typical=[int(row) for row in typical],
         borderline=[int(row) for row in borderline],
         atypical=[int(row) for row in atypical],

@@ -16,9 +16,10 @@ import numpy as np
 
 from imgcluster.config import RunFiles, caveat
 from imgcluster.evaluation import TITLES, Scores
-from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER
+from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER, SURE_SHARE
 from imgcluster.report.filmstrip import filmstrips
 from imgcluster.report.gather import Card, Facts
+from imgcluster.report.tree import MAX_LEVELS, tree_of
 from imgcluster.runs import FinishedRun, with_name
 from imgcluster.types import NOISE
 
@@ -80,6 +81,7 @@ def page_data(page: Page) -> dict[str, Any]:
         "runnerUp": [None if number < 0 else number for number in facts.runner_up.tolist()],
         "runnerUpDistance": _rounded(facts.runner_up_distance),
         "silhouette": _rounded(facts.silhouette, 3),
+        "probability": _rounded(facts.probability, 3),
         "x": None if places is None else _rounded(places[:, 0]),
         "y": None if places is None else _rounded(places[:, 1]),
         "names": {str(card.number): _title(card) for card in facts.cards},
@@ -131,7 +133,10 @@ def render_page(page: Page) -> str:
         charts=page.charts,
         noise=NOISE,
         asked=IMAGES_PER_CLUSTER,
+        sure_share=SURE_SHARE,
+        guessed=any(page.facts.guesses.by_cluster.values()),
         **_run_values(page.facts.run),
+        **_tree_values(page.facts),
         **_cluster_values(page),
         **_image_values(page),
         **_score_values(page.scores),
@@ -167,10 +172,21 @@ def _cluster_values(page: Page) -> dict[str, Any]:
         "clusters": [card for card in cards if card.number != NOISE],
         "cards": [card for card in cards if card.number in shown],
         "shown": shown,
+        "sure": bool(np.isfinite(page.facts.probability).any()),
         "largest": max([card.size for card in cards], default=1),
         "filters": [each for each in explained if each.get("row") is None],
         "explained_of": _explained_of(page.facts, explained),
     }
+
+
+def _tree_values(facts: Facts) -> dict[str, Any]:
+    """Return what the template shows of the hierarchy: its tree, none where it has a single cluster."""
+    hierarchy = facts.run.hierarchy
+    if hierarchy is None or hierarchy.levels < 2 or len(hierarchy.finest) != len(facts.fine):
+        return {"tree": None}
+    tree = tree_of(hierarchy, facts.fine, facts.distance[facts.fine])
+    cards = {card.number: card for card in facts.cards}
+    return {"tree": tree, "levels": hierarchy.levels, "max_levels": MAX_LEVELS, "card_of": cards}
 
 
 def _image_values(page: Page) -> dict[str, Any]:

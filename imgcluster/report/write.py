@@ -109,10 +109,11 @@ def _write(run: FinishedRun, request: _Request) -> None:
     write_whole(home / RunFiles.REPORT_RECORD, record.encode())
 
 
-def _guesses_in(record: Mapping[str, Any]) -> dict[int, Guess]:
-    """Return the names that a report of the same clusters has guessed."""
+def _guesses_in(record: Mapping[str, Any]) -> dict[int, Guess | None]:
+    """Return the names that a report of the same clusters has guessed; none of one that named all clusters."""
     with suppress(KeyError, TypeError, ValueError, AttributeError):  # it is damaged
-        return {int(number): Guess(each["name"], float(each["share"])) for number, each in record["names"].items()}
+        named = {int(number): Guess(each["name"], float(each["share"])) for number, each in record["names"].items()}
+        return {**dict.fromkeys(map(int, record["unsure"])), **named}
     return {}
 
 
@@ -200,5 +201,6 @@ def _record(facts: Facts, kind: str, truth: Path | None) -> dict[str, Any]:
         "truth": None if truth is None else str(truth),
         "silhouette": silhouette,
         "sampled": len(facts.looked) if len(facts.looked) < len(facts.fine) else None,
-        "names": {str(number): {"name": each.name, "share": each.share} for number, each in guesses.items()},
+        "names": {str(number): {"name": each.name, "share": each.share} for number, each in guesses.items() if each},
+        "unsure": [number for number, each in guesses.items() if each is None],
     }

@@ -28,13 +28,14 @@ from .submission import check_outputs, submission_notes
 from .tables import csv_text
 from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
-from .writer import DISTANCE_FORMAT, NAME, cluster_cells, output_names, path_text, write_outputs
+from .writer import DISTANCE_FORMAT, NAME, PROBABILITY, cluster_cells, output_names, path_text, write_outputs
 
 __all__ = [
     "DISTANCE_FORMAT",
     "IN_COLUMNS",
     "NAME",
     "NO_LABELS",
+    "PROBABILITY",
     "WIDE",
     "ExportedFolders",
     "FeatureTable",

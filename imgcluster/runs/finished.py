@@ -14,12 +14,14 @@ from imgcluster.config import Config, RunFiles, config_as_used, config_from_dict
 from imgcluster.features import State
 from imgcluster.runs.cluster_names import recorded_names
 from imgcluster.runs.clusterer import read_clusterer
+from imgcluster.runs.hierarchy import read_hierarchy
 from imgcluster.runs.listed import config_of
 from imgcluster.runs.places import Places, places_of
 from imgcluster.runs.reader import read_bytes, read_record, rows_in
 from imgcluster.runs.run import RunResult
 from imgcluster.runs.tables import write_rows
 from imgcluster.runs.writer import clusters_rows
+from imgcluster.types import Hierarchy
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class FinishedRun:
     def clusterer(self) -> State:
         """The arrays of clusterer.npz. Raises OutputError as `read_clusterer`."""
         return read_clusterer(self.folder) if self.result is None else self.result.clusters.state
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy | None:
+        """Coarser and finer clusters around these, where the run has them. Raises OutputError as `read_hierarchy`."""
+        return read_hierarchy(self.folder) if self.result is None else self.result.hierarchy
 
     @property
     def names(self) -> dict[int, str]:

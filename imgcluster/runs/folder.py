@@ -26,6 +26,7 @@ IMMATERIAL = {
     ("features", "device"),
     ("features", "batch_size"),
     ("features", "store"),
+    ("clusters", "hierarchy"),
     ("outputs", "report"),
     ("outputs", "contact_sheets"),
 }
@@ -38,6 +39,7 @@ ALIKE = {
     ("images", "range"): ("auto", None),
     ("images", "color"): ("managed", None),
     ("outputs", "rows"): ("images", None),
+    ("outputs", "probabilities"): ("distance", None),
 }
 
 Writer = Callable[[IO[bytes]], object]
@@ -121,9 +123,9 @@ class RunFolder:
         return whole
 
     def _remove_former(self, files: Mapping[str, Writer]) -> None:
-        """Remove the submission and the segments of the run that `force` overwrites, if this one writes none."""
+        """Remove submission, segments and hierarchy of the run that `force` overwrites, if this one writes none."""
         try:
-            former = [self._recorded()["outputs"]["submission"], RunFiles.SEGMENTS]
+            former = [self._recorded()["outputs"]["submission"], RunFiles.SEGMENTS, RunFiles.HIERARCHY]
         except (OSError, ValueError, KeyError, TypeError):
             return
         for name in former:

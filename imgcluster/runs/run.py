@@ -9,7 +9,7 @@ from typing import Any
 
 from imgcluster.config import Config
 from imgcluster.features import Features
-from imgcluster.types import Clusters, ImageFile, Template
+from imgcluster.types import Clusters, Hierarchy, ImageFile, Template
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class RunResult:
     left_out: dict[str, int | dict[str, int]] = field(default_factory=dict)
     files: int | None = None
     record: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def hierarchy(self) -> Hierarchy | None:
+        """Coarser and finer clusters around these, where `clusters.hierarchy` asks for them."""
+        return self.clusters.hierarchy
 
     @property
     def folder(self) -> Path:

@@ -36,6 +36,10 @@ def check_outputs(template: Template | None, config: Config) -> None:
         return
     if outputs.rows == SEGMENTS and (template is not None or config.images.video is None):
         raise ConfigError("outputs.rows: segments are of videos: set images.video, and leave images.ids out")
+    if outputs.probabilities == "calibrated" and not clusters.has_probability:
+        raise ConfigError(
+            "outputs.probabilities: calibrated ones are those of clusters.method: auto without an order; set distance"
+        )
     if outputs.layout not in IN_COLUMNS:
         _check_label_column(template, outputs.label_column)
     if template is not None:

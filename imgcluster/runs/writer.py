@@ -15,6 +15,7 @@ from imgcluster.config import Config, RunFiles
 from imgcluster.images import decoders_used
 from imgcluster.runs.cluster_names import NAMES, known_names
 from imgcluster.runs.folder import RunFolder, Writer
+from imgcluster.runs.hierarchy import hierarchy_text
 from imgcluster.runs.listed import SHARED_RANGE
 from imgcluster.runs.places import STARTED_IN, way_to_start
 from imgcluster.runs.run import RunResult
@@ -22,13 +23,14 @@ from imgcluster.runs.segments import COLUMNS as SEGMENT_COLUMNS
 from imgcluster.runs.segments import segments_of
 from imgcluster.runs.submission import make_submission
 from imgcluster.runs.tables import rows_of, write_rows
-from imgcluster.types import ARE_LABELS, ImageFile, Source, by_reason
+from imgcluster.types import ARE_LABELS, ChosenNumber, ImageFile, Source, by_reason
 from imgcluster.utils import installed, is_url
 
 COLUMNS = ("id", "path", "cluster", "distance", "runner_up", "runner_up_distance", "status", "error")
-NAME, NOTE = "name", "note"
+NAME, NOTE, PROBABILITY = "name", "note", "probability"
 # More digits would show the last bits of float32 sums, which differ between library versions.
 DISTANCE_FORMAT = "{:.6g}"
+PROBABILITY_FORMAT = "{:.4f}"
 PACKAGES = (
     *("imgcluster", "torch", "torchvision", "openvino", "opencv-python"),
     *("pillow", "numpy", "scikit-learn", "pandas"),
@@ -40,6 +42,7 @@ def output_names(config: Config) -> list[str]:
     submission = config.outputs.submission
     page = [f"{RunFiles.REPORT}/{RunFiles.PAGE}"] if config.outputs.report else []
     tables = [RunFiles.CLUSTERS, *([] if config.images.video is None else [RunFiles.SEGMENTS])]
+    tables += [RunFiles.HIERARCHY] if config.clusters.has_hierarchy else []
     return [*([submission] if submission else []), *tables, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 
@@ -55,6 +58,10 @@ def write_outputs(folder: RunFolder, run: RunResult) -> dict[str, Any]:
     }
     if run.config.images.video is not None:
         files[RunFiles.SEGMENTS] = _csv_writer(segments_rows(run))
+    if run.config.clusters.has_hierarchy:
+        failed = {failure.image for failure in run.features.failures}
+        text = hierarchy_text(run.hierarchy, (image in failed for image in run.images))
+        files[RunFiles.HIERARCHY] = lambda file: file.write(text.encode())
     if run.config.outputs.submission:
         files = {run.config.outputs.submission: _csv_writer(rows_of(make_submission(run))), **files}
     return folder.write(files, run_record(run))
@@ -64,22 +71,25 @@ def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
     """Yield clusters.csv: the header, and a row for each image in the order of the list; failed ones with reasons.
 
     Columns `name` and `note` come last, where any cluster has a name or any image a note, so that the other columns
-    keep their positions. Notes do not go into `error`: a text there means that the image failed.
+    keep their positions, and after these `probability`, where it is known. Notes do not go into `error`: a text there
+    means that the image failed.
     """
     found, notes = run.clusters, run.features.remarks
     names = known_names(run.config, found.names)
-    yield (*COLUMNS, *([NAME] if names else []), *([NOTE] if notes else []))
+    sure = found.probability
+    yield (*COLUMNS, *([NAME] if names else []), *([NOTE] if notes else []), *([] if sure is None else [PROBABILITY]))
     reason_of = {failure.image: failure.reason for failure in run.features.failures}
     rows = count()  # those of the features are in the order of the list
     for image in run.images:
         if image in reason_of:
-            cells, name = ("", "", "", "", "failed", reason_of[image]), ""
+            cells, name, own = ("", "", "", "", "failed", reason_of[image]), "", np.nan
         else:
             row = next(rows)
             nearest = found.distance[row], found.runner_up[row], found.runner_up_distance[row]
             cells = (*cluster_cells(found.labels[row], *nearest), "ok", "")
-            name = names.get(int(found.labels[row]), "")
-        more = (*([name] if names else []), *([notes.get(image, "")] if notes else []))
+            name, own = names.get(int(found.labels[row]), ""), np.nan if sure is None else sure[row]
+        more = [*([name] if names else []), *([notes.get(image, "")] if notes else [])]
+        more += [] if sure is None else ["" if np.isnan(own) else PROBABILITY_FORMAT.format(own)]
         yield (image.id, path_text(image), *cells, *more)
 
 
@@ -108,6 +118,7 @@ def run_record(run: RunResult) -> dict[str, Any]:
         "features": [asdict(origin) for origin in features.origins],
         **({} if features.auto is None else {"auto_backbone": dict(features.auto)}),
         "cluster_sizes": clusters.sizes.tolist(),
+        **({} if clusters.chosen is None else {"chosen": _chosen(clusters.chosen)}),
         ARE_LABELS: clusters.are_labels,
         NAMES: {str(number): name for number, name in known_names(run.config, clusters.names).items()},
         **({} if run.config.images.shared_percentiles is None else {SHARED_RANGE: run.config.images.reading.limits}),
@@ -122,6 +133,12 @@ def run_record(run: RunResult) -> dict[str, Any]:
         STARTED_IN: None if is_url(run.config.outputs.folder) else way_to_start(run.folder),
         "versions": _versions(run),
     }
+
+
+def _chosen(number: ChosenNumber) -> dict[str, Any]:
+    """Return how a number of clusters was chosen: the good answers, the best first, and the scores of all."""
+    modularity = [{"n_clusters": k, "modularity": round(score, 6)} for k, score in sorted(number.scores.items())]
+    return {"n_clusters": number.n_clusters, "runners_up": number.runners_up, "tried": modularity}
 
 
 def _versions(run: RunResult) -> dict[str, str]:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from imgcluster.clustering.cache import KeptClusters
 from imgcluster.clustering.cluster import cluster_features
-from imgcluster.clustering.n_clusters import choose_k
+from imgcluster.clustering.n_clusters import choose_k, runners_up
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features.transforms import Points
+from imgcluster.types import ChosenNumber
 from tests.support.feature_runs import blobs
 
 
@@ -38,17 +40,17 @@ def test_of_equally_good_numbers_the_fewest_clusters_are_chosen() -> None:
     near = np.random.default_rng(1).normal(0, 1e-3, (30, 5))
     vectors = (np.repeat(np.eye(3, 5), 10, axis=0) + near).astype(np.float32)  # of which birch finds no fourth
     config = ClustersConfig(method="birch", n_clusters="auto")
-    chosen, reason = choose_k(Points(vectors), config, range(2, 6), show=False)
-    assert (chosen, reason[-7:]) == (3, " with 4")
+    found = choose_k(Points(vectors), config, range(2, 6), show=False)
+    assert (found.n_clusters, found.reason.split("; ")[0][-7:]) == (3, " with 4")
 
 
 @pytest.mark.parametrize(("n_clusters", "tried"), [("auto", range(2, 21)), ("3..5", range(3, 6))])
 def test_the_numbers_that_are_tried(monkeypatch: pytest.MonkeyPatch, n_clusters: str, tried: range) -> None:
     asked: list[range] = []
 
-    def choose(points: Points, config: ClustersConfig, ks: range, **options: object) -> tuple[int, str]:
+    def choose(points: Points, config: ClustersConfig, ks: range, **options: object) -> ChosenNumber:
         asked.append(ks)
-        return 3, "three"
+        return ChosenNumber(3, "three")
 
     monkeypatch.setattr("imgcluster.clustering.cluster.choose_k", choose)
     found = cluster_features(np.eye(6, dtype=np.float32), ClustersConfig(n_clusters=n_clusters), show=False)
@@ -62,3 +64,37 @@ def test_too_few_images_for_any_number() -> None:
         cluster_features(np.eye(5, dtype=np.float32), ClustersConfig(n_clusters="5..9"), show=False)
     found = cluster_features(np.eye(4, dtype=np.float32), ClustersConfig(n_clusters="auto"), show=False)
     assert len(found.sizes) in (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen", "others"),
+    [
+        ({4: 0.5, 8: 0.68, 9: 0.69, 10: 0.7, 11: 0.69, 14: 0.69}, 10, [14, 8]),  # 9 and 11 are no other answers
+        ({2: 0.67, 3: 0.66, 4: 0.7}, 4, [2]),
+        ({2: 0.6, 4: 0.7, 6: 0.6}, 4, []),
+        ({3: 0.7}, 3, []),
+    ],
+)
+def test_other_good_numbers_are_clearly_smaller_or_larger(
+    scores: dict[int, float], chosen: int, others: list[int]
+) -> None:
+    assert runners_up(scores, chosen) == others
+
+
+def test_several_good_numbers_are_told_and_kept() -> None:
+    draw = np.random.default_rng(0)
+    centres = 40 * np.eye(4, 20)[np.arange(8) // 2] + draw.normal(0, 2, (8, 20))  # four pairs
+    vectors = (centres[np.arange(80) % 8] + draw.normal(0, 1, (80, 20))).astype(np.float32)
+    kept = KeptClusters(vectors)
+    for _ in range(2):
+        found = cluster_features(vectors, ClustersConfig(n_clusters="2..10"), show=False, kept=kept)
+        chosen = found.chosen
+        assert chosen is not None
+        assert chosen.n_clusters == 4
+        assert chosen.runners_up
+        assert found.notes[0] == chosen.reason
+        for k in chosen.runners_up:
+            way = "coarser" if k < chosen.n_clusters else "finer"
+            assert f"{k}, {way} ({chosen.scores[k]:.3f})" in chosen.reason
+        assert list(chosen.scores) == list(range(2, 11))
+    assert cluster_features(vectors, ClustersConfig(n_clusters=4), show=False).chosen is None

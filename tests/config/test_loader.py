@@ -123,6 +123,7 @@ def test_defaults() -> None:
             "transform": [],
             "order": None,
             "numbering": "raw",
+            "hierarchy": None,
         },
         "outputs": {
             "folder": "out",
@@ -447,6 +448,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("clusters.n_clusters", "5..3", "'5..3': a range goes from 2 or more up, such as 2..20"),
     ("clusters.parameters", "ward", f"found 'ward', allowed: {PARAMETERS}"),
     ("clusters.parameters", {"linkage": ["a"]}, f"found {{'linkage': ['a']}} (a mapping), allowed: {PARAMETERS}"),
+    ("clusters.hierarchy", "yes", "found 'yes', allowed: true or false or null"),
     ("clusters.order", "seqence", f"found 'seqence' (text), allowed: {ORDER}; did you mean 'sequence'?"),
     ("clusters.order", {"smooth": 0}, f"found {{'smooth': 0}} (a mapping), allowed: {ORDER}"),
     ("clusters.numbering", "match:", f"found 'match:', allowed: {NUMBERING}"),

@@ -28,7 +28,8 @@ def test_a_sweep_chooses_as_auto_does() -> None:
         config = ClustersConfig(method=method, n_clusters="auto")
         found = sweep_k(Points(vectors), config, range(2, 6), show=False)
         chosen = choose_k(Points(vectors), config, range(2, 6), show=False)
-        assert chosen == (found.chosen, found.reason)
+        assert chosen.n_clusters == found.chosen
+        assert chosen.reason.startswith(found.reason)  # and may name other good numbers
         assert found.chosen == max(found.rows, key=lambda row: row.modularity).k
 
 

@@ -23,7 +23,7 @@ from imgcluster.clustering.streamed.transforms import fit_streamed, streamed_mom
 from imgcluster.config import ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, StoredVectors, apply_transform
-from imgcluster.types import Clusters
+from imgcluster.types import ChosenNumber, Clusters
 from imgcluster.utils import free_memory
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def cluster_stored(
         shares = _shares(space.points, found.centroids, nearest[0]) if soft else None
     if shares is not None:
         shares = scatter_by_number(shares.T, numbered.numbers, 0).T
-    return replace(clusters, notes=[*chosen, *clusters.notes], probabilities=shares)
+    without = ["no hierarchy: the features stay in the store"] if config.has_hierarchy else []
+    notes = [*([] if chosen is None else [chosen.reason]), *clusters.notes, *without]
+    return replace(clusters, notes=notes, probabilities=shares, chosen=chosen)
 
 
 class _Space:
@@ -115,22 +117,25 @@ def _numbers(asked: str) -> Sequence[int]:
     return AUTO if asked == "auto" else parse_range(asked)
 
 
-def _with_k(space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool) -> tuple[ClustersConfig, list[str]]:
-    """Replace a range by the number of clusters chosen on a sample; the list has the reason."""
+def _with_k(
+    space: _Space, config: ClustersConfig, kept: KeptClusters, show: bool
+) -> tuple[ClustersConfig, ChosenNumber | None]:
+    """Replace a range by the number of clusters chosen on a sample; None where there is no range."""
     if not isinstance(config.n_clusters, str):
-        return config, []
+        return config, None
     ks = _numbers(config.n_clusters)
 
-    def choose() -> tuple[int, str]:
+    def choose() -> ChosenNumber:
         points = space.points
         vectors, places = points.stored.sample(SAMPLED_ABOVE, config.random_state)
         sample = Points(apply_transform(vectors, points.state))
-        chosen, reason = choose_k(sample, config, ks, show=show)
-        told = reason if len(places) == len(points) else f"{reason}; on {len(places):,} of {len(points):,} images"
-        return chosen, told
+        chosen = choose_k(sample, config, ks, show=show)
+        if len(places) == len(points):
+            return chosen
+        return replace(chosen, reason=f"{chosen.reason}; on {len(places):,} of {len(points):,} images")
 
-    chosen, told = kept.choice(config, ks, choose)
-    return config.model_copy(update={"n_clusters": chosen}), [told]
+    chosen = kept.choice(config, ks, choose)
+    return config.model_copy(update={"n_clusters": chosen.n_clusters}), chosen
 
 
 def _shares(points: StreamedPoints, centroids: np.ndarray, distance: np.ndarray) -> np.ndarray:

@@ -148,6 +148,7 @@
       ["distance", data.distance[row]],
       ["second choice", data.runnerUp[row] === null ? null : `${visible(nameOf(data.runnerUp[row]))}, distance ${data.runnerUpDistance[row]}`],
       ["silhouette", data.silhouette[row]],
+      ["how sure", data.probability[row] === null ? null : `${Math.round(100 * data.probability[row])} %`],
     ];
     const list = make("dl", { class: "pairs" });
     for (const [name, value] of pairs) if (value !== null) list.append(make("dt", {}, name), make("dd", {}, String(value)));
