@@ -24,6 +24,7 @@ from tests.benchmarks.ours import OurLoop
 from tests.benchmarks.rows import Row
 
 BACKBONE = "efficientnet_lite0"
+JOINED_WITH = "efficientnet_lite2"
 PER_ROUND = {False: 320, True: 48}  # by --quick
 ROUNDS = {False: 5, True: 1}
 SIDE, QUALITY = 512, 90
@@ -53,6 +54,7 @@ def extraction(quick: bool) -> Iterator[Row]:
             limit = [1 / sum(1 / rate for rate in pair) for pair in zip(*alone, strict=True)]
             yield _row(f"{name}, against reading and network each alone", rates[name], limit, ">= 0.9")
         yield _second(own, images)
+        yield _joined(images, ROUNDS[quick])
     yield _large(quick)
 
 
@@ -115,6 +117,20 @@ def _second(own: str, images: Sequence[ImageFile]) -> Row:
     first, second = (seconds(lambda: extract_features(images, config, show=False)) for _ in range(2))
     figure = f"second extract against the first, {len(images)} images"
     return Row("extraction", figure, f"{second:.2f} s", f"{first:.2f} s", f"{second / first:.3f}", "<= 0.05")
+
+
+def _joined(images: Sequence[ImageFile], rounds: int) -> Row:
+    """Both networks of configs/folder.yaml, one after the other, each built anew in each round."""
+
+    def side(*backbone: str) -> Callable[[int], Sequence[ImageFile]]:
+        def extract(_: int) -> Sequence[ImageFile]:
+            with TemporaryDirectory() as own:
+                return extract_features(images, _config(own, backbone=backbone), show=False).images
+
+        return extract
+
+    rates = take_turns({"alone": side(BACKBONE), "joined": side(BACKBONE, JOINED_WITH)}, rounds)
+    return _row(f"{JOINED_WITH} joined, against {BACKBONE} alone", rates["joined"], rates["alone"], "")
 
 
 def _large(quick: bool) -> Row:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "NMI": normalized_mutual_info_score,
 }
 LITE0 = {"backbone": "efficientnet_lite0"}
+LITE2 = {"backbone": "efficientnet_lite2"}
+JOINED = {"backbone": ("efficientnet_lite0", "efficientnet_lite2")}
 RANDOM_VGG16 = {"backbone": "vgg16", "weights": "random", "preprocess": "stage"}
 
 
@@ -37,7 +40,7 @@ class Task:
     file: str
     raw_name: str
     raw: Callable[[Sequence[ImageFile]], np.ndarray]
-    tried: Mapping[str, Mapping[str, str]]
+    tried: Mapping[str, Mapping[str, Any]]
     aims: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -52,7 +55,7 @@ DIGITS = Task(
     "{id}.png",
     "raw 8x8",
     lambda _: np.asarray(load_digits().data),
-    {"lite0": LITE0},
+    {"lite0": LITE0, "lite2": LITE2, "lite0 and lite2": JOINED},
     aims={"ARI": "0.298, 0.667"},
 )
 FRAMES = Task(
@@ -63,6 +66,8 @@ FRAMES = Task(
     {
         "lite0 fp32": {**LITE0, "precision": "fp32"},
         "lite0 bf16": {**LITE0, "precision": "bf16"},
+        "lite2": LITE2,
+        "lite0 and lite2": JOINED,
         "random vgg16, stage recipe": RANDOM_VGG16,
     },
 )
@@ -98,7 +103,7 @@ def _truth(path: Path, images: Sequence[ImageFile]) -> np.ndarray:
     return label_of.loc[[image.id for image in images]].to_numpy()
 
 
-def _vectors(images: Sequence[ImageFile], keys: Mapping[str, str]) -> np.ndarray:
+def _vectors(images: Sequence[ImageFile], keys: Mapping[str, Any]) -> np.ndarray:
     with TemporaryDirectory() as store:
         config = FeaturesConfig.model_validate({**keys, "store": store})
         return extract_features(images, config, on_error="stop", show=False).vectors

@@ -16,24 +16,6 @@ from imgcluster.config.recipe import Recipe
 from tests import ROOT
 
 TABLE = ROOT / "imgcluster" / "config" / "backbones.csv"
-COLUMNS = [
-    "name",
-    "source",
-    "layer",
-    "dim",
-    "resize",
-    "crop",
-    "interpolation",
-    "scale",
-    "mean",
-    "std",
-    "weights",
-    "file",
-    "sha256",
-    "megabytes",
-    "licence",
-    "bf16_from",
-]
 
 # What feeds the last classification layer, by the beginning of the name; the longest that fits counts. VGG's is the one
 # before, as the stage task has it. A transformer's are its tokens, of which the first is taken.
@@ -71,6 +53,7 @@ def efficientnet_lite_row(name: str) -> dict[str, Any]:
         "name": name,
         "source": "efficientnet_lite",
         "layer": "avgpool",
+        "dim": 1280,
         "resize": side + CROP_PADDING,
         "crop": side,
         "interpolation": "bilinear",
@@ -126,14 +109,13 @@ def measure_dim(row: dict[str, Any]) -> int:
 
 
 def main() -> None:
-    rows: list[dict[str, Any]] = []
-    found = [efficientnet_lite_row(name) for name in EFFICIENTNET_LITE]
-    found += [torchvision_row(name) for name in list_models(module=torchvision.models)]
-    for row in found:
+    rows = [efficientnet_lite_row(name) for name in EFFICIENTNET_LITE]
+    for name in list_models(module=torchvision.models):
+        row = torchvision_row(name)
         rows.append({**row, "dim": measure_dim(row)})
-        print(row["name"], rows[-1]["dim"], file=sys.stderr)
+        print(name, rows[-1]["dim"], file=sys.stderr)
     with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

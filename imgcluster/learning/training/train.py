@@ -73,7 +73,9 @@ def plan_training(mode: str, features: FeaturesConfig, settings: Training) -> Ch
     choices = choose_backbones(features)
     if len(choices) > 1:
         names = ", ".join(choice.backbone.name for choice in choices)
-        raise ConfigError(f"mode: {mode} trains on one network; these features are of {names}")
+        raise ConfigError(
+            f"mode: {mode} trains on one network; these features are of {names}; set features.backbone to one"
+        )
     choice = choices[0]
     if mode == FINETUNE:
         unfreeze(empty_network(choice.backbone), settings.unfreeze, choice.layers, choice.backbone.name)
