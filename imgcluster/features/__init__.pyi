@@ -1,5 +1,5 @@
 from .arrays import extract
-from .auto import settled, settled_features
+from .auto import settled
 from .copies import Copies, distinct_images
 from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
@@ -14,61 +14,6 @@ from .store.reader import Part, StoredVectors, read_block
 from .store.shards import ImageKey
 from .store.store import FeatureStore
 from .transformer import ImageFeatures
-from .transforms import (
-    Points,
-    apply_transform,
-    check_steps,
-    fit_steps,
-    fit_transform,
-    fitted_steps,
-    join_blocks,
-    moments,
-)
+from .transforms import Points, apply_transform, check_steps, fit_steps, fit_transform, fitted_steps, join_blocks, moments
 
-__all__ = [
-    "NO_UMAP",
-    "STEPS",
-    "Cluster",
-    "Copies",
-    "FeatureStore",
-    "Features",
-    "ImageFeatures",
-    "ImageKey",
-    "Moments",
-    "Origin",
-    "Part",
-    "Points",
-    "State",
-    "StoredVectors",
-    "any_there",
-    "apply_transform",
-    "block_moments",
-    "check_engine",
-    "check_readable",
-    "check_steps",
-    "distinct_images",
-    "extract",
-    "extract_features",
-    "extract_listed",
-    "features_from_file",
-    "fit_steps",
-    "fit_transform",
-    "fitted_steps",
-    "import_parquet",
-    "join_blocks",
-    "joined_moments",
-    "known_key",
-    "known_keys",
-    "moments",
-    "only_shots",
-    "open_cluster",
-    "read_block",
-    "read_features",
-    "read_with_key",
-    "runtime_for",
-    "settled",
-    "settled_features",
-    "start_early",
-    "unit_length",
-    "with_stamps",
-]
+__all__ = ["Cluster", "Copies", "FeatureStore", "Features", "ImageFeatures", "ImageKey", "Moments", "NO_UMAP", "Origin", "Part", "Points", "STEPS", "State", "StoredVectors", "any_there", "apply_transform", "block_moments", "check_engine", "check_readable", "check_steps", "distinct_images", "extract", "extract_features", "extract_listed", "features_from_file", "fit_steps", "fit_transform", "fitted_steps", "import_parquet", "join_blocks", "joined_moments", "known_key", "known_keys", "moments", "only_shots", "open_cluster", "read_block", "read_features", "read_with_key", "runtime_for", "settled", "start_early", "unit_length", "with_stamps"]
