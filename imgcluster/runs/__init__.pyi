@@ -1,6 +1,17 @@
 from .cluster_names import known_names, names_note, recorded_names, with_name
 from .clusterer import read_clusterer
-from .features import FeatureTable, check_out, content_of_result, export_features, features_of_run, find_features, labels_of_run, loader, vectors_of_rows, write_features
+from .features import (
+    FeatureTable,
+    check_out,
+    content_of_result,
+    export_features,
+    features_of_run,
+    find_features,
+    labels_of_run,
+    loader,
+    vectors_of_rows,
+    write_features,
+)
 from .finished import FinishedRun, read_run
 from .folder import RunFolder
 from .folder_export.export import ExportedFolders, UndoneExport, export_folders, undo_export
@@ -19,4 +30,58 @@ from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
 from .writer import DISTANCE_FORMAT, NAME, PROBABILITY, cluster_cells, output_names, path_text, write_outputs
 
-__all__ = ["DISTANCE_FORMAT", "ExportedFolders", "FeatureTable", "FinishedRun", "Group", "IN_COLUMNS", "NAME", "NO_LABELS", "Overview", "PROBABILITY", "Places", "RunFolder", "RunResult", "UndoneExport", "WIDE", "check_known_classes", "check_out", "check_outputs", "cluster_cells", "config_of", "content_of_result", "csv_text", "export_features", "export_folders", "features_of_run", "fetched", "find_features", "folder_names", "images_are_in", "known_names", "labels_of_run", "listed_images", "listed_paths", "loader", "names_note", "output_names", "path_text", "read_clusterer", "read_record", "read_report_record", "read_run", "recorded_names", "report_page", "run_overview", "submission_notes", "undo_export", "validate_submission", "validated", "vectors_of_rows", "wide_labels", "with_name", "write_features", "write_outputs"]
+__all__ = [
+    "DISTANCE_FORMAT",
+    "IN_COLUMNS",
+    "NAME",
+    "NO_LABELS",
+    "PROBABILITY",
+    "WIDE",
+    "ExportedFolders",
+    "FeatureTable",
+    "FinishedRun",
+    "Group",
+    "Overview",
+    "Places",
+    "RunFolder",
+    "RunResult",
+    "UndoneExport",
+    "check_known_classes",
+    "check_out",
+    "check_outputs",
+    "cluster_cells",
+    "config_of",
+    "content_of_result",
+    "csv_text",
+    "export_features",
+    "export_folders",
+    "features_of_run",
+    "fetched",
+    "find_features",
+    "folder_names",
+    "images_are_in",
+    "known_names",
+    "labels_of_run",
+    "listed_images",
+    "listed_paths",
+    "loader",
+    "names_note",
+    "output_names",
+    "path_text",
+    "read_clusterer",
+    "read_record",
+    "read_report_record",
+    "read_run",
+    "recorded_names",
+    "report_page",
+    "run_overview",
+    "submission_notes",
+    "undo_export",
+    "validate_submission",
+    "validated",
+    "vectors_of_rows",
+    "wide_labels",
+    "with_name",
+    "write_features",
+    "write_outputs",
+]
