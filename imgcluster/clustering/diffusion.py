@@ -103,9 +103,12 @@ class _KMeans:
         started = max(MAX_STARTED_ROWS, MIN_STARTED_ROWS_PER_CLUSTER * self.k)
         if len(rows) <= started:
             return np.asarray(self._best_start(rows, weights).labels_, np.int64)
+        return_freed_memory()
         some = np.sort(self.draw.permutation(len(rows))[:started])
         sample = self._best_start(rows[some], None if weights is None else weights[some])
-        model = KMeans(self.k, init=sample.cluster_centers_.astype(rows.dtype), n_init=1, copy_x=False)
+        return_freed_memory()
+        # No tolerance: it is relative to the variance, for which numpy makes a copy of the rows.
+        model = KMeans(self.k, init=sample.cluster_centers_.astype(rows.dtype), n_init=1, copy_x=False, tol=0)
         with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
             return np.asarray(model.fit_predict(rows, sample_weight=weights), np.int64)
 

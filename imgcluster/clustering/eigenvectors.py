@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.clustering.graph import Graph
-from imgcluster.utils import Advance, in_order, row_slices
+from imgcluster.utils import Advance, in_order, return_freed_memory, row_slices
 
 MAX_DENSE_SIZE = 1000  # points; up to so many, LAPACK finds the eigenvectors of the dense matrix
 TOLERANCE = 1e-3  # the norm of A x - λ x, of vectors of the length 1
@@ -45,6 +45,7 @@ def leading(
         order = reverse_cuthill_mckee(graph, symmetric_mode=True)
         smallest = 2 / degrees.max() - 1  # no eigenvalue is smaller, since each point has a link to itself
         iteration = _SubspaceIteration(_scaled(graph, degrees, np.float32), order, block, smallest)
+        return_freed_memory()  # of the copies in between
         values, vectors = iteration.run(count, tolerance, advance)
     places = np.argsort(order)
     for column in vectors.T:

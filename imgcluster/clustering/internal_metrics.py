@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from imgcluster.types import NOISE
 from imgcluster.utils import row_slices
 
 SAMPLED_ABOVE = 10_000  # points; the silhouette needs the distance of each to each
+SILHOUETTE_MIB = 64  # of distances at a time; scikit-learn's default is 1,024
 NAN = float("nan")
 
 
@@ -41,22 +42,25 @@ def internal_scores(points: np.ndarray, labels: np.ndarray, *, seed: int = 42) -
 
     What needs two clusters, and more points than clusters, is NaN without them; with noise alone all is.
     """
-    from sklearn import metrics
+    from sklearn import config_context, metrics
 
     inside = np.flatnonzero(labels != NOISE)
     numbers = np.unique(labels[inside], return_inverse=True)[1]
     drawn = _drawn(len(inside), seed)
     silhouettes = np.full(len(labels), NAN)
     if _comparable(numbers[drawn]):
-        silhouettes[inside[drawn]] = metrics.silhouette_samples(points[inside[drawn]], numbers[drawn])
+        with config_context(working_memory=SILHOUETTE_MIB):
+            silhouettes[inside[drawn]] = metrics.silhouette_samples(points[inside[drawn]], numbers[drawn])
     every = points if len(inside) == len(points) else points[inside]
+    means = cluster_means((every[part] for part in row_slices(*every.shape)), numbers, every.shape[1])
     inertia, margins = NAN, np.full(len(labels), NAN)
     if len(inside):
-        inertia, margins[inside] = _distances(every, numbers)
+        inertia, margins[inside] = _distances(every, numbers, means)
+    defined = _comparable(numbers)
     return InternalScores(
         silhouette=float(silhouettes[inside[drawn]].mean()) if len(drawn) else NAN,
-        davies_bouldin=_score(metrics.davies_bouldin_score, every, numbers),
-        calinski_harabasz=_score(metrics.calinski_harabasz_score, every, numbers),
+        davies_bouldin=float(metrics.davies_bouldin_score(every, numbers)) if defined else NAN,
+        calinski_harabasz=_calinski_harabasz(means, np.bincount(numbers), inertia) if defined else NAN,
         inertia=inertia,
         silhouettes=silhouettes,
         margins=margins,
@@ -125,16 +129,17 @@ def _comparable(numbers: np.ndarray) -> bool:
     return 2 <= len(np.unique(numbers)) < len(numbers)
 
 
-def _score(score: Callable[[np.ndarray, np.ndarray], float], points: np.ndarray, numbers: np.ndarray) -> float:
-    return float(score(points, numbers)) if _comparable(numbers) else NAN
+def _calinski_harabasz(means: np.ndarray, counts: np.ndarray, inertia: float) -> float:
+    """Return the score by the means, (k, dim), and sizes, (k,), of clusters, without scikit-learn's float64 copy."""
+    count, k = int(counts.sum()), len(counts)
+    between = float(counts @ ((means - counts @ means / count) ** 2).sum(axis=1))
+    return between * (count - k) / (inertia * (k - 1)) if inertia else 1.0
 
 
-def _distances(points: np.ndarray, numbers: np.ndarray) -> tuple[float, np.ndarray]:
+def _distances(points: np.ndarray, numbers: np.ndarray, means: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the inertia, and the margin of each point, (n,), by the distances to the means of the clusters."""
-    slices = row_slices(*points.shape)
-    means = cluster_means((points[part] for part in slices), numbers, points.shape[1])
     inertia, margins = 0.0, np.empty(len(points))
-    for part in slices:
+    for part in row_slices(*points.shape):
         squared = np.stack([((points[part] - mean) ** 2).sum(axis=1) for mean in means], axis=1)
         at, own = np.arange(len(squared)), numbers[part]
         nearest = squared[at, own]

@@ -6,6 +6,7 @@ import numpy as np
 
 from imgcluster.errors import ClusteringError, ConfigError
 from imgcluster.features import NO_UMAP
+from imgcluster.utils import row_slices
 
 MAX_FITTED = 20_000  # images that PCA is fitted to
 COMPONENTS = 50  # of the PCA in front of t-SNE and UMAP, as their authors advise
@@ -37,10 +38,13 @@ def map_images(points: np.ndarray, kind: str, random_state: int) -> np.ndarray:
 def _pca(points: np.ndarray, random_state: int, components: int = 2) -> np.ndarray:
     from sklearn.decomposition import PCA
 
-    drawn = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MAX_FITTED])
-    most = min(components, len(drawn), points.shape[1])
-    pca = PCA(most, svd_solver="randomized", random_state=random_state).fit(np.asarray(points[drawn], np.float32))
-    return np.asarray(pca.transform(np.asarray(points, np.float32)))
+    points = np.asarray(points, np.float32)
+    drawn = points
+    if len(points) > MAX_FITTED:
+        drawn = points[np.sort(np.random.default_rng(random_state).permutation(len(points))[:MAX_FITTED])]
+    most = min(components, *drawn.shape)
+    pca = PCA(most, svd_solver="randomized", random_state=random_state).fit(drawn)
+    return np.concatenate([pca.transform(points[part]) for part in row_slices(*points.shape)])
 
 
 def _tsne(points: np.ndarray, random_state: int) -> np.ndarray:
