@@ -303,7 +303,7 @@ def enlarged(jpegls: bytes) -> bytes:
 def test_a_jpeg_ls_of_few_bytes_and_many_pixels_reaches_no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     short = enlarged(bytes(imagecodecs.jpegls_encode(np.zeros((8, 8), np.uint8))))
     frame = compressed(GREY, short, JPEGLSLossless, Rows=16_384, Columns=16_384)
-    monkeypatch.setattr(imagecodecs, "jpegls_decode", None)
+    monkeypatch.setattr(imagecodecs, "jpegls_decode", lambda _: pytest.fail("it reached the decoder"))
     with pytest.raises(ImageError, match=r"^truncated JPEG$"):
         decode_image(short)
     with pytest.raises(ImageError, match=r"^damaged DICOM$"):
