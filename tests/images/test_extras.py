@@ -343,3 +343,10 @@ def test_padding_of_a_dicom_counts_in_no_range_and_is_white() -> None:
     whole = decode_image(dicom(CT[4:]), reading=Reading(range="percentile"))
     np.testing.assert_array_equal(found[4:], whole)
     assert (found[:4] == 255).all()
+
+
+def test_libraw_writes_nothing_about_a_damaged_file(capfd: pytest.CaptureFixture[str]) -> None:
+    data = WRITERS["DNG without a preview"]()
+    with pytest.raises(ImageError, match=r"^damaged TIFF$"):
+        decode_image(data[: len(data) // 2])
+    assert capfd.readouterr() == ("", "")
