@@ -10,6 +10,7 @@ from .files import (
     replacing,
     same_bytes,
     sync_folder,
+    write_new,
     write_whole,
 )
 from .findings import remembered
@@ -128,5 +129,6 @@ __all__ = [
     "sync_folder",
     "track",
     "unpack_arrays",
+    "write_new",
     "write_whole",
 ]

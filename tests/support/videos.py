@@ -130,7 +130,7 @@ def times_by_ffmpeg(path: Path) -> list[float]:
         "-i",
         str(path),
         "-map",
-        "0:v:0",
+        "0:V:0",
         "-vf",
         "showinfo",
         "-fps_mode",
@@ -143,9 +143,15 @@ def times_by_ffmpeg(path: Path) -> list[float]:
     return [float(time) for time in re.findall(r"pts_time:\s*([-0-9.]+)", told)]
 
 
-def pixels_by_ffmpeg(path: Path) -> np.ndarray:
-    """Return the frames of a video as ffmpeg shows them, (n, height, width, 3) RGB uint8."""
-    command = [ffmpeg(), "-v", "error", "-i", str(path), "-map", "0:v:0"]
+def pixels_by_ffmpeg(path: Path, filters: str = "null") -> np.ndarray:
+    """Return the frames of a video as ffmpeg shows them, (n, height, width, 3) RGB uint8.
+
+    Skips the test where it has not all of the filters.
+    """
+    there = subprocess.run([ffmpeg(), "-v", "error", "-filters"], capture_output=True, text=True, check=True).stdout
+    if lacking := [name for name in re.findall(r"(?:^|,)(\w+)", filters) if f" {name} " not in there]:
+        pytest.skip(f"needs an ffmpeg with the filters {lacking}")
+    command = [ffmpeg(), "-v", "error", "-i", str(path), "-map", "0:V:0", "-vf", filters]
     done = subprocess.run(
         [*command, "-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-f", "nut", "-c:v", "rawvideo", "-"],
         capture_output=True,

@@ -21,7 +21,7 @@ from imgcluster.images.video.reader import MAX_OPEN, Reader, track_of
 from imgcluster.images.video.track import Track
 from imgcluster.types import ImageFile, ImagePath, Source, Stamp
 
-RULES = 1  # of how frames become pixels: raise it when one of them changes
+RULES = 2  # of how frames become pixels: raise it when one of them changes
 
 
 @dataclass(frozen=True, slots=True)

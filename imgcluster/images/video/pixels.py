@@ -1,4 +1,4 @@
-"""Decoded frames as viewers show them: RGB, opaque, square pixels, upright, in standard dynamic range."""
+"""Decoded frames as viewers show them: sRGB, opaque, square pixels, upright, of one moment, without HDR."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from imgcluster.config import Reading
 from imgcluster.errors import ImageError
+from imgcluster.images.containers.cicp import WIDE, Coding, to_srgb
+from imgcluster.images.stored import Stored
 from imgcluster.images.transparency import ground_of, laid_over
+from imgcluster.images.video.fields import progressive
 from imgcluster.images.video.hdr import TRANSFERS, to_sdr
 
 # From the matrix coefficients of a stream (ITU-T H.273, table 4) to swscale's numbers.
@@ -46,14 +50,15 @@ def to_rgb(frame: Any, pixel_aspect: Fraction) -> np.ndarray:
     pixel_aspect: width of a pixel by its height; the side that is too short is stretched. Raises ImageError.
     """
     size = _square_size(frame.width, frame.height, pixel_aspect)
+    frame = progressive(frame)
     if frame.color_trc in TRANSFERS:
         picture = to_sdr(_converted(frame, "rgb48le", size), TRANSFERS[frame.color_trc])
     elif frame.format.has_palette or any(part.is_alpha for part in frame.format.components):
         stored = _converted(frame, "rgba", size)
-        colour, alpha = stored[..., :3], stored[..., 3]
+        colour, alpha = _in_srgb(stored[..., :3], frame), stored[..., 3]
         picture = laid_over(colour, alpha[..., None], ground_of(colour, alpha))
     else:
-        picture = _converted(frame, "rgb24", size)
+        picture = _in_srgb(_converted(frame, "rgb24", size), frame)
     return np.ascontiguousarray(_turned(picture, frame))
 
 
@@ -74,6 +79,13 @@ def _converted(frame: Any, pixel_format: str, size: tuple[int, int]) -> np.ndarr
         interpolation=SCALING,
     )
     return np.asarray(converted.to_ndarray())
+
+
+def _in_srgb(picture: np.ndarray, frame: Any) -> np.ndarray:
+    """Return RGB uint8 of a wide gamut in that of sRGB, and any other as it is: viewers show its primaries alike."""
+    if frame.color_primaries not in WIDE:
+        return picture
+    return to_srgb(Stored(picture), Coding(frame.color_primaries, BT709), Reading()).samples
 
 
 def _square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:

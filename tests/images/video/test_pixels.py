@@ -87,10 +87,106 @@ def test_a_stream_without_a_matrix_has_the_one_of_its_size(size: int, matrix: in
     assert np.abs(frames(path)[0].astype(int) - bars(size)).max() <= 3
 
 
-def test_subsampled_colours_are_those_of_ffmpeg(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (8, 12, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
-    path = encoded(tmp_path / "a.mp4", [noise] * 3, options={"crf": "1"})
+def photo() -> np.ndarray:
+    """Return colours of all hues, mostly within the gamut of sRGB, as BT.2020 has them, (64, 96, 3) uint8."""
+    return np.random.default_rng(3).integers(60, 200, (8, 12, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+
+
+def wide(path: Path, picture: np.ndarray) -> Path:
+    planes = yuv(picture, BT2020, LIMITED, 10)
+    return stored(
+        path,
+        planes,
+        "yuv444p10le",
+        colorspace=BT2020,
+        color_range=LIMITED,
+        color_trc=14,
+        color_primaries=BT2020,
+    )
+
+
+def test_a_wide_gamut_of_standard_range_is_brought_to_srgb(tmp_path: Path) -> None:
+    red = np.array([0.6274, 0.0691, 0.0164])  # that of BT.709, in linear BT.2020 (BT.2087-0, section 2)
+    coded = np.where(red <= 0.0031308, 12.92 * red, 1.055 * red ** (1 / 2.4) - 0.055)
+    found = frames(wide(tmp_path / "a.mkv", np.full((32, 32, 3), 255 * coded)))[0]
+    assert np.abs(found.astype(int) - (255, 0, 0)).max() <= 8
+    grey = frames(wide(tmp_path / "b.mkv", np.full((32, 32, 3), 120)))[0]
+    assert np.abs(grey.astype(int) - 120).max() <= 1
+
+
+def test_a_wide_gamut_is_shown_as_by_zscale(tmp_path: Path) -> None:
+    path = wide(tmp_path / "a.mkv", photo())
+    by_zscale = "zscale=pin=2020:tin=2020_10:min=2020_ncl:rin=limited:p=709:t=709:m=709:r=full,format=yuv444p"
+    found, theirs = frames(path)[0].astype(int), pixels_by_ffmpeg(path, by_zscale)[0]
+    assert np.abs(found - theirs).mean() <= 3
+    assert np.abs(photo().astype(int) - theirs).mean() > 8
+
+
+def moment(time: int) -> np.ndarray:
+    """Return a pattern that moves, (96, 128, 3) uint8."""
+    across = np.arange(128) - 4 * time
+    return np.broadcast_to((127 + 100 * np.sin(across / 9))[:, None], (96, 128, 3)).astype(np.uint8)
+
+
+def woven(count: int) -> list[np.ndarray]:
+    pictures = [moment(2 * number) for number in range(count)]
+    for number, picture in enumerate(pictures):
+        picture[1::2] = moment(2 * number + 1)[1::2]
+    return pictures
+
+
+INTERLACED: dict[str, tuple[str, dict[str, str]]] = {
+    "a.mkv": ("libx264", {"x264-params": "tff=1", "crf": "1"}),
+    "a.mpg": ("mpeg2video", {"flags": "+ildct+ilme", "b": "20000000"}),
+}
+
+
+@pytest.mark.parametrize("name", INTERLACED)
+def test_an_interlaced_frame_is_of_one_moment(name: str, tmp_path: Path) -> None:
+    codec, options = INTERLACED[name]
+    others = {"time_base": Fraction(1, 25)} if codec == "mpeg2video" else {}
+    path = encoded(tmp_path / name, woven(6), codec, options=options, **others)
+    for number, found in enumerate(frames(path)):
+        first, second = (np.abs(found.astype(int) - moment(2 * number + field)).mean() for field in (0, 1))
+        assert min(first, second) <= 3
+        assert max(first, second) > 20
+    theirs = pixels_by_ffmpeg(path, "bwdif=mode=send_frame")
+    assert np.abs(np.stack(frames(path)).astype(int) - theirs).mean() <= 3
+
+
+def test_progressive_frames_are_not_interpolated(tmp_path: Path) -> None:
+    path = encoded(tmp_path / "a.mkv", woven(3), options={"crf": "1"})
     np.testing.assert_array_equal(np.stack(frames(path)), pixels_by_ffmpeg(path))
+
+
+SUBSAMPLED: dict[str, tuple[str, str, dict[str, str]]] = {
+    "h264.mp4": ("libx264", "yuv420p", {"crf": "1"}),
+    "h265_10_bits.mp4": ("libx265", "yuv420p10le", {"x265-params": "log-level=none:crf=1"}),
+    "av1.mp4": ("libsvtav1", "yuv420p", {"crf": "10", "svtav1-params": "lp=1"}),
+    "av1_10_bits.mkv": ("libsvtav1", "yuv420p10le", {"crf": "10", "svtav1-params": "lp=1"}),
+    "vp9.webm": ("libvpx-vp9", "yuv420p", {"crf": "1"}),
+}
+
+
+def waves() -> np.ndarray:
+    """Return a picture without edges, (128, 192, 3) uint8."""
+    down, across = np.mgrid[0:128, 0:192]
+    return np.stack([127 + 100 * np.sin(down / a + across / b) for a, b in ((9, 13), (17, 8), (21, 30))], 2).astype(
+        np.uint8
+    )
+
+
+@pytest.mark.parametrize("name", SUBSAMPLED)
+def test_subsampled_colours_are_those_of_ffmpeg(name: str, tmp_path: Path) -> None:
+    codec, pixel_format, options = SUBSAMPLED[name]
+    squares = np.random.default_rng(0).integers(0, 255, (8, 12, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+    picture = squares if pixel_format == "yuv420p" else waves()
+    path = encoded(tmp_path / name, [picture] * 3, codec, pixel_format, options=options)
+    found, theirs = np.stack(frames(path)), pixels_by_ffmpeg(path)
+    if pixel_format == "yuv420p":
+        np.testing.assert_array_equal(found, theirs)
+    else:  # older ffmpegs take no notice of where between the pixels the colours of H.265 lie
+        assert np.abs(found.astype(int) - theirs).mean() <= 3
 
 
 def corners() -> np.ndarray:

@@ -115,6 +115,27 @@ def test_pixels_belong_to_their_times(name: str, tmp_path: Path) -> None:
     assert len(numbers) >= 9
 
 
+def test_the_cover_of_a_film_is_no_frame_of_it(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    film = encoded(tmp_path / "film.mp4", [grey(number) for number in range(10)], times=[*UNEVEN, 2500])
+    path = tmp_path / "covered" / "a.mp4"
+    path.parent.mkdir()
+    with av.open(str(film)) as old, av.open(str(path), "w") as new:
+        cover = new.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in [*cover.encode(av.VideoFrame.from_ndarray(grey(19))), *cover.encode(None)]:
+            new.mux(packet)
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                new.mux(packet)
+    found = taken(path.parent, frames="all")
+    assert list(found.values()) == list(range(10))
+    assert [float(id.partition("=")[2]) for id in found] == pytest.approx(times_by_ffmpeg(path), abs=2e-3)
+
+
 def test_joined_streams_go_on_where_the_first_one_ends(tmp_path: Path) -> None:
     part = encoded(tmp_path / "part.ts", [grey(number) for number in range(10)])
     joined = tmp_path / "joined" / "a.ts"
