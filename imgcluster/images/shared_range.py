@@ -29,20 +29,8 @@ MAX_VALUES = 2**16  # of an image
 STEPS = 50  # of a range at the most, to which its ends are rounded: a few more images then seldom change it
 EIGHT_BIT_ENDINGS = frozenset(
     (
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".pjpeg",
-        ".pjp",
-        ".mpo",
-        ".gif",
-        ".bmp",
-        ".dib",
-        ".webp",
-        ".ico",
-        ".pcx",
-        ".qoi",
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".gif", ".bmp", ".dib", ".webp", ".ico"),
+        *(".pcx", ".qoi", ".ras"),
     )
 )
 PACKAGES = ("numpy", "opencv-python", "pillow", "tifffile", "imagecodecs", "pydicom", "rawpy")  # that decode

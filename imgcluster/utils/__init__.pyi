@@ -10,6 +10,7 @@ from .files import (
     replacing,
     same_bytes,
     sync_folder,
+    write_new,
     write_whole,
 )
 from .findings import remembered
@@ -132,5 +133,6 @@ __all__ = [
     "track",
     "unpack_arrays",
     "without_pandas",
+    "write_new",
     "write_whole",
 ]

@@ -138,6 +138,20 @@ def copy_file(source: Path, target: Path, temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_new(data: bytes, target: Path, temporary: Path, mtime_ns: int) -> None:
+    """Write a file that is not there yet, with a time; it appears whole and on the disk. Raises as `copy_file`."""
+    temporary.unlink(missing_ok=True)
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.utime(temporary, ns=(mtime_ns, mtime_ns))
+            os.fsync(file.fileno())
+        _rename_into_gap(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _rename_into_gap(source: Path, target: Path) -> None:
     """Rename a file within a disk, where `rename` would overwrite. Raises FileExistsError, OSError."""
     try:

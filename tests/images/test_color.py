@@ -14,7 +14,7 @@ from imgcluster.config import AS_SHOWN, Reading
 from imgcluster.images.color import to_srgb, transform_of
 from imgcluster.images.containers.cicp import WIDE, Coding, Colours, converted, power, to_linear_srgb
 from imgcluster.images.containers.cicp import to_srgb as from_code_points
-from imgcluster.images.containers.png import colours_of
+from imgcluster.images.containers.png import colours_of, special_chunks
 from imgcluster.images.decode import decode_image
 from imgcluster.images.pixel_check import picture
 from imgcluster.images.stored import Alpha, Stored
@@ -94,3 +94,11 @@ def test_white_stays_white_in_all_primaries() -> None:
         np.testing.assert_allclose(to_linear_srgb(primaries).sum(axis=1), 1, atol=1e-9)
     white = Stored(np.full((2, 2, 3), 1023, np.uint16), white=1023)
     assert (converted(white, Colours(power(1.0)), AS_SHOWN).samples == 255).all()
+
+
+def test_what_lies_behind_the_end_of_a_png_is_not_looked_at() -> None:
+    out = BytesIO()
+    Image.fromarray(RGB).save(out, "PNG")
+    behind = struct.pack(">I", 4) + b"gAMA" + struct.pack(">II", 100_000, 0)
+    assert special_chunks(out.getvalue() + behind) == {}
+    np.testing.assert_array_equal(decode_image(out.getvalue() + behind), RGB)

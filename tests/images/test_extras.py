@@ -303,7 +303,7 @@ def enlarged(jpegls: bytes) -> bytes:
 def test_a_jpeg_ls_of_few_bytes_and_many_pixels_reaches_no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     short = enlarged(bytes(imagecodecs.jpegls_encode(np.zeros((8, 8), np.uint8))))
     frame = compressed(GREY, short, JPEGLSLossless, Rows=16_384, Columns=16_384)
-    monkeypatch.setattr(imagecodecs, "jpegls_decode", None)
+    monkeypatch.setattr(imagecodecs, "jpegls_decode", lambda _: pytest.fail("it reached the decoder"))
     with pytest.raises(ImageError, match=r"^truncated JPEG$"):
         decode_image(short)
     with pytest.raises(ImageError, match=r"^damaged DICOM$"):
@@ -343,3 +343,10 @@ def test_padding_of_a_dicom_counts_in_no_range_and_is_white() -> None:
     whole = decode_image(dicom(CT[4:]), reading=Reading(range="percentile"))
     np.testing.assert_array_equal(found[4:], whole)
     assert (found[:4] == 255).all()
+
+
+def test_libraw_writes_nothing_about_a_damaged_file(capfd: pytest.CaptureFixture[str]) -> None:
+    data = WRITERS["DNG without a preview"]()
+    with pytest.raises(ImageError, match=r"^damaged TIFF$"):
+        decode_image(data[: len(data) // 2])
+    assert capfd.readouterr() == ("", "")

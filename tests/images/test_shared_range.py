@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from imgcluster import config_from_dict, run
-from imgcluster.config import Config
+from imgcluster.config import Config, Reading, config_as_used
+from imgcluster.config.reading import reading_of
 from imgcluster.images import find_images, range_notes, read_image, with_shared_range
 from imgcluster.images.shared_range import MAX_IMAGES
 from imgcluster.labels.assignment import assign
@@ -148,3 +149,15 @@ def test_the_same_range_shares_features(tmp_path: Path) -> None:
     run(config_of(tmp_path), show=False)
     write_ramp(tmp_path / "tiles/4.tif", 3, 1990)
     assert run(config_of(tmp_path), show=False).features.origins[0].reused == 4
+
+
+def test_the_config_as_used_after_a_fallback_keeps_the_range(tmp_path: Path) -> None:
+    config = config_of(tmp_path).with_limits((100, 1200))
+    origin = {"backbone": "vgg16", "fallback": {"wanted": "efficientnet_lite0", "taken": "vgg16"}, "stores": ["a"]}
+    used = config_as_used(config, [origin])
+    assert (used.features.backbone, used.features.reading.limits) == ("vgg16", (100, 1200))
+
+
+def test_what_is_kept_of_a_reading_gives_it_again() -> None:
+    for reading in (Reading(range="shared", limits=(0.5, 2)), Reading(range="percentile", percentiles=(1, 99))):
+        assert reading_of(json.loads(json.dumps(reading.changes()))) == reading

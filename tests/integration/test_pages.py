@@ -133,7 +133,13 @@ def test_new_pages_are_placed_into_the_clusters_of_a_run(scans: Path, tmp_path: 
     assert named.placed.labels.tolist() == [1]
 
 
-def test_pages_cannot_be_exported_as_files(scans: Path) -> None:
+def test_pages_are_exported_as_pictures_and_taken_back(scans: Path) -> None:
     run = imgcluster.run(config(scans), show=False)
-    with pytest.raises(OutputError, match="a page of a TIFF"):
-        imgcluster.export_folders(run.folder, scans.parent / "exported")
+    out = scans.parent / "exported"
+    with pytest.raises(OutputError, match="a page of a TIFF, and no file that can be linked or moved; use --copy"):
+        imgcluster.export_folders(run.folder, out, "move")
+    assert imgcluster.export_folders(run.folder, out).placed == len(IDS)
+    ids = {f"{path.name.removesuffix('.png')}" for path in out.rglob("*.png")}
+    assert ids >= {Path(id).name for id in IDS if "#" in id}
+    assert imgcluster.undo_export(out).back == len(IDS)
+    assert not out.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from PIL import Image
 import imgcluster
 from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, OutputError
+from imgcluster.images import open_again, read_image
 from imgcluster.images.video.movie import Movie
 from imgcluster.report import write_report
+from imgcluster.runs.folder_export.parts import rendered
 from tests.conftest import COLOURS, write_picture
 from tests.support.extras import without
 from tests.support.videos import encoded
@@ -249,7 +252,44 @@ def test_one_video_is_refused_where_no_frames_are_asked_for(films: Path, tmp_pat
     assert first["b.mkv#t=0.040"] < second["b.mkv#t=1.500"]
 
 
-def test_frames_cannot_be_exported_as_files(films: Path) -> None:
-    run = imgcluster.run(config(films), show=False)
-    with pytest.raises(OutputError, match="a frame of a video"):
-        imgcluster.export_folders(run.folder, films.parent / "exported")
+def test_frames_are_exported_as_pictures_and_taken_back(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (films / "d.mp4").write_bytes(b"no video")
+    run = imgcluster.run(config(films, {"frames": 3}), show=False)
+    out = films.parent / "exported"
+    for action in ("link", "move"):
+        with pytest.raises(OutputError, match=r"is a frame of a video, and no file .* use --copy"):
+            imgcluster.export_folders(run.folder, out, action)
+    rows = [row for row in table(run.folder / "clusters.csv") if row["status"] == "ok"]
+    done = imgcluster.export_folders(run.folder, out)
+    assert (done.placed, done.missing, done.refused) == (len(rows) + 1, [], {})
+    assert (out / "failed" / "d.mp4").read_bytes() == b"no video"
+    for row in rows:
+        copy = out / f"{int(row['cluster']):02d}" / (row["id"] if row["id"] == "c.png" else f"{row['id']}.png")
+        np.testing.assert_array_equal(read_image(copy), read_image(open_again(f"{films}/{row['id']}")))
+    assert imgcluster.export_folders(run.folder, out).placed == 0
+    first, second, *_ = sorted(out.rglob("*#t=*.png"))
+    os.utime(first)  # as it was, but for its time
+    second.write_bytes(b"drawn over")
+    undone = imgcluster.undo_export(out)
+    assert (undone.back, list(undone.left.values())) == (len(rows), ["it has changed since"])
+    assert [path for path in out.rglob("*") if path.is_file()] == [second]
+    assert (films / "a.mp4").exists()
+
+
+def test_an_export_of_frames_goes_on_after_a_kill(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = imgcluster.run(config(films, {"frames": 3}), show=False)
+    out, written = films.parent / "exported", []
+
+    def killed(source: str) -> bytes:
+        written.append(source)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        return rendered(source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imgcluster.runs.folder_export.apply.rendered", killed)
+        with pytest.raises(KeyboardInterrupt):
+            imgcluster.export_folders(run.folder, out)
+    assert len(list(out.rglob("*.png"))) == 2
+    assert imgcluster.export_folders(run.folder, out).placed == 7 - 2
+    assert len(list(out.rglob("*.png"))) == 7

@@ -6,7 +6,7 @@ from imgcluster.cli.options import QUIET, RUN_ARGUMENT, Commands, Options, add_c
 from imgcluster.errors import OutputError
 
 ACTIONS = {
-    "copy": "copy the images",
+    "copy": "copy the images; write frames of videos and pages of TIFFs as PNG",
     "link": "create symbolic links",
     "move": "move the images",
     "undo": "take back an export in DIR",

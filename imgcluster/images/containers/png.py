@@ -94,6 +94,8 @@ def special_chunks(data: bytes) -> dict[bytes, slice]:
     """Return where the contents of those of KEPT lie that are there, the first of each."""
     places: dict[bytes, slice] = {}
     for name, at in png_chunks(data):
+        if name == b"IEND":  # behind it may lie anything, and much of it
+            break
         if name in KEPT and name not in places:
             places[name] = slice(at + 8, at + 8 + int.from_bytes(data[at : at + 4], "big"))
     return places

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from imgcluster.errors import OutputError
 from imgcluster.runs.folder_export.journal import Entry
-from imgcluster.utils import copy_file, is_placeholder, move_file, same_bytes
+from imgcluster.runs.folder_export.parts import holder_of, kind_of_part, rendered
+from imgcluster.utils import copy_file, is_placeholder, move_file, same_bytes, write_new
 
 PART = ".imgcluster-part"  # a copy in the making: in DIR, and beside the original while a move is taken back
 BACK, NOTHING, LEFT, STUCK = "back", "nothing", "left", "stuck"
@@ -86,6 +87,9 @@ def is_lost(entry: Entry, root: Path) -> bool:
 
 
 def _place_copy(entry: Entry, root: Path) -> None:
+    if kind_of_part(entry.source) is not None:
+        write_new(rendered(entry.source), entry.target(root), root / PART, entry.mtime_ns)
+        return
     copy_file(Path(entry.source), entry.target(root), root / PART)
 
 
@@ -105,10 +109,13 @@ def _place_moved(entry: Entry, root: Path) -> None:
 def _take_back_copy(entry: Entry, source: Path, target: Path) -> tuple[str, str]:
     if target.is_symlink() or not target.is_file():
         return LEFT, "it is no copy any more"
-    if not source.is_file():
+    if not Path(holder_of(entry.source)).is_file():
         return LEFT, f"its original {entry.source!r} is gone"
     status = target.stat()
-    if (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns) and not same_bytes(source, target):
+    if kind_of_part(entry.source) is not None:
+        if status.st_mtime_ns != entry.mtime_ns and target.read_bytes() != rendered(entry.source):
+            return LEFT, "it has changed since"
+    elif (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns) and not same_bytes(source, target):
         return LEFT, "it has changed since"
     target.unlink()
     return BACK, ""

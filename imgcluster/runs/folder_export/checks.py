@@ -12,9 +12,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from imgcluster.errors import OutputError
-from imgcluster.images import split_frame, split_page
 from imgcluster.runs.folder_export.apply import PART, check_folder
 from imgcluster.runs.folder_export.journal import JOURNAL, Entry, Journal
+from imgcluster.runs.folder_export.parts import kind_of_part
 from imgcluster.runs.folder_export.plan import crosses
 from imgcluster.runs.listed import listed_path
 from imgcluster.runs.places import Places
@@ -27,16 +27,18 @@ def real_path(folder: str | Path) -> Path:
     return Path(os.path.realpath(folder))
 
 
-def check_files(rows: list[dict[str, str]]) -> None:
-    """Refuse images that are no files on this machine. Raises OutputError."""
-    if far := next((row["path"] for row in rows if not isinstance(listed_path(row["path"]), Path)), None):
-        for split, part in ((split_frame, "frame of a video"), (split_page, "page of a TIFF")):
-            if split(far) is not None:
-                raise OutputError(f"{far!r} is a {part}, and no file that can be copied, linked or moved")
-        raise OutputError(
-            f"the run's images are no files on this machine, the first of these: {far!r}; bring them here, and run the "
-            "config with images.folder set to them"
-        )
+def check_files(rows: list[dict[str, str]], action: str) -> None:
+    """Refuse images that are not on this machine, and parts of files unless they are copied. Raises OutputError."""
+    for row in rows:
+        text = row["path"]
+        if (kind := kind_of_part(text)) is not None:
+            if action != "copy":
+                raise OutputError(f"{text!r} is a {kind}, and no file that can be linked or moved; use --copy")
+        elif not isinstance(listed_path(text), Path):
+            raise OutputError(
+                f"the run's images are no files on this machine, the first of these: {text!r}; bring them here, and "
+                "run the config with images.folder set to them"
+            )
 
 
 def check_place(root: Path, folder: str, where: Places, names: list[str]) -> None:

@@ -36,6 +36,7 @@ from imgcluster.runs.folder_export.checks import (
     real_path,
 )
 from imgcluster.runs.folder_export.journal import ACTIONS, JOURNAL, Entry, Journal, read_journal
+from imgcluster.runs.folder_export.parts import holder_of
 from imgcluster.runs.folder_export.plan import FAILED_FOLDER, folder_names, make_plan, renamed, with_links_followed
 from imgcluster.utils import track
 
@@ -77,9 +78,10 @@ class UndoneExport:
 def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *, show: bool = False) -> ExportedFolders:
     """Put the images of a finished run into a folder for each cluster: `copy`, `link` or `move`.
 
-    Nothing is overwritten, and nothing put outside of `folder`; its journal makes `undo_export` possible. After a kill
-    the same call goes on. Raises OutputError: no finished run; a `folder` that would be taken for the run's images, is
-    too small, or holds another export; the system refuses.
+    Frames of videos and pages of TIFFs are copied as PNG files. Nothing is overwritten, and nothing put outside of
+    `folder`; its journal makes `undo_export` possible. After a kill the same call goes on. Raises OutputError: no
+    finished run; a `folder` that would be taken for the run's images, is too small, or holds another export; links or
+    moves of frames and pages; the system refuses.
     """
     if action not in ACTIONS:
         raise ConfigError(f"there is no action {action!r}; there are {', '.join(ACTIONS)}")
@@ -87,7 +89,7 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
     finished = read_run(run)
     where, names = finished.places, finished.names
     rows = where.rows(finished.rows)
-    check_files(rows)
+    check_files(rows, action)
     folders = folder_names(sorted({int(row["cluster"]) for row in rows if row["status"] == "ok"}), names)
     places = [*folders.values(), *({FAILED_FOLDER} if any(row["status"] == "failed" for row in rows) else ())]
     check_place(root, str(folder), where, places)
@@ -106,7 +108,7 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
             )
         fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
         again = [entry for entry in started if not is_placed(action, entry, root)]
-        gone = [entry.source for entry in again if not os.path.lexists(entry.source)]
+        gone = [entry.source for entry in again if not os.path.lexists(holder_of(entry.source))]
         todo = [entry for entry in again if entry.source not in gone] + fresh
         check_possible(action, todo, root, str(folder))
         for entry in fresh:

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from imgcluster.runs.folder_export.journal import Entry
+from imgcluster.runs.folder_export.parts import holder_of, kind_of_part, name_for
 from imgcluster.runs.listed import listed_path
 from imgcluster.types import NOISE, Source
 
@@ -55,18 +56,20 @@ def make_plan(
     planned: dict[str, Entry] = {}
     missing: list[str] = []
     for row in rows:
+        if row["status"] == "failed" and kind_of_part(row["path"]) is not None:
+            continue  # it has no pixels that could be written
         source = sources.find(row["path"])
         if source is None:
             missing.append(row["id"])
         elif source not in sources.known and source not in planned:
             folder = FAILED_FOLDER if row["status"] == "failed" else folders[int(row["cluster"])]
-            planned[source] = _entry(source, folder, taken.free(folder, Path(source)))
+            planned[source] = _entry(source, folder, taken.free(folder, name_for(source)))
     return Plan([*planned.values()], missing)
 
 
 def renamed(entry: Entry, root: Path, others: Sequence[Entry]) -> Entry:
     """Return an entry under another name, its own having been taken by somebody in the meantime."""
-    return replace(entry, name=_Names(root, others).free(entry.folder, Path(entry.source)))
+    return replace(entry, name=_Names(root, others).free(entry.folder, name_for(entry.source)))
 
 
 def with_links_followed(entries: Sequence[Entry], root: Path) -> list[Entry]:
@@ -84,8 +87,10 @@ def _with_link(entry: Entry, places: Mapping[str, str]) -> Entry:
 
 
 def _entry(source: str, folder: str, name: str) -> Entry:
-    status = Path(source).stat()
-    return Entry(source, folder, name, status.st_size, status.st_mtime_ns, status.st_ino)
+    """Return the entry of an image; of a part, whose PNG has a size that nobody knows yet, that size is 1."""
+    status = Path(holder_of(source)).stat()
+    size = status.st_size if kind_of_part(source) is None else 1
+    return Entry(source, folder, name, size, status.st_mtime_ns, status.st_ino)
 
 
 class _Sources:
@@ -98,10 +103,10 @@ class _Sources:
     def find(self, text: str) -> str | None:
         """Return the path of an image that is there, or that the journal knows; None otherwise."""
         for path in (Path(text), listed_path(text)):
-            if isinstance(path, Source):
+            if isinstance(path, Source) and kind_of_part(str(path)) is None:
                 continue
-            absolute = self._absolute(path)
-            if absolute in self.known or os.path.isfile(absolute):
+            absolute = self._absolute(Path(str(path)))
+            if absolute in self.known or os.path.isfile(holder_of(absolute)):
                 return absolute
         return None
 

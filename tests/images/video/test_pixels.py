@@ -185,7 +185,7 @@ def test_subsampled_colours_are_those_of_ffmpeg(name: str, tmp_path: Path) -> No
     found, theirs = np.stack(frames(path)), pixels_by_ffmpeg(path)
     if pixel_format == "yuv420p":
         np.testing.assert_array_equal(found, theirs)
-    else:  # ffmpeg before 7 takes no notice of where between the pixels the colours of H.265 lie
+    else:  # older ffmpegs take no notice of where between the pixels the colours of H.265 lie
         assert np.abs(found.astype(int) - theirs).mean() <= 3
 
 

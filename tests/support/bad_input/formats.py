@@ -118,6 +118,16 @@ def _(own: Path) -> None:
     add(own, {"frame.dcm": compressed(GREY, bytes(frame), JPEGLSLossless)})
 
 
+@_with("a JPEG-LS of 80 bytes that says 16,384 x 16,384", "truncated JPEG", 1)
+def _(own: Path) -> None:
+    import imagecodecs
+
+    data = bytearray(imagecodecs.jpegls_encode(np.zeros((8, 8), np.uint8)))
+    at = data.index(b"\xff\xf7") + 5
+    data[at : at + 4] = struct.pack(">HH", 16_384, 16_384)
+    add(own, {"a.jpg": bytes(data)})
+
+
 @_with("HEIC of boxes of no end, of boxes in boxes, and of an item that says 2 GB", "damaged HEIC|truncated HEIC", 3)
 def _(own: Path) -> None:
     head = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
