@@ -194,8 +194,9 @@ def _weights() -> _Found:
     if DEFAULT_BACKBONE not in here:
         backbone = BACKBONES[DEFAULT_BACKBONE]
         advice = (
-            f"the first run with it downloads {backbone.megabytes:.0f} MB; without a network, put "
-            f"{backbone.file} at {_or_none(place_of, backbone)}; until then features.fallback is used"
+            f"the first run with it, or `imgcluster weights get {DEFAULT_BACKBONE}`, downloads "
+            f"{backbone.megabytes:.0f} MB; without a network, put {backbone.file} at {_or_none(place_of, backbone)}; "
+            "until then features.fallback is used"
         )
         yield DEFAULT_BACKBONE, "not downloaded", ADVICE, advice
     for name, backbone in BACKBONES.items():

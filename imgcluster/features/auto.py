@@ -43,8 +43,9 @@ def keep_choice(config: FeaturesConfig, root: Place) -> None:
 def _read(config: FeaturesConfig, root: Place) -> AutoRecord | None:
     with suppress(OSError, ValueError):
         found = parse_json(files_of(root).read(_name(config)))
-        if isinstance(found, dict) and isinstance(found.get("passed_over"), list):
-            return found
+        passed = found.get("passed_over") if isinstance(found, dict) else None
+        if isinstance(passed, list) and all(isinstance(each, dict) for each in passed):
+            return dict(found)
     return None
 
 

@@ -20,7 +20,9 @@ from imgcluster.backbones.weights.reach import REMEMBERED_SECONDS
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.config.loader import FeaturesConfig, features_from_dict
-from imgcluster.errors import WeightsUnavailable
+from imgcluster.errors import ConfigError, WeightsUnavailable
+from imgcluster.features import extract
+from imgcluster.features.auto import keep_choice, settled_features
 
 pytest.importorskip("timm", reason="timm is not installed")
 
@@ -265,6 +267,35 @@ def test_weights_that_are_gone_and_cannot_be_had_give_the_next(
     monkeypatch.setenv("HF_HOME", str(server.root / "empty"))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert choose(kept)[0] == [CNN]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"passed_over": 5}', '{"passed_over": [5]}', "\0"])
+def test_a_damaged_record_in_a_store_is_none(server: WebServer, tmp_path: Path, text: str) -> None:
+    config = features_from_dict({"backbone": "auto", "device": "cpu", "store": str(tmp_path / "store")})
+    root = tmp_path / "store"
+    first = settled_features(config, root, show=False)
+    keep_choice(first, root)
+    (file,) = root.glob("auto-*.json")
+    kept = file.read_bytes()
+    file.write_text(text)
+    assert settled_features(config, root, show=False).backbones == first.backbones == (VIT,)
+    keep_choice(settled_features(config, root, show=False), root)
+    assert json.loads(file.read_bytes())["backbone"] == json.loads(kept)["backbone"]
+
+
+def test_a_choice_is_kept_by_the_store(server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = features_from_dict({"backbone": "auto", "device": "cpu", "store": str(tmp_path / "store")})
+    root = tmp_path / "store"
+    with monkeypatch.context() as slow:
+        slow.setattr(auto, "cpu_gigaflops", lambda: 0.001)
+        keep_choice(settled_features(config, root, show=False), root)
+    assert settled_features(config, root, show=False).backbones == (LAST,)
+    assert settled_features(config, tmp_path / "another", show=False).backbones == (VIT,)
+
+
+def test_python_takes_a_network_by_its_name(pictures: Path) -> None:
+    with pytest.raises(ConfigError, match="auto is for configs; name a network here"):
+        extract(pictures, backbone="auto")
 
 
 # ---- runs

@@ -192,7 +192,8 @@ def _fetch_from_hub(backbone: Backbone, progress: bool) -> Path:
     except (DownloadError, OSError, ValueError) as error:  # its errors of HTTP are OSErrors
         raise WeightsUnavailable(
             f"no pretrained weights for {backbone.name}: {one_line(error)}. Fetch {backbone.file} from "
-            f"{HUB}/{backbone.weights} on another machine, and name it in features.weights"
+            f"{HUB}/{backbone.weights} on another machine, and name it in features.weights; or carry it here by "
+            "`imgcluster weights pack` there and `imgcluster weights use` here"
         ) from error
 
 
