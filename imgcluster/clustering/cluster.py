@@ -85,7 +85,7 @@ def transform_steps(config: ClustersConfig, images: int, dim: int) -> tuple[Any,
     """Return the steps of `clusters.transform` for vectors, (images, dim); `method: auto` has its own by default."""
     if config.transform or config.method != AUTO_METHOD or config.order == SEQUENCE:
         return config.transform
-    return auto_steps(images, dim)
+    return auto_steps(images, dim, equalize=True)
 
 
 class _Space:

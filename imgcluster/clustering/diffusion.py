@@ -29,9 +29,14 @@ MAX_COMPONENTS = 128
 DEEP = 32  # values; shorter vectors are no features of a network, and their lengths say something
 
 
-def auto_steps(images: int, dim: int) -> tuple[Any, ...]:
-    """Return the steps, as of `clusters.transform`, after which similar images are near; none for short vectors."""
-    return () if dim < DEEP else ("sqrt", "l2", {"pca": min(MAX_COMPONENTS, images, dim)}, "l2")
+def auto_steps(images: int, dim: int, *, equalize: bool = False) -> tuple[Any, ...]:
+    """Return the steps, as of `clusters.transform`, after which similar images are near; none for short vectors.
+
+    equalize: with a step that lets smaller components count more, for clusters.
+    """
+    if dim < DEEP:
+        return ()
+    return ("sqrt", "l2", {"pca": min(MAX_COMPONENTS, images, dim)}, *(("equalize",) if equalize else ()), "l2")
 
 
 class Walk:

@@ -289,7 +289,7 @@ ClusterNames = Annotated[
 ]
 _STEP: TypeAdapter[Any] = TypeAdapter(PreprocessStep, config=ConfigDict(strict=True))
 Step = (
-    Literal["l2", "sqrt", "standardize"]
+    Literal["l2", "sqrt", "standardize", "equalize"]
     | Annotated[dict[Literal["pca", "whiten"], Count | Share], Field(**ONE)]
     | Annotated[dict[Literal["umap"], Count], Field(**ONE)]
 )

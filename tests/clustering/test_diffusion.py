@@ -118,10 +118,11 @@ def kmeans(k: int) -> ClustersConfig:
 def test_auto_is_diffusion_after_its_own_transform() -> None:
     vectors = np.abs(points(200, 300))
     auto = cluster_features(vectors, ClustersConfig(n_clusters=4), show=False)
-    steps = ["sqrt", "l2", {"pca": 128}, "l2"]
-    same = cluster_features(vectors, ClustersConfig(method="diffusion", n_clusters=4, transform=steps), show=False)
+    steps = ["sqrt", "l2", {"pca": 128}, "equalize", "l2"]
+    spelt_out = {"transform": steps, "parameters": {"diffusion_time": 4}}
+    same = cluster_features(vectors, ClustersConfig(method="diffusion", n_clusters=4, **spelt_out), show=False)
     np.testing.assert_array_equal(auto.labels, same.labels)
-    assert auto.state["steps"].tolist() == ["sqrt", "l2", "pca", "l2"]
+    assert auto.state["steps"].tolist() == ["sqrt", "l2", "pca", "equalize", "l2"]
     own = cluster_features(vectors, ClustersConfig(n_clusters=4, transform=["l2"]), show=False)
     assert own.state["steps"].tolist() == ["l2"]
     again = cluster_features(vectors, ClustersConfig(n_clusters=4), show=False)
@@ -220,6 +221,19 @@ def test_as_many_copies_of_each_image_change_nothing() -> None:
     alone = cluster_features(points(120), ClustersConfig(n_clusters=6), show=False).labels
     copied = cluster_features(np.repeat(points(120), 3, axis=0), ClustersConfig(n_clusters=6), show=False).labels
     assert adjusted_rand_score(np.repeat(alone, 3), copied) == 1
+
+
+@pytest.mark.parametrize("dim", [5, 300])
+def test_auto_finds_the_same_groups_in_any_order_and_in_twice_the_copies(dim: int) -> None:
+    centres = np.random.default_rng(1).uniform(0, 4, (5, dim))
+    vectors = np.abs(np.repeat(centres, 30, axis=0) + np.random.default_rng(2).normal(0, 0.4, (150, dim)))
+    config, order = ClustersConfig(n_clusters=5), np.random.default_rng(3).permutation(150)
+    alone, shuffled, twice = (
+        cluster_features(rows.astype(np.float32), config, show=False).labels
+        for rows in (vectors, vectors[order], np.concatenate([vectors, vectors]))
+    )
+    assert adjusted_rand_score(alone[order], shuffled) == 1
+    assert adjusted_rand_score(np.tile(alone, 2), twice) == 1
 
 
 def test_a_point_weighs_in_the_kmeans_as_many_images_as_it_stands_for() -> None:

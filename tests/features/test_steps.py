@@ -15,7 +15,7 @@ from imgcluster.features.steps import STEPS, unit_length
 from imgcluster.features.transforms import Points
 
 OF_ITS_OWN_IMAGES = {"umap"}  # neither in blocks nor with gradients
-PARAMETERS = {"sqrt": None, "l2": None, "standardize": None, "pca": 4, "whiten": 0.8}
+PARAMETERS = {"sqrt": None, "l2": None, "standardize": None, "equalize": None, "pca": 4, "whiten": 0.8}
 
 
 def names_in(schema: Any) -> Iterator[str]:
@@ -47,6 +47,15 @@ def test_all_ways_of_a_step_agree(name: str) -> None:
     np.testing.assert_allclose(step.apply(vectors, in_blocks), applied, rtol=1e-3, atol=1e-3)
     tensors = {key: torch.as_tensor(array) for key, array in fitted.items()}
     np.testing.assert_allclose(step.apply_torch(torch.as_tensor(vectors), tensors), applied, rtol=1e-4, atol=1e-4)
+
+
+def test_equalized_values_differ_by_the_root_of_the_root_of_what_they_did_and_constant_ones_stay() -> None:
+    values = np.random.default_rng(3).normal(size=(400, 3)).astype(np.float32) * np.float32([1, 16, 0])
+    values[:, 2] = 5
+    step = STEPS["equalize"]
+    equalized = step.apply(values, step.fit(Points(values), None, 0))
+    np.testing.assert_allclose(equalized.std(axis=0), values.std(axis=0, dtype=np.float64) ** 0.75, rtol=1e-4)
+    np.testing.assert_array_equal(equalized[:, 2], values[:, 2])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
