@@ -22,6 +22,12 @@ def own_probability(graph: Graph, labels: np.ndarray) -> np.ndarray:
     to one. By the share of the links to its neighbours that stay in its cluster, by a map that holds over many sets:
     Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.1 (Platt scaling).
     """
+    found = 1 / (1 + np.exp(-(SLOPE * logits_of_shares(graph, labels) + OFFSET)))
+    return np.where(labels == NOISE, np.nan, found)
+
+
+def logits_of_shares(graph: Graph, labels: np.ndarray) -> np.ndarray:
+    """Return the logit of the share of each point's links that stay in its cluster, (n,) float64."""
     links = graph.tocoo()
     others = links.row != links.col
     rows, weights = links.row[others], links.data[others]
@@ -29,8 +35,7 @@ def own_probability(graph: Graph, labels: np.ndarray) -> np.ndarray:
     linked = np.bincount(rows, weights, len(labels))
     shares = np.divide(own, linked, out=np.ones(len(labels)), where=linked > 0)
     shares = np.clip(shares, CLIPPED, 1 - CLIPPED)
-    found = 1 / (1 + np.exp(-(SLOPE * np.log(shares / (1 - shares)) + OFFSET)))
-    return np.where(labels == NOISE, np.nan, found)
+    return np.asarray(np.log(shares / (1 - shares)))
 
 
 def calibrated_shares(clusters: Clusters) -> np.ndarray | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from tests.benchmarks.auto import auto
 from tests.benchmarks.cluster import cluster
 from tests.benchmarks.commands import commands
+from tests.benchmarks.confidence import confidence
 from tests.benchmarks.dask_kmeans import dask_kmeans
 from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "labels": labels,
     "learning": learning,
     "auto": auto,
+    "confidence": confidence,
     "cluster": cluster,
     "scaling": scaling,
     "videos": videos,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import imgcluster
@@ -417,3 +419,37 @@ def test_a_run_writes_each_layout(tmp_path: Path, config_file: Path, layout: str
 def test_numbers_that_no_image_has_are_no_lines_of_the_summary() -> None:
     lines = summarize_run(a_run(labels=[1, 2, 1, 2], are_labels=True)).splitlines()
     assert [line.split()[:2] for line in lines if line.startswith("cluster ")] == [["cluster", "1"], ["cluster", "2"]]
+
+
+@pytest.mark.parametrize(
+    "clusters", [{"method": "kmeans"}, {"method": "diffusion"}, {"order": "sequence"}], ids=str
+)
+def test_calibrated_probabilities_are_those_of_auto(clusters: dict[str, Any]) -> None:
+    check_outputs(None, a_config(probabilities="calibrated", clusters={"method": "auto"}))
+    with pytest.raises(
+        ConfigError, match=r"^outputs.probabilities: calibrated ones are those of clusters.method: auto"
+    ):
+        check_outputs(None, a_config(probabilities="calibrated", clusters=clusters))
+
+
+def test_the_probability_of_an_image_is_its_last_column() -> None:
+    run = a_run(found_names={0: "entry"})
+    found = replace(run, clusters=replace(run.clusters, probability=np.array([0.25, 1 / 3, np.nan, 1])))
+    header, *cells = clusters_rows(found)
+    assert header[-2:] == ("name", "probability")
+    assert [row[-1] for row in cells] == ["0.2500", "0.3333", "", "1.0000", ""]
+    plain = [row[:-1] for row in clusters_rows(found)]
+    assert plain == [tuple(row) for row in clusters_rows(run)]  # all other columns stay where they are
+
+
+def test_a_run_writes_calibrated_probabilities(config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "template.csv").write_text("ImageID\n" + "".join(f"{number:04d}\n" for number in range(12)))
+    keys = ["clusters.method=auto", "outputs.layout=soft", "outputs.probabilities=calibrated"]
+    run = imgcluster.run(load_config(config_file, keys), show=False)
+    assert run.clusters.probability is not None
+    table = pd.read_csv(tmp_path / "out" / "submission.csv").iloc[:, 1:].to_numpy()
+    np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
+    own = table[np.arange(12), run.clusters.labels]
+    np.testing.assert_allclose(own, run.clusters.probability, atol=1e-6)
+    column = pd.read_csv(tmp_path / "out" / "clusters.csv")["probability"]
+    np.testing.assert_allclose(column, run.clusters.probability, atol=1e-4)
