@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from imgcluster.clustering import Group, InternalScores, Similarity, find_similar, internal_scores, too_many_to_compare
-from imgcluster.features import State, apply_transform
+from imgcluster.features import Points, State, fitted_steps
 from imgcluster.report.projection import map_images
 from imgcluster.runs import FinishedRun
 from imgcluster.utils import digest_arrays, installed, pack_arrays, unpack_arrays, write_whole
@@ -112,8 +112,12 @@ def work_out(subject: Subject, vectors: np.ndarray) -> Geometry:
 
 def _points(vectors: np.ndarray, clusterer: State) -> tuple[np.ndarray, bool]:
     """Return the features as they were clustered; by umap, which cannot be done again, as they were before: False."""
-    again = "umap" not in clusterer["steps"]
-    return (apply_transform(vectors, clusterer) if again else vectors), again
+    if "umap" in clusterer["steps"]:
+        return vectors, False
+    points = Points(vectors)
+    for name, fitted in fitted_steps(clusterer):
+        points = points.behind(name, fitted)
+    return points.array(), True  # made a block at a time, without a copy for each step
 
 
 def _checksum(subject: Subject, data: bytes) -> bytes:

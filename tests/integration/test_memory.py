@@ -17,7 +17,7 @@ from tests.support.feature_runs import config_of
 
 COUNT, DIM, CLUSTERS = 20_000, 1280, 20
 VECTORS_BYTES = 4 * COUNT * DIM
-MAX_BYTES_BESIDE = 180 * 2**20  # measured: 115 MiB by a run, 130 by a report, 138 by a sweep, 100 by stability
+MAX_BYTES_BESIDE = 180 * 2**20  # measured: 115 MiB by a run, 121 by a report, 138 by a sweep, 100 by stability
 
 
 @contextmanager
