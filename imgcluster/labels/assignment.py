@@ -122,7 +122,7 @@ def listed_images(
     config: says which frames of videos and which pages of TIFFs are images; None: no frames, first pages.
     Raises ImageError: no image, or a video where no frames are asked for.
     """
-    asked = config or ImagesConfig(folder=str(images))
+    asked = config or ImagesConfig(folder=".")
     if not isinstance(images, str | Path):
         texts = [str(path) for path in images]
         places = with_stamps(open_all_again(texts, storage))

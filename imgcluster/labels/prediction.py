@@ -151,7 +151,7 @@ def predict(
     Raises ConfigError: no model there, features that cannot be made as its own were; ImageError: no image can be read.
     """
     learned = Learned.load(Path(model))
-    listed = listed_images(images, config=ImagesConfig.model_validate({"folder": str(images), **learned.images}))
+    listed = listed_images(images, config=ImagesConfig.model_validate({"folder": ".", **learned.images}))
     features = extract_features(listed, features_from_dict(learned.features), show=show, like=learned.fingerprints)
     check_readable(features)
     learned.check_fingerprints([origin.fingerprint for origin in features.origins], str(model))

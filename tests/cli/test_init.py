@@ -110,7 +110,7 @@ def test_init_takes_a_frame_of_videos_each_second(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mkv"):
         encoded(folder / name, [grey(number) for number in range(5)], times=[0, 500, 1000, 1500, 2000])
     assert write_first_config(folder, None, out)[0] == "images    6: from 64 x 48 to 64 x 48 pixels"
-    assert "  video: {every: 1 s}  # of 2 videos, by presentation time; " in out.read_text(encoding="utf-8")
+    assert "  video: {every: 1 s}  # one frame per second of 2 videos; " in out.read_text(encoding="utf-8")
     video = load_config(out).images.video
     assert video is not None
     assert video.every == "1 s"

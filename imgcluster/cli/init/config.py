@@ -115,8 +115,9 @@ def _image_lines(found: Look, folder: Path, ids: Path | None) -> Iterator[str]:
     yield f"  folder: {_quoted(folder)}"
     if found.video is not None:
         videos = len({image.path.video for image in found.images if isinstance(image.path, VideoFrame)})
-        others = "{frames: 20}: so many of each; {shots: true}: one of each shot"
-        yield f"  video: {found.video}  # of {videos:,} videos, by presentation time; {others}; null: none"
+        where = f"{videos:,} video{'s' * (videos != 1)}"
+        others = "{frames: 20}: 20 per video; {shots: true}: one per shot; null: none"
+        yield f"  video: {found.video}  # one frame per second of {where}; {others}"
     if found.template is None or ids is None:
         return
     template = found.template

@@ -32,7 +32,7 @@ from imgcluster.images import (
 from imgcluster.types import ImageFile, Template
 from imgcluster.utils import first_few
 
-VIDEO = "{every: 1 s}"  # of `images.video`: seldom two frames alike, and few scenes missed
+VIDEO = "{every: 1 s}"  # of `images.video`, as in configs/video.yaml
 MAX_CLASSES = 1_000  # folders that may be one for each class
 
 
