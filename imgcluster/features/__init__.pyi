@@ -1,5 +1,5 @@
 from .arrays import extract
-from .auto import settled, settled_features
+from .auto import settled
 from .copies import Copies, distinct_images
 from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
@@ -67,7 +67,6 @@ __all__ = [
     "read_with_key",
     "runtime_for",
     "settled",
-    "settled_features",
     "start_early",
     "unit_length",
     "with_stamps",
