@@ -90,6 +90,7 @@ def test_table_agrees_with_torchvision(name: str) -> None:
 def test_table_has_the_installed_networks(name: str) -> None:
     row, written = BACKBONES[name], efficientnet_lite_row(name)
     assert [str(written[key]) for key in ("resize", "crop")] == [str(pixels) for _, pixels in row.recipe.steps]
+    assert row.bf16_from == int(written["bf16_from"])
     assert (row.file, row.sha256, row.megabytes) == (written["file"], written["sha256"], written["megabytes"])
     assert meta_dim(row) == row.dim == 1280
     assert are_here(row)

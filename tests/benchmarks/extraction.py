@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from os import cpu_count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import process_time
 
 import cv2
 import numpy as np
@@ -24,7 +26,7 @@ from tests.benchmarks.ours import OurLoop
 from tests.benchmarks.rows import Row
 
 BACKBONE = "efficientnet_lite0"
-JOINED_WITH = "efficientnet_lite2"
+JOINS = ((BACKBONE,), ("efficientnet_lite2",), (BACKBONE, "efficientnet_lite2"))
 PER_ROUND = {False: 320, True: 48}  # by --quick
 ROUNDS = {False: 5, True: 1}
 SIDE, QUALITY = 512, 90
@@ -54,7 +56,7 @@ def extraction(quick: bool) -> Iterator[Row]:
             limit = [1 / sum(1 / rate for rate in pair) for pair in zip(*alone, strict=True)]
             yield _row(f"{name}, against reading and network each alone", rates[name], limit, ">= 0.9")
         yield _second(own, images)
-        yield _joined(images, ROUNDS[quick])
+        yield from _joined(images, ROUNDS[quick])
     yield _large(quick)
 
 
@@ -119,18 +121,19 @@ def _second(own: str, images: Sequence[ImageFile]) -> Row:
     return Row("extraction", figure, f"{second:.2f} s", f"{first:.2f} s", f"{second / first:.3f}", "<= 0.05")
 
 
-def _joined(images: Sequence[ImageFile], rounds: int) -> Row:
-    """Both networks of configs/folder.yaml, one after the other, each built anew in each round."""
-
-    def side(*backbone: str) -> Callable[[int], Sequence[ImageFile]]:
-        def extract(_: int) -> Sequence[ImageFile]:
-            with TemporaryDirectory() as own:
-                return extract_features(images, _config(own, backbone=backbone), show=False).images
-
-        return extract
-
-    rates = take_turns({"alone": side(BACKBONE), "joined": side(BACKBONE, JOINED_WITH)}, rounds)
-    return _row(f"{JOINED_WITH} joined, against {BACKBONE} alone", rates["joined"], rates["alone"], "")
+def _joined(images: Sequence[ImageFile], rounds: int) -> Iterator[Row]:
+    """CPU seconds of all threads for 1,000 images, with the views of configs/folder.yaml, in turns."""
+    spent: dict[tuple[str, ...], list[float]] = {names: [] for names in JOINS}
+    for _, (names, each) in product(range(rounds), spent.items()):
+        with TemporaryDirectory() as own:
+            start = process_time()
+            extract_features(images, _config(own, backbone=names, views="whole"), show=False)
+            each.append(1000 * (process_time() - start) / len(images))
+    alone, *others = spent.values()
+    for names, each in zip(JOINS[1:], others, strict=True):
+        figure = f"{' and '.join(names)}, 1,000 images"
+        ratio = f"{median_ratio(each, alone):.2f}"
+        yield Row("extraction", figure, f"{median(each):.0f} CPU s", f"{median(alone):.0f} CPU s", ratio)
 
 
 def _large(quick: bool) -> Row:

@@ -110,6 +110,7 @@ CASES: dict[str, tuple[str, Settings, dict[str, Settings]]] = {
         {
             "as_shipped": {},
             "chosen": {"clusters.n_clusters": "auto"},
+            "joined": {"features.backbone": "[efficientnet_lite0, efficientnet_lite2]"},
             "average": {
                 "clusters.method": "agglomerative",
                 "clusters.parameters": "{linkage: average, metric: cosine}",

@@ -35,19 +35,19 @@ NO_BATCH_NORM = ("alexnet", "vgg11", "vgg13", "vgg16", "vgg19")
 FULL_DIGESTS = {"vgg16": "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"}
 LICENCES = {None: "BSD-3-Clause", "https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0"}
 
-# Side, megabytes and sha256 of the weights, by name. The publisher's code crops a square of side / (side + 32) of the
-# shorter side, and resizes it.
+# Side, megabytes and sha256 of the weights, and `bf16_from`, by name. The publisher's code crops a square of
+# side / (side + 32) of the shorter side, and resizes it.
 EFFICIENTNET_LITE = {
-    "efficientnet_lite0": (224, 18.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
-    "efficientnet_lite1": (240, 20.9, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
-    "efficientnet_lite2": (260, 23.5, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    "efficientnet_lite0": (224, 18.0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", "12"),
+    "efficientnet_lite1": (240, 20.9, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", "16"),
+    "efficientnet_lite2": (260, 23.5, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", "12"),
 }
 CROP_PADDING = 32
 
 
 def efficientnet_lite_row(name: str) -> dict[str, Any]:
     """Return the row of a network whose weights are in a package of their own."""
-    side, megabytes, sha256 = EFFICIENTNET_LITE[name]
+    side, megabytes, sha256, bf16_from = EFFICIENTNET_LITE[name]
     dashed = name.replace("_", "-")
     return {
         "name": name,
@@ -65,7 +65,7 @@ def efficientnet_lite_row(name: str) -> dict[str, Any]:
         "sha256": sha256,
         "megabytes": megabytes,
         "licence": "Apache-2.0",
-        "bf16_from": "12",
+        "bf16_from": bf16_from,
     }
 
 
