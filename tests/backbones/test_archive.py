@@ -10,13 +10,14 @@ import stat
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imgcluster.backbones import archive as archives
-from imgcluster.backbones.archive import FOLDER, MANIFEST, pack_weights, use_weights
+from imgcluster.backbones.archive import FOLDER, MANIFEST, PackedFile, pack_weights, use_weights
 from imgcluster.backbones.inventory import get_weights, list_weights
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
@@ -257,22 +258,33 @@ def test_a_weaker_digest_than_the_catalogues_is_no_excuse(packed: Path, tmp_path
     assert not (tmp_path / "other").exists()
 
 
-def test_files_that_overlap_are_refused(packed: Path, tmp_path: Path) -> None:
-    """Two names for the same bytes, as in archives that unpack to more than a disk."""
-    members = members_of(packed)
-    manifest = json.loads(members[0][1])
-    data = packed.read_bytes()
-    directory = data.index(b"PK\x01\x02")
-    end = data.index(b"PK\x05\x06")
-    entries = data[directory:end].split(b"PK\x01\x02")[1:]
-    twin = entries[1].replace(manifest["files"][0]["sha256"].encode(), b"f" * 64)
-    joined = b"".join(b"PK\x01\x02" + entry for entry in [*entries, twin])
+def test_files_that_overlap_are_refused(tmp_path: Path) -> None:
+    """One file lies within another, as in archives that unpack to more than a disk; all digests are right."""
+    inner_zip, path = tmp_path / "inner.zip", tmp_path / "bomb.zip"
+    inner = random.Random(0).randbytes(50_000)
+    inner_name = f"{FOLDER}/{hashlib.sha256(inner).hexdigest()}"
+    write(inner_zip, [(zipfile.ZipInfo(inner_name), inner)])
+    data = inner_zip.read_bytes()
+    start = data.index(b"PK\x01\x02")
+    whole, entry = data[:start], bytearray(data[start : data.index(b"PK\x05\x06")])
+    outer_name = f"{FOLDER}/{hashlib.sha256(whole).hexdigest()}"
+    files = [
+        PackedFile(row.name, row.source, row.weights, row.file, "0" * 40, name.rpartition("/")[2], len(content), "MIT")
+        for row, name, content in (
+            (find_backbone("timm:test_vit"), outer_name, whole),
+            (find_backbone("timm:test_resnet"), inner_name, inner),
+        )
+    ]
+    manifest = json.dumps({"format": 1, "files": list(map(asdict, files))}).encode()
+    write(path, [(zipfile.ZipInfo(MANIFEST), manifest), (zipfile.ZipInfo(outer_name), whole)])
+    data = path.read_bytes()
+    directory, end = data.index(b"PK\x01\x02", len(data) - 400), data.index(b"PK\x05\x06", len(data) - 400)
+    struct.pack_into("<I", entry, 42, data.index(whole))  # where its header is
     tail = bytearray(data[end:])
-    struct.pack_into("<HHI", tail, 8, len(entries) + 1, len(entries) + 1, len(joined))
-    packed.write_bytes(data[:directory] + joined + bytes(tail))
-    with pytest.raises(WeightsError, match="nothing was placed"):
-        use(packed)
-    assert not (tmp_path / "other").exists()
+    struct.pack_into("<HHI", tail, 8, 3, 3, end - directory + len(entry))
+    path.write_bytes(data[:end] + entry + tail)
+    with pytest.raises(WeightsError, match=r"its files are larger than itself|damaged.*; nothing was placed"):
+        use(path)
 
 
 @pytest.mark.parametrize("seed", range(12))
