@@ -90,7 +90,7 @@ def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:
 
 def shared_estimator(config: ClustersConfig) -> DiffusionClustering | None:
     """Return what computes neighbours and eigenvectors once for all numbers of clusters of the same points, or None."""
-    return build(config, None) if METHODS[config.method].estimator == METHODS[DIFFUSION].estimator else None
+    return build(config, None) if METHODS[config.method] is METHODS[DIFFUSION] else None
 
 
 def fit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 WEIGHTED, ONCE, ALL = "weighted", "once", "all"  # what a method is given of equal images
@@ -29,12 +29,11 @@ class Method:
 
 
 _DIFFUSION = Method("imgcluster.clustering.diffusion.DiffusionClustering", copies=WEIGHTED)
-_SHORT_WALK = {"diffusion_time": 4}  # better than 8 behind the steps of `auto`: tests/README.md, section Clusters
 AUTO, DIFFUSION = "auto", "diffusion"
 LEARNED, MODEL = "learned", "model"
 
 METHODS = {
-    AUTO: replace(_DIFFUSION, parameters=_SHORT_WALK),  # and a transform of its own, where the config has none
+    AUTO: _DIFFUSION,  # and a transform of its own, where the config has none
     DIFFUSION: _DIFFUSION,
     "kmeans": Method("sklearn.cluster.KMeans", copies=WEIGHTED),
     "minibatch_kmeans": Method("sklearn.cluster.MiniBatchKMeans", copies=WEIGHTED),

@@ -119,8 +119,7 @@ def test_auto_is_diffusion_after_its_own_transform() -> None:
     vectors = np.abs(points(200, 300))
     auto = cluster_features(vectors, ClustersConfig(n_clusters=4), show=False)
     steps = ["sqrt", "l2", {"pca": 128}, "equalize", "l2"]
-    spelt_out = {"transform": steps, "parameters": {"diffusion_time": 4}}
-    same = cluster_features(vectors, ClustersConfig(method="diffusion", n_clusters=4, **spelt_out), show=False)
+    same = cluster_features(vectors, ClustersConfig(method="diffusion", n_clusters=4, transform=steps), show=False)
     np.testing.assert_array_equal(auto.labels, same.labels)
     assert auto.state["steps"].tolist() == ["sqrt", "l2", "pca", "equalize", "l2"]
     own = cluster_features(vectors, ClustersConfig(n_clusters=4, transform=["l2"]), show=False)
