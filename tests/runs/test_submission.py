@@ -421,9 +421,7 @@ def test_numbers_that_no_image_has_are_no_lines_of_the_summary() -> None:
     assert [line.split()[:2] for line in lines if line.startswith("cluster ")] == [["cluster", "1"], ["cluster", "2"]]
 
 
-@pytest.mark.parametrize(
-    "clusters", [{"method": "kmeans"}, {"method": "diffusion"}, {"order": "sequence"}], ids=str
-)
+@pytest.mark.parametrize("clusters", [{"method": "kmeans"}, {"method": "diffusion"}, {"order": "sequence"}], ids=str)
 def test_calibrated_probabilities_are_those_of_auto(clusters: dict[str, Any]) -> None:
     check_outputs(None, a_config(probabilities="calibrated", clusters={"method": "auto"}))
     with pytest.raises(
