@@ -17,7 +17,7 @@ from imgcluster.runs import FinishedRun, listed_images
 CLASSES = 1000  # of ImageNet
 IMAGES_PER_CLUSTER = 9
 # A cluster gets a name where the mean probability of a class over its images is at least this, and the class is the
-# first one of two thirds of them. Of 133 clusters of 13 labelled sets, most without a fitting class, 8 were named: 4 by
+# first one of two thirds of them. Of 133 clusters of 11 labelled sets, most without a fitting class, 8 were named: 4 by
 # their class, 2 by "comic book" for cartoons, 2 wrongly.
 SURE_SHARE, AGREEING = 0.5, 2 / 3
 MAX_CLUSTERS = 200  # that get a name, the largest first
