@@ -30,8 +30,8 @@ WAYS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {  # arrays, and keys of
     "both, K-Means": (BOTH, {"method": "kmeans"}),
     "both, l2, Ward": (BOTH, {"method": "agglomerative", "transform": ["l2"]}),
     "both, diffusion of time 8": (BOTH, {"method": "diffusion", "transform": NEAR}),
-    "both, time 4": (BOTH, {"method": "diffusion", "transform": NEAR, "parameters": SHORT}),
-    "both, equalized, time 8": (BOTH, {"method": "diffusion", "transform": EQUALIZED}),
+    "both, diffusion of time 4": (BOTH, {"method": "diffusion", "transform": NEAR, "parameters": SHORT}),
+    "both, equalized, time 4": (BOTH, {"method": "diffusion", "transform": EQUALIZED, "parameters": SHORT}),
     "both, auto": (BOTH, {}),
 }
 
