@@ -53,7 +53,7 @@ BACKBONES = {
     "resnet": ("resnet50", ""),
     "resnext": ("resnext50_32x4d", ""),
     "wideresnet": ("wide_resnet50_2", ""),
-    "efficientnet": ("efficientnet_lite0", "its weights are installed"),
+    **dict.fromkeys(("efficientnet", "efficientnetlite"), ("efficientnet_lite0", "its weights are installed")),
     "efficientnetv2": ("efficientnet_v2_s", ""),
     "convnext": ("convnext_tiny", ""),
     "densenet": ("densenet121", ""),

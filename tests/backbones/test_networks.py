@@ -245,7 +245,7 @@ def test_name_that_timm_lacks_has_its_nearest(name: str) -> None:
 
 def test_without_timm_the_command_that_brings_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ConfigError, match=r"needs the package timm .*; pip install 'imgcluster\[timm\]'$"):
+    with pytest.raises(ConfigError, match=r'needs the package timm .*; pip install "imgcluster\[timm\]"$'):
         find_backbone(TINY)
     (row,) = list_models("pnasnet_large")
     assert (row.stands_for, row.dim, row.here) == ("timm:pnasnet5large.tf_in1k", 4320, None)

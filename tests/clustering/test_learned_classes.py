@@ -20,6 +20,7 @@ from imgcluster.labels.learning import learn
 from imgcluster.labels.prediction import predict
 from imgcluster.learning.classifiers import CLASSIFIERS
 from imgcluster.learning.model import Learned
+from imgcluster.report import cluster_names
 from imgcluster.runs.cluster_names import known_names
 from imgcluster.runs.overview import run_overview
 from tests import ROOT
@@ -192,8 +193,12 @@ def test_what_is_made_of_a_run_has_its_names(config_file: Path, tmp_path: Path, 
     assert dict(zip(stays["cluster"], stays["name"], strict=True)) == {"0": "blue", "1": "green", "2": "red, dark"}
 
 
-def test_names_go_along_with_the_numbers_of_another_run(config_file: Path, tmp_path: Path) -> None:
+def test_names_go_along_with_the_numbers_of_another_run(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`match:RUN` takes that run's names too; a cluster that is new there has none, and may be guessed at."""
+    monkeypatch.setattr(cluster_names, "SURE_SHARE", 0)  # these pictures are of no class
+    monkeypatch.setattr(cluster_names, "AGREEING", 0)
     named_run(config_file, tmp_path)
     settings = [f"clusters.numbering=match:{tmp_path / 'out'}", f"outputs.folder={tmp_path / 'matched'}"]
     settings += ["clusters.n_clusters=4", "outputs.report=true"]

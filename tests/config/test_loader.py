@@ -40,7 +40,7 @@ KEYS = [f"{name}.{key}" for name, section in SECTIONS.items() for key in section
 SMALLEST = "images: {folder: pictures}\nclusters: {n_clusters: 3}\noutputs: {folder: out}\n"
 SECTION_KEYS = {name: ", ".join(section.model_fields) for name, section in SECTIONS.items()}
 PCA = "{pca, whiten: a whole number >= 1 or a number between 0 and 1}"
-STEP = f"l2, sqrt, standardize or {PCA} or {{umap: a whole number >= 1}}"
+STEP = f"l2, sqrt, standardize, equalize or {PCA} or {{umap: a whole number >= 1}}"
 METHODS = ", ".join(METHOD_NAMES)
 
 

@@ -258,7 +258,7 @@ def test_another_ending_or_format_is_refused(root: Path, tmp_path: Path) -> None
 
 def test_without_pyarrow_the_extra_is_named(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r"pip install 'imgcluster\[parquet\]'"):
+    with pytest.raises(ConfigError, match=r'pip install "imgcluster\[parquet\]"'):
         export_features(root / "out", "parquet", tmp_path / "a.parquet")
     assert not list(tmp_path.iterdir())
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from imgcluster.errors import ImageError
-from imgcluster.images import png, read_image, split_frame, split_page
+from imgcluster.images import split_frame, split_page
 from imgcluster.runs.listed import listed_path
 
 KINDS = ((split_frame, "frame of a video"), (split_page, "page of a TIFF"))
@@ -35,6 +35,8 @@ def name_for(source: str) -> Path:
 
 def rendered(source: str) -> bytes:
     """Return the PNG of a part. Raises OSError, with `source` for its file, where it cannot be read."""
+    from imgcluster.images import png, read_image  # with OpenCV
+
     try:
         return png(read_image(listed_path(source)))
     except ImageError as error:

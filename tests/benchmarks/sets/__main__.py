@@ -17,7 +17,6 @@ from tests.benchmarks.sets.sources import Classes, Picture
 from tests.benchmarks.sets.table import LabelledSet, labelled_sets
 
 MOST_PIXELS = 640
-Image.MAX_IMAGE_PIXELS = None  # the packages are trusted
 
 
 def write_set(labelled: LabelledSet, packages: Path, out: Path) -> str:
@@ -58,6 +57,7 @@ def _write(picture: Picture, path: Path) -> None:
 
 def main() -> None:
     """Write the sets that are named, or all."""
+    Image.MAX_IMAGE_PIXELS = None  # the packages are trusted
     sets = labelled_sets()
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sets", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="SET", help=f"which ones: {', '.join(s.name for s in sets)}")

@@ -460,7 +460,7 @@ def test_a_package_that_lacks_is_named(
     for module in [each for each in sys.modules if each.split(".")[0] == package]:
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=rf"{name} is not installed; pip install 'imgcluster\[dask\]'"):
+    with pytest.raises(ConfigError, match=rf'{name} is not installed; pip install "imgcluster\[dask\]"'):
         streamed(a_store(tmp_path / "s", blobs(50)), config())
 
 

@@ -26,6 +26,7 @@ from imgcluster.images.listing import find_images, list_images, walk_images
 from imgcluster.images.sources.base import RemoteFile
 from imgcluster.labels.assignment import assign
 from imgcluster.pipeline import fill_store
+from imgcluster.report import cluster_names
 from imgcluster.report.sheets import write_sheets
 from imgcluster.report.write import write_report
 from imgcluster.runs.features import features_of_run
@@ -426,8 +427,10 @@ def test_memory_zip_and_file(config_file: Path, pictures: Path, tmp_path: Path, 
 
 
 def test_all_that_is_made_of_a_run_reaches_its_images_by_the_options_of_its_config(
-    config_file: Path, pictures: Path, tmp_path: Path, s3: S3Server
+    config_file: Path, pictures: Path, tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster_names, "SURE_SHARE", 0)  # these pictures are of no class
+    monkeypatch.setattr(cluster_names, "AGREEING", 0)
     features = {"pooling": "max"}  # which the classifier does not take: to guess names, the network reads images again
     here = run(config_of(config_file, features=features, outputs={"contact_sheets": True}), show=False)
     url = s3.put_folder(pictures, "made-of-a-run/pictures")
