@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from imgcluster.runs.run import RunResult
 from imgcluster.runs.tables import write_rows
 from imgcluster.runs.writer import clusters_rows
 from imgcluster.types import Hierarchy
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,18 @@ class FinishedRun:
 
     @cached_property
     def hierarchy(self) -> Hierarchy | None:
-        """Coarser and finer clusters around these, where the run has them. Raises OutputError as `read_hierarchy`."""
-        return read_hierarchy(self.folder) if self.result is None else self.result.hierarchy
+        """Coarser and finer clusters around these, where the run has them. Raises OutputError as `read_hierarchy`.
+
+        A version that knows of no hierarchy may have written other clusters beside an older hierarchy.json.
+        """
+        if self.result is not None:
+            return self.result.hierarchy
+        found = read_hierarchy(self.folder)
+        clusters = [int(row["cluster"]) for row in self.rows if row["status"] != "failed"]
+        if found is None or np.array_equal(found.cut(found.n_clusters), clusters):
+            return found
+        logger.warning("%s is of other clusters than %s: it is left out", RunFiles.HIERARCHY, RunFiles.CLUSTERS)
+        return None
 
     @property
     def names(self) -> dict[int, str]:

@@ -34,6 +34,8 @@ IMMATERIAL = {
 # By key, values that find the same, unlike its others; None: of a record that is older than the key.
 ALIKE = {
     ("clusters", "backend"): ("auto", "sklearn", None),
+    ("images", "include"): ([], None),
+    ("images", "exclude"): ([], None),
     ("images", "pages"): ("first", None),
     ("images", "bands"): ("auto", None),
     ("images", "range"): ("auto", None),

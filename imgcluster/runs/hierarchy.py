@@ -57,10 +57,22 @@ def read_hierarchy(run_folder: Path) -> Hierarchy | None:
             np.array([each["modularity"] for each in levels], np.float64),
             int(record["n_clusters"]),
         )
-        if not {*finest, NOISE} <= {*found.numbers, NOISE}:
-            raise ValueError("a cluster of no level")
+        _check(found)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise OutputError(f"{str(path)!r} is damaged; run the config again with force=True") from None
     return found
+
+
+def _check(found: Hierarchy) -> None:
+    """Raise ValueError where levels are not nested, or the images are not in clusters of the finest."""
+    known: set[int] = set(found.numbers[:1])
+    for kept, new in found.splits.tolist():
+        if kept not in known or new in known:
+            raise ValueError("a split of no cluster, or into one that there is")
+        known.add(new)
+    if {*found.finest.tolist()} - {NOISE} != known:
+        raise ValueError("a cluster without images, or of no level")
+    if not (1 <= found.n_clusters <= found.levels and np.isfinite(found.modularity).all()):
+        raise ValueError("no such level, or one without a modularity")

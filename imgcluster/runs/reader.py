@@ -17,7 +17,7 @@ from imgcluster.utils import parse_json
 
 _COLUMNS = ("id", "path", "cluster", "distance", "status")
 _CLUSTER = re.compile("-?[0-9]{1,9}")
-_DISTANCE = re.compile(r"(-?[0-9][0-9.e+-]*)?")
+_NUMBER = re.compile(r"(-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?)?")
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("config", "counts", "seconds", "versions"), dict),
     **dict.fromkeys(("features", "cluster_sizes", "notes", "failures"), list),
@@ -97,9 +97,10 @@ def read_report_record(run_folder: Path, clusters_sha256: str | None = None) -> 
 def _is_row(row: dict[str, str]) -> bool:
     if any(row.get(column) is None for column in _COLUMNS):
         return False
-    return row["status"] == "failed" or bool(
-        _CLUSTER.fullmatch(row["cluster"]) and _DISTANCE.fullmatch(row["distance"])
-    )
+    if row["status"] == "failed":
+        return True
+    numbers = (row["distance"], row.get("probability") or "")
+    return bool(_CLUSTER.fullmatch(row["cluster"])) and all(map(_NUMBER.fullmatch, numbers))
 
 
 def _damaged_table(path: Path) -> OutputError:

@@ -243,9 +243,17 @@ def test_a_report_is_kept_where_the_images_cannot_be_found(
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_a_damaged_table_is_told(copied: Path) -> None:
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [("cluster", "custer"), ("status,error\n", "status,error,probability\n"), (r"(,\d),\d\.", r"\1,1..")],
+)
+def test_a_damaged_table_is_told(copied: Path, was: str, becomes: str) -> None:
     text = (copied / "clusters.csv").read_text()
-    (copied / "clusters.csv").write_text(text.replace("cluster", "custer", 1))
+    spoilt = re.sub(was, becomes, text, count=1)
+    if "probability" in becomes:
+        spoilt = spoilt.replace(",ok,\n", ",ok,,abc\n", 1)
+    (copied / "clusters.csv").write_text(spoilt)
+    assert spoilt != text
     for write in (write_report, write_sheets):
         with pytest.raises(OutputError, match=r"clusters.csv' is damaged"):
             write(copied, show=False)  # type: ignore[operator]

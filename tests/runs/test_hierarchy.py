@@ -85,6 +85,12 @@ def test_too_many_clusters_have_none_and_a_note_says_so(
         lambda text: text.replace('"finest"', '"first"'),
         lambda text: text.replace('"modularity": 0.25', '"modularity": []'),
         lambda text: text.replace("[2,0,-1,5,2]", "[2,0,-1,7,2]"),
+        lambda text: text.replace("[2,0,-1,5,2]", "[2,2,-1,2,2]"),
+        lambda text: text.replace('"n_clusters": 2', '"n_clusters": 0'),
+        lambda text: text.replace('"n_clusters": 2', '"n_clusters": 4'),
+        lambda text: text.replace('"cluster": 5, "parent": 0', '"cluster": 0, "parent": 0'),
+        lambda text: text.replace('"parent": 0', '"parent": 5'),
+        lambda text: text.replace('"modularity": 0.25', '"modularity": NaN'),
         lambda text: "[]",
     ],
 )
@@ -92,3 +98,12 @@ def test_a_damaged_file(tmp_path: Path, spoil: Callable[[str], str]) -> None:
     (tmp_path / RunFiles.HIERARCHY).write_text(spoil(hierarchy_text(NESTED, [False] * 5)))
     with pytest.raises(OutputError, match=r"hierarchy.json' is damaged; run the config again with force=True$"):
         read_hierarchy(tmp_path)
+
+
+def test_one_of_other_clusters_is_left_out(config_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(config_file, "clusters.method=auto", "clusters.n_clusters=2")
+    older = (tmp_path / "out" / RunFiles.HIERARCHY).read_text()
+    run(config_file, "clusters.method=auto", "clusters.n_clusters=3")
+    (tmp_path / "out" / RunFiles.HIERARCHY).write_text(older)
+    assert read_run(tmp_path / "out").hierarchy is None
+    assert caplog.messages == ["hierarchy.json is of other clusters than clusters.csv: it is left out"]

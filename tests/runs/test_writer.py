@@ -148,6 +148,18 @@ def test_another_configs_run_is_kept_unless_forced(tmp_path: Path, config_file: 
     assert {row["label"] for row in rows(tmp_path / "out" / "submission.csv")} == {"0", "1"}
 
 
+def test_a_run_of_an_earlier_version_is_of_the_same_config(config_file: Path, tmp_path: Path) -> None:
+    run(config_file)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    for key in ("include", "exclude", "pages", "bands", "range", "color", "video"):
+        del record["config"]["images"][key]
+    for key in ("rows", "probabilities"):
+        del record["config"]["outputs"][key]
+    del record["config"]["clusters"]["hierarchy"], record["config"]["features"]["download"]
+    (tmp_path / "out" / "run.json").write_text(json.dumps(record))
+    run(config_file)
+
+
 def test_k_means_of_dask_is_another_config(config_file: Path) -> None:
     pytest.importorskip("dask_ml")
     run(config_file, "clusters.backend=auto")
