@@ -14,6 +14,8 @@ from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, State, apply_transform
 from imgcluster.types import NOISE
 
+ROUNDING = 1e-5  # of float32 steps, as a share of the lengths
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -66,8 +68,16 @@ class Clusterer:
             distance=distance,
             runner_up=np.append(numbers, -1)[runner_up],
             runner_up_distance=farther,
-            new=strange | (distance > self.state["reach"][labels]),
+            new=strange | (distance > self._reach()[labels]),
         )
+
+    def _reach(self) -> np.ndarray:
+        """Return how far from its centroid each cluster has images, (k,) float64, with the rounding of the steps.
+
+        Steps round otherwise in a block of another size, so that an image of the run is not exactly where it was.
+        """
+        reach = self.state["reach"]
+        return np.asarray(reach + ROUNDING * (reach + np.linalg.norm(self.state["centroids"], axis=1)))
 
     def _points(self, vectors: np.ndarray) -> np.ndarray:
         try:

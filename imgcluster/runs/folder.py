@@ -32,7 +32,7 @@ IMMATERIAL = {
 }
 
 # By key, values that find the same, unlike its others; None: of a record that is older than the key.
-ALIKE = {
+ALIKE: dict[tuple[str, str], tuple[Any, ...]] = {
     ("clusters", "backend"): ("auto", "sklearn", None),
     ("images", "include"): ([], None),
     ("images", "exclude"): ([], None),
