@@ -159,7 +159,9 @@ def _jpeg(data: bytes) -> Size:
     return Size(*jpeg_size(data), 3)
 
 
-def _png(data: bytes) -> Size:
+def _png(data: bytes) -> Size | None:
+    if not data.startswith(PNG_MAGIC):  # changed by a transfer in text mode
+        return None
     width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
     return Size(height, width, PNG_CHANNELS.get(colour, 4) * (2 if bits == 16 else 1))
 
