@@ -120,7 +120,7 @@ def _described(name: str, row: Backbone, path: Path) -> PackedFile:
 def use_weights(path: Path, *, show: bool = True) -> list[Placed]:
     """Put the weights of an archive where they are looked for, after every digest in it was checked.
 
-    Files that are there already stay.
+    Files that are there with the same digest stay; others are replaced.
 
     Raises:
         WeightsError: The archive is damaged, or holds anything but weights of the catalogue. Nothing was placed.
@@ -190,6 +190,8 @@ def _row_of(each: PackedFile, path: Path) -> Backbone:
     known = (row.name, row.source, row.weights, row.file) == (each.name, each.source, each.weights, each.file)
     if not known or row.name in BUNDLED or not each.sha256.startswith(row.sha256):
         raise _refused(path, f"{printable(each.name[:80])}: not the file that the catalogue names for it")
+    if row.source == "timm" and not each.revision:
+        raise _refused(path, f"{each.name}: without the commit by which the hub's cache finds it")
     return row
 
 
@@ -211,16 +213,15 @@ def _check_members(archive: zipfile.ZipFile, packed: Sequence[PackedFile], path:
 def _placed(
     archive: zipfile.ZipFile, each: PackedFile, row: Backbone, path: Path, advance: Callable[[int], object]
 ) -> Placed:
-    there = place_of(row)
-    if there is not None and there.is_file() and (row.source == "timm" or file_sha256(there) == each.sha256):
-        advance(each.bytes)
-        return Placed(each.name, there, is_new=False)
-
     def write(target: IO[bytes]) -> None:
         with archive.open(each.member) as source:
             _copy(source, target, each, str(path), advance)
 
     try:
+        there = place_of(row)
+        if there is not None and there.is_file() and file_sha256(there) == each.sha256:
+            advance(each.bytes)
+            return Placed(each.name, there, is_new=False)
         return Placed(each.name, put_into_place(row, each.sha256, each.revision, write), is_new=True)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""

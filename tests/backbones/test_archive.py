@@ -21,6 +21,7 @@ from imgcluster.backbones.archive import FOLDER, MANIFEST, PackedFile, pack_weig
 from imgcluster.backbones.inventory import get_weights, list_weights
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
+from imgcluster.backbones.weights.locate import place_of, put_into_place
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.errors import ConfigError, OutputError, WeightsError, WeightsUnavailable
 
@@ -105,6 +106,30 @@ def test_a_file_that_is_damaged_here_is_replaced(packed: Path, tmp_path: Path) -
     place.write_bytes(b"broken off")
     assert (CNN, True) in use(packed)
     assert hashlib.sha256(place.read_bytes()).hexdigest() == BACKBONES[CNN].sha256
+
+
+@pytest.mark.parametrize("damage", ["cut", "same size", "a file instead of the link", "another version"])
+def test_a_file_of_the_hub_that_differs_here_is_replaced(packed: Path, damage: str) -> None:
+    row = find_backbone(VIT)
+    use(packed)
+    place = place_of(row)
+    assert place is not None
+    blob = place.resolve()
+    data = blob.read_bytes()
+    if damage == "cut":
+        blob.write_bytes(data[:1000])
+    elif damage == "same size":
+        blob.write_bytes(bytes(len(data)))
+    elif damage == "a file instead of the link":
+        place.unlink()
+        place.write_text("an error page")
+    else:
+        put_into_place(row, hashlib.sha256(b"other").hexdigest(), "1" * 40, lambda file: file.write(b"other"))
+    assert use(packed) == [(VIT.partition("@")[0], True), (CNN, False)]
+    found = find_weights(row, "imagenet", progress=False).path
+    assert found is not None
+    assert found.read_bytes() == data
+    assert use(packed) == [(VIT.partition("@")[0], False), (CNN, False)]
 
 
 def test_where_links_cannot_be_made_the_file_itself_is_placed(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +234,7 @@ HOSTILE: dict[str, tuple[Callable[[Members], Members], str]] = {
     "a digest of another file": (lambda m: changed(m, sha256="0" * 64), "its files are not those"),
     "a digest that is a path": (lambda m: changed(m, sha256="../" * 21 + "x"), "is damaged"),
     "a revision that is a path": (lambda m: changed(m, revision="../../../../evil"), "is damaged"),
+    "no revision of a file of the hub": (lambda m: changed(m, revision=""), "without the commit"),
     "a file name that is a path": (lambda m: changed(m, file="../../evil"), "not the file that the catalogue names"),
     "a repository that is a path": (
         lambda m: changed(m, weights="../../evil"),
