@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
+from imgcluster.backbones.inventory import DAMAGED, MISSING, describe_weights, list_weights
 from imgcluster.backbones.select import find_backbone
-from imgcluster.backbones.weights.load import find_weights
 from imgcluster.backbones.weights.locate import SHA256_DIGITS, place_of, put_into_place, revision_of
 from imgcluster.config import BUNDLED, Backbone
-from imgcluster.errors import ConfigError, ImgclusterError, OutputError, WeightsError
+from imgcluster.errors import ConfigError, ImgclusterError, OutputError, WeightsError, WeightsUnavailable
 from imgcluster.utils import file_sha256, parse_json, printable, replacing, track
 
 MANIFEST, FOLDER, FORMAT = "weights.json", "weights", 1
@@ -66,14 +66,14 @@ class Placed:
 # ---- pack
 
 
-def pack_weights(out: Path, names: Sequence[str], *, force: bool = False, show: bool = True) -> list[PackedFile]:
+def pack_weights(out: Path, names: Sequence[str] = (), *, force: bool = False, show: bool = True) -> list[PackedFile]:
     """Write the weights of backbones into an archive, each checked while it is copied; returns what it holds.
 
-    Raises ConfigError, WeightsUnavailable where weights are not on this machine, WeightsError, OutputError.
+    names: of the backbones; without any, all that are here and checked, but for those that pip installs.
+    Raises ConfigError, WeightsUnavailable where weights are missing or damaged, WeightsError, OutputError.
     """
-    if out.exists() and not force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with force=True")
-    rows = [_packable(name) for name in names]
+    _check_target(out, force)
+    rows = [_packable(name) for name in names or _names_here()]
     found = {row.name.partition("@")[0]: (row, _path_of(row)) for row in rows}  # one file for pictures of any side
     packed = [_described(name, row, path) for name, (row, path) in found.items()]
     paths = [path for _, path in found.values()]
@@ -95,6 +95,25 @@ def pack_weights(out: Path, names: Sequence[str], *, force: bool = False, show: 
     return packed
 
 
+def _check_target(out: Path, force: bool) -> None:
+    if out.is_dir():
+        raise ConfigError(f"{str(out)!r} is a folder; name a file, such as {str(out / 'weights.zip')!r}")
+    if out.exists() and not force:
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with force=True")
+    if not out.parent.is_dir():
+        raise OutputError(f"{str(out)!r} cannot be written: there is no folder {str(out.parent)!r}")
+
+
+def _names_here() -> list[str]:
+    names = [row.name for row in list_weights(check=True) if row.is_good and row.name not in BUNDLED]
+    if not names:
+        raise ConfigError(
+            "nothing to pack: the installed networks need no packing, pip brings them; download others: "
+            "imgcluster weights get NAME"
+        )
+    return names
+
+
 def _packable(name: str) -> Backbone:
     row = find_backbone(name)
     if row.name in BUNDLED:
@@ -103,10 +122,12 @@ def _packable(name: str) -> Backbone:
 
 
 def _path_of(row: Backbone) -> Path:
-    path = find_weights(row, "imagenet", progress=False, download=False).path
-    if path is None:
-        raise WeightsError(f"{row.name} has no file of weights")
-    return path
+    found = describe_weights(row, check=True)
+    if found.path is None or found.state in (DAMAGED, MISSING):
+        raise WeightsUnavailable(
+            f"weights of {row.name}: {found.state}; get them first: imgcluster weights get {row.name}"
+        )
+    return found.path
 
 
 def _described(name: str, row: Backbone, path: Path) -> PackedFile:

@@ -147,9 +147,35 @@ def test_where_links_cannot_be_made_the_file_itself_is_placed(packed: Path, monk
 
 
 def test_weights_that_are_not_here_are_not_packed(packed: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match="no pretrained weights for shufflenet_v2_x0_5 on this machine"):
+    with pytest.raises(WeightsUnavailable, match="weights of shufflenet_v2_x0_5: missing; get them first: imgcluster"):
         pack_weights(tmp_path / "new.zip", [CNN], show=False)
     assert not (tmp_path / "new.zip").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("length", [0, 1000])
+def test_weights_that_are_damaged_are_not_packed(packed: Path, tmp_path: Path, name: str, length: int) -> None:
+    use(packed)
+    place = place_of(find_backbone(name))
+    assert place is not None
+    data = place.read_bytes()
+    place.resolve().write_bytes(data[:length] + bytes(0 if length else len(data)))
+    with pytest.raises(WeightsUnavailable, match=f"weights of {name}: damaged; get them first: imgcluster weights get"):
+        pack_weights(tmp_path / "new.zip", [name], show=False)
+    assert not (tmp_path / "new.zip").exists()
+
+
+def test_a_target_that_cannot_be_written_stops_before_a_file_is_read(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(packed)
+    monkeypatch.setattr(archives, "describe_weights", lambda *args, **kwargs: pytest.fail("read"))
+    monkeypatch.setattr(archives, "list_weights", lambda *args, **kwargs: pytest.fail("read"))
+    for names in ([CNN], []):
+        with pytest.raises(ConfigError, match="is a folder; name a file, such as "):
+            pack_weights(tmp_path, names, force=True, show=False)
+        with pytest.raises(OutputError, match="there is no folder"):
+            pack_weights(tmp_path / "no" / "new.zip", names, show=False)
 
 
 def test_weights_that_pip_installs_are_not_packed(tmp_path: Path) -> None:
