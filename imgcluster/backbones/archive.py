@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
+from imgcluster.backbones.inventory import DAMAGED, MISSING, describe_weights, list_weights
 from imgcluster.backbones.select import find_backbone
-from imgcluster.backbones.weights.load import find_weights
 from imgcluster.backbones.weights.locate import SHA256_DIGITS, place_of, put_into_place, revision_of
 from imgcluster.config import BUNDLED, Backbone
-from imgcluster.errors import ConfigError, ImgclusterError, OutputError, WeightsError
+from imgcluster.errors import ConfigError, ImgclusterError, OutputError, WeightsError, WeightsUnavailable
 from imgcluster.utils import file_sha256, parse_json, printable, replacing, track
 
 MANIFEST, FOLDER, FORMAT = "weights.json", "weights", 1
@@ -66,14 +66,14 @@ class Placed:
 # ---- pack
 
 
-def pack_weights(out: Path, names: Sequence[str], *, force: bool = False, show: bool = True) -> list[PackedFile]:
+def pack_weights(out: Path, names: Sequence[str] = (), *, force: bool = False, show: bool = True) -> list[PackedFile]:
     """Write the weights of backbones into an archive, each checked while it is copied; returns what it holds.
 
-    Raises ConfigError, WeightsUnavailable where weights are not on this machine, WeightsError, OutputError.
+    names: of the backbones; without any, all that are here and checked, but for those that pip installs.
+    Raises ConfigError, WeightsUnavailable where weights are missing or damaged, WeightsError, OutputError.
     """
-    if out.exists() and not force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with force=True")
-    rows = [_packable(name) for name in names]
+    _check_target(out, force)
+    rows = [_packable(name) for name in names or _names_here()]
     found = {row.name.partition("@")[0]: (row, _path_of(row)) for row in rows}  # one file for pictures of any side
     packed = [_described(name, row, path) for name, (row, path) in found.items()]
     paths = [path for _, path in found.values()]
@@ -95,6 +95,25 @@ def pack_weights(out: Path, names: Sequence[str], *, force: bool = False, show: 
     return packed
 
 
+def _check_target(out: Path, force: bool) -> None:
+    if out.is_dir():
+        raise ConfigError(f"{str(out)!r} is a folder; name a file, such as {str(out / 'weights.zip')!r}")
+    if out.exists() and not force:
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with force=True")
+    if not out.parent.is_dir():
+        raise OutputError(f"{str(out)!r} cannot be written: there is no folder {str(out.parent)!r}")
+
+
+def _names_here() -> list[str]:
+    names = [row.name for row in list_weights(check=True) if row.is_good and row.name not in BUNDLED]
+    if not names:
+        raise ConfigError(
+            "nothing to pack: the installed networks need no packing, pip brings them; download others: "
+            "imgcluster weights get NAME"
+        )
+    return names
+
+
 def _packable(name: str) -> Backbone:
     row = find_backbone(name)
     if row.name in BUNDLED:
@@ -103,10 +122,12 @@ def _packable(name: str) -> Backbone:
 
 
 def _path_of(row: Backbone) -> Path:
-    path = find_weights(row, "imagenet", progress=False, download=False).path
-    if path is None:
-        raise WeightsError(f"{row.name} has no file of weights")
-    return path
+    found = describe_weights(row, check=True)
+    if found.path is None or found.state in (DAMAGED, MISSING):
+        raise WeightsUnavailable(
+            f"weights of {row.name}: {found.state}; get them first: imgcluster weights get {row.name}"
+        )
+    return found.path
 
 
 def _described(name: str, row: Backbone, path: Path) -> PackedFile:
@@ -120,7 +141,7 @@ def _described(name: str, row: Backbone, path: Path) -> PackedFile:
 def use_weights(path: Path, *, show: bool = True) -> list[Placed]:
     """Put the weights of an archive where they are looked for, after every digest in it was checked.
 
-    Files that are there already stay.
+    Files that are there with the same digest stay; others are replaced.
 
     Raises:
         WeightsError: The archive is damaged, or holds anything but weights of the catalogue. Nothing was placed.
@@ -190,6 +211,8 @@ def _row_of(each: PackedFile, path: Path) -> Backbone:
     known = (row.name, row.source, row.weights, row.file) == (each.name, each.source, each.weights, each.file)
     if not known or row.name in BUNDLED or not each.sha256.startswith(row.sha256):
         raise _refused(path, f"{printable(each.name[:80])}: not the file that the catalogue names for it")
+    if row.source == "timm" and not each.revision:
+        raise _refused(path, f"{each.name}: without the commit by which the hub's cache finds it")
     return row
 
 
@@ -211,16 +234,15 @@ def _check_members(archive: zipfile.ZipFile, packed: Sequence[PackedFile], path:
 def _placed(
     archive: zipfile.ZipFile, each: PackedFile, row: Backbone, path: Path, advance: Callable[[int], object]
 ) -> Placed:
-    there = place_of(row)
-    if there is not None and there.is_file() and (row.source == "timm" or file_sha256(there) == each.sha256):
-        advance(each.bytes)
-        return Placed(each.name, there, is_new=False)
-
     def write(target: IO[bytes]) -> None:
         with archive.open(each.member) as source:
             _copy(source, target, each, str(path), advance)
 
     try:
+        there = place_of(row)
+        if there is not None and there.is_file() and file_sha256(there) == each.sha256:
+            advance(each.bytes)
+            return Placed(each.name, there, is_new=False)
         return Placed(each.name, put_into_place(row, each.sha256, each.revision, write), is_new=True)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""

@@ -172,7 +172,8 @@ def _cost(candidate: Candidate, config: FeaturesConfig, rows: list[Backbone], *,
 def _check_allowed(candidate: Candidate, config: FeaturesConfig) -> None:
     if candidate.megabytes * bytes_of("1 MB") > config.max_download_bytes:
         size = f"{candidate.megabytes:.0f} MB to download"
-        raise _PassedOver(SIZE, f"{size}, features.download: {config.download}; --yes allows any size")
+        hint = "; --yes allows any size" if config.max_download_bytes else ""
+        raise _PassedOver(SIZE, f"{size}, features.download: {config.download}{hint}")
 
 
 def missing_weights(config: FeaturesConfig) -> list[str]:

@@ -43,7 +43,7 @@ def list_weights(pattern: str = "", *, check: bool = False) -> list[WeightsRow]:
 
     check: read the files that were not checked since they last changed.
     """
-    return [_row(backbone, check) for backbone in _backbones(pattern)]
+    return [describe_weights(backbone, check) for backbone in _backbones(pattern)]
 
 
 def get_weights(name: str, *, show: bool = True) -> WeightsRow:
@@ -57,7 +57,7 @@ def get_weights(name: str, *, show: bool = True) -> WeightsRow:
     backbone = find_backbone(name)
     forget_unreached()
     find_weights(backbone, "imagenet", progress=show)
-    return _row(backbone, check=True)
+    return describe_weights(backbone, check=True)
 
 
 def _backbones(pattern: str) -> list[Backbone]:
@@ -79,7 +79,8 @@ def _backbones(pattern: str) -> list[Backbone]:
     return list(found.values())
 
 
-def _row(backbone: Backbone, check: bool) -> WeightsRow:
+def describe_weights(backbone: Backbone, check: bool) -> WeightsRow:
+    """Return the row of a backbone. check: read the file, unless it was checked since it last changed."""
     path = place_of(backbone)
     size = None if path is None or not path.is_file() else path.stat().st_size / 2**20
     known = [each.megabytes for each in CANDIDATES if each.backbones == (backbone.name,)]

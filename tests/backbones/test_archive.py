@@ -21,6 +21,7 @@ from imgcluster.backbones.archive import FOLDER, MANIFEST, PackedFile, pack_weig
 from imgcluster.backbones.inventory import get_weights, list_weights
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights.load import find_weights
+from imgcluster.backbones.weights.locate import place_of, put_into_place
 from imgcluster.config.backbone_table import BACKBONES
 from imgcluster.errors import ConfigError, OutputError, WeightsError, WeightsUnavailable
 
@@ -107,6 +108,30 @@ def test_a_file_that_is_damaged_here_is_replaced(packed: Path, tmp_path: Path) -
     assert hashlib.sha256(place.read_bytes()).hexdigest() == BACKBONES[CNN].sha256
 
 
+@pytest.mark.parametrize("damage", ["cut", "same size", "a file instead of the link", "another version"])
+def test_a_file_of_the_hub_that_differs_here_is_replaced(packed: Path, damage: str) -> None:
+    row = find_backbone(VIT)
+    use(packed)
+    place = place_of(row)
+    assert place is not None
+    blob = place.resolve()
+    data = blob.read_bytes()
+    if damage == "cut":
+        blob.write_bytes(data[:1000])
+    elif damage == "same size":
+        blob.write_bytes(bytes(len(data)))
+    elif damage == "a file instead of the link":
+        place.unlink()
+        place.write_text("an error page")
+    else:
+        put_into_place(row, hashlib.sha256(b"other").hexdigest(), "1" * 40, lambda file: file.write(b"other"))
+    assert use(packed) == [(VIT.partition("@")[0], True), (CNN, False)]
+    found = find_weights(row, "imagenet", progress=False).path
+    assert found is not None
+    assert found.read_bytes() == data
+    assert use(packed) == [(VIT.partition("@")[0], False), (CNN, False)]
+
+
 def test_where_links_cannot_be_made_the_file_itself_is_placed(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("no links here")
@@ -122,9 +147,35 @@ def test_where_links_cannot_be_made_the_file_itself_is_placed(packed: Path, monk
 
 
 def test_weights_that_are_not_here_are_not_packed(packed: Path, tmp_path: Path) -> None:
-    with pytest.raises(WeightsUnavailable, match="no pretrained weights for shufflenet_v2_x0_5 on this machine"):
+    with pytest.raises(WeightsUnavailable, match="weights of shufflenet_v2_x0_5: missing; get them first: imgcluster"):
         pack_weights(tmp_path / "new.zip", [CNN], show=False)
     assert not (tmp_path / "new.zip").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("length", [0, 1000])
+def test_weights_that_are_damaged_are_not_packed(packed: Path, tmp_path: Path, name: str, length: int) -> None:
+    use(packed)
+    place = place_of(find_backbone(name))
+    assert place is not None
+    data = place.read_bytes()
+    place.resolve().write_bytes(data[:length] + bytes(0 if length else len(data)))
+    with pytest.raises(WeightsUnavailable, match=f"weights of {name}: damaged; get them first: imgcluster weights get"):
+        pack_weights(tmp_path / "new.zip", [name], show=False)
+    assert not (tmp_path / "new.zip").exists()
+
+
+def test_a_target_that_cannot_be_written_stops_before_a_file_is_read(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(packed)
+    monkeypatch.setattr(archives, "describe_weights", lambda *args, **kwargs: pytest.fail("read"))
+    monkeypatch.setattr(archives, "list_weights", lambda *args, **kwargs: pytest.fail("read"))
+    for names in ([CNN], []):
+        with pytest.raises(ConfigError, match="is a folder; name a file, such as "):
+            pack_weights(tmp_path, names, force=True, show=False)
+        with pytest.raises(OutputError, match="there is no folder"):
+            pack_weights(tmp_path / "no" / "new.zip", names, show=False)
 
 
 def test_weights_that_pip_installs_are_not_packed(tmp_path: Path) -> None:
@@ -209,6 +260,7 @@ HOSTILE: dict[str, tuple[Callable[[Members], Members], str]] = {
     "a digest of another file": (lambda m: changed(m, sha256="0" * 64), "its files are not those"),
     "a digest that is a path": (lambda m: changed(m, sha256="../" * 21 + "x"), "is damaged"),
     "a revision that is a path": (lambda m: changed(m, revision="../../../../evil"), "is damaged"),
+    "no revision of a file of the hub": (lambda m: changed(m, revision=""), "without the commit"),
     "a file name that is a path": (lambda m: changed(m, file="../../evil"), "not the file that the catalogue names"),
     "a repository that is a path": (
         lambda m: changed(m, weights="../../evil"),

@@ -133,7 +133,9 @@ def test_nothing_larger_than_allowed_is_downloaded_unasked(server: WebServer) ->
         reasons[CNN] == f"{BACKBONES[CNN].megabytes:.0f} MB to download, features.download: 1 kB; --yes allows any size"
     )
     assert not server.requests
-    assert choose(download="never")[0] == [LAST]
+    chosen, reasons = choose(download="never")
+    assert chosen == [LAST]
+    assert reasons[CNN] == f"{BACKBONES[CNN].megabytes:.0f} MB to download, features.download: never"
     assert not server.requests
     assert choose(download="any")[0] == [VIT]
 
@@ -291,6 +293,23 @@ def test_a_choice_is_kept_by_the_store(server: WebServer, tmp_path: Path, monkey
         keep_choice(settled_features(config, root, show=False), root)
     assert settled_features(config, root, show=False).backbones == (LAST,)
     assert settled_features(config, tmp_path / "another", show=False).backbones == (VIT,)
+
+
+def test_a_kept_reason_reaches_no_terminal_raw(
+    server: WebServer, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(config_file), "--set", "features.backbone=auto", "--set", "features.device=cpu"]
+    arguments += ["--set", "features.download=never"]
+    assert main(["run", *arguments, "--quiet"]) == 0
+    (file,) = (tmp_path / "store").glob("auto-*.json")
+    record = json.loads(file.read_text())
+    record["passed_over"][0]["why"] = "\x1b[2Jgone\n"
+    file.write_text(json.dumps(record))
+    capsys.readouterr()
+    assert main(["check", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert r"\x1b[2Jgone\n" in out
+    assert "\x1b" not in out
 
 
 def test_python_takes_a_network_by_its_name(pictures: Path) -> None:

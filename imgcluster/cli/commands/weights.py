@@ -54,13 +54,9 @@ def run_get(options: Options) -> None:
 
 def run_pack(options: Options) -> None:
     """Write an archive of weights, print what it holds."""
-    from imgcluster.backbones import list_weights, pack_weights
-    from imgcluster.config import BUNDLED
+    from imgcluster.backbones import pack_weights
 
-    names = options.names or [row.name for row in list_weights(check=True) if row.is_good and row.name not in BUNDLED]
-    if not names:
-        raise ConfigError("no weights on this machine to pack; download some: imgcluster weights get NAME")
-    packed = pack_weights(Path(options.out), names, force=options.force, show=not options.quiet)
+    packed = pack_weights(Path(options.out), options.names, force=options.force, show=not options.quiet)
     for each in packed:
         print(f"packed    {each.name}: {each.bytes / 2**20:.0f} MB, {each.licence}, sha256 {each.sha256}")
     print(f"written   {options.out}; on the other machine: imgcluster weights use {Path(options.out).name}")

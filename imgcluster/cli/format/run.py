@@ -71,9 +71,13 @@ def auto_lines(found: AutoRecord | None) -> list[str]:
     if found is None:
         return []
     return [
-        f"auto      chose {' and '.join(found['backbone'])}: {found['why']}",
-        *(f"  not     {' and '.join(each['backbone'])}: {each['why']}" for each in found["passed_over"]),
+        f"auto      chose {_chosen(found)}",
+        *(f"  not     {_chosen(each)}" for each in found["passed_over"]),
     ]
+
+
+def _chosen(entry: AutoRecord) -> str:
+    return f"{' and '.join(entry['backbone'])}: {printable(entry['why'])}"  # a reason may be from a file in the store
 
 
 def summarize_assigned(found: Assignment) -> list[str]:

@@ -119,9 +119,14 @@ def test_yes_allows_a_download_of_any_size(
     [
         (["get", "vgg61"], "there is no backbone 'vgg61'; near it: vgg19"),
         (["get", "auto"], "auto is for configs; name a network here"),
-        (["pack", "weights.zip"], "no weights on this machine to pack; download some: imgcluster weights get NAME"),
+        (["pack", "weights.zip"], "nothing to pack: the installed networks need no packing, pip brings them; "),
+        (["pack", ".", "--force"], "'.' is a folder; name a file, such as 'weights.zip'"),
+        (["pack", "no/weights.zip"], "'no/weights.zip' cannot be written: there is no folder 'no'"),
         (["pack", "weights.zip", LAST], "is installed by pip, with its weights"),
-        (["pack", "weights.zip", "resnet18"], "no pretrained weights for resnet18 on this machine"),
+        (
+            ["pack", "weights.zip", "resnet18"],
+            "weights of resnet18: missing; get them first: imgcluster weights get resnet18",
+        ),
         (["use", "nowhere.zip"], "nowhere.zip: No such file or directory"),
     ],
 )
