@@ -70,7 +70,7 @@ class Track:
         """Tell whether the last frame has gone at a time in seconds; it has not at the time that its own id has."""
         last, end = self._labels(np.array([self.times[-1], self.end]), self.digits).tolist()
         label = floor(Fraction(text) * 10**self.digits)
-        return label > last and label >= end
+        return bool(label > last and label >= end)
 
     def choose(self, sampling: VideoSampling) -> list[int]:
         """Return the numbers of the frames to take, ascending: those on the screen at the times asked for."""
