@@ -122,7 +122,7 @@ def _in_range(colours: np.ndarray, counted: np.ndarray, reading: Reading, white:
     if not counted.size:
         return np.zeros(colours.shape, np.uint8)
     if (limits := _limits(colours.dtype, reading)) is not None:
-        if colours.dtype.kind == "f" and np.isnan(counted).any():
+        if colours.dtype.kind == "f" and not _all_shown(counted, reading):
             raise ImageError(NOT_FINITE)
         return _stretched(colours, *limits)
     if reading.range == "percentile":
@@ -138,6 +138,13 @@ def _limits(dtype: np.dtype[Any], reading: Reading) -> Limits | None:
     if isinstance(reading.range, tuple):
         return reading.range
     return reading.limits if dtype != np.uint8 else None
+
+
+def _all_shown(values: np.ndarray, reading: Reading) -> bool:
+    """Tell whether a range shows all floats: that of a config infinity too, a shared one only what `auto` shows."""
+    if isinstance(reading.range, tuple):
+        return not np.isnan(values).any()
+    return bool(np.isfinite(values).all())
 
 
 def white_of(values: np.ndarray) -> int | None:

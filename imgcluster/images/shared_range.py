@@ -61,7 +61,8 @@ def range_notes(config: Config) -> list[str]:
     limits = config.images.reading.limits
     if limits is None:
         return ["images.range: shared has no effect: no image of more than 8 bits was found"]
-    return [f"images.range: shared is [{limits[0]:g}, {limits[1]:g}]"]
+    low, high = (repr(float(limit)).removesuffix(".0") for limit in limits)  # all digits: they may differ in the last
+    return [f"images.range: shared is [{low}, {high}]"]
 
 
 def _sample(images: Sequence[ImageFile]) -> list[ImagePath]:

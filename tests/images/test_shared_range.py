@@ -12,6 +12,7 @@ import pytest
 from imgcluster import config_from_dict, run
 from imgcluster.config import Config, Reading, config_as_used
 from imgcluster.config.reading import reading_of
+from imgcluster.errors import ImageError
 from imgcluster.images import find_images, range_notes, read_image, with_shared_range
 from imgcluster.images.shared_range import MAX_IMAGES
 from imgcluster.labels.assignment import assign
@@ -102,6 +103,41 @@ def test_only_the_bands_shown_count_and_no_values_that_are_not_finite(tmp_path: 
     (tmp_path / "tiles").mkdir()
     cv2.imwrite(str(tmp_path / "tiles/a.tif"), bands)
     assert limits_of(config_of(tmp_path, bands=[1])) == (0, 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("range", ["auto", "shared"])
+def test_a_picture_with_values_that_are_not_finite_is_a_failure(tmp_path: Path, range: str, value: float) -> None:
+    pixels = np.linspace(0, 1, 1024, dtype=np.float32).reshape(32, 32)
+    (tmp_path / "tiles").mkdir()
+    cv2.imwrite(str(tmp_path / "tiles/good.tif"), pixels)
+    pixels[3, 4] = value
+    cv2.imwrite(str(tmp_path / "tiles/bad.tif"), pixels)
+    config = config_of(tmp_path, range)
+    reading = with_shared_range(config, find_images(config.images).images).images.reading
+    read_image(tmp_path / "tiles/good.tif", reading=reading)
+    with pytest.raises(ImageError, match=r"^holds values that are not finite$"):
+        read_image(tmp_path / "tiles/bad.tif", reading=reading)
+
+
+def test_a_range_of_the_config_shows_infinity_as_white(tmp_path: Path) -> None:
+    pixels = np.zeros((32, 32), np.float32)
+    pixels[3, 4] = np.inf
+    cv2.imwrite(str(tmp_path / "a.tif"), pixels)
+    assert read_image(tmp_path / "a.tif", reading=Reading(range=(0, 1))).max() == 255
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ((1e6, 1e6 + 1), "[1000000, 1000001]"),
+        ((0.1, 123_456.75), "[0.1, 123456.75]"),
+        ((-1000, 3095), "[-1000, 3095]"),
+        ((1e-7, 2e20), "[1e-07, 2e+20]"),
+    ],
+)
+def test_the_note_has_all_digits_of_a_range(tmp_path: Path, limits: Limits, text: str) -> None:
+    assert range_notes(config_of(tmp_path).with_limits(limits)) == [f"images.range: shared is {text}"]
 
 
 def test_values_of_dicoms_are_in_their_units(tmp_path: Path) -> None:

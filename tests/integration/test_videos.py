@@ -250,6 +250,10 @@ def test_one_video_is_refused_where_no_frames_are_asked_for(films: Path, tmp_pat
         for time in ("0.040", "1.500")
     )
     assert first["b.mkv#t=0.040"] < second["b.mkv#t=1.500"]
+    with pytest.raises(ImageError, match=r"the video ends at [0-9.]+ s"):
+        imgcluster.image_distances(f"{clip}#t=0.040", f"{clip}#t=99", backbone="efficientnet_lite0")
+    with pytest.raises(ImageError, match=r"the video ends at [0-9.]+ s"):
+        imgcluster.assign(run.folder, f"{clip}#t=99", show=False)
 
 
 def test_frames_are_exported_as_pictures_and_taken_back(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,10 +14,10 @@ import numpy as np
 from imgcluster.errors import ImageError
 from imgcluster.images.parts import parts_again
 from imgcluster.images.plain import plain_file
-from imgcluster.images.sources.base import local_stamp, number_of, reason_of
+from imgcluster.images.sources.base import Lost, local_stamp, number_of, reason_of
 from imgcluster.images.video.extra import INSTALL, is_installed
 from imgcluster.images.video.movie import decoder_version
-from imgcluster.images.video.names import frame_name, is_video_name, split_frame
+from imgcluster.images.video.names import frame_name, is_video_name, split_frame, without_time
 from imgcluster.images.video.reader import MAX_OPEN, Reader, track_of
 from imgcluster.images.video.track import Track
 from imgcluster.types import ImageFile, ImagePath, Source, Stamp
@@ -76,8 +77,11 @@ class VideoFrame(Source):
         return f"{self.video.place}\0{whole:>012}.{part}"
 
     def read(self) -> bytes:
-        """Return the frame as an uncompressed image file."""
-        return plain_file(_reader_of(self.video).pixels(self.video.track.shown_at(self.time)))
+        """Return the frame as an uncompressed image file. Raises ImageError, also where the video has ended before."""
+        track = self.video.track
+        if track.is_over_at(self.time):
+            raise ImageError(f"the video ends at {track.end_text} s")
+        return plain_file(_reader_of(self.video).pixels(track.shown_at(self.time)))
 
     def absolute(self) -> VideoFrame:
         """Return it with an absolute path, for a process in another folder."""
@@ -98,10 +102,23 @@ def frames_of(place: str, choose: Callable[[Track], Iterable[str]]) -> list[Vide
 
 
 def frames_again(texts: Iterable[str]) -> dict[str, ImagePath]:
-    """Return the frames that texts name, `a.mp4#t=1.000`, by these; reading one of a lost video raises the reason."""
-    return parts_again(
-        texts, split_frame, lambda place, times: {frame.time: frame for frame in frames_of(place, lambda _: times)}
+    """Return the frames that texts name, `a.mp4#t=1.000`, by these.
+
+    Reading one of a lost video raises the reason, as does one without a time, `a.mp4#t=1:05`.
+    """
+    named = list(texts)
+    found = parts_again(
+        named, split_frame, lambda place, times: {frame.time: frame for frame in frames_of(place, lambda _: times)}
     )
+    return found | {text: Lost(text, why) for text in named if (why := _why_no_time(text))}
+
+
+def _why_no_time(text: str) -> str | None:
+    """Return why a text names no frame of a video that is there; None where it names one, or a file."""
+    place = without_time(text)
+    if place is None or not os.path.isfile(place) or os.path.lexists(text):
+        return None
+    return f"not a time in seconds, such as {frame_name(Path(place).name, '1.5')}"
 
 
 def video_starts(images: Iterable[ImageFile]) -> np.ndarray:

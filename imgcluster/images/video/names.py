@@ -13,7 +13,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 ALSO_TYPESCRIPT = frozenset((".ts", ".mts"))  # sources of programs, where nobody asks for videos
 MOVING_SUFFIXES = frozenset((".gif", ".webp"))  # of images that may be animations
-FRAME = re.compile(r"(?P<place>.*)#t=(?P<time>[0-9]+(?:\.[0-9]{1,9})?)", re.DOTALL)
+TIME_MARK = "#t="
+FRAME = re.compile(rf"(?P<place>.*){TIME_MARK}(?P<time>[0-9]+(?:\.[0-9]{{1,9}})?)", re.DOTALL)
 
 
 def is_video_name(name: str) -> bool:
@@ -23,12 +24,20 @@ def is_video_name(name: str) -> bool:
 
 def frame_name(place: str, time: str) -> str:
     """Return the name of the frame that is shown at a time, in seconds as a decimal."""
-    return f"{place}#t={time}"
+    return f"{place}{TIME_MARK}{time}"
 
 
 def split_frame(name: str) -> tuple[str, str] | None:
     """Return the video and the time of a frame's name; None for any other name."""
-    if (found := FRAME.fullmatch(name)) is None:
-        return None
-    suffix = PurePosixPath(found["place"]).suffix.lower()
-    return (found["place"], found["time"]) if suffix in VIDEO_SUFFIXES | MOVING_SUFFIXES else None
+    found = FRAME.fullmatch(name)
+    return (found["place"], found["time"]) if found is not None and _has_frames(found["place"]) else None
+
+
+def without_time(name: str) -> str | None:
+    """Return the video of a name that has something else in the place of a frame's time; None for any other name."""
+    place, mark, _ = name.rpartition(TIME_MARK)
+    return place if mark and split_frame(name) is None and _has_frames(place) else None
+
+
+def _has_frames(place: str) -> bool:
+    return PurePosixPath(place).suffix.lower() in VIDEO_SUFFIXES | MOVING_SUFFIXES

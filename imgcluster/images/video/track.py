@@ -66,6 +66,12 @@ class Track:
         label = floor(Fraction(text) * 10**self.digits)
         return max(0, int(np.searchsorted(self._labels(self.times, self.digits), label, "right")) - 1)
 
+    def is_over_at(self, text: str) -> bool:
+        """Tell whether the last frame has gone at a time in seconds; it has not at the time that its own id has."""
+        last, end = self._labels(np.array([self.times[-1], self.end]), self.digits).tolist()
+        label = floor(Fraction(text) * 10**self.digits)
+        return bool(label > last and label >= end)
+
     def choose(self, sampling: VideoSampling) -> list[int]:
         """Return the numbers of the frames to take, ascending: those on the screen at the times asked for."""
         if sampling.frames == "all" or (sampling.frames or 0) >= len(self.times):

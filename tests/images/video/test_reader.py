@@ -18,6 +18,7 @@ from imgcluster.images import find_images, open_again, open_all_again, read_imag
 from imgcluster.images.video import reader as reading
 from imgcluster.images.video.movie import Movie
 from imgcluster.images.video.reader import Reader
+from imgcluster.images.video.track import Track
 from imgcluster.types import ImageFile
 from tests.support.videos import cut_within, encoded, number_of, spoilt_within
 
@@ -135,6 +136,36 @@ def test_a_frame_of_a_video_that_is_gone_tells_so(video: Path) -> None:
     path = open_again(f"{video.with_name('b.mp4')}#t=1.000")
     with pytest.raises(ImageError, match="no such file"):
         read_image(path)
+
+
+def test_no_frame_is_behind_the_end(video: Path) -> None:
+    *_, last = listed(video.parent)
+    assert str(last.path).endswith("#t=9.560")
+    for time in ("9.560", "9.599"):  # the last frame is on the screen
+        assert number_of(read_image(open_again(f"{video}#t={time}"))) == (COUNT - 1) % LEVELS
+    first, *late = open_all_again([f"{video}#t={time}" for time in ("0", "9.6", "10.000", "99")])
+    for path in late:
+        with pytest.raises(ImageError, match=r"^the video ends at 9\.600 s$"):
+            read_image(path)
+    assert number_of(read_image(first)) == 0  # the others do no harm to it
+
+
+def test_the_label_of_the_last_frame_is_not_behind_the_end() -> None:
+    times = np.array([0, 1001, 2002], np.int64)
+    short = Track(times, np.zeros_like(times), Fraction(1, 30_000_000), 0, 2003)  # ends with the same label
+    assert short.texts[-1] == short.end_text
+    assert [short.is_over_at(text) for text in (*short.texts, "0.0001")] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("time", ["-1", "1:05", "1e9", "", "1.5 s", "nan"])
+def test_a_time_that_is_none_is_told_from_a_file_that_is_missing(video: Path, time: str) -> None:
+    with pytest.raises(ImageError, match=r"^not a time in seconds, such as a\.mp4#t=1\.5$"):
+        read_image(open_again(f"{video}#t={time}"))
+    with pytest.raises(ImageError, match=r"^no such file$"):
+        read_image(open_again(f"{video.with_name('b.mp4')}#t={time}"))
+    file = video.with_name(f"{video.name}#t={time}")
+    file.write_bytes(b"P5 1 1 255 x")
+    assert open_again(str(file)) == file
 
 
 def test_frames_travel_to_other_processes(video: Path) -> None:
