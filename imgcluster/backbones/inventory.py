@@ -6,7 +6,7 @@ import fnmatch
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imgcluster.backbones.auto import CANDIDATES
+from imgcluster.backbones.auto import CANDIDATES, candidate_megabytes, size_fault
 from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.timm_networks import PREFIX, match_timm
 from imgcluster.backbones.weights.load import find_weights
@@ -55,6 +55,8 @@ def get_weights(name: str, *, show: bool = True) -> WeightsRow:
         WeightsError: They are damaged.
     """
     backbone = find_backbone(name)
+    if fault := size_fault(backbone):
+        raise WeightsError(f"weights of {backbone.name}: {fault}")
     forget_unreached()
     find_weights(backbone, "imagenet", progress=show)
     return describe_weights(backbone, check=True)
@@ -83,12 +85,11 @@ def describe_weights(backbone: Backbone, check: bool) -> WeightsRow:
     """Return the row of a backbone. check: read the file, unless it was checked since it last changed."""
     path = place_of(backbone)
     size = None if path is None or not path.is_file() else path.stat().st_size / 2**20
-    known = [each.megabytes for each in CANDIDATES if each.backbones == (backbone.name,)]
-    megabytes = size or backbone.megabytes or next(iter(known), None)
+    megabytes = size or backbone.megabytes or candidate_megabytes(backbone)
     row = WeightsRow(backbone.name, megabytes, MISSING, backbone.licence, path)
     if path is None or size is None:
         return row
-    if not are_here(backbone):
+    if not are_here(backbone) or size_fault(backbone):
         return replace(row, state=DAMAGED)
     published = backbone.sha256 or path.resolve().name
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass, replace
 
+from imgcluster.backbones.auto import size_fault
 from imgcluster.backbones.build import capture, size_problem
 from imgcluster.backbones.layers import PREDICTIONS, layers_of
 from imgcluster.backbones.networks import empty_network
@@ -85,7 +86,7 @@ def _glob(pattern: str) -> str:
 
 
 def _row(backbone: Backbone, name: str, stands_for: str | None = None, *, measure: bool = False) -> ModelRow:
-    here = are_here(backbone)
+    here = are_here(backbone) and size_fault(backbone) is None
     if measure and backbone.megabytes is None:
         backbone = _measured(backbone)
     return ModelRow(

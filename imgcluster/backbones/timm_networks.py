@@ -12,6 +12,7 @@ from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from imgcluster.backbones.weights.locate import TIMM_FILE
 from imgcluster.config import Backbone, Recipe
 from imgcluster.errors import ConfigError
 from imgcluster.utils import install_command
@@ -146,7 +147,7 @@ def _row(config: Any, side: int | None = None) -> Backbone:
         dim=None,
         recipe=_recipe(config, side),
         weights=(config.hf_hub_id or config.url or "") if trained else "",
-        file=config.hf_hub_filename or "model.safetensors",
+        file=config.hf_hub_filename or TIMM_FILE,
         sha256="",  # not published; the hub's own cache has it
         megabytes=None,
         licence=_licence(config.license),

@@ -14,8 +14,9 @@ import torch
 
 from imgcluster.backbones import auto, check_backbones
 from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto, missing_weights
+from imgcluster.backbones.inventory import list_weights
 from imgcluster.backbones.runtimes.speed import cpu_gigaflops
-from imgcluster.backbones.weights.locate import are_here
+from imgcluster.backbones.weights.locate import are_here, place_of
 from imgcluster.backbones.weights.reach import REMEMBERED_SECONDS
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES
@@ -124,6 +125,33 @@ def test_a_wrong_digest_is_passed_over_and_leaves_nothing(server: WebServer) -> 
     assert chosen == [LAST]
     assert "it is not the file asked for: sha256 found" in reasons[CNN]
     assert not are_here(BACKBONES[CNN])
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_damaged_weights_in_the_cache_are_passed_over(
+    server: WebServer, is_link: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = record_of()
+    place = place_of(find_backbone(VIT))
+    assert place is not None
+    whole = place.read_bytes()
+    if not is_link:
+        place.unlink()
+    place.write_text("error " * 1000)
+    for keys in ({}, {"kept": kept}, {"download_now": False}):
+        chosen, reasons = choose(**keys)
+        assert chosen == [CNN]
+        assert reasons[VIT].startswith("its weights are damaged: 0.00572 MB, not ")
+        assert reasons[VIT].endswith(f" MB; delete {place.resolve()} and run again")
+    for pattern in ("", VIT.partition("@")[0]):
+        (row,) = (row for row in list_weights(pattern, check=True) if row.name.startswith(VIT.partition("@")[0]))
+        assert row.state == "damaged"
+    assert main(["weights", "get", VIT]) == 1
+    assert "damaged: 0.00572 MB" in capsys.readouterr().err
+    assert main(["models", VIT.partition("@")[0]]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[4] == "no"
+    place.write_bytes(whole)
+    assert choose()[0] == [VIT]
 
 
 def test_nothing_larger_than_allowed_is_downloaded_unasked(server: WebServer) -> None:

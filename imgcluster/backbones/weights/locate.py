@@ -18,6 +18,7 @@ from imgcluster.utils import file_sha256, replacing, write_whole
 
 HUB = "https://huggingface.co"
 TORCHVISION = "https://download.pytorch.org/models"
+TIMM_FILE = "model.safetensors"  # in a repository of the hub, unless timm names another
 SHA256_DIGITS = 64
 Writer = Callable[[IO[bytes]], object]
 
