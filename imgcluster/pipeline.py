@@ -102,7 +102,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
                 folder.path,
                 notes=[
                     *listing.notes,
-                    *range_notes(config),
+                    *range_notes(config, listing.images),
                     *names_note(config, folder.path, features.ids, clusters.labels),
                 ],
                 left_out=listing.left_out,

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +18,7 @@ from imgcluster.config import Config, Limits, Reading
 from imgcluster.errors import ImageError
 from imgcluster.images.decode import RULES, bytes_of, room_for
 from imgcluster.images.decoders import decode
+from imgcluster.images.depth import EIGHT_BIT_ENDINGS, TELLING_ENDINGS, has_eight_bits
 from imgcluster.images.limits import check_declared
 from imgcluster.images.rendering import counted_values
 from imgcluster.images.sources.base import local_stamp
@@ -24,15 +28,13 @@ from imgcluster.images.video.frames import VideoFrame
 from imgcluster.types import ImageFile, ImagePath, Source
 from imgcluster.utils import in_order, installed, remembered
 
-MAX_IMAGES = 64
+MAX_IMAGES = 64  # of more than 8 bits
+MAX_COST = 5000  # of looking for them, in headers of local files
+COST_OF_A_FILE = 20  # that is read and decoded because its header does not tell, or is not read by itself
+RULES_OF_SAMPLE = 2  # raise it where other images are taken
+GOLDEN_SECTION = (math.sqrt(5) - 1) / 2
 MAX_VALUES = 2**16  # of an image
 STEPS = 50  # of a range at the most, to which its ends are rounded: a few more images then seldom change it
-EIGHT_BIT_ENDINGS = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo", ".gif", ".bmp", ".dib", ".webp", ".ico"),
-        *(".pcx", ".qoi", ".ras"),
-    )
-)
 PACKAGES = ("numpy", "opencv-python", "pillow", "tifffile", "imagecodecs", "pydicom", "rawpy")  # that decode
 
 
@@ -41,39 +43,71 @@ def with_shared_range(config: Config, images: Sequence[ImageFile]) -> Config:
     percentiles, reading = config.images.shared_percentiles, config.images.reading
     if percentiles is None or reading.limits is not None:
         return config
-    sample = _sample(images)
-    stamps = [_stamp(path) for path in sample]
+    paths = _spread(images)
+    limits: Limits | None = None
+    for looked_at in (paths[:MAX_IMAGES], paths):
+        limits, is_enough = _kept(looked_at, reading, percentiles)
+        if is_enough or len(looked_at) == len(paths):
+            break
+    return config.with_limits(limits)
+
+
+def _kept(paths: Sequence[ImagePath], reading: Reading, percentiles: Limits) -> tuple[Limits | None, bool]:
+    """Return `_limits`, of an earlier call where none of the files has changed."""
+    stamps = [_stamp(path) for path in paths]
+    if None in stamps:  # only reading shows whether they have changed
+        return _limits(paths, reading, percentiles)
     about = [
         "shared range",
-        *(RULES, percentiles, reading.changes(), stamps),
+        *(RULES_OF_SAMPLE, RULES, percentiles, reading.changes(), stamps),
         {package: installed(package) for package in PACKAGES},
     ]
-    if None in stamps:  # only reading shows whether they have changed
-        return config.with_limits(_limits(sample, reading, percentiles))
-    found = remembered(about, lambda: _as_list(_limits(sample, reading, percentiles)))
-    return config.with_limits(None if found is None else (found[0], found[1]))
+    limits, is_enough = remembered(about, lambda: _as_list(*_limits(paths, reading, percentiles)))
+    return None if limits is None else (limits[0], limits[1]), is_enough
 
 
-def range_notes(config: Config) -> list[str]:
+def range_notes(config: Config, images: Sequence[ImageFile]) -> list[str]:
     """Return a note on the range that the images of a run share, if they do."""
     if config.images.shared_percentiles is None:
         return []
     limits = config.images.reading.limits
     if limits is None:
-        return ["images.range: shared has no effect: no image of more than 8 bits was found"]
+        looked_at, candidates = len(_spread(images)), len(_candidates(images))
+        among = f" in {looked_at:,} files out of {candidates:,}" if looked_at < candidates else ""
+        return [f"images.range: shared has no effect: no image of more than 8 bits was found{among}"]
     low, high = (repr(float(limit)).removesuffix(".0") for limit in limits)  # all digits: they may differ in the last
     return [f"images.range: shared is [{low}, {high}]"]
 
 
-def _sample(images: Sequence[ImageFile]) -> list[ImagePath]:
-    """Return the paths of some images, evenly spread over those that may have more than 8 bits."""
-    deep = [place for place, image in enumerate(images) if _may_be_deep(image.path)]
-    chosen = np.linspace(0, len(deep) - 1, min(MAX_IMAGES, len(deep))).round().astype(int).tolist()
-    return [images[deep[place]].path for place in chosen]
+def _candidates(images: Sequence[ImageFile]) -> list[int]:
+    """Return the places of the images that may have more than 8 bits by their endings."""
+    return [place for place, image in enumerate(images) if _may_be_deep(image.path)]
+
+
+def _spread(images: Sequence[ImageFile]) -> list[ImagePath]:
+    """Return the paths of images that may have more than 8 bits, at most what MAX_COST allows to look at.
+
+    The first MAX_IMAGES are evenly spread over the run, and so are any further ones, at multiples of the golden section
+    of the whole.
+    """
+    places = _candidates(images)
+    count = len(places)
+    step = max(1, round(count * GOLDEN_SECTION))
+    while math.gcd(step, count) > 1:
+        step += 1
+    evenly = np.linspace(0, count - 1, min(MAX_IMAGES, count)).round().astype(int).tolist()
+    further = (number * step % count for number in range(min(count, MAX_COST + MAX_IMAGES)))
+    paths = [images[places[at]].path for at in dict.fromkeys([*evenly, *further])]
+    costs = np.cumsum([COST_OF_A_FILE if _is_read_whole(path) else 1 for path in paths])
+    return paths[: int(np.searchsorted(costs, MAX_COST, "right"))]
 
 
 def _may_be_deep(path: ImagePath) -> bool:
     return not isinstance(path, VideoFrame) and ending_of(str(path)) not in EIGHT_BIT_ENDINGS
+
+
+def _is_read_whole(path: ImagePath) -> bool:
+    return isinstance(path, Source) or ending_of(path.name) not in TELLING_ENDINGS
 
 
 def _stamp(path: ImagePath) -> list[str | int] | None:
@@ -84,21 +118,27 @@ def _stamp(path: ImagePath) -> list[str | int] | None:
     return None if stamp is None else [*stamp]
 
 
-def _as_list(limits: Limits | None) -> list[float] | None:
-    return None if limits is None else [*limits]
+def _as_list(limits: Limits | None, is_enough: bool) -> list[Any]:
+    return [None if limits is None else [*limits], is_enough]
 
 
-def _limits(sample: Sequence[ImagePath], reading: Reading, percentiles: Limits) -> Limits | None:
-    """Return the percentiles of the values of a sample, rounded outwards; None: no image of it has more than 8 bits."""
-    found = [values for values in in_order(lambda path: _values(path, reading), sample) if values.size]
+def _limits(paths: Sequence[ImagePath], reading: Reading, percentiles: Limits) -> tuple[Limits | None, bool]:
+    """Return the percentiles of the values of images, rounded outwards, and whether there are MAX_IMAGES of them.
+
+    Of images of more than 8 bits the first MAX_IMAGES count. None: no image has more.
+    """
+    with_values = (values for values in in_order(lambda path: _values(path, reading), paths) if values.size)
+    found = list(islice(with_values, MAX_IMAGES))
     if not found:
-        return None
+        return None, False
     low, high = np.percentile(np.concatenate(found), percentiles).tolist()
-    return _rounded(low, high)
+    return _rounded(low, high), len(found) == MAX_IMAGES
 
 
 def _values(path: ImagePath, reading: Reading) -> np.ndarray:
     """Return some values of an image of more than 8 bits, (n,) float64; none of any other, or one that is not read."""
+    if isinstance(path, Path) and has_eight_bits(path):
+        return np.empty(0)
     try:
         data = bytes_of(path)
         check_declared(data)

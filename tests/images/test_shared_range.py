@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,11 @@ from imgcluster import config_from_dict, run
 from imgcluster.config import Config, Reading, config_as_used
 from imgcluster.config.reading import reading_of
 from imgcluster.errors import ImageError
-from imgcluster.images import find_images, range_notes, read_image, with_shared_range
+from imgcluster.images import bytes_of, find_images, range_notes, read_image, shared_range, with_shared_range
 from imgcluster.images.shared_range import MAX_IMAGES
 from imgcluster.labels.assignment import assign
 from imgcluster.runs import read_run
+from imgcluster.types import ImageFile, ImagePath
 
 Limits = tuple[float, float]
 
@@ -38,8 +40,12 @@ def write_ramp(file: Path, low: float, high: float, dtype: type = np.uint16) -> 
     assert cv2.imwrite(str(file), np.linspace(low, high, 1024).reshape(32, 32).astype(dtype))
 
 
+def listed(config: Config) -> Sequence[ImageFile]:
+    return find_images(config.images).images
+
+
 def limits_of(config: Config) -> Limits | None:
-    return with_shared_range(config, find_images(config.images).images).images.reading.limits
+    return with_shared_range(config, listed(config)).images.reading.limits
 
 
 def test_dim_and_bright_tiles_of_a_scene_keep_their_brightness(tmp_path: Path) -> None:
@@ -54,7 +60,7 @@ def test_dim_and_bright_tiles_of_a_scene_keep_their_brightness(tmp_path: Path) -
     assert found.features.reading == found.images.reading
     assert (int(dim.max()), int(bright.max())) == (64, 255)
     assert read_image(tmp_path / "tiles/dim.tif").max() == 249
-    assert range_notes(found) == ["images.range: shared is [0, 4000]"]
+    assert range_notes(found, listed(config)) == ["images.range: shared is [0, 4000]"]
 
 
 def test_pictures_of_eight_bits_neither_give_nor_take_a_range(tmp_path: Path) -> None:
@@ -73,7 +79,9 @@ def test_without_deep_pictures_there_is_no_range(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     found = with_shared_range(config, find_images(config.images).images)
     assert found.images.reading.limits is None
-    assert range_notes(found) == ["images.range: shared has no effect: no image of more than 8 bits was found"]
+    assert range_notes(found, listed(config)) == [
+        "images.range: shared has no effect: no image of more than 8 bits was found"
+    ]
     write_ramp(tmp_path / "late.tif", 0, 4000)  # a later one is read as by `auto`
     late = read_image(tmp_path / "late.tif", reading=found.images.reading)
     np.testing.assert_array_equal(late, read_image(tmp_path / "late.tif"))
@@ -137,7 +145,7 @@ def test_a_range_of_the_config_shows_infinity_as_white(tmp_path: Path) -> None:
     ],
 )
 def test_the_note_has_all_digits_of_a_range(tmp_path: Path, limits: Limits, text: str) -> None:
-    assert range_notes(config_of(tmp_path).with_limits(limits)) == [f"images.range: shared is {text}"]
+    assert range_notes(config_of(tmp_path).with_limits(limits), []) == [f"images.range: shared is {text}"]
 
 
 def test_values_of_dicoms_are_in_their_units(tmp_path: Path) -> None:
@@ -157,6 +165,62 @@ def test_a_sample_is_spread_over_the_list(tmp_path: Path) -> None:
     for number in range(2 * MAX_IMAGES):
         write_ramp(tmp_path / f"tiles/{number}.tif", 0, 1000 if number < MAX_IMAGES else 2000)
     assert limits_of(config_of(tmp_path, {"shared": [0, 100]})) == (0, 2000)
+
+
+def write_shallow(folder: Path, count: int, ending: str = "png") -> None:
+    """Write pictures of 8 bits, whose names begin with digits."""
+    folder.mkdir(exist_ok=True)
+    _, encoded = cv2.imencode(f".{ending}", np.full((4, 4, 3), 7, np.uint8))
+    for number in range(count):
+        (folder / f"{number:05}.{ending}").write_bytes(encoded.tobytes())
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "ppm"])
+def test_a_few_deep_pictures_among_many_of_eight_bits_are_found(tmp_path: Path, ending: str) -> None:
+    write_shallow(tmp_path / "tiles", 200, ending)
+    write_ramp(tmp_path / "tiles/00070a.png", 0, 1000)
+    write_ramp(tmp_path / "tiles/00131a.png", 0, 4000)
+    config = config_of(tmp_path, {"shared": [0, 100]})
+    assert limits_of(config) == (0, 4000)
+    assert limits_of(config) == (0, 4000)  # remembered
+    (tmp_path / "tiles/00131a.png").unlink()
+    assert limits_of(config) == (0, 1000)
+
+
+def test_pictures_of_eight_bits_are_told_by_their_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for ending in ("png", "tif", "ppm"):
+        write_shallow(tmp_path / "tiles", 50, ending)
+    write_ramp(tmp_path / "tiles/00020a.tif", 0, 1000)
+    read: list[str] = []
+
+    def noted(path: ImagePath) -> bytes:
+        read.append(Path(str(path)).name)
+        return bytes_of(path)
+
+    monkeypatch.setattr(shared_range, "bytes_of", noted)
+    assert limits_of(config_of(tmp_path, {"shared": [0, 100]})) == (0, 1000)
+    assert {*read} == {"00020a.tif"}
+
+
+def test_of_very_many_files_the_note_says_how_many_were_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shallow(tmp_path / "tiles", 200)
+    monkeypatch.setattr(shared_range, "MAX_COST", 150)
+    found = with_shared_range(config := config_of(tmp_path), listed(config))
+    says = "images.range: shared has no effect: no image of more than 8 bits was found in 150 files out of 200"
+    assert range_notes(found, listed(config)) == [says]
+
+
+def test_as_many_deep_pictures_count_however_many_of_eight_bits_lie_between(tmp_path: Path) -> None:
+    write_shallow(tmp_path / "tiles", 150)
+    for number in range(2 * MAX_IMAGES):
+        write_ramp(tmp_path / f"tiles/{number:05}a.png", 0, 1000 + number)
+    config = config_of(tmp_path)
+    paths = shared_range._spread(listed(config))
+    assert len(paths) == len({*paths}) == 150 + 2 * MAX_IMAGES
+    _, is_enough = shared_range._limits(paths, config.images.reading, (0, 100))
+    assert is_enough
 
 
 def test_a_run_records_its_range_and_new_images_get_it(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, NamedTuple
@@ -116,6 +117,23 @@ def find_pages(file: IO[bytes]) -> PageList:
             offsets.append(at)
         at = following
     return PageList(offsets, first)
+
+
+def first_numbers(file: IO[bytes], wanted: Container[int]) -> dict[int, tuple[int, ...]]:
+    """Return the whole numbers in tags of the first directory, without reading the rest of the file.
+
+    Raises ValueError where it is no TIFF, or the directory or the numbers are not whole.
+    """
+    layout = _layout(file)
+    if layout is None:
+        raise ValueError("no TIFF")
+    found = {}
+    for entry in _directory(file, layout, _first(file, layout))[0]:
+        if entry.tag in wanted and entry.kind in WHOLE_NUMBERS:
+            is_here = entry.size <= layout.room
+            values = entry.value if is_here else _read(file, layout, layout.number(entry.value), entry.size)
+            found[entry.tag] = struct.unpack_from(f"{layout.order}{entry.length}{WHOLE_NUMBERS[entry.kind]}", values)
+    return found
 
 
 def page_file(file: IO[bytes], at: int) -> bytes:
