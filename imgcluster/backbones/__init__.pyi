@@ -1,9 +1,9 @@
 from .archive import pack_weights, use_weights
-from .auto import choose_auto, missing_weights
+from .auto import choose_auto
 from .build import capture, size_problem
 from .extractor import FeatureExtractor
 from .head import classify
-from .inventory import WeightsRow, get_weights, list_weights
+from .inventory import WeightsRow, get_weights, list_weights, missing_weights
 from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import LayerRow, ModelRow, list_layers, list_models

@@ -198,27 +198,3 @@ def size_fault(backbone: Backbone) -> str | None:
     if abs(found - expected) <= MAX_SIZE_ERROR * expected:
         return None
     return f"damaged: {found:.3g} MB, not {expected:.3g} MB; delete {path.resolve()} and run again"
-
-
-def missing_weights(config: FeaturesConfig) -> list[str]:
-    """Return a line for each backbone of a config whose pretrained weights are not on this machine, by name.
-
-    Raises:
-        WeightsUnavailable: Nothing can be used instead, and they cannot be downloaded.
-    """
-    if config.weights != "imagenet" or config.file is not None:
-        return []
-    lines = []
-    for row in map(find_backbone, config.backbones):
-        if are_here(row) or (config.auto is not None and row.name not in BUNDLED):
-            continue
-        size = "" if row.megabytes is None else f" ({row.megabytes:.0f} MB)"
-        if config.max_download_bytes and row.name not in BUNDLED:
-            what = "a run downloads them"
-        elif config.fallback is not None and config.fallback != row.name:
-            what = f"a run uses {config.fallback} instead"
-        else:
-            find_weights(row, "imagenet", progress=False, download=False)
-            continue
-        lines.append(f"weights of {row.name}{size} are not on this machine; {what}")
-    return lines

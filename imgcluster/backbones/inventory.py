@@ -12,7 +12,7 @@ from imgcluster.backbones.timm_networks import PREFIX, match_timm
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.backbones.weights.locate import SHA256_DIGITS, are_here, cached_repositories, place_of
 from imgcluster.backbones.weights.reach import forget_unreached
-from imgcluster.config import BACKBONES, Backbone
+from imgcluster.config import BACKBONES, BUNDLED, Backbone, FeaturesConfig
 from imgcluster.errors import ConfigError, WeightsError
 from imgcluster.utils import file_sha256, known_sha256
 
@@ -99,3 +99,27 @@ def describe_weights(backbone: Backbone, check: bool) -> WeightsRow:
     if found is None or not (backbone.sha256 or len(published) == SHA256_DIGITS):
         return replace(row, state=NOT_CHECKED)
     return replace(row, state=CHECKED if found.startswith(published) else DAMAGED)
+
+
+def missing_weights(config: FeaturesConfig) -> list[str]:
+    """Return a line for each backbone of a config whose pretrained weights are not on this machine, by name.
+
+    Raises:
+        WeightsUnavailable: Nothing can be used instead, and they cannot be downloaded.
+    """
+    if config.weights != "imagenet" or config.file is not None:
+        return []
+    lines = []
+    for row in map(find_backbone, config.backbones):
+        if are_here(row) or (config.auto is not None and row.name not in BUNDLED):
+            continue
+        size = "" if row.megabytes is None else f" ({row.megabytes:.0f} MB)"
+        if config.max_download_bytes and row.name not in BUNDLED:
+            what = "a run downloads them"
+        elif config.fallback is not None and config.fallback != row.name:
+            what = f"a run uses {config.fallback} instead"
+        else:
+            find_weights(row, "imagenet", progress=False, download=False)
+            continue
+        lines.append(f"weights of {row.name}{size} are not on this machine; {what}")
+    return lines

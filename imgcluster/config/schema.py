@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -34,6 +34,9 @@ from imgcluster.config.reading import AS_SHOWN, SHARED, SHARED_PERCENTILES, Limi
 from imgcluster.config.video import Video
 from imgcluster.config.wording import OneOf
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 AUTO_BACKBONE = "auto"
 AutoRecord = Mapping[str, Any]
 
@@ -43,6 +46,12 @@ class Section(BaseModel):
 
     # strict: neither true nor "5" is a number, so that a slip is reported instead of guessed at.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def _with_private(self, name: str, value: object) -> Self:
+        """Return a copy with what is known of it beside its keys, such as the choice made for `backbone: auto`."""
+        copied = self.model_copy()
+        setattr(copied, name, value)
+        return copied
 
 
 class ImagesConfig(Section):
@@ -153,9 +162,7 @@ class ImagesConfig(Section):
 
     def with_limits(self, limits: Limits | None) -> ImagesConfig:
         """Return the same section with the limits of `range: shared`."""
-        copied = self.model_copy()
-        copied._limits = limits
-        return copied
+        return self._with_private("_limits", limits)
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -263,9 +270,7 @@ class FeaturesConfig(Section):
 
     def read_as(self, reading: Reading) -> FeaturesConfig:
         """Return the same section with other choices of reading."""
-        copied = self.model_copy()
-        copied._reading = reading
-        return copied
+        return self._with_private("_reading", reading)
 
     @property
     def auto(self) -> AutoRecord | None:
@@ -274,9 +279,7 @@ class FeaturesConfig(Section):
 
     def chosen(self, record: AutoRecord) -> FeaturesConfig:
         """Return the same section with the choice of `backbone: auto` made."""
-        copied = self.model_copy()
-        copied._auto = record
-        return copied
+        return self._with_private("_auto", record)
 
     @property
     def needs_choice(self) -> bool:

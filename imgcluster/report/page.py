@@ -182,7 +182,7 @@ def _cluster_values(page: Page) -> dict[str, Any]:
 def _tree_values(facts: Facts) -> dict[str, Any]:
     """Return what the template shows of the hierarchy: its tree, none where it has a single cluster."""
     hierarchy = facts.run.hierarchy
-    if hierarchy is None or hierarchy.levels < 2 or len(hierarchy.finest) != len(facts.fine):
+    if hierarchy is None or hierarchy.levels < 2:
         return {"tree": None}
     tree = tree_of(hierarchy, facts.fine, facts.distance[facts.fine])
     cards = {card.number: card for card in facts.cards}

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from imgcluster.backbones import auto, check_backbones
-from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto, missing_weights
-from imgcluster.backbones.inventory import list_weights
+from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto
+from imgcluster.backbones.inventory import list_weights, missing_weights
 from imgcluster.backbones.runtimes.speed import cpu_gigaflops
 from imgcluster.backbones.weights.locate import are_here, place_of
 from imgcluster.backbones.weights.reach import REMEMBERED_SECONDS

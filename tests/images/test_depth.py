@@ -6,30 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import features
 
 from imgcluster.images.decoders import decode
 from imgcluster.images.depth import has_eight_bits
 from imgcluster.images.stored import Wanted
-
-pytest.importorskip("imagecodecs", reason="its encoders write the files")
-pytest.importorskip("tifffile", reason="its writer makes the files")
-pytest.importorskip("pillow_heif", reason="its encoder writes HEIC")
-pytest.importorskip("pydicom", reason="it writes DICOM")
-pytest.importorskip("rawpy", reason="it reads raw pictures")
-
 from tests.support.formats import Variant
-from tests.support.formats.table import ALL
-
-READABLE = [each for each in ALL if each.truth is not None]
+from tests.support.formats.cases import READABLE, made, name_of
 
 
-@pytest.mark.parametrize("variant", READABLE, ids=lambda each: f"{each.format}, {each.name}")
+@pytest.mark.parametrize("variant", READABLE, ids=name_of)
 def test_a_picture_of_eight_bits_by_its_header_is_decoded_to_them(variant: Variant, tmp_path: Path) -> None:
-    if variant.format == "AVIF" and not features.check("avif"):
-        pytest.skip("this Pillow writes no AVIF")
     file = tmp_path / "picture"
-    file.write_bytes(data := variant.make())
+    file.write_bytes(data := made(variant))
     if has_eight_bits(file):
         assert decode(data, Wanted()).samples.dtype == np.uint8
 

@@ -9,7 +9,6 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from PIL import features
 
 from imgcluster.errors import ImageError
 from imgcluster.images.decode import decode_image
@@ -17,31 +16,12 @@ from imgcluster.images.decoders import DECODERS
 from imgcluster.images.extras import RAW, RAWS
 from imgcluster.images.file_kinds import kind_of
 from tests import ROOT
-
-pytest.importorskip("imagecodecs", reason="its encoders write the files")
-pytest.importorskip("tifffile", reason="its writer makes the files")
-pytest.importorskip("pillow_heif", reason="its encoder writes HEIC")
-pytest.importorskip("pydicom", reason="it writes DICOM")
-pytest.importorskip("rawpy", reason="it reads raw pictures")
-
 from tests.support.formats import Variant
+from tests.support.formats.cases import READABLE, REFUSED, made, name_of
 from tests.support.formats.files import FLOATS, GREY, RGB, planes, tiff
 from tests.support.formats.readers import by_ffmpeg
 from tests.support.formats.rows import SCIENTIFIC
 from tests.support.formats.table import ALL, table
-
-READABLE = [each for each in ALL if each.truth is not None]
-REFUSED = [each for each in ALL if each.truth is None]
-
-
-def name_of(variant: Variant) -> str:
-    return f"{variant.format}, {variant.name}"
-
-
-def made(variant: Variant) -> bytes:
-    if variant.format == "AVIF" and not features.check("avif"):
-        pytest.skip("this Pillow writes no AVIF")
-    return variant.make()
 
 
 def error_between(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -16,16 +16,20 @@ ENDING = ".png"
 
 def kind_of_part(source: str) -> str | None:
     """Return what an image is that is no file of its own; None for a file."""
-    if os.path.lexists(source):
-        return None
-    return next((kind for split, kind in KINDS if split(source) is not None), None)
+    return _holder_and_kind(source)[1]
 
 
 def holder_of(source: str) -> str:
     """Return the file that an image is, or that it is a part of."""
-    if os.path.lexists(source):
-        return source
-    return next((found[0] for split, _ in KINDS if (found := split(source)) is not None), source)
+    return _holder_and_kind(source)[0]
+
+
+def _holder_and_kind(source: str) -> tuple[str, str | None]:
+    if not os.path.lexists(source):
+        for split, kind in KINDS:
+            if (found := split(source)) is not None:
+                return found[0], kind
+    return source, None
 
 
 def name_for(source: str) -> Path:
