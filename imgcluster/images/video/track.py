@@ -64,13 +64,12 @@ class Track:
     def shown_at(self, text: str) -> int:
         """Return the number of the frame on the screen at a time from an id; the first one before it appears."""
         label = floor(Fraction(text) * 10**self.digits)
-        return max(0, int(np.searchsorted(self._labels(self.times, self.digits), label, "right")) - 1)
+        return max(0, int(np.searchsorted(self._shown_from, label, "right")) - 1)
 
     def is_over_at(self, text: str) -> bool:
         """Tell whether the last frame has gone at a time in seconds; it has not at the time that its own id has."""
-        last, end = self._labels(np.array([self.times[-1], self.end]), self.digits).tolist()
         label = floor(Fraction(text) * 10**self.digits)
-        return bool(label > last and label >= end)
+        return bool(label > self._shown_from[-1] and label >= self._labels(np.array([self.end]), self.digits)[0])
 
     def choose(self, sampling: VideoSampling) -> list[int]:
         """Return the numbers of the frames to take, ascending: those on the screen at the times asked for."""
@@ -94,6 +93,11 @@ class Track:
         on_screen = multiples[1:] > multiples[:-1]
         on_screen[0] = True  # also where it appears after time 0
         return [int(number) for number in np.flatnonzero(on_screen)]
+
+    @cached_property
+    def _shown_from(self) -> np.ndarray:
+        """When each frame appears, (n,) int64, in units of the last decimal. Kept: it is asked for with each frame."""
+        return self._labels(self.times, self.digits)
 
     def _labels(self, times: np.ndarray, digits: int) -> np.ndarray:
         """Return times in units of the last decimal, rounded half up, (n,) int64."""
