@@ -21,9 +21,10 @@ CHECKED, NOT_CHECKED, DAMAGED, MISSING, NOT_NEEDED = "checked", "not checked", "
 
 @dataclass(frozen=True)
 class WeightsRow:
-    """The pretrained weights of a backbone. state: checked (its sha256 is right), not checked, damaged, missing or not needed.
+    """The pretrained weights of a backbone. state: checked (its sha256 is right), not checked, damaged or missing.
 
-    path: where they are, or will be; None where only a download tells, or there are none. megabytes: None where that is unknown.
+    path: where they are, or will be; None where only a download tells. megabytes: None where that is unknown. Of a
+    backbone without weights the state is `not needed`, and there is no path.
     """
 
     name: str

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from imgcluster.config.recipe import Recipe
 
-
 FORMULA = "imgcluster"  # the source of backbones without weights
 
 
