@@ -26,8 +26,7 @@ features:
 # As in configs/folder.yaml.
 BACKBONES_OF_A_FOLDER = """\
 features:
-  backbone: [efficientnet_lite0, efficientnet_lite2, hog]  # [efficientnet_lite0, hog]: a third of the time
-  fallback: efficientnet_lite0  # used, with a warning, if the weights of another are missing; null: stop instead"""
+  backbone: [efficientnet_lite0, efficientnet_lite2, hog]  # [efficientnet_lite0, hog]: a third of the time"""
 CLUSTERS = """\
   views: whole  # centre crop + entire image; center takes half the time
 clusters:
