@@ -1,4 +1,4 @@
-"""The installed networks and HOG joined, through the whole program: a run, later runs on its store, and the commands on it."""
+"""The installed networks and HOG joined, through the whole program: a run, later runs on its store, commands on it."""
 
 from __future__ import annotations
 
