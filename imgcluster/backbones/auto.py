@@ -42,8 +42,8 @@ CANDIDATES = (
     Candidate(("timm:vit_small_patch14_dinov2.lvd142m@224",), gigaflops=12.2, megabytes=84.2, nmi=0.80),
     Candidate(("convnext_small",), gigaflops=17.4, megabytes=191.7),
     Candidate(("timm:vit_base_patch16_siglip_224.webli",), gigaflops=34.9, megabytes=354.4, nmi=0.74),
-    Candidate(("efficientnet_lite0", "efficientnet_lite2"), gigaflops=2.6, megabytes=41.5),
-    Candidate(("efficientnet_lite0",), gigaflops=0.8, megabytes=18.0),
+    Candidate(("efficientnet_lite0", "efficientnet_lite2", "hog"), gigaflops=2.6, megabytes=41.5),
+    Candidate(("efficientnet_lite0", "hog"), gigaflops=0.8, megabytes=18.0),
 )
 MAX_CPU_SECONDS = 0.5  # per image, estimated in fp32: 1,000 images take at most eight minutes
 TORCH_SLOWER = 3  # than OpenVINO, on the CPU

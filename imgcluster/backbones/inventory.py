@@ -16,14 +16,15 @@ from imgcluster.config import BACKBONES, BUNDLED, Backbone, FeaturesConfig
 from imgcluster.errors import ConfigError, WeightsError
 from imgcluster.utils import file_sha256, known_sha256
 
-CHECKED, NOT_CHECKED, DAMAGED, MISSING = "checked", "not checked", "damaged", "missing"
+CHECKED, NOT_CHECKED, DAMAGED, MISSING, NOT_NEEDED = "checked", "not checked", "damaged", "missing", "not needed"
 
 
 @dataclass(frozen=True)
 class WeightsRow:
     """The pretrained weights of a backbone. state: checked (its sha256 is right), not checked, damaged or missing.
 
-    path: where they are, or will be; None where only a download tells. megabytes: None where that is unknown.
+    path: where they are, or will be; None where only a download tells. megabytes: None where that is unknown. Of a
+    backbone without weights the state is `not needed`, and there is no path.
     """
 
     name: str
@@ -78,11 +79,13 @@ def _backbones(pattern: str) -> list[Backbone]:
         except ConfigError:  # one of timm's, which is not installed or does not know it
             continue
         found.setdefault(backbone.name.partition("@")[0], backbone)
-    return list(found.values())
+    return [backbone for backbone in found.values() if backbone.has_weights]
 
 
 def describe_weights(backbone: Backbone, check: bool) -> WeightsRow:
     """Return the row of a backbone. check: read the file, unless it was checked since it last changed."""
+    if not backbone.has_weights:
+        return WeightsRow(backbone.name, 0.0, NOT_NEEDED, backbone.licence, None)
     path = place_of(backbone)
     size = None if path is None or not path.is_file() else path.stat().st_size / 2**20
     megabytes = size or backbone.megabytes or candidate_megabytes(backbone)

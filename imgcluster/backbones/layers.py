@@ -122,7 +122,11 @@ def _tracer() -> NodePathTracer:
 
 
 def _logits(model: nn.Module, nodes: list[str], traced: bool) -> str | None:
-    """Return the node that gives the scores of the classes; some networks of timm have none."""
+    """Return the node that gives the scores of the classes; some networks of timm have none, nor has a formula."""
+    from imgcluster.backbones.hog import OrientedGradients
+
+    if isinstance(model, OrientedGradients):
+        return None
     of_timm = getattr(model, "pretrained_cfg", None)
     if of_timm is None:
         return nodes[-1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.backbones.timm_networks import size_arguments, timm_name
 from imgcluster.backbones.weights.load import RANDOM_SEED, Weights, fit, load_state_dict
-from imgcluster.config import Backbone
+from imgcluster.config import FORMULA, Backbone
 from imgcluster.errors import ConfigError, WeightsError, one_line
 from imgcluster.utils import installed, remembered
 
@@ -68,6 +68,12 @@ def _efficientnet_lite(backbone: Backbone) -> nn.Module:
     return EfficientNet.from_name(backbone.name.replace("_", "-"), drop_connect_rate=0.0)  # type: ignore[no-any-return]
 
 
+def _formula(backbone: Backbone) -> nn.Module:
+    from imgcluster.backbones.hog import OrientedGradients
+
+    return OrientedGradients()
+
+
 def _timm(backbone: Backbone) -> nn.Module:
     import timm
 
@@ -86,6 +92,7 @@ BUILDERS: dict[str, Callable[[Backbone], nn.Module]] = {
     "torchvision": _torchvision,
     "efficientnet_lite": _efficientnet_lite,
     "timm": _timm,
+    FORMULA: _formula,
 }
 
 

@@ -130,7 +130,7 @@ def _choose(wanted: Wanted, config: FeaturesConfig, progress: bool) -> Choice:
 
 def check_fit(backbone: Backbone, weights: Weights) -> None:
     """Raise WeightsError where weights of somebody's own do not fit, before anything is written for them."""
-    if weights.source in ("imagenet", "random"):
+    if weights.path is None or weights.source == "imagenet":
         return
     versions = {package: installed(package) for package in PACKAGES}
     remembered(["weights fit", backbone.name, weights.sha256, versions], lambda: bool(network_with(backbone, weights)))

@@ -186,7 +186,7 @@ def _runtimes() -> _Found:
 
 
 def _weights() -> _Found:
-    here = [name for name, backbone in BACKBONES.items() if _or_none(are_here, backbone)]
+    here = [name for name, row in BACKBONES.items() if row.has_weights and _or_none(are_here, row)]
     some = ", ".join(here[:MAX_BACKBONES_NAMED]) + (
         f" and {len(here) - MAX_BACKBONES_NAMED} more" if len(here) > MAX_BACKBONES_NAMED else ""
     )

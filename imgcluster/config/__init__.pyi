@@ -1,9 +1,9 @@
 from .as_used import caveat, config_as_used, features_as_used
-from .backbone_table import BACKBONES, OLD_NAMES, REFUSED, Backbone
+from .backbone_table import BACKBONES, FORMULA, OLD_NAMES, REFUSED, Backbone
 from .clusters_schema import ClustersConfig
 from .docs import config_table
 from .engine_schema import DaskEngine
-from .fields import BUNDLED, bytes_of, parse_range
+from .fields import BUNDLED, FORMULAS, bytes_of, parse_range
 from .file_patterns import ID, Fold, NameIndex, fill, glob_regex, is_wild, slices_of, within
 from .likely_names import known_elsewhere, likely, likely_key
 from .loader import SECTIONS, Config, config_from_dict, config_schema, features_as_dict, features_from_dict, load_config
@@ -24,6 +24,8 @@ __all__ = [
     "BACKBONES",
     "BUNDLED",
     "DIFFUSION",
+    "FORMULA",
+    "FORMULAS",
     "ID",
     "LEARNED",
     "MATCH",

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from imgcluster.config.recipe import Recipe
 
+FORMULA = "imgcluster"  # the source of backbones without weights
+
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network: source, weights and preprocessing.
+    """A pretrained network, or a formula of imgcluster itself: source, weights and preprocessing.
 
     Attributes:
         default_layer: The input of the last classification layer.
         dim: Length of its vectors; None: known only after building the network.
-        weights: The source's own id of the weights; empty if it offers none.
+        weights: The source's own id of the weights; empty if it offers none. Of a formula its version, which takes the
+            place of a digest in fingerprints.
         sha256: Digest of the weights file, or as many of its first digits as the source publishes.
         bf16_from: Number of first convolutions that must stay in fp32 for `precision: auto` to use bfloat16 in the
             others. 0: none; None: unknown, or not worth it. Networks with BatchNorm need some: the smallest cosine of
@@ -34,6 +37,11 @@ class Backbone:
     megabytes: float | None
     licence: str
     bf16_from: int | None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it has weights; a formula has none, whatever `features.weights` is."""
+        return self.source != FORMULA
 
 
 def _read_table() -> dict[str, Backbone]:

@@ -27,6 +27,8 @@ TEXT_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
 BACKBONE_NAMES = tuple(sorted({*BACKBONES, *OLD_NAMES}))
 BUNDLED = tuple(sorted(name for name, row in BACKBONES.items() if row.source == "efficientnet_lite"))
 """Backbones whose weights are installed with imgcluster, so that they can always stand in."""
+FORMULAS = tuple(sorted(name for name, row in BACKBONES.items() if not row.has_weights))
+"""Backbones without weights."""
 
 
 def _from_path(value: Any) -> Any:

@@ -26,7 +26,7 @@ from imgcluster.backbones import (
     some_of,
     with_fallback,
 )
-from imgcluster.config import BUNDLED, Config, FeaturesConfig
+from imgcluster.config import BUNDLED, FORMULAS, Config, FeaturesConfig
 from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features.auto import keep_choice, settled_features
 from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
@@ -345,6 +345,6 @@ def _hinting_at_a_fallback(config: Config) -> Iterator[None]:
     try:
         yield
     except WeightsUnavailable as error:
-        if set(config.features.backbones) <= set(BUNDLED):
+        if set(config.features.backbones) <= {*BUNDLED, *FORMULAS}:
             raise
         raise WeightsUnavailable(f"{error}; or use {BUNDLED[0]} instead: features.fallback: {BUNDLED[0]}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imgcluster.backbones import PREDICTIONS, class_names, classify, find_backbone, find_weights
-from imgcluster.config import FeaturesConfig, features_from_dict
+from imgcluster.config import FORMULAS, FeaturesConfig, features_from_dict
 from imgcluster.errors import ImgclusterError, StoreError
 from imgcluster.features import extract_features
 from imgcluster.runs import FinishedRun, listed_images
@@ -58,7 +58,7 @@ def guess_names(
     images: rows of clusters.csv by number of cluster, the largest cluster first. features_of: rows -> (n, dim)
     float32; may raise StoreError.
     """
-    origin = next((each for each in run.record["features"] if each["runtime"] != "file"), None)
+    origin = next((each for each in run.record["features"] if _is_network(each)), None)
     if origin is None or (run.config.features.weights != "imagenet" and not origin["fallback"]):
         return Guesses({}, "no names: the features are not those of a network trained on ImageNet")
     asked = {number: list(rows[:IMAGES_PER_CLUSTER]) for number, rows in [*images.items()][:MAX_CLUSTERS]}
@@ -75,6 +75,10 @@ def guess_names(
     known = {number: [found[row] for row in each if row in found] for number, each in asked.items()}
     names = class_names() if any(known.values()) else []
     return Guesses({number: _named(np.stack(each), names) for number, each in known.items() if each})
+
+
+def _is_network(origin: Mapping[str, Any]) -> bool:
+    return origin["runtime"] != "file" and origin["backbone"] not in FORMULAS
 
 
 def _from_features(
@@ -94,7 +98,9 @@ def _from_features(
         features = features_of(rows)
     except StoreError:
         return None
-    found = classify(backbone, weights, origin["layer"], features[:, : origin["dim"]])
+    origins = run.record["features"]
+    begin = sum(each["dim"] for each in origins[: origins.index(origin)])
+    found = classify(backbone, weights, origin["layer"], features[:, begin : begin + origin["dim"]])
     return None if found is None or found.shape[1] != CLASSES else dict(zip(rows, found, strict=True))
 
 

@@ -26,7 +26,14 @@ from tests.benchmarks.ours import OurLoop
 from tests.benchmarks.rows import Row
 
 BACKBONE = "efficientnet_lite0"
-JOINS = ((BACKBONE,), ("efficientnet_lite2",), (BACKBONE, "efficientnet_lite2"))
+JOINS = (
+    (BACKBONE,),
+    ("efficientnet_lite2",),
+    ("hog",),
+    (BACKBONE, "hog"),
+    (BACKBONE, "efficientnet_lite2"),
+    (BACKBONE, "efficientnet_lite2", "hog"),
+)
 PER_ROUND = {False: 320, True: 48}  # by --quick
 ROUNDS = {False: 5, True: 1}
 SIDE, QUALITY = 512, 90

@@ -12,6 +12,7 @@ import yaml
 from imgcluster import check, load_config
 from imgcluster.cli.init.config import write_first_config
 from imgcluster.errors import ConfigError, ImageError
+from tests import ROOT
 from tests.conftest import Command, write_picture, write_template
 from tests.support.videos import encoded, grey
 
@@ -33,6 +34,16 @@ def test_init_writes_a_config_that_runs(command: Command, tmp_path: Path, pictur
     assert sorted(labels.unique()) == [1, 2, 3]
     again = command("init", pictures, "--out", tmp_path / "mine.yaml")
     assert (again.returncode, "overwrite it with --force" in again.stderr) == (1, True)
+
+
+def test_a_folder_without_ids_gets_the_backbones_of_the_shipped_config(pictures: Path, tmp_path: Path) -> None:
+    write_first_config(pictures, None, tmp_path / "folder.yaml")
+    (tmp_path / "ids.csv").write_text("ImageID,label\n0000,1\n0001,2\n")
+    write_first_config(pictures, tmp_path / "ids.csv", tmp_path / "ids.yaml")
+    folder, ids = (load_config(tmp_path / name).features for name in ("folder.yaml", "ids.yaml"))
+    shipped = load_config(ROOT / "configs/folder.yaml").features
+    assert (folder.backbone, folder.views, folder.fallback) == (shipped.backbone, shipped.views, shipped.fallback)
+    assert (ids.backbone, ids.fallback) == ("vgg16", "efficientnet_lite0")
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_what_the_shipped_configs_ask_for() -> None:
     assert (stage.images.id_column, stage.clusters.n_clusters, stage.clusters.numbering) == ("ImageID", 5, "raw")
     assert (digits.images.file, digits.images.ids) == ("{id}.png", "data/digits/sample_submission.csv")
     assert (digits.features.backbone, digits.clusters.n_clusters) == ("efficientnet_lite0", 10)
-    assert folder.features.backbones == ("efficientnet_lite0", "efficientnet_lite2")
+    assert folder.features.backbones == ("efficientnet_lite0", "efficientnet_lite2", "hog")
     assert (folder.images.ids, folder.outputs.submission, folder.clusters.numbering) == (None, None, "size")
     assert video.images.video is not None
     assert (video.images.video.step, video.outputs.rows) == (1, "segments")

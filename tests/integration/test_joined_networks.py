@@ -1,4 +1,4 @@
-"""The installed networks joined, through the whole program: a run, later runs on its store, and the commands on it."""
+"""The installed networks and HOG joined, through the whole program: a run, later runs on its store, commands on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from imgcluster.runs.features import features_of_run
 from tests import ROOT
 from tests.support.explained import write_photographs
 
-NETWORKS = ("efficientnet_lite0", "efficientnet_lite2")
+DIMS = {"efficientnet_lite0": 1280, "efficientnet_lite2": 1280, "hog": 576}
+NETWORKS = tuple(DIMS)
 
 
 def config(home: Path, *overrides: str, out: str = "out") -> Config:
@@ -48,7 +49,7 @@ def test_the_config_of_folders_joins_them(home: Path) -> None:
     assert config(home).features.backbones == NETWORKS
     origins = record_of(home / "out")["features"]
     assert [(each["backbone"], each["dim"], len(each["stores"])) for each in origins] == [
-        (n, 1280, 1) for n in NETWORKS
+        (name, dim, 1) for name, dim in DIMS.items()
     ]
     subjects = clusters_of(home / "out")
     assert len(set(subjects[:3])) == 3
@@ -57,13 +58,15 @@ def test_the_config_of_folders_joins_them(home: Path) -> None:
 
 def test_either_network_is_reused_alone(home: Path) -> None:
     joined = features_of_run(home / "out").vectors
-    for place, name in enumerate(NETWORKS):
+    begin = 0
+    for name, dim in DIMS.items():
         result = imgcluster.run(config(home, f"features.backbone={name}", "outputs.report=false", out=name), show=False)
         (origin,) = result.features.origins
         assert (origin.computed, origin.reused) == (0, 12)
-        np.testing.assert_array_equal(result.features.vectors, joined[:, 1280 * place : 1280 * (place + 1)])
+        np.testing.assert_array_equal(result.features.vectors, joined[:, begin : begin + dim])
+        begin += dim
     again = imgcluster.run(config(home, "outputs.report=false", out="again"), show=False)
-    assert [origin.computed for origin in again.features.origins] == [0, 0]
+    assert [origin.computed for origin in again.features.origins] == [0, 0, 0]
     assert clusters_of(home / "again") == clusters_of(home / "out")
 
 
@@ -74,7 +77,7 @@ def test_clusters_are_named_by_the_first_network(home: Path) -> None:
 
 def test_the_same_images_are_assigned_to_their_clusters(home: Path) -> None:
     found = imgcluster.assign(home / "out", home / "pictures", show=False)
-    assert [origin.computed for origin in found.features.origins] == [0, 0]
+    assert [origin.computed for origin in found.features.origins] == [0, 0, 0]
     assert found.placed.labels.astype(str).tolist() == clusters_of(home / "out")
 
 
@@ -83,4 +86,5 @@ def test_each_network_explains_its_part(home: Path) -> None:
     assert done.networks == [
         "efficientnet_lite0 _swish_1, a 7 x 7 grid",
         "efficientnet_lite2 _swish_1, a 9 x 9 grid",
+        "hog mul_1, a 8 x 8 grid",
     ]

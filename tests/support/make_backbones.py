@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torchvision.models import get_model_weights, list_models
 
-from imgcluster.config.backbone_table import Backbone
+from imgcluster.config.backbone_table import FORMULA, Backbone
 from imgcluster.config.recipe import Recipe
 from tests import ROOT
 
@@ -69,6 +69,23 @@ def efficientnet_lite_row(name: str) -> dict[str, Any]:
     }
 
 
+# Computed, without weights; `weights` is the version of the formula, which features are stored by.
+HOG = {
+    "name": "hog",
+    "source": FORMULA,
+    "layer": "flatten",
+    "resize": 64,
+    "crop": 64,
+    "interpolation": "bilinear",
+    "scale": 255.0,
+    "mean": "0.0 0.0 0.0",
+    "std": "1.0 1.0 1.0",
+    "weights": "hog-1",
+    "megabytes": 0.0,
+    "licence": "Apache-2.0",
+}
+
+
 def torchvision_row(name: str) -> dict[str, Any]:
     """Return a network's row, all but its dim: IMAGENET1K_V1, or the best weights where that does not exist."""
     published = get_model_weights(name)
@@ -110,6 +127,7 @@ def measure_dim(row: dict[str, Any]) -> int:
 
 def main() -> None:
     rows = [efficientnet_lite_row(name) for name in EFFICIENTNET_LITE]
+    rows.append({**HOG, "dim": measure_dim(HOG)})
     for name in list_models(module=torchvision.models):
         row = torchvision_row(name)
         rows.append({**row, "dim": measure_dim(row)})

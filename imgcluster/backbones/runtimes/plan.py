@@ -77,9 +77,12 @@ def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
     runtime = "openvino" if config.precision == "int8" else _find_runtime(config.runtime, device, choice)
     bf16_from = choice.backbone.bf16_from
     bears_bf16 = bf16_from == 0 or (bf16_from is not None and runtime == "openvino")
-    precision = find_precision(config.precision, device, bears_bf16)
+    asked = find_precision(config.precision, device, bears_bf16)
+    has_weights = choice.backbone.has_weights
+    precision = asked if has_weights else "fp32"  # what a formula costs is not its numbers, and bf16 rounds its pixels
     exact = (bf16_from or 0) if (precision, runtime) == ("bf16", "openvino") else 0
-    is_open = (config.precision, runtime) == ("auto", "openvino") and find_precision("auto", device, True) == "bf16"
+    is_auto = has_weights and (config.precision, runtime) == ("auto", "openvino")
+    is_open = is_auto and find_precision("auto", device, True) == "bf16"
     plan = Plan(device, runtime, precision, 1, exact, pixels=differences(choice.recipe), is_open=is_open)
     if config.batch_size != "auto":
         return replace(plan, batch_size=config.batch_size)

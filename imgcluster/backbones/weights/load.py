@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 RANDOM_SEED = 0
+NO_WEIGHTS = "none"
 SUFFIXES = (".safetensors", ".pth", ".pt")
 MOST_SPREAD = 2**30  # bytes: a tensor may have more values than its file, as `expand` makes them, up to this
 
@@ -41,7 +42,7 @@ _RENAMED = (
 
 @dataclass(frozen=True)
 class Weights:
-    """Values for a backbone: "imagenet", "random", or a path; the file they are in; what tells them from others."""
+    """Values for a backbone: "imagenet", "random", "none" or a path; their file; what tells them from others."""
 
     source: str
     path: Path | None
@@ -54,8 +55,13 @@ class Weights:
 def find_weights(backbone: Backbone, spec: str, *, progress: bool = True, download: bool = True) -> Weights:
     """The weights that `spec` (features.weights) means for `backbone`, downloaded where need be and allowed.
 
+    A backbone without weights has none whether pretrained or random ones are asked for; a file is an error.
     WeightsUnavailable: they cannot be had. WeightsError: they are there and cannot be used.
     """
+    if not backbone.has_weights:
+        if spec not in ("imagenet", "random", NO_WEIGHTS):
+            raise WeightsError(f"weights {spec}: {backbone.name} has no weights; remove features.weights")
+        return Weights(NO_WEIGHTS, None, backbone.weights)
     if spec == "random":
         return Weights(spec, None, f"random-{RANDOM_SEED}")
     path = find_pretrained(backbone, progress, download) if spec == "imagenet" else _own_file(spec)

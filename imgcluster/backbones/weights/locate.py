@@ -44,7 +44,12 @@ def check_download(backbone: Backbone, *, timeout: float) -> None:
 
 
 def are_here(backbone: Backbone) -> bool:
-    """Whether the pretrained weights are on this machine, by their size: the digest is checked when they are used."""
+    """Whether the pretrained weights are on this machine, by their size: the digest is checked when they are used.
+
+    A backbone without weights needs nothing else.
+    """
+    if not backbone.has_weights:
+        return True
     path = place_of(backbone)
     if path is None or not path.is_file():
         return False
@@ -53,8 +58,8 @@ def are_here(backbone: Backbone) -> bool:
 
 
 def place_of(backbone: Backbone) -> Path | None:
-    """Return where the pretrained weights are, or will be; None where only a download tells."""
-    return _PLACES[backbone.source](backbone)
+    """Return where the pretrained weights are, or will be; None where only a download tells, or there are none."""
+    return _PLACES[backbone.source](backbone) if backbone.has_weights else None
 
 
 def put_into_place(backbone: Backbone, sha256: str, revision: str, write: Writer) -> Path:

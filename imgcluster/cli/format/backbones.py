@@ -32,7 +32,8 @@ def weights_table(rows: Sequence[WeightsRow]) -> str:
 
 def _weights_cells(row: WeightsRow) -> tuple[str, ...]:
     size = UNKNOWN if row.megabytes is None else f"{row.megabytes:.0f}"
-    return row.name, size, row.state, row.licence, printable(str(row.path or UNKNOWN))
+    path = UNKNOWN if row.path is None and row.megabytes != 0 else str(row.path or "")
+    return row.name, size, row.state, row.licence, printable(path)
 
 
 def layers_table(rows: Sequence[LayerRow]) -> str:

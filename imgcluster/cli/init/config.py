@@ -19,10 +19,15 @@ from imgcluster.types import ImageFile, ImagePath
 from imgcluster.utils import write_whole
 
 MAX_HEADERS_READ = 200  # images whose sizes are looked up
-FEATURES_AND_CLUSTERS = """\
+BACKBONE = """\
 features:
   backbone: vgg16  # `imgcluster models` lists the others; efficientnet_lite0 is the fast one
-  fallback: efficientnet_lite0  # used, with a warning, if the weights are not available; null: stop instead
+  fallback: efficientnet_lite0  # used, with a warning, if the weights are not available; null: stop instead"""
+# As in configs/folder.yaml.
+BACKBONES_OF_A_FOLDER = """\
+features:
+  backbone: [efficientnet_lite0, efficientnet_lite2, hog]  # [efficientnet_lite0, hog]: a third of the time"""
+CLUSTERS = """\
   views: whole  # centre crop + entire image; center takes half the time
 clusters:
   method: auto  # a good default for many kinds of images; or kmeans, hdbscan, ...
@@ -51,7 +56,8 @@ def write_first_config(
         f"# python -m imgcluster run {out}",
         f"# {size}",
         *_image_lines(found, folder, ids),
-        FEATURES_AND_CLUSTERS.format(n_clusters=plan.n_clusters, folder=_quoted(Path("outputs") / out.stem)),
+        BACKBONES_OF_A_FOLDER if found.template is None else BACKBONE,
+        CLUSTERS.format(n_clusters=plan.n_clusters, folder=_quoted(Path("outputs") / out.stem)),
         *_submission_lines(found, plan),
     ]
     text = "\n".join([*lines, ""])

@@ -1,7 +1,7 @@
 """Features of the labelled sets: `python -m tests.benchmarks.sets.features SETS OUT [NAME ...]` writes NAME.npz.
 
-Arrays: `lite0`, `lite2` as `views: whole` gives them, (n, dim) float32; `labels`, (n,) int64; `names`
-of the classes; `paths` below the set's folder; `looks`, (n, 5): see `look`.
+Arrays: `lite0`, `lite2`, `hog` as `views: whole` gives them, (n, dim) float32; `labels`, (n,) int64;
+`names` of the classes; `paths` below the set's folder; `looks`, (n, 5): see `look`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from imgcluster.types import ImageFile
 ARRAYS = {
     "lite0": ("efficientnet_lite0", "whole"),
     "lite2": ("efficientnet_lite2", "whole"),
+    "hog": ("hog", "whole"),
 }  # backbone, views
 
 

@@ -20,6 +20,7 @@ from imgcluster.config.loader import ClustersConfig
 from tests.benchmarks.sets.table import kept_aside, labelled_sets
 
 LITE0, BOTH = ("lite0",), ("lite0", "lite2")
+WITH_SHAPES, ALL = ("lite0", "hog"), ("lite0", "lite2", "hog")
 NEAR: list[Any] = ["sqrt", "l2", {"pca": 128}, "l2"]
 EQUALIZED: list[Any] = [*NEAR[:-1], "equalize", "l2"]
 SHORT = {"diffusion_time": 4}
@@ -33,6 +34,13 @@ WAYS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {  # arrays, and keys of
     "both, diffusion of time 4": (BOTH, {"method": "diffusion", "transform": NEAR, "parameters": SHORT}),
     "both, equalized, time 4": (BOTH, {"method": "diffusion", "transform": EQUALIZED, "parameters": SHORT}),
     "both, auto": (BOTH, {}),
+    "Lite0 and HOG, K-Means": (WITH_SHAPES, {"method": "kmeans"}),
+    "Lite0 and HOG, auto": (WITH_SHAPES, {}),
+    "both and HOG, K-Means": (ALL, {"method": "kmeans"}),
+    "both and HOG, diffusion of time 8": (ALL, {"method": "diffusion", "transform": NEAR}),
+    "both and HOG, auto": (ALL, {}),
+    "HOG alone, K-Means": (("hog",), {"method": "kmeans"}),
+    "HOG alone, auto": (("hog",), {}),
 }
 
 
@@ -41,7 +49,7 @@ def scores(folder: Path, names: Sequence[str]) -> np.ndarray:
     table = np.zeros((len(WAYS), len(names), 3))
     for column, name in enumerate(names):
         with np.load(folder / f"{name}.npz") as arrays:
-            loaded = {key: arrays[key] for key in (*BOTH, "labels")}
+            loaded = {key: arrays[key] for key in (*ALL, "labels")}
         truth = loaded["labels"]
         for row, (blocks, keys) in enumerate(WAYS.values()):
             config = ClustersConfig.model_validate({"n_clusters": len(np.unique(truth)), **keys})
