@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from imgcluster.clustering.diffusion import auto_steps
 from imgcluster.clustering.grouping import SEQUENCE
@@ -53,7 +54,8 @@ def fit_space(vectors: np.ndarray, config: ClustersConfig) -> Space:
     rows, place = copies.first, copies.place[copies.order]
     if large := is_large(vectors.nbytes):
         rows, place = np.sort(rows), np.argsort(np.argsort(rows))[place]
-    points, state = fit_steps(vectors, steps, config.random_state, rows)
+    with threadpool_limits(1, user_api="blas"):  # more threads round otherwise
+        points, state = fit_steps(vectors, steps, config.random_state, rows)
     if copies or large:
         points = replace(points, rows=place if points.rows is None else points.rows[place])
     return Space(points, state, copies.order)

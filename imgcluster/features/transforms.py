@@ -18,7 +18,7 @@ import numpy as np
 
 from imgcluster.errors import ClusteringError
 from imgcluster.features.copies import Copies, canonical_copies, count_distinct, find_copies
-from imgcluster.features.reductions import block_moments, joined_moments
+from imgcluster.features.reductions import add_products, block_moments, joined_moments
 from imgcluster.features.steps import NO_UMAP, STEPS, State, Step, unit_length
 from imgcluster.utils import in_order, is_large, new_rows, row_slices
 
@@ -107,12 +107,18 @@ class Points:
         return joined_moments(in_order(lambda part: block_moments(self.block(part)), self.slices()), self.dim)
 
     def scatter(self, centre: np.ndarray) -> np.ndarray:
-        """Return the products of the rows less a centre, (dim,) float32, summed: (dim, dim) float64."""
+        """Return the products of the rows less a centre, (dim,) float32, summed: (dim, dim) float64.
+
+        Of chosen `rows` it is the lower triangle, of the same bits for any number of threads.
+        """
         dtype = np.float32 if is_large(self.nbytes) else np.float64
         total = np.zeros((self.dim, self.dim))
         for part in row_slices(len(self), self.dim, max(PRODUCT_BYTES, 8 * self.dim**2)):
             rows = np.subtract(self.block(part), centre, dtype=dtype)
-            total += rows.T @ rows
+            if self.rows is None:
+                total += rows.T @ rows
+            else:
+                add_products(total, rows)
         return total
 
     def behind(self, name: str, fitted: State) -> Points:
