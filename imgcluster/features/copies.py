@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from itertools import chain
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Copies:
 
 def find_copies(block: Block, slices: list[slice]) -> Copies:
     """Find the equal rows among all; 0.0 and -0.0 are equal. Holds 16 bytes and two numbers for each row."""
-    first, place = _distinct(in_order(lambda part: _digests(block(part)), slices))
+    first, place = _distinct(in_order(lambda part: b"".join(_digests(block(part))), slices))
     return _sorted(first, place, first)
 
 
@@ -71,23 +70,24 @@ def canonical_copies(block: Block, slices: list[slice], dim: int) -> Copies:
     """
     direction = np.random.default_rng(0).standard_normal(dim)
 
-    def of_block(part: slice) -> tuple[list[bytes], np.ndarray]:
+    def of_block(part: slice) -> tuple[bytes, np.ndarray]:
         rows = block(part)
-        return _digests(rows), np.einsum("ij,j->i", rows.astype(np.float64), direction)
+        return b"".join(_digests(rows)), np.einsum("ij,j->i", rows.astype(np.float64), direction)
 
     digests, projections = zip(*in_order(of_block, slices), strict=True)
     first, place = _distinct(digests)
     return _sorted(first, place, np.concatenate(projections)[first])
 
 
-def _distinct(digests: Iterable[list[bytes]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row and the place of each row, as of `Copies`, in the order of the digests."""
-    keys = np.frombuffer(b"".join(chain.from_iterable(digests)), KEY)
+def _distinct(digests: Iterable[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each distinct one, and the place of all rows among these, in the order of the digests."""
+    keys = np.frombuffer(b"".join(digests), KEY)
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     return first, place
 
 
 def _sorted(first: np.ndarray, place: np.ndarray, by: np.ndarray) -> Copies:
+    """Number distinct rows anew, by values of them, (m,)."""
     order = np.argsort(by, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))

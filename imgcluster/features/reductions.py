@@ -78,8 +78,8 @@ def check_covariance(dim: int) -> None:
 def components_of(scatter: np.ndarray, squares: float, parameter: int | float) -> np.ndarray:
     """Return the principal components, (kept, dim) float32, as scikit-learn has them, from the covariance.
 
-    scatter: (dim, dim), the products of the centred rows, summed; squares: the sum of their squares. parameter: how
-    many components are kept, or the share of the variance that they have to explain.
+    scatter: (dim, dim), the products of the centred rows, summed; its lower triangle is enough. squares: the sum of
+    their squares. parameter: how many components are kept, or the share of the variance that they have to explain.
     """
     return _turned(_leading(scatter, squares, parameter)[1].T).astype(np.float32)
 
