@@ -22,8 +22,8 @@ from imgcluster.clustering import (
     check_parameters,
     cluster_features,
     cluster_stored,
+    fit_space,
     should_use_dask,
-    transform_steps,
 )
 from imgcluster.config import METHODS, Config
 from imgcluster.errors import ConfigError, ImgclusterError
@@ -35,7 +35,6 @@ from imgcluster.features import (
     check_steps,
     extract_listed,
     features_from_file,
-    fit_steps,
     only_shots,
     open_cluster,
     settled,
@@ -171,9 +170,7 @@ def sweep_clusters(config: Config, ks: Sequence[int] = AUTO, *, show: bool = Tru
     images, _ = list_images(config.images, Storage(config.storage))
     check_method(config, len(images))
     features = extract_listed(images, config, show)
-    steps = transform_steps(config.clusters, *features.vectors.shape)
-    points, _ = fit_steps(features.vectors, steps, config.clusters.random_state)
-    points = replace(points, starts=features.starts)
+    points = replace(fit_space(features.vectors, config.clusters).points, starts=features.starts)
     return sweep_k(points, config.clusters, ks, show=show)
 
 

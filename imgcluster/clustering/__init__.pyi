@@ -1,5 +1,5 @@
 from .cache import KeptClusters
-from .cluster import check_enough, cluster_features, transform_steps
+from .cluster import check_enough, cluster_features
 from .confidence import calibrated_shares
 from .diffusion import auto_steps
 from .distances import centroid_distances, nearest_clusters, used_numbers
@@ -12,6 +12,7 @@ from .memory import check_memory
 from .n_clusters import AUTO, KnnModularity, best_k, group_each
 from .numbering import check_numbering, match_clusters, match_labels
 from .similarity import Group, Similarity, find_similar, too_many_to_compare
+from .space import Space, capped_steps, fit_space
 from .streamed.cluster import cluster_stored, should_use_dask
 
 __all__ = [
@@ -26,9 +27,11 @@ __all__ = [
     "KnnModularity",
     "Placed",
     "Similarity",
+    "Space",
     "auto_steps",
     "best_k",
     "calibrated_shares",
+    "capped_steps",
     "centroid_distances",
     "check_enough",
     "check_memory",
@@ -37,6 +40,7 @@ __all__ = [
     "cluster_features",
     "cluster_stored",
     "find_similar",
+    "fit_space",
     "group",
     "group_each",
     "internal_scores",
@@ -47,6 +51,5 @@ __all__ = [
     "should_use_dask",
     "silhouette_of",
     "too_many_to_compare",
-    "transform_steps",
     "used_numbers",
 ]

@@ -5,24 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from imgcluster.clustering.cache import Fitted, KeptClusters, NothingKept
 from imgcluster.clustering.confidence import own_probability
-from imgcluster.clustering.diffusion import DiffusionClustering, auto_steps
+from imgcluster.clustering.diffusion import DiffusionClustering
 from imgcluster.clustering.distances import Nearest, centroid_distances, nearest_two, shares_by_distance
 from imgcluster.clustering.distinct_graph import DistinctGraph
 from imgcluster.clustering.estimators import shared_estimator
-from imgcluster.clustering.grouping import SEQUENCE, Groups, group, method_of
+from imgcluster.clustering.grouping import Groups, group, method_of
 from imgcluster.clustering.hierarchy import MAX_CLUSTERS, find_hierarchy
 from imgcluster.clustering.n_clusters import AUTO, choose_k
 from imgcluster.clustering.numbering import Numbers, number_classes, number_clusters
-from imgcluster.config import AUTO as AUTO_METHOD
+from imgcluster.clustering.space import Space, fit_space
 from imgcluster.config import LEARNED, MODEL, ClustersConfig, parse_range
 from imgcluster.errors import ClusteringError
-from imgcluster.features import Features, Points, State, fit_steps
+from imgcluster.features import Features, Points, State
 from imgcluster.learning import Learned
 from imgcluster.types import NOISE, ChosenNumber, Clusters, Hierarchy
 from imgcluster.utils import finite_rows
@@ -77,19 +76,12 @@ def cluster_features(
             *([] if learned is None else [_told(learned)]),
             *_unbuilt(config, fitted),
         ],
-        probabilities=_probabilities(space.points, found, numbered, learned) if soft else None,
+        probabilities=space.by_row(_probabilities(space.points, found, numbered, learned)) if soft else None,
     )
 
 
-def transform_steps(config: ClustersConfig, images: int, dim: int) -> tuple[Any, ...]:
-    """Return the steps of `clusters.transform` for vectors, (images, dim); `method: auto` has its own by default."""
-    if config.transform or config.method != AUTO_METHOD or config.order == SEQUENCE:
-        return config.transform
-    return auto_steps(images, dim, equalize=True)
-
-
 class _Space:
-    """Vectors, and the points that they are after the steps of a config: fitted when they are first asked for."""
+    """The space of a config, fitted when it is first asked for."""
 
     def __init__(self, vectors: np.ndarray, config: ClustersConfig, starts: np.ndarray | None) -> None:
         self._vectors, self._config, self._starts = vectors, config, starts
@@ -97,13 +89,17 @@ class _Space:
     @cached_property
     def points(self) -> Points:
         """The points that are clustered."""
-        points = self._steps[0]
+        points = self._fitted.points
         return points if self._starts is None else replace(points, starts=self._starts)
 
     @property
     def state(self) -> State:
         """The fitted steps."""
-        return self._steps[1]
+        return self._fitted.state
+
+    def by_row(self, values: np.ndarray) -> np.ndarray:
+        """Return values of the points, (n, ...), in the order of the vectors."""
+        return self._fitted.by_row(values)
 
     @cached_property
     def shared(self) -> DiffusionClustering | None:
@@ -111,21 +107,27 @@ class _Space:
         return shared_estimator(self._config)
 
     @cached_property
-    def _steps(self) -> tuple[Points, State]:
-        return fit_steps(self._vectors, transform_steps(self._config, *self._vectors.shape), self._config.random_state)
+    def _fitted(self) -> Space:
+        return fit_space(self._vectors, self._config)
 
 
 def _fitted(space: _Space, config: ClustersConfig, show: bool) -> Fitted:
+    """Find the clusters, and what is said of each image, in the order of the vectors."""
     found = group(space.points, config, show=show, shared=space.shared)
-    fitted = Fitted(found, space.state, nearest_two(space.points, found.centroids, found.labels))
+    distance, runner_up, farther = map(space.by_row, nearest_two(space.points, found.centroids, found.labels))
+    shares = None if found.probabilities is None else space.by_row(found.probabilities)
+    groups = replace(found, labels=space.by_row(found.labels), probabilities=shares)
+    fitted = Fitted(groups, space.state, (distance, runner_up, farther))
     if not (config.has_hierarchy or config.has_probability):
         return fitted
     around = DistinctGraph.of(space.points, space.shared)
     hierarchy = find_hierarchy(around, found.labels, len(found.centroids)) if config.has_hierarchy else None
+    if hierarchy is not None:
+        hierarchy = replace(hierarchy, finest=space.by_row(hierarchy.finest))
     if not config.has_probability:
         return replace(fitted, hierarchy=hierarchy)
     own = own_probability(around.graph, found.labels[around.copies.first])
-    return replace(fitted, hierarchy=hierarchy, probability=own[around.copies.place])
+    return replace(fitted, hierarchy=hierarchy, probability=space.by_row(own[around.copies.place]))
 
 
 def numbered_clusters(

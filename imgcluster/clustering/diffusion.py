@@ -62,10 +62,18 @@ class Walk:
         self._time = time
 
     def clusters(
-        self, k: int, n_init: int, random_state: int, weights: np.ndarray | None = None, *, show: bool = False
+        self,
+        k: int,
+        n_init: int,
+        random_state: int,
+        weights: np.ndarray | None = None,
+        *,
+        threads: int = OPENMP_THREADS,
+        show: bool = False,
     ) -> np.ndarray:
         """Return labels, (n,) int64; weights, (n,): how many images each point stands for.
 
+        threads: of the K-Means of many rows; the number changes the last bits of the centres.
         K-Means of the 2 k leading eigenvectors times their eigenvalues to the power of `time`, in rows of the length 1:
         diffusion maps, Lafon and Lee, IEEE TPAMI 28, 2006, with the rows of Ng, Jordan and Weiss, NIPS 2001.
         """
@@ -78,7 +86,7 @@ class Walk:
         for part in row_slices(*rows.shape):
             rows[part] = unit_length(vectors[part, :count] * dampings, vectors.dtype.type)
         with track("clustering", n_init, "starts", show=show) as advance:
-            return _KMeans(k, n_init, np.random.RandomState(random_state), advance).labels(rows, weights)
+            return _KMeans(k, n_init, np.random.RandomState(random_state), advance, threads).labels(rows, weights)
 
     def _leading_for(self, k: int, show: bool) -> tuple[np.ndarray, np.ndarray]:
         served = max(SERVED, -(-k // SERVED_STEP) * SERVED_STEP)
@@ -99,6 +107,7 @@ class _KMeans:
     n_init: int
     draw: np.random.RandomState
     advance: Advance
+    threads: int = OPENMP_THREADS
 
     def labels(self, rows: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Return labels, (n,) int64, of rows, (n, dim), which it overwrites; of many rows it starts on a sample."""
@@ -114,7 +123,7 @@ class _KMeans:
         return_freed_memory()
         # No tolerance: it is relative to the variance, for which numpy makes a copy of the rows.
         model = KMeans(self.k, init=sample.cluster_centers_.astype(rows.dtype), n_init=1, copy_x=False, tol=0)
-        with threadpool_limits(OPENMP_THREADS, user_api="openmp"):
+        with threadpool_limits(self.threads, user_api="openmp"):
             return np.asarray(model.fit_predict(rows, sample_weight=weights), np.int64)
 
     def _best_start(self, rows: np.ndarray, weights: np.ndarray | None) -> KMeans:
@@ -146,6 +155,8 @@ class DiffusionClustering:
     diffusion_time: how long the walk is; longer ones see larger clusters alone.
     """
 
+    _threads = OPENMP_THREADS
+
     def __init__(
         self,
         n_clusters: int = 8,
@@ -173,7 +184,9 @@ class DiffusionClustering:
         """Return the labels, (n,) int64, of the same points in any number of clusters, as of `fit_predict`."""
         walk = self.walk(points, show=show)
         self.points_ = points
-        self.labels_ = walk.clusters(n_clusters, self.n_init, self.random_state, sample_weight, show=show)
+        self.labels_ = walk.clusters(
+            n_clusters, self.n_init, self.random_state, sample_weight, threads=self._threads, show=show
+        )
         return self.labels_
 
     def walk(self, points: np.ndarray, *, show: bool = False) -> Walk:
@@ -187,3 +200,17 @@ class DiffusionClustering:
             sizes = tuple(max(2, self.n_neighbors // part) for part in (4, 2, 1))
             self._walk = Walk(points, sizes, self.diffusion_time, show=show)
         return self._walk
+
+
+class AutoClustering(DiffusionClustering):
+    """Diffusion whose labels do not depend on the number of threads, and stay if all points get as many copies."""
+
+    _threads = 1
+
+    def labels(
+        self, points: np.ndarray, n_clusters: int, sample_weight: np.ndarray | None = None, *, show: bool = False
+    ) -> np.ndarray:
+        """Return the labels, as of `DiffusionClustering`."""
+        if sample_weight is not None:
+            sample_weight = sample_weight // np.gcd.reduce(sample_weight)
+        return super().labels(points, n_clusters, sample_weight, show=show)

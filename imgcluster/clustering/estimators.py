@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering.assign_rules import Rule, rule_of
 from imgcluster.clustering.diffusion import DiffusionClustering
 from imgcluster.clustering.memory import check_memory
-from imgcluster.config import ALL, DIFFUSION, METHODS, WEIGHTED, ClustersConfig
+from imgcluster.config import ALL, AUTO, DIFFUSION, METHODS, WEIGHTED, ClustersConfig
 from imgcluster.errors import ClusteringError, ConfigError, first_line
 from imgcluster.features import Copies
 from imgcluster.types import NOISE
@@ -90,7 +90,7 @@ def build(config: ClustersConfig, n_clusters: int | None, **found: Any) -> Any:
 
 def shared_estimator(config: ClustersConfig) -> DiffusionClustering | None:
     """Return what computes neighbours and eigenvectors once for all numbers of clusters of the same points, or None."""
-    return build(config, None) if METHODS[config.method] is METHODS[DIFFUSION] else None
+    return build(config, None) if config.method in (AUTO, DIFFUSION) else None
 
 
 def fit(

@@ -30,7 +30,10 @@ class KnnModularity:
     """
 
     def __init__(self, points: Points, random_state: int, *, show: bool) -> None:
-        rows = np.sort(np.random.default_rng(random_state).permutation(len(points))[:MOST_NEIGHBOURS])
+        # Of the points of `auto` only distinct ones are drawn, so that their copies make no difference.
+        candidates = np.arange(len(points)) if points.rows is None else points.copies.first
+        places = np.random.default_rng(random_state).permutation(len(candidates))[:MOST_NEIGHBOURS]
+        rows = candidates[np.sort(places)]
         drawn = Points(points.take(rows))
         distinct = drawn.copies.first
         self._rows = rows[distinct]

@@ -126,6 +126,11 @@ class ClustersConfig(Section):
     @property
     def has_probability(self) -> bool:
         """Whether each image gets the probability that its cluster is right: it is calibrated for `auto` alone."""
+        return self.ignores_order
+
+    @property
+    def ignores_order(self) -> bool:
+        """Whether the clusters are the same in any order of the images."""
         return self.method == AUTO and self.order is None
 
     @property

@@ -28,13 +28,13 @@ class Method:
     copies: str = ALL
 
 
-_DIFFUSION = Method("imgcluster.clustering.diffusion.DiffusionClustering", copies=WEIGHTED)
 AUTO, DIFFUSION = "auto", "diffusion"
 LEARNED, MODEL = "learned", "model"
 
 METHODS = {
-    AUTO: _DIFFUSION,  # and a transform of its own, where the config has none
-    DIFFUSION: _DIFFUSION,
+    # Diffusion in any order of the images, and a transform of its own, where the config has none.
+    AUTO: Method("imgcluster.clustering.diffusion.AutoClustering", copies=WEIGHTED),
+    DIFFUSION: Method("imgcluster.clustering.diffusion.DiffusionClustering", copies=WEIGHTED),
     "kmeans": Method("sklearn.cluster.KMeans", copies=WEIGHTED),
     "minibatch_kmeans": Method("sklearn.cluster.MiniBatchKMeans", copies=WEIGHTED),
     "bisecting_kmeans": Method("sklearn.cluster.BisectingKMeans", copies=WEIGHTED),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.clustering import SAMPLED_ABOVE, group, match_clusters, transform_steps
+from imgcluster.clustering import SAMPLED_ABOVE, capped_steps, fit_space, group, match_clusters
 from imgcluster.config import Config
 from imgcluster.errors import ConfigError
-from imgcluster.features import fit_steps
+from imgcluster.features import Points
 from imgcluster.runs import (
     DISTANCE_FORMAT,
     NAME,
@@ -89,13 +89,14 @@ def _tried(
     from sklearn.metrics import adjusted_rand_score
 
     random = np.random.default_rng(config.clusters.random_state)
+    order = Points(vectors).canonical.order if config.clusters.ignores_order else np.arange(len(labels))
     k = int(labels.max(initial=-1)) + 1
     n_clusters = None if config.clusters.n_clusters is None else len(np.unique(labels[labels >= 0]))
     found = np.zeros((len(labels), k + 1), np.int64)  # how often an image was in each cluster; the last: in none
     scores = []
     with track("trials", trials, "done", show=show) as advance:
         for _ in range(trials):
-            rows = np.sort(random.permutation(len(labels))[: max(2, round(SHARE * len(labels)))])
+            rows = np.sort(order[random.permutation(len(labels))[: max(2, round(SHARE * len(labels)))]])
             trial = _trial(vectors[rows], config, n_clusters, int(random.integers(2**31)))
             scores.append(float(adjusted_rand_score(labels[rows], trial)))
             found[rows, _as_in_the_run(trial, labels[rows], k)] += 1
@@ -110,18 +111,14 @@ def _tried(
 
 def _trial(vectors: np.ndarray, config: Config, k: int | None, seed: int) -> np.ndarray:
     clusters = config.clusters.model_copy(
-        update={"random_state": seed, "n_clusters": None if k is None else min(k, len(vectors))}
+        update={
+            "random_state": seed,
+            "n_clusters": None if k is None else min(k, len(vectors)),
+            "transform": capped_steps(config.clusters.transform, min(vectors.shape)),
+        }
     )
-    steps = [_within(step, min(vectors.shape)) for step in transform_steps(clusters, *vectors.shape)]
-    points, _ = fit_steps(vectors, steps, seed)
-    return group(points, clusters, show=False).labels
-
-
-def _within(step: Any, most: int) -> Any:
-    """Ask a step for no more components than the images of a trial have."""
-    if isinstance(step, str):
-        return step
-    return {name: min(value, most) if isinstance(value, int) else value for name, value in step.items()}
+    space = fit_space(vectors, clusters)
+    return space.by_row(group(space.points, clusters, show=False).labels)
 
 
 def _as_in_the_run(trial: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from imgcluster.backbones import check_layers, find_backbone
 from imgcluster.clustering import SEQUENCE, cluster_features, silhouette_of
-from imgcluster.config import AUTO, DIFFUSION, METHODS, Config, config_as_used, config_from_dict
+from imgcluster.config import AUTO, METHODS, Config, config_as_used, config_from_dict
 from imgcluster.errors import ClusteringError, ConfigError, WeightsUnavailable
 from imgcluster.evaluation.comparison_table import DEFAULT, Candidate, Tried, config_name, differing
 from imgcluster.evaluation.metrics import ranks_of
@@ -183,9 +183,11 @@ def _try(features: Features, variants: list[Config], tried: Tried, notes: list[s
                 vectors, _ = fit_transform(features.vectors, clusters.transform, seed)
                 spaces = {space: (vectors, _distances(vectors[rows]))}  # the one before is not needed any more
             vectors, distances = spaces[space]
-            own = DIFFUSION if clusters.method == AUTO and clusters.transform else clusters.method
-            done = clusters.model_copy(update={"transform": (), "method": own})  # the transform is
-            found = cluster_features(replace(features, vectors=vectors), done, show=False)
+            given = features
+            if clusters.method != AUTO:  # which fits its transform in an order of its own
+                given = replace(features, vectors=vectors)
+                clusters = clusters.model_copy(update={"transform": ()})  # it is done
+            found = cluster_features(given, clusters, show=False)
         except ClusteringError as error:
             notes.append(str(error))
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -21,8 +21,8 @@ Block = Callable[[slice], np.ndarray]  # some rows, (m, dim) float
 class Copies:
     """Which of n rows are equal, and so one point.
 
-    first: (m,) int64, ascending: the row in which each distinct point comes first. place: (n,) int64: the point of each
-    row, as a place in `first`.
+    first: (m,) int64: the row in which each distinct point comes first; ascending, unless they are in canonical order.
+    place: (n,) int64: the point of each row, as a place in `first`.
     """
 
     first: np.ndarray
@@ -36,6 +36,11 @@ class Copies:
     def counts(self) -> np.ndarray:
         """How many rows each distinct point has: (m,) int64."""
         return np.bincount(self.place, minlength=len(self.first))
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The rows of the first point, then those of the second, and so on: (n,) int64."""
+        return np.argsort(self.place, kind="stable")
 
     def equalize(self, rows: np.ndarray) -> None:
         """Overwrite each copy among rows, (n, dim), with its first: a matrix product may round equal rows unequally."""
@@ -53,9 +58,37 @@ class Copies:
 
 def find_copies(block: Block, slices: list[slice]) -> Copies:
     """Find the equal rows among all; 0.0 and -0.0 are equal. Holds 16 bytes and two numbers for each row."""
-    keys = b"".join(in_order(lambda part: b"".join(_digests(block(part))), slices))
-    _, first, place = np.unique(np.frombuffer(keys, KEY), return_index=True, return_inverse=True)
-    order = np.argsort(first)
+    first, place = _distinct(in_order(lambda part: b"".join(_digests(block(part))), slices))
+    return _sorted(first, place, first)
+
+
+def canonical_copies(block: Block, slices: list[slice], dim: int) -> Copies:
+    """Find the equal rows, and put the distinct ones in an order that depends on their values alone.
+
+    It is that of their projections onto a fixed direction, so that rows that differ in the last bits change places with
+    near ones at most; the order of their digests would be another one. Holds a number more for each row.
+    """
+    direction = np.random.default_rng(0).standard_normal(dim)
+
+    def of_block(part: slice) -> tuple[bytes, np.ndarray]:
+        rows = block(part)
+        return b"".join(_digests(rows)), np.einsum("ij,j->i", rows.astype(np.float64), direction)
+
+    digests, projections = zip(*in_order(of_block, slices), strict=True)
+    first, place = _distinct(digests)
+    return _sorted(first, place, np.concatenate(projections)[first])
+
+
+def _distinct(digests: Iterable[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first row of each distinct one, and the place of all rows among these, in the order of the digests."""
+    keys = np.frombuffer(b"".join(digests), KEY)
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    return first, place
+
+
+def _sorted(first: np.ndarray, place: np.ndarray, by: np.ndarray) -> Copies:
+    """Number distinct rows anew, by values of them, (m,)."""
+    order = np.argsort(by, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return Copies(first[order], rank[place])

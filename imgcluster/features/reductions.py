@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from imgcluster.errors import ClusteringError
-from imgcluster.utils import is_large, row_slices
+from imgcluster.utils import in_order, is_large, row_slices
 
 SMALLEST_VALUE = 1e-12  # of the largest eigenvalue of the products of rows; less is rounding
 STRIP_BYTES = 16 * 2**20
+PRODUCT_COLUMNS = 128  # of products, that a thread adds up at once
 
 Moments = tuple[int, np.ndarray, np.ndarray]  # of rows: how many, their mean, the squares of what they differ from it
 
@@ -37,6 +39,17 @@ def joined_moments(blocks: Iterable[Moments], dim: int) -> tuple[np.ndarray, np.
         count += rows
         mean += difference * (rows / count)
     return mean, scatter / count
+
+
+def add_products(total: np.ndarray, rows: np.ndarray) -> None:
+    """Add rows.T @ rows to the lower triangle of total, (dim, dim) float64: the same bits for any number of threads."""
+
+    def add(columns: slice) -> None:
+        below = slice(columns.start, None)
+        total[below, columns] += rows[:, below].T @ rows[:, columns]
+
+    starts = range(0, rows.shape[1], PRODUCT_COLUMNS)
+    deque(in_order(add, [slice(start, start + PRODUCT_COLUMNS) for start in starts]), maxlen=0)
 
 
 def scale_of(mean: np.ndarray, variance: np.ndarray, count: int) -> np.ndarray:
@@ -65,8 +78,8 @@ def check_covariance(dim: int) -> None:
 def components_of(scatter: np.ndarray, squares: float, parameter: int | float) -> np.ndarray:
     """Return the principal components, (kept, dim) float32, as scikit-learn has them, from the covariance.
 
-    scatter: (dim, dim), the products of the centred rows, summed; squares: the sum of their squares. parameter: how
-    many components are kept, or the share of the variance that they have to explain.
+    scatter: (dim, dim), the products of the centred rows, summed; its lower triangle is enough. squares: the sum of
+    their squares. parameter: how many components are kept, or the share of the variance that they have to explain.
     """
     return _turned(_leading(scatter, squares, parameter)[1].T).astype(np.float32)
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from imgcluster.errors import ClusteringError
-from imgcluster.features.copies import Copies, count_distinct, find_copies
-from imgcluster.features.reductions import block_moments, joined_moments
+from imgcluster.features.copies import Copies, canonical_copies, count_distinct, find_copies
+from imgcluster.features.reductions import add_products, block_moments, joined_moments
 from imgcluster.features.steps import NO_UMAP, STEPS, State, Step, unit_length
 from imgcluster.utils import in_order, is_large, new_rows, row_slices
 
@@ -34,14 +34,16 @@ class Points:
     """Vectors, (n, dim), that the pending steps are applied to a block at a time, each time one is read.
 
     starts: the rows, (m,) int64, at which an order of its own begins, such as that of a video; none: all are in order.
+    rows: (n,) int64, the row of the vectors that each point is; None: they are all of them, one after the other.
     """
 
     vectors: np.ndarray
     pending: tuple[tuple[Step, State], ...] = ()
     starts: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.vectors if self.rows is None else self.rows)
 
     @property
     def dim(self) -> int:
@@ -59,6 +61,11 @@ class Points:
         """Which points are equal; all of them are read for it, once."""
         return find_copies(self.block, self.slices())
 
+    @cached_property
+    def canonical(self) -> Copies:
+        """The same, the distinct points in an order that depends on their values alone."""
+        return canonical_copies(self.block, self.slices(), self.dim)
+
     def distinct(self, most: int) -> int:
         """Count the distinct points, up to `most`; no more are read than it takes."""
         return count_distinct(self.block, self.slices(), most)
@@ -69,7 +76,7 @@ class Points:
 
     def block(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return some points, (rows, dim); not to be written to, it may be the vectors themselves."""
-        some = np.asarray(self.vectors[rows])
+        some = np.asarray(self.vectors[rows if self.rows is None else self.rows[rows]])
         for step, arrays in self.pending:
             some = step.apply(some, arrays)
         return some
@@ -83,8 +90,8 @@ class Points:
         return self._gathered(len(self), lambda part: part)
 
     def array(self) -> np.ndarray:
-        """Return all points: the vectors themselves where no step is pending, else a copy."""
-        return self.copy() if self.pending else self.vectors
+        """Return all points: the vectors themselves where they are just these, else a copy."""
+        return self.vectors if self.rows is None and not self.pending else self.copy()
 
     def settled(self) -> Points:
         """Apply the pending steps, which keep the number of values, to the vectors in their place."""
@@ -100,12 +107,18 @@ class Points:
         return joined_moments(in_order(lambda part: block_moments(self.block(part)), self.slices()), self.dim)
 
     def scatter(self, centre: np.ndarray) -> np.ndarray:
-        """Return the products of the rows less a centre, (dim,) float32, summed: (dim, dim) float64."""
+        """Return the products of the rows less a centre, (dim,) float32, summed: (dim, dim) float64.
+
+        Of chosen `rows` it is the lower triangle, of the same bits for any number of threads.
+        """
         dtype = np.float32 if is_large(self.nbytes) else np.float64
         total = np.zeros((self.dim, self.dim))
         for part in row_slices(len(self), self.dim, max(PRODUCT_BYTES, 8 * self.dim**2)):
             rows = np.subtract(self.block(part), centre, dtype=dtype)
-            total += rows.T @ rows
+            if self.rows is None:
+                total += rows.T @ rows
+            else:
+                add_products(total, rows)
         return total
 
     def behind(self, name: str, fitted: State) -> Points:
@@ -132,15 +145,18 @@ def check_steps(steps: Sequence[Any], images: int) -> None:
             raise ClusteringError(f"clusters.transform: {name}: {step[name]} is more than {images:,} images allow")
 
 
-def fit_steps(vectors: np.ndarray, steps: Sequence[Any], random_state: int) -> tuple[Points, State]:
+def fit_steps(
+    vectors: np.ndarray, steps: Sequence[Any], random_state: int, rows: np.ndarray | None = None
+) -> tuple[Points, State]:
     """Fit the steps of `clusters.transform` in order. Returns the points, and the arrays to transform others alike.
 
     Holds one copy of the vectors at most, and none of large ones or for pca of more vectors than values.
     Equal vectors become equal points, unless they are large and a matrix product is still pending.
+    rows: (m,) int64, all different vectors: the points are these, in this order, and the steps are fitted to them.
     Raises ClusteringError: more components asked for than there are.
     """
-    points, state = Points(vectors), {"steps": np.array([_name(step) for step in steps], dtype=np.str_)}
-    copies = points.copies if BY_POSITION & set(state["steps"].tolist()) else None
+    points, state = Points(vectors, rows=rows), {"steps": np.array([_name(step) for step in steps], dtype=np.str_)}
+    copies = points.copies if rows is None and BY_POSITION & set(state["steps"].tolist()) else None
     for number, step in enumerate(steps):
         name = _name(step)
         parameter = step[name] if not isinstance(step, str) else None

@@ -17,13 +17,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 
 from imgcluster import cluster_features, extract_features, list_images
-from imgcluster.clustering.cluster import transform_steps
 from imgcluster.clustering.confidence import OFFSET, SLOPE, logits_of_shares
 from imgcluster.clustering.distinct_graph import DistinctGraph
 from imgcluster.clustering.numbering import match_clusters
+from imgcluster.clustering.space import fit_space
 from imgcluster.config.loader import ClustersConfig, FeaturesConfig, ImagesConfig
 from imgcluster.datasets.registry import write_sample
-from imgcluster.features import Points, fit_steps
 from imgcluster.images import read_labels
 from tests.benchmarks.rows import Row
 
@@ -88,8 +87,9 @@ def _fitted(sets: list[Found]) -> tuple[float, float]:
 def _found(name: str, vectors: np.ndarray, truth: np.ndarray, k: int) -> Found:
     config = ClustersConfig(n_clusters=k)
     labels = cluster_features(vectors, config, show=False).labels
-    points, _ = fit_steps(vectors, transform_steps(config, *vectors.shape), config.random_state)
-    around = DistinctGraph.of(Points(points.array()))
+    space = fit_space(vectors, config)
+    around = DistinctGraph.of(space.points)
+    labels, truth = labels[space.order], truth[space.order]
     first = around.copies.first
     classes = match_clusters(labels, truth, k)
     return Found(name, logits_of_shares(around.graph, labels[first]), (classes[labels] == truth)[first])

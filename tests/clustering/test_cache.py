@@ -25,7 +25,7 @@ from imgcluster.types import Clusters
 from imgcluster.utils import kept
 from imgcluster.utils.files import cache_folder
 
-ALGORITHM = ("choose_k", "fit_steps", "group", "nearest_two")
+ALGORITHM = ("choose_k", "fit_space", "group", "nearest_two")
 Count = Callable[[], list[str]]
 
 
@@ -80,7 +80,7 @@ def test_other_names_and_numbers_write_files_only(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "truth.csv").write_text("id,label\n0000,2\n0001,0\n")
     first = run(config_file, "clusters.n_clusters=2..4")
-    assert calls() == ["fit_steps", "choose_k", "group", "nearest_two"]
+    assert calls() == ["fit_space", "choose_k", "group", "nearest_two"]
     if "outputs.layout=one_hot" in asked:
         wide_template(tmp_path)
     again = run(config_file, "clusters.n_clusters=2..4", *asked)
@@ -90,7 +90,7 @@ def test_other_names_and_numbers_write_files_only(
     written = {name: (tmp_path / "out" / name).read_bytes() for name in (name, "clusterer.npz", "clusters.csv")}
     monkeypatch.setenv("IMGCLUSTER_CACHE", str(tmp_path / "another"))  # where nothing is kept
     run(config_file, "clusters.n_clusters=2..4", *asked)
-    assert calls() == ["fit_steps", "choose_k", "group", "nearest_two"]
+    assert calls() == ["fit_space", "choose_k", "group", "nearest_two"]
     assert written == {name: (tmp_path / "out" / name).read_bytes() for name in written}
 
 
@@ -103,7 +103,7 @@ def test_probabilities_need_no_algorithm(config_file: Path, tmp_path: Path, call
     calls()
     wide_template(tmp_path)
     run(config_file, "outputs.layout=soft")
-    assert calls() == ["fit_steps"]  # the distances to all centroids are in the space of the points
+    assert calls() == ["fit_space"]  # the distances to all centroids are in the space of the points
 
 
 def test_the_number_that_was_chosen_is_not_clustered_again_when_it_is_asked_for(
@@ -120,12 +120,12 @@ def test_the_number_that_was_chosen_is_not_clustered_again_when_it_is_asked_for(
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
-        (["clusters.random_state=1"], ["fit_steps", "choose_k", "group", "nearest_two"]),
-        (["clusters.n_clusters=2..3"], ["fit_steps", "choose_k"]),  # and three are found already
-        (["clusters.n_clusters=2"], ["fit_steps", "group", "nearest_two"]),
-        (["clusters.transform=[l2]"], ["fit_steps", "choose_k", "group", "nearest_two"]),
-        (["clusters.method=birch"], ["fit_steps", "choose_k", "group", "nearest_two"]),
-        (["features.layer=logits"], ["fit_steps", "choose_k", "group", "nearest_two"]),
+        (["clusters.random_state=1"], ["fit_space", "choose_k", "group", "nearest_two"]),
+        (["clusters.n_clusters=2..3"], ["fit_space", "choose_k"]),  # and three are found already
+        (["clusters.n_clusters=2"], ["fit_space", "group", "nearest_two"]),
+        (["clusters.transform=[l2]"], ["fit_space", "choose_k", "group", "nearest_two"]),
+        (["clusters.method=birch"], ["fit_space", "choose_k", "group", "nearest_two"]),
+        (["features.layer=logits"], ["fit_space", "choose_k", "group", "nearest_two"]),
     ],
 )
 def test_what_changes_the_clusters_is_worked_out(
@@ -144,10 +144,10 @@ def test_other_versions_and_other_vectors_are_worked_out(
     calls()
     (pictures / "0003.jpg").write_bytes((pictures / "0004.jpg").read_bytes())
     run(config_file)
-    assert calls() == ["fit_steps", "group", "nearest_two"]
+    assert calls() == ["fit_space", "group", "nearest_two"]
     monkeypatch.setattr(kept_clusters, "installed", lambda package: "9.9")
     run(config_file)
-    assert calls() == ["fit_steps", "group", "nearest_two"]
+    assert calls() == ["fit_space", "group", "nearest_two"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_what_is_damaged_is_worked_out(
     for path in kept:
         path.write_bytes(spoil(path.read_bytes()) if path.suffix == ".npz" else b'["3", 3]')
     run(config_file, "clusters.n_clusters=2..4")
-    assert calls() == ["fit_steps", "choose_k", "group", "nearest_two"]
+    assert calls() == ["fit_space", "choose_k", "group", "nearest_two"]
     assert outputs(tmp_path / "out") == before
     run(config_file, "clusters.n_clusters=2..4")
     assert calls() == []  # kept anew
@@ -207,7 +207,7 @@ def test_what_is_kept_of_each_method_is_what_it_found(keys: dict[str, Any], soft
     calls()
     config = ClustersConfig(**keys, numbering="size")
     found = cluster_features(points, config, soft=soft, show=False, kept=KeptClusters(points))
-    assert calls() in ([], ["fit_steps"])
+    assert calls() in ([], ["fit_space"])
     assert_same(found, plain)
 
 
@@ -256,7 +256,7 @@ def test_what_is_no_plain_array_is_not_kept(monkeypatch: pytest.MonkeyPatch, cal
     monkeypatch.setattr("imgcluster.clustering.cluster.numbered_clusters", lambda *_, **__: Clusters(*[odd.labels] * 5))
     for _ in range(2):
         cluster_features(points, ClustersConfig(method="kmeans", n_clusters=1), show=False, kept=KeptClusters(points))
-    assert calls() == ["fit_steps", "nearest_two"] * 2
+    assert calls() == ["fit_space", "nearest_two"] * 2
 
 
 # --- vectors that stay in the store ---
