@@ -52,7 +52,8 @@ def refined_shares(points: np.ndarray, shares: np.ndarray, rows: np.ndarray, num
         likely = _fit(points, shares).probabilities(points)
         likely[rows] = 0
         likely[rows, numbers] = 1
-        return (shares + _fit(points, likely).probabilities(points, temperature)) / 2
+        likely = _fit(points, likely).probabilities(points, temperature)
+    return np.asarray((shares + likely) / 2)
 
 
 def _fit(points: np.ndarray, shares: np.ndarray) -> _Gaussians:
