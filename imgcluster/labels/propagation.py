@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from imgcluster.clustering import Graph, auto_steps, neighbour_graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points, fit_transform
+from imgcluster.labels.discriminant import refined_shares
 from imgcluster.labels.partial import read_partial_labels
 from imgcluster.runs import features_of_run, read_run
 from imgcluster.utils import row_slices
@@ -149,8 +150,9 @@ def spread_over(points: np.ndarray, graph: Graph, rows: np.ndarray, numbers: np.
 
     At each image that has no label hangs the guess of a classifier, as in Zhu, Ghahramani and Lafferty, Semi-Supervised
     Learning Using Gaussian Fields and Harmonic Functions, 2003, section 5; all guesses together weigh as much as all
-    labels. It decides where the graph leads to no label. Memory: a float32 for each image and class.
-    A row may come several times; one with different classes is settled by what is spread.
+    labels. It decides where the graph leads to no label. A discriminant analysis then refines what is spread.
+    A row may come several times; one with different classes is settled by what is found.
+    Memory: three float32 for each image and class.
     """
     start = _guesses(points, rows, numbers)
     pairs = np.unique(np.stack([rows, numbers]), axis=1)
@@ -160,8 +162,12 @@ def spread_over(points: np.ndarray, graph: Graph, rows: np.ndarray, numbers: np.
     start[rows, numbers] = 1
     for part in row_slices(start.shape[1], len(points), COLUMNS_BYTES):
         start[:, part] = spread_along(graph, start[:, part])
+    start /= np.maximum(start.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     settled = np.isin(rows, labelled[classes == 1])
-    return _shares(start, rows[settled], numbers[settled])
+    known, classes_known = rows[settled], numbers[settled]
+    start[known] = 0
+    start[known, classes_known] = 1
+    return _shares(refined_shares(points, start, known, classes_known), known, classes_known)
 
 
 def _guesses(points: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -176,14 +182,13 @@ def _guesses(points: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> np.nd
     return guesses
 
 
-def _shares(amounts: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> Shares:
-    every = np.arange(len(amounts))
-    total = np.maximum(amounts.sum(axis=1, dtype=np.float64), np.finfo(np.float64).tiny)
-    best = amounts.argmax(axis=1)
+def _shares(shares: np.ndarray, rows: np.ndarray, numbers: np.ndarray) -> Shares:
+    every = np.arange(len(shares))
+    best = shares.argmax(axis=1)
     best[rows] = numbers
-    share = amounts[every, best] / total
-    amounts[every, best] = -1
-    second = amounts.argmax(axis=1)
-    second_share = amounts[every, second] / total
+    share = shares[every, best].astype(np.float64)
+    shares[every, best] = -1
+    second = shares.argmax(axis=1)
+    second_share = shares[every, second].astype(np.float64)
     share[rows], second_share[rows] = 1, 0
     return Shares(best, second, share, second_share)

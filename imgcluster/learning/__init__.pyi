@@ -1,4 +1,4 @@
-from .classifiers import LEAST, fit_classifier, probabilities, validation_split
+from .classifiers import LEAST, fit_classifier, probabilities, softmax, validation_split
 from .model import BACKBONE, CHECKPOINT, RECORD, Learned, is_file, prepared
 from .training.settings import FEATURES, Labelled, Training, TrainingResult, checked
 from .training.train import plan_training, teach
@@ -19,6 +19,7 @@ __all__ = [
     "plan_training",
     "prepared",
     "probabilities",
+    "softmax",
     "teach",
     "validation_split",
 ]
