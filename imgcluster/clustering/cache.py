@@ -20,7 +20,7 @@ from imgcluster.features import State, StoredVectors
 from imgcluster.types import ChosenNumber, Hierarchy
 from imgcluster.utils import digest_arrays, installed, kept_file, kept_path
 
-FORMAT = 3  # of what is kept: raise it when clusters are found in another way
+FORMAT = 4  # of what is kept: raise it when clusters are found in another way
 PACKAGES = ("imgcluster", "numpy", "scipy", "scikit-learn", "umap-learn", "torch", "dask", "dask-ml")
 ABOUT = "about"  # the name of the array that holds all that is no array, as JSON
 GROUPS, STATE, NEAREST, HIERARCHY = "groups", "state", "nearest", "hierarchy"
