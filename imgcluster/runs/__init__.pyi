@@ -1,5 +1,6 @@
 from .cluster_names import known_names, names_note, recorded_names, with_name
 from .clusterer import read_clusterer
+from .cut import CutRun, cut_run
 from .features import (
     FeatureTable,
     check_out,
@@ -37,6 +38,7 @@ __all__ = [
     "NO_LABELS",
     "PROBABILITY",
     "WIDE",
+    "CutRun",
     "ExportedFolders",
     "FeatureTable",
     "FinishedRun",
@@ -53,6 +55,7 @@ __all__ = [
     "config_of",
     "content_of_result",
     "csv_text",
+    "cut_run",
     "export_features",
     "export_folders",
     "features_of_run",

@@ -35,7 +35,13 @@ ADVICE = {
 
 def summarize_run(run: RunResult) -> str:
     """Return the summary of a finished run."""
-    lines = [*_files_line(run), *summarize_features(run.features), "", *_cluster_lines(run), ""]
+    lines = [
+        *_files_line(run),
+        *summarize_features(run.features),
+        "",
+        *cluster_lines(run.clusters.sizes, known_names(run.config, run.clusters.names)),
+        "",
+    ]
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
     folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
@@ -190,10 +196,9 @@ def _named(group: list[Failure]) -> str:
     return names if len(group) <= MAX_IDS_PER_REASON else f"{len(group):,} images ({names}, ...)"
 
 
-def _cluster_lines(run: RunResult) -> list[str]:
-    sizes = run.clusters.sizes
+def cluster_lines(sizes: np.ndarray, names: Mapping[int, str]) -> list[str]:
+    """Return a line for each cluster, with a bar. sizes: (k,) int, by number."""
     largest, width = int(sizes.max(initial=0)), len(f"{int(sizes.max(initial=0)):,}")
-    names = known_names(run.config, run.clusters.names)
     return [
         f"cluster {number:>3}  {bar(size, largest, BAR):<{BAR}}  {size:>{width},}{_name_after(names, number)}"
         for number, size in enumerate(sizes.tolist())
