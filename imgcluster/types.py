@@ -225,7 +225,7 @@ class ChosenNumber:
         n_clusters: The number.
         reason: For the summary.
         scores: The modularity of each number that was tried.
-        runners_up: Other good numbers, clearly smaller or larger, the best first.
+        runners_up: The second best number, and other good ones, clearly smaller or larger; the best first.
     """
 
     n_clusters: int

@@ -9,7 +9,7 @@ from .graph import Graph, neighbour_graph
 from .grouping import SEQUENCE, group
 from .internal_metrics import SAMPLED_ABOVE, InternalScores, internal_scores, silhouette_of
 from .memory import check_memory
-from .n_clusters import AUTO, KnnModularity, best_k, group_each
+from .n_clusters import AUTO, KnnModularity, at_the_edge, best_k, group_each
 from .numbering import check_numbering, match_clusters, match_labels
 from .similarity import Group, Similarity, find_similar, too_many_to_compare
 from .streamed.cluster import cluster_stored, should_use_dask
@@ -26,6 +26,7 @@ __all__ = [
     "KnnModularity",
     "Placed",
     "Similarity",
+    "at_the_edge",
     "auto_steps",
     "best_k",
     "calibrated_shares",
