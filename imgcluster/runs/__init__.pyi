@@ -29,7 +29,16 @@ from .submission import check_outputs, submission_notes
 from .tables import csv_text
 from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
-from .writer import DISTANCE_FORMAT, NAME, PROBABILITY, cluster_cells, output_names, path_text, write_outputs
+from .writer import (
+    DISTANCE_FORMAT,
+    NAME,
+    PROBABILITY,
+    cluster_cells,
+    output_names,
+    path_text,
+    probability_cell,
+    write_outputs,
+)
 
 __all__ = [
     "DISTANCE_FORMAT",
@@ -71,6 +80,7 @@ __all__ = [
     "names_note",
     "output_names",
     "path_text",
+    "probability_cell",
     "read_clusterer",
     "read_record",
     "read_report_record",

@@ -25,6 +25,7 @@ BAR = 30  # columns
 MAX_IDS_PER_REASON = 3
 MAX_REASONS = 5
 RANDOM = "RANDOM    the weights are random: the network has learned nothing, and these pictures explain nothing"
+NO_PROBABILITY = "note: no column probability: it is calibrated for runs with clusters.method: auto only"
 # What the thread that feeds the network may wait for, and what would shorten that.
 ADVICE = {
     "waiting for images": "reading: a quicker disk, smaller files or more cores would help",
@@ -97,6 +98,7 @@ def summarize_assigned(found: Assignment) -> list[str]:
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         ),
         f"new       {new:,} may belong to no existing cluster (farther out than any image of the run)",
+        *([NO_PROBABILITY] if found.placed.probability is None else []),
     ]
 
 
