@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -177,9 +179,12 @@ def distances_and_scale(
 
 
 def _as_jpeg(image: Tensor) -> Tensor:
-    from torchvision.io import decode_jpeg, encode_jpeg
+    from PIL import Image
 
-    return decode_jpeg(encode_jpeg((255 * image[0]).round().to(torch.uint8), JPEG_QUALITY))[None].float() / 255
+    file = BytesIO()
+    pixels = (255 * image[0]).round().to(torch.uint8).permute(1, 2, 0)
+    Image.fromarray(pixels.numpy()).save(file, "JPEG", quality=JPEG_QUALITY)
+    return torch.tensor(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
 
 
 JPEG_QUALITY = 75

@@ -1,4 +1,4 @@
-from .cluster_names import known_names, names_note, recorded_names, with_name
+from .cluster_names import known_names, names_note, recorded_names, unnamed_note, with_name
 from .clusterer import read_clusterer
 from .cut import CutRun, cut_run
 from .features import (
@@ -90,6 +90,7 @@ __all__ = [
     "run_overview",
     "submission_notes",
     "undo_export",
+    "unnamed_note",
     "validate_submission",
     "validated",
     "vectors_of_rows",
