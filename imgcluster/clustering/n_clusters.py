@@ -60,11 +60,11 @@ def choose_k(
     modularity_of = KnnModularity(points, config.random_state, show=show).of
     scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show, shared=shared)}
     chosen, reason = best_k(scores)
+    reason += at_the_edge(chosen, ks)
     others = runners_up(scores, chosen)
     if others[1:]:  # the first one is in the reason
         named = (f"{k}, {'coarser' if k < chosen else 'finer'} ({scores[k]:.3f})" for k in others[1:])
         reason += f"; also good: {' or '.join(named)}"
-    reason += at_the_edge(chosen, ks)
     if distinct < min(ks[-1], len(points)):
         reason += f" ({told}: tried up to {distinct})"
     return ChosenNumber(chosen, reason, scores, others)
@@ -121,11 +121,11 @@ def best_k(scores: Mapping[int, float]) -> tuple[int, str]:
 
 
 def at_the_edge(chosen: int, ks: Sequence[int]) -> str:
-    """Return the end of a reason for a number at an end of the range that was asked for; empty for any other."""
+    """Return what a reason adds for a number at an end of the range that was asked for; empty for any other."""
     if chosen not in (ks[0], ks[-1]) or chosen <= 2:
         return ""
-    end, more = ("smallest", "smaller") if chosen == ks[0] else ("largest", "larger")
-    return f"; it is the {end} number tried, so a {more} one may be better: try a wider range"
+    end = "smallest" if chosen == ks[0] else "largest"
+    return f" ({chosen} is the {end} number tried: a wider range may have a better one)"
 
 
 def _ranked(scores: Mapping[int, float]) -> list[int]:

@@ -88,15 +88,16 @@ def test_the_second_best_number_and_good_ones_that_are_clearly_smaller_or_larger
     ("ks", "said"),
     [
         (range(2, 12), ""),
-        (range(2, 6), "; it is the largest number tried, so a larger one may be better: try a wider range"),
-        (range(5, 9), "; it is the smallest number tried, so a smaller one may be better: try a wider range"),
+        (range(2, 6), " (5 is the largest number tried: a wider range may have a better one)"),
+        (range(5, 9), " (5 is the smallest number tried: a wider range may have a better one)"),
     ],
     ids=str,
 )
 def test_a_number_at_the_end_of_the_range(ks: range, said: str) -> None:
     found = choose_k(Points(blobs(5)[0]), ClustersConfig(n_clusters="auto"), ks, show=False)
     assert found.n_clusters == 5
-    assert found.reason.partition("; it is")[1:] == tuple(said.partition("; it is")[1:])
+    assert said in found.reason
+    assert (" is the " in found.reason) == bool(said)
     assert at_the_edge(2, range(2, 9)) == ""  # there is no smaller one
 
 
