@@ -48,6 +48,7 @@ from imgcluster.runs import (
     check_outputs,
     names_note,
     output_names,
+    unnamed_note,
     write_outputs,
 )
 from imgcluster.types import Clusters, ImageFile
@@ -103,6 +104,7 @@ def run(config: Config, *, force: bool = False, show: bool = True) -> Run:
                     *listing.notes,
                     *range_notes(config, listing.images),
                     *names_note(config, folder.path, features.ids, clusters.labels),
+                    *unnamed_note(config, clusters),
                 ],
                 left_out=listing.left_out,
                 files=listing.files,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -165,16 +166,55 @@ class Hierarchy:
         return (int(self.splits[place, 0]), int(self.splits[place, 1])) if place >= 0 else None
 
     def next_split(self, cluster: int, level: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the rows of the two parts of a cluster at its next level, the larger one first; None without parts.
+        """Return the rows of the two parts of a cluster at its next level, as `parts_of`; None without parts.
 
         level: the number of clusters; None: the run's.
         """
-        begin = (self.n_clusters if level is None else level) - 1
-        for place, (kept, new) in enumerate(self.splits[begin:].tolist(), begin):
-            if kept == cluster:
-                labels = self.cut(place + 2)
-                return (labels == kept).nonzero()[0], (labels == new).nonzero()[0]
-        return None
+        parts = self.parts_of((self.cut(self.n_clusters if level is None else level) == cluster).nonzero()[0])
+        return None if parts is None else parts[:2]
+
+    def parts_of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
+        """Return the two parts into which the tree splits some images first; None where it does not split them.
+
+        Args:
+            rows: (m,) int64, the images of one cluster, or of several that somebody has merged.
+
+        Returns:
+            The rows of the part that keeps the number, and of the other one, (m1,) and (m2,) int64; its number.
+        """
+        own = self.finest[rows]
+        unions = [*self._unions(own.tolist())]
+        if not unions:
+            return None
+        kept, new, number = unions[-1]
+        return rows[_is_one_of(own, kept)], rows[_is_one_of(own, new)], number
+
+    def around(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return the rows, (m,) int64, of the smallest cluster of the tree that has these images and others.
+
+        rows: as of `parts_of`. None where these are all images.
+        """
+        own = {*self.finest[rows].tolist()}
+        unions = (kept | new for kept, new, _ in self._unions(self.finest.tolist()))
+        parent = next((union for union in unions if own < union), None)
+        return None if parent is None else _is_one_of(self.finest, parent).nonzero()[0]
+
+    def _unions(self, finest: Iterable[int]) -> Iterator[tuple[set[int], set[int], int]]:
+        """Yield the merges among some clusters of the finest level, from there up.
+
+        Each is the finest clusters of the group that keeps its number, those of the other group, and its number.
+        """
+        groups = {each: {each} for each in {*finest} - {NOISE}}
+        for kept, new in self.splits[::-1].tolist():
+            if new in groups:
+                merging = groups.pop(new)
+                if kept in groups:
+                    yield groups[kept], merging, new
+                groups[kept] = groups.get(kept, set()) | merging
+
+
+def _is_one_of(labels: np.ndarray, some: Iterable[int]) -> np.ndarray:
+    return reduce(or_, (labels == each for each in some))
 
 
 @dataclass(frozen=True)
@@ -185,7 +225,7 @@ class ChosenNumber:
         n_clusters: The number.
         reason: For the summary.
         scores: The modularity of each number that was tried.
-        runners_up: Other good numbers, clearly smaller or larger, the best first.
+        runners_up: The second best number, and other good ones, clearly smaller or larger; the best first.
     """
 
     n_clusters: int

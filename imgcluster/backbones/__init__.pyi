@@ -8,7 +8,7 @@ from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import LayerRow, ModelRow, list_layers, list_models
 from .networks import CLASSES, class_names, empty_network, network_with
-from .perceptual import PerceptualLoss, image_distances
+from .perceptual import PerceptualLoss, distances_and_scale, image_distances
 from .pooling import join, pool
 from .runtimes.base import Blocks, Runtime
 from .runtimes.batch_sizes import auto_batch_size
@@ -77,6 +77,7 @@ __all__ = [
     "compare_precisions",
     "cut",
     "describe",
+    "distances_and_scale",
     "empty_network",
     "find_backbone",
     "find_calibration",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -154,10 +156,42 @@ def image_distances(
         ConfigError: A file and a folder, no common name, or as for `PerceptualLoss`.
         ImageError: An image cannot be read, or is a video.
     """
+    return distances_and_scale(first, second, (backbone, layers, distance, weights), scale=False)[0]
+
+
+def distances_and_scale(
+    first: str | Path, second: str | Path, by: tuple[str, Layers, str, str | os.PathLike[str]], *, scale: bool = True
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return what `image_distances` returns, and distances of the first image to changed copies of itself.
+
+    A distance has no unit: these say what is near and what is far with this network and this picture.
+
+    Args:
+        by: backbone, layers, distance and weights, as of `image_distances`.
+        scale: Whether the second dict is wanted; else it is empty.
+    """
     pairs = _pairs(Path(first), Path(second))
-    loss = _loss_or_stand_in(backbone, layers, distance, weights)
+    loss = _loss_or_stand_in(*by)
     with torch.inference_mode():
-        return {name: float(loss(*_read_pair(*paths))) for name, paths in pairs.items()}
+        found = {name: float(loss(*_read_pair(*paths))) for name, paths in pairs.items()}
+        own = _read(next(iter(pairs.values()))[0]) if scale else None
+        return found, {} if own is None else {name: float(loss(own, change(own))) for name, change in CHANGES.items()}
+
+
+def _as_jpeg(image: Tensor) -> Tensor:
+    from PIL import Image
+
+    file = BytesIO()
+    pixels = (255 * image[0]).round().to(torch.uint8).permute(1, 2, 0)
+    Image.fromarray(pixels.numpy()).save(file, "JPEG", quality=JPEG_QUALITY)
+    return torch.tensor(np.array(Image.open(file))).permute(2, 0, 1)[None].float() / 255
+
+
+JPEG_QUALITY = 75
+CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
+    f"saved as JPEG, quality {JPEG_QUALITY}": _as_jpeg,
+    "upside down": lambda image: image.flip(-2),
+}
 
 
 def _loss_or_stand_in(backbone: str, layers: Layers, distance: str, weights: str | os.PathLike[str]) -> PerceptualLoss:

@@ -112,6 +112,7 @@ COMMANDS = {
     **dict.fromkeys(("train", "finetune", "fine-tune", "teach"), "learn"),
     **dict.fromkeys(("classify", "label", "infer", "inference"), "predict"),
     **dict.fromkeys(("eval", "evaluate", "metrics", "accuracy"), "score"),
+    **dict.fromkeys(("merge", "split", "level", "hierarchy", "tree", "dendrogram"), "cut"),
     **dict.fromkeys(("tune", "elbow", "search", "grid"), "sweep"),
     **dict.fromkeys(("plot", "html", "visualize", "viz", "umap", "tsne"), "report"),
     **dict.fromkeys(("test", "lint", "dry-run"), "check"),
@@ -123,6 +124,7 @@ COMMANDS = {
     **dict.fromkeys(("help", "man", "usage"), "--help"),
     "version": "--version",
 }
+ALIKE = 0.65  # of a word and a command that was meant: with 0.6, `clsuter` would be `cut`
 TABLE_OPTIONS = ("--ids", "--template", "--truth")  # that take a CSV to be read
 LOOKED_AT = 2_000  # files of a folder, to know whether it is one of images
 
@@ -161,7 +163,11 @@ def unknown_command(text: str, names: Collection[str]) -> str:
     kind = kind_of(text)
     quoted = shlex.quote(text)
     direct = {CONFIG: f"run {quoted}", RUN: f"show {quoted}", IMAGES: f"init {quoted}", FOLDER: f"init {quoted}"}
-    near = direct.get(kind) or COMMANDS.get(text.lower()) or next(iter(get_close_matches(text.lower(), names, 1)), None)
+    near = (
+        direct.get(kind)
+        or COMMANDS.get(text.lower())
+        or next(iter(get_close_matches(text.lower(), names, 1, ALIKE)), None)
+    )
     meant = f"did you mean: imgcluster {near}" if near else "all commands: imgcluster --help"
     return f"there is no command {text!r}; {meant}"
 

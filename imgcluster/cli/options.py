@@ -118,9 +118,12 @@ def look_there(options: Options) -> None:
         images_are_in(getattr(options, options.images_of), options.images_folder)
 
 
-def free_table(options: Options) -> Path:
-    """Return the CSV that `--out` names. Raises ConfigError where it exists and `--force` is not given."""
-    out = Path(options.out)
+def free_table(options: Options, name: str = "out") -> Path:
+    """Return the CSV that `--out` names. Raises ConfigError where it exists and `--force` is not given.
+
+    name: the option without its dashes, where it is another.
+    """
+    out = Path(getattr(options, name))
     if out.exists() and not options.force:
         raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
     return out

@@ -9,7 +9,7 @@ from .graph import Graph, neighbour_graph
 from .grouping import SEQUENCE, group
 from .internal_metrics import SAMPLED_ABOVE, InternalScores, internal_scores, silhouette_of
 from .memory import check_memory
-from .n_clusters import AUTO, KnnModularity, best_k, group_each
+from .n_clusters import AUTO, KnnModularity, at_the_edge, best_k, group_each
 from .numbering import check_numbering, match_clusters, match_labels
 from .similarity import Group, Similarity, find_similar, too_many_to_compare
 from .space import Space, capped_steps, fit_space

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgcluster.clustering.graph import Graph
+from imgcluster.clustering.graph import Graph, links_to
+from imgcluster.features import Points
 from imgcluster.types import NOISE, Clusters
 
 # Of a logistic map from the logit of an image's share to the probability, fitted on labelled sets of photographs,
@@ -22,8 +23,25 @@ def own_probability(graph: Graph, labels: np.ndarray) -> np.ndarray:
     to one. By the share of the links to its neighbours that stay in its cluster, by a map that holds over many sets:
     Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.1 (Platt scaling).
     """
-    found = 1 / (1 + np.exp(-(SLOPE * logits_of_shares(graph, labels) + OFFSET)))
-    return np.where(labels == NOISE, np.nan, found)
+    return np.where(labels == NOISE, np.nan, _calibrated(logits_of_shares(graph, labels)))
+
+
+def placed_probability(points: np.ndarray, labels: np.ndarray, queries: np.ndarray, placed: np.ndarray) -> np.ndarray:
+    """Return how likely each new point is in the right cluster, (m,) float64, as `own_probability` does.
+
+    By its links to the nearest of the clustered points; NaN where none of these is nearer than points are by chance.
+
+    Args:
+        points, labels: (n, dim) float32 and (n,) int64, the clustered points.
+        queries, placed: (m, dim) float32 and (m,) int64, the new points.
+    """
+    copies = Points(points).copies
+    distinct = copies.first if copies else np.arange(len(points))
+    near, weights = links_to(points[distinct], queries)
+    linked = weights.sum(axis=1)
+    own = (weights * (labels[distinct][near] == placed[:, None])).sum(axis=1)
+    shares = np.divide(own, linked, out=np.full(len(queries), np.nan), where=linked > 0)
+    return _calibrated(_logits(shares))
 
 
 def logits_of_shares(graph: Graph, labels: np.ndarray) -> np.ndarray:
@@ -33,9 +51,16 @@ def logits_of_shares(graph: Graph, labels: np.ndarray) -> np.ndarray:
     rows, weights = links.row[others], links.data[others]
     own = np.bincount(rows, weights * (labels[rows] == labels[links.col[others]]), len(labels))
     linked = np.bincount(rows, weights, len(labels))
-    shares = np.divide(own, linked, out=np.ones(len(labels)), where=linked > 0)
-    shares = np.clip(shares, CLIPPED, 1 - CLIPPED)
-    return np.asarray(np.log(shares / (1 - shares)))
+    return _logits(np.divide(own, linked, out=np.ones(len(labels)), where=linked > 0))
+
+
+def _logits(shares: np.ndarray) -> np.ndarray:
+    clipped = np.clip(shares, CLIPPED, 1 - CLIPPED)
+    return np.asarray(np.log(clipped / (1 - clipped)))
+
+
+def _calibrated(logits: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-(SLOPE * logits + OFFSET))))
 
 
 def calibrated_shares(clusters: Clusters) -> np.ndarray | None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from imgcluster.clustering.assign_rules import place
 from imgcluster.clustering.cluster import RULE
+from imgcluster.clustering.confidence import placed_probability
 from imgcluster.clustering.distances import centroid_distances, nearest_two, used_numbers
-from imgcluster.config import RunFiles
+from imgcluster.config import AUTO, RunFiles
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, State, apply_transform
 from imgcluster.types import NOISE
@@ -23,6 +24,7 @@ class Placed:
 
     new: (m,) bool, whether an image lies farther from its cluster's centroid than any image of the run did. Where no
     image of the run is in the class that a model says, there is no centroid: the distance is not a number.
+    probability: (m,) float64, as of `placed_probability`; None where the run's method has none.
     """
 
     labels: np.ndarray
@@ -30,6 +32,7 @@ class Placed:
     runner_up: np.ndarray
     runner_up_distance: np.ndarray
     new: np.ndarray
+    probability: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,14 @@ class Clusterer:
             runner_up=np.append(numbers, -1)[runner_up],
             runner_up_distance=farther,
             new=strange | (distance > self._reach()[labels]),
+            probability=self._probability(points, labels),
         )
+
+    def _probability(self, points: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+        if self.state["method"] != AUTO:
+            return None
+        own, clusters = (self.state[f"{RULE}{name}"] for name in ("centres", "labels"))
+        return placed_probability(own, clusters, points.astype(own.dtype), labels)
 
     def _reach(self) -> np.ndarray:
         """Return how far from its centroid each cluster has images, (k,) float64, with the rounding of the steps.

@@ -11,6 +11,8 @@ from imgcluster.utils import in_order, row_slices
 
 NEIGHBOURS = (5, 10, 20)  # an image among the nearest 5 counts three times one among the nearest 20
 
+SAME = 1e-8  # of the mean squared length: nearer points differ by rounding
+
 Graph = Any  # scipy.sparse.csr_matrix, symmetric
 
 
@@ -23,12 +25,10 @@ def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS
     """
     import scipy.sparse as sp
 
-    count = len(points)
-    sizes = sorted({min(size, count) - 1 for size in neighbours} - {0}) or [0]
-    most = sizes[-1]
-    shares = np.mean([np.arange(most) < size for size in sizes], axis=0)
+    count, shares = len(points), _shares_by_rank(len(points), neighbours)
+    most = len(shares)
     near = knn(points, most, "sqeuclidean", show=show)[0]
-    halves = 0.5 / (_mean_squared_distance(points, np.asarray(points.mean(axis=0, dtype=np.float64))) or 1.0)
+    halves = 0.5 / _mean_squared_length(points)
 
     def weights_of(part: slice) -> np.ndarray:
         differences = points[near[part]] - points[part][:, None]
@@ -43,12 +43,36 @@ def neighbour_graph(points: np.ndarray, neighbours: tuple[int, ...] = NEIGHBOURS
     return ((one_way + one_way.T) / 2 + sp.identity(count, format="csr")).tocsr()
 
 
-def _mean_squared_distance(points: np.ndarray, centre: np.ndarray) -> float:
+def links_to(points: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the links of new points, (m, dim), to their nearest of some distinct points, (n, dim), of the same dtype.
+
+    As each would have them in the `neighbour_graph` of the points. A point that a new one equals is no neighbour of it.
+
+    Returns:
+        The indices of the neighbours, (m, k) int64, and the weights of the links, (m, k) float64.
+    """
+    shares, scale = _shares_by_rank(len(points), NEIGHBOURS), _mean_squared_length(points)
+    near, squared = knn(points, len(shares) + 1, "sqeuclidean", queries)
+    others = np.arange(len(shares)) + (squared[:, :1] <= SAME * scale)
+    near, squared = (np.take_along_axis(each, others, axis=1) for each in (near, squared))
+    return near, np.maximum(1 - 0.5 / scale * squared, 0) * shares
+
+
+def _shares_by_rank(count: int, neighbours: tuple[int, ...]) -> np.ndarray:
+    """Return the share of some numbers of neighbours that have the nearest, the second nearest, ..., (k,) float64."""
+    sizes = sorted({min(size, count) - 1 for size in neighbours} - {0}) or [0]
+    return np.asarray(np.mean([np.arange(sizes[-1]) < size for size in sizes], axis=0))
+
+
+def _mean_squared_length(points: np.ndarray) -> float:
+    """Return the mean squared length of the centred points; 1 where all are equal."""
+    centre = np.asarray(points.mean(axis=0, dtype=np.float64))
+
     def summed(part: slice) -> float:
         rows = points[part] - centre
         return float(np.einsum("ij,ij->", rows, rows))
 
-    return sum(in_order(summed, row_slices(*points.shape))) / len(points)
+    return sum(in_order(summed, row_slices(*points.shape))) / len(points) or 1.0
 
 
 def modularity(graph: Graph, labels: np.ndarray) -> float:

@@ -39,21 +39,49 @@ def find_hierarchy(around: DistinctGraph, labels: np.ndarray, k: int) -> Hierarc
 def build_hierarchy(graph: Graph, points: np.ndarray, labels: np.ndarray) -> Hierarchy:
     """Build the hierarchy around clusters of the points, (n, dim), of a graph: labels, (n,) int64 from 0 on, noise -1.
 
-    Above the clusters, the two merge first that are linked most compared with chance: Bonald et al., Hierarchical Graph
-    Clustering using Node Pair Sampling, 2018; clusters without links by the distance of their means. Below, clusters
-    are cut in two, first those whose parts are linked least. The order of the points makes no difference.
+    Above the clusters, the two that are most alike merge first: `_Groups.likeness`. Below, clusters are cut in two,
+    first those whose parts are least alike. The order of the points makes no difference.
     """
     inside = np.flatnonzero(labels != NOISE)
     if len(inside) < len(labels):
         graph, points = graph[inside][:, inside], points[inside]
+    linked = _Linked.of(graph, points)
     with threadpool_limits(1):
-        merges = _merges(_Groups.of(graph, points, labels[inside]))
-        parts, splits = _Splitting(graph, points).split(labels[inside])
+        merges = _merges(_Groups.of(linked, labels[inside]))
+        parts, splits = _split(linked, labels[inside])
         levels = np.array([*reversed(merges), *splits], np.int64).reshape(-1, 2)
-        modularity = _modularity(_Groups.of(graph, points, parts), levels)
+        modularity = _modularity(_Groups.of(linked, parts), levels)
     finest = np.full(len(labels), NOISE)
     finest[inside] = parts
     return Hierarchy(levels, finest, modularity, len(merges) + 1)
+
+
+@dataclass(frozen=True)
+class _Linked:
+    """Points, (n, dim), and their links, or some of them.
+
+    degrees: (n,), of the links of each point to all others. total: the sum of all degrees. spread: the mean squared
+    distance between two points, weighted by their degrees.
+    """
+
+    graph: Graph
+    points: np.ndarray
+    degrees: np.ndarray
+    total: float
+    spread: float
+
+    @classmethod
+    def of(cls, graph: Graph, points: np.ndarray) -> _Linked:
+        """Return all points of a graph."""
+        degrees = np.asarray(graph.sum(axis=1)).ravel()
+        total = float(degrees.sum())
+        centred = points - (degrees @ points / total).astype(points.dtype)
+        spread = 2 * float(degrees @ np.einsum("ij,ij->i", centred, centred)) / total
+        return cls(graph, centred, degrees, total, spread or 1.0)
+
+    def some(self, rows: np.ndarray) -> _Linked:
+        """Return the points of some rows, with the links among them."""
+        return replace(self, graph=self.graph[rows][:, rows], points=self.points[rows], degrees=self.degrees[rows])
 
 
 @dataclass(frozen=True)
@@ -61,39 +89,57 @@ class _Groups:
     """Groups of points, k, which can be merged in place.
 
     weights: (k, k), of the links between them. degrees: (k,), of all links of their points. sizes: (k,), points.
-    means: (k, dim). total: the degrees of all points.
+    means: (k, dim), squares: (k,), of the points and of their squared lengths, weighted by the degrees.
+    total, spread: as of `_Linked`.
     """
 
     weights: np.ndarray
     degrees: np.ndarray
     sizes: np.ndarray
     means: np.ndarray
+    squares: np.ndarray
     total: float
+    spread: float
 
     @classmethod
-    def of(cls, graph: Graph, points: np.ndarray, labels: np.ndarray, degrees: np.ndarray | None = None) -> _Groups:
-        """Return the groups of points, by labels, (n,) int64; degrees: (n,), where the graph is a part of another."""
+    def of(cls, linked: _Linked, labels: np.ndarray) -> _Groups:
+        """Return the groups of points, by labels, (n,) int64 from 0 on."""
         import scipy.sparse as sp
 
-        members = sp.csr_matrix((np.ones(len(labels)), (labels, np.arange(len(labels)))))
-        own = np.asarray(graph.sum(axis=1)).ravel()
-        sizes = np.bincount(labels).astype(np.float64)
-        means = np.asarray(members @ points, np.float64) / sizes[:, None]
-        degrees = members @ (own if degrees is None else degrees)
-        return cls((members @ graph @ members.T).toarray(), degrees, sizes, means, float(own.sum()))
+        rows, points = np.arange(len(labels)), linked.points
+        members = sp.csr_matrix((np.ones(len(labels)), (labels, rows)))
+        weighted = sp.csr_matrix((linked.degrees, (labels, rows)))
+        degrees = members @ linked.degrees
+        return cls(
+            weights=(members @ linked.graph @ members.T).toarray(),
+            degrees=degrees,
+            sizes=np.bincount(labels),
+            means=weighted @ points / degrees[:, None],
+            squares=weighted @ np.einsum("ij,ij->i", points, points) / degrees,
+            total=linked.total,
+            spread=linked.spread,
+        )
 
     def likeness(self, one: int) -> np.ndarray:
-        """Return how alike a group is to each, (k,): links over those by chance; without any, minus the distance."""
-        by_chance = self.degrees[one] * self.degrees
-        apart = np.square(self.means - self.means[one]).sum(axis=1)
-        return np.asarray(np.where(self.weights[one] > 0, self.weights[one] / by_chance, -apart))
+        """Return how alike a group is to each, (k,): how linked they are, less how far apart; both 1 by chance.
+
+        The weight of their links over that by chance: Bonald et al., Hierarchical Graph Clustering using Node Pair
+        Sampling, 2018; and the squared distance of their points over that of any two. Both are means over the pairs of
+        points, so that no merger is more alike than one before it. Clear clusters have next to no links between them:
+        there the distance decides, and no few chance links.
+        """
+        linked = self.total * self.weights[one] / (self.degrees[one] * self.degrees)
+        apart = (self.squares[one] + self.squares - 2 * self.means @ self.means[one]) / self.spread
+        return np.asarray(linked - apart)
 
     def merge(self, kept: int, gone: int) -> float:
         """Add a group to another, and return what that adds to the modularity: their links, less those by chance."""
         by_chance = self.degrees[kept] * self.degrees[gone] / self.total**2
         gain = 2 * float(self.weights[kept, gone] / self.total - by_chance)
         both = [kept, gone]
-        self.means[kept] = self.sizes[both] @ self.means[both] / self.sizes[both].sum()
+        shares = self.degrees[both] / self.degrees[both].sum()
+        self.means[kept] = shares @ self.means[both]
+        self.squares[kept] = shares @ self.squares[both]
         self.weights[kept] += self.weights[gone]
         self.weights[:, kept] += self.weights[:, gone]
         self.sizes[kept] += self.sizes[gone]
@@ -127,37 +173,30 @@ def _modularity(groups: _Groups, levels: np.ndarray) -> np.ndarray:
     return np.cumsum([float(finest), *gains])[::-1]
 
 
-class _Splitting:
-    """Clusters cut in two, again and again."""
+def _split(linked: _Linked, labels: np.ndarray) -> tuple[np.ndarray, list[Split]]:
+    """Cut clusters until there are enough parts, those least alike first; returns their labels, and the cuts.
 
-    def __init__(self, graph: Graph, points: np.ndarray) -> None:
-        self._graph, self._points = graph, points
-        self._degrees = np.asarray(graph.sum(axis=1)).ravel()
+    The larger part keeps the number of its cluster; the other one takes the next free number.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    parts, splits = labels.copy(), []
+    cuts = [cut for number in range(count) for cut in _cut(linked, np.flatnonzero(labels == number), number)]
+    heapq.heapify(cuts)
+    for new in range(count, max(MIN_PARTS, PARTS_PER_CLUSTER * count)):
+        if not cuts:
+            break
+        _, number, larger, smaller = heapq.heappop(cuts)
+        parts[smaller] = new
+        splits.append((number, new))
+        for cut in (*_cut(linked, larger, number), *_cut(linked, smaller, new)):
+            heapq.heappush(cuts, cut)
+    return parts, splits
 
-    def split(self, labels: np.ndarray) -> tuple[np.ndarray, list[Split]]:
-        """Cut clusters until there are enough parts, those least alike first; returns their labels, and the cuts.
 
-        The larger part keeps the number of its cluster; the other one takes the next free number.
-        """
-        count = int(labels.max(initial=-1)) + 1
-        parts, splits = labels.copy(), []
-        cuts = [cut for number in range(count) for cut in self._cut(np.flatnonzero(labels == number), number)]
-        heapq.heapify(cuts)
-        for new in range(count, max(MIN_PARTS, PARTS_PER_CLUSTER * count)):
-            if not cuts:
-                break
-            _, number, larger, smaller = heapq.heappop(cuts)
-            parts[smaller] = new
-            splits.append((number, new))
-            for cut in (*self._cut(larger, number), *self._cut(smaller, new)):
-                heapq.heappush(cuts, cut)
-        return parts, splits
-
-    def _cut(self, rows: np.ndarray, number: int) -> Iterator[Cut]:
-        """Yield the best cut of a cluster, where it can be cut."""
-        graph, points = self._graph[rows][:, rows], self._points[rows]
-        side = cut_in_two(graph, points)
-        if side is not None:
-            halves = _Groups.of(graph, points, side.astype(np.int64), self._degrees[rows])
-            larger, smaller = sorted((rows[side], rows[~side]), key=len, reverse=True)
-            yield float(halves.likeness(0)[1]), number, larger, smaller
+def _cut(linked: _Linked, rows: np.ndarray, number: int) -> Iterator[Cut]:
+    """Yield the best cut of a cluster, where it can be cut."""
+    some = linked.some(rows)
+    side = cut_in_two(some.graph, some.points)
+    if side is not None:
+        larger, smaller = sorted((rows[side], rows[~side]), key=len, reverse=True)
+        yield float(_Groups.of(some, side.astype(np.int64)).likeness(0)[1]), number, larger, smaller

@@ -63,9 +63,10 @@ def choose_k(
     modularity_of = KnnModularity(points, config.random_state, show=show).of
     scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show, shared=shared)}
     chosen, reason = best_k(scores)
+    reason += at_the_edge(chosen, ks)
     others = runners_up(scores, chosen)
-    if others:
-        named = (f"{k}, {'coarser' if k < chosen else 'finer'} ({scores[k]:.3f})" for k in others)
+    if others[1:]:  # the first one is in the reason
+        named = (f"{k}, {'coarser' if k < chosen else 'finer'} ({scores[k]:.3f})" for k in others[1:])
         reason += f"; also good: {' or '.join(named)}"
     if distinct < min(ks[-1], len(points)):
         reason += f" ({told}: tried up to {distinct})"
@@ -101,19 +102,35 @@ def group_each(
 
 
 def runners_up(scores: Mapping[int, float], chosen: int) -> list[int]:
-    """Return the best clearly smaller and the best clearly larger number, if nearly as good, the better one first."""
-    good = [k for k in scores if scores[k] >= GOOD_SHARE * scores[chosen]]
-    coarser = [k for k in good if k * OTHER <= chosen]
-    finer = [k for k in good if k >= chosen * OTHER]
-    best = [best_k({k: scores[k] for k in some})[0] for some in (coarser, finer) if some]
-    return sorted(best, key=lambda k: -scores[k])
+    """Return the second best number, and the best clearly smaller and the best clearly larger one, if nearly as good.
+
+    The better one first.
+    """
+    ranked = _ranked(scores)
+    good = [k for k in ranked if scores[k] >= GOOD_SHARE * scores[chosen]]
+    coarser, finer = [k for k in good if k * OTHER <= chosen], [k for k in good if k >= chosen * OTHER]
+    best = {*ranked[1:2], *coarser[:1], *finer[:1]}
+    return [k for k in ranked if k in best]
 
 
 def best_k(scores: Mapping[int, float]) -> tuple[int, str]:
     """Choose the highest modularity, of equal ones the fewest clusters."""
-    ranked = sorted(scores, key=lambda k: (-round(scores[k], 6), k))
+    ranked = _ranked(scores)
     best = ranked[0]
     reason = f"{best} clusters, by the modularity of the nearest-neighbour graph: {scores[best]:.3f}"
     if len(ranked) > 1:
         reason += f", {scores[ranked[1]]:.3f} with {ranked[1]}"
     return best, reason
+
+
+def at_the_edge(chosen: int, ks: Sequence[int]) -> str:
+    """Return what a reason adds for a number at an end of the range that was asked for; empty for any other."""
+    if chosen not in (ks[0], ks[-1]) or chosen <= 2:
+        return ""
+    end = "smallest" if chosen == ks[0] else "largest"
+    return f" ({chosen} is the {end} number tried: a wider range may have a better one)"
+
+
+def _ranked(scores: Mapping[int, float]) -> list[int]:
+    """Return the numbers, that of the highest modularity first, of equal ones the fewest clusters."""
+    return sorted(scores, key=lambda k: (-round(scores[k], 6), k))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from imgcluster.clustering import KnnModularity, best_k, group_each, silhouette_of
+from imgcluster.clustering import KnnModularity, at_the_edge, best_k, group_each, silhouette_of
 from imgcluster.config import ClustersConfig
 from imgcluster.features import Points, fit_transform
 
@@ -138,7 +138,7 @@ def sweep_k(points: Points, config: ClustersConfig, ks: Sequence[int], *, show: 
     measured = _Measured(points, config.random_state, show=show)
     rows = [measured.measures(k, labels) for k, labels in group_each(points, config, ks, show=show)]
     chosen, reason = best_k({row.k: row.modularity for row in rows})
-    return Sweep(rows, chosen, elbow_of(rows), reason)
+    return Sweep(rows, chosen, elbow_of(rows), reason + at_the_edge(chosen, ks))
 
 
 def elbow_of(rows: Sequence[Measures]) -> int:

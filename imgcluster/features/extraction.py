@@ -43,7 +43,7 @@ from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
 from imgcluster.images import Marks, with_shared_range
 from imgcluster.types import Failure, ImageFile
-from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, track
+from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, announce, track
 
 ONE_COLOUR = "of one colour as read"
 
@@ -216,7 +216,10 @@ def _extracted_into(
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
-    progress = partial(track, "features", len(work.todo), "images", show=request.show)
+    name = choice.backbone.name
+    announce(f"preparing {name}: this takes longer the first time", show=request.show)
+    label = f"features of {name}" if len(request.config.backbones) > 1 else "features"
+    progress = partial(track, label, len(work.todo), "images", show=request.show)
     if request.cluster is not None:
         with progress() as advance:
             planned = Planned(choice, plan, request.config)

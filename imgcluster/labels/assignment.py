@@ -14,7 +14,17 @@ from imgcluster.config import ImagesConfig
 from imgcluster.errors import ConfigError
 from imgcluster.features import Features, check_readable, extract_features, with_stamps
 from imgcluster.images import images_at, is_held, open_again, open_all_again, parts_of_files, walk_images
-from imgcluster.runs import NAME, cluster_cells, config_of, path_text, read_clusterer, read_record, recorded_names
+from imgcluster.runs import (
+    NAME,
+    PROBABILITY,
+    cluster_cells,
+    config_of,
+    path_text,
+    probability_cell,
+    read_clusterer,
+    read_record,
+    recorded_names,
+)
 from imgcluster.types import ImageFile, TextTable
 from imgcluster.utils import (
     DEFAULT_STORAGE,
@@ -49,7 +59,7 @@ class Assignment:
     def table(self) -> pd.DataFrame:
         """Return a row for each image: id, path, cluster, distance, runner-up, whether it is new, status and error.
 
-        Where the run's clusters have names, each row ends with its cluster's.
+        Then its cluster's name, where the run's clusters have names, and its probability, where the method has one.
         """
         import pandas as pd
 
@@ -61,17 +71,20 @@ class Assignment:
         row_of = {image: row for row, image in enumerate(self.features.images)}
         reason_of = {failure.image: failure.reason for failure in self.features.failures}
         rows = [self._row(image, row_of.get(image), reason_of.get(image, "")) for image in self.images]
-        return TextTable([*COLUMNS, *([NAME] if self.names else [])], zip(*rows, strict=True))
+        more = [*([NAME] if self.names else []), *([] if self.placed.probability is None else [PROBABILITY])]
+        return TextTable([*COLUMNS, *more], zip(*rows, strict=True))
 
     def _row(self, image: ImageFile, row: int | None, reason: str) -> list[str]:
+        found, name, own = self.placed, "", np.nan
         if row is None:
-            cells, name = ["", "", "", "", "", "failed", reason], ""
+            cells = ["", "", "", "", "", "failed", reason]
         else:
-            found = self.placed
             nearest = found.distance[row], found.runner_up[row], found.runner_up_distance[row]
             cells = [*cluster_cells(found.labels[row], *nearest), "yes" if found.new[row] else "no", "ok", ""]
             name = self.names.get(int(found.labels[row]), "")
-        return [image.id, path_text(image), *cells, *([name] if self.names else [])]
+            own = np.nan if found.probability is None else found.probability[row]
+        more = [] if found.probability is None else [probability_cell(own)]
+        return [image.id, path_text(image), *cells, *([name] if self.names else []), *more]
 
 
 def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: bool = True) -> Assignment:

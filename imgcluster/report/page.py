@@ -30,6 +30,7 @@ EXPLANATION_TITLES = {
     "activations": "Activations of layers, channel by channel",
 }
 MAX_OUTLIERS = 50
+MAX_UNSURE = 50
 CHUNK = 2_000  # images whose neighbours are in one file
 MAX_GROUPS = 200  # of near-duplicates
 MAX_CARDS = 300  # clusters in the page itself; others are in the table, and shown on demand
@@ -185,8 +186,17 @@ def _tree_values(facts: Facts) -> dict[str, Any]:
     if hierarchy is None or hierarchy.levels < 2:
         return {"tree": None}
     tree = tree_of(hierarchy, facts.fine, facts.distance[facts.fine])
-    cards = {card.number: card for card in facts.cards}
-    return {"tree": tree, "levels": hierarchy.levels, "max_levels": MAX_LEVELS, "card_of": cards}
+    others = facts.run.record.get("chosen", {}).get("runners_up", ())
+    marks = {**{k: "runner-up" for k in others if k <= hierarchy.levels}, hierarchy.n_clusters: "this run"}
+    return {
+        "tree": tree,
+        "levels": hierarchy.levels,
+        "max_levels": MAX_LEVELS,
+        "marks": dict(sorted(marks.items())),
+        "quality": hierarchy.modularity,
+        "cut": _command("cut", _from_start(facts.run)),
+        "card_of": {card.number: card for card in facts.cards},
+    }
 
 
 def _image_values(page: Page) -> dict[str, Any]:
@@ -198,6 +208,7 @@ def _image_values(page: Page) -> dict[str, Any]:
         "group_count": 0 if facts.likeness is None else len(facts.likeness.duplicates),
         "shown_of_group": IMAGES_PER_GROUP,
         "outliers": _outliers(facts),
+        "unsure": _least_sure(facts),
         "lost": sum(name is None and not gone for name, gone in zip(page.thumbnails, failed, strict=True)),
         "failures": np.flatnonzero(facts.failed).tolist()[:MAX_FAILURES],
         "failure_count": sum(failed),
@@ -252,6 +263,13 @@ def _outliers(facts: Facts) -> list[tuple[int, float]]:
     count = min(MAX_OUTLIERS, len(facts.looked) // 4)
     found = facts.likeness.outliers(count)
     return [(int(facts.looked[row]), float(facts.likeness.outlier_score[row])) for row in found]
+
+
+def _least_sure(facts: Facts) -> list[tuple[int, float]]:
+    """Return the rows of the images with the lowest probabilities, a quarter of all at most, and these."""
+    known = np.flatnonzero(np.isfinite(facts.probability))
+    lowest = known[np.argsort(facts.probability[known], kind="stable")][: min(MAX_UNSURE, len(known) // 4)]
+    return [(row, float(facts.probability[row])) for row in lowest.tolist()]
 
 
 def _explained_of(facts: Facts, explained: list[dict[str, Any]]) -> dict[int, list[tuple[str, list[dict[str, Any]]]]]:

@@ -19,8 +19,9 @@ Kind = Literal["group", "cluster", "part"]  # several clusters of the run, one, 
 class Branch:
     """A cluster of the hierarchy, and what it is split into, the larger part first.
 
-    rows: its most typical images. clusters: those of the run that it holds, or the one that it is a part of. level: the
-    number of clusters at which it is split; None: it is not. modularity: of all clusters of that level.
+    rows: the most typical images of its clusters, of each in turn, the largest cluster first. clusters: those of the
+    run that it holds, or the one that it is a part of. level: the number of clusters at which it is split; None: it is
+    not. modularity: of all clusters of that level.
     """
 
     cluster: int
@@ -48,7 +49,8 @@ def tree_of(hierarchy: Hierarchy, rows: np.ndarray, distance: np.ndarray) -> Bra
         clusters = np.unique(of_run[members]).tolist()
         is_whole = len(members) == np.count_nonzero(of_run == clusters[0])
         kind: Kind = "group" if len(clusters) > 1 else "cluster" if is_whole else "part"
-        return Branch(cluster, len(members), rows[order[members[:TYPICAL]]].tolist(), clusters, kind)
+        typical = members[_in_turn(of_run[members])[:TYPICAL]]
+        return Branch(cluster, len(members), rows[order[typical]].tolist(), clusters, kind)
 
     found: dict[int, Branch] = {}  # the branch of each cluster at the level that is reached, where it is split
     for level in range(last, 1, -1):
@@ -59,3 +61,12 @@ def tree_of(hierarchy: Hierarchy, rows: np.ndarray, distance: np.ndarray) -> Bra
         found[kept] = replace(branch(kept), parts=parts, level=level, modularity=modularity)
     whole = hierarchy.numbers[0]
     return found.get(whole) or branch(whole)
+
+
+def _in_turn(labels: np.ndarray) -> np.ndarray:
+    """Return the order, (n,) int64, that takes the first image of each cluster, the largest first, then the second."""
+    _, place, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    by_cluster = np.argsort(place, kind="stable")
+    rank = np.empty(len(labels), np.int64)
+    rank[by_cluster] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.lexsort((place, -sizes[place], rank))

@@ -1,5 +1,6 @@
-from .cluster_names import known_names, names_note, recorded_names, with_name
+from .cluster_names import known_names, names_note, recorded_names, unnamed_note, with_name
 from .clusterer import read_clusterer
+from .cut import CutRun, cut_run
 from .features import (
     FeatureTable,
     check_out,
@@ -28,7 +29,16 @@ from .submission import check_outputs, submission_notes
 from .tables import csv_text
 from .template_check import NO_LABELS, WIDE
 from .validation import validate_submission, validated
-from .writer import DISTANCE_FORMAT, NAME, PROBABILITY, cluster_cells, output_names, path_text, write_outputs
+from .writer import (
+    DISTANCE_FORMAT,
+    NAME,
+    PROBABILITY,
+    cluster_cells,
+    output_names,
+    path_text,
+    probability_cell,
+    write_outputs,
+)
 
 __all__ = [
     "DISTANCE_FORMAT",
@@ -37,6 +47,7 @@ __all__ = [
     "NO_LABELS",
     "PROBABILITY",
     "WIDE",
+    "CutRun",
     "ExportedFolders",
     "FeatureTable",
     "FinishedRun",
@@ -53,6 +64,7 @@ __all__ = [
     "config_of",
     "content_of_result",
     "csv_text",
+    "cut_run",
     "export_features",
     "export_folders",
     "features_of_run",
@@ -68,6 +80,7 @@ __all__ = [
     "names_note",
     "output_names",
     "path_text",
+    "probability_cell",
     "read_clusterer",
     "read_record",
     "read_report_record",
@@ -77,6 +90,7 @@ __all__ = [
     "run_overview",
     "submission_notes",
     "undo_export",
+    "unnamed_note",
     "validate_submission",
     "validated",
     "vectors_of_rows",

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from imgcluster.config import MATCH, TRUTH, RunFiles
 from imgcluster.errors import ConfigError
 from imgcluster.images import read_labels
-from imgcluster.utils import parse_json
+from imgcluster.utils import first_few, parse_json
 
 if TYPE_CHECKING:
     import numpy as np
 
     from imgcluster.config import Config
+    from imgcluster.types import Clusters
 
 NAMES = "names"  # in run.json
 NONE = "-1"  # noise, in clusters.csv
@@ -82,6 +83,15 @@ def names_note(config: Config, run_folder: Path, ids: Sequence[str], labels: np.
                 "match:RUN, a copy of the run"
             ]
     return []
+
+
+def unnamed_note(config: Config, clusters: Clusters) -> list[str]:
+    """Return a note on the clusters that `outputs.names` leaves without a name, where it names others."""
+    names, numbers = names_to_write(config, clusters.names), clusters.sizes.nonzero()[0].tolist()
+    lacking = [number for number in numbers if number not in names]
+    if not config.outputs.names or not lacking:
+        return []
+    return [f"outputs.names: {len(lacking)} of {len(numbers)} clusters have no name: {first_few(lacking)}"]
 
 
 def _without_numbers(names: Mapping[int, Any]) -> dict[int, str]:

@@ -89,7 +89,7 @@ def clusters_rows(run: RunResult) -> Iterator[Sequence[str]]:
             cells = (*cluster_cells(found.labels[row], *nearest), "ok", "")
             name, own = names.get(int(found.labels[row]), ""), np.nan if sure is None else sure[row]
         more = [*([name] if names else []), *([notes.get(image, "")] if notes else [])]
-        more += [] if sure is None else ["" if np.isnan(own) else PROBABILITY_FORMAT.format(own)]
+        more += [] if sure is None else [probability_cell(own)]
         yield (image.id, path_text(image), *cells, *more)
 
 
@@ -152,6 +152,11 @@ def cluster_cells(label: int, distance: float, runner_up: int, runner_up_distanc
     """Return the cells of an image's cluster and of the next nearest one; runner_up: -1 where there is none."""
     own = str(label), "" if np.isnan(distance) else DISTANCE_FORMAT.format(distance)
     return (*own, str(runner_up), DISTANCE_FORMAT.format(runner_up_distance)) if runner_up >= 0 else (*own, "", "")
+
+
+def probability_cell(probability: float) -> str:
+    """Return the cell of how sure an image's cluster is; empty for NaN."""
+    return "" if np.isnan(probability) else PROBABILITY_FORMAT.format(probability)
 
 
 def path_text(image: ImageFile) -> str:

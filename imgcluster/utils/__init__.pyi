@@ -32,7 +32,7 @@ from .parallel import (
     squared_lengths,
 )
 from .plotting import CHOSEN, INK, QUIET, save, style_panel
-from .progress import Advance, Stopwatch, Tell, track
+from .progress import Advance, Stopwatch, Tell, announce, track
 from .storage import AT_ONCE, DEFAULT_STORAGE, Place, RemotePath, Storage, at_once, in_words, is_url, shown
 from .system import (
     NOT_INSTALLED,
@@ -79,6 +79,7 @@ __all__ = [
     "Stopwatch",
     "Storage",
     "Tell",
+    "announce",
     "asked_for",
     "at_once",
     "bar",

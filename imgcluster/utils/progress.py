@@ -44,6 +44,12 @@ def track(label: str, total: int | None, unit: str, *, show: bool, done: int = 0
         yield _Lines(label, total, unit, done).advance
 
 
+def announce(text: str, *, show: bool) -> None:
+    """Show what begins, where it may take long before there is any progress."""
+    if show:
+        print(text, file=sys.stderr, flush=True)
+
+
 class _Bar:
     """Progress on a terminal."""
 

@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models import vgg16
 
 import imgcluster
-from imgcluster.backbones.perceptual import DISTANCES, LAYERS, PerceptualLoss, image_distances
+from imgcluster.backbones.perceptual import DISTANCES, LAYERS, PerceptualLoss, distances_and_scale, image_distances
 from imgcluster.config.fields import BUNDLED
 from imgcluster.errors import ConfigError, ImageError
 from tests.conftest import Command, write_picture
@@ -170,11 +170,23 @@ def test_the_command_prints_them_and_their_mean(folders: tuple[Path, Path], comm
     result = command("distance", *folders, "--backbone", LITE0)
     assert (result.returncode, result.stderr) == (0, "")
     found = image_distances(*folders, backbone=LITE0)
-    assert result.stdout.splitlines() == [
+    lines = result.stdout.splitlines()
+    assert lines[:3] == [
         f"{0:>12.6g}  a.png",
         f"{found['b.png']:>12.6g}  b.png",
         f"{found['b.png'] / 2:>12.6g}  mean of 2",
     ]
+    assert lines[3] == "for scale, a.png to itself, changed:"
+    assert [line.split(maxsplit=1)[1] for line in lines[4:]] == ["saved as JPEG, quality 75", "upside down"]
+
+
+def test_a_picture_saved_as_jpeg_is_nearer_to_itself_than_upside_down(folders: tuple[Path, Path]) -> None:
+    rows, columns = np.mgrid[:64, :96]
+    write_picture(folders[0] / "a.png", np.stack([4 * rows, 2 * columns, rows + columns], axis=2).astype(np.uint8))
+    found, scale = distances_and_scale(folders[0] / "a.png", folders[0] / "b.png", (LITE0, None, "l2", "imagenet"))
+    near, far = scale.values()
+    assert 0 < 2 * near < far
+    assert found == image_distances(folders[0] / "a.png", folders[0] / "b.png", backbone=LITE0)
 
 
 def test_without_the_weights_the_stand_in_is_said(folders: tuple[Path, Path], command: Command) -> None:

@@ -10,7 +10,15 @@ import scipy.sparse as sp
 
 from imgcluster.clustering.cache import KeptClusters
 from imgcluster.clustering.cluster import cluster_features
-from imgcluster.clustering.confidence import CLIPPED, OFFSET, SLOPE, calibrated_shares, own_probability
+from imgcluster.clustering.confidence import (
+    CLIPPED,
+    OFFSET,
+    SLOPE,
+    calibrated_shares,
+    own_probability,
+    placed_probability,
+)
+from imgcluster.clustering.graph import neighbour_graph
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.types import Clusters
 
@@ -65,6 +73,32 @@ def test_few_images_and_equal_ones(images: int) -> None:
         found = clustered(vectors.astype(np.float32), k).probability
         assert found is not None
         assert ((found > 0) & (found < 1)).all()
+
+
+def test_new_points_are_as_sure_as_those_beside_them() -> None:
+    vectors, away = between(images=400)
+    graph_of = neighbour_graph(vectors)
+    labels = (vectors[:, 0] > 0).astype(np.int64)
+    own = own_probability(graph_of, labels)
+    same = placed_probability(vectors, labels, vectors, labels)  # none of them is a neighbour of itself
+    assert np.abs(same - own).mean() < 0.05
+    some, others = np.flatnonzero(np.arange(400) % 4 < 2), np.flatnonzero(np.arange(400) % 4 >= 2)
+    half = (vectors[some], labels[some])
+    found = placed_probability(*half, vectors[others], labels[others])
+    assert found[away[others] < 0.5].mean() < found[away[others] > 1.5].mean() - 0.1
+    assert abs(found.mean() - own[others].mean()) < 0.05
+    twice = placed_probability(np.repeat(vectors[some], 2, axis=0), np.repeat(labels[some], 2), vectors, labels)
+    np.testing.assert_allclose(twice[others], found)
+    assert np.isfinite(found).all()
+    wrong = placed_probability(vectors, labels, vectors, 1 - labels)
+    assert wrong.mean() < 0.2
+
+
+def test_new_points_that_are_like_none_have_no_probability() -> None:
+    vectors, _ = between()
+    labels = np.zeros(len(vectors), np.int64)
+    assert np.isnan(placed_probability(vectors, labels, -100 * np.ones((1, 20), np.float32), labels[:1])).all()
+    assert np.isnan(placed_probability(vectors[:1], labels[:1], vectors[1:3], labels[1:3])).all()
 
 
 @pytest.mark.parametrize("keys", [{"method": "kmeans"}, {"method": "diffusion"}, {"order": {"smooth": 1.0}}], ids=str)

@@ -86,6 +86,65 @@ def test_which_two_merge_first_and_how_one_is_split_next() -> None:
     assert coarser.next_merge(1) is None
 
 
+def grouped_blobs(images: int = 320) -> tuple[np.ndarray, np.ndarray]:
+    """Points of eight clusters without links between them, and these: two, of two groups, of two of groups of these."""
+    draw, cluster = np.random.default_rng(5), np.arange(images) % 8
+    pairs, fours, halves = np.eye(14)[cluster], np.eye(14)[8 + cluster // 2], np.eye(14)[12 + cluster // 4]
+    centres = np.concatenate([10 * pairs, 15 * fours, 20 * halves], axis=1)
+    centres += draw.normal(0, 0.5, (8, 42))[cluster]
+    return (centres + draw.normal(0, 1, centres.shape)).astype(np.float32), cluster
+
+
+def test_clusters_without_links_meet_in_a_tree_and_not_one_after_the_other() -> None:
+    vectors, cluster = grouped_blobs()
+    graph = neighbour_graph(vectors)
+    links = np.array([[graph[cluster == one][:, cluster == other].nnz for one in range(8)] for other in range(8)])
+    assert not links[~np.eye(8, dtype=bool)].any()
+    hierarchy = build_hierarchy(graph, vectors, cluster)
+    for level, of in ((8, cluster), (4, cluster // 2), (2, cluster // 4)):
+        assert adjusted_rand_score(of, hierarchy.cut(level)) == 1
+    assert (np.diff(hierarchy.modularity[:8]) > 0).all()  # from one cluster to those that there are, and then down
+    assert (np.diff(hierarchy.modularity[7:]) < 0).all()
+
+
+def test_a_few_chance_links_make_no_chain() -> None:
+    vectors, cluster = grouped_blobs()
+    graph = neighbour_graph(vectors).tolil()
+    for one in range(8):  # of each cluster to one of another half
+        rows = np.flatnonzero(cluster == one)[:2], np.flatnonzero(cluster == (one + 4) % 8)[:2]
+        graph[np.ix_(*rows)] = graph[np.ix_(*rows[::-1])] = 0.5
+    hierarchy = build_hierarchy(graph.tocsr(), vectors, cluster)
+    for level, of in ((4, cluster // 2), (2, cluster // 4)):
+        assert adjusted_rand_score(of, hierarchy.cut(level)) == 1
+
+
+def test_many_links_count_for_more_than_the_distance() -> None:
+    vectors, cluster = grouped_blobs()
+    graph = neighbour_graph(vectors).tolil()
+    graph[np.ix_(cluster == 0, cluster == 7)] = graph[np.ix_(cluster == 7, cluster == 0)] = 0.5
+    assert set(build_hierarchy(graph.tocsr(), vectors, cluster).next_merge() or ()) == {0, 7}
+
+
+def test_it_does_not_matter_where_the_points_lie_and_how_large_they_are() -> None:
+    vectors, cluster = grouped_blobs()
+    graph = neighbour_graph(vectors)
+    found, moved = (build_hierarchy(graph, points, cluster) for points in (vectors, 0.25 * vectors + 64))
+    np.testing.assert_array_equal(found.splits[:7], moved.splits[:7])
+
+
+def test_alike_digits_meet_first() -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    labels = digits.target.astype(np.int64)
+    hierarchy = build_hierarchy(neighbour_graph(digits.data), digits.data, labels)
+    met = {level: [labels[hierarchy.cut(level) == number] for number in range(10)] for level in (8, 6, 2)}
+    groups = {level: {tuple(np.unique(some).tolist()) for some in found if len(some)} for level, found in met.items()}
+    assert groups[8] >= {(1, 8), (3, 9)}
+    assert groups[6] >= {(1, 8), (3, 5, 9), (0, 6)}
+    assert groups[2] == {(0, 4, 6), (1, 2, 3, 5, 7, 8, 9)}
+
+
 @pytest.mark.parametrize("level", [0, 33])
 def test_a_level_that_is_not_there(level: int) -> None:
     with pytest.raises(ValueError, match=rf"^the hierarchy has 1 to 32 clusters, not {level}$"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from imgcluster.clustering.cache import KeptClusters
 from imgcluster.clustering.cluster import cluster_features
-from imgcluster.clustering.n_clusters import choose_k, runners_up
+from imgcluster.clustering.n_clusters import at_the_edge, choose_k, runners_up
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features.transforms import Points
@@ -69,16 +71,34 @@ def test_too_few_images_for_any_number() -> None:
 @pytest.mark.parametrize(
     ("scores", "chosen", "others"),
     [
-        ({4: 0.5, 8: 0.68, 9: 0.69, 10: 0.7, 11: 0.69, 14: 0.69}, 10, [14, 8]),  # 9 and 11 are no other answers
+        ({4: 0.5, 8: 0.68, 9: 0.69, 10: 0.7, 11: 0.69, 14: 0.69}, 10, [9, 14, 8]),  # 11 is no other answer
         ({2: 0.67, 3: 0.66, 4: 0.7}, 4, [2]),
-        ({2: 0.6, 4: 0.7, 6: 0.6}, 4, []),
+        ({2: 0.66, 3: 0.67, 4: 0.7}, 4, [3]),  # which is clearly smaller itself
+        ({2: 0.6, 4: 0.7, 6: 0.6}, 4, [2]),
         ({3: 0.7}, 3, []),
     ],
 )
-def test_other_good_numbers_are_clearly_smaller_or_larger(
+def test_the_second_best_number_and_good_ones_that_are_clearly_smaller_or_larger(
     scores: dict[int, float], chosen: int, others: list[int]
 ) -> None:
     assert runners_up(scores, chosen) == others
+
+
+@pytest.mark.parametrize(
+    ("ks", "said"),
+    [
+        (range(2, 12), ""),
+        (range(2, 6), " (5 is the largest number tried: a wider range may have a better one)"),
+        (range(5, 9), " (5 is the smallest number tried: a wider range may have a better one)"),
+    ],
+    ids=str,
+)
+def test_a_number_at_the_end_of_the_range(ks: range, said: str) -> None:
+    found = choose_k(Points(blobs(5)[0]), ClustersConfig(n_clusters="auto"), ks, show=False)
+    assert found.n_clusters == 5
+    assert said in found.reason
+    assert (" is the " in found.reason) == bool(said)
+    assert at_the_edge(2, range(2, 9)) == ""  # there is no smaller one
 
 
 def test_several_good_numbers_are_told_and_kept() -> None:
@@ -93,7 +113,11 @@ def test_several_good_numbers_are_told_and_kept() -> None:
         assert chosen.n_clusters == 4
         assert chosen.runners_up
         assert found.notes[0] == chosen.reason
-        for k in chosen.runners_up:
+        second, *others = chosen.runners_up
+        assert f", {chosen.scores[second]:.3f} with {second}" in chosen.reason
+        assert re.findall(r" with \d+", chosen.reason) == [f" with {second}"]
+        assert re.findall(r"(\d+), (?:coarser|finer)", chosen.reason) == [*map(str, others)]
+        for k in others:
             way = "coarser" if k < chosen.n_clusters else "finer"
             assert f"{k}, {way} ({chosen.scores[k]:.3f})" in chosen.reason
         assert list(chosen.scores) == list(range(2, 11))

@@ -33,6 +33,14 @@ def test_a_sweep_chooses_as_auto_does() -> None:
         assert found.chosen == max(found.rows, key=lambda row: row.modularity).k
 
 
+def test_a_sweep_says_where_its_choice_is_the_end_of_the_range() -> None:
+    vectors, config = blobs(5)[0], ClustersConfig(n_clusters="auto")
+    for ks, said in ((range(2, 6), True), (range(2, 9), False)):
+        found = sweep_k(Points(vectors), config, ks, show=False)
+        assert found.chosen == 5
+        assert found.reason.endswith(" (5 is the largest number tried: a wider range may have a better one)") == said
+
+
 @pytest.mark.parametrize(
     "keys", [{}, {"parameters": {"n_neighbors": 6}}, {"order": {"smooth": 0.5}}, {"order": "sequence"}]
 )

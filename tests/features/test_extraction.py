@@ -620,6 +620,19 @@ def test_backbones_are_joined_in_their_order(tmp_path: Path, pictures: Path) -> 
     assert names == [("efficientnet_lite0", "avgpool", 1280), ("squeezenet1_1", "features.3+logits", 1128)]
 
 
+def test_progress_names_the_backbones_of_a_join(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extract_features(walk_images(pictures), joined(tmp_path / "s"), show=True)
+    begun = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines() if ": 12/12" not in line]
+    assert begun == [
+        "preparing efficientnet_lite0: this takes longer the first time",
+        "features of efficientnet_lite0: 0/12 images",
+        "preparing squeezenet1_1: this takes longer the first time",
+        "features of squeezenet1_1: 0/12 images",
+    ]
+
+
 def test_an_image_that_fails_in_one_backbone_fails_in_all(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

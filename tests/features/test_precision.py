@@ -318,8 +318,7 @@ def test_a_run_and_its_new_images_have_one_precision(
     (recorded,) = run.record["features"]
     assert (recorded["precision"], recorded["precision_check"]["tried"][0]["cosine"]) == ("fp32", 0.9)
     assert summarize_features(run.features)[3] == (
-        "precision fp32, after a comparison on 32 images (bf16: smallest cosine to fp32 0.9000, 80% of nearest "
-        "neighbours the same; bf16, first 12 convolutions fp32: smallest cosine to fp32 0.9500, 90% of nearest "
+        "precision fp32 (bf16, first 12 convolutions fp32, 32 images: smallest cosine to fp32 0.9500, 90% of "
         "neighbours the same)"
     )
     labelled = tmp_path / "labels.csv"

@@ -12,7 +12,7 @@ from imgcluster import load_config, run
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.labels.assignment import assign
 from imgcluster.runs.clusterer import read_clusterer
-from tests.conftest import Command, write_picture
+from tests.conftest import Command, write_picture, write_pictures, write_template
 from tests.support.feature_runs import config_of, noise
 
 
@@ -61,6 +61,23 @@ def test_assign_gives_the_run_its_own_labels(command: Command, config_file: Path
     one = command("assign", tmp_path / "out", strange, "--out", tmp_path / "one.csv", "--quiet")
     assert one.returncode == 0
     assert (tmp_path / "one.csv").read_text().count("\n") == 2
+
+
+def test_how_sure_new_images_are(command: Command, config_file: Path, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", range(36))
+    write_template(tmp_path / "template.csv", range(36))
+    for method in ("auto", "kmeans"):
+        done = command("run", config_file, "--set", f"clusters.method={method}", "--quiet", "--force")
+        assert done.returncode == 0, done.stderr
+        line = ("assign", tmp_path / "out", tmp_path / "pictures", "--out", tmp_path / f"{method}.csv", "--quiet")
+        done = command(*line, "--force")
+        assert ("note: no column probability: " in done.stdout) == (method == "kmeans")
+        table = pd.read_csv(tmp_path / f"{method}.csv", dtype={"id": str})
+        assert ("probability" in table.columns) == (method == "auto")
+        if method == "auto":
+            own = pd.read_csv(tmp_path / "out/clusters.csv", dtype={"id": str})
+            assert table["probability"].between(0.5, 1).all()
+            np.testing.assert_allclose(table["probability"], own["probability"], atol=0.2)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,16 @@ def test_the_tree_has_the_run_in_its_middle() -> None:
     parts = [("part", [2], 2, []), ("part", [2], 1, [])]
     groups = ("group", [0, 2], 5, [("cluster", [2], 3, parts), ("cluster", [0], 2, [])])
     assert outline(found) == ("group", [0, 1, 2], 8, [groups, ("cluster", [1], 3, [])])
-    assert found.rows == [8, 7, 6, 4, 3]  # the nearest to their centroids first
+    assert found.rows == [8, 2, 4, 7, 1]  # of each cluster in turn, the nearest to its centroid first
     assert (found.level, found.modularity) == (2, 0.2)
+
+
+def test_a_large_cluster_shows_images_of_all_its_clusters() -> None:
+    labels = np.repeat(np.arange(4), [9, 8, 7, 6])
+    nested = Hierarchy(np.array([[0, 1], [0, 2], [0, 3]]), labels, np.zeros(4), 4)
+    found = tree_of(nested, np.arange(30), np.where(labels == 0, 0.0, 1.0))  # the first one is the densest
+    assert labels[found.rows].tolist() == [0, 1, 2, 3, 0]
+    assert [labels[part.rows].tolist() for part in found.parts] == [[0, 2, 3, 0, 2], [1] * 5]
 
 
 def test_a_run_of_one_cluster_is_the_top() -> None:
@@ -60,3 +68,24 @@ def test_the_page_has_a_tree_where_the_run_has_a_hierarchy(tmp_path: Path, hiera
         assert page.count("<details open><summary>") == 2  # both merges of three clusters
         words = " ".join(page.split())
         assert 'Clusters 0, 1, 2 <span class="quiet">24 images; split at 2 clusters, modularity 0.' in words
+        assert words.count('<span class="mark">3 clusters: this run</span>') == 2  # above the tree, and in it
+        assert "runner-up" not in words
+
+
+def test_the_tree_marks_the_numbers_that_the_summary_names(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pictures", range(36))
+    keys = {
+        "images": {"folder": str(tmp_path / "pictures")},
+        "features": {"backbone": "efficientnet_lite0", "store": str(tmp_path / "store")},
+        "clusters": {"n_clusters": "2..5"},
+        "outputs": {"folder": str(tmp_path / "out")},
+    }
+    found = run(config_from_dict(keys), show=False)
+    words = " ".join((tmp_path / "out" / "report" / "index.html").read_text().split())
+    assert found.clusters.chosen is not None
+    assert found.hierarchy is not None
+    assert found.clusters.chosen.runners_up
+    for level in found.clusters.chosen.runners_up:
+        quality = f"{found.hierarchy.modularity[level - 1]:.3f}"
+        assert f"{level} clusters: runner-up</span> modularity {quality}" in words
+        assert f'modularity {quality}</span> <span class="mark">{level} clusters: runner-up</span>' in words

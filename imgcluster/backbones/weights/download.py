@@ -132,7 +132,7 @@ def _alone(job: _Job) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         if job.progress:
-            _say(f"weights {job.target.name}: another process is fetching it, waiting")
+            _say(f"weights {job.target.name}: another process is downloading it, waiting")
         _acquire_while_growing(lock, job.part, patience)
     try:
         yield
@@ -149,7 +149,7 @@ def _acquire_while_growing(lock: filelock.BaseFileLock, part: Path, patience: fl
         except filelock.Timeout:
             before, size = size, _size(part)
             if size == before:
-                raise _FailedError(f"another process holds {lock.lock_file} and gets nothing done") from None
+                raise _FailedError(f"another process holds {lock.lock_file} and makes no progress") from None
 
 
 # ---- one file
@@ -175,7 +175,7 @@ def _transfer_with_retries(job: _Job) -> None:
             return
         except _BrokenError as error:
             broken = error
-    raise _FailedError(f"{broken} ({len(_PAUSES)} tries); what came is in {job.part}, the next run goes on from there")
+    raise _FailedError(f"{broken} ({len(_PAUSES)} tries); what came is in {job.part}, the next run continues it")
 
 
 def _transfer(job: _Job) -> None:
@@ -205,7 +205,7 @@ def _chunks(response: http.client.HTTPResponse, stall_timeout: float) -> Iterato
         try:
             chunk = response.read1(_CHUNK)
         except TimeoutError:
-            raise _FailedError(f"no data for {stall_timeout:g} s; the next run goes on from there") from None
+            raise _FailedError(f"no data for {stall_timeout:g} s; the next run continues it") from None
         except (OSError, http.client.HTTPException) as error:
             raise _BrokenError(f"the connection broke: {_cause(error)}") from error
         if not chunk:

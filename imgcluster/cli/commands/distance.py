@@ -21,20 +21,13 @@ def add(commands: Commands) -> None:
 
 
 def run(options: Options) -> None:
-    """Compare images, print a distance for each pair and their mean."""
+    """Compare images, print a distance for each pair, their mean, and what is near and far."""
     layers = None if options.layers is None else _weighted(options.layers)
-    from imgcluster.backbones import image_distances
+    from imgcluster.backbones import distances_and_scale
     from imgcluster.cli.format.backbones import distance_lines
 
-    found = image_distances(
-        options.first,
-        options.second,
-        backbone=options.backbone,
-        layers=layers,
-        distance=options.distance,
-        weights=options.weights,
-    )
-    print(*distance_lines(found), sep="\n")
+    by = (options.backbone, layers, options.distance, options.weights)
+    print(*distance_lines(*distances_and_scale(options.first, options.second, by)), sep="\n")
 
 
 def _weighted(text: str) -> dict[str, float]:

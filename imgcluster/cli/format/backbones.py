@@ -44,11 +44,18 @@ def layers_table(rows: Sequence[LayerRow]) -> str:
     )
 
 
-def distance_lines(found: Mapping[str, float]) -> list[str]:
-    """Return a line for each pair of images, and their mean."""
-    lines = [f"{distance:>12.6g}  {printable(name)}" for name, distance in found.items()]
-    mean = [f"{sum(found.values()) / len(found):>12.6g}  mean of {len(found):,}"] if len(found) > 1 else []
-    return lines + mean
+def distance_lines(found: Mapping[str, float], scale: Mapping[str, float]) -> list[str]:
+    """Return a line for each pair of images, their mean, and a scale: distances of the first image to copies of it."""
+    return [
+        *(_distance_line(distance, printable(name)) for name, distance in found.items()),
+        *([_distance_line(sum(found.values()) / len(found), f"mean of {len(found):,}")] if len(found) > 1 else []),
+        f"for scale, {printable(next(iter(found)))} to itself, changed:",
+        *(_distance_line(distance, name) for name, distance in scale.items()),
+    ]
+
+
+def _distance_line(distance: float, name: str) -> str:
+    return f"{distance:>12.6g}  {name}"
 
 
 def _cells(row: ModelRow) -> tuple[str, ...]:

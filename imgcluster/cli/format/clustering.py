@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgcluster.cli.format.run import cluster_lines
 from imgcluster.evaluation import BEST, TABLE
 from imgcluster.runs import with_name
 from imgcluster.utils import printable
 
 if TYPE_CHECKING:
     from imgcluster.evaluation import Comparison, Stability, Sweep
+    from imgcluster.runs import CutRun
 
 MAX_UNSTABLE_NAMED = 3
 HALF = 0.5
@@ -39,6 +41,18 @@ def comparison_lines(found: Comparison, out: Path) -> list[str]:
         f"the best  python -m imgcluster run {out / BEST}",
         f"any row   python -m imgcluster run {out}/CONFIG, where CONFIG is its last column",
     ]
+
+
+def cut_lines(found: CutRun) -> list[str]:
+    """Return how many clusters there are now and were before, how good the level is, and the clusters."""
+    hierarchy, failed = found.hierarchy, len(found.run.rows) - len(found.labels)
+    before = f"the run has {hierarchy.n_clusters}{f'; {failed:,} images failed' if failed else ''}"
+    lines = [f"images    {len(found.labels):,} in {len(found.members)} clusters ({before})"]
+    if found.level is not None:
+        here, own = (hierarchy.modularity[level - 1] for level in (found.level, hierarchy.n_clusters))
+        levels = f"level     {found.level} of 1 to {hierarchy.levels}"
+        lines.append(f"{levels}: modularity {here:.3f}; the run's clusters {own:.3f}")
+    return [*lines, "", *cluster_lines(found.sizes, found.names), ""]
 
 
 def stability_lines(found: Stability) -> list[str]:

@@ -25,6 +25,7 @@ BAR = 30  # columns
 MAX_IDS_PER_REASON = 3
 MAX_REASONS = 5
 RANDOM = "RANDOM    the weights are random: the network has learned nothing, and these pictures explain nothing"
+NO_PROBABILITY = "note: no column probability: it is calibrated for runs with clusters.method: auto only"
 # What the thread that feeds the network may wait for, and what would shorten that.
 ADVICE = {
     "waiting for images": "reading: a quicker disk, smaller files or more cores would help",
@@ -35,7 +36,14 @@ ADVICE = {
 
 def summarize_run(run: RunResult) -> str:
     """Return the summary of a finished run."""
-    lines = [*_files_line(run), *summarize_features(run.features), "", *_cluster_lines(run), ""]
+    lines = [
+        *_files_line(run),
+        *summarize_features(run.features),
+        "",
+        *cluster_lines(run.clusters.sizes, known_names(run.config, run.clusters.names)),
+        "",
+    ]
+    lines += _method_lines(run)
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
     folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
@@ -91,6 +99,7 @@ def summarize_assigned(found: Assignment) -> list[str]:
             for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         ),
         f"new       {new:,} may belong to no existing cluster (farther out than any image of the run)",
+        *([NO_PROBABILITY] if found.placed.probability is None else []),
     ]
 
 
@@ -157,16 +166,20 @@ def _origin_lines(origin: Origin) -> list[str]:
 
 
 def _precision_text(check: PrecisionCheck) -> str:
-    """Return why `precision: auto` is what it is, as `bf16: ...`."""
-    name = f"{check.precision}, first {check.exact} convolutions fp32" if check.exact else check.precision
+    """Return why `precision: auto` is what it is, as `bf16 (...)`; run.json has all that was tried."""
+    name = _precision_name(check.precision, check.exact)
     if not check.images:
         return f"{name}: as the features in the store"
-    found = "; ".join(
-        f"bf16{f', first {each.exact} convolutions fp32' if each.exact else ''}: smallest cosine to fp32 "
-        f"{each.cosine:.4f}, {each.agreement:.0%} of nearest neighbours the same"
-        for each in check.tried
-    )
-    return f"{name}, after a comparison on {check.images} images ({found})"
+    if not check.tried:
+        return f"{name} (bf16 is not available)"
+    last = check.tried[-1]  # the one that was taken, or the nearest to fp32 of those that were not good enough
+    tried = "" if check.precision == "bf16" else f"{_precision_name('bf16', last.exact)}, "
+    likeness = f"smallest cosine to fp32 {last.cosine:.4f}, {last.agreement:.0%} of neighbours the same"
+    return f"{name} ({tried}{check.images} images: {likeness})"
+
+
+def _precision_name(precision: str, exact: int) -> str:
+    return f"{precision}, first {exact} convolutions fp32" if exact else precision
 
 
 def _weights_text(origin: Origin) -> str:
@@ -190,10 +203,23 @@ def _named(group: list[Failure]) -> str:
     return names if len(group) <= MAX_IDS_PER_REASON else f"{len(group):,} images ({names}, ...)"
 
 
-def _cluster_lines(run: RunResult) -> list[str]:
-    sizes = run.clusters.sizes
+def _method_lines(run: RunResult) -> list[str]:
+    """Return how `method: auto` has found the clusters and their number; nothing for other methods."""
+    config, chosen = run.config.clusters, run.clusters.chosen
+    if not config.has_probability:
+        return []
+    steps = "".join(f"{step}, " for step in run.clusters.state["steps"].tolist())
+    number = "as many clusters as set"
+    if chosen is not None:
+        tried = f" of {min(chosen.scores)} to {max(chosen.scores)}" if chosen.scores else ""
+        number = f"number of clusters{tried} by modularity"
+    then = "then " if steps else ""
+    return [f"method    auto: {steps}{then}K-Means on a diffusion embedding of the nearest neighbours; {number}"]
+
+
+def cluster_lines(sizes: np.ndarray, names: Mapping[int, str]) -> list[str]:
+    """Return a line for each cluster, with a bar. sizes: (k,) int, by number."""
     largest, width = int(sizes.max(initial=0)), len(f"{int(sizes.max(initial=0)):,}")
-    names = known_names(run.config, run.clusters.names)
     return [
         f"cluster {number:>3}  {bar(size, largest, BAR):<{BAR}}  {size:>{width},}{_name_after(names, number)}"
         for number, size in enumerate(sizes.tolist())

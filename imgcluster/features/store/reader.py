@@ -171,7 +171,7 @@ def read_rows(path: Place, rows: np.ndarray, dim: int) -> np.ndarray:
 
 def _damaged(path: Place, why: str) -> DamagedShard:
     return DamagedShard(
-        f"{str(path)!r} is damaged ({why}); remove it and run the config again: its images are computed anew"
+        f"{str(path)!r} is damaged ({why}); remove it and run the config again: its images are computed again"
     )
 
 

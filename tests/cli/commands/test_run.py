@@ -28,7 +28,10 @@ def test_a_run_from_start_to_end(tmp_path: Path, config_file: Path, command: Com
     assert lines[2].startswith("device    cpu, ")
     assert [line.split()[-1] for line in lines if line.startswith("cluster ")] == ["4", "4", "4"]
     assert f"written   {tmp_path / 'out' / 'submission.csv'}" in lines
-    assert "features: 12/12 images" in result.stderr
+    progress = [line.partition(",")[0] for line in result.stderr.splitlines()]
+    begun = ["preparing efficientnet_lite0: this takes longer the first time", "features: 0/12 images"]
+    assert progress[progress.index(begun[0]) :][:2] == begun
+    assert "features: 12/12 images" in progress
     again = command("run", config_file, "--quiet")
     assert again.stdout.splitlines()[0] == "images    12: 0 computed, 12 from the store, 0 failed"
     assert again.stderr == ""

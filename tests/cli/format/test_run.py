@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from imgcluster.cli.format.run import ADVICE, profile_lines, summarize_features
+from imgcluster import load_config, run
+from imgcluster.backbones.runtimes.precision import Deviation, PrecisionCheck
+from imgcluster.cli.format.run import ADVICE, _precision_text, profile_lines, summarize_features, summarize_run
 from imgcluster.config.loader import FeaturesConfig
 from imgcluster.features.extraction import extract_features
 from imgcluster.features.result import Features
@@ -73,3 +76,44 @@ def test_of_many_reasons_the_first_few_are_named() -> None:
 
 def test_nothing_is_said_where_nothing_failed() -> None:
     assert failing({}) == []
+
+
+def summary(config_file: Path, *overrides: str) -> list[str]:
+    return summarize_run(run(load_config(config_file, overrides), force=True, show=False)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["clusters.method=auto"], "as many clusters as set"),
+        (["clusters.method=auto", "clusters.n_clusters=auto"], "number of clusters of 2 to 11 by modularity"),
+    ],
+    ids=str,
+)
+def test_how_auto_decides_is_a_sentence(config_file: Path, overrides: list[str], said: str) -> None:
+    (line,) = (line for line in summary(config_file, *overrides) if line.startswith("method "))
+    assert line == (
+        "method    auto: sqrt, l2, pca, equalize, l2, then K-Means on a diffusion embedding of the nearest neighbours; "
+        f"{said}"
+    )
+    assert not [line for line in summary(config_file) if line.startswith("method ")]
+
+
+def test_clusters_without_a_name_are_named_by_their_numbers(config_file: Path) -> None:
+    some, all = "outputs.names={0: red, 2: blue}", "outputs.names={0: red, 1: '1', 2: blue}"
+    notes = [[line for line in summary(config_file, names) if "have no name" in line] for names in (some, all)]
+    assert notes == [["note: outputs.names: 1 of 3 clusters have no name: 1"], []]
+
+
+def test_a_comparison_of_precisions_is_one_short_line() -> None:
+    tried = (Deviation(0, 0.99, 0.94), Deviation(12, 0.9995, 0.97))
+    texts = [
+        _precision_text(PrecisionCheck("bf16", 12, 32, tried)),
+        _precision_text(PrecisionCheck("fp32", 0, 32)),
+        _precision_text(PrecisionCheck("bf16", 0, 0)),
+    ]
+    assert texts == [
+        "bf16, first 12 convolutions fp32 (32 images: smallest cosine to fp32 0.9995, 97% of neighbours the same)",
+        "fp32 (bf16 is not available)",
+        "bf16: as the features in the store",
+    ]

@@ -560,7 +560,7 @@ def test_a_checkpoint_of_another_request_or_a_damaged_one_is_none(
     assert found.tensors.keys() == {"parameter:w"}
     assert not caplog.messages
     assert Checkpoint(tmp_path, "two").load() is None
-    assert "is of other labels, features or settings: training begins anew" in caplog.messages[-1]
+    assert "is of other labels, features or settings: training starts over" in caplog.messages[-1]
     path = tmp_path / "checkpoint.safetensors"
     whole = path.read_bytes()
     for length in (0, 7, len(whole) // 2, len(whole) - 1):

@@ -338,7 +338,7 @@ def _(own: Path) -> None:
     published(own, "null").write_bytes(saved(good())[:100_000])
 
 
-@case("the same, with a network to fall back to", GROUP, "damaged or foreign.*\n.*FALLBACK", environment=NOWHERE)
+@case("the same, with a network to fall back to", GROUP, "damaged, or another file.*\n.*FALLBACK", environment=NOWHERE)
 def _(own: Path) -> None:
     published(own, "efficientnet_lite0").write_bytes(bytes(100_000))
 
