@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from imgcluster.backbones import auto, check_backbones
 from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto
@@ -128,30 +129,83 @@ def test_a_wrong_digest_is_passed_over_and_leaves_nothing(server: WebServer) -> 
 
 
 @pytest.mark.parametrize("is_link", [True, False])
-def test_damaged_weights_in_the_cache_are_passed_over(
-    server: WebServer, is_link: bool, capsys: pytest.CaptureFixture[str]
+def test_damaged_weights_in_the_cache_are_downloaded_again(
+    server: WebServer, is_link: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = record_of()
     place = place_of(find_backbone(VIT))
     assert place is not None
-    whole = place.read_bytes()
+    whole, page = place.read_bytes(), b"error " * 1000
     if not is_link:
         place.unlink()
-    place.write_text("error " * 1000)
-    for keys in ({}, {"kept": kept}, {"download_now": False}):
-        chosen, reasons = choose(**keys)
-        assert chosen == [CNN]
-        assert reasons[VIT].startswith("its weights are damaged: 0.00572 MB, not ")
-        assert reasons[VIT].endswith(f" MB; delete {place.resolve()} and run again")
+    place.write_bytes(page)
     for pattern in ("", VIT.partition("@")[0]):
         (row,) = (row for row in list_weights(pattern, check=True) if row.name.startswith(VIT.partition("@")[0]))
         assert row.state == "damaged"
-    assert main(["weights", "get", VIT]) == 1
-    assert "damaged: 0.00572 MB" in capsys.readouterr().err
     assert main(["models", VIT.partition("@")[0]]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[4] == "no"
-    place.write_bytes(whole)
+    assert choose(download_now=False) == ([VIT], {})
+    assert place.read_bytes() == page
+    with monkeypatch.context() as offline:
+        offline.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        for keys in ({}, {"kept": kept}, {"download_now": False}):
+            chosen, reasons = choose(**keys)
+            assert chosen == [CNN]
+            assert reasons[VIT].startswith("its weights are damaged; ")
+            assert "connection refused" in reasons[VIT]
+        assert main(["weights", "get", VIT, "--quiet"]) == 1
+        assert "connection refused" in capsys.readouterr().err
+        assert place.read_bytes() == page
+    for keys in ({}, {"kept": kept}):
+        place.write_bytes(page)
+        assert choose(**keys) == ([VIT], {})
+        assert place.read_bytes() == whole
+    place.write_bytes(page)
+    assert main(["weights", "get", VIT, "--quiet"]) == 0
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()[1:]] == ["checked"]
+    assert place.read_bytes() == whole
     assert choose()[0] == [VIT]
+
+
+def test_weights_of_another_network_in_the_cache_are_passed_over(
+    server: WebServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No digest is known of a file that another program copied into the hub's cache."""
+    record_of()
+    place = place_of(find_backbone(VIT))
+    assert place is not None
+    place.unlink()
+    save_file({"another.weight": torch.zeros(3)}, place)
+    chosen, reasons = choose()
+    assert chosen == [CNN]
+    assert "do not fit" in reasons[VIT]
+    assert main(["weights", "get", VIT, "--quiet"]) == 1
+    assert "do not fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [VIT, CNN])
+def test_damaged_weights_of_a_named_network_are_noted_and_downloaded_again(
+    server: WebServer, config_file: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(config_file), "--set", f"features.backbone={name}", "--set", "features.fallback=null"]
+    assert main(["weights", "get", name, "--quiet"]) == 0
+    place = place_of(find_backbone(name))
+    assert place is not None
+    whole = place.read_bytes()
+    place.write_bytes(bytes(len(whole)))
+    capsys.readouterr()
+    server.requests.clear()
+    assert main(["check", *arguments]) == 0
+    assert "are damaged; a run downloads them" in capsys.readouterr().out
+    for command in ("check", "run"):
+        assert main([command, *arguments, "--set", "features.download=never"]) == 1
+        error = capsys.readouterr().err
+        assert "no download allowed: " in error
+        assert "is damaged or foreign: sha256" in error
+    assert not server.requests
+    assert place.read_bytes() == bytes(len(whole))
+    assert main(["run", *arguments, "--quiet"]) == 0
+    assert place.read_bytes() == whole
 
 
 def test_nothing_larger_than_allowed_is_downloaded_unasked(server: WebServer) -> None:
@@ -355,9 +409,9 @@ def test_a_run_says_and_records_what_it_took(
     arguments = [str(config_file), "--set", "features.backbone=auto", "--set", "features.device=cpu", "--quiet"]
     assert main(["check", *arguments]) == 0
     out = capsys.readouterr().out
-    assert f"auto      chose {VIT}: " in out
-    assert "MB to download, if they can be" in out
-    assert not server.requests
+    assert f"auto      chose {CNN}: 5 MB to download; about " in out
+    assert f"  not     {VIT}: " in out
+    assert not are_here(BACKBONES[CNN])
     assert not (tmp_path / "store").exists()
     assert main(["run", *arguments]) == 0
     out = capsys.readouterr().out
