@@ -12,7 +12,7 @@ from imgcluster.backbones.select import check_backbones, check_fit, find_backbon
 from imgcluster.backbones.weights.load import find_weights
 from imgcluster.backbones.weights.locate import are_good, check_download, damage_of, place_of
 from imgcluster.config import BUNDLED, AutoRecord, Backbone, FeaturesConfig, bytes_of
-from imgcluster.errors import ConfigError, WeightsError
+from imgcluster.errors import ConfigError, DownloadError, WeightsError
 from imgcluster.images import find_recipe
 
 
@@ -82,7 +82,8 @@ def choose_auto(
             passed.append({"backbone": list(candidate.backbones), "kind": reason.kind, "why": str(reason)})
             continue
         record = {"backbone": list(candidate.backbones), "why": why, "passed_over": passed, "download": config.download}
-        return config.chosen(record)
+        speed = {} if _is_on_gpu(config) else {"cpu_gigaflops": round(cpu_gigaflops(), 1)}
+        return config.chosen({**record, **speed})
     raise ConfigError("features.backbone: auto finds no network; name one")
 
 
@@ -140,7 +141,8 @@ def _weights_of(candidate: Candidate, rows: list[Backbone], kept: _Kept, search:
                 check_fit(row, find_weights(row, "imagenet", progress=search.progress))
     except WeightsError as error:
         damaged = "its weights are damaged; " if any(map(damage_of, rows)) else ""
-        raise _PassedOver(WEIGHTS, f"{damaged}{error}") from error
+        cause = error.__cause__ if isinstance(error.__cause__, DownloadError) else error
+        raise _PassedOver(WEIGHTS, f"{damaged}{cause}") from error
     if missing and not search.download:
         return f"{candidate.megabytes:.0f} MB to download"
     return f"weights {'downloaded' if missing else 'on this machine'}"
@@ -160,8 +162,7 @@ def _rows(candidate: Candidate, config: FeaturesConfig) -> list[Backbone]:
 
 def _cost(candidate: Candidate, config: FeaturesConfig, rows: list[Backbone], *, bound: bool) -> str:
     """Return what a picture costs, in words. Raises _PassedOver where that is too much."""
-    names = config.device if isinstance(config.device, tuple) else (config.device,)
-    if names != ("cpu",) and (names != ("auto",) or is_gpu(find_device("auto"))):
+    if _is_on_gpu(config):
         return "on a GPU"
     on_torch = config.runtime in ("torch", "torch_compile") or not is_installed()
     views = find_recipe(config.preprocess, rows[0], config.views, config.reading).n_views
@@ -170,6 +171,11 @@ def _cost(candidate: Candidate, config: FeaturesConfig, rows: list[Backbone], *,
     if bound and seconds > MAX_CPU_SECONDS:
         raise _PassedOver(COST, f"{cost}, more than {MAX_CPU_SECONDS:g} s")
     return cost
+
+
+def _is_on_gpu(config: FeaturesConfig) -> bool:
+    names = config.device if isinstance(config.device, tuple) else (config.device,)
+    return names != ("cpu",) and (names != ("auto",) or is_gpu(find_device("auto")))
 
 
 def _check_allowed(candidate: Candidate, config: FeaturesConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 from imgcluster.backbones import auto, check_backbones
 from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto
 from imgcluster.backbones.inventory import list_weights, missing_weights
-from imgcluster.backbones.runtimes.speed import cpu_gigaflops
+from imgcluster.backbones.runtimes import speed
 from imgcluster.backbones.weights.locate import are_here, place_of
 from imgcluster.backbones.weights.reach import REMEMBERED_SECONDS
 from imgcluster.cli.main import main
@@ -73,8 +74,10 @@ def test_published_scores_decide_the_order() -> None:
     assert len(scores) >= 2
 
 
-def test_the_speed_of_the_cpu_is_measured_once() -> None:
-    assert cpu_gigaflops() == cpu_gigaflops() > 0
+def test_the_speed_of_the_cpu_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = iter([speed._measured(), 0.001])
+    monkeypatch.setattr(speed, "_measured", lambda: next(measured))
+    assert speed.cpu_gigaflops() == speed.cpu_gigaflops() > 0
 
 
 # ---- what is chosen
@@ -427,6 +430,45 @@ def test_a_run_says_and_records_what_it_took(
     assert (tmp_path / "out" / "clusters.csv").read_bytes() == first
     assert main(["run", *arguments, "--set", f"features.backbone={CNN}"]) == 0  # by its name, the same run
     assert main(["run", *arguments, "--set", "features.backbone=resnet18", "--set", "features.weights=random"]) == 1
+
+
+@pytest.mark.parametrize("case", ["online", "offline", "no timm", "too slow", "too large"])
+def test_check_and_run_choose_the_same_for_the_same_reasons(
+    server: WebServer,
+    config_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [str(config_file), "--set", "features.backbone=auto", "--set", "features.device=cpu"]
+    if case == "offline":
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")
+    elif case == "no timm":
+        monkeypatch.setitem(sys.modules, "timm", None)
+    elif case == "too slow":
+        monkeypatch.setattr(auto, "cpu_gigaflops", lambda: 0.01)
+    elif case == "too large":
+        arguments += ["--set", "features.download=1 kB"]
+    said = {}
+    for command in (["check"], ["run", "--quiet"]):
+        assert main([command[0], *arguments, *command[1:]]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        lines = [line for line in lines if line.startswith(("auto ", "  not "))]
+        said[command[0]] = [line.split(" to download; ")[0].split(": weights downloaded")[0] for line in lines]
+    remembered = "; tried less than 10 minutes ago, `imgcluster weights get` tries at once"
+    first, second = ([line.replace(remembered, "") for line in said[command]] for command in ("check", "run"))
+    assert [line.partition(": ")[0] for line in first] == [line.partition(": ")[0] for line in second]
+    assert first[1:] == second[1:]
+    assert all("\n" not in line and len(line) < 250 for line in first)
+    assert main(["show", str(tmp_path / "out")]) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("auto ", "  not "))]
+    assert [line[:20] for line in shown] == [line[:20] for line in said["run"]]
+    assert main(["show", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["auto"]
+    assert found == json.loads((tmp_path / "out" / "run.json").read_text())["auto_backbone"]
+    assert found["cpu_gigaflops"] == round(auto.cpu_gigaflops(), 1)
 
 
 def test_a_finished_run_goes_on_with_the_network_it_took(
