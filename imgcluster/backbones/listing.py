@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass, replace
 
-from imgcluster.backbones.auto import size_fault
 from imgcluster.backbones.build import capture, size_problem
 from imgcluster.backbones.layers import PREDICTIONS, layers_of
 from imgcluster.backbones.networks import empty_network
@@ -86,7 +85,6 @@ def _glob(pattern: str) -> str:
 
 
 def _row(backbone: Backbone, name: str, stands_for: str | None = None, *, measure: bool = False) -> ModelRow:
-    here = are_here(backbone) and size_fault(backbone) is None
     if measure and backbone.megabytes is None:
         backbone = _measured(backbone)
     return ModelRow(
@@ -96,7 +94,7 @@ def _row(backbone: Backbone, name: str, stands_for: str | None = None, *, measur
         dim=backbone.dim,
         px=backbone.recipe.side,
         megabytes=backbone.megabytes,
-        here=here,
+        here=are_here(backbone),
         licence=backbone.licence,
     )
 

@@ -12,6 +12,7 @@ from imgcluster.backbones.layers import check_layers
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.timm_networks import PREFIX, corrections, find_timm
 from imgcluster.backbones.weights.load import Weights, find_weights
+from imgcluster.backbones.weights.locate import published_sha256
 from imgcluster.config import (
     AUTO_BACKBONE,
     BACKBONES,
@@ -129,8 +130,8 @@ def _choose(wanted: Wanted, config: FeaturesConfig, progress: bool) -> Choice:
 
 
 def check_fit(backbone: Backbone, weights: Weights) -> None:
-    """Raise WeightsError where weights of somebody's own do not fit, before anything is written for them."""
-    if weights.path is None or weights.source == "imagenet":
+    """Raise WeightsError where weights without a published digest do not fit, before anything is written for them."""
+    if weights.path is None or (weights.source == "imagenet" and published_sha256(backbone, weights.path)):
         return
     versions = {package: installed(package) for package in PACKAGES}
     remembered(["weights fit", backbone.name, weights.sha256, versions], lambda: bool(network_with(backbone, weights)))

@@ -15,7 +15,7 @@ from imgcluster.utils import Place, Storage, fingerprint_of, parse_json
 def settled(config: Config, *, show: bool = True, download: bool = True) -> Config:
     """Return the config with the backbone of `backbone: auto` chosen; unchanged where it names one.
 
-    download: False asks no server, so that the network of a run may be another where a download fails.
+    download: False only asks servers whether they have the weights; a run takes another network if a download breaks.
     """
     root = Storage(config.storage).place(config.features.store)
     return config.model_copy(update={"features": settled_features(config.features, root, show=show, download=download)})

@@ -32,6 +32,11 @@ def with_parts(images: Sequence[ImageFile], video: VideoSampling | None, pages: 
     return Expanded(found.images, [*expanded.notes, *far_note(found.images)])
 
 
+def file_of_part(text: str) -> str:
+    """Return the file of a frame's or a page's name."""
+    return text.rpartition(PART_MARK)[0]
+
+
 def open_parts(texts: Iterable[str]) -> dict[str, ImagePath]:
     """Return the frames and pages among texts, by these; reading one that is lost raises the reason."""
     names = [text for text in texts if PART_MARK in text]

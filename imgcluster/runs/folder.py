@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from typing import IO, Any
@@ -59,7 +59,11 @@ class RunFolder:
 
     @contextmanager
     def open(self, names: list[str]) -> Iterator[RunFolder]:
-        """Take the folder for a run that will write files of these names. Raises OutputError."""
+        """Take the folder for a run that will write files of these names. Raises OutputError.
+
+        A run that fails before it writes leaves nothing behind.
+        """
+        is_new = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / RunFiles.LOCK) if self._far_away is None else lock_of(self.path)
@@ -80,7 +84,13 @@ class RunFolder:
                 self._check_ours(names)
             yield self
         finally:
+            if not (self.path / RunFiles.RECORD).exists():
+                with suppress(OSError):  # Windows removes no file that is open
+                    (self.path / RunFiles.LOCK).unlink()
             lock.release()
+            if is_new:
+                with suppress(OSError):  # it has files in it
+                    self.path.rmdir()
 
     def send(self) -> None:
         """Send a finished run to where the config wants it; nothing where that is here. Raises OutputError."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from imgcluster.config import RunFiles
+from imgcluster.config import AutoRecord, RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.cluster_names import recorded_names
 from imgcluster.runs.reader import read_record, read_report_record, read_rows
@@ -36,13 +36,18 @@ class Group:
 
 @dataclass(frozen=True)
 class Overview:
-    """What `show` tells of a run. silhouette: where a report has it. report: its page, where there is one."""
+    """What `show` tells of a run.
+
+    auto: what `backbone: auto` chose and passed over. silhouette: where a report has it. report: its page, where there
+    is one.
+    """
 
     run: str
     finished: str
     images: int
     backbones: list[str]
     fallbacks: list[dict[str, str]]
+    auto: AutoRecord | None
     silhouette: float | None
     clusters: list[Group]
     others: list[Group] = field(default_factory=list)
@@ -73,6 +78,7 @@ def run_overview(run: str | Path, *, typical: int = 3) -> Overview:
         images=len(rows),
         backbones=[_backbone(origin) for origin in origins],
         fallbacks=[origin["fallback"] for origin in origins if origin.get("fallback")],
+        auto=_auto(record.get("auto_backbone")),
         silhouette=_number(report.get("silhouette")),
         clusters=[
             replace(
@@ -116,6 +122,18 @@ def _guess(report: Mapping[str, Any], number: int) -> dict[str, Any] | None:
     if not isinstance(guess, dict) or not isinstance(guess.get("name"), str):
         return None
     return {"name": guess["name"], "share": _number(guess.get("share"))}
+
+
+def _auto(found: Any) -> AutoRecord | None:
+    """Return the record of `backbone: auto`; None where a run has none, or a damaged one."""
+    with suppress(TypeError, KeyError, AttributeError):
+        passed = [{**_entry(each), "kind": str(each["kind"])} for each in found["passed_over"]]
+        return {**found, **_entry(found), "passed_over": passed}
+    return None
+
+
+def _entry(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {"backbone": [str(name) for name in found["backbone"]], "why": str(found["why"])}
 
 
 def _number(value: Any) -> float | None:

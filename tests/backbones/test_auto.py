@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from imgcluster.backbones import auto, check_backbones
 from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto
 from imgcluster.backbones.inventory import list_weights, missing_weights
-from imgcluster.backbones.runtimes.speed import cpu_gigaflops
+from imgcluster.backbones.runtimes import speed
 from imgcluster.backbones.weights.locate import are_here, place_of
 from imgcluster.backbones.weights.reach import REMEMBERED_SECONDS
 from imgcluster.cli.main import main
@@ -72,8 +74,10 @@ def test_published_scores_decide_the_order() -> None:
     assert len(scores) >= 2
 
 
-def test_the_speed_of_the_cpu_is_measured_once() -> None:
-    assert cpu_gigaflops() == cpu_gigaflops() > 0
+def test_the_speed_of_the_cpu_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = iter([speed._measured(), 0.001])
+    monkeypatch.setattr(speed, "_measured", lambda: next(measured))
+    assert speed.cpu_gigaflops() == speed.cpu_gigaflops() > 0
 
 
 # ---- what is chosen
@@ -128,30 +132,83 @@ def test_a_wrong_digest_is_passed_over_and_leaves_nothing(server: WebServer) -> 
 
 
 @pytest.mark.parametrize("is_link", [True, False])
-def test_damaged_weights_in_the_cache_are_passed_over(
-    server: WebServer, is_link: bool, capsys: pytest.CaptureFixture[str]
+def test_damaged_weights_in_the_cache_are_downloaded_again(
+    server: WebServer, is_link: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = record_of()
     place = place_of(find_backbone(VIT))
     assert place is not None
-    whole = place.read_bytes()
+    whole, page = place.read_bytes(), b"error " * 1000
     if not is_link:
         place.unlink()
-    place.write_text("error " * 1000)
-    for keys in ({}, {"kept": kept}, {"download_now": False}):
-        chosen, reasons = choose(**keys)
-        assert chosen == [CNN]
-        assert reasons[VIT].startswith("its weights are damaged: 0.00572 MB, not ")
-        assert reasons[VIT].endswith(f" MB; delete {place.resolve()} and run again")
+    place.write_bytes(page)
     for pattern in ("", VIT.partition("@")[0]):
         (row,) = (row for row in list_weights(pattern, check=True) if row.name.startswith(VIT.partition("@")[0]))
         assert row.state == "damaged"
-    assert main(["weights", "get", VIT]) == 1
-    assert "damaged: 0.00572 MB" in capsys.readouterr().err
     assert main(["models", VIT.partition("@")[0]]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split()[4] == "no"
-    place.write_bytes(whole)
+    assert choose(download_now=False) == ([VIT], {})
+    assert place.read_bytes() == page
+    with monkeypatch.context() as offline:
+        offline.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        for keys in ({}, {"kept": kept}, {"download_now": False}):
+            chosen, reasons = choose(**keys)
+            assert chosen == [CNN]
+            assert reasons[VIT].startswith("its weights are damaged; ")
+            assert "connection refused" in reasons[VIT]
+        assert main(["weights", "get", VIT, "--quiet"]) == 1
+        assert "connection refused" in capsys.readouterr().err
+        assert place.read_bytes() == page
+    for keys in ({}, {"kept": kept}):
+        place.write_bytes(page)
+        assert choose(**keys) == ([VIT], {})
+        assert place.read_bytes() == whole
+    place.write_bytes(page)
+    assert main(["weights", "get", VIT, "--quiet"]) == 0
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()[1:]] == ["checked"]
+    assert place.read_bytes() == whole
     assert choose()[0] == [VIT]
+
+
+def test_weights_of_another_network_in_the_cache_are_passed_over(
+    server: WebServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No digest is known of a file that another program copied into the hub's cache."""
+    record_of()
+    place = place_of(find_backbone(VIT))
+    assert place is not None
+    place.unlink()
+    save_file({"another.weight": torch.zeros(3)}, place)
+    chosen, reasons = choose()
+    assert chosen == [CNN]
+    assert "do not fit" in reasons[VIT]
+    assert main(["weights", "get", VIT, "--quiet"]) == 1
+    assert "do not fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [VIT, CNN])
+def test_damaged_weights_of_a_named_network_are_noted_and_downloaded_again(
+    server: WebServer, config_file: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(config_file), "--set", f"features.backbone={name}", "--set", "features.fallback=null"]
+    assert main(["weights", "get", name, "--quiet"]) == 0
+    place = place_of(find_backbone(name))
+    assert place is not None
+    whole = place.read_bytes()
+    place.write_bytes(bytes(len(whole)))
+    capsys.readouterr()
+    server.requests.clear()
+    assert main(["check", *arguments]) == 0
+    assert "are damaged; a run downloads them" in capsys.readouterr().out
+    for command in ("check", "run"):
+        assert main([command, *arguments, "--set", "features.download=never"]) == 1
+        error = capsys.readouterr().err
+        assert "no download allowed: " in error
+        assert "is damaged or foreign: sha256" in error
+    assert not server.requests
+    assert place.read_bytes() == bytes(len(whole))
+    assert main(["run", *arguments, "--quiet"]) == 0
+    assert place.read_bytes() == whole
 
 
 def test_nothing_larger_than_allowed_is_downloaded_unasked(server: WebServer) -> None:
@@ -355,9 +412,9 @@ def test_a_run_says_and_records_what_it_took(
     arguments = [str(config_file), "--set", "features.backbone=auto", "--set", "features.device=cpu", "--quiet"]
     assert main(["check", *arguments]) == 0
     out = capsys.readouterr().out
-    assert f"auto      chose {VIT}: " in out
-    assert "MB to download, if they can be" in out
-    assert not server.requests
+    assert f"auto      chose {CNN}: 5 MB to download; about " in out
+    assert f"  not     {VIT}: " in out
+    assert not are_here(BACKBONES[CNN])
     assert not (tmp_path / "store").exists()
     assert main(["run", *arguments]) == 0
     out = capsys.readouterr().out
@@ -373,6 +430,45 @@ def test_a_run_says_and_records_what_it_took(
     assert (tmp_path / "out" / "clusters.csv").read_bytes() == first
     assert main(["run", *arguments, "--set", f"features.backbone={CNN}"]) == 0  # by its name, the same run
     assert main(["run", *arguments, "--set", "features.backbone=resnet18", "--set", "features.weights=random"]) == 1
+
+
+@pytest.mark.parametrize("case", ["online", "offline", "no timm", "too slow", "too large"])
+def test_check_and_run_choose_the_same_for_the_same_reasons(
+    server: WebServer,
+    config_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [str(config_file), "--set", "features.backbone=auto", "--set", "features.device=cpu"]
+    if case == "offline":
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")
+    elif case == "no timm":
+        monkeypatch.setitem(sys.modules, "timm", None)
+    elif case == "too slow":
+        monkeypatch.setattr(auto, "cpu_gigaflops", lambda: 0.01)
+    elif case == "too large":
+        arguments += ["--set", "features.download=1 kB"]
+    said = {}
+    for command in (["check"], ["run", "--quiet"]):
+        assert main([command[0], *arguments, *command[1:]]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        lines = [line for line in lines if line.startswith(("auto ", "  not "))]
+        said[command[0]] = [line.split(" to download; ")[0].split(": weights downloaded")[0] for line in lines]
+    remembered = "; tried less than 10 minutes ago, `imgcluster weights get` tries at once"
+    first, second = ([line.replace(remembered, "") for line in said[command]] for command in ("check", "run"))
+    assert [line.partition(": ")[0] for line in first] == [line.partition(": ")[0] for line in second]
+    assert first[1:] == second[1:]
+    assert all("\n" not in line and len(line) < 250 for line in first)
+    assert main(["show", str(tmp_path / "out")]) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("auto ", "  not "))]
+    assert [line[:20] for line in shown] == [line[:20] for line in said["run"]]
+    assert main(["show", str(tmp_path / "out"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["auto"]
+    assert found == json.loads((tmp_path / "out" / "run.json").read_text())["auto_backbone"]
+    assert found["cpu_gigaflops"] == round(auto.cpu_gigaflops(), 1)
 
 
 def test_a_finished_run_goes_on_with_the_network_it_took(

@@ -276,7 +276,7 @@ def test_ids_name_pages_also_by_default(tmp_path: Path) -> None:
 def test_pages_that_are_not_there_are_missing_ids(tmp_path: Path) -> None:
     by_pillow(tmp_path / "a.tif")
     (tmp_path / "ids.csv").write_text("id\na.tif#3\na.tif#5\n")
-    with pytest.raises(ImageError, match=r"1 of 2 ids have no file: 'a\.tif#5'"):
+    with pytest.raises(ImageError, match=r"row 2: id 'a\.tif#5': no such page; correct it"):
         listed(tmp_path, ids=str(tmp_path / "ids.csv"), file="{id}")
 
 

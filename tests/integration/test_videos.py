@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from imgcluster.config import Config, config_from_dict
 from imgcluster.errors import ConfigError, ImageError, OutputError
 from imgcluster.images import open_again, read_image
 from imgcluster.images.video.movie import Movie
+from imgcluster.images.video.track import Track
 from imgcluster.report import write_report
 from imgcluster.runs.folder_export.parts import rendered
 from tests.conftest import COLOURS, write_picture
@@ -193,6 +195,34 @@ def test_frames_are_named_by_a_table(films: Path) -> None:
         (rows[3], "1"),
     ] or len({row["cluster"] for row in table(run.folder / "clusters.csv")}) == 3
     assert {row["status"] for row in table(run.folder / "clusters.csv")} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("id", "reason"),
+    [
+        ("a.mp4#t=99", "the video ends at 3.000 s"),
+        ("a.mp4#t=1:05", "not a time in seconds, such as a.mp4#t=1.5"),
+        ("d.mp4#t=1", "a text file, not a video"),
+    ],
+)
+def test_a_wrong_time_in_a_table_has_its_reason(
+    films: Path, monkeypatch: pytest.MonkeyPatch, id: str, reason: str
+) -> None:
+    (films / "d.mp4").write_text("no video")
+    (films.parent / "ids.csv").write_text(f"id\nb.mkv#t=1.5\nc.png\na.mp4#t=1\n{id}\n")
+    plain = config(films)
+    images = plain.images.model_copy(update={"ids": str(films.parent / "ids.csv"), "file": "{id}"})
+    with pytest.raises(ImageError, match=re.escape(f"row 4: id {id!r}: {reason}; correct it, or set images.missing")):
+        imgcluster.check(plain.model_copy(update={"images": images}))
+    skipping = plain.model_copy(update={"images": images.model_copy(update={"missing": "skip"})})
+    with monkeypatch.context() as earlier:  # a version that took the last frame for each time behind the end
+        earlier.setattr(Track, "is_over_at", lambda *args: False)
+        imgcluster.run(skipping, show=False)
+    run = imgcluster.run(skipping, show=False)
+    assert [(failure.image.id, failure.reason) for failure in run.features.failures] == [(id, reason)]
+    (films.parent / "ids.csv").write_text("id\nb.mkv#t=1.5\nc.png\na.mp4#t=1\ne.mp4#t=1\n")
+    with pytest.raises(ImageError, match=r"1 of 4 ids have no file: 'e\.mp4#t=1'"):
+        imgcluster.check(plain.model_copy(update={"images": images}))
 
 
 def test_new_videos_are_placed_into_the_clusters_of_a_run(films: Path, tmp_path: Path) -> None:

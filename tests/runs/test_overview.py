@@ -48,6 +48,14 @@ def report(run: Path, record: object) -> None:
     (run / "report" / "report.json").write_text(json.dumps(known))
 
 
+@pytest.mark.parametrize(
+    "found", [None, 5, [], {}, {"backbone": 5}, {"backbone": ["a"], "why": "", "passed_over": [5]}]
+)
+def test_a_damaged_record_of_a_choice_is_none(tmp_path: Path, found: object) -> None:
+    make_run(tmp_path, IMAGES, **RECORD, auto_backbone=found)
+    assert run_overview(tmp_path / "run").auto is None
+
+
 def test_what_is_shown(tmp_path: Path, command: Command) -> None:
     make_run(tmp_path, IMAGES, names={"0": "descent"}, **RECORD)
     report(tmp_path / "run", {"silhouette": 0.25, "names": {"1": {"name": "tiger", "share": 0.61}}})

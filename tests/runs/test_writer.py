@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import imgcluster
+from imgcluster.cli.main import main
 from imgcluster.clustering.distances import centroid_distances
 from imgcluster.config.as_used import caveat, config_as_used
 from imgcluster.config.loader import load_config
@@ -368,3 +369,22 @@ def test_a_run_folder_of_an_older_version_is_still_its_configs(tmp_path: Path, c
     record["config"]["features"]["fallback"] = "efficientnet_lite0"  # as it stood for every backbone
     (tmp_path / "out" / "run.json").write_text(json.dumps(record))
     run(config_file)
+
+
+@pytest.mark.parametrize("download", ["any", "never"])
+def test_a_run_without_weights_leaves_nothing_behind(
+    tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch, download: str
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    keys = ["features.backbone=vgg11", "features.fallback=null", f"features.download={download}"]
+    arguments = ["run", str(config_file), "--quiet", *(part for key in keys for part in ("--set", key))]
+    before = {*tmp_path.rglob("*")}
+    assert main(arguments) == 1
+    assert {path for path in {*tmp_path.rglob("*")} - before if not path.is_dir()} == set()
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    assert main(arguments) == 1
+    assert [*(tmp_path / "out").iterdir()] == []
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert main(arguments) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["notes.txt"]

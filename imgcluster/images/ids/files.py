@@ -32,6 +32,7 @@ class Files:
     """names: the file of each row's id, None where there is none; paths: these files; tried: where it was to be.
 
     outside: the rows whose ids lead out of the folder. unwanted: those whose files `include` or `exclude` leaves out.
+    lost: by row, the frame or page that its id names and its file lacks.
     """
 
     names: list[str | None]
@@ -39,6 +40,7 @@ class Files:
     tried: list[str]
     outside: list[int] = field(default_factory=list)
     unwanted: list[int] = field(default_factory=list)
+    lost: Mapping[int, Lost] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[int]:
@@ -70,8 +72,8 @@ class IdFiles:
             self._check(files)
         self._note_others(files)
         paths = [
-            self._lost(tried) if name is None else files.paths[name]
-            for name, tried in zip(files.names, files.tried, strict=True)
+            files.lost.get(row) or self._lost(files.tried[row]) if name is None else files.paths[name]
+            for row, name in enumerate(files.names)
         ]
         return [ImageFile(id, path) for id, path in zip(self.template.ids, paths, strict=True)]
 
@@ -97,14 +99,17 @@ class IdFiles:
         columns = [self._column(pattern, template) for pattern in self._config.patterns]
         asked = [name for column in columns for name in column if name is not None]
         found = self._place.find(asked) if asked else {}
-        paths = {name: path for name, path in found.items() if self._is_wanted(name)}
+        lost = {name: path for name, path in found.items() if isinstance(path, Lost)}
+        paths = {name: path for name, path in found.items() if name not in lost and self._is_wanted(name)}
         rows = list(enumerate(zip(*columns, strict=True)))
         names = [self._one(row, template, cells, paths) for row, cells in rows]
-        unwanted = [row for row, cells in rows if names[row] is None and any(cell in found for cell in cells)]
+        open_rows = [(row, cells) for row, cells in rows if names[row] is None]
+        lost_rows = {row: lost[cell] for row, cells in open_rows for cell in cells if cell in lost}
+        unwanted = [row for row, cells in open_rows if row not in lost_rows and any(cell in found for cell in cells)]
         tried = [fill(self._config.patterns[0], id) for id in template.ids]
         is_listed = any(map(is_wild, self._config.patterns))
         outside = [] if is_listed else [row for row, cells in rows if set(cells) == {None}]
-        return Files(names, paths, tried, outside, unwanted)
+        return Files(names, paths, tried, outside, unwanted, lost_rows)
 
     def _column(self, pattern: str, template: Template) -> list[str | None]:
         """Return the name that each id has by a pattern; None where it leads outside, or a listing has none."""
@@ -251,7 +256,11 @@ class IdFiles:
                 f"{self.template.place(row)}: id {quoted(self.template.ids[row])} leads outside of images.folder "
                 f"{self._folder!r}"
             )
-        missing, ids, hint = files.missing, self.template.ids, self._hint(files)
+        missing, ids = files.missing, self.template.ids
+        if self._config.missing == "stop" and (row := missing[0]) in files.lost:
+            where = f"{self.template.place(row)}: id {quoted(ids[row])}"
+            raise ImageError(f"{where}: {files.lost[row].reason}; correct it, or set images.missing: skip")
+        hint = self._hint(files)
         if self._config.missing == "stop":
             raise ImageError(
                 f"{self.template.place(missing[0])}: {len(missing):,} of {len(ids):,} ids have no file: "

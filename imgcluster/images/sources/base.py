@@ -63,10 +63,10 @@ class RemoteFile(Source):
 class Lost(Source):
     """An image that can no longer be opened, and the reason."""
 
-    __slots__ = ("_reason", "_text")
+    __slots__ = ("_text", "reason")
 
     def __init__(self, text: str, reason: str) -> None:
-        self._text, self._reason = text, reason
+        self._text, self.reason = text, reason
 
     def __str__(self) -> str:
         return self._text
@@ -83,7 +83,7 @@ class Lost(Source):
 
     def read(self) -> bytes:
         """Raise ImageError with the reason."""
-        raise ImageError(self._reason)
+        raise ImageError(self.reason)
 
 
 def reason_of(error: Exception) -> str:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, ImageError, quoted
-from imgcluster.images.expansion import open_parts
+from imgcluster.images.expansion import file_of_part, open_parts
 from imgcluster.images.file_kinds import head_of
 from imgcluster.images.sources.archive import ARCHIVES
-from imgcluster.images.sources.base import Lost
 from imgcluster.images.sources.debris import HIDDEN, why_set_aside
 from imgcluster.images.sources.endings import ARCHIVE, OF_A_RUN, VIDEO, LeftOut, left_out_as
 from imgcluster.images.sources.filter import ImageFilter, unread_text
@@ -53,11 +52,14 @@ class LocalFolder:
         return self._known
 
     def find(self, names: Sequence[str]) -> dict[str, ImagePath]:
-        """Return those of the files, frames and pages that are there, by the names; a folder of such a name too."""
+        """Return those of the files, frames and pages that are there, by the names; a folder of such a name too.
+
+        A frame or page that a file lacks is Lost, and has the reason.
+        """
         found: dict[str, ImagePath] = {name: path for name in names if os.path.lexists(path := self.folder / name)}
         parts = {str(self.folder / name): name for name in names if name not in found}
         opened = open_parts(parts)
-        return found | {parts[text]: path for text, path in opened.items() if not isinstance(path, Lost)}
+        return found | {parts[text]: path for text, path in opened.items() if os.path.isfile(file_of_part(text))}
 
     def inside(self, name: str) -> str | None:
         """Return the name that a file has in a listing of the folder; None where it leads outside.

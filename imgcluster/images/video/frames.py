@@ -77,11 +77,8 @@ class VideoFrame(Source):
         return f"{self.video.place}\0{whole:>012}.{part}"
 
     def read(self) -> bytes:
-        """Return the frame as an uncompressed image file. Raises ImageError, also where the video has ended before."""
-        track = self.video.track
-        if track.is_over_at(self.time):
-            raise ImageError(f"the video ends at {track.end_text} s")
-        return plain_file(_reader_of(self.video).pixels(track.shown_at(self.time)))
+        """Return the frame as an uncompressed image file. Raises ImageError."""
+        return plain_file(_reader_of(self.video).pixels(self.video.track.shown_at(self.time)))
 
     def absolute(self) -> VideoFrame:
         """Return it with an absolute path, for a process in another folder."""
@@ -104,13 +101,21 @@ def frames_of(place: str, choose: Callable[[Track], Iterable[str]]) -> list[Vide
 def frames_again(texts: Iterable[str]) -> dict[str, ImagePath]:
     """Return the frames that texts name, `a.mp4#t=1.000`, by these.
 
-    Reading one of a lost video raises the reason, as does one without a time, `a.mp4#t=1:05`.
+    Reading one of a lost video raises the reason, as does one behind the end, or without a time, `a.mp4#t=1:05`.
     """
     named = list(texts)
-    found = parts_again(
-        named, split_frame, lambda place, times: {frame.time: frame for frame in frames_of(place, lambda _: times)}
-    )
+    found = parts_again(named, split_frame, _frames_at)
     return found | {text: Lost(text, why) for text in named if (why := _why_no_time(text))}
+
+
+def _frames_at(place: str, times: Iterable[str]) -> dict[str, ImagePath]:
+    """Return the frames of a video by their times. One behind its end is lost: no stored features are taken for it."""
+    found: dict[str, ImagePath] = {}
+    for frame in frames_of(place, lambda _: times):
+        track = frame.video.track
+        is_over = track.is_over_at(frame.time)
+        found[frame.time] = Lost(str(frame), f"the video ends at {track.end_text} s") if is_over else frame
+    return found
 
 
 def _why_no_time(text: str) -> str | None:

@@ -140,7 +140,7 @@ def part(target: Path) -> Path:
 
 def assert_fetched(target: Path) -> None:
     assert target.read_bytes() == PAYLOAD
-    assert not target.with_name("net.pth.part").exists()
+    assert [path.name for path in target.parent.iterdir()] == [target.name]  # no .part, no .lock
 
 
 # ---- what goes well

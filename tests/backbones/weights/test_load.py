@@ -106,6 +106,21 @@ def test_wrong_file_is_neither_used_nor_removed_where_no_other_can_be_had(cached
     assert cached.read_bytes() == b"foreign"
 
 
+def test_where_no_download_is_allowed_no_server_is_asked(
+    cached: Path, mirror: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (mirror / VGG16.file).write_bytes(PAYLOAD)
+    with pytest.raises(WeightsUnavailable, match=r"no download allowed$"):
+        find_weights(VGG16, "imagenet", progress=False, download=False)
+    cached.write_bytes(b"foreign")
+    with pytest.raises(WeightsUnavailable, match=r"no download allowed: .* is damaged or foreign: sha256 "):
+        find_weights(VGG16, "imagenet", progress=False, download=False)
+    assert cached.read_bytes() == b"foreign"
+    assert not caplog.records
+    cached.write_bytes(PAYLOAD)
+    assert find_weights(VGG16, "imagenet", progress=False, download=False).path == cached
+
+
 def test_weights_that_cannot_be_had_say_what_to_fetch_and_where_to_put_it(cached: Path, mirror: Path) -> None:
     with pytest.raises(WeightsUnavailable) as caught:
         find(VGG16, "imagenet")
