@@ -38,6 +38,7 @@ from imgcluster.features.precision import Decided, decide_precision
 from imgcluster.features.result import Features, Origin
 from imgcluster.features.shots import shots_of
 from imgcluster.features.store.backend import files_of
+from imgcluster.features.store.index import Stamps
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
@@ -148,6 +149,7 @@ class _Part:
     one_colour: set[ImageFile]
     content: str
     scientific: bool
+    stamps: Stamps
 
 
 def _extracted(images: Sequence[ImageFile], choice: Choice, request: _Request) -> _Part:
@@ -212,10 +214,11 @@ def _extracted_into(
     marks = store.marks_of(stamps)
     one_colour = {readable[row] for row in np.flatnonzero(marks & Marks.ONE_COLOUR).tolist()}
     scientific = bool((marks & Marks.SCIENTIFIC).any())
-    return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps), scientific)
+    return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps), scientific, stamps)
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
+    store.measure(choice.recipe.reading)
     progress = partial(track, "features", len(work.todo), "images", show=request.show)
     if request.cluster is not None:
         with progress() as advance:
@@ -259,6 +262,7 @@ def _joined(images: Sequence[ImageFile], parts: list[_Part], config: FeaturesCon
         parts[-1].content,
         any(part.scientific for part in parts),
         config.auto,
+        parts[-1].stamps,
     )
 
 
