@@ -27,6 +27,7 @@ from imgcluster.cli.commands import (
     learn,
     models,
     predict,
+    quality,
     report,
     run,
     score,
@@ -46,7 +47,17 @@ from imgcluster.errors import ImgclusterError
 # In the order of `imgcluster --help`.
 COMMANDS = (
     *(init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
-    *(export_folders.add, assign.add, sweep.add, compare.add, stability.add, score.add, validate.add, suggest.add),
+    *(
+        export_folders.add,
+        quality.add,
+        assign.add,
+        sweep.add,
+        compare.add,
+        stability.add,
+        score.add,
+        validate.add,
+        suggest.add,
+    ),
     *(spread.add, learn.add, predict.add, models.add, weights.add, layers.add, distance.add, features.add, doctor.add),
     *(check.add_schema, init.add_sample),
 )
