@@ -212,8 +212,8 @@ def _extracted_into(
     origin = _origin(choice, device, plan, store, work)
     failures = {failure.image: failure for failure in work.failures.values()}
     marks = store.marks_of(stamps)
-    one_colour = {readable[row] for row in np.flatnonzero(marks & Marks.ONE_COLOUR).tolist()}
     scientific = bool((marks & Marks.SCIENTIFIC).any())
+    one_colour = {readable[row] for row in np.flatnonzero(marks & Marks.ONE_COLOUR).tolist()}
     return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps), scientific, stamps)
 
 
@@ -222,10 +222,8 @@ def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request
     progress = partial(track, "features", len(work.todo), "images", show=request.show)
     if request.cluster is not None:
         with progress() as advance:
-            planned = Planned(choice, plan, request.config)
-            return compute_on_cluster(request.cluster, work, store, planned, advance)
-    devices = find_devices(request.config.device)
-    if len(devices) > 1:
+            return compute_on_cluster(request.cluster, work, store, Planned(choice, plan, request.config), advance)
+    if len(devices := find_devices(request.config.device)) > 1:
         with progress() as advance:
             return compute_on(devices, work, store, choice, plan, advance=advance)
     with work.stopwatch.timed("building the network"):
@@ -248,16 +246,14 @@ def _joined(images: Sequence[ImageFile], parts: list[_Part], config: FeaturesCon
             blocks += [block[kept] for block in part.blocks]
     failed = {image: failure for part in parts for image, failure in part.failures.items()}
     failures = [failed[image] for image in images if image in failed] if failed else []
-    vectors = join_blocks(blocks, config.block_l2, config.block_weights, _scratch(config))
-    stored = [each for part in parts for each in part.stored]
     one_colour = set[ImageFile]().union(*(part.one_colour for part in parts))
     return Features(
         readable,
-        vectors,
+        join_blocks(blocks, config.block_l2, config.block_weights, _scratch(config)),
         failures,
         [part.origin for part in parts],
         _notes(readable, one_colour),
-        stored,
+        [each for part in parts for each in part.stored],
         {image: ONE_COLOUR for image in readable if image in one_colour} if one_colour else {},
         parts[-1].content,
         any(part.scientific for part in parts),

@@ -465,7 +465,7 @@ WRONG: list[tuple[str, Any, str]] = [
         (
             "outputs.submission",
             name,
-            f"found {name!r}, allowed: a plain file name ending in .csv (not clusters.csv or segments.csv) or null",
+            f"found {name!r}, allowed: a plain file name ending in .csv (not clusters.csv, segments.csv or images.csv) or null",
         )
         for name in ("a/b.csv", "a\\b.csv", ".csv", "x.txt", "clusters.csv", "Clusters.csv")
     ],
