@@ -35,12 +35,14 @@ from imgcluster.features import (
     check_steps,
     extract_listed,
     features_from_file,
+    fit_steps,
+    import_parquet,
     only_shots,
     open_cluster,
     settled,
 )
 from imgcluster.images import Listing, list_images, list_with_notes, range_notes, with_shared_range
-from imgcluster.report import discard_report, run_html, write_report, write_sheets
+from imgcluster.report import discard_report, report_with_facts, run_html, write_sheets
 from imgcluster.runs import (
     RunFolder,
     RunResult,
@@ -49,6 +51,7 @@ from imgcluster.runs import (
     names_note,
     output_names,
     unnamed_note,
+    write_images_table,
     write_outputs,
 )
 from imgcluster.types import Clusters, ImageFile
@@ -143,17 +146,24 @@ def _clustered(features: Features, config: Config, cluster: Cluster | None, show
 
 
 def _show_clusters(result: Run, show: bool) -> None:
-    """Write report and contact sheets. The run is done: where they fail, that is logged, not raised."""
-    outputs = result.config.outputs
+    """Write report, contact sheets and the table of images, which has scores that the report works out.
+
+    The run is done: where they fail, that is logged, not raised.
+    """
+    outputs, scores = result.config.outputs, None
     try:
         if outputs.report:
-            write_report(result, show=show)
+            scores = report_with_facts(result, show=show).image_scores
         else:
             discard_report(result.folder)
         if outputs.contact_sheets:
             write_sheets(result, show=show)
     except ImgclusterError as error:
         logger.warning("the run is done and written, but not its report: %s", error)
+    try:
+        write_images_table(result, scores)
+    except ImgclusterError as error:
+        logger.warning("the run is done and written, but not its table of images: %s", error)
 
 
 def fill_store(config: Config, *, show: bool = True) -> Features:
@@ -199,8 +209,10 @@ def check(config: Config) -> list[ImageFile]:
 
 
 def _check_packages(config: Config) -> None:
-    """Raise ConfigError, before any work, if the engine or the K-Means of a run needs a package that is missing."""
+    """Raise ConfigError, before any work, if engine, outputs or K-Means of a run need a package that is missing."""
     check_engine(config)
+    if config.outputs.images == "parquet":
+        import_parquet()
     if config.clusters.backend == "dask":
         for module, package in (("dask", "dask"), ("dask_ml", "dask-ml")):
             if find_spec(module) is None:

@@ -28,6 +28,7 @@ from imgcluster.cli.commands import (
     learn,
     models,
     predict,
+    quality,
     report,
     run,
     score,
@@ -47,9 +48,9 @@ from imgcluster.errors import ImgclusterError
 # In the order of `imgcluster --help`.
 COMMANDS = (
     *(init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
-    *(export_folders.add, assign.add, cut.add, sweep.add, compare.add, stability.add, score.add, validate.add),
-    *(suggest.add, spread.add, learn.add, predict.add, models.add, weights.add, layers.add, distance.add),
-    *(features.add, doctor.add, check.add_schema, init.add_sample),
+    *(export_folders.add, quality.add, assign.add, cut.add, sweep.add, compare.add, stability.add, score.add),
+    *(validate.add, suggest.add, spread.add, learn.add, predict.add, models.add, weights.add, layers.add),
+    *(distance.add, features.add, doctor.add, check.add_schema, init.add_sample),
 )
 OWN_OPTIONS = ("--help", "--version")  # those without a command
 OK, USER_ERROR, WRONG_LINE = 0, 1, 2

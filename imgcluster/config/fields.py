@@ -50,8 +50,8 @@ def _known_encoding(name: str) -> str:
 
 
 def _not_the_clusters_table(name: str) -> str:
-    if name.lower() in (RunFiles.CLUSTERS, RunFiles.SEGMENTS):
-        raise ValueError(f"{name} is a table of clusters")
+    if name.lower() in (RunFiles.CLUSTERS, RunFiles.SEGMENTS, RunFiles.IMAGES):
+        raise ValueError(f"{name} is a table of the run")
     return name
 
 
@@ -275,7 +275,7 @@ CsvName = Annotated[
     str,
     Field(pattern=r"^[^/\\\x00]+\.csv$"),
     AfterValidator(_not_the_clusters_table),
-    Allowed("a plain file name ending in .csv (not clusters.csv or segments.csv)"),
+    Allowed("a plain file name ending in .csv (not clusters.csv, segments.csv or images.csv)"),
 ]
 ClusterNames = Annotated[
     dict[int, Text],

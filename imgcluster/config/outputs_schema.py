@@ -44,6 +44,10 @@ class OutputsConfig(Section):
         description="names of the clusters; in the submission the labels (names) or the columns (one_hot, soft)",
         examples=[{0: "entry", 1: "descent"}],
     )
+    images: Literal["csv", "parquet"] = Field(
+        default="csv",
+        description="the format of the table of images, images.csv or images.parquet: all that is known of each image",
+    )
     report: bool = Field(default=True, description="write a report: report/index.html")
     contact_sheets: bool = Field(
         default=False, description="write a contact sheet of each cluster: clusters/00.jpg, ..."

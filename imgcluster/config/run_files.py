@@ -8,6 +8,8 @@ class RunFiles:
 
     RECORD = "run.json"
     CLUSTERS = "clusters.csv"
+    IMAGES = "images.csv"  # with outputs.images: parquet the next one instead
+    IMAGES_PARQUET = "images.parquet"
     CLUSTERER = "clusterer.npz"
     HIERARCHY = "hierarchy.json"  # of a run with a hierarchy around its clusters
     SEGMENTS = "segments.csv"  # of a run with images.video

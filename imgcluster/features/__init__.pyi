@@ -5,11 +5,13 @@ from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
 from .file_formats import import_parquet
 from .files import features_from_file, read_features
+from .measuring import MEASURE_COLUMNS, Measures, measured_images
 from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin
 from .shots import only_shots
 from .steps import NO_UMAP, STEPS, State, unit_length
 from .store.keys import any_there, known_key, known_keys, read_with_key, with_stamps
+from .store.measures import stored_measures
 from .store.reader import Part, StoredVectors, read_block
 from .store.shards import ImageKey
 from .store.store import FeatureStore
@@ -26,6 +28,7 @@ from .transforms import (
 )
 
 __all__ = [
+    "MEASURE_COLUMNS",
     "NO_UMAP",
     "STEPS",
     "Cluster",
@@ -34,6 +37,7 @@ __all__ = [
     "Features",
     "ImageFeatures",
     "ImageKey",
+    "Measures",
     "Moments",
     "Origin",
     "Part",
@@ -59,6 +63,7 @@ __all__ = [
     "joined_moments",
     "known_key",
     "known_keys",
+    "measured_images",
     "moments",
     "only_shots",
     "open_cluster",
@@ -68,6 +73,7 @@ __all__ = [
     "runtime_for",
     "settled",
     "start_early",
+    "stored_measures",
     "unit_length",
     "with_stamps",
 ]

@@ -38,6 +38,7 @@ from imgcluster.features.precision import Decided, decide_precision
 from imgcluster.features.result import Features, Origin
 from imgcluster.features.shots import shots_of
 from imgcluster.features.store.backend import files_of
+from imgcluster.features.store.index import Stamps
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
@@ -148,6 +149,7 @@ class _Part:
     one_colour: set[ImageFile]
     content: str
     scientific: bool
+    stamps: Stamps
 
 
 def _extracted(images: Sequence[ImageFile], choice: Choice, request: _Request) -> _Part:
@@ -210,22 +212,21 @@ def _extracted_into(
     origin = _origin(choice, device, plan, store, work)
     failures = {failure.image: failure for failure in work.failures.values()}
     marks = store.marks_of(stamps)
-    one_colour = {readable[row] for row in np.flatnonzero(marks & Marks.ONE_COLOUR).tolist()}
     scientific = bool((marks & Marks.SCIENTIFIC).any())
-    return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps), scientific)
+    one_colour = {readable[row] for row in np.flatnonzero(marks & Marks.ONE_COLOUR).tolist()}
+    return _Part(readable, blocks, stored, failures, origin, one_colour, store.content(stamps), scientific, stamps)
 
 
 def _compute(work: Work, store: LayerStores, choice: Choice, plan: Plan, request: _Request) -> str:
+    store.measure(choice.recipe.reading)
     name = choice.backbone.name
     announce(f"preparing {name}: this takes longer the first time", show=request.show)
     label = f"features of {name}" if len(request.config.backbones) > 1 else "features"
     progress = partial(track, label, len(work.todo), "images", show=request.show)
     if request.cluster is not None:
         with progress() as advance:
-            planned = Planned(choice, plan, request.config)
-            return compute_on_cluster(request.cluster, work, store, planned, advance)
-    devices = find_devices(request.config.device)
-    if len(devices) > 1:
+            return compute_on_cluster(request.cluster, work, store, Planned(choice, plan, request.config), advance)
+    if len(devices := find_devices(request.config.device)) > 1:
         with progress() as advance:
             return compute_on(devices, work, store, choice, plan, advance=advance)
     with work.stopwatch.timed("building the network"):
@@ -248,20 +249,19 @@ def _joined(images: Sequence[ImageFile], parts: list[_Part], config: FeaturesCon
             blocks += [block[kept] for block in part.blocks]
     failed = {image: failure for part in parts for image, failure in part.failures.items()}
     failures = [failed[image] for image in images if image in failed] if failed else []
-    vectors = join_blocks(blocks, config.block_l2, config.block_weights, _scratch(config))
-    stored = [each for part in parts for each in part.stored]
     one_colour = set[ImageFile]().union(*(part.one_colour for part in parts))
     return Features(
         readable,
-        vectors,
+        join_blocks(blocks, config.block_l2, config.block_weights, _scratch(config)),
         failures,
         [part.origin for part in parts],
         _notes(readable, one_colour),
-        stored,
+        [each for part in parts for each in part.stored],
         {image: ONE_COLOUR for image in readable if image in one_colour} if one_colour else {},
         parts[-1].content,
         any(part.scientific for part in parts),
         config.auto,
+        parts[-1].stamps,
     )
 
 

@@ -58,6 +58,7 @@ class Features:
         remarks: Notes on single readable images.
         content: Digest of the images' bytes; empty if they were not read.
         scientific: Whether the packages of the extra `scientific` decoded some of the images.
+        stamps: (len(images), 2) uint64, by which a store finds the images; None if they were not read.
         auto: What `backbone: auto` chose and passed over, and why; None for a named backbone.
     """
 
@@ -71,6 +72,7 @@ class Features:
     content: str = ""
     scientific: bool = False
     auto: AutoRecord | None = None
+    stamps: np.ndarray | None = None
 
     @cached_property
     def starts(self) -> np.ndarray:

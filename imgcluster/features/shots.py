@@ -39,6 +39,7 @@ def shots_of(features: Features) -> Features:
         vectors=np.ascontiguousarray(features.vectors[kept]),
         remarks={image: features.remarks[image] for image in images if image in features.remarks},
         notes=[*features.notes, _note(features.images, images)],
+        stamps=None if features.stamps is None else features.stamps[kept],
         content=f"{features.content} {fingerprint_of(kept)}" if features.content else "",
     )
 

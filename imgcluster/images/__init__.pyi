@@ -36,6 +36,7 @@ from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, parts_of_files, walk_images
 from .loader import Batch, Pixels, read_batches
+from .measures import FRAME, MEASURED, MEASURES, RULES_OF_MEASURES, measure, signature
 from .opencv import jpeg, png
 from .pages import split_page
 from .pixel_check import differences
@@ -55,11 +56,15 @@ from .video.frames import VideoFrame, video_starts
 from .video.names import split_frame
 
 __all__ = [
+    "FRAME",
     "ID_COLUMN",
     "ID_NAMES",
     "ITSELF",
+    "MEASURED",
+    "MEASURES",
     "NUMBER",
     "RULES",
+    "RULES_OF_MEASURES",
     "SUFFIXES",
     "WHOLE_NUMBER",
     "Asked",
@@ -111,6 +116,7 @@ __all__ = [
     "list_images",
     "list_with_notes",
     "match_names",
+    "measure",
     "named_source",
     "names_apart",
     "names_by",
@@ -142,6 +148,7 @@ __all__ = [
     "resizes_here",
     "room_for",
     "seed_of",
+    "signature",
     "spellings",
     "split_frame",
     "split_page",

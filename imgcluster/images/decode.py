@@ -48,10 +48,11 @@ NOTHING_REMARKABLE = Marks.READ | Marks.BY_HEADER
 
 
 class Picture(NamedTuple):
-    """pixels: (height, width, 3) RGB uint8."""
+    """pixels: (height, width, 3) RGB uint8. transparency: the share that shows what it is laid over, from 0 to 1."""
 
     pixels: np.ndarray
     marks: Marks
+    transparency: float = 0.0
 
 
 def read_bytes(path: Path) -> tuple[bytes, stat_result]:
@@ -88,13 +89,13 @@ def decode_image(data: bytes, least: int | None = None, reading: Reading = AS_SH
     Raises:
         ImageError: The image cannot be read; the message is only the reason.
     """
-    return _decoded(data, least, reading)[0]
+    return _decoded(data, least, reading).pixels
 
 
 def decode_picture(data: bytes, least: int | None = None, reading: Reading = AS_SHOWN) -> Picture:
     """Decode as `decode_image` does, and note what is remarkable. Raises ImageError."""
-    pixels, marks = _decoded(data, least, reading)
-    return Picture(pixels, marks | Marks.ONE_COLOUR if is_one_colour(pixels) else marks)
+    picture = _decoded(data, least, reading)
+    return picture._replace(marks=picture.marks | Marks.ONE_COLOUR) if is_one_colour(picture.pixels) else picture
 
 
 def is_one_colour(pixels: np.ndarray) -> bool:
@@ -102,14 +103,14 @@ def is_one_colour(pixels: np.ndarray) -> bool:
     return all(int(np.ptp(part, axis=(0, 1)).max()) <= ALIKE for part in (pixels[::EVERY, ::EVERY], pixels))
 
 
-def _decoded(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarray, Marks]:
+def _decoded(data: bytes, least: int | None, reading: Reading) -> Picture:
     if (plain := plain_pixels(data)) is not None:
-        return plain, NOTHING_REMARKABLE
+        return Picture(plain, NOTHING_REMARKABLE)
     from imgcluster.images.shown import shown  # with OpenCV and Pillow
 
-    pixels, ground, is_scientific = shown(data, least, reading)
-    marks = NOTHING_REMARKABLE if ground == WHITE else NOTHING_REMARKABLE | Marks.ON_GREY
-    return pixels, marks | Marks.SCIENTIFIC if is_scientific else marks
+    found = shown(data, least, reading)
+    marks = NOTHING_REMARKABLE if found.ground == WHITE else NOTHING_REMARKABLE | Marks.ON_GREY
+    return Picture(found.pixels, marks | Marks.SCIENTIFIC if found.is_scientific else marks, found.transparency)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from imgcluster.config import AS_SHOWN, Reading
@@ -10,20 +12,41 @@ from imgcluster.images.decoders import decode
 from imgcluster.images.file_kinds import everyday_kind
 from imgcluster.images.limits import check_declared
 from imgcluster.images.rendering import render
-from imgcluster.images.stored import Wanted
+from imgcluster.images.stored import Alpha, Stored, Wanted
 from imgcluster.images.transparency import WHITE
 
 
-def shown(data: bytes, least: int | None, reading: Reading) -> tuple[np.ndarray, int, bool]:
-    """Return the pixels, (height, width, 3) RGB uint8, the grey behind them, and whether extras decoded them.
+class Shown(NamedTuple):
+    """pixels: (height, width, 3) RGB uint8. ground: the grey behind them. transparency: the share of it that is seen.
 
-    least: sufficient size of the shorter side in pixels. Raises ImageError.
+    is_scientific: whether the packages of that extra decoded them.
+    """
+
+    pixels: np.ndarray
+    ground: int = WHITE
+    is_scientific: bool = False
+    transparency: float = 0.0
+
+
+def shown(data: bytes, least: int | None, reading: Reading) -> Shown:
+    """Decode the bytes of an image file. Raises ImageError.
+
+    least: sufficient size of the shorter side in pixels.
     """
     if reading == AS_SHOWN and (pixels := _everyday(data, least)) is not None:
-        return pixels, WHITE, False
+        return Shown(pixels)
     check_declared(data)
     stored = decode(data, Wanted(least, reading))
-    return *render(stored, reading), stored.is_scientific
+    return Shown(*render(stored, reading), stored.is_scientific, _transparency(stored))
+
+
+def _transparency(stored: Stored) -> float:
+    """Return the mean transparency of the samples, from 0 to 1."""
+    if stored.alpha is Alpha.NONE or stored.samples.ndim == 2:
+        return 0.0
+    opacity = stored.samples[..., -1]
+    largest = 1 if opacity.dtype.kind == "f" else stored.white or np.iinfo(opacity.dtype).max
+    return float(np.clip(1 - opacity.mean() / largest, 0, 1))
 
 
 def _everyday(data: bytes, least: int | None) -> np.ndarray | None:

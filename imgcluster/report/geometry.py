@@ -12,7 +12,7 @@ import numpy as np
 from imgcluster.clustering import Group, InternalScores, Similarity, find_similar, internal_scores, too_many_to_compare
 from imgcluster.features import Points, State, fitted_steps
 from imgcluster.report.projection import map_images
-from imgcluster.runs import FinishedRun
+from imgcluster.runs import FinishedRun, ImageScores
 from imgcluster.utils import digest_arrays, installed, pack_arrays, unpack_arrays, write_whole
 
 FORMAT = 2  # of what is kept: raise it when anything in it is computed in another way
@@ -34,6 +34,15 @@ class Geometry:
     places: np.ndarray | None = None
     likeness: Similarity | None = None
     lacking: str = ""
+
+    @property
+    def image_scores(self) -> ImageScores:
+        """Silhouettes, outlier scores and near-duplicates by the rows of the run."""
+        outlier_score, duplicates = np.full(len(self.silhouette), np.nan), []
+        if self.likeness is not None:
+            outlier_score[self.looked] = self.likeness.outlier_score
+            duplicates = [self.looked[group.rows].tolist() for group in self.likeness.duplicates]
+        return ImageScores(self.silhouette, outlier_score, duplicates)
 
 
 @dataclass(frozen=True)

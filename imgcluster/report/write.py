@@ -51,18 +51,30 @@ def write_report(
     Raises OutputError: no finished run there, a disk that fails, or none of the images is there any more; ConfigError:
     no such map, a truth that cannot be compared.
     """
+    report_with_facts(run, map=map, truth=truth, vectors=vectors, show=show)
+    return (run.folder if isinstance(run, RunResult) else Path(run)) / RunFiles.REPORT / RunFiles.PAGE
+
+
+def report_with_facts(
+    run: str | Path | RunResult,
+    *,
+    map: str | None = None,
+    truth: str | Path | None = None,
+    vectors: np.ndarray | None = None,
+    show: bool = True,
+) -> Facts:
+    """Write the report of a run as `write_report` does, and return what it shows."""
     finished = read_run(run)
     home = finished.folder / RunFiles.REPORT
     is_asked_for = not isinstance(run, RunResult)
     try:
         home.mkdir(exist_ok=True)
         with FileLock(home / RunFiles.LOCK).acquire(timeout=0):
-            _write(finished, _Request(map, Path(truth) if truth else None, vectors, is_asked_for, show))
+            return _write(finished, _Request(map, Path(truth) if truth else None, vectors, is_asked_for, show))
     except Timeout:
         raise OutputError(f"{str(home)!r} is being written by another process; wait for it to end") from None
     except OSError as error:
         raise OutputError(f"{str(home)!r} cannot be written: {error.strerror or error}") from None
-    return home / RunFiles.PAGE
 
 
 def discard_report(run: Path) -> None:
@@ -82,8 +94,8 @@ class _Request:
     show: bool
 
 
-def _write(run: FinishedRun, request: _Request) -> None:
-    """Write all files of a report, the page last. Raises as `write_report`, and OSError."""
+def _write(run: FinishedRun, request: _Request) -> Facts:
+    """Write all files of a report, the page last; returns what it shows. Raises as `write_report`, and OSError."""
     home = run.folder / RunFiles.REPORT
     former = read_report_record(run.folder, run.clusters_sha256)
     kind = request.map or str(former.get("map", "pca"))
@@ -107,6 +119,7 @@ def _write(run: FinishedRun, request: _Request) -> None:
     write_whole(home / RunFiles.PAGE, render_page(page).encode())
     record = json.dumps(_record(facts, kind, truth), indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(home / RunFiles.REPORT_RECORD, record.encode())
+    return facts
 
 
 def _guesses_in(record: Mapping[str, Any]) -> dict[int, Guess | None]:

@@ -17,6 +17,7 @@ from .finished import FinishedRun, read_run
 from .folder import RunFolder
 from .folder_export.export import ExportedFolders, UndoneExport, export_folders, undo_export
 from .folder_export.plan import folder_names
+from .images_table import ImageScores, write_images_table
 from .known_classes import check_known_classes
 from .label_columns import IN_COLUMNS, wide_labels
 from .listed import config_of, listed_images, listed_paths
@@ -52,6 +53,7 @@ __all__ = [
     "FeatureTable",
     "FinishedRun",
     "Group",
+    "ImageScores",
     "Overview",
     "Places",
     "RunFolder",
@@ -97,5 +99,6 @@ __all__ = [
     "wide_labels",
     "with_name",
     "write_features",
+    "write_images_table",
     "write_outputs",
 ]

@@ -27,6 +27,7 @@ IMMATERIAL = {
     ("features", "batch_size"),
     ("features", "store"),
     ("clusters", "hierarchy"),
+    ("outputs", "images"),
     ("outputs", "report"),
     ("outputs", "contact_sheets"),
 }
@@ -135,9 +136,10 @@ class RunFolder:
         return whole
 
     def _remove_former(self, files: Mapping[str, Writer]) -> None:
-        """Remove submission, segments and hierarchy of the run that `force` overwrites, if this one writes none."""
+        """Remove submission and tables of the run that is overwritten, if this one does not write them here."""
         try:
-            former = [self._recorded()["outputs"]["submission"], RunFiles.SEGMENTS, RunFiles.HIERARCHY]
+            tables = (RunFiles.SEGMENTS, RunFiles.HIERARCHY, RunFiles.IMAGES, RunFiles.IMAGES_PARQUET)
+            former = [self._recorded()["outputs"]["submission"], *tables]
         except (OSError, ValueError, KeyError, TypeError):
             return
         for name in former:

@@ -31,6 +31,7 @@ NAME, NOTE, PROBABILITY = "name", "note", "probability"
 # More digits would show the last bits of float32 sums, which differ between library versions.
 DISTANCE_FORMAT = "{:.6g}"
 PROBABILITY_FORMAT = "{:.4f}"
+IMAGES_FILES = {"csv": RunFiles.IMAGES, "parquet": RunFiles.IMAGES_PARQUET}  # by outputs.images
 PACKAGES = (
     *("imgcluster", "torch", "torchvision", "openvino", "opencv-python"),
     *("pillow", "numpy", "scikit-learn", "pandas"),
@@ -43,6 +44,7 @@ def output_names(config: Config) -> list[str]:
     page = [f"{RunFiles.REPORT}/{RunFiles.PAGE}"] if config.outputs.report else []
     tables = [RunFiles.CLUSTERS, *([] if config.images.video is None else [RunFiles.SEGMENTS])]
     tables += [RunFiles.HIERARCHY] if config.clusters.has_hierarchy else []
+    tables.append(IMAGES_FILES[config.outputs.images])
     return [*([submission] if submission else []), *tables, RunFiles.CLUSTERER, RunFiles.RECORD, *page]
 
 

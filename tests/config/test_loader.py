@@ -134,6 +134,7 @@ def test_defaults() -> None:
             "probabilities": "distance",
             "label_offset": 0,
             "names": None,
+            "images": "csv",
             "report": True,
             "contact_sheets": False,
         },
@@ -465,9 +466,10 @@ WRONG: list[tuple[str, Any, str]] = [
         (
             "outputs.submission",
             name,
-            f"found {name!r}, allowed: a plain file name ending in .csv (not clusters.csv or segments.csv) or null",
+            f"found {name!r}, allowed: a plain file name ending in .csv (not clusters.csv, segments.csv or images.csv) "
+            "or null",
         )
-        for name in ("a/b.csv", "a\\b.csv", ".csv", "x.txt", "clusters.csv", "Clusters.csv")
+        for name in ("a/b.csv", "a\\b.csv", ".csv", "x.txt", "clusters.csv", "Clusters.csv", "images.csv")
     ],
     ("outputs.label_column", "", f"found '', {TEXT}"),
     ("outputs.rows", "frames", "found 'frames', allowed: images, segments"),
@@ -479,6 +481,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("outputs.probabilities", "exact", "found 'exact', allowed: distance, calibrated"),
     ("outputs.label_offset", 1.0, "found 1.0, allowed: a whole number"),
     ("outputs.label_offset", True, "found true (a boolean), allowed: a whole number"),
+    ("outputs.images", "xlsx", "found 'xlsx', allowed: csv, parquet"),
     ("outputs.report", "no", "found 'no', allowed: true or false"),
     ("outputs.contact_sheets", 1, "found 1 (a number), allowed: true or false"),
     ("outputs.names", ["a"], f"found ['a'] (a list), {NAMES}"),

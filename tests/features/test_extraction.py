@@ -322,7 +322,7 @@ def test_a_disk_that_fills_leaves_a_store_that_goes_on(
 
         def full_after_a_while(number: int) -> None:
             calls.append(number)
-            if len(calls) > 6:
+            if len(calls) > 12:
                 raise OSError(28, "No space left on device")
             fsync(number)
 

@@ -30,8 +30,10 @@ from imgcluster.images import (
     Batch,
     Marks,
     Pixels,
+    VideoFrame,
     decode_picture,
     in_reading_order,
+    measure,
     read_batches,
     readers_for,
     reads_as_before,
@@ -168,12 +170,17 @@ class Work:
                 return _Slot(item, replace(key, marks=marks | Marks.BY_HEADER), known=True)
             with room_for(data):
                 with self.stopwatch.timed("decoding"):
-                    picture, read = decode_picture(data, recipe.least, recipe.reading)
+                    picture = decode_picture(data, recipe.least, recipe.reading)
+                measured = None
+                if not self.store.is_measured(key):
+                    with self.stopwatch.timed("measuring"):
+                        is_frame = isinstance(item.path, VideoFrame)
+                        measured = measure(picture.pixels, data, picture.transparency, is_frame=is_frame)
                 with self.stopwatch.timed("cropping and resizing"):
-                    runtime.prepare(picture, recipe, pixels)
+                    runtime.prepare(picture.pixels, recipe, pixels)
             # The vector of an earlier version is kept where that has seen the same pixels.
-            same = marks == 0 and Marks.ON_GREY not in read and reads_as_before(data)
-            return _Slot(item, replace(key, marks=read), known=same)
+            same = marks == 0 and Marks.ON_GREY not in picture.marks and reads_as_before(data)
+            return _Slot(item, replace(key, marks=picture.marks), known=same, measured=measured)
         except ImageError as error:
             return _Slot(item, reason=str(error))
         except (MemoryError, RuntimeError) as error:
@@ -199,6 +206,7 @@ class Work:
         """Put the vectors of batches into the store, and their failures on record. Called by the writer alone."""
         keys: dict[int, ImageKey] = {}
         blocks_of: dict[int, Blocks] = {}
+        measured: dict[int, np.ndarray | None] = {}
         for slots, layers in batches:
             for row, slot in enumerate(slots):
                 blocks = [layer[row] for layer in layers] if slot.is_fresh else []
@@ -208,10 +216,12 @@ class Work:
                     self._fail(slot.item, NOT_FINITE)
                 else:  # without blocks: the bytes of an image that was moved or renamed
                     keys[slot.item.place] = slot.key
+                    measured[slot.item.place] = slot.measured
                     blocks_of[slot.item.place] = blocks or [block[0] for block in self.store.vectors([slot.key])]
                     self.computed += slot.is_fresh
         if keys:
-            self.store.append(list(keys.values()), [np.stack(rows) for rows in zip(*blocks_of.values(), strict=True)])
+            blocks = [np.stack(rows) for rows in zip(*blocks_of.values(), strict=True)]
+            self.store.append(list(keys.values()), blocks, list(measured.values()))
         self.note([*keys], stamps_of(keys.values()))
 
     def _fail(self, item: Item, reason: str) -> None:
@@ -240,12 +250,16 @@ _Computed = tuple[list["_Slot"], Blocks]  # a batch; without blocks where nothin
 
 @dataclass(frozen=True)
 class _Slot:
-    """What became of one image: pixels in the batch, bytes the store knows already, or a reason why neither."""
+    """What became of one image: pixels in the batch, bytes the store knows already, or a reason why neither.
+
+    measured: its measures, where they are new.
+    """
 
     item: Item
     key: ImageKey | None = None
     known: bool = False
     reason: str = ""
+    measured: np.ndarray | None = None
 
     @property
     def is_fresh(self) -> bool:

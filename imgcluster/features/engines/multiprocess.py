@@ -40,7 +40,8 @@ EXIT_CODE_WITHOUT_PARENT = 1
 class Job:
     """The images of one process, what computes them, and the folder of its own stores.
 
-    share: which of how many equal parts of the cores it may use, counted from 0.
+    share: which of how many equal parts of the cores it may use, counted from 0. is_measuring: whether images are
+    measured as they are read.
     """
 
     images: Sequence[ImageFile]
@@ -49,6 +50,7 @@ class Job:
     root: Place
     on_error: str
     share: tuple[int, int]
+    is_measuring: bool = False
 
 
 @dataclass
@@ -80,7 +82,7 @@ def compute_on(
                 images, own_plan = work.images_to_do[edges[number] : edges[number + 1]], replace(plan, device=device)
                 # Vectors go into a store beside this one, or, where that has a URL, straight into it.
                 root = store.root if isinstance(store.root, RemotePath) else store.root / f"{PART}{number}"
-                job = Job(images, choice, own_plan, root, work.on_error, (number, parts))
+                job = Job(images, choice, own_plan, root, work.on_error, (number, parts), store.is_measuring)
                 processes.append(stack.enter_context(_started(job)))
             _listen(processes, advance)
     finally:
@@ -193,6 +195,8 @@ def _take_share(number: int, parts: int) -> None:
 
 def _report(job: Job, advance: Callable[[int], object]) -> dict[str, Any]:
     with LayerStores(job.root, job.plan.shapes(job.choice)) as store:
+        if job.is_measuring:
+            store.measure(job.choice.recipe.reading)
         work = Work(job.images, store, job.on_error)
         with work.stopwatch.timed("building the network"):
             runtime = build_runtime(job.choice, job.plan, some_of(work.images_to_do, job.choice.recipe))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -10,13 +11,17 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from typing_extensions import override
 
-from imgcluster.errors import DamagedShard
+from imgcluster.config import Reading
+from imgcluster.errors import DamagedShard, StoreError
 from imgcluster.features.store.index import Keys, Stamps
+from imgcluster.features.store.measures import append_measures, measures_shape
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.store.store import FeatureStore, ImageKey, Shard
 from imgcluster.utils import Place
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
 
 
 class VectorStore(Protocol):
@@ -29,8 +34,11 @@ class VectorStore(Protocol):
     def marks(self, key: ImageKey) -> int | None:
         """Return the marks of an image when its vectors were computed, 0: unknown; None: a layer lacks its vector."""
 
-    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
-        """Add the rows of images, (len(keys), dim) for each layer, where it lacks them."""
+    def is_measured(self, key: ImageKey) -> bool:
+        """Tell whether the measures of an image are stored, or are not wanted."""
+
+    def append(self, keys: list[ImageKey], blocks: list[np.ndarray], measured: list[np.ndarray | None]) -> None:
+        """Add the rows of images, (len(keys), dim) for each layer, where it lacks them, and their measures."""
 
     def vectors(self, keys: Keys) -> list[np.ndarray]:
         """Gather the rows of images whose `marks` are known, (len(keys), dim) for each layer.
@@ -55,6 +63,7 @@ class LayerStores(VectorStore):
         # A layer that is asked for twice, by two names or one, has one store.
         self._opened = {store.folder: store for store in self._stores}
         self._exits = ExitStack()
+        self._measures: FeatureStore | None = None
 
     def __enter__(self) -> LayerStores:
         """Lock and open all, or none. Raises StoreError."""
@@ -63,6 +72,23 @@ class LayerStores(VectorStore):
                 opening.enter_context(store)
             self._exits = opening.pop_all()
         return self
+
+    def measure(self, reading: Reading) -> None:
+        """Store the measures of images from now on too, as they are read for their features.
+
+        Not while another process does so for other features: then `quality_of_run` reads these images once more.
+        """
+        if self._measures is None:
+            store = FeatureStore(self.root, measures_shape(reading))
+            try:
+                self._measures = self._exits.enter_context(store)
+            except StoreError as error:
+                logger.info("images are not measured: %s", error)
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether measures are stored."""
+        return self._measures is not None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -97,7 +123,13 @@ class LayerStores(VectorStore):
         return least_marks(self._opened.values(), key)
 
     @override
-    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
+    def is_measured(self, key: ImageKey) -> bool:
+        return self._measures is None or self._measures.find(key) is not None
+
+    @override
+    def append(self, keys: list[ImageKey], blocks: list[np.ndarray], measured: list[np.ndarray | None]) -> None:
+        if self._measures is not None:  # first: an image with features is not read again
+            append_measures(self._measures, keys, measured)
         for folder, store in self._opened.items():
             block = blocks[self.folders.index(folder)]
             lacking = [row for row, key in enumerate(keys) if store.lacks(key)]
@@ -130,6 +162,8 @@ class LayerStores(VectorStore):
         """Take over what the other processes of a run have computed. Raises StoreError."""
         for store in self._opened.values():
             store.adopt_parts()
+        if self._measures is not None:
+            self._measures.adopt_parts()
 
     @override
     def vectors(self, keys: Keys) -> list[np.ndarray]:

@@ -158,6 +158,9 @@ def test_a_disk_that_fills_ends_the_run(pictures: Path, tmp_path: Path, monkeypa
     append, written = FeatureStore.append, []
 
     def full(store: FeatureStore, keys: list[Any], vectors: np.ndarray) -> None:
+        if store.folder.name.startswith("pixels-measures"):
+            append(store, keys, vectors)
+            return
         if len(written) == 2:
             with store._store_errors():
                 raise OSError(28, "No space left on device")
@@ -191,7 +194,7 @@ def test_quick_batches_are_written_together(pictures: Path, tmp_path: Path, monk
     )
     monkeypatch.setattr(LocalFiles, "seconds_between_writes", 30)
     extracted(pictures, tmp_path / "s", MeanColour(), batch_size=2)
-    assert shards == [23]
+    assert shards == [23, 23]  # measures and features
 
 
 def test_a_slow_network_loses_half_a_second_and_no_more(pictures: Path, tmp_path: Path) -> None:
@@ -199,7 +202,7 @@ def test_a_slow_network_loses_half_a_second_and_no_more(pictures: Path, tmp_path
 
     def slow(started: int) -> None:
         time.sleep(0.8)
-        kept.append(sum(len(path.read_bytes()) > 0 for path in (tmp_path / "s").rglob("vectors-*.npy")))
+        kept.append(sum(len(path.read_bytes()) > 0 for path in (tmp_path / "s").glob("efficient*/vectors-*.npy")))
 
     extracted(pictures, tmp_path / "s", MeanColour(1, slow), batch_size=8)
     assert kept == [0, 1, 2]  # each batch was on the disk before the next but one was begun
@@ -230,7 +233,7 @@ def test_progress_that_nobody_reads_ends_the_run(
 
 def zero_rows(store: Path, rows: int) -> None:
     """Put zeros in the place of the last rows of a store's only shard, three values each."""
-    (path,) = store.glob("*/vectors-*.npy")
+    (path,) = store.glob("efficient*/vectors-*.npy")
     path.write_bytes(path.read_bytes()[: -12 * rows] + bytes(12 * rows))
 
 

@@ -443,7 +443,7 @@ def test_a_file_that_is_cut_off_is_found_at_opening(tmp_path: Path, cut: int, ca
 def test_damage_in_several_layers_is_found_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     layers = [SHAPED_BY, {**SHAPED_BY, "layer": "fc7"}, SHAPED_BY]
     with LayerStores(tmp_path, layers) as stores:
-        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)])
+        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)], [None, None])
         found = stores.vectors(keys(2))
         assert [block.tolist() for block in found] == [rows(2).tolist(), rows(4).tolist(), rows(2).tolist()]
     for path in tmp_path.glob("*/vectors-*.npy"):
@@ -452,7 +452,7 @@ def test_damage_in_several_layers_is_found_at_once(tmp_path: Path, caplog: pytes
         with pytest.raises(DamagedShard):
             stores.vectors(keys(1, 2))
         assert len(caplog.messages) == 2
-        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)])
+        stores.append(keys(1, 2), [rows(1, 2), rows(3, 4), rows(1, 2)], [None, None])
         assert [block.tolist() for block in stores.vectors(keys(2))] == [block.tolist() for block in found]
 
 

@@ -59,7 +59,7 @@ def compute_on_cluster(cluster: Cluster, work: Work, store: LayerStores, planned
     plan = planned.plan
     as_planned = planned.config.model_copy(update={"runtime": plan.runtime, "precision": plan.precision})
     job = _job(cluster, planned.choice, as_planned, work.images_to_do, store.root)
-    job = replace(job, on_error=work.on_error, plan=plan, stored=len(store))
+    job = replace(job, on_error=work.on_error, plan=plan, stored=len(store), is_measuring=store.is_measuring)
     files, name = files_of(marked_folder(job, plan)), f"{DRIVEN}{job.token}"
     try:
         files.write(name, [b""])

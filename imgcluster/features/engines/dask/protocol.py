@@ -23,7 +23,8 @@ class Job:
     config: by which a worker chooses its device, as on one machine. store: an absolute path, or a URL with the options
     of its file system. sample: an image that a worker must be able to read. is_here: whether the driver has started the
     workers itself, named by their numbers. plan: None while the workers are asked for theirs. stored: rows in the store
-    before the extraction. decoders: of files that need an extra, by their endings, as the driver has them.
+    before the extraction. is_measuring: whether images are measured as they are read. decoders: of files that need an
+    extra, by their endings, as the driver has them.
     """
 
     token: str
@@ -34,6 +35,7 @@ class Job:
     is_here: bool
     plan: Plan | None = None
     stored: int = 0
+    is_measuring: bool = False
     on_error: str = "record"
     release: str = __version__
     decoders: dict[str, str] = field(default_factory=decoders_by_ending)

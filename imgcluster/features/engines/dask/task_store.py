@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from imgcluster.features.engines.dask.protocol import Job
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.index import Keys, Stamps, stamps_of
 from imgcluster.features.store.layers import VectorStore, least_marks
+from imgcluster.features.store.measures import as_vectors, measures_shape
 from imgcluster.features.store.shards import ImageKey, unique_name, write_shard
 from imgcluster.features.store.store import FeatureStore, store_name
 from imgcluster.utils import fingerprint_of
@@ -31,6 +33,7 @@ class TaskStore(VectorStore):
         self._job, self._shapes, self._known = job, shapes, known
         self._keys: list[ImageKey] = []
         self._blocks: list[list[np.ndarray]] = [[] for _ in shapes]
+        self._measured: dict[ImageKey, np.ndarray] = {}
 
     @override
     def marks(self, key: ImageKey) -> int | None:
@@ -38,8 +41,13 @@ class TaskStore(VectorStore):
         return least_marks(self._known, key) if key.digest and self._known else None
 
     @override
-    def append(self, keys: list[ImageKey], blocks: list[np.ndarray]) -> None:
+    def is_measured(self, key: ImageKey) -> bool:
+        return not self._job.is_measuring
+
+    @override
+    def append(self, keys: list[ImageKey], blocks: list[np.ndarray], measured: list[np.ndarray | None]) -> None:
         self._keys += keys
+        self._measured.update((key, row) for key, row in zip(keys, measured, strict=True) if row is not None)
         for held, block in zip(self._blocks, blocks, strict=True):
             held.append(block)
 
@@ -53,19 +61,19 @@ class TaskStore(VectorStore):
         return np.array([rows.get(stamp.tobytes(), -1) for stamp in stamps], np.int32)
 
     def write(self, number: int) -> str | None:
-        """Write the rows held as a shard of each layer's store; returns its name, or None for no rows.
+        """Write the rows held as a shard of each layer's store, and of the measures; returns its name.
 
-        Raises StoreError.
+        None: no rows are held. Raises StoreError.
         """
         if not self._keys:
             return None
-        name = unique_name(number)
-        for folder, (shaped_by, held) in {
-            self._job.store / store_name(shaped_by): (shaped_by, held)
-            for shaped_by, held in zip(self._shapes, self._blocks, strict=True)
-        }.items():
+        name, shards = unique_name(number), list(zip(self._shapes, repeat(self._keys), self._blocks))
+        if self._measured:
+            shape = measures_shape(self._job.choice.recipe.reading)
+            shards.insert(0, (shape, list(self._measured), [as_vectors(list(self._measured.values()))]))
+        for folder, (shaped_by, keys, held) in {self._job.store / store_name(each[0]): each for each in shards}.items():
             try:
-                write_shard(files_of(folder), name, fingerprint_of(shaped_by), self._keys, held)
+                write_shard(files_of(folder), name, fingerprint_of(shaped_by), keys, held)
             except OSError as error:
                 raise StoreError(f"features.store: {str(folder)!r}: {error.strerror or error}") from None
         return name

@@ -1,0 +1,53 @@
+"""The images of a run that stand out by their quality."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from imgcluster.curation import KINDS, Quality
+from imgcluster.utils import printable, shortened
+
+MAX_ID_LENGTH = 60
+
+
+def quality_lines(found: Quality, kinds: Sequence[str], count: int) -> list[str]:
+    """Return the counts, and for each kind the measure and the worst images with value, quantile and id."""
+    lines = [f"images    {len(found.ids):,}" + (f"; {found.failed:,} failed" if found.failed else "")]
+    if found.read:
+        lines.append(f"measured  {found.read:,} images now: their measures were not stored")
+    if found.unread:
+        lines.append(f"unread    {found.unread:,} images: changed, gone or damaged since the run")
+    for kind in kinds:
+        rows, measure = found.worst(kind, count), KINDS[kind].measure
+        lines += ["", f"{kind}: {KINDS[kind].about} ({measure}){'' if rows else ': none'}"]
+        for row in rows:
+            value, quantile = found.values[measure][row], found.quantiles[kind][row]
+            lines.append(f"{value:10.4g}  {quantile:8.2%}  {shortened(printable(found.ids[row]), MAX_ID_LENGTH)}")
+    return lines
+
+
+def quality_json(found: Quality, kinds: Sequence[str], count: int) -> str:
+    """Return the counts and the worst images of each kind as JSON."""
+    record = {
+        "images": len(found.ids),
+        "failed": found.failed,
+        "measured_now": found.read,
+        "unread": found.unread,
+        "kinds": {
+            kind: {
+                "measure": KINDS[kind].measure,
+                "worst": [
+                    {
+                        "id": found.ids[row],
+                        "path": found.paths[row],
+                        "value": float(found.values[KINDS[kind].measure][row]),
+                        "quantile": float(found.quantiles[kind][row]),
+                    }
+                    for row in found.worst(kind, count)
+                ],
+            }
+            for kind in kinds
+        },
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False)

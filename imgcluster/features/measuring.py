@@ -1,0 +1,136 @@
+"""Measures of images from the store; those that it lacks are read, measured and stored."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from imgcluster.config import Reading
+from imgcluster.errors import ImageError, StoreError
+from imgcluster.features.store.index import stamps_of
+from imgcluster.features.store.keys import known_keys, read_with_key
+from imgcluster.features.store.measures import append_measures, measures_shape, stored_measures
+from imgcluster.features.store.store import FeatureStore, ImageKey
+from imgcluster.images import MEASURED, VideoFrame, decode_picture, in_reading_order, measure, room_for
+from imgcluster.types import ImageFile, ImagePath
+from imgcluster.utils import Place, in_order, track
+
+ENOUGH = 512  # pixels of the shorter side: a larger JPEG is decoded at a reduced size, as for most networks
+MEASURE_COLUMNS = tuple(name for name in MEASURED.names or () if name != "signature")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The measures of a list of images.
+
+    records: (n,) of fields of MEASURED; zeros where an image was not measured. found: (n,) bool, which were. read: how
+    many were read to be measured now. reasons: by row, why images could not be measured.
+    """
+
+    records: np.ndarray
+    found: np.ndarray
+    read: int
+    reasons: dict[int, str]
+
+
+class _Measured(NamedTuple):
+    row: int
+    key: ImageKey | None = None
+    record: np.ndarray | None = None
+    reason: str = ""
+
+
+def measured_images(
+    images: Sequence[ImageFile],
+    root: Place,
+    reading: Reading,
+    *,
+    columns: Sequence[str] = MEASURE_COLUMNS,
+    show: bool = True,
+) -> Measures:
+    """Return the measures of images. Those that the store in `root` lacks are read, and measured for good.
+
+    columns: names of fields of MEASURED. Raises StoreError: the store is damaged, or of a newer format.
+    """
+    keys = known_keys([image.path for image in images])
+    stamped = [row for row, key in enumerate(keys) if key is not None]
+    records, found = np.zeros(len(images), [(name, MEASURED[name]) for name in columns]), np.zeros(len(images), bool)
+    records[stamped], found[stamped] = stored_measures(
+        root, reading, stamps_of(key for key in keys if key is not None), columns
+    )
+    lacking = np.flatnonzero(~found).tolist()
+    reasons: dict[int, str] = {}
+    if not lacking:
+        return Measures(records, found, 0, reasons)
+    with ExitStack() as opened, track("measures", len(lacking), "images", show=show) as advance:
+        writer = _Writer(opened, root, reading)
+        ordered = in_reading_order([_Place(row, images[row]) for row in lacking])
+        for each in in_order(partial(_measured, reading=reading), ordered):
+            if each.key is None or each.record is None:
+                reasons[each.row] = each.reason
+            else:
+                writer.put(each.key, each.record)
+                found[each.row] = True
+                records[each.row] = tuple(each.record[name] for name in columns)
+            advance(1)
+        writer.flush()
+    return Measures(records, found, len(lacking) - len(reasons), reasons)
+
+
+class _Place(NamedTuple):
+    """An image and its row, as `in_reading_order` takes them."""
+
+    row: int
+    image: ImageFile
+
+    @property
+    def path(self) -> ImagePath:
+        """The location."""
+        return self.image.path
+
+
+def _measured(place: _Place, reading: Reading) -> _Measured:
+    """Read an image and measure it. Called in threads."""
+    try:
+        data, key = read_with_key(place.path)
+        with room_for(data):
+            picture = decode_picture(data, ENOUGH, reading)
+    except ImageError as error:
+        return _Measured(place.row, reason=str(error))
+    is_frame = isinstance(place.path, VideoFrame)
+    return _Measured(place.row, key, measure(picture.pixels, data, picture.transparency, is_frame=is_frame))
+
+
+class _Writer:
+    """Stores measures, those of half a second together; none where another process writes them."""
+
+    def __init__(self, opened: ExitStack, root: Place, reading: Reading) -> None:
+        self._store: FeatureStore | None = FeatureStore(root, measures_shape(reading))
+        self._held: dict[ImageKey, np.ndarray] = {}
+        self._written = time.monotonic()
+        try:
+            opened.enter_context(self._store)
+        except StoreError as error:
+            logger.warning("the measures are not kept: %s", error)
+            self._store = None
+
+    def put(self, key: ImageKey, record: np.ndarray) -> None:
+        """Take the measures of an image."""
+        self._held[key] = record
+        if self._store is not None and time.monotonic() - self._written >= self._store.files.seconds_between_writes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._store is not None and self._held:
+            append_measures(self._store, list(self._held), list(self._held.values()))
+        self._held, self._written = {}, time.monotonic()
