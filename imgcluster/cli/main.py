@@ -18,12 +18,14 @@ from imgcluster.cli.commands import (
     compare,
     distance,
     doctor,
+    duplicates,
     explain,
     export,
     export_folders,
     features,
     init,
     layers,
+    leaks,
     learn,
     models,
     predict,
@@ -47,6 +49,7 @@ from imgcluster.errors import ImgclusterError
 COMMANDS = (
     *(init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
     *(export_folders.add, assign.add, sweep.add, compare.add, stability.add, score.add, validate.add, suggest.add),
+    *(duplicates.add, leaks.add),
     *(spread.add, learn.add, predict.add, models.add, weights.add, layers.add, distance.add, features.add, doctor.add),
     *(check.add_schema, init.add_sample),
 )

@@ -15,6 +15,8 @@ from .features import (
 from .finished import FinishedRun, read_run
 from .folder import RunFolder
 from .folder_export.export import ExportedFolders, UndoneExport, export_folders, undo_export
+from .folder_export.moves import MovedImages, move_images, moved_before, source_of
+from .folder_export.parts import fixed_because
 from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
 from .label_columns import IN_COLUMNS, wide_labels
@@ -41,6 +43,7 @@ __all__ = [
     "FeatureTable",
     "FinishedRun",
     "Group",
+    "MovedImages",
     "Overview",
     "Places",
     "RunFolder",
@@ -58,6 +61,7 @@ __all__ = [
     "features_of_run",
     "fetched",
     "find_features",
+    "fixed_because",
     "folder_names",
     "images_are_in",
     "known_names",
@@ -65,6 +69,8 @@ __all__ = [
     "listed_images",
     "listed_paths",
     "loader",
+    "move_images",
+    "moved_before",
     "names_note",
     "output_names",
     "path_text",
@@ -75,6 +81,7 @@ __all__ = [
     "recorded_names",
     "report_page",
     "run_overview",
+    "source_of",
     "submission_notes",
     "undo_export",
     "validate_submission",
