@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,7 +15,7 @@ import numpy as np
 from imgcluster.curation.distinct_pairs import DigestPair, digest_pair, read_distinct
 from imgcluster.curation.keep_rules import DEFAULT_RULES, Files, Preference, check_rules, files_of
 from imgcluster.curation.run_pictures import RunPictures
-from imgcluster.curation.similar_pairs import BYTES, SCENE, Pair, Verifier, check_level, find_pairs
+from imgcluster.curation.similar_pairs import BYTES, LEVELS, SCENE, Pair, Verifier, check_level, find_pairs
 from imgcluster.runs import FinishedRun, find_features, fixed_because, listed_images, read_run
 from imgcluster.types import TextTable
 
@@ -30,7 +30,8 @@ COLUMNS = ("group", "level", "id", "path", "action", "reason", "similarity", "di
 class Copy:
     """An image of a group of duplicates.
 
-    group: counted from 1. level, similarity: to the image that is kept, itself included: bytes, pixels, same or scene.
+    group: counted from 1. level, similarity: to the image that is kept: bytes, pixels, same or scene; of that one
+    itself, the farthest level in the group, and 1.
     action: keep or move. digest: of the bytes. size: in bytes, 0 where unknown.
     """
 
@@ -233,7 +234,7 @@ class _Listing:
         """Return the copies of a group, the one to keep first, then the closest ones."""
         others = sorted(group.others, key=lambda row: (-group.others[row].similarity, row))
         next_best = min(others, key=self.preference.key)
-        level = Counter(pair.level for pair in group.others.values()).most_common(1)[0][0]
+        level = max((pair.level for pair in group.others.values()), key=LEVELS.index)
         reason = self.preference.reason(group.best, next_best)
         best = self._copy(number, group.best, KEEP, reason, Pair(group.best, group.best, level, 1.0))
         return [best, *(self._other(number, group.best, row, group.others[row]) for row in others)]
