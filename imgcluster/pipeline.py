@@ -35,7 +35,6 @@ from imgcluster.features import (
     check_steps,
     extract_listed,
     features_from_file,
-    fit_steps,
     import_parquet,
     only_shots,
     open_cluster,

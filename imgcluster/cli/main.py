@@ -19,12 +19,14 @@ from imgcluster.cli.commands import (
     cut,
     distance,
     doctor,
+    duplicates,
     explain,
     export,
     export_folders,
     features,
     init,
     layers,
+    leaks,
     learn,
     models,
     predict,
@@ -48,9 +50,9 @@ from imgcluster.errors import ImgclusterError
 # In the order of `imgcluster --help`.
 COMMANDS = (
     *(init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
-    *(export_folders.add, quality.add, assign.add, cut.add, sweep.add, compare.add, stability.add, score.add),
-    *(validate.add, suggest.add, spread.add, learn.add, predict.add, models.add, weights.add, layers.add),
-    *(distance.add, features.add, doctor.add, check.add_schema, init.add_sample),
+    *(export_folders.add, quality.add, duplicates.add, leaks.add, assign.add, cut.add, sweep.add, compare.add),
+    *(stability.add, score.add, validate.add, suggest.add, spread.add, learn.add, predict.add, models.add),
+    *(weights.add, layers.add, distance.add, features.add, doctor.add, check.add_schema, init.add_sample),
 )
 OWN_OPTIONS = ("--help", "--version")  # those without a command
 OK, USER_ERROR, WRONG_LINE = 0, 1, 2

@@ -29,6 +29,7 @@ LABELS_HELP = "ids and labels: a CSV (leave the label empty if unknown), or a fo
 PARAMETER = re.compile(r"(?<![\w.])(?<!--set )([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
 RENAMED = {"overrides": "--set", "label": "--class"}
 UNDO_COMMAND = "python -m imgcluster export-folders {run} {folder} --undo"
+UNDO_DUPLICATES = "python -m imgcluster duplicates {run} --undo {to}"
 # What else the library says, and what the command line says instead; {name} is an argument.
 REWORDED = {
     "imgcluster.images_are_in(RUN, FOLDER)": f"{IMAGES_FOLDER} FOLDER",

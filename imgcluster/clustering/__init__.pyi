@@ -10,9 +10,10 @@ from .grouping import SEQUENCE, group
 from .internal_metrics import SAMPLED_ABOVE, InternalScores, internal_scores, silhouette_of
 from .memory import check_memory
 from .n_clusters import AUTO, KnnModularity, at_the_edge, best_k, group_each
+from .neighbors import knn
 from .numbering import check_numbering, match_clusters, match_labels
-from .similarity import Group, Similarity, find_similar, too_many_to_compare
-from .space import Space, capped_steps, fit_space
+from .similarity import Group, Similarity, find_similar, near_duplicate_cosine, too_many_to_compare
+from .space import capped_steps, fit_space
 from .streamed.cluster import cluster_stored, should_use_dask
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "KnnModularity",
     "Placed",
     "Similarity",
-    "Space",
+    "at_the_edge",
     "auto_steps",
     "best_k",
     "calibrated_shares",
@@ -44,8 +45,10 @@ __all__ = [
     "group",
     "group_each",
     "internal_scores",
+    "knn",
     "match_clusters",
     "match_labels",
+    "near_duplicate_cosine",
     "nearest_clusters",
     "neighbour_graph",
     "should_use_dask",

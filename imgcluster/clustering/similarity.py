@@ -80,7 +80,7 @@ def _duplicates(vectors: np.ndarray, near: np.ndarray, similarity: np.ndarray) -
 
     Chains, as of the frames of a film, are cut where they lead away.
     """
-    links = _Links(vectors, near, similarity, _bound(vectors))
+    links = _Links(vectors, near, similarity, near_duplicate_cosine(vectors))
     free, groups = np.ones(len(vectors), bool), []
     for row in links.most_linked_first():
         if free[row]:
@@ -147,8 +147,8 @@ def _cosines(vectors: np.ndarray, row: int, others: np.ndarray) -> np.ndarray:
     return np.minimum(cosines, 1, out=cosines)
 
 
-def _bound(vectors: np.ndarray) -> float:
-    """Return the cosine from which two images count as nearly the same."""
+def near_duplicate_cosine(vectors: np.ndarray) -> float:
+    """Return the cosine from which two images of (n, dim) features count as nearly the same."""
     if len(vectors) < 2:
         return 1.0
     draw = np.random.default_rng(0)

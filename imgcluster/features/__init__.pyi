@@ -5,7 +5,7 @@ from .engines.dask.cluster import Cluster, open_cluster, start_early
 from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
 from .file_formats import import_parquet
 from .files import features_from_file, read_features
-from .measuring import MEASURE_COLUMNS, Measures, measured_images
+from .measuring import MEASURE_COLUMNS, measured_images
 from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin
 from .shots import only_shots
@@ -37,7 +37,6 @@ __all__ = [
     "Features",
     "ImageFeatures",
     "ImageKey",
-    "Measures",
     "Moments",
     "Origin",
     "Part",

@@ -36,7 +36,7 @@ from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, parts_of_files, walk_images
 from .loader import Batch, Pixels, read_batches
-from .measures import FRAME, MEASURED, MEASURES, RULES_OF_MEASURES, measure, signature
+from .measures import MEASURED, MEASURES, RULES_OF_MEASURES, measure
 from .opencv import jpeg, png
 from .pages import split_page
 from .pixel_check import differences
@@ -56,7 +56,6 @@ from .video.frames import VideoFrame, video_starts
 from .video.names import split_frame
 
 __all__ = [
-    "FRAME",
     "ID_COLUMN",
     "ID_NAMES",
     "ITSELF",
@@ -148,7 +147,6 @@ __all__ = [
     "resizes_here",
     "room_for",
     "seed_of",
-    "signature",
     "spellings",
     "split_frame",
     "split_page",

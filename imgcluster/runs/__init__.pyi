@@ -16,6 +16,8 @@ from .features import (
 from .finished import FinishedRun, read_run
 from .folder import RunFolder
 from .folder_export.export import ExportedFolders, UndoneExport, export_folders, undo_export
+from .folder_export.moves import move_images, moved_before, source_of
+from .folder_export.parts import fixed_because
 from .folder_export.plan import folder_names
 from .images_table import ImageScores, write_images_table
 from .known_classes import check_known_classes
@@ -72,6 +74,7 @@ __all__ = [
     "features_of_run",
     "fetched",
     "find_features",
+    "fixed_because",
     "folder_names",
     "images_are_in",
     "known_names",
@@ -79,6 +82,8 @@ __all__ = [
     "listed_images",
     "listed_paths",
     "loader",
+    "move_images",
+    "moved_before",
     "names_note",
     "output_names",
     "path_text",
@@ -90,6 +95,7 @@ __all__ = [
     "recorded_names",
     "report_page",
     "run_overview",
+    "source_of",
     "submission_notes",
     "undo_export",
     "unnamed_note",

@@ -56,14 +56,16 @@ class FoundFeatures:
     """The features of some images of a run, found and not yet read.
 
     rows: of clusters.csv. drawn: as in `FeatureTable`, among `count` images. content: returns a digest of what the
-    features are made of, the same as long as they are; empty where only reading them shows it. read: returns them,
-    (len(rows), dim) float32; raises StoreError, ConfigError.
+    features are made of, the same as long as they are; empty where only reading them shows it. digests: returns the
+    digest of each image's bytes; the images are read where no store holds it. read: returns the features, (len(rows),
+    dim) float32; raises StoreError, ConfigError.
     """
 
     rows: list[dict[str, str]]
     drawn: np.ndarray | None
     count: int
     content: Callable[[], str]
+    digests: Callable[[], list[str]]
     read: Callable[[], np.ndarray]
 
     @property
@@ -125,8 +127,7 @@ def find_features(run: FinishedRun, *, sampled: int | None = None) -> FoundFeatu
 
 def vectors_of_rows(run: FinishedRun, rows: Sequence[Mapping[str, str]]) -> np.ndarray:
     """Return the features of some rows of a run, (len(rows), dim) float32. Raises as `features_of_run`."""
-    _, read = _found(run, rows)
-    return read()
+    return _found(run, rows)[-1]()
 
 
 def content_of_result(features: Features) -> str:
@@ -171,21 +172,37 @@ def check_out(format: str, out: Path, force: bool) -> None:
 # Reading
 
 
-def _found(run: FinishedRun, rows: Sequence[Mapping[str, str]]) -> tuple[Callable[[], str], Callable[[], np.ndarray]]:
-    """Return functions for the `content` and the vectors of some rows of a run."""
+def _found(
+    run: FinishedRun, rows: Sequence[Mapping[str, str]]
+) -> tuple[Callable[[], str], Callable[[], list[str]], Callable[[], np.ndarray]]:
+    """Return functions for the `content`, the digests and the vectors of some rows of a run."""
     config, places, origins = run.config.features, run.places, run.record["features"]
     images = listed_images(places.rows(rows), places.storage)
     if config.file is not None:
         sha256 = origins[0]["weights_sha256"]
-        return partial(_content_of_file, config, sha256), partial(_from_file, images, config, sha256)
+        read = partial(_from_file, images, config, sha256)
+        return partial(_content_of_file, config, sha256), partial(_digests_of_files, images), read
     stores = _open_stores([places.path(folder) for origin in origins for folder in origin["stores"]], places)
     keys = _keys_in(stores, images, places)
-    return partial(stores[0].content, keys), partial(_stored, stores, keys, config)
+    store = stores[0]
+    return partial(store.content, keys), partial(store.digests, keys), partial(_stored, stores, keys, config)
 
 
 def _content_of_file(config: FeaturesConfig, sha256: str) -> str:
     path = Path(str(config.file))
     return sha256 if path.is_file() and file_sha256(path) == sha256 else ""
+
+
+def _digests_of_files(images: list[ImageFile]) -> list[str]:
+    """Return the digests of images that no store knows; "" where one cannot be read."""
+    return [_digest_of_file(image.path) for image in images]
+
+
+def _digest_of_file(path: ImagePath) -> str:
+    try:
+        return read_with_key(path)[1].digest
+    except ImageError:
+        return ""
 
 
 def _from_file(images: list[ImageFile], config: FeaturesConfig, sha256: str) -> np.ndarray:

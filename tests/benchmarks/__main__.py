@@ -10,6 +10,7 @@ from tests.benchmarks.cluster import cluster
 from tests.benchmarks.commands import commands
 from tests.benchmarks.confidence import confidence
 from tests.benchmarks.dask_kmeans import dask_kmeans
+from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
 from tests.benchmarks.gpu import gpu
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "kmeans": kmeans_rows,
     "dask-kmeans": dask_kmeans,
     "neighbors": neighbors,
+    "duplicates": duplicates,
     "explain": explain,
     "labels": labels,
     "learning": learning,

@@ -37,7 +37,7 @@ def main(root: Path, action: str, disk: str) -> None:
 def _kill_exports(root: Path, run: Path, action: str, before: object) -> int:
     out = root / "out"
     for step in range(1000):
-        finished = _killed_at(step, root, lambda: export_folders(run, out, action))
+        finished = killed_at(step, root, lambda: export_folders(run, out, action))
         again = step % 2 == 0 and not finished
         if again:  # every other time the same command goes on first
             export_folders(run, out, action)
@@ -57,7 +57,7 @@ def _kill_undos(root: Path, run: Path, action: str, before: object) -> int:
     out = root / "out"
     for step in range(1000):
         export_folders(run, out, action)
-        finished = _killed_at(step, root, lambda: undo_export(out, run))
+        finished = killed_at(step, root, lambda: undo_export(out, run))
         if out.exists() and [*out.iterdir()]:
             undo_export(out, run)
         shutil.rmtree(out, ignore_errors=True)
@@ -76,7 +76,7 @@ def _check_exported(out: Path, action: str) -> None:
     assert (action == "move") != any(path.is_file() for path in (out.parent / "images").rglob("*"))
 
 
-def _killed_at(step: int, root: Path, work: Callable[[], object]) -> bool:
+def killed_at(step: int, root: Path, work: Callable[[], object]) -> bool:
     """Do the work in a process that ends, as by a power cut, before it touches a file for the step-th time."""
     child = os.fork()
     if child == 0:

@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
 def run(options: Options) -> None:
     """Export the images of a run, or take an export back; print the folders."""
     if options.action == "undo":
-        _undo(options)
+        take_back(options.folder, options)
         return
     from imgcluster.cli.format.folders import exported_lines
     from imgcluster.runs import export_folders
@@ -38,11 +38,12 @@ def run(options: Options) -> None:
         raise OutputError(f"{len(found.refused):,} images stay where they were; the first: {path!r}: {reason}")
 
 
-def _undo(options: Options) -> None:
+def take_back(folder: str, options: Options) -> None:
+    """Take back what was exported or moved into a folder; print it. Raises OutputError where some of it stays."""
     from imgcluster.cli.format.folders import stuck_text, undone_lines
     from imgcluster.runs import undo_export
 
-    undone = undo_export(options.folder, options.run, show=not options.quiet)
+    undone = undo_export(folder, options.run, show=not options.quiet)
     print(*undone_lines(undone), sep="\n")
     if undone.stuck:
-        raise OutputError(stuck_text(undone, options.folder))
+        raise OutputError(stuck_text(undone, folder))

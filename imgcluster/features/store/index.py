@@ -142,13 +142,20 @@ class StoreIndex:
 
     def digest_of(self, keys: Keys) -> str:
         """Return a digest of the bytes of images that `find` knows, in their order, wherever their rows lie."""
-        digest, entries = hashlib.blake2b(digest_size=16), self.entries(keys)
-        entries = entries[entries >= 0]
-        whole = self._digests.values[entries].tobytes().hex()
-        for place, entry in enumerate(entries.tolist()):
-            text = self._unusual.get(entry) or whole[place * HEX_LENGTH : (place + 1) * HEX_LENGTH]
+        digest = hashlib.blake2b(digest_size=16)
+        for text in self.digests_of(keys):
             digest.update(f"{text}\n".encode(errors="replace"))
         return digest.hexdigest()
+
+    def digests_of(self, keys: Keys) -> list[str]:
+        """Return the digest of the bytes of each image that `find` knows, in their order."""
+        entries = self.entries(keys)
+        entries = entries[entries >= 0]
+        whole = self._digests.values[entries].tobytes().hex()
+        return [
+            self._unusual.get(entry) or whole[place * HEX_LENGTH : (place + 1) * HEX_LENGTH]
+            for place, entry in enumerate(entries.tolist())
+        ]
 
     def own_rows(self, name: str) -> np.ndarray:
         """Return the numbers, (m,) int64, of a shard's rows without those that another shard has too.

@@ -193,6 +193,10 @@ class FeatureStore:
         """Return a digest of the bytes of images that `find` knows, in their order."""
         return self.shards.index.digest_of(keys)
 
+    def digests(self, keys: Keys) -> list[str]:
+        """Return the digest of the bytes of each image that `find` knows, in their order."""
+        return self.shards.index.digests_of(keys)
+
     def adopt_parts(self) -> None:
         """Take over the stores of a run's other processes, also those of a run that was killed.
 

@@ -63,7 +63,7 @@ def check_same(theirs: Journal, ours: Journal, folder: str | Path) -> None:
     differences = {
         f"of {theirs.run!r}": theirs.run == ours.run,
         f"made by action {theirs.action!r}": theirs.action == ours.action,
-        "of clusters that the run does not have any more": theirs.clusters == ours.clusters,
+        "of clusters that the run does not have any more, or of something else": theirs.clusters == ours.clusters,
     }
     for what, same in differences.items():
         if not same:

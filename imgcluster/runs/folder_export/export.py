@@ -99,24 +99,42 @@ def export_folders(run: str | Path, folder: str | Path, action: str = "copy", *,
         ours = Journal(str(run_folder), _digest(run_folder, names), action, found)
         journal = read_journal(root) or ours
         check_same(journal, ours, folder)
-        started = [*journal.entries.values()]
-        plan = make_plan(rows, folders, root, started)
-        if not plan.entries and not started:
+        plan = make_plan(rows, folders, root, [*journal.entries.values()])
+        if not plan.entries and not journal.entries:
             raise OutputError(
                 f"{where.lost(len(rows))}, or, after an export that moved them, take it back with "
                 "imgcluster.undo_export"
             )
-        fresh = with_links_followed(plan.entries, root) if action == "move" else plan.entries
-        again = [entry for entry in started if not is_placed(action, entry, root)]
-        gone = [entry.source for entry in again if not os.path.lexists(holder_of(entry.source))]
-        todo = [entry for entry in again if entry.source not in gone] + fresh
-        check_possible(action, todo, root, str(folder))
-        for entry in fresh:
-            journal.add(entry)
-        refused = _place_all(journal, todo, root, str(folder), show)
-    there = [entry for entry in journal.entries.values() if entry.source not in {*gone, *refused}]
+        done = carry_out(journal, plan.entries, root, str(folder), show)
+    there = [entry for entry in journal.entries.values() if entry.source not in {*done.gone, *done.refused}]
     counts = dict(sorted(Counter(entry.folder for entry in there).items()))
-    return ExportedFolders(Path(folder), action, counts, len(todo) - len(refused), plan.missing + gone, refused)
+    return ExportedFolders(Path(folder), action, counts, done.placed, plan.missing + done.gone, done.refused)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How many images were placed, the sources that are gone, and those that the system refused, with the reason."""
+
+    placed: int
+    gone: list[str]
+    refused: dict[str, str]
+
+
+def carry_out(journal: Journal, planned: list[Entry], root: Path, folder: str, show: bool) -> Done:
+    """Place the planned images, and those of the journal that a killed process left. Raises OutputError.
+
+    Only for one that holds the lock of DIR, `root`; folder: its name for messages.
+    """
+    started = [*journal.entries.values()]
+    fresh = with_links_followed(planned, root) if journal.action == "move" else planned
+    again = [entry for entry in started if not is_placed(journal.action, entry, root)]
+    gone = [entry.source for entry in again if not os.path.lexists(holder_of(entry.source))]
+    todo = [entry for entry in again if entry.source not in gone] + fresh
+    check_possible(journal.action, todo, root, folder)
+    for entry in fresh:
+        journal.add(entry)
+    refused = _place_all(journal, todo, root, folder, show)
+    return Done(len(todo) - len(refused), gone, refused)
 
 
 def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool = False) -> UndoneExport:

@@ -19,6 +19,13 @@ def kind_of_part(source: str) -> str | None:
     return _holder_and_kind(source)[1]
 
 
+def fixed_because(text: str) -> str:
+    """Return why an image, by its path in clusters.csv, cannot be moved; empty for a file on this machine."""
+    if (kind := kind_of_part(text)) is not None:
+        return f"a {kind}"
+    return "" if isinstance(listed_path(text), Path) else "no file of its own on this machine"
+
+
 def holder_of(source: str) -> str:
     """Return the file that an image is, or that it is a part of."""
     return _holder_and_kind(source)[0]

@@ -67,6 +67,18 @@ def make_plan(
     return Plan([*planned.values()], missing)
 
 
+def plan_moves(places: Mapping[str, str], root: Path, known: Sequence[Entry]) -> list[Entry]:
+    """Plan files by path, each into its folder of `root`, without those in `known`. One file is planned once."""
+    sources = _Sources({entry.source for entry in known})
+    taken = _Names(root, known)
+    planned: dict[str, Entry] = {}
+    for path, folder in places.items():
+        source = sources.find(path)
+        if source is not None and source not in sources.known and source not in planned:
+            planned[source] = _entry(source, folder, taken.free(folder, name_for(source)))
+    return [*planned.values()]
+
+
 def renamed(entry: Entry, root: Path, others: Sequence[Entry]) -> Entry:
     """Return an entry under another name, its own having been taken by somebody in the meantime."""
     return replace(entry, name=_Names(root, others).free(entry.folder, name_for(entry.source)))
