@@ -14,7 +14,7 @@ from pathlib import Path
 
 from imgcluster.config import RunFiles, likely_key
 from imgcluster.errors import ConfigError, ImgclusterError
-from imgcluster.images import SUFFIXES, is_held
+from imgcluster.images import SUFFIXES
 from imgcluster.utils import parse_json, printable
 
 GUIDE = """usage: imgcluster [-h] [--version] COMMAND ...
@@ -164,7 +164,11 @@ def holds_images(text: str, names: Collection[str]) -> bool:
     kind = kind_of(text)
     if kind == FOLDER:
         return _near_command(text, names) is None
-    return kind in {IMAGES, ARCHIVE, CSV} or is_held(text)
+    if kind in {IMAGES, ARCHIVE, CSV}:
+        return True
+    from imgcluster.images import is_held  # which needs numpy
+
+    return kind == MISSING and is_held(text)
 
 
 def unknown_command(text: str, names: Collection[str]) -> str:

@@ -10,6 +10,7 @@ from .grouping import SEQUENCE, group
 from .internal_metrics import SAMPLED_ABOVE, InternalScores, internal_scores, silhouette_of
 from .memory import check_memory
 from .n_clusters import AUTO, KnnModularity, best_k, group_each
+from .neighbors import knn
 from .numbering import check_numbering, match_clusters, match_labels
 from .similarity import Group, Similarity, find_similar, too_many_to_compare
 from .streamed.cluster import cluster_stored, should_use_dask
@@ -40,6 +41,7 @@ __all__ = [
     "group",
     "group_each",
     "internal_scores",
+    "knn",
     "match_clusters",
     "match_labels",
     "nearest_clusters",

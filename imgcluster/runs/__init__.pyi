@@ -20,6 +20,7 @@ from .known_classes import check_known_classes
 from .label_columns import IN_COLUMNS, wide_labels
 from .listed import config_of, listed_images, listed_paths
 from .overview import Group, Overview, report_page, run_overview
+from .partial_labels import PartialLabels, read_partial_labels
 from .places import Places, images_are_in
 from .reader import read_record, read_report_record
 from .remote import fetched
@@ -42,6 +43,7 @@ __all__ = [
     "FinishedRun",
     "Group",
     "Overview",
+    "PartialLabels",
     "Places",
     "RunFolder",
     "RunResult",
@@ -69,6 +71,7 @@ __all__ = [
     "output_names",
     "path_text",
     "read_clusterer",
+    "read_partial_labels",
     "read_record",
     "read_report_record",
     "read_run",

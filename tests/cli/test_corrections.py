@@ -131,11 +131,11 @@ def test_a_wrong_step_names_the_right_one(
     assert code == 2 or told.err.count("\n") == 1
 
 
-def test_a_bare_command_names_the_first_three(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bare_command_names_the_first_two(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([])
     told = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in told if line.startswith("  imgcluster")] == ["init", "run", "show"]
+    assert [line.split()[1] for line in told if line.startswith("  imgcluster")] == ["FOLDER", "show"]
 
 
 def test_what_is_right_is_not_asked_about(first_steps: Path, monkeypatch: pytest.MonkeyPatch) -> None:

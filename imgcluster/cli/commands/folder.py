@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
     force = argument("--force", action="store_true", help="overwrite another config's run in the same folder")
     command = add_command(commands, NAME, run, help, set_option("features.views=center"), resumable=True)
     command.prog = "imgcluster"
-    command.epilog = "Example: imgcluster photos -k 12    A folder with the name of a command: imgcluster ./run"
+    command.epilog = "Example: imgcluster FOLDER -k 12; a folder named like a command: ./run"
     command.add_argument("folder", metavar="FOLDER", help="a folder, URL or archive of images, or a CSV of paths")
     command.add_argument("-k", metavar="N", help="number of clusters (default: auto)")
     command.add_argument("--ids", metavar="CSV", help="a sample submission, or any CSV of ids")

@@ -1,0 +1,40 @@
+"""Findings of curation as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from imgcluster.utils import first_few, printable
+
+if TYPE_CHECKING:
+    from imgcluster.curation import LabelErrors
+
+SHOWN_NEIGHBORS = 3
+
+
+def label_errors_lines(found: LabelErrors) -> list[str]:
+    """Return how many labels are suspicious, and the worst of them with what speaks against them."""
+    unlabelled = f", {found.unlabelled:,} images without a label" if found.unlabelled else ""
+    return [
+        *skipped_lines(found.unknown, found.notes),
+        *(
+            f"note: cannot judge {printable(name)!r}: {size} image{'s' * (size != 1)}, too few or all near copies"
+            for name, size in found.too_small.items()
+        ),
+        f"labels    {found.labelled:,}{unlabelled}",
+        f"suspects  {found.suspicious:,} have a likelier label; the first {len(found.suspects):,}:",
+        *(
+            f"  {printable(each.id)}  {printable(each.label)} -> {printable(each.likely)} ({each.probability:.2f}, "
+            f"given label {each.given_probability:.2f}); nearest: "
+            + ", ".join(f"{printable(id)} ({printable(label)})" for id, label in each.neighbors[:SHOWN_NEIGHBORS])
+            for each in found.suspects
+        ),
+    ]
+
+
+def skipped_lines(unknown: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """Return which labelled ids the run does not have, and how names that differ were matched."""
+    plural = "" if len(unknown) == 1 else "s"
+    skipped = f"skipped   {len(unknown):,} labelled id{plural} that the run does not have: {first_few(unknown)}"
+    return [*([skipped] if unknown else []), *(f"note: {note}" for note in notes)]
