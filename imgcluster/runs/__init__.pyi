@@ -19,6 +19,7 @@ from .folder_export.plan import folder_names
 from .known_classes import check_known_classes
 from .label_columns import IN_COLUMNS, wide_labels
 from .listed import config_of, listed_images, listed_paths
+from .new_images import features_of_new, given_images
 from .overview import Group, Overview, report_page, run_overview
 from .partial_labels import PartialLabels, read_partial_labels
 from .places import Places, images_are_in
@@ -57,10 +58,12 @@ __all__ = [
     "csv_text",
     "export_features",
     "export_folders",
+    "features_of_new",
     "features_of_run",
     "fetched",
     "find_features",
     "folder_names",
+    "given_images",
     "images_are_in",
     "known_names",
     "labels_of_run",

@@ -10,7 +10,10 @@ import imgcluster.curation
 from imgcluster.cli.main import main
 from tests.support.folder_runs import make_run
 
-COMMANDS = (("find_label_errors", "label-errors RUN --folders --csv OUT"),)
+COMMANDS = (
+    ("find_label_errors", "label-errors RUN --folders --csv OUT"),
+    ("ImageSearch", "find RUN a/1.jpg --csv OUT"),
+)
 
 
 @pytest.mark.parametrize(("function", "line"), COMMANDS, ids=[name for name, _ in COMMANDS])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imgcluster.utils import first_few, printable
 
 if TYPE_CHECKING:
-    from imgcluster.curation import LabelErrors
+    from imgcluster.curation import LabelErrors, Matches
 
 SHOWN_NEIGHBORS = 3
 
@@ -29,6 +29,17 @@ def label_errors_lines(found: LabelErrors) -> list[str]:
             f"given label {each.given_probability:.2f}); nearest: "
             + ", ".join(f"{printable(id)} ({printable(label)})" for id, label in each.neighbors[:SHOWN_NEIGHBORS])
             for each in found.suspects
+        ),
+    ]
+
+
+def matches_lines(found: Matches) -> list[str]:
+    """Return the images found, the most similar one first; those that are an example picture are marked."""
+    return [
+        *(f"note: {note}" for note in found.notes),
+        *(
+            f"{rank:>5}  {each.similarity:.4f}  {printable(each.id)}{' (the picture itself)' if each.is_query else ''}"
+            for rank, each in enumerate(found.matches, start=1)
         ),
     ]
 
