@@ -36,6 +36,7 @@ from imgcluster.cli.commands import (
     show,
     spread,
     stability,
+    subset,
     suggest,
     sweep,
     validate,
@@ -50,8 +51,8 @@ from imgcluster.errors import ImgclusterError
 COMMANDS = (
     *(folder.add, init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
     *(export_folders.add, assign.add, sweep.add, compare.add, stability.add, score.add, validate.add, suggest.add),
-    *(find.add, label_errors.add, spread.add, learn.add, predict.add, models.add, weights.add, layers.add),
-    *(distance.add, features.add, doctor.add, check.add_schema, init.add_sample),
+    *(find.add, label_errors.add, subset.add, spread.add, learn.add, predict.add, models.add, weights.add),
+    *(layers.add, distance.add, features.add, doctor.add, check.add_schema, init.add_sample),
 )
 OWN_OPTIONS = ("--help", "--version")  # those without a command
 OK, USER_ERROR, WRONG_LINE = 0, 1, 2

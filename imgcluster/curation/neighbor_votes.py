@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgcluster.clustering import auto_steps, knn
-from imgcluster.features import fit_transform
+from imgcluster.clustering import knn
+from imgcluster.curation.space import unit_points
 
 VOTERS = 10
 SEARCHED = 20  # neighbours, so that enough are left without near copies
@@ -29,12 +29,8 @@ class Neighborhood:
 
     @classmethod
     def of(cls, vectors: np.ndarray) -> Neighborhood:
-        """Find the neighbours of images by their features, (n, dim) float32, in the space of `method: auto`.
-
-        Short vectors, for which that method has no space, are compared by their directions from the mean.
-        """
-        steps = auto_steps(*vectors.shape) or ({"pca": min(vectors.shape)}, "l2")
-        points = fit_transform(vectors, steps, 0)[0]
+        """Find the neighbours of images by their features, (n, dim) float32."""
+        points = unit_points(vectors)
         near, distances = knn(points, SEARCHED, "cosine")
         return cls(points, near, 1 - distances, _copy_groups(near, 1 - distances))
 

@@ -12,6 +12,7 @@ from tests.support.folder_runs import make_run
 
 COMMANDS = (
     ("find_label_errors", "label-errors RUN --folders --csv OUT"),
+    ("choose_subset", "subset RUN --csv OUT"),
     ("ImageSearch", "find RUN a/1.jpg --csv OUT"),
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imgcluster.utils import first_few, printable
 
 if TYPE_CHECKING:
-    from imgcluster.curation import LabelErrors, Matches
+    from imgcluster.curation import LabelErrors, Matches, Subset
 
 SHOWN_NEIGHBORS = 3
 
@@ -41,6 +41,16 @@ def matches_lines(found: Matches) -> list[str]:
             f"{rank:>5}  {each.similarity:.4f}  {printable(each.id)}{' (the picture itself)' if each.is_query else ''}"
             for rank, each in enumerate(found.matches, start=1)
         ),
+    ]
+
+
+def subset_lines(found: Subset) -> list[str]:
+    """Return how many images were chosen, and how well they cover the others."""
+    beside = f", beside {found.labelled:,} with a label" if found.labelled else ""
+    return [
+        *skipped_lines(found.unknown, found.notes),
+        f"chosen    {len(found.ids):,} of {found.images:,} images{beside}",
+        f"coverage  {found.coverage:.3f}: mean cosine of an image to the nearest of them",
     ]
 
 
