@@ -19,12 +19,12 @@ from imgcluster.utils import parse_json, printable
 
 GUIDE = """usage: imgcluster [-h] [--version] COMMAND ...
 
-From a folder of images to clusters, in three commands:
-  imgcluster init FOLDER          look at the images, and write a config: FOLDER.yaml
-  imgcluster run FOLDER.yaml      extract features, cluster them, write the results
+From a folder of images to clusters:
+  imgcluster FOLDER               cluster the images, write the results into outputs/FOLDER
   imgcluster show outputs/FOLDER  look at the clusters; --open: the report, in the browser
 
-With a competition's CSV: imgcluster init FOLDER --ids sample_submission.csv
+With a config to edit first: imgcluster init FOLDER, then imgcluster run FOLDER.yaml
+With a competition's CSV: imgcluster FOLDER --ids sample_submission.csv
 Without images: imgcluster sample stage FOLDER writes some
 All commands: imgcluster --help"""
 
@@ -158,18 +158,42 @@ def check_submission_first(options: argparse.Namespace) -> None:
         raise ConfigError(f"{options.template} is a file of a run; the submission comes first: {told}")
 
 
+def holds_images(text: str, names: Collection[str]) -> bool:
+    """Tell whether a word in the place of a command names images: a folder, a URL, an archive, or a CSV of paths.
+
+    names: the commands. A folder without images near the top is none where its name is nearly a command's.
+    """
+    kind = kind_of(text)
+    if kind == FOLDER:
+        return _near_command(text, names) is None
+    if kind in {IMAGES, ARCHIVE, CSV}:
+        return True
+    from imgcluster.images import is_held  # which needs numpy
+
+    return kind == MISSING and is_held(text)
+
+
 def unknown_command(text: str, names: Collection[str]) -> str:
     """Return what to say of a word in the place of a command."""
     kind = kind_of(text)
     quoted = shlex.quote(text)
-    direct = {CONFIG: f"run {quoted}", RUN: f"show {quoted}", IMAGES: f"init {quoted}", FOLDER: f"init {quoted}"}
-    near = (
-        direct.get(kind)
-        or COMMANDS.get(text.lower())
-        or next(iter(get_close_matches(text.lower(), names, 1, ALIKE)), None)
-    )
+    direct = {CONFIG: f"run {quoted}", RUN: f"show {quoted}", IMAGE: shlex.quote(str(Path(text).parent))}
+    near = direct.get(kind) or _near_command(text, names) or (_near_folder(text) if kind == MISSING else None)
     meant = f"did you mean: imgcluster {near}" if near else "all commands: imgcluster --help"
-    return f"there is no command {text!r}; {meant}"
+    return f"there is no command {text!r}{' and no such folder' if kind == MISSING else ''}; {meant}"
+
+
+def _near_command(text: str, names: Collection[str]) -> str | None:
+    return COMMANDS.get(text.lower()) or next(iter(get_close_matches(text.lower(), names, 1, ALIKE)), None)
+
+
+def _near_folder(text: str) -> str | None:
+    """Return the folder whose name is nearly this one's, of those beside it."""
+    path = Path(text)
+    with suppress(OSError, ValueError):
+        beside = {each.name: each for each in path.parent.iterdir() if each.is_dir()}
+        return next((shlex.quote(str(beside[name])) for name in get_close_matches(path.name, beside, 1)), None)
+    return None
 
 
 def unknown_arguments(extras: Sequence[str], options: argparse.Namespace) -> str:

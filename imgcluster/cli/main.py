@@ -24,7 +24,10 @@ from imgcluster.cli.commands import (
     export,
     export_folders,
     features,
+    find,
+    folder,
     init,
+    label_errors,
     layers,
     leaks,
     learn,
@@ -37,22 +40,24 @@ from imgcluster.cli.commands import (
     show,
     spread,
     stability,
+    subset,
     suggest,
     sweep,
     validate,
     weights,
 )
-from imgcluster.cli.corrections import GUIDE, check_steps, unknown_arguments, unknown_command
+from imgcluster.cli.corrections import GUIDE, check_steps, holds_images, unknown_arguments, unknown_command
 from imgcluster.cli.interrupts import INTERRUPTED, LastWords, watch_interrupts
 from imgcluster.cli.options import look_there, with_options
 from imgcluster.errors import ImgclusterError
 
 # In the order of `imgcluster --help`.
 COMMANDS = (
-    *(init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
-    *(export_folders.add, quality.add, duplicates.add, leaks.add, assign.add, cut.add, sweep.add, compare.add),
-    *(stability.add, score.add, validate.add, suggest.add, spread.add, learn.add, predict.add, models.add),
-    *(weights.add, layers.add, distance.add, features.add, doctor.add, check.add_schema, init.add_sample),
+    *(folder.add, init.add, run.add, check.add, show.add, report.add, explain.add, run.add_extract, export.add),
+    *(export_folders.add, quality.add, duplicates.add, leaks.add, find.add, label_errors.add, subset.add),
+    *(assign.add, cut.add, sweep.add, compare.add, stability.add, score.add, validate.add, suggest.add),
+    *(spread.add, learn.add, predict.add, models.add, weights.add, layers.add, distance.add, features.add),
+    *(doctor.add, check.add_schema, init.add_sample),
 )
 OWN_OPTIONS = ("--help", "--version")  # those without a command
 OK, USER_ERROR, WRONG_LINE = 0, 1, 2
@@ -101,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)
-    parser.set_defaults(names=list(commands.choices))
+    parser.set_defaults(names=[name for name in commands.choices if name != folder.NAME])
     return parser
 
 
@@ -113,7 +118,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = build_parser()
     names = parser.get_default("names")
     if not arguments[0].startswith("-") and arguments[0] not in names:
-        parser.error(unknown_command(arguments[0], names))
+        if holds_images(arguments[0], names):
+            arguments = [folder.NAME, *arguments]
+        elif arguments[0] != folder.NAME:  # else of `imgcluster FOLDER --help`
+            parser.error(unknown_command(arguments[0], names))
     command = next((each for each in arguments if each in names), None)
     if command and arguments[0].startswith("--") and arguments[0] not in OWN_OPTIONS:
         parser.error(f"options come after the command: imgcluster {command} ... {arguments[0]}")

@@ -104,6 +104,10 @@ TABLE_ARGUMENTS = (
     argument("--out", required=True, metavar="CSV", help="the table to write"),
     argument("--force", action="store_true", help="overwrite the table"),
 )
+TABLE_OPTIONS = (
+    argument("--csv", dest="out", metavar="FILE", help="write the table as CSV"),
+    argument("--force", action="store_true", help="overwrite the table"),
+)
 ID_COLUMN = argument("--id-column", metavar="NAME", help="column of ids (default: the one that names the images)")
 LABEL_COLUMNS = (
     ID_COLUMN,
@@ -128,6 +132,11 @@ def free_table(options: Options, name: str = "out") -> Path:
     if out.exists() and not options.force:
         raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
     return out
+
+
+def optional_table(options: Options) -> Path | None:
+    """Return the CSV that `--csv` names; None without it. Raises ConfigError as `free_table`."""
+    return free_table(options) if options.out else None
 
 
 def write_table(out: Path, table: pd.DataFrame | TextTable) -> None:

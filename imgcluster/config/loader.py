@@ -111,9 +111,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     return _config(document, overrides, str(path))
 
 
-def config_from_dict(mapping: Mapping[str, Any]) -> Config:
-    """Make a config from a mapping of plain values, validated like a file. Raises ConfigError."""
-    return _config(Document(mapping), (), "config")
+def config_from_dict(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """Make a config from a mapping of plain values, validated like a file; overrides: as of `load_config`.
+
+    Raises ConfigError.
+    """
+    return _config(Document(mapping), overrides, "config")
 
 
 def features_from_dict(mapping: Mapping[str, Any]) -> FeaturesConfig:

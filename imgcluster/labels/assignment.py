@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgcluster.clustering import Clusterer, Placed
-from imgcluster.config import ImagesConfig
-from imgcluster.errors import ConfigError
-from imgcluster.features import Features, check_readable, extract_features, with_stamps
-from imgcluster.images import images_at, is_held, open_again, open_all_again, parts_of_files, walk_images
+from imgcluster.features import Features
 from imgcluster.runs import (
     NAME,
     PROBABILITY,
     cluster_cells,
-    config_of,
+    features_of_new,
     path_text,
     probability_cell,
     read_clusterer,
@@ -26,16 +23,7 @@ from imgcluster.runs import (
     recorded_names,
 )
 from imgcluster.types import ImageFile, TextTable
-from imgcluster.utils import (
-    DEFAULT_STORAGE,
-    Storage,
-    digest_arrays,
-    installed,
-    kept_file,
-    kept_path,
-    pack_arrays,
-    unpack_arrays,
-)
+from imgcluster.utils import digest_arrays, installed, kept_file, kept_path, pack_arrays, unpack_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,16 +86,8 @@ def assign(run: str | Path, images: str | Path | Sequence[str | Path], *, show: 
     clusterer = Clusterer(read_clusterer(folder))
     clusterer.check()
     record = read_record(folder)
-    config = config_of(record, folder)
-    if config.features.file is not None:
-        raise ConfigError(f"{str(folder)!r} has its features from a file: those of new images cannot be made")
-    storage = Storage(config.storage)
-    listed = listed_images(images, storage, config.images)
-    fingerprints = [str(origin["fingerprint"]) for origin in record["features"]]
-    features = extract_features(listed, config.features, storage=storage, show=show, like=fingerprints)
-    check_readable(features)
-    _check_same(record, features, folder)
-    return Assignment(listed, features, _placed(clusterer, features.vectors), recorded_names(record))
+    given, features = features_of_new(folder, record, images, show=show)
+    return Assignment(given, features, _placed(clusterer, features.vectors), recorded_names(record))
 
 
 def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
@@ -125,36 +105,3 @@ def _placed(clusterer: Clusterer, vectors: np.ndarray) -> Placed:
         kept_path("placed", f"{digest}.npz"), lambda: clusterer.place(vectors), read, pack_arrays
     )
     return placed
-
-
-def listed_images(
-    images: str | Path | Sequence[str | Path], storage: Storage = DEFAULT_STORAGE, config: ImagesConfig | None = None
-) -> Sequence[ImageFile]:
-    """Return the images of a folder, a URL or an archive; one image; or those of a list, whose ids are their paths.
-
-    config: says which frames of videos and which pages of TIFFs are images; None: no frames, first pages.
-    Raises ImageError: no image, or a video where no frames are asked for.
-    """
-    asked = config or ImagesConfig(folder=".")
-    if not isinstance(images, str | Path):
-        texts = [str(path) for path in images]
-        places = with_stamps(open_all_again(texts, storage))
-        listed = [ImageFile(text, place) for text, place in zip(texts, places, strict=True)]
-        return parts_of_files(listed, asked.video, asked.pages)
-    if is_held(str(images)):
-        return images_at(str(images), storage)
-    place = Path(images)
-    if place.is_dir():
-        return walk_images(place, asked.video, asked.pages)
-    return parts_of_files([ImageFile(place.name, open_again(str(place), storage))], asked.video, asked.pages)
-
-
-def _check_same(record: dict[str, Any], features: Features, folder: Path) -> None:
-    """Refuse features of other numbers than the run's, as after a fallback, with other weights or another precision."""
-    for origin, theirs in zip(features.origins, record["features"], strict=False):
-        if origin.fingerprint != theirs["fingerprint"]:
-            raise ConfigError(
-                f"these features are of {origin.backbone} in {origin.precision} by {origin.runtime}, those of "
-                f"{str(folder)!r} of {theirs['backbone']} in {theirs['precision']} by {theirs['runtime']}, or of other "
-                "weights: run its config again here"
-            )

@@ -14,7 +14,6 @@ from imgcluster.config import Config, FeaturesConfig, features_as_dict, features
 from imgcluster.errors import ConfigError
 from imgcluster.features import extract_features, extract_listed, settled
 from imgcluster.images import list_images, with_shared_range
-from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.learning import (
     BACKBONE,
     FEATURES,
@@ -32,7 +31,7 @@ from imgcluster.learning import (
     teach,
     validation_split,
 )
-from imgcluster.runs import FinishedRun, features_of_run, listed_images, read_run
+from imgcluster.runs import FinishedRun, PartialLabels, features_of_run, listed_images, read_partial_labels, read_run
 from imgcluster.types import ImageFile
 from imgcluster.utils import Storage, first_few
 

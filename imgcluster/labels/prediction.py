@@ -24,9 +24,8 @@ from imgcluster.images import (
     read_asked,
     read_template,
 )
-from imgcluster.labels.assignment import listed_images
 from imgcluster.learning import Learned
-from imgcluster.runs import path_text
+from imgcluster.runs import given_images, path_text
 from imgcluster.types import ImageFile, Template
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ def predict(
     Raises ConfigError: no model there, features that cannot be made as its own were; ImageError: no image can be read.
     """
     learned = Learned.load(Path(model))
-    listed = listed_images(images, config=ImagesConfig.model_validate({"folder": ".", **learned.images}))
+    listed = given_images(images, config=ImagesConfig.model_validate({"folder": ".", **learned.images}))
     features = extract_features(listed, features_from_dict(learned.features), show=show, like=learned.fingerprints)
     check_readable(features)
     learned.check_fingerprints([origin.fingerprint for origin in features.origins], str(model))

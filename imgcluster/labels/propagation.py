@@ -13,8 +13,7 @@ from imgcluster.clustering import Graph, auto_steps, neighbour_graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points, fit_transform
 from imgcluster.labels.discriminant import refined_shares
-from imgcluster.labels.partial import read_partial_labels
-from imgcluster.runs import features_of_run, read_run
+from imgcluster.runs import features_of_run, read_partial_labels, read_run
 from imgcluster.utils import row_slices
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ import numpy as np
 from imgcluster.clustering import Graph
 from imgcluster.errors import ConfigError
 from imgcluster.features import Points
-from imgcluster.labels.partial import PartialLabels, read_partial_labels
 from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space
-from imgcluster.runs import FinishedRun, features_of_run, read_run, with_name
+from imgcluster.runs import FinishedRun, PartialLabels, features_of_run, read_partial_labels, read_run, with_name
 from imgcluster.types import NOISE, TextTable
 from imgcluster.utils import digest_arrays, installed, remembered
 

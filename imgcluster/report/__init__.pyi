@@ -1,5 +1,5 @@
 from .notebook import run_html
-from .sheets import write_sheets
+from .sheets import contact_sheet, write_sheets
 from .write import discard_report, report_with_facts, write_report
 
-__all__ = ["discard_report", "report_with_facts", "run_html", "write_report", "write_sheets"]
+__all__ = ["contact_sheet", "discard_report", "report_with_facts", "run_html", "write_report", "write_sheets"]

@@ -23,7 +23,9 @@ from .images_table import ImageScores, write_images_table
 from .known_classes import check_known_classes
 from .label_columns import IN_COLUMNS, wide_labels
 from .listed import config_of, listed_images, listed_paths
+from .new_images import features_of_new, given_images
 from .overview import Group, Overview, report_page, run_overview
+from .partial_labels import PartialLabels, read_partial_labels
 from .places import Places, images_are_in
 from .reader import read_record, read_report_record
 from .remote import fetched
@@ -57,6 +59,7 @@ __all__ = [
     "Group",
     "ImageScores",
     "Overview",
+    "PartialLabels",
     "Places",
     "RunFolder",
     "RunResult",
@@ -71,11 +74,13 @@ __all__ = [
     "cut_run",
     "export_features",
     "export_folders",
+    "features_of_new",
     "features_of_run",
     "fetched",
     "find_features",
     "fixed_because",
     "folder_names",
+    "given_images",
     "images_are_in",
     "known_names",
     "labels_of_run",
@@ -89,6 +94,7 @@ __all__ = [
     "path_text",
     "probability_cell",
     "read_clusterer",
+    "read_partial_labels",
     "read_record",
     "read_report_record",
     "read_run",

@@ -53,12 +53,13 @@ WRONG_STEPS = [
     ("run c.yaml --set clusters.n_clusters 5", "did you mean --set clusters.n_clusters=5?"),
     ("run --config c.yaml", "leave out --config: imgcluster run c.yaml"),
     ("sweep c.yaml --k 16", "for 16 clusters: imgcluster run c.yaml --set clusters.n_clusters=16"),
-    ("cluster pics", "there is no command 'cluster'; did you mean: imgcluster run"),
+    ("cluster pics", "there is no command 'cluster' and no such folder; did you mean: imgcluster run"),
     ("clsuter pics", "all commands: imgcluster --help"),
     ("shwo outputs/one", "did you mean: imgcluster show"),
     ("train c.yaml ids.csv", "did you mean: imgcluster learn"),
     ("help", "did you mean: imgcluster --help"),
-    ("pics", "did you mean: imgcluster init pics"),
+    ("pisc", "there is no command 'pisc' and no such folder; did you mean: imgcluster pics"),
+    ("pics/0000.jpg", "did you mean: imgcluster pics"),
     ("c.yaml", "did you mean: imgcluster run c.yaml"),
     ("outputs/one", "did you mean: imgcluster show outputs/one"),
     ("show c.yaml", "c.yaml is a config; `show` takes a run folder. Take its run: imgcluster show outputs/one"),
@@ -130,11 +131,11 @@ def test_a_wrong_step_names_the_right_one(
     assert code == 2 or told.err.count("\n") == 1
 
 
-def test_a_bare_command_names_the_first_three(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bare_command_names_the_first_two(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([])
     told = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in told if line.startswith("  imgcluster")] == ["init", "run", "show"]
+    assert [line.split()[1] for line in told if line.startswith("  imgcluster")] == ["FOLDER", "show"]
 
 
 def test_what_is_right_is_not_asked_about(first_steps: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from imgcluster.config.run_files import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.evaluation.scoring import FILES, score_labels, scores_json
 from imgcluster.images.ids.known_labels import read_known
-from imgcluster.labels.partial import read_partial_labels
+from imgcluster.runs.partial_labels import read_partial_labels
 from tests import ROOT
 
 STAGE = ROOT / "data" / "stage" / "truth.csv"

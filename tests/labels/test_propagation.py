@@ -17,9 +17,9 @@ from imgcluster.cli.main import main
 from imgcluster.config.loader import config_from_dict
 from imgcluster.errors import ConfigError, StoreError
 from imgcluster.labels.discriminant import refined_shares
-from imgcluster.labels.partial import read_partial_labels
 from imgcluster.labels.propagation import ALPHA, spread_along, spread_over, spreading_graph
 from imgcluster.labels.suggestions import most_in_doubt, suggest_images, typical_rows
+from imgcluster.runs.partial_labels import read_partial_labels
 
 SIZES = (14, 10, 6)  # images of the three groups, in this order
 IDS = [f"{number:03d}" for number in range(sum(SIZES))]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from imgcluster.cli.format.curation import skipped_lines
 from imgcluster.utils import first_few, printable
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def spread_lines(found: PropagatedLabels) -> list[str]:
     single = [label for label, count in given.items() if count == 1]
     unsure = int((found.confidence < HALF).sum())
     return [
-        *_matched_lines(found.unknown, found.notes),
+        *skipped_lines(found.unknown, found.notes),
         f"images    {len(found.ids):,}, {int(found.given.sum()):,} of them labelled, {len(given)} classes",
         *(f"{count:>8,}  {printable(name)} ({given[name]:,} given)" for name, count in counts[:MAX_SPREAD_CLASSES]),
         *_more_classes(len(counts) - MAX_SPREAD_CLASSES),
@@ -35,7 +36,7 @@ def spread_lines(found: PropagatedLabels) -> list[str]:
 def suggestions_lines(found: Suggestions) -> list[str]:
     """Return how many images of how many clusters were suggested."""
     images = f"images    {len(found.ids):,} to label, of {len(set(found.clusters))} clusters"
-    return [*_matched_lines(found.unknown, found.notes), images]
+    return [*skipped_lines(found.unknown, found.notes), images]
 
 
 def model_lines(model: Learned) -> list[str]:
@@ -72,10 +73,3 @@ def _class_lines(counts: Sequence[tuple[str, int]]) -> list[str]:
 
 def _more_classes(count: int) -> list[str]:
     return [f"          and {count:,} more classes"] if count > 0 else []
-
-
-def _matched_lines(unknown: Sequence[str], notes: Sequence[str]) -> list[str]:
-    """Return which labelled ids the run does not have, and how names that differ were matched."""
-    plural = "" if len(unknown) == 1 else "s"
-    skipped = f"skipped   {len(unknown):,} labelled id{plural} that the run does not have: {first_few(unknown)}"
-    return [*([skipped] if unknown else []), *(f"note: {note}" for note in notes)]

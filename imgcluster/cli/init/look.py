@@ -51,8 +51,8 @@ class Look:
     video: str | None = None
 
 
-def look_at(folder: Path, ids: Path | None) -> Look:
-    """Look at a folder of images, and a CSV of ids where there is one.
+def look_at(folder: str | Path, ids: Path | None) -> Look:
+    """Look at a folder of images, or what else holds some, and a CSV of ids where there is one.
 
     Raises ConfigError or ImageError: no such folder, no image in it, no column of ids, ids without files.
     """

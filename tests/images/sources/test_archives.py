@@ -29,12 +29,13 @@ from imgcluster.images.sources import archive as containers
 from imgcluster.images.sources import open as holders
 from imgcluster.images.sources import parquet as parquet_rows
 from imgcluster.images.sources import tar as tar_files
-from imgcluster.labels.assignment import assign, listed_images
+from imgcluster.labels.assignment import assign
 from imgcluster.labels.learning import learn
 from imgcluster.report.write import write_report
 from imgcluster.runs.features import features_of_run
 from imgcluster.runs.folder_export.export import export_folders
 from imgcluster.runs.listed import listed_path, listed_paths
+from imgcluster.runs.new_images import given_images
 from imgcluster.runs.reader import read_rows
 from imgcluster.types import Source
 from imgcluster.utils import storage
@@ -155,7 +156,7 @@ def test_an_archive_behind_a_url_is_asked_once_for_a_table(
     assert web.requests[place] == 1
     texts = [row["path"] for row in read_rows(finished.folder)]
     web.requests.clear()
-    assert len(listed_images(texts)) == 12
+    assert len(given_images(texts)) == 12
     assert web.requests[place] == 1
     web.requests.clear()
     assert extract(texts, "efficientnet_lite0", batch_size=4).shape[0] == 12
@@ -710,7 +711,7 @@ def test_folders_and_archives_in_one_list(tmp_path: Path, pictures: Path, config
     done = run(config_of(config_file, images=data, outputs={"submission": None}), show=False)
     wanted = ["deep/1.jpg", *(f"more/x{id}.jpg" for id in TWELVE), *(f"pictures/{id}.jpg" for id in TWELVE)]
     assert done.features.ids == wanted
-    assert len(listed_images([row["path"] for row in read_rows(done.folder)])) == 25
+    assert len(given_images([row["path"] for row in read_rows(done.folder)])) == 25
     assert features_of_run(done.folder).ids == wanted
     (tmp_path / "ids.csv").write_text("id\nx0003\n0004\nmore/x0005\n")
     found = list_images(ImagesConfig.model_validate({"folder": folders, "ids": str(tmp_path / "ids.csv")}))[0]

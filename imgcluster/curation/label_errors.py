@@ -1,0 +1,226 @@
+"""Labels that are likely wrong: by a classifier that has not seen the image, and by its nearest neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imgcluster.curation.neighbor_votes import Neighborhood
+from imgcluster.errors import ConfigError
+from imgcluster.runs import FinishedRun, PartialLabels, features_of_run, read_partial_labels, read_run
+from imgcluster.types import TextTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TOP = 50
+FOLDS = 5
+C = 10.0  # of the logistic regression, on points of the length 1
+MIN_IMAGES = 3  # of a class, without near copies: fewer leave none to learn from, or nothing to compare with
+SHOWN_NEIGHBORS = 5
+PROBABILITY = "{:.3f}"
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A label and what speaks against it.
+
+    likely: the label with the highest probability of the others. probability: its probability; given_probability: that
+    of the label itself. neighbors: the nearest labelled images, as (id, label), nearest first.
+    """
+
+    id: str
+    path: str
+    label: str
+    likely: str
+    probability: float
+    given_probability: float
+    neighbors: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """The labels that are most likely wrong, worst first.
+
+    labelled: number of images with a label; unlabelled: of those without one. suspicious: number of labels, of all,
+    that are less likely than another one. too_small: classes with too few images to judge their labels, with their
+    sizes. unknown: labelled ids that the run does not have, or has no features of. notes: how names were matched.
+    """
+
+    suspects: list[Suspect]
+    labelled: int
+    unlabelled: int
+    suspicious: int
+    too_small: dict[str, int]
+    unknown: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each suspect: id, label, likely, probability, given_probability, path, neighbors."""
+        import pandas as pd
+
+        found = self.text_table()
+        frame = pd.DataFrame(found.rows(), columns=found.columns)
+        return frame.astype({"probability": float, "given_probability": float})
+
+    def text_table(self) -> TextTable:
+        """Return the table as texts."""
+        columns = ("id", "label", "likely", "probability", "given_probability", "path", "neighbors")
+        rows = [
+            (
+                *(each.id, each.label, each.likely),
+                *(PROBABILITY.format(share) for share in (each.probability, each.given_probability)),
+                *(each.path, "; ".join(f"{id} = {label}" for id, label in each.neighbors)),
+            )
+            for each in self.suspects
+        ]
+        return TextTable(columns, zip(*rows, strict=True) if rows else [[] for _ in columns])
+
+
+def find_label_errors(
+    run: str | Path,
+    labels: str | Path | None = None,
+    *,
+    top: int = TOP,
+    id_column: str | None = None,
+    label_column: str | None = None,
+) -> LabelErrors:
+    """Find the labels of a finished run's images that are likely wrong, worst first.
+
+    A label is as suspicious as another one is more probable than it. Probabilities are the mean of those of a logistic
+    regression that was fitted without the image and its near copies, and of the labels of its nearest neighbours.
+    docs/curation.md has the figures.
+
+    Args:
+        labels: A CSV of ids and labels, or a folder with a subfolder per label; None: an image's label is the name of
+            the folder that it lies in.
+        top: How many to return.
+
+    Raises:
+        ConfigError: Labels that cannot be read, fewer than two classes with images enough, `top` below 1.
+        OutputError: No finished run there.
+        StoreError: Its features are no longer stored.
+    """
+    if top < 1:
+        raise ConfigError(f"top: {top}; allowed: whole numbers >= 1")
+    finished = read_run(run)
+    features = features_of_run(finished)
+    known = (
+        labels_of_folders(finished)
+        if labels is None
+        else read_partial_labels(labels, features.ids, id_column=id_column, label_column=label_column)
+    )
+    vectors = features.vectors[known.rows]
+    places = [finished.places.image(features.paths[row]) for row in known.rows.tolist()]
+    judged = _judge(vectors, known)
+    order = np.argsort(judged.margin[judged.rows], kind="stable")[:top]
+    suspects = [_suspect(row, known, features.ids, places, judged) for row in judged.rows[order].tolist()]
+    return LabelErrors(
+        suspects,
+        len(known.rows),
+        len(features.ids) - len(known.rows),
+        int((judged.margin[judged.rows] < 0).sum()),
+        judged.too_small,
+        known.unknown,
+        known.notes,
+    )
+
+
+def labels_of_folders(run: FinishedRun) -> PartialLabels:
+    """Return the names of the folders that the images of a run lie in as their labels.
+
+    Raises ConfigError: all lie in one folder.
+    """
+    rows = [row for row in run.rows if row["status"] == "ok"]
+    texts = [row["id"] if "/" in row["id"] else row["path"] for row in rows]
+    labels = [PurePosixPath(text.replace("\\", "/")).parent.name for text in texts]
+    if len(set(labels)) < 2:
+        where = f", {labels[0]!r}" if labels else ""
+        raise ConfigError(f"{str(run.folder)!r}: all images lie in one folder{where}: its name is no label")
+    return PartialLabels(np.arange(len(rows)), labels, [])
+
+
+def label_probabilities(around: Neighborhood, classes: np.ndarray) -> np.ndarray:
+    """Return how likely each class is for each image, whatever its own label: (n, n_classes) float64.
+
+    classes: (n,) int64, from 0.
+    """
+    learned = _out_of_fold(around.points, classes, around.groups)
+    return np.asarray((learned + around.votes(classes)) / 2)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What is found of all labelled images: probabilities, (n, n_classes) float64, and neighbours, (n, m) int64.
+
+    margin: (n,) float64, of the label over the likeliest other one. rows: the images of classes that are large enough.
+    """
+
+    probabilities: np.ndarray
+    near: np.ndarray
+    margin: np.ndarray
+    rows: np.ndarray
+    too_small: dict[str, int]
+
+
+def _judge(vectors: np.ndarray, known: PartialLabels) -> _Judged:
+    classes, numbers = known.classes, known.numbers
+    around = Neighborhood.of(vectors)
+    pairs = np.unique(np.stack([numbers, around.groups]), axis=1)
+    sizes = np.bincount(pairs[0], minlength=len(classes))
+    if (sizes >= MIN_IMAGES).sum() < 2:
+        raise ConfigError(
+            f"labels: {int((sizes >= MIN_IMAGES).sum())} of {len(classes)} classes have {MIN_IMAGES} images or more "
+            "that are no near copies of each other; it takes two such classes to tell wrong labels"
+        )
+    probabilities = label_probabilities(around, numbers)
+    every = np.arange(len(numbers))
+    others = probabilities.copy()
+    others[every, numbers] = -1
+    margin = probabilities[every, numbers] - others.max(axis=1)
+    counts = np.bincount(numbers)
+    too_small = {classes[each]: int(counts[each]) for each in np.flatnonzero(sizes < MIN_IMAGES).tolist()}
+    return _Judged(probabilities, around.near, margin, np.flatnonzero(sizes[numbers] >= MIN_IMAGES), too_small)
+
+
+def _out_of_fold(points: np.ndarray, classes: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return how likely each class is to a logistic regression that knows neither an image nor its near copies."""
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    found = np.zeros((len(points), int(classes.max()) + 1))
+    fold = _folds(classes, groups)
+    with threadpool_limits(1, user_api="blas"):  # the same bits on any number of cores
+        for number in np.unique(fold):
+            held = fold == number
+            model = LogisticRegression(C=C, max_iter=1000).fit(points[~held].astype(np.float64), classes[~held])
+            found[np.ix_(held, model.classes_)] = model.predict_proba(points[held].astype(np.float64))
+    return found
+
+
+def _folds(classes: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Deal the groups to folds, class by class: (n,) int64. No image is in another fold than its near copies."""
+    first, place = np.unique(groups, return_index=True, return_inverse=True)[1:]
+    fold, draw = np.empty(len(first), np.int64), np.random.default_rng(0)
+    own, start = classes[first], 0
+    for number in np.unique(own):
+        rows = draw.permutation(np.flatnonzero(own == number))
+        fold[rows] = (start + np.arange(len(rows))) % FOLDS
+        start += len(rows)
+    placed: np.ndarray = fold[place]
+    return placed
+
+
+def _suspect(row: int, known: PartialLabels, ids: Sequence[str], paths: Sequence[str], judged: _Judged) -> Suspect:
+    own = int(known.numbers[row])
+    shares = judged.probabilities[row].copy()
+    given, shares[own] = float(shares[own]), -1
+    likely = int(shares.argmax())
+    near = [(ids[known.rows[each]], known.labels[each]) for each in judged.near[row, :SHOWN_NEIGHBORS].tolist()]
+    return Suspect(
+        ids[known.rows[row]], paths[row], known.labels[row], known.classes[likely], float(shares[likely]), given, near
+    )
