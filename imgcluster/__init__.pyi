@@ -10,6 +10,15 @@ from .config import (
     config_from_dict,
     load_config,
 )
+from .curation import (
+    apply_plan,
+    choose_subset,
+    find_duplicates,
+    find_label_errors,
+    find_leaks,
+    find_like,
+    quality_of_run,
+)
 from .datasets import write_sample
 from .errors import ImgclusterError
 from .evaluation import Grid, compare, score_labels, score_run, stability
@@ -51,8 +60,10 @@ __all__ = [
     "Suggestions",
     "Training",
     "activation_grid",
+    "apply_plan",
     "assign",
     "check",
+    "choose_subset",
     "cluster_features",
     "cluster_map",
     "compare",
@@ -63,6 +74,10 @@ __all__ = [
     "extract",
     "extract_features",
     "filter_images",
+    "find_duplicates",
+    "find_label_errors",
+    "find_leaks",
+    "find_like",
     "grad_cam",
     "image_distances",
     "images_are_in",
@@ -71,6 +86,7 @@ __all__ = [
     "load_config",
     "overlay",
     "predict",
+    "quality_of_run",
     "read_features",
     "read_image",
     "run",

@@ -4,7 +4,7 @@ from .keep_rules import DEFAULT_RULES
 from .label_errors import LabelErrors, find_label_errors
 from .overlap import Leaks, find_leaks
 from .quality import KINDS, Quality, chosen_kinds, quality_of_run
-from .search import ImageSearch, Matches
+from .search import ImageSearch, Matches, find_like
 from .subset import Subset, choose_subset
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "find_duplicates",
     "find_label_errors",
     "find_leaks",
+    "find_like",
     "quality_of_run",
 ]

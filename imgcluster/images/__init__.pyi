@@ -1,6 +1,7 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
+from .decoders import decode
 from .earlier import reads_as_before
 from .extras import decoder_of, decoders_by_ending
 from .file_kinds import head_of, kind_of
@@ -36,7 +37,7 @@ from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, parts_of_files, walk_images
 from .loader import Batch, Pixels, read_batches
-from .measures import MEASURED, MEASURES, RULES_OF_MEASURES, measure
+from .measures import FRAME, MEASURED, MEASURES, RULES_OF_MEASURES, measure, signature
 from .opencv import jpeg, png
 from .pages import split_page
 from .pixel_check import differences
@@ -56,6 +57,7 @@ from .video.frames import VideoFrame, video_starts
 from .video.names import split_frame
 
 __all__ = [
+    "FRAME",
     "ID_COLUMN",
     "ID_NAMES",
     "ITSELF",
@@ -90,6 +92,7 @@ __all__ = [
     "check_augmentation",
     "check_ids",
     "check_no_video",
+    "decode",
     "decode_image",
     "decode_picture",
     "decoder_of",
@@ -147,6 +150,7 @@ __all__ = [
     "resizes_here",
     "room_for",
     "seed_of",
+    "signature",
     "spellings",
     "split_frame",
     "split_page",
