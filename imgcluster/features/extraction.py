@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -26,23 +24,22 @@ from imgcluster.backbones import (
     some_of,
     with_fallback,
 )
-from imgcluster.config import BUNDLED, FORMULAS, Config, FeaturesConfig
-from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError, WeightsUnavailable
+from imgcluster.config import FeaturesConfig
+from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError
 from imgcluster.features.auto import keep_choice, settled_features
-from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
+from imgcluster.features.engines.dask.cluster import Cluster
 from imgcluster.features.engines.dask.extraction import Planned, compare_on, compute_on_cluster, plan_on
 from imgcluster.features.engines.local import Work
 from imgcluster.features.engines.multiprocess import compute_on
 from imgcluster.features.files import features_from_file
 from imgcluster.features.precision import Decided, decide_precision
 from imgcluster.features.result import Features, Origin
-from imgcluster.features.shots import shots_of
 from imgcluster.features.store.backend import files_of
 from imgcluster.features.store.index import Stamps
 from imgcluster.features.store.layers import LayerStores
 from imgcluster.features.store.reader import StoredVectors
 from imgcluster.features.transforms import join_blocks
-from imgcluster.images import Marks, with_shared_range
+from imgcluster.images import Marks
 from imgcluster.types import Failure, ImageFile
 from imgcluster.utils import DEFAULT_STORAGE, Place, Storage, announce, track
 
@@ -304,50 +301,3 @@ def _origin(choice: Choice, device: str, plan: Plan, store: LayerStores, work: W
         reused=work.reused,
         seconds={stage: round(spent, 3) for stage, spent in work.stopwatch.seconds.items()},
     )
-
-
-def check_engine(config: Config) -> None:
-    """Raise ConfigError where the config wants Dask, and it is not installed."""
-    if config.dask is not None and find_spec("distributed") is None:
-        raise ConfigError(NO_DASK)
-
-
-def extract_listed(
-    images: Sequence[ImageFile],
-    config: Config,
-    show: bool,
-    *,
-    gather: bool | Callable[[int], bool] = True,
-    cluster: Cluster | None = None,
-) -> Features:
-    """Return the features of images as a config says; ImageError where none of them can be read.
-
-    With `images.video: {shots: true}` they are those of the frames that stand for shots, unless nothing is gathered.
-    cluster: the one of `config.engine`, where it is open already.
-    """
-    check_engine(config)
-    by_shots = config.images.video is not None and config.images.video.shots and gather is not False
-    with ExitStack() as opened, _hinting_at_a_fallback(config):
-        features = extract_features(
-            images,
-            with_shared_range(config, images).features,
-            on_error=config.images.on_error,
-            missing=config.images.missing,
-            gather=by_shots or gather,
-            cluster=cluster or opened.enter_context(open_cluster(config.dask, show=show)),
-            storage=Storage(config.storage),
-            show=show,
-        )
-    check_readable(features)
-    return shots_of(features) if by_shots else features
-
-
-@contextmanager
-def _hinting_at_a_fallback(config: Config) -> Iterator[None]:
-    """Where weights cannot be had and nothing is to be used instead, say by which key something is."""
-    try:
-        yield
-    except WeightsUnavailable as error:
-        if set(config.features.backbones) <= {*BUNDLED, *FORMULAS}:
-            raise
-        raise WeightsUnavailable(f"{error}; or use {BUNDLED[0]} instead: features.fallback: {BUNDLED[0]}") from error

@@ -1,7 +1,6 @@
 from .augment import Augmentation, check_augmentation, seed_of
 from .convert import to_rgb
 from .decode import RULES, Marks, bytes_of, decode_image, decode_picture, read_bytes, read_image, room_for
-from .decoders import decode
 from .earlier import reads_as_before
 from .extras import decoder_of, decoders_by_ending
 from .file_kinds import head_of, kind_of
@@ -92,7 +91,6 @@ __all__ = [
     "check_augmentation",
     "check_ids",
     "check_no_video",
-    "decode",
     "decode_image",
     "decode_picture",
     "decoder_of",

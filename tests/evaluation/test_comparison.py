@@ -155,7 +155,7 @@ def test_what_cannot_be_compared_is_a_note_or_told_before_any_work(
     assert sorted(candidate.row()["method"] for candidate in found.candidates) == ["agglomerative", "kmeans"]
     assert len(found.notes) == 2
     assert "40 clusters need at least as many" in found.notes[0]
-    monkeypatch.setattr("imgcluster.features.extraction.extract_features", lambda *_: pytest.fail("worked"))
+    monkeypatch.setattr("imgcluster.features.listed.extract_features", lambda *_: pytest.fail("worked"))
     for wrong in ("l2", ["l3"], [{"pca": "x"}]):
         with pytest.raises(ConfigError, match=r"clusters.transform"):
             compare(config, Grid(transforms=[wrong]), show=False)

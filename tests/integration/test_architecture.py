@@ -69,6 +69,7 @@ LATE_STANDARD = {"importlib", "multiprocessing", "pickle", "webbrowser", "zipfil
 # Own modules that are imported late outside `cli`, each since it needs a library of LATE as it is loaded.
 LATE_OWN = {
     "imgcluster.backbones",
+    "imgcluster.backbones.hog",
     "imgcluster.backbones.layer_outputs",
     "imgcluster.backbones.runtimes.torch_runtime",
     "imgcluster.backbones.timm_vector",
