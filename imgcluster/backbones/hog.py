@@ -13,9 +13,10 @@ CELLS = 8  # in a row, whatever the side of the picture
 GREY = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
 # Energy of cells in which hardly anything is seen: an edge from black to white through a cell of 8 pixels gives 0.06.
 FLAT = 0.0001
-# The square roots that `method: auto` takes have then 0.6 of the length of those of a network's vector: the values of
+# The square roots that `method: auto` takes then have 0.6 of the length of those of a network's vector: the values of
 # EfficientNet-Lite0 sum to about 220 on many kinds of pictures.
 SUM = 80.0
+FAINT = 1.0  # sum before that scaling, of pictures in which hardly anything is seen: theirs fades to 0; others have 100
 
 
 class OrientedGradients(nn.Module):
@@ -54,7 +55,7 @@ class OrientedGradients(nn.Module):
         cells = adaptive_avg_pool2d(votes, CELLS)
         energy = avg_pool2d(cells.square().sum(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False)
         values = cells / (energy + FLAT).sqrt()
-        return (values * (SUM / (values.sum(dim=(1, 2, 3), keepdim=True) + 1))).flatten(1)
+        return (values * (SUM / (values.sum(dim=(1, 2, 3), keepdim=True) + FAINT))).flatten(1)
 
 
 def _sines(turn: float) -> Tensor:

@@ -29,12 +29,13 @@ from imgcluster.backbones import (
     place_of,
     plan_for,
 )
-from imgcluster.backbones.hog import CELLS, FLAT, GREY, ORIENTATIONS, SUM, OrientedGradients
+from imgcluster.backbones.hog import CELLS, FAINT, FLAT, GREY, ORIENTATIONS, SUM, OrientedGradients
 from imgcluster.cli.main import main
 from imgcluster.config import BACKBONES, FORMULAS, FeaturesConfig, config_from_dict, features_from_dict
 from imgcluster.errors import ConfigError, WeightsError
 from imgcluster.features import extract_features
 from imgcluster.images import walk_images
+from imgcluster.learning.training.finetune import unfreeze
 from tests.conftest import write_pictures
 
 SIDE = 64
@@ -70,7 +71,7 @@ def reference(picture: np.ndarray) -> np.ndarray:
         ]
     )
     values = (cells / np.sqrt(around + FLAT)).ravel()
-    return np.asarray(values * SUM / (values.sum() + 1))
+    return np.asarray(values * SUM / (values.sum() + FAINT))
 
 
 def hog(picture: np.ndarray, **keys: str) -> np.ndarray:
@@ -209,6 +210,11 @@ def test_its_layers_are_steps_without_classes() -> None:
     with FeatureExtractor("hog") as extractor:
         pixels = torch.from_numpy(noise(0)).permute(2, 0, 1)[None].float() / 255
         np.testing.assert_allclose(extractor(pixels)["flatten"][0], reference(noise(0)), atol=1e-5)
+
+
+def test_there_is_nothing_to_train() -> None:
+    with pytest.raises(ConfigError, match="unfreeze: hog has no weights that could learn"):
+        unfreeze(OrientedGradients(), None, ["flatten"], "hog")
 
 
 def test_lists_know_that_there_is_nothing_to_download(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

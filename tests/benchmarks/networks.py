@@ -29,7 +29,7 @@ from imgcluster.backbones.runtimes.plan import Plan, build_runtime
 from imgcluster.backbones.runtimes.precision import EXACT_CONVOLUTIONS, PrecisionCheck
 from imgcluster.backbones.runtimes.torch_runtime import scaled
 from imgcluster.backbones.select import Choice, choose_backbones
-from imgcluster.config import BACKBONES, BUNDLED, FeaturesConfig
+from imgcluster.config import BACKBONES, BUNDLED, FORMULAS, FeaturesConfig
 from imgcluster.datasets.registry import write_sample
 from imgcluster.images.listing import walk_images
 from imgcluster.types import ImageFile
@@ -45,7 +45,7 @@ OF_TIMM = (DINOV2, "timm:vit_base_patch32_clip_224.openai", "timm:mobilenetv4_co
 CPU = "cpu"
 ROUNDS, SECONDS_OF_A_ROUND = 5, 1.5
 MAX_IMAGES_OF_A_ROUND = 256
-INITIAL, SETTLED, TRAINED = "random", "random, BatchNorm of photographs", "ImageNet"
+INITIAL, SETTLED, TRAINED, WEIGHTLESS = "random", "random, BatchNorm of photographs", "ImageNet", "none"
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def measured(name: str) -> Iterator[Measured]:
 def _kinds(name: str, images: list[ImageFile], folder: Path) -> dict[str, Choice]:
     if name in BUNDLED:
         return {TRAINED: _choice(name, "imagenet")}
+    if name in FORMULAS:
+        return {WEIGHTLESS: _choice(name, "imagenet")}
     initial = _choice(name, "random")
     model = network_with(initial.backbone, initial.weights)
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]

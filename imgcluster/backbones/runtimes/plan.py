@@ -79,7 +79,7 @@ def plan_for(choice: Choice, config: FeaturesConfig) -> Plan:
     bears_bf16 = bf16_from == 0 or (bf16_from is not None and runtime == "openvino")
     asked = find_precision(config.precision, device, bears_bf16)
     has_weights = choice.backbone.has_weights
-    precision = asked if has_weights else "fp32"  # what a formula costs is not its numbers, and bf16 rounds its pixels
+    precision = asked if has_weights else "fp32"  # bf16 would round away differences of pixels, and save nothing
     exact = (bf16_from or 0) if (precision, runtime) == ("bf16", "openvino") else 0
     is_auto = has_weights and (config.precision, runtime) == ("auto", "openvino")
     is_open = is_auto and find_precision("auto", device, True) == "bf16"

@@ -139,6 +139,8 @@ def unfreeze(
     None: the last block. Returns them by name.
     Raises ConfigError: no such layer, or none of its weights comes before the deepest layer.
     """
+    if not list(model.parameters()):
+        raise ConfigError(f"unfreeze: {backbone} has no weights that could learn")
     known = layers_of(model)
     name = start or top_block(backbone)
     try:
