@@ -160,7 +160,7 @@ LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def test_many_images_have_the_same_labels_with_one_thread_and_two_and_in_any_order(tmp_path: Path) -> None:
     """So many that K-Means starts on some of them, and that an index finds their neighbours."""
-    centres = np.repeat(noise(60, 48), 170, axis=0)
+    centres = np.repeat(noise(60, 200), 170, axis=0)
     np.save(tmp_path / "vectors.npy", centres + np.random.default_rng(2).normal(0, 1, centres.shape).astype(np.float32))
 
     def found(threads: int, seed: int) -> str:
