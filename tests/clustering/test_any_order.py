@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
 
 import imgcluster
 from imgcluster.clustering.cluster import cluster_features
@@ -143,6 +144,17 @@ def test_steps_are_fitted_to_chosen_rows_as_to_these_alone() -> None:
         np.testing.assert_array_equal(points.take(np.array([7, 3])), points.array()[[7, 3]])
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_products_of_chosen_rows_have_the_same_bits_for_any_number_of_threads(threads: int) -> None:
+    vectors = noise(2000, 300)
+    chosen, centre = Points(vectors, rows=np.arange(2000)), vectors.mean(axis=0)
+    with threadpool_limits(1, user_api="blas"):
+        wanted = chosen.scatter(centre)
+        np.testing.assert_allclose(np.tril(wanted), np.tril(Points(vectors).scatter(centre)), rtol=1e-9, atol=1e-9)
+    with threadpool_limits(threads, user_api="blas"):
+        assert chosen.scatter(centre).tobytes() == wanted.tobytes()
+
+
 THREADS = """
 import sys
 from hashlib import sha256
@@ -160,7 +172,7 @@ LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def test_many_images_have_the_same_labels_with_one_thread_and_two_and_in_any_order(tmp_path: Path) -> None:
     """So many that K-Means starts on some of them, and that an index finds their neighbours."""
-    centres = np.repeat(noise(60, 48), 170, axis=0)
+    centres = np.repeat(noise(60, 300), 170, axis=0)  # of so many values, that BLAS shares them among threads
     np.save(tmp_path / "vectors.npy", centres + np.random.default_rng(2).normal(0, 1, centres.shape).astype(np.float32))
 
     def found(threads: int, seed: int) -> str:

@@ -11,12 +11,12 @@ from numpy.polynomial.chebyshev import Chebyshev
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_circles
 from sklearn.metrics import adjusted_rand_score
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from imgcluster.clustering import diffusion, eigenvectors
 from imgcluster.clustering import graph as graphs
 from imgcluster.clustering.cluster import cluster_features
-from imgcluster.clustering.diffusion import DiffusionClustering, Walk
+from imgcluster.clustering.diffusion import AutoClustering, DiffusionClustering, Walk
 from imgcluster.clustering.eigenvectors import leading
 from imgcluster.clustering.graph import modularity, neighbour_graph
 from imgcluster.config.loader import ClustersConfig
@@ -146,6 +146,23 @@ def test_of_many_images_all_are_in_the_graph_and_kmeans_starts_on_some(monkeypat
     monkeypatch.setattr(KMeans, "fit", watched)
     assert adjusted_rand_score(truth, DiffusionClustering(3).fit_predict(vectors)) == 1
     assert seen == [300] * 3 + [600]  # three starts that end alike are enough
+
+
+@pytest.mark.parametrize(("estimator", "threads"), [(DiffusionClustering, 2), (AutoClustering, 1)])
+def test_the_kmeans_of_all_rows_has_so_many_threads(
+    estimator: type[DiffusionClustering], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diffusion, "MAX_STARTED_ROWS", 60)
+    seen: list[int] = []
+    fit_predict = KMeans.fit_predict
+
+    def watched(self: KMeans, *arguments: Any, **keys: Any) -> np.ndarray:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        return np.asarray(fit_predict(self, *arguments, **keys))
+
+    monkeypatch.setattr(KMeans, "fit_predict", watched)
+    estimator(3).fit_predict(points(400, 8))
+    assert set(seen) == {threads}
 
 
 @pytest.mark.parametrize("n_init", [1, 6])

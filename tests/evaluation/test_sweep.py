@@ -14,6 +14,7 @@ from imgcluster.clustering.cluster import cluster_features
 from imgcluster.clustering.diffusion import DEEP
 from imgcluster.clustering.graph import modularity, neighbour_graph
 from imgcluster.clustering.n_clusters import choose_k
+from imgcluster.clustering.space import fit_space
 from imgcluster.config.loader import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.evaluation.sweep import elbow_of, sweep_k
@@ -60,9 +61,10 @@ def test_a_number_of_clusters_is_measured_alike_whichever_others_are_tried(metho
     vectors = (apart + np.random.default_rng(9).normal(0, 1, (360, 20))).astype(np.float32)
     vectors[300:] = vectors[:60]
     config = ClustersConfig(method=method, n_clusters="auto")
-    rows = {row.k: row for row in sweep_k(Points(vectors), config, range(2, 26, 4), show=False).rows}
+    points = fit_space(vectors, config).points
+    rows = {row.k: row for row in sweep_k(points, config, range(2, 26, 4), show=False).rows}
     for ks in ([6], [14, 22], [18, 10]):
-        for row in sweep_k(Points(vectors), config, ks, show=False).rows:
+        for row in sweep_k(points, config, ks, show=False).rows:
             assert row == rows[row.k]
     run_alone = cluster_features(vectors, config.model_copy(update={"n_clusters": 22}), show=False)
     assert silhouette_score(vectors, run_alone.labels) == pytest.approx(rows[22].silhouette, abs=1e-5)
