@@ -12,6 +12,7 @@ from tests.benchmarks.confidence import confidence
 from tests.benchmarks.dask_kmeans import dask_kmeans
 from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
+from tests.benchmarks.few_labels import few_labels
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.labels import labels
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "neighbors": neighbors,
     "explain": explain,
     "labels": labels,
+    "few-labels": few_labels,
     "learning": learning,
     "auto": auto,
     "confidence": confidence,
