@@ -56,10 +56,10 @@ def main() -> None:
     for kind, vectors, truth in _tasks(folder, names):
         clustered = _clustered(vectors, truth, MOST_OF_PAIRS if kind == "pairs" else MOST)
         k = int(truth.max()) + 1
-        known = adjusted_rand_score(truth, clustered.labels[k])
+        known = adjusted_rand_score(clustered.truth, clustered.labels[k])
         for rule, choose in RULES.items():
             chosen = choose(clustered)
-            lost = adjusted_rand_score(truth, clustered.labels[chosen]) - known
+            lost = adjusted_rand_score(clustered.truth, clustered.labels[chosen]) - known
             found.setdefault(rule, {}).setdefault(kind, []).append((float(np.log2(chosen / k)), lost))
     kinds = list(found["modularity"])
     print(f"| rule | {' | '.join(kinds)} |\n|---|{'---|' * len(kinds)}")
