@@ -67,7 +67,7 @@ def fit_gaussians(points: np.ndarray, shares: np.ndarray) -> Gaussians:
         sums += weights.T @ centred
         scatter += (centred * weights.sum(axis=1, keepdims=True)).T @ centred
         total += float(np.square(centred).sum())
-    means = sums / counts[:, None]
+    means = sums / np.maximum(counts, np.finfo(np.float64).tiny)[:, None]
     covariance = (scatter - sums.T @ means) / counts.sum()
     least = MIN_VARIANCE * total / len(points) or 1.0  # where all points are equal, no class is likelier than others
     variance = max(float(covariance.trace()), least) / dim

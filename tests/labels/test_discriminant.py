@@ -64,3 +64,10 @@ def test_points_without_variance_leave_no_doubt_and_no_error(points: np.ndarray)
     found = refined_shares(points, np.eye(2, dtype=np.float32), rows, rows)
     assert found.argmax(axis=1).tolist() == [0, 1]
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_class_that_no_point_has_any_more_is_no_error() -> None:
+    points, classes = blobs()
+    found = refined_shares(points, np.eye(4, dtype=np.float32)[classes], NONE, NONE)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert (found.argmax(axis=1) == classes).all()
