@@ -17,7 +17,7 @@ MIN_VARIANCE = 1e-12  # within classes, of the variance of all points
 
 
 @dataclass(frozen=True)
-class _Gaussians:
+class Gaussians:
     """Classes with one covariance; scores are (points - centre) @ directions + offsets, (n, classes)."""
 
     centre: np.ndarray
@@ -49,14 +49,15 @@ def refined_shares(points: np.ndarray, shares: np.ndarray, rows: np.ndarray, num
     """
     temperature = max(1.0, TEMPERATURE_PER_DIMENSION * points.shape[1])
     with threadpool_limits(1, user_api="blas"):  # the same bits on any number of cores
-        likely = _fit(points, shares).probabilities(points)
+        likely = fit_gaussians(points, shares).probabilities(points)
         likely[rows] = 0
         likely[rows, numbers] = 1
-        likely = _fit(points, likely).probabilities(points, temperature)
+        likely = fit_gaussians(points, likely).probabilities(points, temperature)
     return np.asarray((shares + likely) / 2)
 
 
-def _fit(points: np.ndarray, shares: np.ndarray) -> _Gaussians:
+def fit_gaussians(points: np.ndarray, shares: np.ndarray) -> Gaussians:
+    """Fit classes to points, (n, dim), each weighted by the square of its share, (n, classes)."""
     dim, classes = points.shape[1], shares.shape[1]
     centre = points.mean(axis=0, dtype=np.float64)
     counts, sums, scatter, total = np.zeros(classes), np.zeros((classes, dim)), np.zeros((dim, dim)), 0.0
@@ -66,13 +67,13 @@ def _fit(points: np.ndarray, shares: np.ndarray) -> _Gaussians:
         sums += weights.T @ centred
         scatter += (centred * weights.sum(axis=1, keepdims=True)).T @ centred
         total += float(np.square(centred).sum())
-    means = sums / counts[:, None]
+    means = sums / np.maximum(counts, np.finfo(np.float64).tiny)[:, None]
     covariance = (scatter - sums.T @ means) / counts.sum()
     least = MIN_VARIANCE * total / len(points) or 1.0  # where all points are equal, no class is likelier than others
     variance = max(float(covariance.trace()), least) / dim
     shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * variance * np.eye(dim)
     directions = np.linalg.solve(shrunk, means.T)
-    return _Gaussians(centre, directions, -np.einsum("kd,dk->k", means, directions) / 2)
+    return Gaussians(centre, directions, -np.einsum("kd,dk->k", means, directions) / 2)
 
 
 def _slices(points: np.ndarray) -> list[slice]:

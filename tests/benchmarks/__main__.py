@@ -13,6 +13,7 @@ from tests.benchmarks.dask_kmeans import dask_kmeans
 from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
+from tests.benchmarks.few_labels import few_labels
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
 from tests.benchmarks.labels import labels
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "duplicates": duplicates,
     "explain": explain,
     "labels": labels,
+    "few-labels": few_labels,
     "learning": learning,
     "auto": auto,
     "confidence": confidence,

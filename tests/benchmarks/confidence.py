@@ -1,33 +1,27 @@
 """How sure `method: auto` is, against the truth: the reliability of its probabilities, and of its number of clusters.
 
-On the samples, and on the sets in the folder IMGCLUSTER_SETS: files NAME.npz with the arrays lite0, the features, and
-labels. The map from shares to probabilities is fitted on all sets but the one that it is tried on.
+On the samples, and on the sets in the folder IMGCLUSTER_SETS. The map from shares to probabilities is fitted on all
+sets but the one that it is tried on.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 
-from imgcluster import cluster_features, extract_features, list_images
+from imgcluster import cluster_features
 from imgcluster.clustering.confidence import OFFSET, SLOPE, logits_of_shares
 from imgcluster.clustering.distinct_graph import DistinctGraph
 from imgcluster.clustering.numbering import match_clusters
 from imgcluster.clustering.space import fit_space
-from imgcluster.config.loader import ClustersConfig, FeaturesConfig, ImagesConfig
-from imgcluster.datasets.registry import write_sample
-from imgcluster.images import read_labels
+from imgcluster.config.loader import ClustersConfig
 from tests.benchmarks.rows import Row
+from tests.benchmarks.sets.stored import stored_sets
 
-SETS = "IMGCLUSTER_SETS"
-SAMPLES = {False: ("stage", "photos", "digits"), True: ("stage", "photos")}  # by --quick
 BINS = 10
 MAX_ECE, MAX_FACTOR = 0.08, 1.25
 
@@ -44,7 +38,7 @@ class Found:
 def confidence(quick: bool) -> Iterator[Row]:
     """Calibration error, leaving out each set in turn; chosen and true numbers of clusters."""
     found = []
-    for name, vectors, truth in _sets(quick):
+    for name, vectors, truth in stored_sets(quick):
         k = int(truth.max()) + 1
         yield from _numbers(name, vectors, truth)
         found.append(_found(name, vectors, truth, k))
@@ -107,20 +101,3 @@ def _numbers(name: str, vectors: np.ndarray, truth: np.ndarray) -> Iterator[Row]
     yield Row("confidence", figure, numbers, "", f"{factors[0]:.2f}", f"one <= {MAX_FACTOR}: {min(factors):.2f}")
     scores = (f"{adjusted_rand_score(truth, each.labels):.3f}" for each in (clusters, known))
     yield Row("confidence", f"{name}: ARI, number chosen; known", *scores)
-
-
-def _sets(quick: bool) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield names, features, (n, 1280), and classes, (n,) int64."""
-    for name in SAMPLES[quick]:
-        with TemporaryDirectory() as own:
-            folder = Path(own) / name
-            write_sample(name, folder)
-            images, _ = list_images(ImagesConfig(folder=str(folder / "test")))
-            config = FeaturesConfig(backbone="efficientnet_lite0", store=f"{own}/store")
-            features = extract_features(images, config, show=False)
-            known = read_labels(folder / "truth.csv", "truth", label_column="label")
-            words = [known[Path(id).stem] for id in features.ids]
-            yield name, features.vectors, np.unique(words, return_inverse=True)[1]
-    for path in sorted(Path(os.environ[SETS]).glob("*.npz")) if SETS in os.environ else []:
-        with np.load(path) as file:
-            yield path.stem, file["lite0"], np.unique(file["labels"], return_inverse=True)[1]

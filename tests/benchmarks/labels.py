@@ -23,11 +23,11 @@ DRAWS = {False: 10, True: 2}  # by --quick
 ASKED = (2, 5)  # labels a class on average
 AIMED = 5  # labels a class
 
-Way = Callable[[np.ndarray], np.ndarray]
+Way = Callable[[np.ndarray], np.ndarray]  # rows with labels -> the classes of all
 
 
 @dataclass(frozen=True)
-class _Set:
+class LabelledRun:
     """A run of a sample: ids, their classes (n,) int64, and points (n, dim) as spreading sees them."""
 
     folder: Path
@@ -45,7 +45,7 @@ def labels(quick: bool) -> Iterator[Row]:
             yield from _suggested(name, images, DRAWS[quick])
 
 
-def _clustered(own: Path, name: str, file: str, k: int) -> _Set:
+def _clustered(own: Path, name: str, file: str, k: int) -> LabelledRun:
     write_sample(name, own / name)
     config = config_from_dict(
         {
@@ -60,45 +60,46 @@ def _clustered(own: Path, name: str, file: str, k: int) -> _Set:
     with (own / name / "truth.csv").open(newline="") as rows:
         truth = dict(list(csv.reader(rows))[1:])
     classes = np.unique([truth[id] for id in features.ids], return_inverse=True)[1]
-    return _Set(folder, features.ids, classes, spreading_space(features.vectors))
+    return LabelledRun(folder, features.ids, classes, spreading_space(features.vectors))
 
 
-def _spread(name: str, images: _Set, draws: int, aim: float | None) -> Iterator[Row]:
+def _spread(name: str, images: LabelledRun, draws: int, aim: float | None) -> Iterator[Row]:
     graph = spreading_graph(images.points)
     ways: dict[str, Way] = {
         "spread": lambda rows: spread_over(images.points, graph, rows, images.classes[rows]).best,
-        "logistic": partial(_by_logistic, images),
-        "means": partial(_by_means, images),
+        "logistic": partial(by_logistic, images),
+        "means": partial(by_means, images),
     }
     for each in EACH:
-        drawn = [_drawn(images.classes, each, seed) for seed in range(draws)]
-        ours, *theirs = (np.mean([_accuracy(way, images, rows) for rows in drawn]) for way in ways.values())
+        drawn = [drawn_rows(images.classes, each, seed) for seed in range(draws)]
+        ours, *theirs = (np.mean([accuracy(way, images, rows) for rows in drawn]) for way in ways.values())
         against = ", ".join(f"{other:.3f}" for other in theirs)
         text = f"{aim:.2f}" if aim and each == AIMED else ""
         figure = f"{name}, {each} a class; against logistic, means"
         yield Row("labels", figure, f"{ours:.3f}", against, f"{ours / max(theirs):.2f}", text)
 
 
-def _suggested(name: str, images: _Set, draws: int) -> Iterator[Row]:
+def _suggested(name: str, images: LabelledRun, draws: int) -> Iterator[Row]:
     """Labels where `suggest` asks for them, at once and in two rounds, against as many at random."""
     count = int(images.classes.max()) + 1
     for each in ASKED:
         ours = [
-            _of_file(images, _asked(images, [each * count])),
-            _of_file(images, _asked(images, _halves(each * count))),
+            accuracy_of_labels(images, asked(images, [each * count])),
+            accuracy_of_labels(images, asked(images, halves(each * count))),
         ]
         drawn = [np.random.default_rng(seed).permutation(len(images.ids))[: each * count] for seed in range(draws)]
-        theirs = np.mean([_of_file(images, [images.ids[row] for row in rows]) for rows in drawn])
+        theirs = np.mean([accuracy_of_labels(images, [images.ids[row] for row in rows]) for rows in drawn])
         shown = ", ".join(f"{own:.3f}" for own in ours)
         figure = f"{name}, {each * count} suggested, at once, in two; random"
         yield Row("labels", figure, shown, f"{theirs:.3f}", f"{ours[0] / theirs:.2f}", "1")
 
 
-def _halves(count: int) -> list[int]:
+def halves(count: int) -> list[int]:
+    """Return two numbers that add up to one."""
     return [count // 2, count - count // 2]
 
 
-def _asked(images: _Set, rounds: list[int]) -> list[str]:
+def asked(images: LabelledRun, rounds: list[int]) -> list[str]:
     """Ask for labels in rounds, each with those known before."""
     ids: list[str] = []
     for count in rounds:
@@ -107,35 +108,39 @@ def _asked(images: _Set, rounds: list[int]) -> list[str]:
     return ids
 
 
-def _of_file(images: _Set, ids: list[str]) -> float:
+def accuracy_of_labels(images: LabelledRun, ids: list[str]) -> float:
     """Return the accuracy of what `spread_labels` makes of the labels of these ids, on all others."""
     found = spread_labels(images.folder, _labelled(images, ids))
     right = np.array(found.labels) == images.classes.astype(str)
     return float(right[~found.given].mean())
 
 
-def _labelled(images: _Set, ids: list[str]) -> Path:
+def _labelled(images: LabelledRun, ids: list[str]) -> Path:
     class_of = dict(zip(images.ids, images.classes.tolist(), strict=True))
     path = images.folder / "known.csv"
     path.write_text("id,label\n" + "".join(f"{id},{class_of[id]}\n" for id in ids))
     return path
 
 
-def _drawn(classes: np.ndarray, each: int, seed: int) -> np.ndarray:
+def drawn_rows(classes: np.ndarray, each: int, seed: int) -> np.ndarray:
+    """Draw rows, as many of each class."""
     draw = np.random.default_rng([each, seed])
     return np.concatenate([draw.permutation(np.flatnonzero(classes == one))[:each] for one in range(classes.max() + 1)])
 
 
-def _accuracy(way: Way, images: _Set, rows: np.ndarray) -> float:
+def accuracy(way: Way, images: LabelledRun, rows: np.ndarray) -> float:
+    """Return the share of the other images to which a way gives the right class."""
     hidden = np.setdiff1d(np.arange(len(images.ids)), rows)
     return float((way(rows) == images.classes)[hidden].mean())
 
 
-def _by_logistic(images: _Set, rows: np.ndarray) -> np.ndarray:
+def by_logistic(images: LabelledRun, rows: np.ndarray) -> np.ndarray:
+    """Return the classes that logistic regression finds."""
     fitted = LogisticRegression(C=100, max_iter=1000).fit(images.points[rows], images.classes[rows])
     return np.asarray(fitted.predict(images.points))
 
 
-def _by_means(images: _Set, rows: np.ndarray) -> np.ndarray:
+def by_means(images: LabelledRun, rows: np.ndarray) -> np.ndarray:
+    """Return the classes of the nearest means."""
     means = [images.points[rows[images.classes[rows] == one]].mean(axis=0) for one in range(images.classes.max() + 1)]
     return np.asarray(np.stack([((images.points - mean) ** 2).sum(axis=1) for mean in means]).argmin(axis=0))

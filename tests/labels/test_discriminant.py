@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from imgcluster.labels.discriminant import SHRINKAGE, TEMPERATURE_PER_DIMENSION, refined_shares
+from imgcluster.labels.discriminant import SHRINKAGE, TEMPERATURE_PER_DIMENSION, fit_gaussians, refined_shares
 
 NONE = np.empty(0, np.int64)
 
@@ -41,6 +41,16 @@ def test_doubtful_shares_are_settled_by_where_the_points_lie() -> None:
     assert (found.argmax(axis=1) == classes).mean() > 0.97
 
 
+def test_a_point_that_is_half_in_a_class_counts_a_quarter() -> None:
+    points, classes = blobs(count=10)
+    shares = np.eye(3)[classes]
+    shares[0] = [0.5, 0.5, 0]
+    repeated = np.concatenate([*[points[1:]] * 4, points[[0, 0]]])
+    hard = np.eye(3)[[*[*classes[1:]] * 4, 0, 1]]
+    found, expected = (fit_gaussians(*data).probabilities(points) for data in ((points, shares), (repeated, hard)))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_a_known_class_outweighs_the_first_fit() -> None:
     points = np.array([[0.0], [0.1], [0.2], [2.0], [2.1], [2.2], [1.2]])
     shares = np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]] * 3 + [[0.5, 0.5]], np.float32)
@@ -54,3 +64,10 @@ def test_points_without_variance_leave_no_doubt_and_no_error(points: np.ndarray)
     found = refined_shares(points, np.eye(2, dtype=np.float32), rows, rows)
     assert found.argmax(axis=1).tolist() == [0, 1]
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_class_that_no_point_has_any_more_is_no_error() -> None:
+    points, classes = blobs()
+    found = refined_shares(points, np.eye(4, dtype=np.float32)[classes], NONE, NONE)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert (found.argmax(axis=1) == classes).all()
