@@ -185,7 +185,8 @@ class FeaturesConfig(Section):
     backbone: Backbones = Field(
         default="vgg16",
         description="pretrained network, or a list of networks whose features are concatenated; auto: the best one for "
-        "clustering whose weights are on this machine or can be downloaded, and that this machine computes in reasonable time",
+        "clustering whose weights are on this machine or can be downloaded, and that this machine computes in "
+        "reasonable time",
         examples=["vgg16", ["vgg16", "efficientnet_lite0"], "auto"],
     )
     layer: Layers = Field(
