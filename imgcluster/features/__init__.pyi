@@ -1,8 +1,8 @@
 from .arrays import extract
 from .auto import settled
 from .copies import Copies, distinct_images
-from .engines.dask.cluster import Cluster, open_cluster, start_early
-from .extraction import check_engine, check_readable, extract_features, extract_listed, runtime_for
+from .engines.dask.cluster import Cluster, check_engine, open_cluster, start_early
+from .extraction import check_readable, extract_features, extract_listed, runtime_for
 from .file_formats import import_parquet
 from .files import features_from_file, read_features
 from .reductions import Moments, block_moments, joined_moments

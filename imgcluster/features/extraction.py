@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +28,7 @@ from imgcluster.backbones import (
 from imgcluster.config import BUNDLED, Config, FeaturesConfig
 from imgcluster.errors import ConfigError, DamagedShard, ImageError, StoreError, WeightsUnavailable
 from imgcluster.features.auto import keep_choice, settled_features
-from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
+from imgcluster.features.engines.dask.cluster import Cluster, check_engine, open_cluster
 from imgcluster.features.engines.dask.extraction import Planned, compare_on, compute_on_cluster, plan_on
 from imgcluster.features.engines.local import Work
 from imgcluster.features.engines.multiprocess import compute_on
@@ -304,12 +303,6 @@ def _origin(choice: Choice, device: str, plan: Plan, store: LayerStores, work: W
         reused=work.reused,
         seconds={stage: round(spent, 3) for stage, spent in work.stopwatch.seconds.items()},
     )
-
-
-def check_engine(config: Config) -> None:
-    """Raise ConfigError where the config wants Dask, and it is not installed."""
-    if config.dask is not None and find_spec("distributed") is None:
-        raise ConfigError(NO_DASK)
 
 
 def extract_listed(
