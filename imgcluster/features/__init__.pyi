@@ -1,11 +1,11 @@
 from .arrays import extract
 from .auto import settled
 from .copies import Copies, distinct_images
-from .engines.dask.cluster import Cluster, open_cluster, start_early
+from .engines.dask.cluster import Cluster, check_engine, open_cluster, start_early
 from .extraction import check_readable, extract_features, runtime_for
 from .file_formats import import_parquet
 from .files import features_from_file, read_features
-from .listed import check_engine, extract_listed
+from .listed import extract_listed
 from .measuring import MEASURE_COLUMNS, measured_images
 from .reductions import Moments, block_moments, joined_moments
 from .result import Features, Origin

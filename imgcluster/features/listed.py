@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 
 from imgcluster.config import BUNDLED, FORMULAS, Config
-from imgcluster.errors import ConfigError, WeightsUnavailable
-from imgcluster.features.engines.dask.cluster import NO_DASK, Cluster, open_cluster
+from imgcluster.errors import WeightsUnavailable
+from imgcluster.features.engines.dask.cluster import Cluster, check_engine, open_cluster
 from imgcluster.features.extraction import check_readable, extract_features
 from imgcluster.features.result import Features
 from imgcluster.features.shots import shots_of
 from imgcluster.images import with_shared_range
 from imgcluster.types import ImageFile
 from imgcluster.utils import Storage
-
-
-def check_engine(config: Config) -> None:
-    """Raise ConfigError where the config wants Dask, and it is not installed."""
-    if config.dask is not None and find_spec("distributed") is None:
-        raise ConfigError(NO_DASK)
 
 
 def extract_listed(

@@ -96,7 +96,7 @@ def _numbers(name: str, vectors: np.ndarray, truth: np.ndarray) -> Iterator[Row]
     assert chosen is not None
     good = [chosen.n_clusters, *chosen.runners_up]
     factors = [max(each / k, k / each) for each in good]
-    figure = f"{name}: clusters chosen, also good, true"
+    figure = f"{name}: clusters chosen, runners-up, true"
     numbers = f"{good[0]}, {good[1:]}, {k}"
     yield Row("confidence", figure, numbers, "", f"{factors[0]:.2f}", f"one <= {MAX_FACTOR}: {min(factors):.2f}")
     scores = (f"{adjusted_rand_score(truth, each.labels):.3f}" for each in (clusters, known))

@@ -17,9 +17,9 @@ HELP = "cut a run's hierarchy into more or fewer clusters"
 DESCRIPTION = (
     f"{HELP}, or merge and split some. The run stays as it is: the table has the new clusters, which keep their "
     "numbers. Nothing is extracted or clustered; for a whole run of K clusters, with a report, run its config with "
-    "--set clusters.n_clusters=K, which clusters the stored features again and may find others"
+    "--set clusters.n_clusters=K, which clusters the stored features again and may find other clusters"
 )
-MERGE_HELP = "merge these clusters; one alone: with those that it is most alike (may be given several times)"
+MERGE_HELP = "merge these clusters; one alone merges with its nearest in the hierarchy (repeatable)"
 
 
 def add(commands: Commands) -> None:
@@ -40,7 +40,7 @@ def run(options: Options) -> None:
     if options.submission is not None:
         tables[free_table(options, "submission")] = CutRun.submission
     if options.k is None and not options.split and not options.merge:
-        raise ConfigError("cut takes --k K, --split N or --merge N M")
+        raise ConfigError("name what to cut: --k K, --split N or --merge N M")
     from imgcluster.cli.format.clustering import cut_lines
 
     found = cut_run(options.run, options.k, split=options.split, merge=options.merge)

@@ -42,6 +42,6 @@ def test_some_clusters(folder: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["cut", folder, "--merge", "0", "1", "--merge", "0", "2", "--split", "1", *out]) == 0
     assert "images    36 in 2 clusters (the run has 3)" in capsys.readouterr().out
     assert main(["cut", folder, *out]) == 1
-    assert capsys.readouterr().err == "imgcluster: cut takes --k K, --split N or --merge N M\n"
+    assert capsys.readouterr().err == "imgcluster: name what to cut: --k K, --split N or --merge N M\n"
     assert main(["cut", folder, "--k", "99", *out]) == 1
     assert capsys.readouterr().err.startswith("imgcluster: --k: 99; the hierarchy of ")

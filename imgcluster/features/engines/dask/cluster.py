@@ -9,9 +9,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from imgcluster.config import DaskEngine
+from imgcluster.config import Config, DaskEngine
 from imgcluster.errors import ConfigError, ImgclusterError, first_line
 from imgcluster.utils import cores, install_command
 
@@ -36,6 +37,12 @@ CLOSING_ERRORS = (*NO_ANSWER, RuntimeError, AssertionError)
 NO_DASK = f"engine: dask needs the packages of its extra; {install_command('dask')}"
 
 logger = logging.getLogger(__name__)
+
+
+def check_engine(config: Config) -> None:
+    """Raise ConfigError where the config wants Dask, and it is not installed."""
+    if config.dask is not None and find_spec("distributed") is None:
+        raise ConfigError(NO_DASK)
 
 
 class Cluster:
