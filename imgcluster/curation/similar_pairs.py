@@ -19,6 +19,7 @@ ASKED = {"exact": PIXELS, "same": SAME, "scene": SCENE}  # by `level`: what is f
 NEAR_BY_FEATURES, NEAR_BY_SIGNATURE = 8, 4  # neighbours that are verified
 MAX_SIGNATURE_DIFFERENCE = 2.0  # mean grey levels: pictures of equal pixels may be decoded at several sizes
 PAIRS_PER_TASK = 256
+CANDIDATES_AT_ONCE = 200_000  # a bound of the memory
 
 
 class Pair(NamedTuple):
@@ -124,33 +125,40 @@ def find_pairs(verify: Verifier, representatives: np.ndarray, split: int | None 
         split: only pairs of a row below and one from here on; None: all pairs.
     """
     candidates = _candidates(verify, representatives, split)
-    matches: Sequence[Sequence[Match]] = [()] * len(candidates)
-    if verify.farthest != PIXELS:
-        matches = verify.matches(candidates)
+    for start in range(0, len(candidates), CANDIDATES_AT_ONCE):
+        some = candidates[start : start + CANDIDATES_AT_ONCE]
+        yield from _verified(verify, some, [()] * len(some) if verify.farthest == PIXELS else verify.matches(some))
 
-    def verified(part: slice) -> list[Pair]:
-        told = zip(candidates[part].tolist(), matches[part], strict=True)
-        found = (verify.told(first, second, *some) for (first, second), some in told)
+
+def _verified(verify: Verifier, pairs: np.ndarray, matches: Sequence[Sequence[Match]]) -> Iterator[Pair]:
+    def told(part: slice) -> list[Pair]:
+        several = zip(pairs[part].tolist(), matches[part], strict=True)
+        found = (verify.told(first, second, *some) for (first, second), some in several)
         return [pair for pair in found if pair is not None]
 
-    parts = [slice(start, start + PAIRS_PER_TASK) for start in range(0, len(candidates), PAIRS_PER_TASK)]
-    for some in in_order(verified, parts):
+    for some in in_order(
+        told, [slice(start, start + PAIRS_PER_TASK) for start in range(0, len(pairs), PAIRS_PER_TASK)]
+    ):
         yield from some
 
 
 def _candidates(verify: Verifier, rows: np.ndarray, split: int | None) -> np.ndarray:
     """Return pairs of rows that may be related, (p, 2) int64: near by features, or by signature, also mirrored."""
-    shifted = verify.centred + np.float32(1e-6)  # plain pictures are all equal, and no zeros, which have no direction
-    pictures = shifted[rows]
+    pictures = _taken(verify.centred, rows)
     ways: list[tuple[np.ndarray, np.ndarray | None, int, float]] = [
         (pictures, None, NEAR_BY_SIGNATURE, MIN_CORRELATION)
     ]
     if verify.farthest != PIXELS:
         ways.append((pictures, mirrored(pictures), NEAR_BY_SIGNATURE, MIN_CORRELATION))
     if verify.vectors is not None:
-        ways.append((verify.vectors[rows], None, NEAR_BY_FEATURES, -np.inf))
+        ways.append((_taken(verify.vectors, rows), None, NEAR_BY_FEATURES, -np.inf))
     found = [_near(*way, rows=rows, split=split) for way in ways]
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
+
+
+def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return rows of values; not to be written to, all of them are the values themselves."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 def _near(
