@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from imgcluster.utils import in_order
+
 SIGNATURE_SIDE = 32  # of a signature: a grey picture squashed to this side by area means, (1024,) float32
 SEARCH_SIDE = 16  # in which parts are searched: a quarter of the values
 SEARCHED_SIDES = (15, 14, 13, 12, 11, 10, 9, 8)  # of a part within SEARCH_SIDE: down to a half of each side
 WHOLE_FROM = 0.95  # correlation from which two signatures are of one whole picture, and no part need be searched
+MIN_MIRRORED = 0.2  # correlation of the whole signatures from which parts of a mirrored picture are searched
 MIN_CORRELATION = 0.80  # of candidates; crops of a fifth on each side had 0.85 and more
 MIN_CONTRAST = 2.0  # standard deviation, in grey levels: plainer pictures have nothing to be told by
 
@@ -19,7 +23,7 @@ class Match(NamedTuple):
     """A picture that may be a part of another one.
 
     part, whole: the rows of the two. left, top, side: the window, in shares of the whole's width and height.
-    mirrored: whether the part is one of the mirrored whole.
+    mirrored: whether the part is one of the mirrored whole; the window is then one of that.
     """
 
     correlation: float
@@ -52,40 +56,77 @@ def mirrored(signatures: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pictures[:, :, ::-1]).reshape(signatures.shape)
 
 
-def register(signatures: np.ndarray, first: int, second: int, *, mirror: bool = False) -> Match | None:
-    """Find the better of two ways: the first picture as a part of the second, or the second as a part of the first.
+def register(signatures: np.ndarray, pairs: np.ndarray, *, mirror: bool = False) -> list[Match | None]:
+    """Find for each pair the better of two ways: the first picture as a part of the second, or the other way round.
 
-    Normalised cross-correlation over scale and translation. Returns None where neither correlates.
+    Normalised cross-correlation over scale and translation. None where neither way correlates.
 
     Args:
         signatures: (n, 1024) float32, as `centred` returns them.
-        first: the row of one picture.
-        second: the row of the other one.
-        mirror: whether the second one is mirrored.
+        pairs: (m, 2) int64, rows of the signatures.
+        mirror: whether the whole is mirrored.
     """
-    one, other = (signatures[row].reshape(SIGNATURE_SIDE, SIGNATURE_SIDE) for row in (first, second))
-    if not (one.any() and other.any()):
-        return None
-    if mirror:
-        other = np.ascontiguousarray(other[:, ::-1])
-    same = float((one * other).sum())
-    if same >= WHOLE_FROM:
-        return Match(same, first, second, mirrored=mirror)
-    ways = (Match(same, first, second), _searched(one, other, first, second), _searched(other, one, second, first))
-    best = max(ways, key=lambda match: match.correlation)
-    return best._replace(mirrored=mirror) if best.correlation >= MIN_CORRELATION else None
+    wholes = mirrored(signatures) if mirror else signatures
+    correlation = np.einsum("ij,ij->i", signatures[pairs[:, 0]], wholes[pairs[:, 1]])
+    found: list[Match | None] = [
+        Match(value, one, other, mirrored=mirror) if value >= MIN_CORRELATION else None
+        for value, (one, other) in zip(correlation.tolist(), pairs.tolist(), strict=True)
+    ]
+    searched = np.flatnonzero((correlation < WHOLE_FROM) & (correlation >= (MIN_MIRRORED if mirror else -1)))
+    ways = np.concatenate([pairs[searched], pairs[searched, ::-1]])  # a part, and what it is searched in
+    order = np.argsort(ways[:, 1], kind="stable")
+    starts = np.flatnonzero(np.diff(ways[order, 1], prepend=-1))
+
+    def search(places: np.ndarray) -> list[Match]:
+        whole = int(ways[places[0], 1])
+        parts = ways[places, 0]
+        if not wholes[whole].any():
+            return []
+        boxes = _searched(signatures[parts], wholes[whole])
+        return [
+            Match(value, part, whole, left, top, side, mirror)
+            for part, (value, left, top, side) in zip(parts.tolist(), boxes.tolist(), strict=True)
+        ]
+
+    groups = np.split(order, starts[1:]) if len(order) else []
+    for places, matches in zip(groups, in_order(search, groups), strict=True):
+        for place, match in zip(places.tolist(), matches, strict=False):
+            pair = int(searched[place % len(searched)])
+            known = found[pair]
+            if match.correlation >= max(MIN_CORRELATION, -1.0 if known is None else known.correlation):
+                found[pair] = match
+    return found
 
 
-def _searched(part: np.ndarray, whole: np.ndarray, part_row: int, whole_row: int) -> Match:
-    field = _shrunk(whole, SEARCH_SIDE)
-    best = Match(-1.0, part_row, whole_row)
+def _searched(parts: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Return the best window of each part in a whole, (m, 4) float64: its correlation, left, top and side."""
+    field = _shrunk(whole[None], SEARCH_SIDE)[0]
+    best, every = np.full((len(parts), 4), -1.0), np.arange(len(parts))
     for side in SEARCHED_SIDES:
-        found = cv2.matchTemplate(field, _shrunk(part, side), cv2.TM_CCOEFF_NORMED)
-        _, value, _, (left, top) = cv2.minMaxLoc(found)
-        if value > best.correlation:
-            best = Match(value, part_row, whole_row, left / SEARCH_SIDE, top / SEARCH_SIDE, side / SEARCH_SIDE)
+        windows = _unit(np.lib.stride_tricks.sliding_window_view(field, (side, side)).reshape(-1, side * side))
+        correlations = _unit(_shrunk(parts, side).reshape(-1, side * side)) @ windows.T
+        places = correlations.argmax(axis=1)
+        tops, lefts = np.divmod(places, SEARCH_SIDE - side + 1)
+        found = np.column_stack([correlations[every, places], lefts, tops, np.full(len(parts), side)])
+        found[:, 1:] /= SEARCH_SIDE
+        better = found[:, 0] > best[:, 0]
+        best[better] = found[better]
     return best
 
 
-def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
+def _shrunk(signatures: np.ndarray, side: int) -> np.ndarray:
+    """Return signatures as smaller pictures, (m, side, side) float32, by area means."""
+    rows = _area_means(side)
+    return np.asarray(rows @ signatures.reshape(-1, SIGNATURE_SIDE, SIGNATURE_SIDE) @ rows.T)
+
+
+@cache
+def _area_means(side: int) -> np.ndarray:
+    """Return the weights of SIGNATURE_SIDE pixels for each of fewer pixels, (side, SIGNATURE_SIDE) float32."""
+    whole = np.eye(SIGNATURE_SIDE, dtype=np.float32)
+    return np.asarray(cv2.resize(whole, (SIGNATURE_SIDE, side), interpolation=cv2.INTER_AREA))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    values = rows - rows.mean(axis=1, keepdims=True)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9))

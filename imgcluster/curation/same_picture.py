@@ -12,12 +12,11 @@ COMPARED_SIDE = 64  # of the part, and of its window in the whole
 MARGIN = 4  # pixels of COMPARED_SIDE, where a border around the other picture shines through
 BLOCK = 8  # pixels
 BLUR = 3  # pixels: takes out what half a pixel of misplacement changes
-MIN_SIMILARITY = 0.7  # docs/duplicates.md has the figures
+MIN_SIMILARITY = 0.65  # docs/duplicates.md has the figures
+MIN_UNCHANGED = 0.75  # of whole pictures in the same tones, which were at most compressed or resized
+MAX_UNCHANGED = 6.0  # mean difference of these, in levels
 MIN_CORRELATION = 0.9  # of the whole part
 MIN_CONTRAST = 4.0  # grey levels
-BLACK, KNEE = 5, 225  # levels beyond which a darkened or brightened picture may be cut off
-MIN_GAIN_OF_CUT = 1.05
-MIN_INSIDE = 0.1  # share of the pixels between BLACK and KNEE
 MAX_SHEAR = 0.03
 MAX_STRETCH = 0.1  # of the width against the height
 ITERATIONS, ACCURACY = 40, 1e-4
@@ -49,7 +48,8 @@ def compare(part: np.ndarray, whole: np.ndarray, match: Match) -> float | None:
         field, warp, small.shape[1::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
     similarity = _worst_block(small, window)
-    return similarity if similarity >= MIN_SIMILARITY else None
+    unchanged = match.side == 1 and np.abs(small.astype(np.float32) - window).mean() < MAX_UNCHANGED
+    return similarity if similarity >= (MIN_UNCHANGED if unchanged else MIN_SIMILARITY) else None
 
 
 def _refined(part: np.ndarray, whole: np.ndarray, start: np.ndarray) -> np.ndarray | None:
@@ -65,28 +65,28 @@ def _refined(part: np.ndarray, whole: np.ndarray, start: np.ndarray) -> np.ndarr
 
 
 def _worst_block(one: np.ndarray, other: np.ndarray) -> float:
-    """Return 1 minus the residual of the worst block, in standard deviations of the whole picture."""
+    """Return 1 minus the residual of the worst block, in standard deviations of the whole picture.
+
+    What is left when one picture has the tones of the other: brightness, contrast and blown-out highlights do not
+    count. Tones that are lost in one picture are there in the other, so both ways are tried.
+    """
     inner = slice(MARGIN, -MARGIN)
-    first, second = (cv2.blur(each, (BLUR, BLUR)).astype(np.float32)[inner, inner] for each in (one, other))
-    if first.std() < second.std():
-        first, second = second, first
-    gain, offset = _exposure(first, second)
-    if gain > MIN_GAIN_OF_CUT:
-        first, second = np.minimum(first, KNEE), np.minimum(gain * second + offset, KNEE)
-    else:
-        second = gain * second + offset
-    residual = np.sqrt((_blocks(first - second) ** 2).mean(axis=1)).max()
-    return 1 - float(residual) / max(float(first.std()), MIN_CONTRAST)
+    first, second = (cv2.blur(each, (BLUR, BLUR))[inner, inner] for each in (one, other))
+    return 1 - min(_residual(first, second), _residual(second, first))
 
 
-def _exposure(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Return the gain and the offset that make the values of one picture of the other's, where neither is cut off."""
-    inside = (one > BLACK) & (one < KNEE) & (other > BLACK) & (other < KNEE)
-    if inside.mean() < MIN_INSIDE:
-        inside[:] = True
-    first, second = one[inside], other[inside]
-    gain = float(np.cov(first, second)[0, 1] / max(float(second.var()), 1.0))
-    return gain, float(first.mean() - gain * second.mean())
+def _residual(one: np.ndarray, other: np.ndarray) -> float:
+    values = one.astype(np.float32)
+    worst = float(np.sqrt((_blocks(values - _toned(other, values)) ** 2).mean(axis=1)).max())
+    return worst / max(float(values.std()), MIN_CONTRAST)
+
+
+def _toned(picture: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return a picture of uint8 with the distribution of the wanted values, (m, n, 3) float32: histogram matching."""
+    counts = np.bincount(picture.ravel(), minlength=256)
+    ends = np.cumsum(counts)
+    sums = np.concatenate([[0.0], np.cumsum(np.sort(wanted, axis=None), dtype=np.float64)])
+    return np.asarray(((sums[ends] - sums[ends - counts]) / np.maximum(counts, 1))[picture], np.float32)
 
 
 def _blocks(picture: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from imgcluster.clustering import knn, near_duplicate_cosine
-from imgcluster.curation.registration import Match, centred, mirrored, register
+from imgcluster.curation.registration import MIN_CORRELATION, Match, centred, mirrored, register
 from imgcluster.curation.same_picture import compare
 from imgcluster.errors import ConfigError
 from imgcluster.features import unit_length
@@ -19,6 +19,7 @@ ASKED = {"exact": PIXELS, "same": SAME, "scene": SCENE}  # by `level`: what is f
 NEAR_BY_FEATURES, NEAR_BY_SIGNATURE = 8, 4  # neighbours that are verified
 MAX_SIGNATURE_DIFFERENCE = 2.0  # mean grey levels: pictures of equal pixels may be decoded at several sizes
 PAIRS_PER_TASK = 256
+CANDIDATES_AT_ONCE = 200_000  # a bound of the memory
 
 
 class Pair(NamedTuple):
@@ -74,13 +75,23 @@ class Verifier:
     def __call__(self, first: int, second: int) -> Pair | None:
         """Return how two images are related; None where they are not, or farther than is asked for."""
         first, second = sorted((first, second))
+        pairs = np.array([[first, second]])
+        return self.told(first, second, *([] if self.farthest == PIXELS else self.matches(pairs)[0]))
+
+    def matches(self, pairs: np.ndarray) -> list[list[Match]]:
+        """Return where one picture may lie within the other, for each of the pairs, (m, 2) int64."""
+        ways = (register(self.centred, pairs, mirror=mirror) for mirror in (False, True))
+        return [[match for match in found if match is not None] for found in zip(*ways, strict=True)]
+
+    def told(self, first: int, second: int, *matches: Match) -> Pair | None:
+        """Return how two images are related, the lower row first, with what `matches` says of them."""
         if self._digests[first] and self._digests[first] == self._digests[second]:
             return Pair(first, second, BYTES, 1.0)
         if self._have_equal_pixels(first, second):
             return Pair(first, second, PIXELS, 1.0)
         if self.farthest == PIXELS:
             return None
-        if (similarity := self._same(first, second)) is not None:
+        if (similarity := self._same(matches)) is not None:
             return Pair(first, second, SAME, similarity)
         if self._least_cosine < np.inf and (cosine := self._cosine(first, second)) >= self._least_cosine:
             return Pair(first, second, SCENE, cosine)
@@ -92,11 +103,10 @@ class Verifier:
         one, other = self._pictures.pixels_digest(first), self._pictures.pixels_digest(second)
         return one == other and bool(one[2])
 
-    def _same(self, first: int, second: int) -> float | None:
+    def _same(self, matches: Sequence[Match]) -> float | None:
         found = [
             compare(self._pictures.thumbnail(match.part), self._pictures.thumbnail(match.whole), match)
-            for match in (register(self.centred, first, second, mirror=mirror) for mirror in (False, True))
-            if isinstance(match, Match)
+            for match in matches
         ]
         return max((value for value in found if value is not None), default=None)
 
@@ -115,37 +125,60 @@ def find_pairs(verify: Verifier, representatives: np.ndarray, split: int | None 
         split: only pairs of a row below and one from here on; None: all pairs.
     """
     candidates = _candidates(verify, representatives, split)
+    for start in range(0, len(candidates), CANDIDATES_AT_ONCE):
+        some = candidates[start : start + CANDIDATES_AT_ONCE]
+        yield from _verified(verify, some, [()] * len(some) if verify.farthest == PIXELS else verify.matches(some))
 
-    def verified(part: slice) -> list[Pair]:
-        found = (verify(first, second) for first, second in candidates[part].tolist())
+
+def _verified(verify: Verifier, pairs: np.ndarray, matches: Sequence[Sequence[Match]]) -> Iterator[Pair]:
+    def told(part: slice) -> list[Pair]:
+        several = zip(pairs[part].tolist(), matches[part], strict=True)
+        found = (verify.told(first, second, *some) for (first, second), some in several)
         return [pair for pair in found if pair is not None]
 
-    parts = [slice(start, start + PAIRS_PER_TASK) for start in range(0, len(candidates), PAIRS_PER_TASK)]
-    for some in in_order(verified, parts):
+    for some in in_order(
+        told, [slice(start, start + PAIRS_PER_TASK) for start in range(0, len(pairs), PAIRS_PER_TASK)]
+    ):
         yield from some
 
 
 def _candidates(verify: Verifier, rows: np.ndarray, split: int | None) -> np.ndarray:
     """Return pairs of rows that may be related, (p, 2) int64: near by features, or by signature, also mirrored."""
-    shifted = verify.centred + np.float32(1e-6)  # plain pictures are all equal, and no zeros, which have no direction
-    ways: list[tuple[np.ndarray, np.ndarray | None, int]] = [(shifted[rows], None, NEAR_BY_SIGNATURE)]
+    pictures = _taken(verify.centred, rows)
+    ways: list[tuple[np.ndarray, np.ndarray | None, int, float]] = [
+        (pictures, None, NEAR_BY_SIGNATURE, MIN_CORRELATION)
+    ]
     if verify.farthest != PIXELS:
-        ways.append((shifted[rows], mirrored(shifted[rows]), NEAR_BY_SIGNATURE))
+        ways.append((pictures, mirrored(pictures), NEAR_BY_SIGNATURE, MIN_CORRELATION))
     if verify.vectors is not None:
-        ways.append((verify.vectors[rows], None, NEAR_BY_FEATURES))
-    found = [_near(*way, rows, split) for way in ways]
+        ways.append((_taken(verify.vectors, rows), None, NEAR_BY_FEATURES, -np.inf))
+    found = [_near(*way, rows=rows, split=split) for way in ways]
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
 
 
-def _near(points: np.ndarray, queries: np.ndarray | None, k: int, rows: np.ndarray, split: int | None) -> np.ndarray:
+def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return rows of values; not to be written to, all of them are the values themselves."""
+    return values if len(rows) == len(values) else values[rows]
+
+
+def _near(
+    points: np.ndarray,
+    queries: np.ndarray | None,
+    k: int,
+    least_cosine: float,
+    *,
+    rows: np.ndarray,
+    split: int | None,
+) -> np.ndarray:
+    """Return pairs of rows, (p, 2) int64, the lower one first, of which one is among the k nearest of the other."""
+    asking = rows
     if split is not None:
         place = int(np.searchsorted(rows, split))
         queries = (points if queries is None else queries)[place:]
         points, asking = points[:place], rows[place:]
-    else:
-        asking = rows
     if not (len(points) and len(asking)):
         return np.empty((0, 2), np.int64)
-    near, _ = knn(points, k, "cosine", queries)
-    pairs = np.column_stack([np.repeat(asking, near.shape[1]), rows[near.ravel()]])
+    near, distances = knn(points, k, "cosine", queries)
+    one, place_of_other = np.nonzero(distances <= 1 - least_cosine)
+    pairs = np.column_stack([asking[one], rows[near[one, place_of_other]]])
     return np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)

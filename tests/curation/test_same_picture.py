@@ -15,7 +15,9 @@ from tests.support.copied import CHANGES, photograph
 
 def compared(one: np.ndarray, other: np.ndarray, *, mirror: bool = False) -> float | None:
     """Compare as the command does; two that do not register are not one picture."""
-    match = register(centred(np.array([signature_of(each) for each in (one, other)])), 0, 1, mirror=mirror)
+    match = register(
+        centred(np.array([signature_of(each) for each in (one, other)])), np.array([[0, 1]]), mirror=mirror
+    )[0]
     return None if match is None else seen((one, other)[match.part], (one, other)[match.whole], match)
 
 
