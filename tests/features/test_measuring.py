@@ -56,6 +56,17 @@ def test_copies_and_renamed_images_are_found_by_their_bytes(tmp_path: Path, pict
     assert extracted(walk_images(moved), tmp_path / "s").tobytes() == first.tobytes()
 
 
+def test_what_only_its_bytes_tell_is_read_and_not_measured_again(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = walk_images(pictures)
+    first = measured_images(images, tmp_path / "s", AS_SHOWN, columns=NAMES, show=False)
+    monkeypatch.setattr(measuring, "known_keys", lambda paths: [None] * len(paths))
+    monkeypatch.setattr(measuring, "measure", lambda *given, **about: pytest.fail("measures again"))
+    again = measured_images(images, tmp_path / "s", AS_SHOWN, columns=NAMES, show=False)
+    assert (again.read, again.records.tobytes()) == (0, first.records.tobytes())
+
+
 def test_other_choices_of_reading_have_other_measures(tmp_path: Path, pictures: Path) -> None:
     images = walk_images(pictures)
     extracted(images, tmp_path / "s")
@@ -68,10 +79,10 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path: Path, pictures: Path, mo
     images, measured = walk_images(pictures), measuring._measured
     monkeypatch.setattr("imgcluster.features.store.backend.LocalFiles.seconds_between_writes", 0)
 
-    def interrupted(place: measuring._Place, reading: Reading) -> measuring._Measured:
+    def interrupted(place: measuring._Place, **about: Any) -> measuring._Measured:
         if place.row == 7:
             raise KeyboardInterrupt
-        return measured(place, reading)
+        return measured(place, **about)
 
     with monkeypatch.context() as patch:
         patch.setattr(measuring, "_measured", interrupted)
