@@ -74,8 +74,8 @@ def _tiles(values: np.ndarray) -> np.ndarray:
 def information(grey: np.ndarray, light: np.ndarray, contrast: float) -> float:
     """Return how much of the range of greys and of the bits of a pixel a picture uses, from 0 (one colour) to 1.
 
-    grey: (height, width) uint8. light: (256,) counts of its greys, all or a sample. The mean of the contrast, from 0 to
-    1, and of two entropies: of the greys, and of what a pixel's neighbours do not tell of it, which is about what lossless
+    grey: (height, width) uint8. light: (256,) counts of its greys, all or a sample. contrast: from 0 to 1. The mean of
+    that and of two entropies: of the greys, and of what a pixel's neighbours do not tell of it, about what lossless
     coding takes.
     """
     if min(grey.shape) < 2:
