@@ -67,7 +67,7 @@ def drive(config: Path, cluster: DaskProcesses, start: Start) -> Start:
 
 
 def shards(config: Path) -> int:
-    return len(list((config.parent / "store").glob("*/index-*.json")))
+    return len(list((config.parent / "store").glob("efficient*/index-*.json")))
 
 
 def finished(driver: Running, config: Path, expected: bytes) -> str:
@@ -80,7 +80,7 @@ def finished(driver: Running, config: Path, expected: bytes) -> str:
 
 def rows_in_store(config: Path) -> int:
     return sum(
-        len(json.loads(path.read_bytes())["images"]) for path in (config.parent / "store").glob("*/index-*.json")
+        len(json.loads(path.read_bytes())["images"]) for path in (config.parent / "store").glob("efficient*/index-*.json")
     )
 
 
