@@ -133,7 +133,11 @@ def on_copies(pattern: str, spoil: Spoil) -> Callable[[Path], None]:
 
 # ---- the store: what is damaged is made anew, and the answers stay
 
-STORE_FILES = {"meta.json": "store/efficient*/meta.json", "index": "store/efficient*/index-*.json", "vectors": "store/efficient*/vectors-*.npy"}
+STORE_FILES = {
+    "meta.json": "store/efficient*/meta.json",
+    "index": "store/efficient*/index-*.json",
+    "vectors": "store/efficient*/vectors-*.npy",
+}
 WAYS: dict[str, Spoil] = {
     "cut in half": cut,
     "emptied": emptied,
@@ -174,15 +178,30 @@ for _file, _pattern in STORE_FILES.items():
         )(on_copies(_pattern, _spoil))
 
 STORES: dict[str, tuple[str, Spoil, str, int]] = {
-    "a store of a newer format": ("store/efficient*/meta.json", changed(lambda meta: meta.update(format=99)), "newer", 1),
-    "a format that is text": ("store/efficient*/meta.json", changed(lambda meta: meta.update(format="1")), "written", 0),
+    "a store of a newer format": (
+        "store/efficient*/meta.json",
+        changed(lambda meta: meta.update(format=99)),
+        "newer",
+        1,
+    ),
+    "a format that is text": (
+        "store/efficient*/meta.json",
+        changed(lambda meta: meta.update(format="1")),
+        "written",
+        0,
+    ),
     "an index of other images": (
         "store/efficient*/index-*.json",
         changed(lambda index: [row.__setitem__(4, "0" * 32) or row.__setitem__(0, "/x") for row in index["images"]]),
         "written",
         0,
     ),
-    "an index with a row less": ("store/efficient*/index-*.json", changed(lambda index: index["images"].pop()), REMADE, 0),
+    "an index with a row less": (
+        "store/efficient*/index-*.json",
+        changed(lambda index: index["images"].pop()),
+        REMADE,
+        0,
+    ),
     "an index with an image twice": (
         "store/efficient*/index-*.json",
         changed(lambda index: index["images"].append(index["images"][0])),
@@ -201,7 +220,12 @@ STORES: dict[str, tuple[str, Spoil, str, int]] = {
         REMADE,
         0,
     ),
-    "vectors of 64 bits": ("store/efficient*/vectors-*.npy", lambda path: np.save(path, np.zeros((12, 1280))), REMADE, 0),
+    "vectors of 64 bits": (
+        "store/efficient*/vectors-*.npy",
+        lambda path: np.save(path, np.zeros((12, 1280))),
+        REMADE,
+        0,
+    ),
     "vectors of another length": (
         "store/efficient*/vectors-*.npy",
         lambda path: np.save(path, np.zeros((11, 1280), np.float32)),
