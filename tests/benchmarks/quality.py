@@ -86,7 +86,7 @@ def _photographs(sample: Path, count: int) -> list[np.ndarray]:
     rows = [line.split(",") for line in (sample / "truth.csv").read_text().splitlines()[1:]]
     first = {label: sample / "test" / f"{name}.jpg" for name, label, *_ in reversed(rows)}
     more = os.environ.get(EXTRA_PHOTOGRAPHS)
-    others = sorted(path for path in Path(more).rglob("*.jpg")) if more else sorted((sample / "test").iterdir())
+    others = sorted(Path(more).rglob("*.[jJ][pP]*[gG]") if more else (sample / "test").iterdir())
     random.Random(3).shuffle(others)
     found: list[np.ndarray] = []
     for path in (*first.values(), *others):
