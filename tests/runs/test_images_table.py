@@ -137,6 +137,16 @@ def test_a_table_that_cannot_be_written_does_not_undo_the_run(
         write_images_table(run, None)
 
 
+def test_a_damaged_store_of_measures_leaves_their_columns_empty(
+    run: imgcluster.Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (meta,) = (tmp_path / "store").glob("pixels-*/meta.json")
+    meta.write_bytes(b"{")
+    write_images_table(run, None)
+    assert {row["width"] for row in rows(run.folder / "images.csv")} == {""}
+    assert "the table of images has no measures: " in caplog.text
+
+
 def test_many_images_are_written_some_at_a_time(run: imgcluster.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = (run.folder / "images.csv").read_bytes()
     scores = None
