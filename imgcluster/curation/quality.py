@@ -81,12 +81,16 @@ class Quality:
     @cached_property
     def quantiles(self) -> dict[str, np.ndarray]:
         """By kind, the share of the images that are as bad or worse, (n,) float64 from 1/n to 1; NaN where unknown."""
-        return {name: _share(kind.badness(self.values[kind.measure])) for name, kind in KINDS.items()}
+        return {name: _share(self.badness(name)) for name in KINDS}
+
+    def badness(self, kind: str) -> np.ndarray:
+        """Return how bad each image is, the larger the worse, (n,) float64; NaN where unknown, or nothing was found."""
+        return KINDS[kind].badness(self.values[KINDS[kind].measure])
 
     def worst(self, kind: str, count: int = WORST) -> list[int]:
         """Return the rows of the worst images of a kind, the worst first, those within `bounds` left out."""
         values = self.values[KINDS[kind].measure]
-        badness = KINDS[kind].badness(values)
+        badness = self.badness(kind)
         low, high = self.bounds.get(KINDS[kind].measure, (np.inf, -np.inf))
         is_out = (values < low) | (values > high)
         order = np.argsort(-badness, kind="stable")

@@ -16,7 +16,7 @@ from imgcluster.config import Reading
 from imgcluster.errors import ImageError, StoreError
 from imgcluster.features.store.index import stamps_of
 from imgcluster.features.store.keys import known_keys, read_with_key
-from imgcluster.features.store.measures import append_measures, measures_shape, stored_measures
+from imgcluster.features.store.measures import append_measures, as_measured, measures_shape, stored_measures
 from imgcluster.features.store.store import FeatureStore, ImageKey
 from imgcluster.images import MEASURED, VideoFrame, decode_picture, in_reading_order, measure, room_for
 from imgcluster.types import ImageFile, ImagePath
@@ -33,7 +33,7 @@ class Measures:
     """The measures of a list of images.
 
     records: (n,) of fields of MEASURED; zeros where an image was not measured. found: (n,) bool, which were. read: how
-    many were read to be measured now. reasons: by row, why images could not be measured.
+    many were measured now. reasons: by row, why images could not be measured.
     """
 
     records: np.ndarray
@@ -43,6 +43,8 @@ class Measures:
 
 
 class _Measured(NamedTuple):
+    """What became of an image: a new record, a key under which one is stored, or a reason why neither."""
+
     row: int
     key: ImageKey | None = None
     record: np.ndarray | None = None
@@ -74,16 +76,18 @@ def measured_images(
     with ExitStack() as opened, track("measures", len(lacking), "images", show=show) as advance:
         writer = _Writer(opened, root, reading)
         ordered = in_reading_order([_Place(row, images[row]) for row in lacking])
-        for each in in_order(partial(_measured, reading=reading), ordered):
-            if each.key is None or each.record is None:
+        read = 0
+        for each in in_order(partial(_measured, reading=reading, store=writer.store), ordered):
+            if each.key is None:
                 reasons[each.row] = each.reason
             else:
-                writer.put(each.key, each.record)
+                record = writer.put(each.key, each.record)
+                read += each.record is not None
                 found[each.row] = True
-                records[each.row] = tuple(each.record[name] for name in columns)
+                records[each.row] = tuple(record[name] for name in columns)
             advance(1)
         writer.flush()
-    return Measures(records, found, len(lacking) - len(reasons), reasons)
+    return Measures(records, found, read, reasons)
 
 
 class _Place(NamedTuple):
@@ -98,10 +102,12 @@ class _Place(NamedTuple):
         return self.image.path
 
 
-def _measured(place: _Place, reading: Reading) -> _Measured:
-    """Read an image and measure it. Called in threads."""
+def _measured(place: _Place, reading: Reading, store: FeatureStore | None) -> _Measured:
+    """Read an image, and measure it unless its bytes were measured before. Called in threads."""
     try:
         data, key = read_with_key(place.path)
+        if store is not None and store.find(key) is not None:
+            return _Measured(place.row, key)
         with room_for(data):
             picture = decode_picture(data, ENOUGH, reading)
     except ImageError as error:
@@ -114,23 +120,28 @@ class _Writer:
     """Stores measures, those of half a second together; none where another process writes them."""
 
     def __init__(self, opened: ExitStack, root: Place, reading: Reading) -> None:
-        self._store: FeatureStore | None = FeatureStore(root, measures_shape(reading))
+        self.store: FeatureStore | None = FeatureStore(root, measures_shape(reading))
         self._held: dict[ImageKey, np.ndarray] = {}
         self._written = time.monotonic()
         try:
-            opened.enter_context(self._store)
+            opened.enter_context(self.store)
         except StoreError as error:
             logger.warning("the measures are not kept: %s", error)
-            self._store = None
+            self.store = None
 
-    def put(self, key: ImageKey, record: np.ndarray) -> None:
-        """Take the measures of an image."""
+    def put(self, key: ImageKey, record: np.ndarray | None) -> np.ndarray:
+        """Take the measures of an image, None: those that are stored of its bytes; returns them."""
+        if self.store is None:
+            return np.zeros((), MEASURED) if record is None else record
+        if record is None:
+            record = as_measured(self.store.vectors([key]))[0]
         self._held[key] = record
-        if self._store is not None and time.monotonic() - self._written >= self._store.files.seconds_between_writes:
+        if time.monotonic() - self._written >= self.store.files.seconds_between_writes:
             self.flush()
+        return record
 
     def flush(self) -> None:
         """Write what is held."""
-        if self._store is not None and self._held:
-            append_measures(self._store, list(self._held), list(self._held.values()))
+        if self.store is not None and self._held:
+            append_measures(self.store, list(self._held), list(self._held.values()))
         self._held, self._written = {}, time.monotonic()

@@ -50,8 +50,9 @@ def measure(pixels: np.ndarray, data: bytes, transparency: float = 0.0, *, is_fr
     step = max(1, min(grey.shape) // SAMPLED_SIDE)
     sampled = pixels[::step, ::step].reshape(-1, 1, 3).astype(np.float32)
     light = np.bincount(grey[::step, ::step].ravel(), minlength=256)
+    low, middle, high = statistics.brightness(light)
     values: dict[str, Any] = {
-        **dict(zip(LIGHT, statistics.brightness(light), strict=True)),
+        **dict(zip(LIGHT, (low, middle, high), strict=True)),
         **statistics.exact_pixels(grey, sampled, height / len(grey)),
         "width": width,
         "height": height,
@@ -59,7 +60,7 @@ def measure(pixels: np.ndarray, data: bytes, transparency: float = 0.0, *, is_fr
         "format": kind.encode(),
         "transparency": transparency,
         "sharpness": statistics.sharpness(copy),
-        "information": statistics.information(copy, light),
+        "information": statistics.information(copy, light, high - low),
         "colorfulness": statistics.colorfulness(sampled),
         "border": statistics.uniform_border(copy),
         "signature": statistics.squashed(copy),

@@ -8,11 +8,12 @@ from imgcluster.images.opencv import cv2
 from imgcluster.images.transparency import WHITE
 
 SIDE = 192  # pixels: the shorter side of the copy that most is measured on
-CROP_SIDE = 384  # pixels of the undiminished middle, for what reduction destroys: blocks of JPEG, exact edges
+CROP_SIDE = 256  # pixels of the undiminished middle, for what reduction destroys: blocks of JPEG, exact edges
 SIGNATURE_SIDE = 32
 TILES = 8  # in each direction, for sharpness
 REBLUR = 9  # pixels
-NOISE = np.uint8(2)  # grey levels between neighbours that noise and compression make
+# Grey levels between neighbours that noise and compression make, as a scalar of OpenCV.
+NOISE = np.array([2.0, 0, 0, 0])
 STRUCTURED = 0.5  # mean grey levels between neighbours of a tile above noise; with fewer, sharpness cannot be told
 FLAT = 8  # grey levels: the standard deviation of a picture in which there is something to be seen
 SHARPEST = 0.8  # the quantile of the tiles: a portrait with a blurred background is sharp
@@ -53,7 +54,7 @@ def sharpness(grey: np.ndarray) -> float:
 def _lost_by_blur(grey: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the differences of neighbours above the noise, (h - 1, w - 1) uint8, and what a blur along them takes."""
     again = cv2.blur(grey, (REBLUR, 1) if axis else (1, REBLUR))
-    before = np.maximum(_differences(grey, axis), NOISE) - NOISE
+    before = cv2.subtract(_differences(grey, axis), NOISE)
     return before, cv2.subtract(before, _differences(again, axis))
 
 
@@ -70,19 +71,19 @@ def _tiles(values: np.ndarray) -> np.ndarray:
     return np.asarray(sums / np.outer(rows[1:] - rows[:-1], columns[1:] - columns[:-1]))
 
 
-def information(grey: np.ndarray, light: np.ndarray) -> float:
+def information(grey: np.ndarray, light: np.ndarray, contrast: float) -> float:
     """Return how much of the range of greys and of the bits of a pixel a picture uses, from 0 (one colour) to 1.
 
-    grey: (height, width) uint8. light: (256,) counts of its greys, all or a sample. The mean of its contrast and of two
-    entropies: of the greys, and of what a pixel's neighbours do not tell of it, about what lossless coding takes.
+    grey: (height, width) uint8. light: (256,) counts of its greys, all or a sample. contrast: from 0 to 1. The mean of
+    that and of two entropies: of the greys, and of what a pixel's neighbours do not tell of it, about what lossless
+    coding takes.
     """
     if min(grey.shape) < 2:
         return 0.0
     across = cv2.subtract(grey[:, 1:], grey[:, :-1], dtype=cv2.CV_16S)
-    change = cv2.subtract(across[1:], across[:-1])[::2]
+    change = cv2.subtract(across[1:], across[:-1])[::4]
     bits = _entropy(light) + _entropy(np.bincount(change.ravel() + 2 * 255))
-    low, _, high = brightness(light)
-    return (bits / (2 * BITS) + (high - low)) / 2
+    return (bits / (2 * BITS) + contrast) / 2
 
 
 def _entropy(counts: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from imgcluster.config import RunFiles
-from imgcluster.errors import OutputError
+from imgcluster.errors import OutputError, StoreError
 from imgcluster.features import MEASURE_COLUMNS, import_parquet, stored_measures
 from imgcluster.images import MEASURES
 from imgcluster.runs.cluster_names import known_names
@@ -35,6 +36,8 @@ COLUMNS: dict[str, str] = {
 FORMATS = {"probability": PROBABILITY_FORMAT, **dict.fromkeys(MEASURES, "{:.5g}")}
 ROWS_AT_A_TIME = 20_000
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class ImageScores:
@@ -52,8 +55,7 @@ class ImageScores:
 def write_images_table(run: RunResult, scores: ImageScores | None) -> Path:
     """Write images.csv, or images.parquet, into the folder of a run; returns its path.
 
-    scores: None: the columns that it fills stay empty. Raises OutputError, StoreError, and ConfigError where Parquet
-    cannot be written.
+    scores: None: the columns that it fills stay empty. Raises OutputError, and ConfigError where pyarrow is missing.
     """
     name = IMAGES_FILES[run.config.outputs.images]
     columns = _columns(run, scores)
@@ -120,7 +122,11 @@ def _measures(run: RunResult, n: int, fine: np.ndarray) -> dict[str, Any]:
     if run.features.stamps is None:
         return values
     root = Storage(run.config.storage).place(run.config.features.store)
-    records, found = stored_measures(root, run.config.features.reading, run.features.stamps, MEASURE_COLUMNS)
+    try:
+        records, found = stored_measures(root, run.config.features.reading, run.features.stamps, MEASURE_COLUMNS)
+    except StoreError as error:
+        logger.warning("the table of images has no measures: %s", error)
+        return values
     for name in MEASURE_COLUMNS:
         if name == "format":
             for row, text in zip(fine.tolist(), records[name].tolist(), strict=True):

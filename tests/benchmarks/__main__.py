@@ -22,6 +22,7 @@ from tests.benchmarks.learning import learning
 from tests.benchmarks.neighbors import neighbors
 from tests.benchmarks.networks import networks
 from tests.benchmarks.peers import peers
+from tests.benchmarks.quality import quality
 from tests.benchmarks.reading import reading
 from tests.benchmarks.report import report
 from tests.benchmarks.rows import Row, header, line
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "extraction": extraction,
     "reading": reading,
     "peers": peers,
+    "quality": quality,
     "size": size,
     "scores": scores,
     "studies": studies,

@@ -33,7 +33,7 @@ def config(tmp_path: Path) -> Path:
 def under_way(start: Start, config: Path) -> Running:
     """A run that has the store and is computing."""
     running = start("run", config)
-    wait_until(lambda: any((config.parent / "store").glob("*/vectors-*")) or running.poll() is not None)
+    wait_until(lambda: any((config.parent / "store").glob("efficient*/vectors-*")) or running.poll() is not None)
     return running
 
 

@@ -296,7 +296,7 @@ def test_a_run_whose_report_fails_is_done_all_the_same(
     def full(*_: object, **__: object) -> None:
         raise OutputError("no space left")
 
-    monkeypatch.setattr("imgcluster.pipeline.write_report", full)
+    monkeypatch.setattr("imgcluster.pipeline.report_with_facts", full)
     folder = Path(json.loads((hostile / "run.json").read_text())["config"]["images"]["folder"])
     out = run_of(folder, tmp_path / "run")
     assert json.loads((out / "run.json").read_text())["status"] == "done"

@@ -24,7 +24,7 @@ from imgcluster.runs.listed import config_of
 from imgcluster.runs.reader import read_record
 from imgcluster.runs.tables import csv_text
 
-FILES = ["clusterer.npz", "clusters.csv", "run.json", "submission.csv"]
+FILES = ["clusterer.npz", "clusters.csv", "images.csv", "run.json", "submission.csv"]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -185,7 +185,7 @@ def test_files_of_somebody_else_are_kept_unless_forced(tmp_path: Path, config_fi
 def test_a_submission_that_force_leaves_behind_is_removed(tmp_path: Path, config_file: Path) -> None:
     run(config_file)
     run(config_file, "outputs.submission=null", force=True)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", *FILES[:3]]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", *FILES[:4]]
 
 
 def test_nobody_elses_temporary_files_are_touched(tmp_path: Path, config_file: Path) -> None:
@@ -217,7 +217,7 @@ def test_any_cell_survives_csv(cell: str) -> None:
     assert text.endswith("\n2,x\n")
 
 
-@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("steps", range(7))
 def test_a_run_that_ends_between_two_files_leaves_whole_ones_and_can_be_repeated(
     tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
@@ -234,12 +234,13 @@ def test_a_run_that_ends_between_two_files_leaves_whole_ones_and_can_be_repeated
         patch.setattr(run_folder.Path, "replace", replace_a_few)
         try:
             run(config_file)
-            assert steps == 5, "five files are renamed"
+            assert steps == 6, "six files are renamed"
         except KeyboardInterrupt:
             for path in (tmp_path / "out").glob("*.csv"):
                 assert len(rows(path)) == 12
             if done:
-                assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "writing"
+                status = "done" if steps == 5 else "writing"  # of images.csv alone, which comes last
+                assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == status
     run(config_file)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", *FILES]
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "done"

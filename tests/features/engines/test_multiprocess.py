@@ -117,7 +117,7 @@ def test_what_the_processes_of_a_killed_run_had_done_is_taken(tmp_path: Path, st
     )
     run = start("extract", config)
     until = time.monotonic() + SECONDS
-    while len(list((tmp_path / "s").glob(".part-*/*/index-*.json"))) < 2 and time.monotonic() < until:
+    while len(list((tmp_path / "s").glob(".part-*/efficient*/index-*.json"))) < 2 and time.monotonic() < until:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()

@@ -701,7 +701,7 @@ def _(own: Path) -> None:
 # --- what is no file ---
 
 
-A_SHARD_IS_THERE = "ls store/*/index-*.json > /dev/null 2>&1"
+A_SHARD_IS_THERE = "ls store/efficient*/index-*.json > /dev/null 2>&1"
 ONCE_A_SHARD_IS_THERE = f"{{}} & while kill -0 $! && ! {A_SHARD_IS_THERE}; do sleep 0.05; done; "
 
 

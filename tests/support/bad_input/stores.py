@@ -133,7 +133,11 @@ def on_copies(pattern: str, spoil: Spoil) -> Callable[[Path], None]:
 
 # ---- the store: what is damaged is made anew, and the answers stay
 
-STORE_FILES = {"meta.json": "store/*/meta.json", "index": "store/*/index-*.json", "vectors": "store/*/vectors-*.npy"}
+STORE_FILES = {
+    "meta.json": "store/efficient*/meta.json",
+    "index": "store/efficient*/index-*.json",
+    "vectors": "store/efficient*/vectors-*.npy",
+}
 WAYS: dict[str, Spoil] = {
     "cut in half": cut,
     "emptied": emptied,
@@ -174,36 +178,56 @@ for _file, _pattern in STORE_FILES.items():
         )(on_copies(_pattern, _spoil))
 
 STORES: dict[str, tuple[str, Spoil, str, int]] = {
-    "a store of a newer format": ("store/*/meta.json", changed(lambda meta: meta.update(format=99)), "newer", 1),
-    "a format that is text": ("store/*/meta.json", changed(lambda meta: meta.update(format="1")), "written", 0),
+    "a store of a newer format": (
+        "store/efficient*/meta.json",
+        changed(lambda meta: meta.update(format=99)),
+        "newer",
+        1,
+    ),
+    "a format that is text": (
+        "store/efficient*/meta.json",
+        changed(lambda meta: meta.update(format="1")),
+        "written",
+        0,
+    ),
     "an index of other images": (
-        "store/*/index-*.json",
+        "store/efficient*/index-*.json",
         changed(lambda index: [row.__setitem__(4, "0" * 32) or row.__setitem__(0, "/x") for row in index["images"]]),
         "written",
         0,
     ),
-    "an index with a row less": ("store/*/index-*.json", changed(lambda index: index["images"].pop()), REMADE, 0),
+    "an index with a row less": (
+        "store/efficient*/index-*.json",
+        changed(lambda index: index["images"].pop()),
+        REMADE,
+        0,
+    ),
     "an index with an image twice": (
-        "store/*/index-*.json",
+        "store/efficient*/index-*.json",
         changed(lambda index: index["images"].append(index["images"][0])),
         REMADE,
         0,
     ),
     "an index of another fingerprint": (
-        "store/*/index-*.json",
+        "store/efficient*/index-*.json",
         changed(lambda index: index.update(fingerprint="0" * 16)),
         REMADE,
         0,
     ),
     "vectors with a pickle in them": (
-        "store/*/vectors-*.npy",
+        "store/efficient*/vectors-*.npy",
         lambda path: np.save(path, np.array([{}] * 12)),
         REMADE,
         0,
     ),
-    "vectors of 64 bits": ("store/*/vectors-*.npy", lambda path: np.save(path, np.zeros((12, 1280))), REMADE, 0),
+    "vectors of 64 bits": (
+        "store/efficient*/vectors-*.npy",
+        lambda path: np.save(path, np.zeros((12, 1280))),
+        REMADE,
+        0,
+    ),
     "vectors of another length": (
-        "store/*/vectors-*.npy",
+        "store/efficient*/vectors-*.npy",
         lambda path: np.save(path, np.zeros((11, 1280), np.float32)),
         REMADE,
         0,
@@ -243,7 +267,7 @@ def _let_go(own: Path) -> None:
 
 
 for _name, _pattern, _says in (
-    ("a store that another run is writing", "store/*/lock", "is in use by another run; wait for it to end"),
+    ("a store that another run is writing", "store/efficient*/lock", "is in use by another run; wait for it to end"),
     ("a run folder that another run is writing", "out/.lock", "is being written by another run; wait for it to end"),
 ):
     case(_name, GROUP, _says, exit_code=1, ended=_let_go)(lambda own, pattern=_pattern: _hold(own, pattern))

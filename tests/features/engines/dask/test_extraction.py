@@ -72,6 +72,9 @@ def test_same_bytes_as_one_machine_with_no_other_change(command: Command, config
     # The store is the same to whoever comes next.
     local = run(command, config_file, tmp_path / "dask", "outputs.folder=third")
     assert "0 computed, 11 from the store" in local.stdout
+    tables = [(tmp_path / name / "images.csv").read_bytes() for name in ("local", "dask")]
+    assert tables[0] == tables[1]  # workers measure images, too
+    assert b",JPEG," in tables[0]
 
 
 @FAST_BF16
@@ -263,7 +266,7 @@ def test_damaged_vectors_that_the_store_knows_by_their_bytes_are_computed_again(
     command: Command, config_file: Path, tmp_path: Path
 ) -> None:
     assert run(command, config_file, tmp_path / "out").returncode == 0
-    (path,) = tmp_path.rglob("vectors-*.npy")
+    (path,) = tmp_path.rglob("efficient*/vectors-*.npy")
     path.write_bytes(path.read_bytes()[:-5120] + bytes(5120))
     (tmp_path / "pictures").rename(tmp_path / "moved")
     moved = (f"images.folder={tmp_path / 'moved'}", "images.ids=null", f"outputs.folder={tmp_path / 'other'}")
@@ -390,7 +393,7 @@ def test_workers_that_come_later(
     cluster.start_scheduler()
     cluster.start_worker()
     driver = start("run", config_file, "--set", at(cluster.address, images_per_task=8, patience=30))
-    wait_until(lambda: any((tmp_path / "store").glob("*/index-*.json")))
+    wait_until(lambda: any((tmp_path / "store").glob("efficient*/index-*.json")))
     old = cluster.start_worker(PYTHONPATH=f"{old_version}:{ROOT}")
     late = cluster.start_worker()
     told, errors = driver.communicate(timeout=200)
@@ -408,7 +411,7 @@ def test_ctrl_c(config_file: Path, tmp_path: Path, start: Start) -> None:
     config_file.write_text(config_file.read_text().replace(f", ids: '{tmp_path / 'template.csv'}'", ""))
     engine = "engine={dask: {workers: 2, threads: 1, images_per_task: 8}}"
     driver = start("run", config_file, "--set", engine, own_session=True)
-    wait_until(lambda: len(list((tmp_path / "store").glob("*/index-*.json"))) > 2)
+    wait_until(lambda: len(list((tmp_path / "store").glob("efficient*/index-*.json"))) > 2)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
     _, errors = driver.communicate(timeout=30)
     assert driver.returncode == 130
