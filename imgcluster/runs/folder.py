@@ -28,6 +28,7 @@ IMMATERIAL = {
     ("features", "store"),
     ("clusters", "hierarchy"),
     ("outputs", "report"),
+    ("outputs", "names_from"),
     ("outputs", "contact_sheets"),
 }
 
