@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import Backbone, Recipe
-from imgcluster.errors import ConfigError
+from imgcluster.errors import ConfigError, one_line
 from imgcluster.utils import install_command
 
 if TYPE_CHECKING:
@@ -69,7 +69,12 @@ def build_clip(backbone: Backbone) -> nn.Module:
 
     open_clip = import_open_clip()
     settings = open_clip.get_model_config(model_name(backbone))
-    model = (open_clip.CustomTextCLIP if settings.pop("custom_text", False) else open_clip.CLIP)(**settings)
+    kind = open_clip.CustomTextCLIP if settings.pop("custom_text", False) else open_clip.CLIP
+    try:
+        model = kind(**settings)
+    except RuntimeError as error:  # a version of timm that lacks the image tower
+        newer = "pip install --upgrade timm open_clip_torch"
+        raise ConfigError(f"{backbone.name} cannot be built: {one_line(error)}; {newer}") from error
     twin = copy.copy(model)
     twin.__dict__["_modules"] = {**model._modules, EMBEDDING: nn.Identity()}
     twin.__class__ = type(type(model).__name__, (type(model),), {"forward": _embed_pixels})

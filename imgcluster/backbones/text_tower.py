@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,13 +50,14 @@ def embed_phrases(backbone: Backbone, weights: Weights, phrases: Sequence[str], 
 def _embedded(backbone: Backbone, weights: Weights, phrases: Sequence[str], show: bool) -> TextVectors:
     import torch
 
-    model = network_with(backbone, weights)
+    model: Any = network_with(backbone, weights)
     tokenize = import_open_clip().get_tokenizer(model_name(backbone))
     parts = []
     with torch.inference_mode(), track("phrases", len(phrases), "phrases", show=show) as advance:
         for start in range(0, len(phrases), BATCH):
             batch = phrases[start : start + BATCH]
-            each = [model.encode_text(tokenize(list(map(prompt.format, batch))), normalize=True) for prompt in PROMPTS]  # type: ignore[operator]  # of CLIP
+            tokens = [tokenize([prompt.format(phrase) for phrase in batch]) for prompt in PROMPTS]
+            each = [model.encode_text(prompts, normalize=True) for prompts in tokens]
             parts.append(torch.nn.functional.normalize(sum(each), dim=-1).float().numpy())
             advance(len(batch))
-    return TextVectors(np.concatenate(parts), math.exp(model.logit_scale.item()))  # type: ignore[operator, union-attr]  # of CLIP
+    return TextVectors(np.concatenate(parts), math.exp(model.logit_scale.item()))
