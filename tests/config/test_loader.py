@@ -134,6 +134,7 @@ def test_defaults() -> None:
             "probabilities": "distance",
             "label_offset": 0,
             "names": None,
+            "names_from": None,
             "report": True,
             "contact_sheets": False,
         },
