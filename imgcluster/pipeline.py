@@ -41,7 +41,7 @@ from imgcluster.features import (
     settled,
 )
 from imgcluster.images import Listing, list_images, list_with_notes, range_notes, with_shared_range
-from imgcluster.report import discard_report, report_with_facts, run_html, write_sheets
+from imgcluster.report import check_words, discard_report, report_with_facts, run_html, write_sheets
 from imgcluster.runs import (
     RunFolder,
     RunResult,
@@ -224,6 +224,8 @@ def _listed(config: Config) -> Listing:
     check_method(config, len(listing.images))
     check_outputs(listing.template, config)
     check_known_classes(listing.template, config)
+    if config.outputs.names_from is not None:
+        check_words(config.outputs.names_from)
     return listing
 
 

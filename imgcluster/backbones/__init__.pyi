@@ -1,9 +1,10 @@
 from .archive import pack_weights, use_weights
 from .auto import choose_auto
 from .build import capture, size_problem
+from .clip_networks import NAMING_NETWORK
 from .extractor import FeatureExtractor
 from .head import classify
-from .inventory import WeightsRow, get_weights, list_weights, missing_weights
+from .inventory import WeightsRow, find_clip_weights, get_weights, list_weights, missing_weights
 from .layer_outputs import Pooled, Watched, cut
 from .layers import LOGITS, PREDICTIONS, Layers, check_layers, layers_of
 from .listing import LayerRow, ModelRow, list_layers, list_models
@@ -30,6 +31,7 @@ from .runtimes.precision import (
 )
 from .runtimes.torch_runtime import DTYPES, TorchRuntime, normalization, scaled, with_channels_last
 from .select import Choice, check_backbones, check_fit, choose_backbones, find_backbone
+from .text_tower import TextVectors, embed_phrases
 from .timm_networks import recipe_of_timm
 from .weights.load import find_weights
 from .weights.locate import are_here, place_of
@@ -44,6 +46,7 @@ __all__ = [
     "MIN_AGREEMENT",
     "MIN_COSINE",
     "MIN_IMAGES_OF_RUN",
+    "NAMING_NETWORK",
     "PREDICTIONS",
     "Blocks",
     "Choice",
@@ -57,6 +60,7 @@ __all__ = [
     "Pooled",
     "PrecisionCheck",
     "Runtime",
+    "TextVectors",
     "TorchRuntime",
     "Unsupported",
     "Watched",
@@ -78,9 +82,11 @@ __all__ = [
     "cut",
     "describe",
     "distances_and_scale",
+    "embed_phrases",
     "empty_network",
     "find_backbone",
     "find_calibration",
+    "find_clip_weights",
     "find_device",
     "find_devices",
     "find_precision",

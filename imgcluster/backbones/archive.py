@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from imgcluster.backbones.inventory import DAMAGED, MISSING, describe_weights, list_weights
 from imgcluster.backbones.select import find_backbone
-from imgcluster.backbones.weights.locate import SHA256_DIGITS, place_of, put_into_place, revision_of
+from imgcluster.backbones.weights.locate import ON_HUB, SHA256_DIGITS, place_of, put_into_place, revision_of
 from imgcluster.config import BUNDLED, Backbone
 from imgcluster.errors import ConfigError, ImgclusterError, OutputError, WeightsError, WeightsUnavailable
 from imgcluster.utils import file_sha256, parse_json, printable, replacing, track
@@ -213,7 +213,7 @@ def _row_of(each: PackedFile, path: Path) -> Backbone:
     known = (row.name, row.source, row.weights, row.file) == (each.name, each.source, each.weights, each.file)
     if not known or row.name in BUNDLED or not each.sha256.startswith(row.sha256):
         raise _refused(path, f"{printable(each.name[:80])}: not the file that the catalogue names for it")
-    if row.source == "timm" and not each.revision:
+    if row.source in ON_HUB and not each.revision:
         raise _refused(path, f"{each.name}: without the commit by which the hub's cache finds it")
     return row
 

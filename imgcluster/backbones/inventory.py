@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgcluster.backbones.auto import CANDIDATES, candidate_megabytes
+from imgcluster.backbones.clip_networks import CLIP_MEGABYTES, CLIP_NETWORKS
+from imgcluster.backbones.clip_networks import PREFIX as CLIP_PREFIX
 from imgcluster.backbones.select import check_fit, find_backbone
 from imgcluster.backbones.timm_networks import PREFIX, match_timm
-from imgcluster.backbones.weights.load import find_weights
+from imgcluster.backbones.weights.load import Weights, find_weights
 from imgcluster.backbones.weights.locate import (
     are_good,
     are_here,
@@ -20,7 +22,7 @@ from imgcluster.backbones.weights.locate import (
 )
 from imgcluster.backbones.weights.reach import forget_unreached
 from imgcluster.config import BACKBONES, BUNDLED, Backbone, FeaturesConfig
-from imgcluster.errors import ConfigError, WeightsError
+from imgcluster.errors import ConfigError, WeightsError, WeightsUnavailable
 from imgcluster.utils import file_sha256, known_sha256
 
 CHECKED, NOT_CHECKED, DAMAGED, MISSING, NOT_NEEDED = "checked", "not checked", "damaged", "missing", "not needed"
@@ -71,17 +73,20 @@ def get_weights(name: str, *, show: bool = True) -> WeightsRow:
 def _backbones(pattern: str) -> list[Backbone]:
     if pattern.startswith(PREFIX):
         return match_timm(pattern if set(pattern) & set("*?[") else f"{PREFIX}*{pattern.removeprefix(PREFIX)}*")
+    if pattern.startswith(CLIP_PREFIX):
+        return [find_backbone(name) for name in CLIP_NETWORKS if fnmatch.fnmatchcase(name, f"{pattern}*")]
     if pattern:
         glob = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
         return [BACKBONES[name] for name in fnmatch.filter(BACKBONES, glob)]
     names = [name for candidate in CANDIDATES for name in candidate.backbones]
     names += [name for name, backbone in BACKBONES.items() if are_here(backbone)]
     names += [f"{PREFIX}{name}" for name in cached_repositories("timm")]
+    names += CLIP_NETWORKS
     found: dict[str, Backbone] = {}
     for name in names:
         try:
             backbone = find_backbone(name)
-        except ConfigError:  # one of timm's, which is not installed or does not know it
+        except ConfigError:  # its package is not installed, or does not know it
             continue
         found.setdefault(backbone.name.partition("@")[0], backbone)
     return [backbone for backbone in found.values() if backbone.has_weights]
@@ -93,7 +98,7 @@ def describe_weights(backbone: Backbone, check: bool) -> WeightsRow:
         return WeightsRow(backbone.name, 0.0, NOT_NEEDED, backbone.licence, None)
     path = place_of(backbone)
     size = None if path is None or not path.is_file() else path.stat().st_size / 2**20
-    megabytes = size or backbone.megabytes or candidate_megabytes(backbone)
+    megabytes = size or backbone.megabytes or candidate_megabytes(backbone) or CLIP_MEGABYTES.get(backbone.name)
     row = WeightsRow(backbone.name, megabytes, MISSING, backbone.licence, path)
     if path is None or size is None:
         return row
@@ -107,6 +112,20 @@ def describe_weights(backbone: Backbone, check: bool) -> WeightsRow:
     if found is None or not published:
         return replace(row, state=NOT_CHECKED)
     return replace(row, state=CHECKED if found.startswith(published) else DAMAGED)
+
+
+def find_clip_weights(backbone: Backbone, max_bytes: float, *, show: bool) -> Weights:
+    """Return the weights of a network of CLIP, downloaded where need be, and no more than so many bytes.
+
+    Raises WeightsUnavailable.
+    """
+    megabytes = CLIP_MEGABYTES[backbone.name]
+    if not are_good(backbone) and megabytes * 2**20 > max_bytes:
+        raise WeightsUnavailable(
+            f"weights of {backbone.name} are not on this machine, and {megabytes:.0f} MB to download are more than "
+            f"features.download allows; get them: imgcluster weights get {backbone.name}"
+        )
+    return find_weights(backbone, "imagenet", progress=show)
 
 
 def missing_weights(config: FeaturesConfig) -> list[str]:

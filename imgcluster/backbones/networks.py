@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from imgcluster.backbones.clip_networks import build_clip
 from imgcluster.backbones.timm_networks import size_arguments, timm_name
 from imgcluster.backbones.weights.load import RANDOM_SEED, Weights, fit, load_state_dict
 from imgcluster.config import FORMULA, Backbone
@@ -49,7 +50,8 @@ def network_with(backbone: Backbone, weights: Weights) -> nn.Module:
         return random_network(backbone)
     if backbone.source == "timm":
         return _fitted_by_timm(backbone, weights)
-    model = empty_network(backbone)  # no time is spent on values that the weights replace
+    # No time is spent on values that the weights replace; CLIP computes others, such as masks, which no file has.
+    model = random_network(backbone) if backbone.source == "open_clip" else empty_network(backbone)
     fit(model, weights)
     return model
 
@@ -93,6 +95,7 @@ BUILDERS: dict[str, Callable[[Backbone], nn.Module]] = {
     "efficientnet_lite": _efficientnet_lite,
     "timm": _timm,
     FORMULA: _formula,
+    "open_clip": build_clip,
 }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from imgcluster.backbones.build import check_size
+from imgcluster.backbones.clip_networks import PREFIX as CLIP_PREFIX
+from imgcluster.backbones.clip_networks import find_clip
 from imgcluster.backbones.layers import check_layers
 from imgcluster.backbones.networks import network_with
 from imgcluster.backbones.timm_networks import PREFIX, corrections, find_timm
@@ -162,6 +164,8 @@ def find_backbone(name: str) -> Backbone:
         return BACKBONES[name]
     if name.startswith(PREFIX):
         return find_timm(name)
+    if name.startswith(CLIP_PREFIX):
+        return find_clip(name)
     if name in OLD_NAMES:
         old = OLD_NAMES[name]
         row = find_backbone(old.backbone)

@@ -23,7 +23,20 @@ from imgcluster.utils import NOT_INSTALLED, asked_for, cache_folder, free_memory
 
 GOOD, ADVICE, PROBLEM = "good", "advice", "problem"
 DEFAULT_BACKBONE = "vgg16"  # of a config without one
-EXTRAS = ("samples", "timm", "parquet", "int8", "umap", "formats", "scientific", "video", "remote", "gcs", "dask")
+EXTRAS = (
+    "samples",
+    "timm",
+    "clip",
+    "parquet",
+    "int8",
+    "umap",
+    "formats",
+    "scientific",
+    "video",
+    "remote",
+    "gcs",
+    "dask",
+)
 # Packages that may be installed but fail to import: the module, and what most often helps.
 IMPORTED = {
     "torch": ("torch", "pip install --force-reinstall torch torchvision"),

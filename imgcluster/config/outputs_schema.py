@@ -48,13 +48,21 @@ class OutputsConfig(Section):
         default="csv",
         description="the format of the table of images, images.csv or images.parquet: all that is known of each image",
     )
+    names_from: PathText | None = Field(
+        default=None,
+        description="text file of one word or phrase a line; in the report and in `show`, a cluster is called by the "
+        "phrase that a CLIP network is sure of over its images; null: by ImageNet's classes",
+        examples=["words.txt"],
+    )
     report: bool = Field(default=True, description="write a report: report/index.html")
     contact_sheets: bool = Field(
         default=False, description="write a contact sheet of each cluster: clusters/00.jpg, ..."
     )
 
     @model_validator(mode="after")
-    def _has_labels_of_segments(self) -> OutputsConfig:
+    def _has_what_it_needs(self) -> OutputsConfig:
         if self.rows == "segments" and self.layout not in ("labels", "names"):
             raise unfit(f"rows: segments have labels or names, not {self.layout}; set outputs.layout: labels")
+        if self.names_from is not None and not self.report:
+            raise unfit("names_from: the report has these names; set outputs.report: true")
         return self

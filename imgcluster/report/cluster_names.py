@@ -38,12 +38,14 @@ class Guess:
 class Guesses:
     """Guesses by number of cluster; None: the network is not sure. Without any, the reason.
 
-    wants_network: the network would have to run for them.
+    wants_network: the network would have to run for them. words: the digest of the phrases that they were taken from;
+    empty of those of ImageNet.
     """
 
     by_cluster: dict[int, Guess | None]
     reason: str = ""
     wants_network: bool = False
+    words: str = ""
 
 
 def guess_names(
@@ -61,8 +63,7 @@ def guess_names(
     origin = next((each for each in run.record["features"] if _is_network(each)), None)
     if origin is None or (run.config.features.weights != "imagenet" and not origin["fallback"]):
         return Guesses({}, "no names: the features are not those of a network trained on ImageNet")
-    asked = {number: list(rows[:IMAGES_PER_CLUSTER]) for number, rows in [*images.items()][:MAX_CLUSTERS]}
-    rows = list(dict.fromkeys(row for each in asked.values() for row in each))
+    asked, rows = asked_rows(images)
     try:
         found = _from_features(rows, run, origin, features_of)
         if found is None and not run_network:
@@ -72,9 +73,21 @@ def guess_names(
         return Guesses({}, f"no names: {error}")
     if found is None:
         return Guesses({}, f"no names: {origin['backbone']} has no classifier for ImageNet's {CLASSES:,} classes")
-    known = {number: [found[row] for row in each if row in found] for number, each in asked.items()}
-    names = class_names() if any(known.values()) else []
-    return Guesses({number: _named(np.stack(each), names) for number, each in known.items() if each})
+    known = known_rows(asked, found)
+    names = class_names() if known else []
+    return Guesses({number: _named(each, names) for number, each in known.items()})
+
+
+def asked_rows(images: Mapping[int, Sequence[int]]) -> tuple[dict[int, list[int]], list[int]]:
+    """Return the rows by which each cluster is named, of so many clusters at most; and all these rows, each once."""
+    asked = {number: list(rows[:IMAGES_PER_CLUSTER]) for number, rows in [*images.items()][:MAX_CLUSTERS]}
+    return asked, list(dict.fromkeys(row for each in asked.values() for row in each))
+
+
+def known_rows(asked: Mapping[int, Sequence[int]], found: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Return what was found of the rows of each cluster, (m, n); no cluster of which nothing was."""
+    known = {number: [found[row] for row in rows if row in found] for number, rows in asked.items()}
+    return {number: np.stack(each) for number, each in known.items() if each}
 
 
 def _is_network(origin: Mapping[str, Any]) -> bool:
@@ -125,11 +138,20 @@ def _predictions(config: FeaturesConfig, backbone: str) -> FeaturesConfig:
 
 def _named(probabilities: np.ndarray, names: Sequence[str]) -> Guess | None:
     """Return the class, or two, of images with some probabilities, (n, classes); None where it is not sure."""
-    means = probabilities.mean(axis=0, dtype=np.float64)
-    first, second = np.argsort(-means, kind="stable")[:2].tolist()
-    name, share = names[first], float(means[first])
-    if share < SURE_SHARE or (probabilities.argmax(axis=1) == first).mean() < AGREEING:
+    first = sure_class(probabilities)
+    if first is None:
         return None
+    means = probabilities.mean(axis=0, dtype=np.float64)
+    second = int(np.argsort(-means, kind="stable")[1])
+    name, share = names[first], float(means[first])
     if means[second] >= SECOND_SHARE * share:
         return Guess(f"{name}, {names[second]}", share + float(means[second]))
     return Guess(name, share)
+
+
+def sure_class(probabilities: np.ndarray) -> int | None:
+    """Return the class that is sure over images with some probabilities, (m, classes); None where none is."""
+    means = probabilities.mean(axis=0, dtype=np.float64)
+    first = int(means.argmax())
+    agreeing = (probabilities.argmax(axis=1) == first).mean()
+    return first if means[first] >= SURE_SHARE and agreeing >= AGREEING else None

@@ -12,8 +12,9 @@ import numpy as np
 
 from imgcluster.clustering import SAMPLED_ABOVE, nearest_clusters
 from imgcluster.errors import ConfigError, StoreError
-from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER, MAX_CLUSTERS, Guess, Guesses, guess_names
+from imgcluster.report.cluster_names import IMAGES_PER_CLUSTER, MAX_CLUSTERS, FeaturesOf, Guess, Guesses, guess_names
 from imgcluster.report.geometry import Geometry, Subject, keep_geometry, kept_geometry, work_out
+from imgcluster.report.word_names import name_by_words, read_phrases
 from imgcluster.runs import PROBABILITY, FinishedRun, content_of_result, find_features, vectors_of_rows
 from imgcluster.types import NOISE
 
@@ -22,9 +23,14 @@ TYPICAL, BORDERLINE, ATYPICAL = 12, 6, 6  # images of a cluster
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier report of the same run has left. guesses: of the same clusters. geometry: the file it is in."""
+    """What an earlier report of the same run has left.
+
+    guesses: of the same clusters. words: the digest of the phrases they were taken from; empty of those of ImageNet.
+    geometry: the file it is in.
+    """
 
     guesses: Mapping[int, Guess | None] = field(default_factory=dict)
+    words: str = ""
     geometry: Path | None = None
 
 
@@ -99,15 +105,36 @@ def gather(
     geometry, vectors = _geometry(subject, run.vectors if vectors is None else vectors, earlier.geometry)
     groups = _by_distance(table.labels[fine], table.distance[fine], fine)
     unnamed = {number: rows for number, rows in _spread(groups).items() if number not in run.names}
-    if not set(islice(unnamed, MAX_CLUSTERS)) <= earlier.guesses.keys():
-        features_of = partial(_features_of, run, vectors, geometry.looked)
-        guesses = guess_names(unnamed, run, features_of, run_network=run_network)
-    else:
-        guesses = Guesses({number: guess for number, guess in earlier.guesses.items() if number in unnamed})
+    features_of = partial(_features_of, run, vectors, geometry.looked)
+    guesses = _guesses(unnamed, run, features_of, run_network=run_network, earlier=earlier, show=show)
     nearest = nearest_clusters(run.clusterer["centroids"])
     named = {number: (run.names.get(number), guesses.by_cluster.get(number), nearest.get(number)) for number in groups}
     cards = [_card(number, rows, table, geometry.silhouette, named[number]) for number, rows in groups.items()]
     return Facts(run=run, fine=fine, guesses=guesses, cards=cards, **vars(table), **vars(geometry))
+
+
+def _guesses(
+    unnamed: Mapping[int, Sequence[int]],
+    run: FinishedRun,
+    features_of: FeaturesOf,
+    *,
+    run_network: bool,
+    earlier: Earlier,
+    show: bool,
+) -> Guesses:
+    """Return names from the config's words, else from ImageNet; those of an earlier report, if from the same."""
+    words = run.config.outputs.names_from
+    try:
+        phrases = None if words is None else read_phrases(Path(words))
+    except ConfigError as error:
+        return Guesses({}, f"no names from words: {error}")
+    digest = "" if phrases is None else phrases.digest
+    if earlier.words == digest and set(islice(unnamed, MAX_CLUSTERS)) <= earlier.guesses.keys():
+        known = {number: guess for number, guess in earlier.guesses.items() if number in unnamed}
+        return Guesses(known, words=digest)
+    if phrases is None:
+        return guess_names(unnamed, run, features_of, run_network=run_network)
+    return replace(name_by_words(unnamed, run, phrases, show=show), words=digest)
 
 
 def _spread(groups: Mapping[int, np.ndarray]) -> dict[int, list[int]]:

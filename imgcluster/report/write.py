@@ -105,8 +105,10 @@ def _write(run: FinishedRun, request: _Request) -> Facts:
         map_kind=kind,
         run_network=request.run_network,
         show=request.show,
-        earlier=Earlier(_guesses_in(former), home / RunFiles.REPORT_GEOMETRY),
+        earlier=Earlier(_guesses_in(former), str(former.get("words", "")), home / RunFiles.REPORT_GEOMETRY),
     )
+    if run.config.outputs.names_from is not None and facts.guesses.reason:
+        logger.warning("%s", facts.guesses.reason)
     paths = listed_paths([run.places.image(path) for path in facts.paths], run.places.storage)
     _check_there(facts, paths)
     scores, truth = _scores(run.folder, request.truth, former.get("truth"))
@@ -215,5 +217,6 @@ def _record(facts: Facts, kind: str, truth: Path | None) -> dict[str, Any]:
         "silhouette": silhouette,
         "sampled": len(facts.looked) if len(facts.looked) < len(facts.fine) else None,
         "names": {str(number): {"name": each.name, "share": each.share} for number, each in guesses.items() if each},
+        **({"words": facts.guesses.words} if facts.guesses.words else {}),
         "unsure": [number for number, each in guesses.items() if each is None],
     }

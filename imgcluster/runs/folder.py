@@ -29,6 +29,7 @@ IMMATERIAL = {
     ("clusters", "hierarchy"),
     ("outputs", "images"),
     ("outputs", "report"),
+    ("outputs", "names_from"),
     ("outputs", "contact_sheets"),
 }
 

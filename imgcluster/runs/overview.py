@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from imgcluster.config import AutoRecord, RunFiles
+from imgcluster.config import RunFiles
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.cluster_names import recorded_names
 from imgcluster.runs.reader import read_record, read_report_record, read_rows
 from imgcluster.types import NOISE
+
+if TYPE_CHECKING:
+    from imgcluster.config import AutoRecord
 
 
 @dataclass(frozen=True)

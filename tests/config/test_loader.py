@@ -135,6 +135,7 @@ def test_defaults() -> None:
             "label_offset": 0,
             "names": None,
             "images": "csv",
+            "names_from": None,
             "report": True,
             "contact_sheets": False,
         },

@@ -60,9 +60,9 @@ MAX_LINES = 350
 # Imported where they are used: each takes tens of milliseconds to seconds, or is an extra that may be missing.
 LATE = {
     "PIL", "av", "dask", "dask_ml", "distributed", "efficientnet_lite_pytorch", "faiss", "fsspec", "huggingface_hub",
-    "imagecodecs", "jinja2", "matplotlib", "openvino", "packaging", "pandas", "pyarrow", "pydicom", "rawpy",
-    "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tifffile", "timm", "torch", "torchvision", "tqdm",
-    "umap", "yaml",
+    "imagecodecs", "jinja2", "matplotlib", "open_clip", "openvino", "packaging", "pandas", "pyarrow", "pydicom",
+    "rawpy", "safetensors", "scipy", "skimage", "sklearn", "threadpoolctl", "tifffile", "timm", "torch", "torchvision",
+    "tqdm", "umap", "yaml",
 }  # fmt: skip
 # Of the standard library: seldom needed, and for tens of milliseconds of a short command.
 LATE_STANDARD = {"importlib", "multiprocessing", "pickle", "webbrowser", "zipfile"}

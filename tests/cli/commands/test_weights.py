@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from imgcluster.backbones.select import find_backbone
 from imgcluster.backbones.weights import download
+from imgcluster.backbones.weights.locate import are_here, place_of
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES
 from tests.support.servers import WebServer
@@ -178,6 +180,69 @@ def test_a_download_that_is_cut_off_goes_on(server: WebServer, place: Path, caps
     assert place.read_bytes() == data
     assert starts[0] is None
     assert str(starts[1]).startswith("bytes=")
+
+
+def _of_hub(server: WebServer) -> Path:
+    return server.root / find_backbone(VIT).weights / "resolve/main/model.safetensors"
+
+
+def test_a_download_from_the_hub_that_breaks_off_is_begun_again(
+    server: WebServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, gets = _of_hub(server).read_bytes(), []
+
+    def cut(handler: Any) -> bool:
+        is_get = handler.command == "GET"
+        gets.extend([handler.headers.get("Range")] if is_get else [])
+        if not is_get or len(gets) > 2:  # the first one asks whether the server answers
+            return False
+        headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": "0" * 40}
+        handler.send(200, data, headers, cut=len(data) // 2)
+        return True
+
+    server.fault = cut
+    codes = [main(["weights", "get", VIT, "--quiet"]) for _ in range(2)]
+    assert codes[-1] == 0
+    place = place_of(find_backbone(VIT))
+    assert place is not None
+    assert place.read_bytes() == data
+    assert not list(place.parents[2].rglob("*.incomplete"))
+
+
+def test_a_file_of_the_hub_with_a_wrong_digest_is_refused_and_removed(
+    server: WebServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = _of_hub(server).read_bytes()
+    wrong = data[:-1] + bytes([data[-1] ^ 1])
+
+    def spoil(handler: Any) -> bool:
+        headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": "0" * 40}
+        handler.send(200, b"" if handler.command == "HEAD" else wrong, headers)
+        return True
+
+    server.fault = spoil
+    assert main(["weights", "get", VIT, "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert "it is not the file asked for: " in error
+    assert f"not {hashlib.sha256(data).hexdigest()}" in error
+    assert not are_here(find_backbone(VIT))
+    server.fault = None
+    assert main(["weights", "get", VIT, "--quiet"]) == 0
+    assert are_here(find_backbone(VIT))
+
+
+def test_a_file_of_torchvision_with_a_wrong_digest_is_refused_and_removed(
+    server: WebServer, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = server.root / BACKBONES[CNN].file
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert main(["weights", "get", CNN, "--quiet"]) == 1
+    assert "it is not the file asked for: sha256 found" in capsys.readouterr().err
+    assert [*place.parent.iterdir()] == []
+    path.write_bytes(data)
+    assert main(["weights", "get", CNN, "--quiet"]) == 0
+    assert place.read_bytes() == data
 
 
 def _program(tmp_path: Path, *arguments: str) -> list[str]:
