@@ -14,6 +14,7 @@ from tests.benchmarks.explain import explain
 from tests.benchmarks.extraction import extraction
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
+from tests.benchmarks.label_errors import label_errors
 from tests.benchmarks.labels import labels
 from tests.benchmarks.layers import layers
 from tests.benchmarks.learning import learning
@@ -29,6 +30,7 @@ from tests.benchmarks.second_run import second_run
 from tests.benchmarks.size import size
 from tests.benchmarks.stage import stage
 from tests.benchmarks.studies import studies
+from tests.benchmarks.subset import subset
 from tests.benchmarks.videos import videos
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
@@ -50,6 +52,8 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "neighbors": neighbors,
     "explain": explain,
     "labels": labels,
+    "label-errors": label_errors,
+    "subset": subset,
     "learning": learning,
     "auto": auto,
     "confidence": confidence,
