@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TOP = 50
 FOLDS = 10
 LEARNED_SHARE = 0.8  # of a probability that is of the classifier; the rest is of the neighbours
-OTHER_WEIGHT = 0.1  # of the probability of the likeliest other label, in what labels are ranked by
+OTHER_WEIGHT = 0.125  # of the probability of the likeliest other label, in what labels are ranked by
 C = 10.0  # of the logistic regression, on points of the length 1
 MIN_IMAGES = 3  # of a class, without near copies: fewer leave none to learn from, or nothing to compare with
 SHOWN_NEIGHBORS = 5
@@ -93,7 +93,7 @@ def find_label_errors(
 ) -> LabelErrors:
     """Find the labels of a finished run's images that are likely wrong, worst first.
 
-    Labels are ranked by their probability less a tenth of the likeliest other one. Probabilities are four fifths those
+    Labels are ranked by their probability less an eighth of the likeliest other. Probabilities are four fifths those
     of a logistic regression that was fitted without the image and its near copies, and one fifth the shares of the
     labels of its nearest neighbours.
     docs/curation.md has the figures.
