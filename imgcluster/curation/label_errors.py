@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOP = 50
-FOLDS = 5
+FOLDS = 10
+LEARNED_SHARE = 0.8  # of a probability that is of the classifier; the rest is of the neighbours
+OTHER_WEIGHT = 0.125  # of the probability of the likeliest other label, in what labels are ranked by
 C = 10.0  # of the logistic regression, on points of the length 1
 MIN_IMAGES = 3  # of a class, without near copies: fewer leave none to learn from, or nothing to compare with
 SHOWN_NEIGHBORS = 5
@@ -91,8 +93,9 @@ def find_label_errors(
 ) -> LabelErrors:
     """Find the labels of a finished run's images that are likely wrong, worst first.
 
-    A label is as suspicious as another one is more probable than it. Probabilities are the mean of those of a logistic
-    regression that was fitted without the image and its near copies, and of the labels of its nearest neighbours.
+    Labels are ranked by their probability less an eighth of the likeliest other. Probabilities are four fifths those
+    of a logistic regression that was fitted without the image and its near copies, and one fifth the shares of the
+    labels of its nearest neighbours.
     docs/curation.md has the figures.
 
     Args:
@@ -117,13 +120,13 @@ def find_label_errors(
     vectors = features.vectors[known.rows]
     places = [finished.places.image(features.paths[row]) for row in known.rows.tolist()]
     judged = _judge(vectors, known)
-    order = np.argsort(judged.margin[judged.rows], kind="stable")[:top]
-    suspects = [_suspect(row, known, features.ids, places, judged) for row in judged.rows[order].tolist()]
+    rows = judged.ranked[:top].tolist()
+    suspects = [_suspect(row, known, features.ids, places, judged) for row in rows]
     return LabelErrors(
         suspects,
         len(known.rows),
         len(features.ids) - len(known.rows),
-        int((judged.margin[judged.rows] < 0).sum()),
+        judged.suspicious,
         judged.too_small,
         known.unknown,
         known.notes,
@@ -150,20 +153,21 @@ def label_probabilities(around: Neighborhood, classes: np.ndarray) -> np.ndarray
     classes: (n,) int64, from 0.
     """
     learned = _out_of_fold(around.points, classes, around.groups)
-    return np.asarray((learned + around.votes(classes)) / 2)
+    return np.asarray(LEARNED_SHARE * learned + (1 - LEARNED_SHARE) * around.votes(classes))
 
 
 @dataclass(frozen=True)
 class _Judged:
     """What is found of all labelled images: probabilities, (n, n_classes) float64, and neighbours, (n, m) int64.
 
-    margin: (n,) float64, of the label over the likeliest other one. rows: the images of classes that are large enough.
+    ranked: (m,) int64, the rows of the images in classes that are large enough, worst first. suspicious: how many of
+    them have a likelier label.
     """
 
     probabilities: np.ndarray
     near: np.ndarray
-    margin: np.ndarray
-    rows: np.ndarray
+    ranked: np.ndarray
+    suspicious: int
     too_small: dict[str, int]
 
 
@@ -181,10 +185,17 @@ def _judge(vectors: np.ndarray, known: PartialLabels) -> _Judged:
     every = np.arange(len(numbers))
     others = probabilities.copy()
     others[every, numbers] = -1
-    margin = probabilities[every, numbers] - others.max(axis=1)
+    given, likeliest = probabilities[every, numbers], others.max(axis=1)
     counts = np.bincount(numbers)
     too_small = {classes[each]: int(counts[each]) for each in np.flatnonzero(sizes < MIN_IMAGES).tolist()}
-    return _Judged(probabilities, around.near, margin, np.flatnonzero(sizes[numbers] >= MIN_IMAGES), too_small)
+    rows = np.flatnonzero(sizes[numbers] >= MIN_IMAGES)
+    order = np.argsort(rank_scores(given, likeliest)[rows], kind="stable")
+    return _Judged(probabilities, around.near, rows[order], int((given < likeliest)[rows].sum()), too_small)
+
+
+def rank_scores(given: np.ndarray, likeliest: np.ndarray) -> np.ndarray:
+    """Return what labels are ranked by, lowest first, from their probabilities and those of the likeliest others."""
+    return np.asarray(given - OTHER_WEIGHT * likeliest)
 
 
 def _out_of_fold(points: np.ndarray, classes: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from tests.benchmarks.extraction import extraction
 from tests.benchmarks.few_labels import few_labels
 from tests.benchmarks.gpu import gpu
 from tests.benchmarks.kmeans import kmeans_rows
+from tests.benchmarks.label_errors import label_errors
 from tests.benchmarks.labels import labels
 from tests.benchmarks.layers import layers
 from tests.benchmarks.learning import learning
@@ -32,6 +33,7 @@ from tests.benchmarks.second_run import second_run
 from tests.benchmarks.size import size
 from tests.benchmarks.stage import stage
 from tests.benchmarks.studies import studies
+from tests.benchmarks.subset import subset
 from tests.benchmarks.videos import videos
 
 BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
@@ -56,6 +58,8 @@ BENCHMARKS: dict[str, Callable[[bool], Iterator[Row]]] = {
     "explain": explain,
     "labels": labels,
     "few-labels": few_labels,
+    "label-errors": label_errors,
+    "subset": subset,
     "learning": learning,
     "auto": auto,
     "confidence": confidence,

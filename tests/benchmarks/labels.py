@@ -63,6 +63,13 @@ def _clustered(own: Path, name: str, file: str, k: int) -> LabelledRun:
     return LabelledRun(folder, features.ids, classes, spreading_space(features.vectors))
 
 
+def sample_vectors(own: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of a sample, (n, dim) float32, and its classes, (n,) int64; its files go into a folder."""
+    file, k, _ = SETS[name]
+    images = _clustered(own, name, file, k)
+    return features_of_run(images.folder).vectors, images.classes
+
+
 def _spread(name: str, images: LabelledRun, draws: int, aim: float | None) -> Iterator[Row]:
     graph = spreading_graph(images.points)
     ways: dict[str, Way] = {

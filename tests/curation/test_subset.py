@@ -53,6 +53,13 @@ def test_k_center_chooses_the_farthest() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_copies_of_what_is_labelled_come_last_and_the_labelled_ones_never(method: str) -> None:
+    points = unit(np.array([[1, 0]] * 5 + [[0, 1]], np.float32))
+    assert METHODS[method](points, 4, np.array([0, 2]))[0] == 5
+    assert set(METHODS[method](points, 4, np.array([0, 2]))) == {1, 3, 4, 5}
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_each_group_has_one_of_the_first_images(vector_run: VectorRun, method: str) -> None:
     vectors, groups = blobs(8, 200, 100)
     found = choose_subset(vector_run(vectors), 8, method=method)

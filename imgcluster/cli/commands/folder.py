@@ -42,9 +42,9 @@ def run(options: Options) -> None:
     first = first_run(options.folder, options.ids, keys=_keys(options), overrides=options.set)
     print(f"default   {planned(first.config, first.images)}", flush=True)
     done = run(first.config, force=options.force, show=not options.quiet)
-    print(summarize_run(done), *(profile_lines(done.features) if options.profile else []), sep="\n")
     place = _config_file(done.config.outputs.folder)
     write_whole(place, config_text(first.config, done.record["features"], place).encode())
+    print(summarize_run(done), *(profile_lines(done.features) if options.profile else []), sep="\n")
     print(f"written   {place}")
     print(*(f"note: {note}" for note in first.notes if note not in done.notes), *next_lines(done, place), sep="\n")
 

@@ -15,6 +15,7 @@ from imgcluster.cli.init.plan import plan_for
 from imgcluster.config import Config, config_from_dict, features_as_used, parse_yaml
 from imgcluster.errors import ConfigError
 from imgcluster.images import is_held, read_rows
+from imgcluster.types import Template
 from imgcluster.utils import is_url
 
 DEFAULT = "default.yaml"
@@ -67,19 +68,23 @@ def first_run(
         "images": _images(found, folder, table),
         "outputs": {"folder": (Path("outputs") / name_of(images)).as_posix(), "submission": None},
     }
-    notes = [*found.notes]
-    if ids is not None and found.template is not None:
-        plan = plan_for(found.template)
-        sections["clusters"]["n_clusters"] = plan.n_clusters
-        if plan.to_do:
-            notes.append(f"no submission: {plan.found[0]}; {plan.to_do}: imgcluster init {folder} --ids {ids}")
-        else:
-            del sections["outputs"]["submission"]
-            sections["outputs"] |= plan.keys
-            notes += plan.found
+    notes = [*found.notes, *(_fill(sections, found.template, f"{folder} --ids {ids}") if ids is not None else [])]
     for section, values in (keys or {}).items():
         sections[section] |= values
     return FirstRun(config_from_dict(sections, overrides), len(found.images), notes)
+
+
+def _fill(sections: dict[str, dict[str, Any]], template: Template | None, arguments: str) -> list[str]:
+    """Change the sections so that a run fills a template, where it can; return what the template asks for."""
+    if template is None:
+        return []
+    plan = plan_for(template)
+    sections["clusters"]["n_clusters"] = plan.n_clusters
+    if plan.to_do:
+        return [f"no submission: {plan.found[0]}; {plan.to_do}: imgcluster init {arguments}"]
+    del sections["outputs"]["submission"]
+    sections["outputs"] |= plan.keys
+    return plan.found
 
 
 def name_of(images: str) -> str:
@@ -101,7 +106,9 @@ def folder_of_paths(table: Path) -> str:
         for column in rows.columns:
             cells = [str(cell).strip() for cell in rows.frame[column]]
             if cells and cells[0] and (start / cells[0]).is_file():
-                return os.path.commonpath([(start / cell).parent for cell in cells if cell]) or "."
+                parents = [(start / cell).parent for cell in cells if cell]
+                some_absolute = any(parent.is_absolute() for parent in parents)
+                return os.path.commonpath([each.absolute() if some_absolute else each for each in parents]) or "."
     raise ConfigError(
         f"{str(table)!r}: no column has paths of files; to take the images of a folder in its order: "
         f"imgcluster FOLDER --ids {table}"
