@@ -119,8 +119,8 @@ def find_duplicates(
     found = find_features(finished)
     if found.count < 2:
         return Duplicates([], found.count, level)
-    pictures, digests = RunPictures([finished]), found.digests()
-    verify = Verifier(found.read(), pictures.signatures(show=show), digests, pictures, level)
+    pictures, digests = RunPictures([finished], show=show), found.digests()
+    verify = Verifier(found.read(), pictures.signatures, digests, pictures, level)
     where = finished.places
     rows = where.rows(found.rows)
     files = files_of([image.path for image in listed_images(rows, where.storage)])

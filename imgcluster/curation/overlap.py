@@ -102,9 +102,9 @@ def find_leaks(
     notes = [] if alike or level == "exact" else [OTHER_FEATURES]
     if not (in_a and in_b):
         return Leaks([], in_a, in_b, notes)
-    pictures, digests = RunPictures(runs), [digest for each in found for digest in each.digests()]
+    pictures, digests = RunPictures(runs, show=show), [digest for each in found for digest in each.digests()]
     vectors = np.concatenate([each.read() for each in found]) if alike else None
-    verify = Verifier(vectors, pictures.signatures(show=show), digests, pictures, level)
+    verify = Verifier(vectors, pictures.signatures, digests, pictures, level)
     pairs = {(pair.first, pair.second): pair for pair in _equal_bytes(digests, in_a)}
     for pair in find_pairs(verify, np.arange(len(digests)), in_a):
         pairs.setdefault((pair.first, pair.second), pair)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from imgcluster.images import SIGNATURE_SIDE
 from imgcluster.utils import in_order
 
-SIGNATURE_SIDE = 32  # of a signature: a grey picture squashed to this side by area means, (1024,) float32
 SEARCH_SIDE = 16  # in which parts are searched: a quarter of the values
 SEARCHED_SIDES = (15, 14, 13, 12, 11, 10, 9, 8)  # of a part within SEARCH_SIDE: down to a half of each side
 WHOLE_FROM = 0.95  # correlation from which two signatures are of one whole picture, and no part need be searched
@@ -33,12 +33,6 @@ class Match(NamedTuple):
     top: float = 0.0
     side: float = 1.0
     mirrored: bool = False
-
-
-def signature_of(pixels: np.ndarray) -> np.ndarray:
-    """Return the signature of a picture, (height, width, 3) RGB uint8: (1024,) float32."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return np.asarray(cv2.resize(grey, (SIGNATURE_SIDE, SIGNATURE_SIDE), interpolation=cv2.INTER_AREA)).ravel()
 
 
 def centred(signatures: np.ndarray) -> np.ndarray:

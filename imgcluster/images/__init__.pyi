@@ -36,7 +36,7 @@ from .ids.spellings import ITSELF, Spelling, spellings
 from .ids.table import check_ids, has_column, named_source, read_labels, read_rows, read_template
 from .listing import Listing, find_images, images_at, list_images, list_with_notes, parts_of_files, walk_images
 from .loader import Batch, Pixels, read_batches
-from .measures import FRAME, MEASURED, MEASURES, RULES_OF_MEASURES, measure, signature
+from .measures import FRAME, MEASURED, MEASURES, RULES_OF_MEASURES, SIGNATURE_SIDE, measure, signature
 from .opencv import jpeg, png
 from .pages import split_page
 from .pixel_check import differences
@@ -65,6 +65,7 @@ __all__ = [
     "NUMBER",
     "RULES",
     "RULES_OF_MEASURES",
+    "SIGNATURE_SIDE",
     "SUFFIXES",
     "WHOLE_NUMBER",
     "Asked",

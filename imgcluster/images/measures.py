@@ -18,7 +18,7 @@ SAMPLED_SIDE = 64  # pixels: about the shorter side of the grid of pixels that l
 FRAME = "frame"  # the format of a frame of a video
 LIGHT = ("brightness_low", "brightness", "brightness_high")
 MEASURES = (*("transparency", *LIGHT, "sharpness", "information", "colorfulness", "border", "blocks", "screenshot"),)
-SIGNATURE_VALUES = 1_024
+SIGNATURE_SIDE = 32  # pixels: a grey picture squashed to a square
 # Of one picture, as it is stored. format: as `kind_of` has it. bytes: 0 of a frame.
 MEASURED = np.dtype(
     [
@@ -27,7 +27,7 @@ MEASURED = np.dtype(
         ("bytes", "<u8"),
         ("format", "S24"),
         *((name, "<f4") for name in MEASURES),
-        ("signature", "u1", (SIGNATURE_VALUES,)),
+        ("signature", "u1", (SIGNATURE_SIDE**2,)),
     ]
 )
 

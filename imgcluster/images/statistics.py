@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from imgcluster.images.measures import SIGNATURE_SIDE
 from imgcluster.images.opencv import cv2
 from imgcluster.images.transparency import WHITE
 
 SIDE = 192  # pixels: the shorter side of the copy that most is measured on
 CROP_SIDE = 256  # pixels of the undiminished middle, for what reduction destroys: blocks of JPEG, exact edges
-SIGNATURE_SIDE = 32
 TILES = 8  # in each direction, for sharpness
 REBLUR = 9  # pixels
 # Grey levels between neighbours that noise and compression make, as a scalar of OpenCV.

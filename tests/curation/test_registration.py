@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from imgcluster.curation.registration import Match, centred, register, signature_of
+from imgcluster.curation.registration import Match, centred, register
+from imgcluster.images import signature
 from tests.support.copied import CHANGES, cropped, photograph
 
 
@@ -12,11 +13,11 @@ def registered(signatures: np.ndarray, one: int, other: int, *, mirror: bool = F
 
 
 def signatures(*pictures: np.ndarray) -> np.ndarray:
-    return centred(np.array([signature_of(each) for each in pictures]))
+    return centred(np.array([signature(each) for each in pictures]))
 
 
 def test_a_signature_is_1024_grey_values() -> None:
-    found = signature_of(np.full((50, 70, 3), 200, np.uint8))
+    found = signature(np.full((50, 70, 3), 200, np.uint8))
     assert found.shape == (1024,)
     assert found.dtype == np.float32
     assert np.allclose(found, 200)

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcluster.curation.registration import Match, centred, register, signature_of
+from imgcluster.curation.registration import Match, centred, register
 from imgcluster.curation.same_picture import MIN_SIMILARITY, THUMBNAIL_SIDE, compare
+from imgcluster.images import signature
 from tests import ROOT
 from tests.support.copied import CHANGES, photograph
 
 
 def compared(one: np.ndarray, other: np.ndarray, *, mirror: bool = False) -> float | None:
     """Compare as the command does; two that do not register are not one picture."""
-    match = register(
-        centred(np.array([signature_of(each) for each in (one, other)])), np.array([[0, 1]]), mirror=mirror
-    )[0]
+    match = register(centred(np.array([signature(each) for each in (one, other)])), np.array([[0, 1]]), mirror=mirror)[
+        0
+    ]
     return None if match is None else seen((one, other)[match.part], (one, other)[match.whole], match)
 
 
