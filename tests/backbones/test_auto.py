@@ -204,7 +204,7 @@ def test_damaged_weights_of_a_named_network_are_noted_and_downloaded_again(
         assert main([command, *arguments, "--set", "features.download=never"]) == 1
         error = capsys.readouterr().err
         assert "no download allowed: " in error
-        assert "is damaged or foreign: sha256" in error
+        assert "is damaged, or another file: sha256" in error
     assert not server.requests
     assert place.read_bytes() == bytes(len(whole))
     assert main(["run", *arguments, "--quiet"]) == 0

@@ -298,7 +298,7 @@ def test_weights_of_timm_are_downloaded_once_and_checked(hub: Path, monkeypatch:
         file.write(b"\0")
     with pytest.raises(WeightsUnavailable, match=r"cannot download http://127\.0\.0\.1:9/"):
         find_weights(backbone, "imagenet", progress=False)
-    with pytest.raises(WeightsUnavailable, match=r"no download allowed: .* is damaged or foreign: sha256 "):
+    with pytest.raises(WeightsUnavailable, match=r"no download allowed: .* is damaged, or another file: sha256 "):
         find_weights(backbone, "imagenet", progress=False, download=False)
 
 

@@ -483,6 +483,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("outputs.label_offset", 1.0, "found 1.0, allowed: a whole number"),
     ("outputs.label_offset", True, "found true (a boolean), allowed: a whole number"),
     ("outputs.images", "xlsx", "found 'xlsx', allowed: csv, parquet"),
+    ("outputs.names_from", 7, "found 7 (a number), allowed: non-empty text or null; put it in quotes"),
     ("outputs.report", "no", "found 'no', allowed: true or false"),
     ("outputs.contact_sheets", 1, "found 1 (a number), allowed: true or false"),
     ("outputs.names", ["a"], f"found ['a'] (a list), {NAMES}"),

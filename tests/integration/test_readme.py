@@ -64,7 +64,7 @@ def test_command(clone: Path, nursery: Nursery, line: str) -> None:
 @pytest.mark.parametrize(
     ("number", "printed"),
     [
-        (0, "(160, 2560)"),
+        (0, "(160, 3136)"),
         (1, "(40, 1000)\ntorch.Size([1, 256, 56, 56])\n"),
         (2, "confidence"),
         (3, "probability"),

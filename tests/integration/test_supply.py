@@ -25,7 +25,9 @@ def test_each_dependency_has_a_lower_bound() -> None:
     assert len(names) == len(lines)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
+@pytest.mark.parametrize(
+    "backbone", [each for each in BACKBONES.values() if each.has_weights], ids=lambda each: each.name
+)
 def test_each_file_of_weights_has_a_digest(backbone: Backbone) -> None:
     """The whole one, or as many of its first digits as the publisher wrote into the file's name."""
     assert re.fullmatch(r"[0-9a-f]+", backbone.sha256)

@@ -43,7 +43,7 @@ def find_pretrained(backbone: Backbone, progress: bool, download: bool = True) -
         where = f"no pretrained weights for {backbone.name} on this machine"
         raise WeightsUnavailable(f"{where}, and no download allowed{f': {damage}' if damage else ''}")
     if damage:
-        logger.warning("%s; fetching it anew", damage)
+        logger.warning("%s; downloading it again", damage)
     return _FETCHERS[backbone.source](backbone, progress)
 
 
@@ -63,7 +63,7 @@ def damage_of(backbone: Backbone) -> str | None:
         return None
     published = published_sha256(backbone, path)
     if published and not (found := sha256_of(path)).startswith(published):
-        return f"{path} is damaged or foreign: sha256 {found}, not {published}"
+        return f"{path} is damaged, or another file: sha256 {found}, not {published}"
     return None if published or _is_whole(path) else f"{path} is damaged: it is no whole safetensors file"
 
 

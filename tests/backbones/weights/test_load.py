@@ -113,7 +113,7 @@ def test_where_no_download_is_allowed_no_server_is_asked(
     with pytest.raises(WeightsUnavailable, match=r"no download allowed$"):
         find_weights(VGG16, "imagenet", progress=False, download=False)
     cached.write_bytes(b"foreign")
-    with pytest.raises(WeightsUnavailable, match=r"no download allowed: .* is damaged or foreign: sha256 "):
+    with pytest.raises(WeightsUnavailable, match=r"no download allowed: .* is damaged, or another file: sha256 "):
         find_weights(VGG16, "imagenet", progress=False, download=False)
     assert cached.read_bytes() == b"foreign"
     assert not caplog.records

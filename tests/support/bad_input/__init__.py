@@ -34,8 +34,8 @@ SECONDS = 120.0  # on two busy cores; the slowest case takes a few
 MOST_MB = 2048
 RUN = ("run", "config.yaml")
 # What is printed on the way, and is no complaint.
-PROGRESS = "features|clustering|numbers of clusters|thumbnails|report|scores|explained"
-ON_THE_WAY = re.compile(rf"\r|^({PROGRESS}): .*$", re.MULTILINE)
+PROGRESS = "features|features of [a-z0-9_]+|measures|clustering|numbers of clusters|thumbnails|report|scores|explained"
+ON_THE_WAY = re.compile(rf"\r|^({PROGRESS}): .*$|^preparing .*$", re.MULTILINE)
 # What differs with versions and processors: what libraries say of damaged bytes, and fingerprints.
 VARYING = re.compile(
     r"(?<=damaged) \([^;]*\)|(?<=incomplete) \([^;]*\)|(?<=file) \(Error[^;]*\)|-[0-9a-f]{16}\b"
