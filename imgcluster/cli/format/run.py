@@ -194,8 +194,8 @@ def _method_lines(run: RunResult) -> list[str]:
     config, chosen = run.config.clusters, run.clusters.chosen
     if not config.has_probability:
         return []
-    steps = "".join(f"{step}, " for step in run.clusters.state["steps"].tolist())
-    number = "as many clusters as set"
+    steps = "".join(f"{step}, " for step in run.clusters.state.get("steps", ()))
+    number = "number of clusters as set"
     if chosen is not None:
         tried = f" of {min(chosen.scores)} to {max(chosen.scores)}" if chosen.scores else ""
         number = f"number of clusters{tried} by modularity"

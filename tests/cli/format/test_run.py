@@ -85,7 +85,7 @@ def summary(config_file: Path, *overrides: str) -> list[str]:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["clusters.method=auto"], "as many clusters as set"),
+        (["clusters.method=auto"], "number of clusters as set"),
         (["clusters.method=auto", "clusters.n_clusters=auto"], "number of clusters of 2 to 11 by modularity"),
     ],
     ids=str,
