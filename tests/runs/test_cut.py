@@ -98,7 +98,6 @@ def test_a_split_of_what_somebody_merged_is_what_it_was(folder: Path) -> None:
         ({"split": [9]}, r"^split: there is no cluster 9 \(clusters: 0, 1, 2\)$"),
         ({"split": [-1]}, r"^split: there is no cluster -1 \(clusters: 0, 1, 2\)$"),
         ({"merge": [[0, 9]]}, r"^merge: there is no cluster 9 \(clusters: 0, 1, 2\)$"),
-        ({"k": 1, "merge": [[0]]}, "^merge: cluster 0 is the only one$"),
         ({"split": [0, 0, 0, 0, 0]}, "^split: the hierarchy does not split cluster 0 further$"),
     ],
     ids=str,
@@ -106,6 +105,12 @@ def test_a_split_of_what_somebody_merged_is_what_it_was(folder: Path) -> None:
 def test_what_is_not_there(folder: Path, keys: dict[str, object], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         cut_run(folder, **keys)  # type: ignore[arg-type]
+
+
+def test_the_only_cluster_has_none_to_merge_with(folder: Path) -> None:
+    only = hierarchy_of(folder).numbers[0]
+    with pytest.raises(ConfigError, match=f"^merge: cluster {only} is the only one$"):
+        cut_run(folder, 1, merge=[[only]])
 
 
 def test_a_run_without_a_hierarchy(config_file: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_hostile_folder_is_clustered_with_every_file_accounted_for(
     assert "  failed  broken.jpg: broken link" in result.stdout
     assert "other reasons, see clusters.csv" in result.stdout
     # Nothing of what the libraries below would say of the damaged ones.
-    progress = ("features: ", "clustering: ", "thumbnails: ")
+    progress = ("preparing ", "features: ", "clustering: ", "thumbnails: ")
     assert all(line.startswith(progress) for line in result.stderr.splitlines()), result.stderr
 
 
