@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imgcluster.config import Reading
-from imgcluster.errors import ImageError, StoreError
+from imgcluster.errors import DamagedShard, ImageError, StoreError
 from imgcluster.features.store.index import stamps_of
 from imgcluster.features.store.keys import known_keys, read_with_key
 from imgcluster.features.store.measures import append_measures, as_measured, measures_shape, stored_measures
@@ -63,6 +63,16 @@ def measured_images(
 
     columns: names of fields of MEASURED. Raises StoreError: the store is damaged, or of a newer format.
     """
+    while True:
+        try:
+            return _found_or_measured(images, root, reading, columns, show)
+        except DamagedShard:  # set aside by now, so that its images are new ones: each time there is a shard less
+            continue
+
+
+def _found_or_measured(
+    images: Sequence[ImageFile], root: Place, reading: Reading, columns: Sequence[str], show: bool
+) -> Measures:
     keys = known_keys([image.path for image in images])
     stamped = [row for row, key in enumerate(keys) if key is not None]
     records, found = np.zeros(len(images), [(name, MEASURED[name]) for name in columns]), np.zeros(len(images), bool)

@@ -91,7 +91,7 @@ def test_new_points_are_as_sure_as_those_beside_them() -> None:
     np.testing.assert_allclose(twice[others], found)
     assert np.isfinite(found).all()
     wrong = placed_probability(vectors, labels, vectors, 1 - labels)
-    assert wrong.mean() < 0.2
+    assert wrong.mean() < 0.25  # as low as the calibration goes for points on the border
 
 
 def test_new_points_that_are_like_none_have_no_probability() -> None:
