@@ -65,7 +65,7 @@ class RunFolder:
 
         A run that fails before it writes leaves nothing behind.
         """
-        is_new = not self.path.exists()
+        is_new = not os.path.exists(self.path)  # unlike Path.exists, it takes too long a name
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / RunFiles.LOCK) if self._far_away is None else lock_of(self.path)
