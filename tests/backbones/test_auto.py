@@ -530,6 +530,8 @@ def test_check_says_which_weights_are_missing(
         f"note: weights of {CNN} ({BACKBONES[CNN].megabytes:.0f} MB) are not on this machine; a run downloads them"
         in (capsys.readouterr().out)
     )
+    assert main(["check", *named, "--set", f"features.fallback={LAST}"]) == 0
+    assert f"; a run downloads them, or uses {LAST} if it cannot\n" in capsys.readouterr().out
     assert main(["check", *named, "--set", "features.download=never", "--set", f"features.fallback={LAST}"]) == 0
     assert f"are not on this machine; a run uses {LAST} instead" in capsys.readouterr().out
     assert main(["check", *named, "--set", "features.download=never"]) == 1
