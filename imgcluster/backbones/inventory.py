@@ -139,12 +139,13 @@ def missing_weights(config: FeaturesConfig) -> list[str]:
         return []
     lines = []
     for row in map(find_backbone, config.backbones):
+        falls_back = config.fallback is not None and config.fallback != row.name
         is_good, can_download = are_good(row), config.max_download_bytes > 0 and row.name not in BUNDLED
         if config.auto is not None and not is_good and can_download:
             continue  # the lines about the choice say it
         if can_download and not is_good:
-            what = "a run downloads them"
-        elif not is_good and config.fallback is not None and config.fallback != row.name:
+            what = "a run downloads them" + (f", or uses {config.fallback} if it cannot" if falls_back else "")
+        elif not is_good and falls_back:
             what = f"a run uses {config.fallback} instead"
         else:
             check_fit(row, find_weights(row, "imagenet", progress=False, download=False))

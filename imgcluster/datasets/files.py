@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgcluster.errors import OutputError
+from imgcluster.utils import track
 
 TRUTH = "truth.csv"
 TEMPLATE = "sample_submission.csv"
+UNFINISHED = f"{TRUTH}.part"  # the truth until all else is there; by it, a second try knows the folder as its own
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,26 @@ class Sample:
         return "ImageID,label\n" + "".join(rows)
 
 
-def write(sample: Sample, folder: Path) -> int:
-    """Write the sample's files into the folder. Returns the number of images."""
+def write(sample: Sample, folder: Path, *, show: bool = False) -> int:
+    """Write the sample's files into the folder, the tables after the images. Returns the number of images."""
     try:
         _refuse_other_content(sample, folder)
         (folder / "test").mkdir(parents=True, exist_ok=True)
-        # The truth comes first: by it, a second try after an interruption knows the folder as its own.
-        tables = {TRUTH: sample.table(sample.labels), **sample.tables, TEMPLATE: sample.table([0] * len(sample.labels))}
-        for name, text in tables.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        for id_, data in zip(sample.ids, sample.pictures, strict=True):
-            (folder / "test" / f"{id_}{sample.suffix}").write_bytes(data)
+        _write_table(folder / UNFINISHED, sample.table(sample.labels))
+        with track("sample", len(sample.ids), "images", show=show) as advance:
+            for id_, data in zip(sample.ids, sample.pictures, strict=True):
+                (folder / "test" / f"{id_}{sample.suffix}").write_bytes(data)
+                advance(1)
+        for name, text in {**sample.tables, TEMPLATE: sample.table([0] * len(sample.labels))}.items():
+            _write_table(folder / name, text)
+        (folder / UNFINISHED).replace(folder / TRUTH)
     except OSError as error:
         raise OutputError(f"cannot write the sample to {folder}: {error.strerror}; choose another folder") from error
     return len(sample.labels)
+
+
+def _write_table(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _refuse_other_content(sample: Sample, folder: Path) -> None:
@@ -55,8 +63,8 @@ def _refuse_other_content(sample: Sample, folder: Path) -> None:
 
 
 def _is_same(sample: Sample, folder: Path) -> bool:
-    truth = folder / TRUTH
-    if not truth.is_file() or truth.read_bytes() != sample.table(sample.labels).encode():
+    truths = [path.read_bytes() for name in (TRUTH, UNFINISHED) if (path := folder / name).is_file()]
+    if not truths or any(truth != sample.table(sample.labels).encode() for truth in truths):
         return False
     ours = {f"{id_}{sample.suffix}" for id_ in sample.ids}
     return all(path.name in ours for path in (folder / "test").glob("*"))

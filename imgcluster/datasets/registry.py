@@ -30,12 +30,14 @@ def _photos() -> Sample:
 SAMPLES: dict[str, Callable[[], Sample]] = {"stage": _stage, "digits": _digits, "photos": _photos}
 
 
-def write_sample(name: str, folder: str | Path) -> int:
+def write_sample(name: str, folder: str | Path, *, show: bool = False) -> int:
     """Write a sample (test/, sample_submission.csv, truth.csv) into a folder; returns the number of images.
+
+    show: the progress.
 
     Raises:
         ConfigError: There is no such sample.
     """
     if name not in SAMPLES:
         raise ConfigError(f"there is no sample {name!r}: choose one of {', '.join(SAMPLES)}")
-    return write(SAMPLES[name](), Path(folder))
+    return write(SAMPLES[name](), Path(folder), show=show)

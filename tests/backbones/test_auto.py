@@ -18,7 +18,7 @@ from imgcluster.backbones import auto, check_backbones
 from imgcluster.backbones.auto import CANDIDATES, Candidate, choose_auto
 from imgcluster.backbones.inventory import list_weights, missing_weights
 from imgcluster.backbones.runtimes import speed
-from imgcluster.backbones.weights.locate import are_here, place_of
+from imgcluster.backbones.weights.locate import are_good, are_here, place_of
 from imgcluster.backbones.weights.reach import REMEMBERED_SECONDS
 from imgcluster.cli.main import main
 from imgcluster.config.backbone_table import BACKBONES
@@ -269,6 +269,41 @@ def test_a_join_needs_all_its_packages(server: WebServer, monkeypatch: pytest.Mo
     assert (chosen, reasons) == ([LAST], {LAST: "not installed: pip install no-such-package-model"})
 
 
+JOIN = (LAST, "efficientnet_lite2", "hog")
+
+
+@pytest.mark.parametrize("download", ["never", "1 kB", "any"])
+def test_a_join_with_a_formula_needs_no_download(
+    server: WebServer,
+    config_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    download: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Lite0 and Lite2 are installed, and hog has no weights, so that none has a server to ask either."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("IMGCLUSTER_WEIGHTS_MIRROR", "http://127.0.0.1:9")
+    (join,) = (each for each in CANDIDATES if each.backbones == JOIN)
+    monkeypatch.setattr(auto, "CANDIDATES", (*auto.CANDIDATES[:-1], join, Candidate((LAST, "hog"), 0.8, 18.0)))
+    for download_now in (True, False):
+        chosen, reasons = choose(download=download, download_now=download_now)
+        assert (chosen, list(reasons)) == (list(JOIN), [VIT, CNN])
+    keys = {"backbone": "auto", "device": "cpu", "download": download}
+    arguments = [word for key, value in keys.items() for word in ("--set", f"features.{key}={value}")]
+    for command in (["check"], ["run", "--quiet"]):
+        assert main([command[0], str(config_file), *arguments, *command[1:]]) == 0
+        out = capsys.readouterr().out
+        assert f"auto      chose {' and '.join(JOIN)}: weights on this machine; about " in out
+        assert "weights of" not in out
+
+
+@pytest.mark.parametrize("download", ["never", "any"])
+def test_a_formula_is_never_among_the_missing_weights(download: str) -> None:
+    hog = BACKBONES["hog"]
+    assert missing_weights(features_from_dict({"backbone": list(JOIN), "download": download})) == []
+    assert (are_good(hog), are_here(hog)) == (True, True)
+
+
 def test_random_weights_need_no_files(server: WebServer) -> None:
     assert choose(weights="random")[0] == [VIT]
     assert not server.requests
@@ -495,6 +530,8 @@ def test_check_says_which_weights_are_missing(
         f"note: weights of {CNN} ({BACKBONES[CNN].megabytes:.0f} MB) are not on this machine; a run downloads them"
         in (capsys.readouterr().out)
     )
+    assert main(["check", *named, "--set", f"features.fallback={LAST}"]) == 0
+    assert f"; a run downloads them, or uses {LAST} if it cannot\n" in capsys.readouterr().out
     assert main(["check", *named, "--set", "features.download=never", "--set", f"features.fallback={LAST}"]) == 0
     assert f"are not on this machine; a run uses {LAST} instead" in capsys.readouterr().out
     assert main(["check", *named, "--set", "features.download=never"]) == 1

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from imgcluster.cli.main import main
 from imgcluster.datasets import photos, stage
 from imgcluster.datasets.files import Sample, write
 from imgcluster.datasets.registry import SAMPLES, write_sample
@@ -68,10 +69,25 @@ def test_same_sample_may_be_written_again(tmp_path: Path) -> None:
 def test_interrupted_sample_can_be_finished(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="zip"):
         write(Sample([2, 0, 1], iter([b"x"]), ".jpg"), tmp_path)
+    assert sorted(contents(tmp_path)) == ["test/0000.jpg", "truth.csv.part"]  # which no config takes for a whole one
     assert write(small(), tmp_path) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sample_submission.csv", "test", "truth.csv"]
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "test/0000.jpg", "truth.csv"])
+def test_progress_is_shown_and_can_be_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(SAMPLES, "stage", small)
+    assert main(["sample", "stage", str(tmp_path / "shown")]) == 0
+    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "sample: 0/3 images",
+        "sample: 3/3 images",
+    ]
+    assert main(["sample", "stage", str(tmp_path / "hidden"), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "test/0000.jpg", "truth.csv", "truth.csv.part"])
 def test_foreign_folder_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / "test").mkdir()
     (tmp_path / name).write_text("ImageID,label\n0000,9\n")

@@ -48,7 +48,12 @@ def find_pretrained(backbone: Backbone, progress: bool, download: bool = True) -
 
 
 def are_good(backbone: Backbone) -> bool:
-    """Whether the pretrained weights are on this machine, and undamaged. Raises as `damage_of`."""
+    """Whether the pretrained weights are on this machine, and undamaged. Raises as `damage_of`.
+
+    A backbone without weights needs no others.
+    """
+    if not backbone.has_weights:
+        return True
     path = place_of(backbone)
     return path is not None and path.is_file() and damage_of(backbone) is None
 
@@ -97,7 +102,7 @@ def check_download(backbone: Backbone, *, timeout: float) -> None:
 def are_here(backbone: Backbone) -> bool:
     """Whether the pretrained weights are on this machine, by their size: the digest is checked when they are used.
 
-    A backbone without weights needs nothing else.
+    A backbone without weights needs no others.
     """
     if not backbone.has_weights:
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 NAME = "FOLDER"  # what stands in the place of a command
 CONFIG_FILE = "config.yaml"  # beside the results
-MORE_CLUSTERS = 2  # in the example of another number of clusters
+MORE_CLUSTERS = 2  # in the example of another number of clusters, where the run has none
 
 
 def add(commands: Commands) -> None:
@@ -61,7 +62,7 @@ def next_lines(done: RunResult, config: Path) -> list[str]:
     from imgcluster.types import NOISE
 
     folder = done.config.outputs.folder.rstrip("/")
-    clusters = len(set(done.clusters.labels.tolist()) - {NOISE}) + MORE_CLUSTERS
+    clusters = _another_number(done.record, len(set(done.clusters.labels.tolist()) - {NOISE}))
     commands = {
         "look at the clusters": ["show", folder, "--open"],
         "sort the images into folders": ["export-folders", folder, f"{Path(folder).name}-sorted", "--copy"],
@@ -71,6 +72,12 @@ def next_lines(done: RunResult, config: Path) -> list[str]:
         ],
     }
     return ["", "next", *(f"  python -m imgcluster {shlex.join(words)}  # {why}" for why, words in commands.items())]
+
+
+def _another_number(record: Mapping[str, Any], clusters: int) -> int:
+    """Return the number to try next: the runner-up that the summary calls good, or the second best, or a larger one."""
+    second, *good = record.get("chosen", {}).get("runners_up") or [clusters + MORE_CLUSTERS]
+    return int([*good, second][0])
 
 
 def _keys(options: Options) -> dict[str, dict[str, Any]]:

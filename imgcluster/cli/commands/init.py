@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imgcluster.cli.corrections import IMAGES
-from imgcluster.cli.options import Commands, Options, add_command, argument
+from imgcluster.cli.options import QUIET, Commands, Options, add_command, argument
 from imgcluster.errors import ConfigError
 
 
@@ -37,14 +37,16 @@ def run(options: Options) -> None:
 
 def add_sample(commands: Commands) -> None:
     """Add the command `sample`."""
-    command = add_command(commands, "sample", sample, "write a small data set, without a download")
+    command = add_command(commands, "sample", sample, "write a small data set, without a download", QUIET)
     command.add_argument("name", metavar="NAME", help="stage, digits or photos")
-    command.add_argument("folder", metavar="DIR", help="a new or empty folder")
+    command.add_argument(
+        "folder", metavar="DIR", help="a new or empty folder, or one with this sample, whose files are overwritten"
+    )
 
 
 def sample(options: Options) -> None:
     """Write a sample, print what it has."""
     from imgcluster.datasets import write_sample
 
-    count = write_sample(options.name, Path(options.folder))
+    count = write_sample(options.name, Path(options.folder), show=not options.quiet)
     print(f"{count:,} images, sample_submission.csv and truth.csv in {options.folder}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from imgcluster.cli.init.default import default_keys
 from imgcluster.cli.init.look import Look, look_at
 from imgcluster.cli.init.plan import Plan, plan_for, why_not_by_image
 from imgcluster.config import ImagesConfig, config_from_dict, parse_yaml
@@ -23,10 +24,9 @@ BACKBONE = """\
 features:
   backbone: vgg16  # `imgcluster models` lists the others; efficientnet_lite0 is the fast one
   fallback: efficientnet_lite0  # used, with a warning, if the weights are not available; null: stop instead"""
-# As in configs/folder.yaml.
 BACKBONES_OF_A_FOLDER = """\
 features:
-  backbone: [efficientnet_lite0, efficientnet_lite2, hog]  # [efficientnet_lite0, hog]: a third of the time"""
+  backbone: [{names}]  # [efficientnet_lite0, hog]: a third of the time"""
 CLUSTERS = """\
   views: whole  # centre crop + entire image; center takes half the time
 clusters:
@@ -56,7 +56,7 @@ def write_first_config(
         f"# python -m imgcluster run {out}",
         f"# {size}",
         *_image_lines(found, folder, ids),
-        BACKBONES_OF_A_FOLDER if found.template is None else BACKBONE,
+        _backbones_of_a_folder() if found.template is None else BACKBONE,
         CLUSTERS.format(n_clusters=plan.n_clusters, folder=_quoted(Path("outputs") / out.stem)),
         *_submission_lines(found, plan),
     ]
@@ -134,6 +134,10 @@ def _image_lines(found: Look, folder: Path, ids: Path | None) -> Iterator[str]:
     yield f"  file: {_quoted(found.file)}"
     if found.lost:
         yield f"  missing: skip  # {found.lost:,} ids have no file; stop: refuse them"
+
+
+def _backbones_of_a_folder() -> str:
+    return BACKBONES_OF_A_FOLDER.format(names=", ".join(default_keys()["features"]["backbone"]))
 
 
 def _submission_lines(found: Look, plan: Plan) -> Iterator[str]:

@@ -6,13 +6,18 @@ import shlex
 import signal
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from imgcluster import load_config
+from imgcluster.cli.commands.folder import next_lines
 from imgcluster.cli.init.default import default_keys, name_of
 from imgcluster.config import parse_yaml
+from imgcluster.runs import RunResult
 from tests import ROOT
 from tests.conftest import Command, Start, write_pictures, write_template
 from tests.support.slow_run import wait_for_shards
@@ -50,6 +55,25 @@ def test_the_commands_that_come_next_work(command: Command, tmp_path: Path, pict
     assert len(list((tmp_path / "a run-sorted").glob("*/*.jpg"))) == 12
     assert command(*other).returncode == 0
     assert pd.read_csv(tmp_path / "a run-5/clusters.csv")["cluster"].nunique() == 5
+
+
+@pytest.mark.parametrize(
+    ("record", "number"),
+    [
+        ({"chosen": {"n_clusters": 10, "runners_up": [11, 13]}}, 13),  # "also good: 13"
+        ({"chosen": {"n_clusters": 10, "runners_up": [11]}}, 11),
+        ({"chosen": {"n_clusters": 10, "runners_up": []}}, 12),
+        ({}, 12),  # the number was given
+    ],
+)
+def test_the_number_to_try_next_is_the_one_named_as_good(record: dict[str, Any], number: int) -> None:
+    done = SimpleNamespace(
+        record=record,
+        config=SimpleNamespace(outputs=SimpleNamespace(folder="outputs/x")),
+        clusters=SimpleNamespace(labels=np.arange(10)),
+    )
+    last = next_lines(cast(RunResult, done), Path("config.yaml"))[-1]
+    assert f"--set clusters.n_clusters={number} --set outputs.folder=outputs/x-{number} " in last
 
 
 def test_what_holds_the_images_may_be_an_archive_or_a_table(command: Command, tmp_path: Path, pictures: Path) -> None:
