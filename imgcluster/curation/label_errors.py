@@ -17,7 +17,6 @@ from imgcluster.types import TextTable
 if TYPE_CHECKING:
     import pandas as pd
 
-TOP = 50
 FOLDS = 10
 LEARNED_SHARE = 0.8  # of a probability that is of the classifier; the rest is of the neighbours
 OTHER_WEIGHT = 0.125  # of the probability of the likeliest other label, in what labels are ranked by
@@ -46,7 +45,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """The labels that are most likely wrong, worst first.
+    """The labels that are most likely wrong, worst first: those less likely than another one, or as many as asked for.
 
     labelled: number of images with a label; unlabelled: of those without one. suspicious: number of labels, of all,
     that are less likely than another one. too_small: classes with too few images to judge their labels, with their
@@ -87,7 +86,7 @@ def find_label_errors(
     run: str | Path,
     labels: str | Path | None = None,
     *,
-    top: int = TOP,
+    top: int | None = None,
     id_column: str | None = None,
     label_column: str | None = None,
 ) -> LabelErrors:
@@ -101,14 +100,14 @@ def find_label_errors(
     Args:
         labels: A CSV of ids and labels, or a folder with a subfolder per label; None: an image's label is the name of
             the folder that it lies in.
-        top: How many to return.
+        top: How many to return, the least certain ones; None: all that are less likely than another label.
 
     Raises:
         ConfigError: Labels that cannot be read, fewer than two classes with images enough, `top` below 1.
         OutputError: No finished run there.
         StoreError: Its features are no longer stored.
     """
-    if top < 1:
+    if top is not None and top < 1:
         raise ConfigError(f"top: {top}; allowed: whole numbers >= 1")
     finished = read_run(run)
     features = features_of_run(finished)
@@ -120,13 +119,13 @@ def find_label_errors(
     vectors = features.vectors[known.rows]
     places = [finished.places.image(features.paths[row]) for row in known.rows.tolist()]
     judged = _judge(vectors, known)
-    rows = judged.ranked[:top].tolist()
+    rows = (judged.ranked[judged.is_suspicious] if top is None else judged.ranked[:top]).tolist()
     suspects = [_suspect(row, known, features.ids, places, judged) for row in rows]
     return LabelErrors(
         suspects,
         len(known.rows),
         len(features.ids) - len(known.rows),
-        judged.suspicious,
+        int(judged.is_suspicious.sum()),
         judged.too_small,
         known.unknown,
         known.notes,
@@ -160,14 +159,14 @@ def label_probabilities(around: Neighborhood, classes: np.ndarray) -> np.ndarray
 class _Judged:
     """What is found of all labelled images: probabilities, (n, n_classes) float64, and neighbours, (n, m) int64.
 
-    ranked: (m,) int64, the rows of the images in classes that are large enough, worst first. suspicious: how many of
-    them have a likelier label.
+    ranked: (m,) int64, the rows of the images in classes that are large enough, worst first. is_suspicious: (m,)
+    bool, which of them have a likelier label.
     """
 
     probabilities: np.ndarray
     near: np.ndarray
     ranked: np.ndarray
-    suspicious: int
+    is_suspicious: np.ndarray
     too_small: dict[str, int]
 
 
@@ -176,10 +175,16 @@ def _judge(vectors: np.ndarray, known: PartialLabels) -> _Judged:
     around = Neighborhood.of(vectors)
     pairs = np.unique(np.stack([numbers, around.groups]), axis=1)
     sizes = np.bincount(pairs[0], minlength=len(classes))
-    if (sizes >= MIN_IMAGES).sum() < 2:
+    large = int((sizes >= MIN_IMAGES).sum())
+    if large < 2:
+        has = (
+            "there is one class"
+            if len(classes) == 1
+            else f"{'one' if large else 'none'} of the {len(classes)} has that many"
+        )
         raise ConfigError(
-            f"labels: {int((sizes >= MIN_IMAGES).sum())} of {len(classes)} classes have {MIN_IMAGES} images or more "
-            "that are no near copies of each other; it takes two such classes to tell wrong labels"
+            f"labels: finding wrong labels takes at least two classes with {MIN_IMAGES} images each, near copies not "
+            f"counted; {has}"
         )
     probabilities = label_probabilities(around, numbers)
     every = np.arange(len(numbers))
@@ -189,8 +194,8 @@ def _judge(vectors: np.ndarray, known: PartialLabels) -> _Judged:
     counts = np.bincount(numbers)
     too_small = {classes[each]: int(counts[each]) for each in np.flatnonzero(sizes < MIN_IMAGES).tolist()}
     rows = np.flatnonzero(sizes[numbers] >= MIN_IMAGES)
-    order = np.argsort(rank_scores(given, likeliest)[rows], kind="stable")
-    return _Judged(probabilities, around.near, rows[order], int((given < likeliest)[rows].sum()), too_small)
+    ranked = rows[np.argsort(rank_scores(given, likeliest)[rows], kind="stable")]
+    return _Judged(probabilities, around.near, ranked, (given < likeliest)[ranked], too_small)
 
 
 def rank_scores(given: np.ndarray, likeliest: np.ndarray) -> np.ndarray:

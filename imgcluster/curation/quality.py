@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from imgcluster.errors import ConfigError
-from imgcluster.features import MEASURE_COLUMNS, measured_images
+from imgcluster.errors import ConfigError, StoreError
+from imgcluster.features import MEASURE_COLUMNS, any_there, measured_images
 from imgcluster.images import MEASURES
 from imgcluster.runs import FinishedRun, listed_images, read_run
 from imgcluster.types import TextTable
 
 WORST = 20
+COMPRESSED = {"JPEG", "frame"}  # in blocks, whatever the size
+SMALLEST_SAVED_AGAIN = 96  # pixels of the shorter side: in fewer blocks, chance looks like a grid
 FORMAT = "{:.6g}"
 
 
@@ -46,15 +48,15 @@ def _odd(ratios: np.ndarray) -> np.ndarray:
 KINDS = {
     "dark": Kind("brightness_high", _low, "its brightest pixels are dark"),
     "bright": Kind("brightness_low", lambda values: values, "its darkest pixels are bright"),
-    "blurred": Kind("sharpness", _low, "it loses little by a blur"),
-    "low_information": Kind("information", _low, "few greys, little contrast, little to be coded"),
+    "blurred": Kind("sharpness", _low, "blurring it further changes little"),
+    "low_information": Kind("information", _low, "few greys, little contrast, little detail"),
     "grey": Kind("colorfulness", _low, "little colour"),
     "odd_size": Kind("relative_size", _odd, "much smaller or larger than the median image"),
     "odd_shape": Kind("aspect", _odd, "far from square"),
     "borders": Kind("border", _high, "uniform borders take this share of its width or height"),
     "blocks": Kind("blocks", _high, "blocks of JPEG compression"),
     "screenshot": Kind("screenshot", _high, "flat areas, edges along the axes, few colours"),
-    "transparent": Kind("transparency", _high, "this share shows what it is laid over"),
+    "transparent": Kind("transparency", _high, "this share of it is see-through"),
 }
 NUMBERS = ("width", "height", "bytes", "aspect", "relative_size", *MEASURES)
 
@@ -85,10 +87,20 @@ class Quality:
 
     def badness(self, kind: str) -> np.ndarray:
         """Return how bad each image is, the larger the worse, (n,) float64; NaN where unknown, or nothing was found."""
-        return KINDS[kind].badness(self.values[KINDS[kind].measure])
+        badness = KINDS[kind].badness(self.values[KINDS[kind].measure])
+        if kind != "blocks":
+            return badness
+        is_small = np.fmin(self.values["width"], self.values["height"]) < SMALLEST_SAVED_AGAIN
+        is_compressed = [each in COMPRESSED for each in self.formats]
+        return np.where(is_small & ~np.array(is_compressed, bool), np.nan, badness)
 
-    def worst(self, kind: str, count: int = WORST) -> list[int]:
-        """Return the rows of the worst images of a kind, the worst first, those within `bounds` left out."""
+    def worst(self, kind: str, count: int | None = None) -> list[int]:
+        """Return the rows of the worst images of a kind, the worst first, those within `bounds` left out.
+
+        count: how many; None: all beyond a bound of the kind's measure, or WORST where it has none.
+        """
+        if count is None:
+            count = len(self.ids) if KINDS[kind].measure in self.bounds else WORST
         values = self.values[KINDS[kind].measure]
         badness = self.badness(kind)
         low, high = self.bounds.get(KINDS[kind].measure, (np.inf, -np.inf))
@@ -122,13 +134,15 @@ def quality_of_run(
     Raises:
         OutputError: No finished run there, or a damaged one.
         ConfigError: No such measure.
-        StoreError: The store is damaged, or of a newer format.
+        StoreError: The store is damaged, or of a newer format; or all images are gone.
     """
     bounds = _bounds(below or {}, above or {})
     found = run if isinstance(run, FinishedRun) else read_run(run)
     rows = [row for row in found.rows if row["status"] == "ok"]
     places, features = found.places, found.config.features
     images = listed_images(places.rows(rows), places.storage)
+    if images and not any_there([image.path for image in images]):
+        raise StoreError(places.lost(len(images)))
     measures = measured_images(images, places.storage.place(features.store), features.reading, show=show)
     values = {name: _known(measures.records[name], measures.found) for name in MEASURE_COLUMNS if name != "format"}
     values["aspect"] = values["width"] / values["height"]

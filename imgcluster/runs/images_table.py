@@ -27,8 +27,7 @@ COLUMNS: dict[str, str] = {
     "cluster": WHOLE,
     "name": TEXT,
     **dict.fromkeys(("distance", "margin", "silhouette", "probability", "outlier_score"), NUMBER),
-    "duplicate_group": WHOLE,
-    "best_copy": TEXT,
+    "near_duplicate_group": WHOLE,
     **dict.fromkeys(("width", "height", "bytes"), WHOLE),
     "format": TEXT,
     **dict.fromkeys(MEASURES, NUMBER),
@@ -43,8 +42,8 @@ logger = logging.getLogger(__name__)
 class ImageScores:
     """What neighbours tell of the images of a run.
 
-    silhouette, outlier_score: (n,) float64, of all rows of the run; NaN where unknown. duplicates: rows of images that
-    are nearly the same, group by group.
+    silhouette, outlier_score: (n,) float64, of all rows of the run; NaN where unknown. duplicates: rows of images with
+    nearly the same features, group by group.
     """
 
     silhouette: np.ndarray
@@ -82,8 +81,6 @@ def _columns(run: RunResult, scores: ImageScores | None) -> Columns:
         errors[row] = reasons.get(run.images[row], "")
     with np.errstate(invalid="ignore"):
         margin = np.where(found.runner_up >= 0, 1 - found.distance / found.runner_up_distance, np.nan)
-    measures = _measures(run, n, fine)
-    groups, best = _groups(run, measures, scores)
     return {
         "status": ["ok" if each else "failed" for each in is_fine.tolist()],
         "error": errors,
@@ -94,9 +91,8 @@ def _columns(run: RunResult, scores: ImageScores | None) -> Columns:
         "probability": _spread(found.probability, fine, n),
         "silhouette": np.full(n, np.nan) if scores is None else scores.silhouette,
         "outlier_score": np.full(n, np.nan) if scores is None else scores.outlier_score,
-        "duplicate_group": groups,
-        "best_copy": best,
-        **measures,
+        "near_duplicate_group": _groups(n, () if scores is None else scores.duplicates),
+        **_measures(run, n, fine),
     }
 
 
@@ -137,21 +133,12 @@ def _measures(run: RunResult, n: int, fine: np.ndarray) -> dict[str, Any]:
     return values
 
 
-def _groups(run: RunResult, measures: Mapping[str, Any], scores: ImageScores | None) -> tuple[np.ndarray, list[str]]:
-    """Return the group of each image, from 1, (n,) float64, and the id of the best copy in it.
-
-    The best copy has the most pixels; of several it is the sharpest one, then the first.
-    """
-    groups, best = np.full(len(run.images), np.nan), [""] * len(run.images)
-    pixels, sharpness = (
-        np.nan_to_num(values, nan=-1.0) for values in (measures["width"] * measures["height"], measures["sharpness"])
-    )
-    for number, rows in enumerate(() if scores is None else scores.duplicates, 1):
-        first = max(rows, key=lambda row: (pixels[row], sharpness[row], -row))
+def _groups(n: int, duplicates: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the group of near-duplicates of each image, from 1, (n,) float64; NaN for an image in none."""
+    groups = np.full(n, np.nan)
+    for number, rows in enumerate(duplicates, 1):
         groups[list(rows)] = number
-        for row in rows:
-            best[row] = run.images[first].id
-    return groups, best
+    return groups
 
 
 def _parts(run: RunResult, columns: Columns) -> Iterator[dict[str, np.ndarray | Sequence[str]]]:

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from imgcluster.curation import find_label_errors
-from imgcluster.curation.label_errors import FOLDS, _folds, label_probabilities
+from imgcluster.cli.format.curation import label_errors_lines
+from imgcluster.curation import LabelErrors, find_label_errors
+from imgcluster.curation.label_errors import FOLDS, Suspect, _folds, label_probabilities
 from imgcluster.curation.neighbor_votes import COPY, Neighborhood
 from imgcluster.errors import ConfigError, OutputError
 from tests.conftest import Command
@@ -95,7 +96,9 @@ def test_images_that_are_all_the_same_or_alone_are_an_error_in_words(
     tmp_path: Path, vector_run: VectorRun, vectors: np.ndarray
 ) -> None:
     labels = write_labels(tmp_path / "l.csv", [NAMES[row % 2] for row in range(len(vectors))])
-    with pytest.raises(ConfigError, match=r"labels: 0 of [12] classes have 3 images or more"):
+    with pytest.raises(
+        ConfigError, match=r"labels: finding wrong labels .*; (none of the 2 has that many|there is one class)"
+    ):
         find_label_errors(vector_run(vectors), labels)
 
 
@@ -125,13 +128,28 @@ def test_the_command_prints_writes_and_keeps_what_is_there(
     out = tmp_path / "suspects.csv"
     done = command("label-errors", run, labels, "--top", "5", "--csv", out)
     assert done.returncode == 0, done.stderr
-    assert "labels    90\nsuspects  5 have a likelier label; the first 5:\n" in done.stdout
+    assert "labels    90\nsuspects  5 have a likelier label\nlisted    the 5 least certain labels, " in done.stdout
     assert set(pd.read_csv(out)["id"]) == wrong
     again = command("label-errors", run, labels, "--csv", out)
     assert (again.returncode, "overwrite it with --force" in again.stderr) == (1, True)
     said = json.loads(command("label-errors", run, labels, "--json").stdout)
-    assert {each["id"] for each in said["suspects"][:5]} == wrong
+    assert {each["id"] for each in said["suspects"]} == wrong
+    done = command("label-errors", run, labels)
+    assert "suspects  5 have a likelier label:\n" in done.stdout
+    assert done.stdout.count(" -> ") == len(said["suspects"]) == 5
+    said = json.loads(command("label-errors", run, labels, "--json", "--top", "50").stdout)
     assert len(said["suspects"]) == 50
+
+
+def test_lines_name_few_of_many() -> None:
+    """Fifty of many suspects, and one line for all classes that cannot be judged."""
+    suspect = Suspect("a", "a.png", "ant", "bee", 0.9, 0.1, [])
+    small = {f"c{number}": 1 for number in range(34)}
+    lines = label_errors_lines(LabelErrors([suspect] * 60, 99, 0, 60, small, []))
+    assert lines[0] == "note: cannot judge 34 classes, too small or all near copies: 'c0' (1), 'c1' (1), 'c2' (1), …"
+    assert lines[2] == "suspects  60 have a likelier label; the first 50 (all: --csv FILE, --json):"
+    assert len(lines) == 53
+    assert label_errors_lines(LabelErrors([], 99, 0, 0, {}, []))[-1] == "suspects  0 have a likelier label"
 
 
 def test_folders_are_labels_and_failed_images_are_left_out(command: Command, tmp_path: Path, pictures: Path) -> None:
@@ -142,7 +160,7 @@ def test_folders_are_labels_and_failed_images_are_left_out(command: Command, tmp
         path.rename(folder / path.name)
     (pictures / "blue" / "broken.jpg").write_bytes(b"nothing")
     assert command(pictures, "-k", "3", "--backbone", "efficientnet_lite0", "--out", "r").returncode == 0
-    done = command("label-errors", "r", "--folders", "--csv", "s.csv")
+    done = command("label-errors", "r", "--folders", "--csv", "s.csv", "--top", "12")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "s.csv")
     assert len(table) == 12

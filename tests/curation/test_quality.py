@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import imgcluster
+from imgcluster.cli.format.quality import quality_lines
 from imgcluster.config import AS_SHOWN
 from imgcluster.config.loader import load_config
-from imgcluster.curation import KINDS, chosen_kinds, quality_of_run
+from imgcluster.curation import KINDS, Quality, chosen_kinds, quality_of_run
+from imgcluster.curation.quality import NUMBERS
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.features import measuring
 from imgcluster.features.store.measures import measures_shape
@@ -174,7 +176,9 @@ def test_the_command(photographs: Path, command: Command) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "images    15; 1 failed"
     assert lines[-1] == "written   q.csv"
-    assert "blurred: it loses little by a blur (sharpness)" in lines
+    table = lines[lines.index("blurred: blurring it further changes little; 2 of 14") :]
+    assert table[1] == "      sharpness  quantile  image"
+    assert {line.index(".") for line in table[2:4]} == {10}
     assert sum(line.endswith("%  dark.png") for line in lines) == 1
     with Path("q.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -186,6 +190,29 @@ def test_the_command(photographs: Path, command: Command) -> None:
     found = json.loads(command("quality", run, "--json", "--below", "sharpness:0.3").stdout)
     assert list(found["kinds"]) == ["blurred"]
     assert [each["id"] for each in found["kinds"]["blurred"]["worst"]] == ["blurred.png"]
+
+
+def test_all_beyond_a_bound_are_listed_unless_a_number_is_asked_for() -> None:
+    """Of 29 images below a bound, all; three of them where three are asked for, and how many there are."""
+    values = {name: np.linspace(0, 1, 40) for name in NUMBERS}
+    sizes = dict.fromkeys(("width", "height"), np.full(40, 64.0))
+    ids = [f"{row}.png" for row in range(40)]
+    bound = {"sharpness": (0.73, np.inf)}
+    found = Quality(ids, ids, {**values, **sizes}, ["PNG"] * 20 + ["JPEG"] * 20, bounds=bound)
+    assert len(found.worst("blurred")) == 29
+    assert len(found.worst("dark")) == 20
+    assert "blurred: blurring it further changes little" in quality_lines(found, ["blurred"], None)
+    assert "blurred: blurring it further changes little; 3 of 29" in quality_lines(found, ["blurred"], 3)
+    assert found.worst("blocks", 40) == [*range(39, 19, -1)]  # no small PNG
+
+
+def test_a_run_with_no_image_left_says_where_they_are_looked_for(photographs: Path, command: Command) -> None:
+    images = photographs.parent / "images"
+    images.rename(photographs.parent / "elsewhere")
+    done = command("quality", photographs)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "--images-folder" in done.stderr
+    assert command("quality", photographs, "--quiet", "--images-folder", "elsewhere").returncode == 0
 
 
 @pytest.mark.parametrize(

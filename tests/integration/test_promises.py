@@ -41,6 +41,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "Images are only read.": (
         "integration/test_nothing_leaves.py::test_images_are_as_they_were",
         "runs/folder_export/test_export.py::test_killed_at_a_random_moment_all_comes_back",
+        "cli/commands/test_duplicates.py::test_from_the_plan_to_the_undo",
     ),
     "A fallback is never silent.": ("cli/commands/test_run.py::test_the_fallback_cannot_be_overlooked",),
     "An error is one line:": (

@@ -15,7 +15,6 @@ from imgcluster.errors import OutputError
 from imgcluster.images import MEASURES
 from imgcluster.runs import ImageScores, write_images_table
 from imgcluster.runs.images_table import COLUMNS
-from tests.conftest import write_picture
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -57,30 +56,21 @@ def test_what_the_report_and_the_measures_say_is_there(run: imgcluster.Run, pict
         assert float(row["outlier_score"]) >= 0
         assert all(row[name] for name in set(MEASURES) - {"sharpness"})
     same = [found[4], found[7]]
-    assert same[0]["duplicate_group"] == same[1]["duplicate_group"] != ""
-    group = [row["id"] for row in found if row["duplicate_group"] == same[0]["duplicate_group"]]
-    assert same[0]["best_copy"] == same[1]["best_copy"]
-    assert same[0]["best_copy"] in group
+    assert same[0]["near_duplicate_group"] == same[1]["near_duplicate_group"] != ""
 
 
-def test_the_best_copy_has_the_most_pixels_then_is_the_sharpest(config_file: Path, pictures: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (60, 70, 3)).astype(np.uint8)
-    write_picture(pictures / "0002.jpg", noise)
+def test_groups_of_near_duplicates_are_numbered_and_no_copy_is_called_the_best(config_file: Path) -> None:
     done = imgcluster.run(load_config(config_file), show=False)
-    scores = ImageScores(np.full(12, np.nan), np.full(12, np.nan), [[0, 1, 2], [3, 4]])
-    write_images_table(done, scores)
+    write_images_table(done, ImageScores(np.full(12, np.nan), np.full(12, np.nan), [[0, 1, 2], [3, 4]]))
     found = rows(done.folder / "images.csv")
-    assert [(row["duplicate_group"], row["best_copy"]) for row in found[:6]] == [
-        *[("1", "0002")] * 3,
-        *[("2", max(found[3:5], key=lambda row: float(row["sharpness"] or -1))["id"])] * 2,
-        ("", ""),
-    ]
+    assert [row["near_duplicate_group"] for row in found[:6]] == ["1", "1", "1", "2", "2", ""]
+    assert not {"best_copy", "duplicate_group"} & {*found[0]}
 
 
 def test_without_a_report_its_columns_are_empty(tmp_path: Path, config_file: Path) -> None:
     imgcluster.run(load_config(config_file), show=False)
     for row in rows(tmp_path / "out" / "images.csv"):
-        assert row["silhouette"] == row["outlier_score"] == row["duplicate_group"] == row["best_copy"] == ""
+        assert row["silhouette"] == row["outlier_score"] == row["near_duplicate_group"] == ""
         assert row["information"] != ""
 
 

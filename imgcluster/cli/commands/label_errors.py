@@ -29,7 +29,9 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "label-errors", run, help, RUN_ARGUMENT)
     command.add_argument("labels", nargs="?", metavar="LABELS", help=LABELS_HELP)
     command.add_argument("--folders", action="store_true", help="an image's label is the name of its folder")
-    command.add_argument("--top", type=int, default=50, metavar="N", help="labels listed (default: 50)")
+    command.add_argument(
+        "--top", type=int, metavar="N", help="list the N least certain labels (default: all that have a likelier label)"
+    )
     for add_part in (*TABLE_OPTIONS, *LABEL_COLUMNS, images_folder(IMAGES_FOLDER), JSON):
         add_part(command)
     command.epilog = "Example: imgcluster label-errors outputs/photos labels.csv --csv suspects.csv"
@@ -46,6 +48,6 @@ def run(options: Options) -> None:
     found = find_label_errors(options.run, options.labels, top=options.top, **columns_of(options))
     if out is not None:
         write_table(out, found.text_table())
-    print(json.dumps(asdict(found), indent=2) if options.json else "\n".join(label_errors_lines(found)))
+    print(json.dumps(asdict(found), indent=2) if options.json else "\n".join(label_errors_lines(found, options.top)))
     if out is not None and not options.json:
         print(f"written   {out}")

@@ -17,12 +17,14 @@ from imgcluster.cli.options import (
 )
 from imgcluster.errors import ConfigError
 
+WORST_HELP = "images of each kind (default: 20, or all that are beyond its bound)"
+
 
 def add(commands: Commands) -> None:
     """Add the command."""
     help = "list the dark, blurred, odd, ... images of a run, worst first"
     command = add_command(commands, "quality", run, help, RUN_ARGUMENT, images_folder(), JSON, QUIET, resumable=True)
-    command.add_argument("--worst", type=int, default=20, metavar="N", help="images of each kind (default: 20)")
+    command.add_argument("--worst", type=int, metavar="N", help=WORST_HELP)
     command.add_argument("--by", default="", metavar="KIND,...", help="kinds, such as dark,blurred (default: all)")
     for name in ("below", "above"):
         command.add_argument(
@@ -39,7 +41,7 @@ def add(commands: Commands) -> None:
 def run(options: Options) -> None:
     """Print the worst images of each kind, and write the table."""
     below, above = (_bounds(name, getattr(options, name)) for name in ("below", "above"))
-    if options.worst < 1:
+    if options.worst is not None and options.worst < 1:
         raise ConfigError(f"--worst: {options.worst}; allowed: 1 or more")
     out = None if options.csv is None else Path(options.csv)
     if out is not None and out.exists() and not options.force:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imgcluster.utils import first_few, printable
@@ -10,27 +10,45 @@ from imgcluster.utils import first_few, printable
 if TYPE_CHECKING:
     from imgcluster.curation import LabelErrors, Matches, Subset
 
-SHOWN_NEIGHBORS = 3
+SHOWN_NEIGHBORS, MAX_SUSPECTS = 3, 50
 
 
-def label_errors_lines(found: LabelErrors) -> list[str]:
-    """Return how many labels are suspicious, and the worst of them with what speaks against them."""
+def label_errors_lines(found: LabelErrors, top: int | None = None) -> list[str]:
+    """Return how many labels are suspicious, and the worst of them with what speaks against them.
+
+    top: how many labels were asked for, suspicious or not; None: the suspicious ones.
+    """
+    shown = found.suspects if top is not None else found.suspects[:MAX_SUSPECTS]
     unlabelled = f", {found.unlabelled:,} images without a label" if found.unlabelled else ""
     return [
         *skipped_lines(found.unknown, found.notes),
-        *(
-            f"note: cannot judge {printable(name)!r}: {size} image{'s' * (size != 1)}, too few or all near copies"
-            for name, size in found.too_small.items()
-        ),
+        *_too_small_lines(found.too_small),
         f"labels    {found.labelled:,}{unlabelled}",
-        f"suspects  {found.suspicious:,} have a likelier label; the first {len(found.suspects):,}:",
+        *_heading_lines(found, len(shown), top),
         *(
             f"  {printable(each.id)}  {printable(each.label)} -> {printable(each.likely)} ({each.probability:.2f}, "
             f"given label {each.given_probability:.2f}); nearest: "
             + ", ".join(f"{printable(id)} ({printable(label)})" for id, label in each.neighbors[:SHOWN_NEIGHBORS])
-            for each in found.suspects
+            for each in shown
         ),
     ]
+
+
+def _too_small_lines(sizes: Mapping[str, int]) -> list[str]:
+    """Return one line for all classes that cannot be judged."""
+    named = first_few([f"{printable(name)!r} ({size})" for name, size in sizes.items()], show=str)
+    count = "1 class" if len(sizes) == 1 else f"{len(sizes):,} classes"
+    return [f"note: cannot judge {count}, too small or all near copies: {named}"] if sizes else []
+
+
+def _heading_lines(found: LabelErrors, shown: int, top: int | None) -> list[str]:
+    """Return how many labels are suspicious, and which are listed below."""
+    count = f"{found.suspicious:,} {'has' if found.suspicious == 1 else 'have'} a likelier label"
+    if top is not None:
+        return [f"suspects  {count}", f"listed    the {shown:,} least certain labels, suspects or not:"]
+    if shown < found.suspicious:
+        return [f"suspects  {count}; the first {shown:,} (all: --csv FILE, --json):"]
+    return [f"suspects  {count}{':' if shown else ''}"]
 
 
 def matches_lines(found: Matches) -> list[str]:

@@ -9,9 +9,10 @@ from imgcluster.curation import KINDS, Quality
 from imgcluster.utils import printable, shortened
 
 MAX_ID_LENGTH = 60
+WIDTH = max(len(kind.measure) for kind in KINDS.values())
 
 
-def quality_lines(found: Quality, kinds: Sequence[str], count: int) -> list[str]:
+def quality_lines(found: Quality, kinds: Sequence[str], count: int | None) -> list[str]:
     """Return the counts, and for each kind the measure and the worst images with value, quantile and id."""
     lines = [f"images    {len(found.ids):,}" + (f"; {found.failed:,} failed" if found.failed else "")]
     if found.read:
@@ -19,15 +20,24 @@ def quality_lines(found: Quality, kinds: Sequence[str], count: int) -> list[str]
     if found.unread:
         lines.append(f"unread    {found.unread:,} images: changed, gone or damaged since the run")
     for kind in kinds:
-        rows, measure = found.worst(kind, count), KINDS[kind].measure
-        lines += ["", f"{kind}: {KINDS[kind].about} ({measure}){'' if rows else ': none'}"]
-        for row in rows:
-            value, quantile = found.values[measure][row], found.quantiles[kind][row]
-            lines.append(f"{value:10.4g}  {quantile:8.2%}  {shortened(printable(found.ids[row]), MAX_ID_LENGTH)}")
+        lines += ["", *_kind_lines(found, kind, count)]
     return lines
 
 
-def quality_json(found: Quality, kinds: Sequence[str], count: int) -> str:
+def _kind_lines(found: Quality, kind: str, count: int | None) -> list[str]:
+    """Return a heading and a table of the worst images of a kind."""
+    rows, every = found.worst(kind, count), len(found.worst(kind, len(found.ids)))
+    listed = f"; {len(rows):,} of {every:,}" if len(rows) < every else ""
+    heading = f"{kind}: {KINDS[kind].about}{listed if rows else ': none'}"
+    values, quantiles = found.values[KINDS[kind].measure], found.quantiles[kind]
+    table = [
+        f"{values[row]:{WIDTH}.4f}  {quantiles[row]:8.2%}  {shortened(printable(found.ids[row]), MAX_ID_LENGTH)}"
+        for row in rows
+    ]
+    return [heading, *([f"{KINDS[kind].measure:>{WIDTH}}  quantile  image"] if rows else []), *table]
+
+
+def quality_json(found: Quality, kinds: Sequence[str], count: int | None) -> str:
     """Return the counts and the worst images of each kind as JSON."""
     record = {
         "images": len(found.ids),
