@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,11 +136,39 @@ def _refused(rows: Sequence[PlanRow], places: Mapping[str, str], before: set[str
     for row in rows:
         if reason := problem_of(row):
             refused[row.line] = reason
-    stays = {row.group for row in rows if row.action == KEEP and row.line not in refused}
+    kept = [row for row in rows if row.action == KEEP and row.line not in refused]
+    stays, needed_by = {row.group for row in kept}, _KeptFiles([places[row.id] for row in kept])
     for row in rows:
-        if row.action == MOVE and row.line not in refused and row.group not in stays:
+        if row.action != MOVE or row.line in refused:
+            continue
+        if row.group not in stays:
             refused[row.line] = f"no image of group {row.group} would stay: one must be there, unchanged, and say keep"
+        elif keeper := needed_by(places[row.id]):
+            refused[row.line] = f"{keeper!r}, which says keep, is the same file under another name"
     return refused
+
+
+class _KeptFiles:
+    """The real files of the images that are to be kept, some of them behind links."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._all = {_real_path(path): path for path in paths}
+        self._behind_links = {_real_path(path): path for path in paths if _is_link(path)}
+
+    def __call__(self, path: str) -> str:
+        """Return a kept image that would be lost with this one, "" if there is none.
+
+        A link may go where its file is kept by itself, but not where another link is kept, which may lead through it.
+        """
+        return (self._behind_links if _is_link(path) else self._all).get(_real_path(path), "")
+
+
+def _real_path(path: str) -> str:
+    return os.path.realpath(str(listed_paths([path])[0]))
+
+
+def _is_link(path: str) -> bool:
+    return Path(str(listed_paths([path])[0])).is_symlink()
 
 
 class _Problems:
