@@ -161,6 +161,13 @@ def test_what_was_called_distinct_is_not_proposed_again(tmp_path: Path) -> None:
     (run / "distinct.csv").write_text("nonsense\n")
     with pytest.raises(OutputError, match=r"distinct\.csv.*lacks the columns"):
         find_duplicates(run)
+    (run / "distinct.csv").write_text("")
+    with pytest.raises(OutputError, match=r"distinct\.csv' is empty; correct it"):
+        find_duplicates(run)
+    (run / "distinct.csv").unlink()
+    (run / "distinct.csv").mkdir()
+    with pytest.raises(OutputError, match=r"distinct\.csv' is a folder; correct it"):
+        find_duplicates(run)
 
 
 def test_the_same_bytes_can_be_called_distinct(tmp_path: Path) -> None:
@@ -185,6 +192,9 @@ def test_unknown_words_are_told(tmp_path: Path) -> None:
         find_duplicates(run, level="near")
     with pytest.raises(ConfigError, match="keep: there is no rule 'biggest'; allowed: largest"):
         find_duplicates(run, keep=["biggest"])
+    pair = picture_run(tmp_path / "pair", {"a.png": photograph(0), "b.png": photograph(1)})
+    with pytest.raises(ConfigError, match="protect: no image of the run lies in 'nope'"):
+        find_duplicates(pair, protect=["nope"])
     with pytest.raises(OutputError, match="no run folder"):
         find_duplicates(tmp_path)
 

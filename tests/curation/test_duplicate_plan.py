@@ -261,8 +261,50 @@ def test_an_image_that_the_system_holds_fast_is_told(
 
     monkeypatch.setattr(export, "place", held)
     done = apply_plan(run, plan, tmp_path / "out")
-    assert done.refused == {line_of(plan, "small.png"): "Permission denied"}
+    assert done.refused == {line_of(plan, "small.png"): f"'{tmp_path / 'images' / 'small.png'}': Permission denied"}
     assert done.moved == 2
+
+
+def test_where_the_system_holds_all_nothing_is_there_to_undo(
+    tmp_path: Path, run: Path, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(_: str, entry: export.Entry, __: Path) -> None:
+        raise PermissionError(13, "Permission denied", entry.source)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(export, "place", held)
+        for _ in range(2):
+            done = apply_plan(run, plan, tmp_path / "out")
+            assert (done.folder, done.moved, done.before, len(done.refused)) == (None, 0, 0, 3)
+    done = apply_plan(run, plan, tmp_path / "out")
+    assert (done.folder, done.moved, done.before, done.refused) == (tmp_path / "out", 3, 0, {})
+
+
+def test_nothing_is_moved_from_a_protected_folder(tmp_path: Path, run: Path, plan: Path) -> None:
+    done = apply_plan(run, plan, tmp_path / "out", protect=[tmp_path / "images" / "deep"])
+    assert [*done.refused] == [line_of(plan, "deep/a.png")]
+    assert "in a protected folder" in done.refused[line_of(plan, "deep/a.png")]
+    assert done.moved == 2
+    with pytest.raises(ConfigError, match="protect: no image of the run lies in 'nope'"):
+        apply_plan(run, plan, tmp_path / "out", protect=["nope"])
+
+
+@pytest.mark.parametrize("separator", ";\t")
+def test_plans_of_other_spreadsheets_are_read(tmp_path: Path, run: Path, plan: Path, separator: str) -> None:
+    with plan.open(newline="") as file:
+        rows = list(csv.reader(file))
+    for place, row in enumerate(rows[1:]):
+        row[0] += ("", ".0", ",0")[place % 3]
+    with plan.open("w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    done = apply_plan(run, plan, tmp_path / "out")
+    assert (done.moved, done.refused) == (3, {})
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"group-1", "group-2"}
+
+
+def test_the_current_folder_is_not_taken_for_none(run: Path, plan: Path) -> None:
+    with pytest.raises(ConfigError, match="to: is empty"):
+        apply_plan(run, plan, "")
 
 
 def test_killed_before_any_step_all_comes_back(tmp_path: Path) -> None:
