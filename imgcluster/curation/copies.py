@@ -128,8 +128,7 @@ def find_duplicates(
     rows = where.rows(found.rows)
     files = files_of([image.path for image in listed_images(rows, where.storage)])
     again = other_names(files.paths)
-    inside = rows_inside(files.paths, protect)
-    protected = frozenset(inside | {row for row, names in again.items() if not inside.isdisjoint(names)})
+    protected = frozenset(rows_inside(files.paths, protect))
     preference = Preference(keep, files, pictures, protected)
     aliases = {row for names in again.values() for row in names}
     groups = group_copies(verify, digests, preference, read_distinct(finished.folder), aliases)

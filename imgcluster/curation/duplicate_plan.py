@@ -226,7 +226,7 @@ class _Problems:
         if Path(row.path).name != Path(self._places[row.id]).name:
             return f"the run has {self._places[row.id]!r} as {row.id!r}"
         if row.action == MOVE and row.id in self._protected and self._places[row.id] not in self._before:
-            return f"{self._places[row.id]!r} lies in a protected folder"
+            return f"{self._places[row.id]!r} lies in a protected folder, or a link there leads to it"
         fixed = fixed_because(self._places[row.id]) if row.action == MOVE else ""
         return f"{fixed}: it is listed, never moved" if fixed else ""
 

@@ -24,7 +24,7 @@ def other_names(paths: Sequence[str]) -> dict[int, list[int]]:
 
 
 def rows_inside(paths: Sequence[str], folders: Sequence[str | Path]) -> set[int]:
-    """Return the rows that lie in protected folders, or are links that lead there.
+    """Return the rows that lie in protected folders, and those of the same files: links, and what links lead to.
 
     Raises ConfigError: a folder holds no image.
     """
@@ -36,4 +36,5 @@ def rows_inside(paths: Sequence[str], folders: Sequence[str | Path]) -> set[int]
         if not inside:
             raise ConfigError(f"protect: no image of the run lies in {str(folder)!r}")
         found |= inside
-    return found
+    files = {os.path.realpath(paths[row]) for row in found}
+    return {row for row, path in enumerate(paths) if files and os.path.realpath(path) in files}

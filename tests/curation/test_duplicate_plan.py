@@ -285,6 +285,10 @@ def test_nothing_is_moved_from_a_protected_folder(tmp_path: Path, run: Path, pla
     assert [*done.refused] == [line_of(plan, "deep/a.png")]
     assert "in a protected folder" in done.refused[line_of(plan, "deep/a.png")]
     assert done.moved == 2
+    undo_export(tmp_path / "out")
+    link_to(tmp_path / "images" / "y.png", tmp_path / "images" / "deep" / "a.png")
+    done = apply_plan(run, plan, tmp_path / "new", protect=[tmp_path / "images" / "deep"])
+    assert "in a protected folder" in done.refused[line_of(plan, "y.png")]
     with pytest.raises(ConfigError, match="protect: no image of the run lies in 'nope'"):
         apply_plan(run, plan, tmp_path / "out", protect=["nope"])
 
