@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from imgcluster.curation.distinct_pairs import DigestPair, digest_pair, read_distinct
 from imgcluster.curation.keep_rules import DEFAULT_RULES, Files, Preference, check_rules, files_of
+from imgcluster.curation.real_files import other_names, rows_inside
 from imgcluster.curation.run_pictures import RunPictures
 from imgcluster.curation.similar_pairs import BYTES, LEVELS, SCENE, Pair, Verifier, check_level, find_pairs
 from imgcluster.runs import FinishedRun, find_features, fixed_because, listed_images, read_run
@@ -99,8 +99,10 @@ def find_duplicates(
 ) -> Duplicates:
     """Find images of a finished run that are copies of one another, and choose which one of each group to keep.
 
-    All images of a group are near the one that is kept. Pairs that were called distinct are not proposed again. Images
-    of one scene, frames of videos, pages, members of archives and what lies behind URLs are listed, and kept.
+    All images of a group are near the one that is kept. A file that the run names twice, by a link or another spelling,
+    is one image and no copy of itself; links to a file are moved with it. Pairs that were called distinct are not
+    proposed again. Images of one scene, frames of videos, pages, members of archives and what lies behind URLs are
+    listed, and kept.
 
     Args:
         run: its folder.
@@ -111,7 +113,8 @@ def find_duplicates(
         show: whether to show progress.
 
     Raises:
-        ConfigError: no such level or rule; StoreError, OutputError as `features_of_run`.
+        ConfigError: no such level or rule, no image in a protected folder; StoreError, OutputError as
+            `features_of_run`.
     """
     check_level(level)
     check_rules(keep)
@@ -124,19 +127,16 @@ def find_duplicates(
     where = finished.places
     rows = where.rows(found.rows)
     files = files_of([image.path for image in listed_images(rows, where.storage)])
-    protected = frozenset(_inside(files.paths, protect))
+    again = other_names(files.paths)
+    protected = frozenset(rows_inside(files.paths, protect))
     preference = Preference(keep, files, pictures, protected)
-    groups = group_copies(verify, digests, preference, read_distinct(finished.folder))
-    listed = _Listing([row["id"] for row in rows], [row["path"] for row in rows], digests, files, preference, protected)
+    aliases = {row for names in again.values() for row in names}
+    groups = group_copies(verify, digests, preference, read_distinct(finished.folder), aliases)
+    links = {row: [name for name in names if Path(files.paths[name]).is_symlink()] for row, names in again.items()}
+    ids, paths = [row["id"] for row in rows], [row["path"] for row in rows]
+    listed = _Listing(ids, paths, digests, files, preference, protected, links)
     copies = [copy for number, group in enumerate(groups, 1) for copy in listed.of_group(number, group)]
     return Duplicates(copies, found.count, level)
-
-
-def _inside(paths: Iterable[str], folders: Sequence[str | Path]) -> list[int]:
-    roots = [Path(os.path.realpath(folder)) for folder in folders]
-    return [
-        row for row, path in enumerate(paths) if any(root in Path(os.path.realpath(path)).parents for root in roots)
-    ]
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,18 @@ class Group:
 
 
 def group_copies(
-    verify: Verifier, digests: Sequence[str], preference: Preference, distinct: set[DigestPair]
+    verify: Verifier,
+    digests: Sequence[str],
+    preference: Preference,
+    distinct: set[DigestPair],
+    aliases: Collection[int] = (),
 ) -> list[Group]:
     """Gather images around those to keep, the best first: all of a group are near its best one.
 
-    Chains, as of the frames of a film, are cut where they lead away. Returns the largest group first.
+    Chains, as of the frames of a film, are cut where they lead away. Rows in `aliases` are left out. Returns the
+    largest group first.
     """
-    classes = _classes(digests)
+    classes = _classes(digests, aliases)
     representatives = np.array(sorted(min(rows) for rows in classes.values()), np.int64)
     links = _Links(verify, find_pairs(verify, representatives), digests, distinct)
     rows_of = {min(rows): sorted(rows, key=preference.key) for rows in classes.values() if len(rows) > 1}
@@ -174,11 +179,12 @@ def group_copies(
     return sorted(found, key=lambda group: (-len(group.others), group.best))
 
 
-def _classes(digests: Sequence[str]) -> dict[str | int, list[int]]:
-    """Return the rows of each digest; those without one are alone."""
+def _classes(digests: Sequence[str], aliases: Collection[int]) -> dict[str | int, list[int]]:
+    """Return the rows of each digest, without `aliases`; those without a digest are alone."""
     classes: dict[str | int, list[int]] = defaultdict(list)
     for row, digest in enumerate(digests):
-        classes[digest or row].append(row)
+        if row not in aliases:
+            classes[digest or row].append(row)
     return classes
 
 
@@ -221,7 +227,7 @@ class _Links:
 
 @dataclass(frozen=True)
 class _Listing:
-    """What the copies of a run are listed with."""
+    """What the copies of a run are listed with. links: by row of a file, the rows that are links to it."""
 
     ids: list[str]
     paths: list[str]
@@ -229,6 +235,7 @@ class _Listing:
     files: Files
     preference: Preference
     protected: frozenset[int]
+    links: Mapping[int, list[int]]
 
     def of_group(self, number: int, group: Group) -> list[Copy]:
         """Return the copies of a group, the one to keep first, then the closest ones."""
@@ -237,16 +244,21 @@ class _Listing:
         level = max((pair.level for pair in group.others.values()), key=LEVELS.index)
         reason = self.preference.reason(group.best, next_best)
         best = self._copy(number, group.best, KEEP, reason, Pair(group.best, group.best, level, 1.0))
-        return [best, *(self._other(number, group.best, row, group.others[row]) for row in others)]
+        return [best, *(copy for row in others for copy in self._other(number, group.best, row, group.others[row]))]
 
-    def _other(self, number: int, best: int, row: int, pair: Pair) -> Copy:
+    def _other(self, number: int, best: int, row: int, pair: Pair) -> list[Copy]:
+        """Return a copy, and the links to it if it is to be moved: they would lead nowhere."""
         reasons = (
             "in a protected folder" if row in self.protected else "",
             f"{fixed}: listed, never moved" if (fixed := fixed_because(self.paths[row])) else "",
             f"the same scene as {self.ids[best]}, another picture" if pair.level == SCENE else "",
         )
         reason = next(filter(None, reasons), "")
-        return self._copy(number, row, KEEP if reason else MOVE, reason or f"copy of {self.ids[best]}", pair)
+        if reason:
+            return [self._copy(number, row, KEEP, reason, pair)]
+        link = f"link to {self.ids[row]}"
+        links = [self._copy(number, name, MOVE, link, pair) for name in self.links.get(row, [])]
+        return [self._copy(number, row, MOVE, f"copy of {self.ids[best]}", pair), *links]
 
     def _copy(self, number: int, row: int, action: str, reason: str, pair: Pair) -> Copy:
         about = self.ids[row], self.paths[row], action, reason, pair.similarity, self.digests[row]

@@ -25,13 +25,16 @@ def read_distinct(run_folder: Path) -> set[DigestPair]:
     """Return the pairs that are noted beside a run. Raises OutputError where the file is damaged."""
     path = run_folder / DISTINCT_FILE
     try:
-        header, *rows = read_cells(path)
+        header, *rows = read_cells(path) or [[]]
+        if not header:
+            raise ValueError("is empty")
         if tuple(header[:2]) != COLUMNS:
             raise ValueError(f"lacks the columns {', '.join(COLUMNS)}")
     except FileNotFoundError:
         return set()
     except (ValueError, OSError) as error:
-        raise OutputError(f"{str(path)!r} {error}; correct it, or remove it to forget these decisions") from None
+        problem = "is a folder" if path.is_dir() else getattr(error, "strerror", None) or error
+        raise OutputError(f"{str(path)!r} {problem}; correct it, or remove it to forget these decisions") from None
     return {digest_pair(row[0], row[1]) for row in rows}
 
 

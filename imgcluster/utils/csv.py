@@ -6,8 +6,9 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 MARK = "\ufeff"  # of the byte order
@@ -43,10 +44,10 @@ NO_TEXT = "is no text"
 Rows = list[list[str]]
 
 
-def read_cells(file: Path | BytesIO, encoding: str | None = None) -> Rows:
+def read_cells(file: Path | BytesIO, encoding: str | None = None, *, separators: str = ",") -> Rows:
     """Return the rows of a CSV, its header first. Blank lines are left out, and what a row lacks are empty cells.
 
-    encoding: None takes it from the byte order mark, else UTF-8.
+    encoding: None takes it from the byte order mark, else UTF-8. separators: the header's most frequent one counts.
     Raises UnicodeError where that does not fit, ValueError for anything else that is no CSV; each says what the file
     "is". OSError.
     """
@@ -60,7 +61,7 @@ def read_cells(file: Path | BytesIO, encoding: str | None = None) -> Rows:
             with io.TextIOWrapper(raw, named, newline="") as lines:
                 if lines.read(1) != MARK:  # there in spite of an encoding that was named
                     lines.seek(0)
-                return _rows(lines)
+                return _rows(lines, separators)
         except UnicodeError:
             if named == "utf-8" and b"\0" in head:
                 raise ValueError(NO_TEXT) from None
@@ -81,10 +82,11 @@ def _encoding_of(head: bytes) -> str:
     return next(marked, None) or next(unmarked, "utf-8")
 
 
-def _rows(lines: Iterable[str]) -> Rows:
+def _rows(lines: Iterator[str], separators: str) -> Rows:
     csv.field_size_limit(LARGEST_CELL)
     # Strict: otherwise a quote too few or too many quietly makes one row of two.
-    reader = csv.reader(lines, strict=True)
+    header = next(lines, "")
+    reader = csv.reader(chain([header], lines), delimiter=max(separators, key=header.count), strict=True)
     rows: Rows = []
     begins = 1
     try:

@@ -13,7 +13,7 @@ from imgcluster.curation.distinct_pairs import note_distinct
 from imgcluster.errors import ConfigError, OutputError
 from imgcluster.runs.folder_export.parts import fixed_because
 from tests.runs.folder_export.test_export import EVIL
-from tests.support.copied import CHANGES, photograph, picture_run, png, resized, stamp
+from tests.support.copied import CHANGES, link_to, photograph, picture_run, png, resized, stamp
 
 
 def grouped(found: Duplicates) -> list[list[tuple[str, str, str]]]:
@@ -161,6 +161,13 @@ def test_what_was_called_distinct_is_not_proposed_again(tmp_path: Path) -> None:
     (run / "distinct.csv").write_text("nonsense\n")
     with pytest.raises(OutputError, match=r"distinct\.csv.*lacks the columns"):
         find_duplicates(run)
+    (run / "distinct.csv").write_text("")
+    with pytest.raises(OutputError, match=r"distinct\.csv' is empty; correct it"):
+        find_duplicates(run)
+    (run / "distinct.csv").unlink()
+    (run / "distinct.csv").mkdir()
+    with pytest.raises(OutputError, match=r"distinct\.csv' is a folder; correct it"):
+        find_duplicates(run)
 
 
 def test_the_same_bytes_can_be_called_distinct(tmp_path: Path) -> None:
@@ -185,5 +192,33 @@ def test_unknown_words_are_told(tmp_path: Path) -> None:
         find_duplicates(run, level="near")
     with pytest.raises(ConfigError, match="keep: there is no rule 'biggest'; allowed: largest"):
         find_duplicates(run, keep=["biggest"])
+    pair = picture_run(tmp_path / "pair", {"a.png": photograph(0), "b.png": photograph(1)})
+    with pytest.raises(ConfigError, match="protect: no image of the run lies in 'nope'"):
+        find_duplicates(pair, protect=["nope"])
     with pytest.raises(OutputError, match="no run folder"):
         find_duplicates(tmp_path)
+
+
+def test_a_link_to_an_image_of_the_run_is_no_copy_of_it(tmp_path: Path) -> None:
+    picture = png(photograph(0))
+    run = picture_run(tmp_path, {"a/link.png": picture, "z/real.png": picture, "other.png": photograph(1)})
+    link_to(tmp_path / "images" / "z" / "real.png", tmp_path / "images" / "a" / "link.png")
+    assert find_duplicates(run).copies == []
+
+
+def test_links_are_moved_with_their_file(tmp_path: Path) -> None:
+    picture = photograph(0)
+    run = picture_run(tmp_path, {"a/link.png": picture, "big.png": picture, "z/real.png": resized(picture, 0.5)})
+    link_to(tmp_path / "images" / "z" / "real.png", tmp_path / "images" / "a" / "link.png")
+    found = [(copy.id, copy.action, copy.reason) for copy in find_duplicates(run).copies]
+    moved = [("z/real.png", "move", "copy of big.png"), ("a/link.png", "move", "link to z/real.png")]
+    assert found == [("big.png", "keep", "largest"), *moved]
+    protected = find_duplicates(run, protect=[tmp_path / "images" / "a"])
+    assert [(copy.id, copy.action) for copy in protected.copies] == [("z/real.png", "keep"), ("big.png", "move")]
+
+
+def test_two_ids_of_one_file_are_one_image(tmp_path: Path) -> None:
+    run = picture_run(
+        tmp_path, {"z/real.png": png(photograph(0)), "other.png": photograph(1), "z/../z/real.png": png(photograph(0))}
+    )
+    assert find_duplicates(run).copies == []

@@ -13,11 +13,11 @@ from imgcluster import export_folders, undo_export
 from imgcluster.curation import apply_plan, find_duplicates
 from imgcluster.curation.distinct_pairs import read_distinct
 from imgcluster.errors import ConfigError, OutputError
-from imgcluster.runs import csv_text
+from imgcluster.runs import csv_text, find_features, read_run
 from imgcluster.runs.folder_export import export
 from tests import ROOT
 from tests.runs.folder_export.test_export import EVIL
-from tests.support.copied import photograph, picture_run, png, resized
+from tests.support.copied import link_to, photograph, picture_run, png, resized
 from tests.support.folder_runs import snapshot
 
 Row = dict[str, str]
@@ -118,6 +118,51 @@ def test_no_group_loses_its_last_image(tmp_path: Path, run: Path, plan: Path) ->
     assert images(tmp_path) == before
 
 
+def test_the_file_behind_a_kept_link_stays(tmp_path: Path, run: Path, plan: Path) -> None:
+    link_to(tmp_path / "images" / "deep" / "a.png", tmp_path / "images" / "a.png")
+    before = images(tmp_path)
+    done = apply_plan(run, plan, tmp_path / "out")
+    assert done.moved == 2
+    assert [*done.refused] == [line_of(plan, "deep/a.png")]
+    assert re.search("images/a.png', which says keep, is the same file", done.refused[line_of(plan, "deep/a.png")])
+    assert (tmp_path / "images" / "a.png").is_file()
+    undo_export(tmp_path / "out")
+    actions = {"a.png": "move", "deep/a.png": "keep"}
+    edit(plan, lambda row: {**row, "action": actions.get(row["id"], row["action"])})
+    assert apply_plan(run, plan, tmp_path / "out").refused == {}
+    assert (tmp_path / "images" / "deep" / "a.png").is_file()
+    undo_export(tmp_path / "out")
+    assert images(tmp_path) == before
+
+
+def test_a_link_that_another_kept_link_may_lead_through_stays(tmp_path: Path, run: Path, plan: Path) -> None:
+    folder = tmp_path / "images"
+    (folder / "real.png").write_bytes((folder / "x.png").read_bytes())
+    link_to(folder / "real.png", folder / "y.png")
+    link_to(folder / "y.png", folder / "x.png")
+    assert [*apply_plan(run, plan, tmp_path / "out").refused] == [line_of(plan, "y.png")]
+    assert (folder / "x.png").is_file()
+
+
+def test_hard_links_are_moved(tmp_path: Path, run: Path, plan: Path) -> None:
+    (tmp_path / "images" / "y.png").unlink()
+    (tmp_path / "images" / "y.png").hardlink_to(tmp_path / "images" / "x.png")
+    assert apply_plan(run, plan, tmp_path / "out").refused == {}
+    assert (tmp_path / "images" / "x.png").is_file()
+
+
+def test_a_file_with_two_ids_is_not_moved_from_itself(tmp_path: Path) -> None:
+    picture, plan = png(photograph(0)), tmp_path / "plan.csv"
+    run = picture_run(tmp_path, {"z/a.png": picture, "z/../z/a.png": picture})
+    path, digest = tmp_path / "images" / "z" / "a.png", find_features(read_run(run)).digests()[0]
+    rows = [["group", "id", "path", "action", "digest"]]
+    rows += [["1", id, str(path), action, digest] for id, action in (("z/a.png", "move"), ("z/../z/a.png", "keep"))]
+    plan.write_text("".join(f"{','.join(row)}\n" for row in rows))
+    done = apply_plan(run, plan, tmp_path / "out")
+    assert [*done.refused] == [2]
+    assert path.is_file()
+
+
 EDITS: dict[str, tuple[Callable[[Row], Row], str]] = {
     "action": (lambda row: {**row, "action": "delete"}, "action 'delete'; allowed: keep, move, distinct"),
     "id": (lambda row: {**row, "id": "nobody.png"}, "the run has no image 'nobody.png'"),
@@ -216,8 +261,54 @@ def test_an_image_that_the_system_holds_fast_is_told(
 
     monkeypatch.setattr(export, "place", held)
     done = apply_plan(run, plan, tmp_path / "out")
-    assert done.refused == {line_of(plan, "small.png"): "Permission denied"}
+    assert done.refused == {line_of(plan, "small.png"): f"'{tmp_path / 'images' / 'small.png'}': Permission denied"}
     assert done.moved == 2
+
+
+def test_where_the_system_holds_all_nothing_is_there_to_undo(
+    tmp_path: Path, run: Path, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(_: str, entry: export.Entry, __: Path) -> None:
+        raise PermissionError(13, "Permission denied", entry.source)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(export, "place", held)
+        for _ in range(2):
+            done = apply_plan(run, plan, tmp_path / "out")
+            assert (done.folder, done.moved, done.before, len(done.refused)) == (None, 0, 0, 3)
+    done = apply_plan(run, plan, tmp_path / "out")
+    assert (done.folder, done.moved, done.before, done.refused) == (tmp_path / "out", 3, 0, {})
+
+
+def test_nothing_is_moved_from_a_protected_folder(tmp_path: Path, run: Path, plan: Path) -> None:
+    done = apply_plan(run, plan, tmp_path / "out", protect=[tmp_path / "images" / "deep"])
+    assert [*done.refused] == [line_of(plan, "deep/a.png")]
+    assert "in a protected folder" in done.refused[line_of(plan, "deep/a.png")]
+    assert done.moved == 2
+    undo_export(tmp_path / "out")
+    link_to(tmp_path / "images" / "y.png", tmp_path / "images" / "deep" / "a.png")
+    done = apply_plan(run, plan, tmp_path / "new", protect=[tmp_path / "images" / "deep"])
+    assert "in a protected folder" in done.refused[line_of(plan, "y.png")]
+    with pytest.raises(ConfigError, match="protect: no image of the run lies in 'nope'"):
+        apply_plan(run, plan, tmp_path / "out", protect=["nope"])
+
+
+@pytest.mark.parametrize("separator", ";\t")
+def test_plans_of_other_spreadsheets_are_read(tmp_path: Path, run: Path, plan: Path, separator: str) -> None:
+    with plan.open(newline="") as file:
+        rows = list(csv.reader(file))
+    for place, row in enumerate(rows[1:]):
+        row[0] += ("", ".0", ",0")[place % 3]
+    with plan.open("w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    done = apply_plan(run, plan, tmp_path / "out")
+    assert (done.moved, done.refused) == (3, {})
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"group-1", "group-2"}
+
+
+def test_the_current_folder_is_not_taken_for_none(run: Path, plan: Path) -> None:
+    with pytest.raises(ConfigError, match="to: is empty"):
+        apply_plan(run, plan, "")
 
 
 def test_killed_before_any_step_all_comes_back(tmp_path: Path) -> None:

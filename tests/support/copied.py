@@ -97,6 +97,12 @@ def stamp(path: Path, place: int = 0) -> None:
     os.utime(path, ns=(MTIME, MTIME + place * 10**9))
 
 
+def link_to(file: Path, link: Path) -> None:
+    """Put a relative symbolic link to a file in the place of another."""
+    link.unlink()
+    link.symlink_to(os.path.relpath(file, link.parent))
+
+
 def png(pixels: np.ndarray, level: int = 6) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=level)

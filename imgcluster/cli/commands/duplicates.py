@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from imgcluster.cli.commands.export_folders import take_back
 from imgcluster.cli.options import (
@@ -21,6 +22,7 @@ from imgcluster.cli.options import (
 from imgcluster.errors import ConfigError, OutputError
 
 LEVELS = ("exact", "same", "scene")
+FILES = ("plan", "apply", "undo", "to")  # options
 LEVEL = argument(
     "--level",
     default="same",
@@ -54,11 +56,13 @@ def add(commands: Commands) -> None:
 
 def run(options: Options) -> None:
     """Find duplicates, carry out a plan, or take it back; print what was found or done."""
+    if empty := next((name for name in FILES if getattr(options, name) == ""), None):
+        raise ConfigError(f"--{empty}: is empty; name a file or folder")
     if options.to and not options.apply:
         raise ConfigError("--to: only with --apply PLAN")
     options.folder = options.undo or options.to  # for the messages on exports
     if options.undo:
-        take_back(options.undo, options)
+        take_back(options.undo, options, as_json=options.json)
     elif options.apply:
         _apply(options)
     else:
@@ -88,7 +92,10 @@ def _apply(options: Options) -> None:
     from imgcluster.curation import apply_plan
     from imgcluster.utils import first_few
 
-    done = apply_plan(options.run, options.apply, options.to, show=not options.quiet)
+    try:
+        done = apply_plan(options.run, options.apply, options.to, protect=options.protect, show=not options.quiet)
+    except ConfigError as error:
+        raise ConfigError(re.sub("^plan:", "--apply:", str(error))) from None
     print(json.dumps(applied_json(done), indent=2) if options.json else "\n".join(applied_lines(done, options.run)))
     if done.refused:
         named = first_few([f"line {line}: {reason}" for line, reason in done.refused.items()], show=str)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from imgcluster.cli.options import QUIET, RUN_ARGUMENT, Commands, Options, add_command, images_folder
 from imgcluster.errors import OutputError
 
@@ -38,12 +40,12 @@ def run(options: Options) -> None:
         raise OutputError(f"{len(found.refused):,} images stay where they were; the first: {path!r}: {reason}")
 
 
-def take_back(folder: str, options: Options) -> None:
+def take_back(folder: str, options: Options, *, as_json: bool = False) -> None:
     """Take back what was exported or moved into a folder; print it. Raises OutputError where some of it stays."""
-    from imgcluster.cli.format.folders import stuck_text, undone_lines
+    from imgcluster.cli.format.folders import stuck_text, undone_json, undone_lines
     from imgcluster.runs import undo_export
 
     undone = undo_export(folder, options.run, show=not options.quiet)
-    print(*undone_lines(undone), sep="\n")
+    print(json.dumps(undone_json(undone), indent=2) if as_json else "\n".join(undone_lines(undone)))
     if undone.stuck:
         raise OutputError(stuck_text(undone, folder))

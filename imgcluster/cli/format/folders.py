@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgcluster.cli.options import UNDO_COMMAND
 from imgcluster.utils import first_few, printable
@@ -39,6 +39,11 @@ def undone_lines(undone: UndoneExport) -> list[str]:
     """Return what was taken back, and what was left because it belongs to the user by now."""
     left = [f"left      {printable(name)}: {reason}" for name, reason in undone.left.items()]
     return [UNDONE[undone.action].format(undone.back), *left]
+
+
+def undone_json(undone: UndoneExport) -> dict[str, Any]:
+    """Return what was taken back, and what stays, as plain data."""
+    return {**vars(undone), "folder": str(undone.folder)}
 
 
 def stuck_text(undone: UndoneExport, folder: str) -> str:

@@ -55,6 +55,9 @@ def test_json(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> 
     done = json.loads(capsys.readouterr().out)
     assert done.keys() == {"folder", "moved", "before", "kept", "distinct", "refused"}
     assert (done["moved"], done["refused"]) == (1, {})
+    assert called("duplicates", run, "--json", "--undo", tmp_path / "out") == 0
+    undone = json.loads(capsys.readouterr().out)
+    assert (undone["folder"], undone["back"], undone["stuck"]) == (str(tmp_path / "out"), 1, {})
 
 
 def test_refused_rows_end_with_1_and_the_others_are_carried_out(
@@ -77,7 +80,10 @@ def test_refused_rows_end_with_1_and_the_others_are_carried_out(
         (["--level", "near"], "--level: 'near'; allowed: exact, same, scene"),
         (["--keep", "largest,biggest"], "--keep: there is no rule 'biggest'"),
         (["--to", "out"], "--to: only with --apply PLAN"),
-        (["--apply", "nothing.csv"], "No such file"),
+        (["--apply", "nothing.csv"], "--apply: 'nothing.csv': No such file"),
+        (["--apply", "nothing.csv", "--to", ""], "--to: is empty; name a file or folder"),
+        (["--undo", ""], "--undo: is empty"),
+        (["--protect", "nope"], "--protect: no image of the run lies in 'nope'"),
         (["--undo", "nothing"], "'nothing' is no folder"),
     ],
 )
@@ -93,7 +99,13 @@ def test_moves_without_a_folder_are_told_by_the_option(
 ) -> None:
     assert called("duplicates", run, "--plan", tmp_path / "plan.csv") == 0
     assert called("duplicates", run, "--apply", tmp_path / "plan.csv") == 1
-    assert "say where: --to FOLDER" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--apply: 1 rows" in told
+    assert "say where: --to FOLDER" in told
+    arguments = ("--to", tmp_path / "out", "--protect", tmp_path / "images")
+    assert called("duplicates", run, "--apply", tmp_path / "plan.csv", *arguments) == 1
+    assert "in a protected folder" in capsys.readouterr().err
+    assert (tmp_path / "images" / "b.png").exists()
 
 
 def test_ctrl_c_while_moving_leaves_what_the_same_command_completes(
