@@ -47,7 +47,7 @@ def summarize_run(run: RunResult) -> str:
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
     folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
-    lines += [f"written   {folder / name}" for name in output_names(run.config)]
+    lines += [f"written   {printable(str(folder / name))}" for name in output_names(run.config)]
     return "\n".join(lines)
 
 
