@@ -220,7 +220,7 @@ def _check_packages(config: Config) -> None:
 
 def _listed(config: Config) -> Listing:
     listing = list_with_notes(config.images, Storage(config.storage))
-    check_enough(len(listing.images), config.clusters.n_clusters)
+    check_enough(len(listing.images), config.clusters.n_clusters, kind="images")
     check_method(config, len(listing.images))
     check_outputs(listing.template, config)
     check_known_classes(listing.template, config)

@@ -243,11 +243,11 @@ def _with_k(
     return config.model_copy(update={"n_clusters": chosen.n_clusters}), chosen
 
 
-def check_enough(images: int, n_clusters: int | str | None) -> None:
-    """Raise ClusteringError where there are fewer images than clusters."""
+def check_enough(images: int, n_clusters: int | str | None, *, kind: str = "readable images") -> None:
+    """Raise ClusteringError where there are fewer images than clusters; kind: the images that were counted."""
     if isinstance(n_clusters, int) and images < n_clusters:
         raise ClusteringError(
-            f"clusters.n_clusters: {n_clusters} clusters need at least as many readable images; there are {images}"
+            f"clusters.n_clusters: {n_clusters} clusters need at least as many {kind}; there are {images}"
         )
 
 

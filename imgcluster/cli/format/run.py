@@ -105,7 +105,7 @@ def planned(config: Config, images: int) -> str:
     source = config.features.file or _backbones_text(config.features)
     count = config.clusters.n_clusters
     clusters = f"clusters by {config.clusters.method}" if count is None else f"{count} clusters"
-    return f"{images:,} images, {source}, {clusters}, into {config.outputs.folder}"
+    return f"{images:,} image{'s' * (images != 1)}, {source}, {clusters}, into {config.outputs.folder}"
 
 
 def _backbones_text(features: FeaturesConfig) -> str:

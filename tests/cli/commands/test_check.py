@@ -20,7 +20,7 @@ def test_check_says_what_a_run_would_do(config_file: Path, capsys: pytest.Captur
         ("features.layer=fc99", "efficientnet_lite0 has no layer 'fc99'"),
         ("features.weights=nope.pth", "nope.pth: no such file"),
         ("features.device=cuda:77", "'cuda:77'"),
-        ("clusters.n_clusters=13", "13 clusters need at least as many readable images; there are 12"),
+        ("clusters.n_clusters=13", "13 clusters need at least as many images; there are 12"),
         ("outputs.label_column=lable", "has no column 'lable'"),
         ("images.folder=nowhere", "'nowhere' is not a folder"),
     ],
