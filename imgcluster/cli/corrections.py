@@ -223,6 +223,8 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 def kind_of(text: str) -> str:
     """Say what lies at a path, as far as commands tell it apart."""
     path = Path(text)
+    if not text.strip():  # Path("") is the current folder
+        return MISSING
     with suppress(OSError, ValueError):
         if path.is_dir():
             return _kind_of_folder(path)

@@ -28,6 +28,7 @@ LABELS_HELP = "ids and labels: a CSV (leave the label empty if unknown), or a fo
 # How messages of the library name its parameters: `overwrite it with force=True`, `name it with label_column=NAME`.
 PARAMETER = re.compile(r"(?<![\w.])(?<!--set )([a-z]+(?:_[a-z]+)*)=(?:True|([A-Z]+))\b")
 RENAMED = {"overrides": "--set", "label": "--class"}
+RUN_NAMES = ("run", "other", "labels")  # arguments that may name a run folder
 UNDO_COMMAND = "python -m imgcluster export-folders {run} {folder} --undo"
 UNDO_DUPLICATES = "python -m imgcluster duplicates {run} --undo {to}"
 # What else the library says, and what the command line says instead; {name} is an argument.
@@ -124,14 +125,26 @@ def look_there(options: Options) -> None:
 
 
 def free_table(options: Options, name: str = "out") -> Path:
-    """Return the CSV that `--out` names. Raises ConfigError where it exists and `--force` is not given.
+    """Return the CSV that `--out` names. Raises ConfigError as `check_free`.
 
     name: the option without its dashes, where it is another.
     """
     out = Path(getattr(options, name))
-    if out.exists() and not options.force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    check_free(out, options)
     return out
+
+
+def check_free(out: Path, options: Options, *, is_picture: bool = False) -> None:
+    """Raise ConfigError where a file exists and `--force` is not given, and for what no command may overwrite.
+
+    That is as of `check_overwrites_no_run`.
+    """
+    from imgcluster.runs import check_overwrites_no_run
+
+    runs = [run for name in RUN_NAMES if isinstance(run := getattr(options, name, None), str)]
+    check_overwrites_no_run(out, runs, is_picture=is_picture)
+    if out.exists() and not getattr(options, "force", True):  # a command without --force overwrites
+        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
 
 
 def optional_table(options: Options) -> Path | None:

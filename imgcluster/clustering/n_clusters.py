@@ -54,12 +54,16 @@ def choose_k(
 ) -> ChosenNumber:
     """Choose the number of clusters with the highest modularity; shared: as of `group`.
 
-    Where there are fewer distinct points than the least number, it is theirs.
+    Where there are fewer distinct points than the least number, it is theirs. One or two points are one cluster for
+    AUTO, or one for each sequence: nothing tells them apart.
     """
     distinct = points.distinct(ks[-1])
     told = distinct_images(distinct, len(points))
     if distinct < ks[0] and distinct < len(points):
-        return ChosenNumber(distinct, f"{told}: {distinct} cluster{'' if distinct == 1 else 's'}")
+        return ChosenNumber(distinct, f"{told}: {_counted(distinct, 'cluster')}")
+    if ks == AUTO and len(points) <= AUTO[0]:
+        fewest = len(points.starts) if config.order == SEQUENCE else 1
+        return ChosenNumber(fewest, f"{_counted(len(points), 'image')}: {_counted(fewest, 'cluster')}")
     modularity_of = KnnModularity(points, config.random_state, show=show).of
     scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show, shared=shared)}
     chosen, reason = best_k(scores)
@@ -134,3 +138,7 @@ def at_the_edge(chosen: int, ks: Sequence[int]) -> str:
 def _ranked(scores: Mapping[int, float]) -> list[int]:
     """Return the numbers, that of the highest modularity first, of equal ones the fewest clusters."""
     return sorted(scores, key=lambda k: (-round(scores[k], 6), k))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ OTHER_WEIGHT = 0.125  # of the probability of the likeliest other label, in what
 C = 10.0  # of the logistic regression, on points of the length 1
 MIN_IMAGES = 3  # of a class, without near copies: fewer leave none to learn from, or nothing to compare with
 SHOWN_NEIGHBORS = 5
+MANY_CLASSES = "The number of unique classes is greater than 50%"  # a warning of scikit-learn: no fault here
 PROBABILITY = "{:.3f}"
 
 
@@ -210,7 +212,8 @@ def _out_of_fold(points: np.ndarray, classes: np.ndarray, groups: np.ndarray) ->
 
     found = np.zeros((len(points), int(classes.max()) + 1))
     fold = _folds(classes, groups)
-    with threadpool_limits(1, user_api="blas"):  # the same bits on any number of cores
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():  # the same bits on any number of cores
+        warnings.filterwarnings("ignore", MANY_CLASSES, UserWarning)
         for number in np.unique(fold):
             held = fold == number
             model = LogisticRegression(C=C, max_iter=1000).fit(points[~held].astype(np.float64), classes[~held])

@@ -130,6 +130,10 @@ class ImageSearch:
     def _examples(self, texts: list[str], show: bool) -> np.ndarray:
         """Return the pictures as points of the length 1, (len(texts), dim) float32."""
         new = list(dict.fromkeys(text for text in texts if text not in self._place))
+        failed = {row["id"]: row["error"] for row in self._run.rows if row["status"] == "failed"} if new else {}
+        for text in new:
+            if text in failed:
+                raise ImageError(f"{text!r} is in the run, and could not be read: {failed[text]}")
         found = {text: self._points[self._place[text]] for text in texts if text in self._place}
         if new:
             given, features = features_of_new(self._run.folder, self._run.record, new, show=show)

@@ -25,6 +25,7 @@ from .label_columns import IN_COLUMNS, wide_labels
 from .listed import config_of, listed_images, listed_paths
 from .new_images import features_of_new, given_images
 from .overview import Group, Overview, report_page, run_overview
+from .overwriting import check_overwrites_no_run
 from .partial_labels import PartialLabels, read_partial_labels
 from .places import Places, images_are_in
 from .reader import read_record, read_report_record
@@ -67,6 +68,7 @@ __all__ = [
     "check_known_classes",
     "check_out",
     "check_outputs",
+    "check_overwrites_no_run",
     "cluster_cells",
     "config_of",
     "content_of_result",

@@ -28,6 +28,7 @@ from imgcluster.features import (
 from imgcluster.images import read_labels
 from imgcluster.runs.finished import FinishedRun, read_run
 from imgcluster.runs.listed import listed_images
+from imgcluster.runs.overwriting import check_overwrites_no_run
 from imgcluster.runs.places import Places
 from imgcluster.runs.tables import write_rows
 from imgcluster.types import ImageFile, ImagePath
@@ -95,7 +96,7 @@ def export_features(run_folder: Path, format: str, out: Path, *, force: bool = F
     Returns what was written. Raises OutputError: no finished run there, `out` exists and no `force`, a suffix that is
     not the format's; StoreError where the store no longer has an image's vector.
     """
-    check_out(format, out, force)
+    check_out(format, out, force, [run_folder])
     table = features_of_run(run_folder)
     write_features(table, format, out, force=force)
     return table
@@ -158,13 +159,19 @@ def loader(format: str, out: Path) -> str:
     return FORMATS[format].loader.format(out=repr(str(out)), ids=repr(str(_ids_beside(format, out))))
 
 
-def check_out(format: str, out: Path, force: bool) -> None:
-    """Raise OutputError, before any work, for an output name that does not fit the format or exists."""
+def check_out(format: str, out: Path, force: bool, runs: Sequence[Path] = ()) -> None:
+    """Raise OutputError, before any work, for an output name that does not fit the format or exists.
+
+    Raises ConfigError as `check_overwrites_no_run`, with these runs.
+    """
     if format not in FORMATS:
         raise OutputError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
     if out.suffix != f".{format}":
         raise OutputError(f"{str(out)!r}: the name of a file of the format {format} ends in .{format}")
-    taken = [path for path in (out, _ids_beside(format, out)) if path is not None and path.exists()]
+    written = [path for path in (out, _ids_beside(format, out)) if path is not None]
+    for path in written:
+        check_overwrites_no_run(path, runs)
+    taken = [path for path in written if path.exists()]
     if taken and not force:
         raise OutputError(f"{str(taken[0])!r} exists; overwrite it with force=True")
 

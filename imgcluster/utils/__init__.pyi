@@ -54,6 +54,7 @@ from .text import (
     columns_of,
     first_few,
     printable,
+    shell_line,
     shortened,
 )
 
@@ -126,6 +127,7 @@ __all__ = [
     "row_slices",
     "same_bytes",
     "save",
+    "shell_line",
     "shortened",
     "shown",
     "squared_lengths",

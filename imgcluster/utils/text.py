@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +26,15 @@ def first_few(items: Sequence[Any], most: int = MAX_NAMES_IN_MESSAGE, show: Call
 def printable(text: str) -> str:
     """Show line breaks, control codes and changes of direction by their escapes, not by what they do to a terminal."""
     return text if text.isprintable() else repr(text)
+
+
+def shell_line(*words: str) -> str:
+    """Join words into one line for a shell, as `shlex.join`; words with line breaks or control codes as $'...'.
+
+    >>> shell_line("run", "my folder", "a\\nb")
+    "run 'my folder' $'a\\\\nb'"
+    """
+    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escaped(word)}'" for word in words)
 
 
 def columns_of(text: str) -> int:
@@ -58,6 +69,16 @@ def can_show(encoding: str | None, text: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def _escaped(word: str) -> str:
+    """Escape a word for $'...': what does not print as the bytes of a file name, a line break as \\n."""
+    escaped = re.sub(r"([\\'])", r"\\\1", word).replace("\n", r"\n")
+    return "".join(each if each.isprintable() else _as_bytes(each) for each in escaped)
+
+
+def _as_bytes(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode(errors="surrogateescape"))
 
 
 def _columns(letter: str) -> int:

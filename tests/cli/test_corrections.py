@@ -151,3 +151,14 @@ def test_every_command_that_is_named_is_one() -> None:
     named = set(re.findall(r"(?:-m |`|: |\n  )imgcluster ([a-z-]+) ", text)) | set(COMMANDS.values())
     assert {"init", "show", "export-folders", "run"} <= named <= commands | {"--help", "--version"}
     assert set(re.findall(r"(?:use|take) `([a-z-]+)` and `([a-z-]+)`", text)) == {("run", "export")}
+
+
+@pytest.mark.parametrize("word", ["", "  "])
+def test_an_empty_word_is_no_folder(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([word])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        f"imgcluster: error: there is no command {word!r} and no such folder; all commands: imgcluster --help"
+    )

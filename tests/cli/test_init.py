@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,25 @@ def test_init_asks_for_no_frames_where_no_video_can_be_read(tmp_path: Path) -> N
     write_picture(folder / "a.png", grey(1))
     assert any("skipped 1 video" in line for line in write_first_config(folder, None, out))
     assert load_config(out).images.video is None
+
+
+ODD_NAMES = ("q\nimages: {folder: evil}\n#", "it's\\a\t\x85\x7f b", "é#: \u2028x😀")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_with_line_breaks_stays_a_name(command: Command, tmp_path: Path, pictures: Path, name: str) -> None:
+    """In the configs of `init` and of `imgcluster FOLDER`, and in the commands to go on with."""
+    folder, config, run = pictures.rename(tmp_path / f"in {name}"), f"{name}.yaml", f"outputs/{name}"
+    (tmp_path / "ids.csv").write_text(f'id,"{name}"\n' + "".join(f"{number:04d},1\n" for number in range(12)))
+    done = command("init", folder, "--ids", "ids.csv", "--out", config)
+    assert done.returncode == 0, done.stderr
+    first = load_config(tmp_path / config)
+    assert (first.images.folder, first.outputs.folder) == (str(folder), run)
+    done = command(folder, "-k", "3", "--backbone", "hog", "--out", run, "--quiet", "--set", "outputs.report=false")
+    assert done.returncode == 0, done.stderr
+    written = load_config(tmp_path / run / "config.yaml")
+    assert (written.images.folder, written.outputs.folder) == (str(folder), run)
+    assert not [line for line in done.stdout.splitlines() if line.startswith(("images: ", "#"))]
+    hint = done.stdout.splitlines()[-3].removeprefix("  python -m imgcluster ")
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {hint}"], capture_output=True, check=True).stdout
+    assert words.decode().split("\0")[:2] == ["show", run]

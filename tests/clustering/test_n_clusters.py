@@ -68,6 +68,18 @@ def test_too_few_images_for_any_number() -> None:
     assert len(found.sizes) in (2, 3)
 
 
+@pytest.mark.parametrize("method", ["auto", "diffusion", "kmeans"])
+def test_one_or_two_images_are_one_cluster(method: str) -> None:
+    config = ClustersConfig(method=method, n_clusters="auto")
+    for count, note in ((1, "1 image: 1 cluster"), (2, "2 images: 1 cluster")):
+        found = cluster_features(np.eye(count, 5, dtype=np.float32), config, show=False)
+        assert (found.labels.tolist(), found.notes) == ([0] * count, [note])
+    same = cluster_features(np.ones((2, 5), np.float32), config, show=False)
+    assert same.notes == ["1 distinct image among 2: 1 cluster"]
+    with pytest.raises(ClusteringError, match=r"from 3 to 5 suits 2 images$"):
+        cluster_features(np.eye(2, 5, dtype=np.float32), config.model_copy(update={"n_clusters": "3..5"}), show=False)
+
+
 @pytest.mark.parametrize(
     ("scores", "chosen", "others"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +166,12 @@ def test_folders_are_labels_and_failed_images_are_left_out(command: Command, tmp
     table = pd.read_csv(tmp_path / "s.csv")
     assert len(table) == 12
     assert (table["id"][0], table["label"][0], table["likely"][0]) == ("red; 'x'/0005.jpg", "red; 'x'", "blue")
+
+
+def test_many_small_classes_raise_no_warning_of_a_library(tmp_path: Path, vector_run: VectorRun) -> None:
+    vectors = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    labels = write_labels(tmp_path / "labels.csv", [NAMES[row % 2] if row < 8 else f"l{row}" for row in range(60)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = find_label_errors(vector_run(vectors), labels)
+    assert (found.labelled, len(found.too_small)) == (60, 52)

@@ -134,3 +134,13 @@ def test_one_bad_picture_among_good_ones_is_named(command: Command, tmp_path: Pa
     write_pictures(tmp_path / "more", range(20, 21))
     with pytest.raises(ImageError, match=r"bad\.jpg"):
         find_like(tmp_path / "r", [tmp_path / "more/0020.jpg", tmp_path / "bad.jpg"], show=False)
+
+
+def test_a_picture_of_the_run_that_failed_is_named_with_the_reason(
+    command: Command, tmp_path: Path, pictures: Path
+) -> None:
+    (pictures / "b1.jpg").write_text("no picture")
+    assert command(pictures, "-k", "3", "--backbone", "efficientnet_lite0", "--out", "r").returncode == 0
+    done = command("find", "r", "b1.jpg")
+    said = "imgcluster: 'b1.jpg' is in the run, and could not be read: a text file, not an image\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)

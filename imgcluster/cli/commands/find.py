@@ -16,6 +16,7 @@ from imgcluster.cli.options import (
     Commands,
     Options,
     add_command,
+    check_free,
     images_folder,
     optional_table,
     write_table,
@@ -70,8 +71,7 @@ def _free_sheet(options: Options) -> Path | None:
     path = Path(options.sheet)
     if path.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise ConfigError(f"--sheet: {str(path)!r}: the name of a contact sheet ends in .png or .jpg")
-    if path.exists() and not options.force:
-        raise ConfigError(f"{str(path)!r} exists; overwrite it with --force")
+    check_free(path, options, is_picture=True)
     return path
 
 

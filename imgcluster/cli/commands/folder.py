@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,16 +37,17 @@ def run(options: Options) -> None:
     from imgcluster.cli.format.run import planned, profile_lines, summarize_run
     from imgcluster.cli.init.default import config_text, first_run
     from imgcluster.pipeline import run
-    from imgcluster.utils import write_whole
+    from imgcluster.utils import printable, write_whole
 
     first = first_run(options.folder, options.ids, keys=_keys(options), overrides=options.set)
-    print(f"default   {planned(first.config, first.images)}", flush=True)
+    print(f"default   {printable(planned(first.config, first.images))}", flush=True)
     done = run(first.config, force=options.force, show=not options.quiet)
     place = _config_file(done.config.outputs.folder)
     write_whole(place, config_text(first.config, done.record["features"], place).encode())
     print(summarize_run(done), *(profile_lines(done.features) if options.profile else []), sep="\n")
-    print(f"written   {place}")
-    print(*(f"note: {note}" for note in first.notes if note not in done.notes), *next_lines(done, place), sep="\n")
+    print(f"written   {printable(str(place))}")
+    notes = (f"note: {printable(note)}" for note in first.notes if note not in done.notes)
+    print(*notes, *next_lines(done, place), sep="\n")
 
 
 def _config_file(folder: str) -> Path:
@@ -60,6 +60,7 @@ def _config_file(folder: str) -> Path:
 def next_lines(done: RunResult, config: Path) -> list[str]:
     """Return the three commands that come next."""
     from imgcluster.types import NOISE
+    from imgcluster.utils import shell_line
 
     folder = done.config.outputs.folder.rstrip("/")
     clusters = _another_number(done.record, len(set(done.clusters.labels.tolist()) - {NOISE}))
@@ -71,7 +72,7 @@ def next_lines(done: RunResult, config: Path) -> list[str]:
             *("--set", f"outputs.folder={folder}-{clusters}"),
         ],
     }
-    return ["", "next", *(f"  python -m imgcluster {shlex.join(words)}  # {why}" for why, words in commands.items())]
+    return ["", "next", *(f"  python -m imgcluster {shell_line(*words)}  # {why}" for why, words in commands.items())]
 
 
 def _another_number(record: Mapping[str, Any], clusters: int) -> int:

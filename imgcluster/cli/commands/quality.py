@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from imgcluster.cli.options import (
     JSON,
     QUIET,
@@ -11,6 +9,7 @@ from imgcluster.cli.options import (
     Commands,
     Options,
     add_command,
+    free_table,
     images_folder,
     split_list,
     write_table,
@@ -43,9 +42,7 @@ def run(options: Options) -> None:
     below, above = (_bounds(name, getattr(options, name)) for name in ("below", "above"))
     if options.worst is not None and options.worst < 1:
         raise ConfigError(f"--worst: {options.worst}; allowed: 1 or more")
-    out = None if options.csv is None else Path(options.csv)
-    if out is not None and out.exists() and not options.force:
-        raise ConfigError(f"{str(out)!r} exists; overwrite it with --force")
+    out = free_table(options, "csv") if options.csv else None
     from imgcluster.cli.format.quality import quality_json, quality_lines
     from imgcluster.curation import chosen_kinds, quality_of_run
 

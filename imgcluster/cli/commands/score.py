@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from imgcluster.cli.options import ID_COLUMN, JSON, Commands, Options, add_command, columns_of, images_folder
+from imgcluster.cli.options import (
+    ID_COLUMN,
+    JSON,
+    Commands,
+    Options,
+    add_command,
+    check_free,
+    columns_of,
+    images_folder,
+)
 from imgcluster.errors import ConfigError
 
 TRUTH_HELP = (
@@ -31,6 +41,7 @@ def run(options: Options) -> None:
     from imgcluster.cli.format.scores import scores_text
     from imgcluster.evaluation import FILES, score_labels, scores_json
 
+    _check_free(FILES, options)
     scores = score_labels(options.labels, options.truth, **columns_of(options), out=options.out)
     print(scores_json(scores) if options.json else scores_text(scores))
     if options.out and not options.json:
@@ -46,9 +57,17 @@ def _run_without_truth(options: Options) -> None:
             f"{options.labels} is no run folder, so `score` needs the true labels too: imgcluster score "
             f"{shlex.quote(options.labels)} TRUTH"
         )
+    _check_free((IMAGES,), options)
     found = score_run(options.labels, out=options.out)
     if options.json:
         print(inner_scores_json(found))
         return
     written = [f"written   {Path(options.out) / IMAGES}"] if options.out else []
     print("\n".join([*inner_scores_lines(found), *written]))
+
+
+def _check_free(names: Sequence[str], options: Options) -> None:
+    """Refuse a folder in which these files would overwrite a run; earlier scores are overwritten."""
+    if options.out:
+        for name in names:
+            check_free(Path(options.out, name), options, is_picture=Path(name).suffix == ".png")

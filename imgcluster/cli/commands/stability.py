@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgcluster.cli.options import QUIET, RUN_ARGUMENT, Commands, Options, add_command, images_folder, write_table
+from imgcluster.cli.options import (
+    QUIET,
+    RUN_ARGUMENT,
+    Commands,
+    Options,
+    add_command,
+    check_free,
+    images_folder,
+    write_table,
+)
 
 
 def add(commands: Commands) -> None:
@@ -17,10 +26,11 @@ def add(commands: Commands) -> None:
 
 def run(options: Options) -> None:
     """Measure the stability of a run, write the table, print the least stable images."""
+    out = Path(options.out or Path(options.run) / "stability.csv")
+    check_free(out, options)
     from imgcluster.cli.format.clustering import stability_lines
     from imgcluster.evaluation import stability
 
     found = stability(options.run, trials=options.trials, show=not options.quiet)
-    out = Path(options.out or Path(options.run) / "stability.csv")
     write_table(out, found.table())
     print(*stability_lines(found), f"written   {out}", sep="\n")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from imgcluster.cli.options import (
     IMAGES_FOLDER,
     LABEL_COLUMNS,
@@ -34,10 +32,11 @@ def run(options: Options) -> None:
     out = free_table(options)
     from imgcluster.cli.format.labels import suggestions_lines
     from imgcluster.labels import suggest_images
+    from imgcluster.utils import shell_line
 
     found = suggest_images(options.run, options.count, labels=options.labels, **columns_of(options))
     write_table(out, found.text_table())
     there = [] if options.images_folder is None else [IMAGES_FOLDER, options.images_folder]
-    then = shlex.join([options.run, str(out), *there])
+    then = shell_line(options.run, str(out), *there)
     print("\n".join([*suggestions_lines(found), f"written   {out}: fill in the column label"]))
     print(f"then      python -m imgcluster spread {then} --out CSV")

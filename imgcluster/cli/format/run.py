@@ -47,7 +47,7 @@ def summarize_run(run: RunResult) -> str:
     lines += [f"note: {note}" for note in [*run.notes, *run.clusters.notes, *submission_notes(run)]]
     lines.append("seconds   " + ", ".join(f"{step} {spent:.1f}" for step, spent in run.seconds.items()))
     folder = DEFAULT_STORAGE.place(run.config.outputs.folder)
-    lines += [f"written   {folder / name}" for name in output_names(run.config)]
+    lines += [f"written   {printable(str(folder / name))}" for name in output_names(run.config)]
     return "\n".join(lines)
 
 
@@ -105,7 +105,7 @@ def planned(config: Config, images: int) -> str:
     source = config.features.file or _backbones_text(config.features)
     count = config.clusters.n_clusters
     clusters = f"clusters by {config.clusters.method}" if count is None else f"{count} clusters"
-    return f"{images:,} images, {source}, {clusters}, into {config.outputs.folder}"
+    return f"{images:,} image{'s' * (images != 1)}, {source}, {clusters}, into {config.outputs.folder}"
 
 
 def _backbones_text(features: FeaturesConfig) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from imgcluster.errors import ConfigError, ImageError
 from imgcluster.images import VideoFrame, list_images, read_image
 from imgcluster.runs import check_outputs
 from imgcluster.types import ImageFile, ImagePath
-from imgcluster.utils import write_whole
+from imgcluster.utils import printable, shell_line, write_whole
 
 MAX_HEADERS_READ = 200  # images whose sizes are looked up
 BACKBONE = """\
@@ -53,7 +54,7 @@ def write_first_config(
     plan = Plan() if found.template is None else plan_for(found.template, label_column)
     size = _size_text(found.images)
     lines = [
-        f"# python -m imgcluster run {out}",
+        f"# python -m imgcluster run {shell_line(str(out))}",
         f"# {size}",
         *_image_lines(found, folder, ids),
         _backbones_of_a_folder() if found.template is None else BACKBONE,
@@ -69,10 +70,10 @@ def write_first_config(
     then = f"{plan.to_do}, then " if plan.to_do else ""
     return [
         size,
-        *(f"labels    {line}" for line in plan.found),
-        *(f"note: {note}" for note in found.notes),
-        f"written   {out}",
-        f"next      {then}python -m imgcluster run {out}",
+        *(f"labels    {printable(line)}" for line in plan.found),
+        *(f"note: {printable(note)}" for note in found.notes),
+        f"written   {printable(str(out))}",
+        f"next      {then}python -m imgcluster run {shell_line(str(out))}",
     ]
 
 
@@ -128,7 +129,7 @@ def _image_lines(found: Look, folder: Path, ids: Path | None) -> Iterator[str]:
         return
     template = found.template
     columns = ", ".join(template.columns)
-    yield f"  ids: {_quoted(ids)}  # {len(template.ids):,} rows, columns {columns}"
+    yield f"  ids: {_quoted(ids)}  # {len(template.ids):,} rows, columns {printable(columns)}"
     if template.id_column.strip():
         yield f"  id_column: {_quoted(template.id_column)}"
     yield f"  file: {_quoted(found.file)}"
@@ -144,11 +145,17 @@ def _submission_lines(found: Look, plan: Plan) -> Iterator[str]:
     if found.template is None:
         yield "  submission: null  # no CSV asks for one"
         return
-    yield from (f"  # {line}" for line in plan.found)
+    yield from (f"  # {printable(line)}" for line in plan.found)
     yield from (f"  {key}: {_quoted(value) if isinstance(value, str) else value}" for key, value in plan.keys.items())
-    yield from (f"  # {line}" for line in plan.ways)
+    yield from (f"  # {printable(line)}" for line in plan.ways)
 
 
 def _quoted(value: Any) -> str:
     """Write text, or a list of texts, as YAML that cannot be read as anything else."""
-    return json.dumps(value if isinstance(value, list) else str(value), ensure_ascii=False)
+    value = value if isinstance(value, list) else str(value)
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    import yaml  # for what JSON leaves unescaped, such as U+0085, which breaks a line in YAML
+
+    return yaml.safe_dump(value, default_style='"', default_flow_style=True, width=math.inf).rstrip()

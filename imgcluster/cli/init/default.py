@@ -16,7 +16,7 @@ from imgcluster.config import Config, config_from_dict, features_as_used, parse_
 from imgcluster.errors import ConfigError
 from imgcluster.images import is_held, read_rows
 from imgcluster.types import Template
-from imgcluster.utils import is_url
+from imgcluster.utils import is_url, shell_line
 
 DEFAULT = "default.yaml"
 TABLES = (".csv", ".tsv")  # of paths
@@ -122,7 +122,9 @@ def config_text(config: Config, origins: Sequence[Mapping[str, Any]], path: Path
     keys = config.model_dump(mode="json", exclude_unset=True)
     keys["features"] = {**keys["features"], **features_as_used(config.features, origins)}
     body = yaml.safe_dump(keys, sort_keys=False, allow_unicode=True)
-    return f"# python -m imgcluster run {path}\n{body}"
+    if yaml.safe_load(body) != keys:  # U+0085, which PyYAML 6.0 writes as it is and reads as the end of a line
+        body = yaml.safe_dump(keys, sort_keys=False)
+    return f"# python -m imgcluster run {shell_line(str(path))}\n{body}"
 
 
 def _images(found: Look, folder: str, table: str | None) -> dict[str, Any]:

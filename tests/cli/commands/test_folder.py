@@ -198,3 +198,16 @@ def test_the_shipped_default_is_that_of_the_example() -> None:
 )
 def test_a_run_is_named_after_its_images(images: str, name: str) -> None:
     assert name_of(images) == name
+
+
+def test_a_folder_with_one_readable_image(command: Command, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "few", range(1))
+    (tmp_path / "few" / "broken.jpg").write_text("x")
+    done = command("few", *FAST)
+    assert done.returncode == 0, done.stderr
+    assert "note: 1 image: 1 cluster\n" in done.stdout
+    assert pd.read_csv(tmp_path / "outputs/few/clusters.csv")["status"].tolist() == ["ok", "failed"]
+    more = command("few", "-k", "3", *FAST)
+    assert more.stderr.endswith(": 3 clusters need at least as many images; there are 2\n")
+    more = command("few", "-k", "2", "--force", *FAST)
+    assert more.stderr.endswith(": 2 clusters need at least as many readable images; there are 1\n")
