@@ -32,7 +32,7 @@ LEVEL = argument(
 )
 KEEP_HELP = (
     "rules that choose the copy to keep, in order: largest, sharpest, oldest, folder-first, path:GLOB "
-    "(default: largest,oldest)"
+    "(largest, then oldest, follow those that are named)"
 )
 
 
@@ -75,7 +75,7 @@ def _find(options: Options) -> None:
     from imgcluster.cli.format.duplicates import duplicates_lines
     from imgcluster.curation import DEFAULT_RULES, find_duplicates
 
-    keep = split_list(options.keep) if options.keep is not None else DEFAULT_RULES
+    keep = [*split_list(options.keep or ""), *DEFAULT_RULES]
     found = find_duplicates(
         options.run, level=options.level, keep=keep, protect=options.protect, show=not options.quiet
     )

@@ -14,12 +14,12 @@ from imgcluster.utils import printable
 if TYPE_CHECKING:
     from imgcluster.curation import AppliedPlan, Copy, Duplicates, Leaks
 
-MAX_GROUPS, MAX_COPIES, MAX_PAIRS = 10, 5, 20
+MAX_GROUPS, MAX_COPIES, MAX_PAIRS = 20, 5, 20
 NAMES = {"bytes": "same bytes", "pixels": "same pixels", "same": "same picture", "scene": "same scene"}
 
 
 def duplicates_lines(found: Duplicates, run: str, plan: Path | None) -> list[str]:
-    """Return how many copies there are, the largest groups, and what comes next."""
+    """Return how many copies there are, without a plan also the largest groups, and what comes next."""
     moves = [copy for copy in found.copies if copy.action == "move"]
     megabytes = sum(copy.size for copy in moves) / 2**20
     copies = [copy for group in found.groups.values() for copy in group[1:]]
@@ -29,18 +29,25 @@ def duplicates_lines(found: Duplicates, run: str, plan: Path | None) -> list[str
     ]
     if not found.groups:
         return [*lines, *([f"written   {plan}: no rows"] if plan else [])]
-    for number, group in list(found.groups.items())[:MAX_GROUPS]:
-        lines.append(f"  group {number:,}: {len(group):,} images")
-        lines += [_copy_line(copy) for copy in group[:MAX_COPIES]]
-        lines += [f"    and {len(group) - MAX_COPIES:,} more"] if len(group) > MAX_COPIES else []
-    if len(found.groups) > MAX_GROUPS:
-        lines.append(f"  and {len(found.groups) - MAX_GROUPS:,} more groups")
+    lines += [] if plan else _group_lines(found)
     lines.append(f"to move   {len(moves):,} images, {megabytes:,.1f} MB")
     command = f"python -m imgcluster duplicates {shlex.quote(run)}"
     if plan is None:
         return [*lines, f"then      {command} --plan plan.csv"]
     lines.append(f"written   {plan}: edit the column action (keep, move, distinct)")
     return [*lines, f"then      {command} --apply {shlex.quote(str(plan))} --to FOLDER"]
+
+
+def _group_lines(found: Duplicates) -> list[str]:
+    """Return the largest groups, and how many there are beside them."""
+    lines = []
+    for number, group in list(found.groups.items())[:MAX_GROUPS]:
+        lines.append(f"  group {number:,}: {len(group):,} images")
+        lines += [_copy_line(copy, is_kept=copy is group[0]) for copy in group[:MAX_COPIES]]
+        lines += [f"    and {len(group) - MAX_COPIES:,} more"] if len(group) > MAX_COPIES else []
+    if len(found.groups) > MAX_GROUPS:
+        lines.append(f"  and {len(found.groups) - MAX_GROUPS:,} more groups: --plan FILE, --json")
+    return lines
 
 
 def applied_lines(done: AppliedPlan, run: str) -> list[str]:
@@ -57,6 +64,9 @@ def applied_lines(done: AppliedPlan, run: str) -> list[str]:
     if done.folder is not None:
         undo = UNDO_DUPLICATES.format(run=shlex.quote(run), to=shlex.quote(str(done.folder)))
         lines.append(f"undo      {undo}")
+    if gone := done.moved + done.before:
+        have = "image of this run has" if gone == 1 else "images of this run have"
+        lines.append(f"then      run the config again: {gone:,} {have} moved")
     return lines
 
 
@@ -79,8 +89,10 @@ def leaks_lines(found: Leaks, out: Path | None) -> list[str]:
     return [*lines, *([f"written   {out}"] if out else [])]
 
 
-def _copy_line(copy: Copy) -> str:
-    return f"    {copy.action}  {_level(copy.level, copy.similarity)}  {printable(copy.id)} ({printable(copy.reason)})"
+def _copy_line(copy: Copy, *, is_kept: bool) -> str:
+    """Return a line for a copy; is_kept: it is the one that the others are compared with."""
+    level = f"{NAMES[copy.level]:<12}     " if is_kept else _level(copy.level, copy.similarity)
+    return f"    {copy.action}  {level}  {printable(copy.id)} ({printable(copy.reason)})"
 
 
 def _level(level: str, similarity: float) -> str:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from imgcluster.cli.format.duplicates import duplicates_lines
 from imgcluster.cli.main import main
-from imgcluster.curation import duplicate_plan
+from imgcluster.curation import Copy, Duplicates, duplicate_plan
 from tests.conftest import Command
 from tests.support.copied import CHANGES, photograph, picture_run, png
 from tests.support.folder_runs import snapshot
@@ -30,16 +32,36 @@ def test_from_the_plan_to_the_undo(tmp_path: Path, run: Path, capsys: pytest.Cap
     told = capsys.readouterr().out
     assert "groups    1, with 1 copies (1 same bytes)" in told
     assert f"duplicates {run} --apply '{plan}' --to FOLDER" in told
+    assert "group 1" not in told  # they are in the plan
     assert plan.read_text().startswith("group,level,id,path,action,reason,similarity,digest\n1,bytes,a.png,")
     assert called("duplicates", run, "--plan", plan) == 1
     assert "exists; overwrite it with --force" in capsys.readouterr().err
     assert called("duplicates", run, "--plan", plan, "--force") == 0
     assert called("duplicates", run, "--apply", plan, "--to", out) == 0
-    assert f"undo      python -m imgcluster duplicates {run} --undo {out}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"undo      python -m imgcluster duplicates {run} --undo {out}\n" in told
+    assert told.endswith("then      run the config again: 1 image of this run has moved\n")
     assert not (tmp_path / "images" / "b.png").exists()
     assert called("duplicates", run, "--undo", out) == 0
     assert "moved     1 images back" in capsys.readouterr().out
     assert snapshot(tmp_path / "images") == before
+
+
+def test_the_first_groups_are_shown_and_the_kept_image_without_a_similarity() -> None:
+    groups = [
+        Copy(number, "same", f"{number}{action}.png", "", action, "largest", 0.9, "", 1)
+        for number in range(1, 24)
+        for action in ("keep", "move")
+    ]
+    lines = duplicates_lines(Duplicates(groups, 99, "same"), "out", None)
+    assert lines[2:5] == [
+        "  group 1: 2 images",
+        "    keep  same picture       1keep.png (largest)",
+        "    move  same picture 0.90  1move.png (largest)",
+    ]
+    assert sum(line.startswith("  group ") for line in lines) == 20
+    assert "  and 3 more groups: --plan FILE, --json" in lines
+    assert len(duplicates_lines(Duplicates(groups, 99, "same"), "out", Path("plan.csv"))) == 5
 
 
 def test_json(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +94,14 @@ def test_refused_rows_end_with_1_and_the_others_are_carried_out(
     assert "1 rows of" in told.err
     assert "has changed since the plan was made" in told.err
     assert (tmp_path / "images" / "b.png").read_bytes() == b"another"
+
+
+def test_the_default_rules_follow_those_that_are_named(
+    tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.utime(tmp_path / "images" / "b.png", (1, 1))
+    assert called("duplicates", run, "--keep", "path:*.png") == 0
+    assert "keep  same bytes         b.png (oldest)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
