@@ -38,7 +38,7 @@ def test_from_the_plan_to_the_undo(tmp_path: Path, run: Path, capsys: pytest.Cap
     assert f"undo      python -m imgcluster duplicates {run} --undo {out}" in capsys.readouterr().out
     assert not (tmp_path / "images" / "b.png").exists()
     assert called("duplicates", run, "--undo", out) == 0
-    assert "moved     1 images back" in capsys.readouterr().out
+    assert "moved     1 image back" in capsys.readouterr().out
     assert snapshot(tmp_path / "images") == before
 
 
@@ -78,7 +78,7 @@ def test_refused_rows_end_with_1_and_the_others_are_carried_out(
         (["--keep", "largest,biggest"], "--keep: there is no rule 'biggest'"),
         (["--to", "out"], "--to: only with --apply PLAN"),
         (["--apply", "nothing.csv"], "No such file"),
-        (["--undo", "nothing"], "'nothing' is no folder"),
+        (["--undo", "nothing"], "'nothing' is not a folder"),
     ],
 )
 def test_wrong_options_are_told(
@@ -133,7 +133,7 @@ def test_leaks(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) ->
     assert called("leaks", run, other, "--csv", table) == 1
     assert "exists; overwrite it with --force" in capsys.readouterr().err
     assert called("leaks", run, other, "--fail") == 1
-    assert "1 pairs of images are in both" in capsys.readouterr().err
+    assert "1 pair of images is in both" in capsys.readouterr().err
     assert called("leaks", run, other, "--fail", "--level", "exact") == 0
     capsys.readouterr()
     assert called("leaks", run, other, "--json") == 0
@@ -144,7 +144,7 @@ def test_leaks(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_leaks_of_no_run(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert called("leaks", run, tmp_path / "nothing") == 1
-    assert "is no run folder" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_through_a_run_of_a_network(config_file: Path, command: Command) -> None:
