@@ -108,7 +108,7 @@ def _names_here() -> list[str]:
     names = [row.name for row in list_weights(check=True) if row.is_good and row.name not in BUNDLED]
     if not names:
         raise ConfigError(
-            "nothing to pack: the installed networks need no packing, pip brings them; download others: "
+            "nothing to pack: the installed networks need no packing, pip installs them; download others: "
             "imgcluster weights get NAME"
         )
     return names

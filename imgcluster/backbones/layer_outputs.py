@@ -112,7 +112,7 @@ def watching(modules: Mapping[str, nn.Module], see: Callable[[str, Any], None]) 
 
 def _tensor(output: Any, layer: str) -> Tensor:
     if not isinstance(output, torch.Tensor):
-        raise ConfigError(f"features.layer: {layer!r} is no layer but a step between two: it gives no features")
+        raise ConfigError(f"features.layer: {layer!r} is not a layer but a step between two: it gives no features")
     return output
 
 

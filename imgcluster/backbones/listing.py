@@ -62,7 +62,7 @@ def list_layers(backbone: Backbone, side: int | None = None) -> list[LayerRow]:
     """List the layers of a backbone in the order in which they are computed, for pictures of side x side.
 
     Without a side it is that of the backbone's own recipe. Steps that give no tensor of features are left out;
-    `predictions`, which is no step, comes last. Raises ConfigError where the backbone cannot take such pictures.
+    `predictions`, which is not a step, comes last. Raises ConfigError where the backbone cannot take such pictures.
     """
     import torch
 

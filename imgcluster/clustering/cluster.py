@@ -24,7 +24,7 @@ from imgcluster.errors import ClusteringError
 from imgcluster.features import Features, Points, State
 from imgcluster.learning import Learned
 from imgcluster.types import NOISE, ChosenNumber, Clusters, Hierarchy
-from imgcluster.utils import finite_rows
+from imgcluster.utils import counted, finite_rows
 
 NO_MORE = "no more of them have features of their own"
 RULE = "rule_"  # before the names of the arrays of a method's own rule
@@ -252,7 +252,7 @@ def check_enough(images: int, n_clusters: int | str | None, kind: str = "readabl
 
 def _check_finite(vectors: np.ndarray) -> None:
     if spoilt := len(vectors) - finite_rows(vectors):
-        raise ClusteringError(f"the features of {spoilt:,} images are not finite (NaN or infinity)")
+        raise ClusteringError(f"the features of {counted(spoilt, 'image')} are not finite (NaN or infinity)")
 
 
 def _notes(found: Groups, config: ClustersConfig) -> list[str]:

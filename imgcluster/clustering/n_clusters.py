@@ -121,7 +121,7 @@ def best_k(scores: Mapping[int, float]) -> tuple[int, str]:
     """Choose the highest modularity, of equal ones the fewest clusters."""
     ranked = _ranked(scores)
     best = ranked[0]
-    reason = f"{best} clusters, by the modularity of the nearest-neighbour graph: {scores[best]:.3f}"
+    reason = f"{best} clusters, chosen by the modularity of the nearest-neighbour graph: {scores[best]:.3f}"
     if len(ranked) > 1:
         reason += f", {scores[ranked[1]]:.3f} with {ranked[1]}"
     return best, reason

@@ -70,7 +70,7 @@ def _without_secrets(value: Any) -> Any:
     """Refuse what nobody should write into a file that is shared; its value is never shown."""
     for protocol, options in value.items() if isinstance(value, Mapping) else ():
         if not re.fullmatch(PROTOCOL, str(protocol)):
-            raise unfit(f"{str(protocol)!r} is no protocol, such as s3, gs or http")
+            raise unfit(f"{str(protocol)!r} is not a protocol, such as s3, gs or http")
         if not isinstance(options, Mapping):
             raise unfit(f"{protocol}: allowed: a mapping of options of its file system, such as {{anon: true}}")
         if found := secret_in_options(options):

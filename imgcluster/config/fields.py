@@ -61,7 +61,7 @@ def _cluster_names(names: Any) -> Any:
         return names
     for number, name in names.items():
         if not re.fullmatch("0|[1-9][0-9]{0,8}", str(number)) or isinstance(number, bool):
-            raise unfit(f"{number!r} is no number of a cluster, a whole number >= 0")
+            raise unfit(f"{number!r} is not a number of a cluster, a whole number >= 0")
         if not isinstance(name, str) or not re.search(TEXT_PATTERN, name):
             raise unfit(f"{name!r}, the name of {number}, is no {TEXT}; put numbers and words such as null in quotes")
     return {int(number): name for number, name in names.items()}

@@ -64,7 +64,7 @@ def read_plan(path: str | Path) -> list[PlanRow]:
     names = [name.strip().lower() for name in header]
     if lacking := [name for name in NEEDED if name not in names]:
         raise ConfigError(
-            f"plan: {str(path)!r} is no plan of duplicates: it lacks the columns {', '.join(lacking)} (a plan has "
+            f"plan: {str(path)!r} is not a plan of duplicates: it lacks the columns {', '.join(lacking)} (a plan has "
             f"{', '.join(COLUMNS)})"
         )
     cells = [{name: row[names.index(name)] for name in NEEDED} for row in rows]
@@ -214,7 +214,7 @@ class _Problems:
         if row.action not in ACTIONS:
             return f"action {row.action!r}; allowed: {', '.join(ACTIONS)}"
         if not row.group.isascii() or not row.group.isdecimal():
-            return f"group {row.group!r} is no whole number"
+            return f"group {row.group!r} is not a whole number"
         if row.id in self._seen:
             return f"{row.id!r} is in the plan twice"
         self._seen.add(row.id)

@@ -9,11 +9,11 @@ from imgcluster.evaluation.sweep import Sweep
 from imgcluster.utils import CHOSEN, INK, QUIET, save, style_panel
 
 PANELS = {
-    "modularity": "modularity of the neighbours (higher)",
-    "silhouette": "silhouette (higher)",
-    "stability": "stability (higher)",
-    "gap": "gap statistic (higher)",
-    "davies_bouldin": "Davies-Bouldin (lower)",
+    "modularity": "modularity of the neighbours (higher is better)",
+    "silhouette": "silhouette (higher is better)",
+    "stability": "stability (higher is better)",
+    "gap": "gap statistic (higher is better)",
+    "davies_bouldin": "Davies-Bouldin (lower is better)",
     "inertia": "inertia (elbow)",
 }
 

@@ -137,7 +137,7 @@ def _table(path: Path) -> Path:
     if not path.is_dir():
         return path
     if not (path / RunFiles.CLUSTERS).is_file():
-        raise ConfigError(f"labels: {str(path)!r} is no run folder (it has no {RunFiles.CLUSTERS})")
+        raise ConfigError(f"labels: {str(path)!r} is not a run folder (it has no {RunFiles.CLUSTERS})")
     return path / RunFiles.CLUSTERS
 
 

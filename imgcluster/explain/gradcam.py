@@ -79,7 +79,7 @@ class GradCam:
         gradients: Tensor | None = found[0]
         if gradients is None:
             layers = ", ".join(map(str, self.choice.layers))
-            raise ConfigError(f"{self.choice.backbone.name}: {self.layer.node} is no step on the way to {layers}")
+            raise ConfigError(f"{self.choice.backbone.name}: {self.layer.node} is not a step on the way to {layers}")
         channels, gradients = (KINDS[self.layer.kind](values) for values in (passed.spatial.detach(), gradients))
         return (gradients.mean(dim=(2, 3), keepdim=True) * channels).sum(dim=1)
 

@@ -85,7 +85,8 @@ def explain_run(
             networks += KINDS[kind](request, gallery)
     if not gallery.added:
         if any_there([image.path for image in request.images]):
-            raise ImageError(f"none of the {len(request.images):,} images can be read any more")
+            one, count = len(request.images) == 1, f"none of the {len(request.images):,} images can"
+            raise ImageError(f"{'the image cannot' if one else count} be read any more")
         raise ImageError(opened.places.lost(len(request.images)))
     return RunExplained(gallery.report, gallery.added, list(dict.fromkeys(networks)), opened.is_random)
 

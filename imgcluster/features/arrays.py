@@ -157,7 +157,7 @@ def _listed(images: Images) -> list[Any]:
         return [images] if single else list(images)
     if isinstance(images, Iterable):
         return list(images)
-    raise ImageError(f"{type(images).__name__} is no images; give a list, a folder, an array or a tensor")
+    raise ImageError(f"{type(images).__name__} is not images; give a list, a folder, an array or a tensor")
 
 
 def _looked_at(items: Sequence[Any], recipe: Recipe) -> Iterator[np.ndarray]:

@@ -116,9 +116,9 @@ def check_readable(features: Features) -> None:
     if not features.failures:
         raise ImageError("there are no images")
     first = features.failures[0]
-    raise ImageError(
-        f"none of the {len(features.failures):,} images can be read; the first: {first.image.path}: {first.reason}"
-    )
+    count = len(features.failures)
+    what = "the only image cannot be read" if count == 1 else f"none of the {count:,} images can be read; the first"
+    raise ImageError(f"{what}: {first.image.path}: {first.reason}")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def parse_list(cell: str, column: str, place: str) -> list[float]:
         found = None
     if not isinstance(found, list) or not all(type(each) in (int, float) for each in found):
         raise Unfit(
-            f"{place}: {column!r} is no list of numbers such as '[0.5, 1]'; features.file_columns names another"
+            f"{place}: {column!r} is not a list of numbers such as '[0.5, 1]'; features.file_columns names another"
         )
     return found
 

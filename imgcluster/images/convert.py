@@ -28,7 +28,7 @@ def to_rgb(picture: Any) -> np.ndarray:
         return _of_array(np.moveaxis(_of_tensor(picture), 0, -1))
     if isinstance(picture, np.ndarray):
         return _of_array(picture)
-    raise ImageError(f"a {type(picture).__name__} is no picture; allowed: a path, a PIL image, an array or a tensor")
+    raise ImageError(f"a {type(picture).__name__} is not a picture; allowed: a path, a PIL image, an array or a tensor")
 
 
 def _of_pillow(picture: Image.Image) -> np.ndarray:
@@ -71,5 +71,5 @@ def _integers(values: np.ndarray) -> np.ndarray:
             raise ImageError(f"floats are taken from 0 to 1, and these go from {values.min():g} to {values.max():g}")
         return np.asarray((values.astype(np.float32) * 255).round(), dtype=np.uint8)
     if values.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"{values.dtype} is no format of pictures; allowed: uint8, uint16, or floats from 0 to 1")
+        raise ImageError(f"{values.dtype} is not a format of pictures; allowed: uint8, uint16, or floats from 0 to 1")
     return values

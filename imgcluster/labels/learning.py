@@ -33,7 +33,7 @@ from imgcluster.learning import (
 )
 from imgcluster.runs import FinishedRun, PartialLabels, features_of_run, listed_images, read_partial_labels, read_run
 from imgcluster.types import ImageFile
-from imgcluster.utils import Storage, first_few
+from imgcluster.utils import Storage, counted, first_few
 
 CONFIGS = (".yaml", ".yml")
 
@@ -221,9 +221,10 @@ def _scores(true: np.ndarray, found: np.ndarray | None) -> dict[str, float]:
 
 def _notes(found: PartialLabels, lost: Sequence[str], classes: Sequence[str], numbers: np.ndarray) -> list[str]:
     notes = list(found.notes)
-    for ids, what in ((lost, "cannot be read"), (found.unknown, "are not among the images")):
+    strange = "is" if len(found.unknown) == 1 else "are"
+    for ids, what in ((lost, "cannot be read"), (found.unknown, f"{strange} not among the images")):
         if ids:
-            notes.append(f"{len(ids):,} labelled images {what}: {first_few(ids)}")
+            notes.append(f"{counted(len(ids), 'labelled image')} {what}: {first_few(ids)}")
     counts = np.bincount(numbers)
     if lonely := [name for name, count in zip(classes, counts, strict=True) if count == 1]:
         notes.append(f"{len(lonely):,} of {len(classes):,} classes have one image: {first_few(lonely)}")

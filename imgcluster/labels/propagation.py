@@ -89,9 +89,10 @@ def spread_labels(
     clusters = np.array([int(row["cluster"]) for row in finished.rows if row["status"] == "ok"], np.int64)
     classes = known.classes
     if len(classes) < 2:
+        count = len(known.labels)
+        which, verb = ("the only labelled image", "is") if count == 1 else (f"all {count:,} labelled images", "are")
         raise ConfigError(
-            f"labels: all {len(known.labels):,} labelled images of {str(labels)!r} are {classes[0]!r}; label an image "
-            "of another class too"
+            f"labels: {which} of {str(labels)!r} {verb} {classes[0]!r}; label an image of another class too"
         )
     points = spreading_space(features.vectors)
     found = _spread_to_copies(points, known.rows, known.numbers)

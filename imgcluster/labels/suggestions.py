@@ -15,7 +15,7 @@ from imgcluster.features import Points
 from imgcluster.labels.propagation import spread_along, spread_over, spreading_graph, spreading_space
 from imgcluster.runs import FinishedRun, PartialLabels, features_of_run, read_partial_labels, read_run, with_name
 from imgcluster.types import NOISE, TextTable
-from imgcluster.utils import digest_arrays, installed, remembered
+from imgcluster.utils import counted, digest_arrays, installed, remembered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +177,7 @@ def _doubt(points: np.ndarray, graph: Graph, known: PartialLabels) -> tuple[np.n
 def _typical_words(clusters: np.ndarray, row: int, known: PartialLabels, names: Mapping[int, str]) -> str:
     size = int((clusters == clusters[row]).sum())
     without = ", which has no label" if len(known.rows) else ""
-    return f"typical of cluster {with_name(int(clusters[row]), names)} of {size:,}{without}"
+    return f"typical of cluster {with_name(int(clusters[row]), names)} ({counted(size, 'image')}){without}"
 
 
 def _placed(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:

@@ -118,7 +118,7 @@ class Learned:
         except FileNotFoundError as error:
             missing = Path(error.filename).name
             raise ConfigError(
-                f"{str(folder)!r} is no model: it has no {missing}; `imgcluster learn` makes one"
+                f"{str(folder)!r} is not a model: it has no {missing}; `imgcluster learn` makes one"
             ) from None
         except ConfigError:
             raise

@@ -14,6 +14,7 @@ from imgcluster.report.page import shortened
 from imgcluster.report.thumbnails import JPEG_QUALITY, shrunk
 from imgcluster.runs import RunResult, known_names
 from imgcluster.types import NOISE, ImageFile
+from imgcluster.utils import counted
 
 MAX_CLUSTERS = 30
 IMAGES_PER_CLUSTER = 8
@@ -29,8 +30,10 @@ def run_html(run: RunResult) -> str:
     rows = [_row(run, number, counts[number]) for number in largest.tolist()]
     left = len(numbers) - len(rows)
     failed = len(run.features.failures)
-    notes = [f"{failed:,} images failed"] * bool(failed) + [f"{left:,} smaller clusters are left out"] * bool(left)
-    caption = f"{len(run.images):,} images, {sum(number != NOISE for number in counts)} clusters"
+    notes = [f"{counted(failed, 'image')} failed"] * bool(failed)
+    if left:
+        notes.append(f"{counted(left, 'smaller cluster is', 'smaller clusters are')} left out")
+    caption = f"{counted(len(run.images), 'image')}, {counted(sum(number != NOISE for number in counts), 'cluster')}"
     head = f"<caption>{'; '.join([caption, *notes])}</caption>"
     return f"<table>{head}{''.join(rows)}</table><p>{escape(str(run.folder))}</p>"
 

@@ -29,7 +29,7 @@ def read_record(run_folder: Path) -> dict[str, Any]:
     try:
         return finished_record((run_folder / RunFiles.RECORD).read_bytes(), str(run_folder))
     except OSError as error:
-        raise OutputError(f"{str(run_folder)!r} is no run folder ({RunFiles.RECORD}: {error.strerror})") from None
+        raise OutputError(f"{str(run_folder)!r} is not a run folder ({RunFiles.RECORD}: {error.strerror})") from None
 
 
 def finished_record(data: bytes, folder: str) -> dict[str, Any]:

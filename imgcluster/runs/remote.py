@@ -74,7 +74,7 @@ class FarAway:
             data = (self._place / RunFiles.RECORD).read_bytes()
         except FileNotFoundError as error:
             place = shown(self._place.url)
-            raise OutputError(f"{place!r} is no run folder ({RunFiles.RECORD}: {in_words(error)})") from None
+            raise OutputError(f"{place!r} is not a run folder ({RunFiles.RECORD}: {in_words(error)})") from None
         except OSError as error:
             raise self._failure(error) from None
         finished_record(data, shown(self._place.url))

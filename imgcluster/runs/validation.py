@@ -235,16 +235,16 @@ def _problem_of_cell(expected: Expected, cell: str, place: int) -> str | None:
     if not cell.strip():
         return "empty"
     if expected.allowed is not None:
-        return None if cell in expected.allowed else f"{cell!r} is no label of a cluster"
+        return None if cell in expected.allowed else f"{cell!r} is not a label of a cluster"
     fits, problem = KINDS[LAYOUT_KINDS.get(expected.layout or "", expected.kinds.get(place, "text"))]
     return None if fits(cell.strip()) else f"{cell.strip()!r} {problem}"
 
 
 KINDS: dict[str, tuple[Callable[[str], object], str]] = {
-    "whole": (WHOLE_NUMBER.fullmatch, "is no whole number"),
-    "number": (NUMBER.fullmatch, "is no number"),
+    "whole": (WHOLE_NUMBER.fullmatch, "is not a whole number"),
+    "number": (NUMBER.fullmatch, "is not a number"),
     "zero_or_one": (("0", "1").__contains__, "is neither 0 nor 1"),
-    "share": (lambda cell: NUMBER.fullmatch(cell) and 0 <= Decimal(cell) <= 1, "is no number from 0 to 1"),
+    "share": (lambda cell: NUMBER.fullmatch(cell) and 0 <= Decimal(cell) <= 1, "is not a number from 0 to 1"),
     "text": (bool, ""),
 }
 OF_CELLS = {Cells.WHOLE: "whole", Cells.DECIMAL: "number", Cells.SHARE: "number", Cells.MEASURED: "number"}

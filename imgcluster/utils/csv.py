@@ -40,7 +40,7 @@ COMPLAINTS = {
     "',' expected after '\"'": "text follows a closing quote; is a quote missing, or one inside of quotes not doubled?",
 }
 
-NO_TEXT = "is no text"
+NO_TEXT = "is not text"
 Rows = list[list[str]]
 
 
@@ -114,4 +114,4 @@ def _fitted(row: list[str], header: list[str], line: int) -> list[str]:
 
 
 def _invalid(line: int, what: str) -> ValueError:
-    return ValueError(f"is no valid CSV: line {line:,}: {what}")
+    return ValueError(f"is not valid CSV: line {line:,}: {what}")

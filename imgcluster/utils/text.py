@@ -23,6 +23,15 @@ def first_few(items: Sequence[Any], most: int = MAX_NAMES_IN_MESSAGE, show: Call
     return ", ".join(map(show, items[:most])) + (", …" if len(items) > most else "")
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its noun. many: the plural, where it is not `one` and an s.
+
+    >>> counted(1, "image"), counted(1200, "image"), counted(2, "pair of images", "pairs of images")
+    ('1 image', '1,200 images', '2 pairs of images')
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def printable(text: str) -> str:
     """Show line breaks, control codes and changes of direction by their escapes, not by what they do to a terminal."""
     return text if text.isprintable() else repr(text)

@@ -26,7 +26,7 @@ SCORE = ["score", "run", "truth.csv"]
             "truth: name it with --label-column NAME",
         ),
         (["show", "run"], "damaged; run it again with force=True", "damaged; run it again with --force"),
-        (["run", "c"], "images.folder: 'force' is no folder", "images.folder: 'force' is no folder"),
+        (["run", "c"], "images.folder: 'force' is not a folder", "images.folder: 'force' is not a folder"),
         (["run", "c"], "set IMGCLUSTER_CACHE=DIR", "set IMGCLUSTER_CACHE=DIR"),
         (["run", "c"], "--set method=AUTO: unknown", "--set method=AUTO: unknown"),
         (["run", "c"], "set outputs.folder=DIR", "set outputs.folder=DIR"),

@@ -48,7 +48,7 @@ def test_near_duplicates_stay_together_and_outliers_do_no_harm() -> None:
 def test_values_that_are_not_finite_are_refused(bad: float) -> None:
     vectors = noise(50, 40)
     vectors[7, 3] = bad
-    with pytest.raises(ClusteringError, match="the features of 1 images are not finite"):
+    with pytest.raises(ClusteringError, match="the features of 1 image are not finite"):
         cluster_features(vectors, ClustersConfig(n_clusters=3), show=False)
 
 

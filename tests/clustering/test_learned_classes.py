@@ -181,7 +181,7 @@ def test_what_is_made_of_a_run_has_its_names(config_file: Path, tmp_path: Path, 
         (" out of cluster 0 (blue), its second choice", " out of cluster 1 (green), its second choice")
     )
     assert command("suggest", "out", "--out", "ask.csv", "-n", "3").returncode == 0
-    assert "typical of cluster 2 (red, dark) of 4" in set(pd.read_csv(tmp_path / "ask.csv")["why"])
+    assert "typical of cluster 2 (red, dark) (4 images)" in set(pd.read_csv(tmp_path / "ask.csv")["why"])
     assert "there are 0 (blue), 1 (green), 2 (red, dark)" in command("explain", "out", "--cluster", "9").stderr
     least_sure = command("score", "out").stdout.partition("least sure\n")[2].splitlines()
     assert all(
@@ -303,7 +303,7 @@ def test_features_of_another_layer_are_refused(config_file: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("break_it", "words"), [("none", "is no model: it has no model.json"), ("damaged", "is damaged")]
+    ("break_it", "words"), [("none", "is not a model: it has no model.json"), ("damaged", "is damaged")]
 )
 def test_a_model_that_cannot_be_read_is_told_before_any_work(
     config_file: Path, tmp_path: Path, break_it: str, words: str, command: Command

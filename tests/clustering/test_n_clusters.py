@@ -24,7 +24,7 @@ def test_the_number_of_clear_clusters_is_found(k: int, method: str) -> None:
     vectors, truth = blobs(k)
     clusters = cluster_features(vectors, ClustersConfig(method=method, n_clusters="2..12"), show=False)
     assert adjusted_rand_score(clusters.labels, truth) == 1
-    assert clusters.notes[0].startswith(f"{k} clusters, by the modularity of the nearest-neighbour graph: 0.")
+    assert clusters.notes[0].startswith(f"{k} clusters, chosen by the modularity of the nearest-neighbour graph: 0.")
 
 
 def test_progress_is_shown_of_what_all_numbers_share(

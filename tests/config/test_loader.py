@@ -488,9 +488,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("outputs.contact_sheets", 1, "found 1 (a number), allowed: true or false"),
     ("outputs.names", ["a"], f"found ['a'] (a list), {NAMES}"),
     ("outputs.names", "a", f"found 'a' (text), {NAMES}"),
-    ("outputs.names", {-1: "a"}, "-1 is no number of a cluster, a whole number >= 0"),
-    ("outputs.names", {"x": "a"}, "'x' is no number of a cluster, a whole number >= 0"),
-    ("outputs.names", {True: "a"}, "True is no number of a cluster, a whole number >= 0"),
+    ("outputs.names", {-1: "a"}, "-1 is not a number of a cluster, a whole number >= 0"),
+    ("outputs.names", {"x": "a"}, "'x' is not a number of a cluster, a whole number >= 0"),
+    ("outputs.names", {True: "a"}, "True is not a number of a cluster, a whole number >= 0"),
     *[
         (
             "outputs.names",
@@ -773,7 +773,7 @@ def test_urls_with_secrets_in_options_of_a_file_system(options: dict[str, Any], 
 
 
 @pytest.mark.parametrize(("text", "words"), [("storage: 5", "found 5 (a number), allowed: a mapping of protocols"),
-                                             ("storage: {S 3: {}}", "'S 3' is no protocol, such as s3, gs or http"),
+                                             ("storage: {S 3: {}}", "'S 3' is not a protocol, such as s3, gs or http"),
                                              ("storage: {s3: 5}", "s3: allowed: a mapping of options")])  # fmt: skip
 def test_storage_that_is_refused(text: str, words: str) -> None:
     assert refusal(SMALLEST + text).startswith(f"c.yaml: storage (line 4): {words}")

@@ -167,7 +167,7 @@ EDITS: dict[str, tuple[Callable[[Row], Row], str]] = {
     "action": (lambda row: {**row, "action": "delete"}, "action 'delete'; allowed: keep, move, distinct"),
     "id": (lambda row: {**row, "id": "nobody.png"}, "the run has no image 'nobody.png'"),
     "path": (lambda row: {**row, "path": "/etc/passwd"}, "the run has .*small.png' as 'small.png'"),
-    "group": (lambda row: {**row, "group": "../1"}, "group '../1' is no whole number"),
+    "group": (lambda row: {**row, "group": "../1"}, "group '../1' is not a whole number"),
     "digest": (lambda row: {**row, "digest": ""}, "has changed since the plan was made"),
     "twice": (lambda row: {**row, "id": "a.png", "action": "move"}, "'a.png' is in the plan twice"),
 }
@@ -188,7 +188,7 @@ def test_rows_that_were_edited_wrongly_are_refused(tmp_path: Path, run: Path, pl
     [
         (b"\x89PNG\r\n\x1a\n\0\0", "plan"),
         (b"id,label\na.png,1\n", "lacks the columns group, path, action, digest"),
-        (b'group,id\n"1,2\n', "is no valid CSV"),
+        (b'group,id\n"1,2\n', "is not valid CSV"),
         (b"", "lacks the columns"),
         (None, "No such file"),
     ],

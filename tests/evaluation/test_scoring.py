@@ -266,7 +266,7 @@ def test_the_truth_is_read_as_strictly(tmp_path: Path, truth: Path) -> None:
         score_labels(labels, truth)
     with pytest.raises(ConfigError, match=r"^truth: .*nowhere.csv' cannot be read: No such file"):
         score_labels(labels, tmp_path / "nowhere.csv")
-    with pytest.raises(ConfigError, match=r"^labels: .* is no run folder \(it has no clusters.csv\)"):
+    with pytest.raises(ConfigError, match=r"^labels: .* is not a run folder \(it has no clusters.csv\)"):
         score_labels(tmp_path, truth)
 
 
@@ -366,7 +366,8 @@ def test_scoring_needs_no_torch() -> None:
 def test_a_table_alone_needs_the_true_labels(truth: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", str(truth)]) == 1
     said = (
-        f"imgcluster: {truth} is no run folder, so `score` needs the true labels too: imgcluster score {truth} TRUTH\n"
+        f"imgcluster: {truth} is not a run folder, so `score` needs the true labels too: "
+        f"imgcluster score {truth} TRUTH\n"
     )
     assert capsys.readouterr().err == said
 

@@ -152,7 +152,7 @@ def test_the_same_points_give_the_same_sweep() -> None:
 def test_sweep(command: Command, config_file: Path, tmp_path: Path) -> None:
     done = command("sweep", config_file, "--k", "2..5", "--quiet")
     assert done.returncode == 0, done.stderr
-    assert " clusters, by the modularity of the nearest-neighbour graph: " in done.stdout
+    assert " clusters, chosen by the modularity of the nearest-neighbour graph: " in done.stdout
     assert sorted(path.name for path in (tmp_path / "out/sweep").iterdir()) == ["sweep.csv", "sweep.png", "sweep.svg"]
     table = pd.read_csv(tmp_path / "out/sweep/sweep.csv")
     assert table["k"].tolist() == [2, 3, 4, 5]

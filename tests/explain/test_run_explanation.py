@@ -67,7 +67,7 @@ def test_what_is_not_there_is_told_in_a_line(
 
 
 def test_runs_that_cannot_be_explained(make_run: MakeRun, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is no run folder"):
+    with pytest.raises(OutputError, match="is not a run folder"):
         imgcluster.explain_run(tmp_path / "nowhere")
     run = make_run()
     record = json.loads((run / "run.json").read_bytes())

@@ -114,13 +114,13 @@ def test_a_picture_that_cannot_be_read_is_named_or_nan(paths: list[Path]) -> Non
     ("images", "words"),
     [
         ([], "there are no images"),
-        (7, "int is no images"),
-        ([7], "image 0: a int is no picture"),
+        (7, "int is not images"),
+        ([7], "image 0: a int is not a picture"),
         (np.zeros((2, 3, 4, 5), np.uint8), r"image 0: the shape \(3, 4, 5\) is none of a picture"),
         ([np.zeros((0, 4), np.uint8)], r"image 0: the shape \(0, 4, 1\) is none"),
         ([np.full((4, 4), 2.0)], "floats are taken from 0 to 1, and these go from 2 to 2"),
         ([np.full((4, 4), np.nan)], "floats are taken from 0 to 1"),
-        ([np.zeros((4, 4), np.int64)], "int64 is no format of pictures"),
+        ([np.zeros((4, 4), np.int64)], "int64 is not a format of pictures"),
         (["no/such.jpg"], r"image 0 \('no/such.jpg'\): no such file"),
     ],
 )

@@ -271,7 +271,7 @@ def test_images_that_share_an_id_keep_their_own_vectors(tmp_path: Path, pictures
 def test_a_layer_that_is_not_there_is_told_before_any_download(tmp_path: Path, pictures: Path) -> None:
     with pytest.raises(ConfigError, match="vgg16 has no layer 'fc99'; near it: fc8, fc7, fc6"):
         extracted(pictures, FeaturesConfig(layer="fc99", store=tmp_path / "s"))  # and no fallback hides it
-    with pytest.raises(ConfigError, match="'size' is no layer but a step between two"):
+    with pytest.raises(ConfigError, match="'size' is not a layer but a step between two"):
         extracted(pictures, lite0(tmp_path / "s", layer="size"))
 
 

@@ -342,7 +342,7 @@ def test_a_list_as_text_is_read(tmp_path: Path, ending: str) -> None:
     getattr(table, f"to_{ending}")(file, index=False)
     np.testing.assert_array_equal(read_features(file)[1], VECTORS)
     for cells, words in {
-        ("[1 2]", "[1 2]"): "'embedding' is no list of",
+        ("[1 2]", "[1 2]"): "'embedding' is not a list of",
         ("[1, 2]", "[1]"): "different lengths",
     }.items():
         getattr(table.assign(embedding=[*cells, *cells]), f"to_{ending}")(file, index=False)

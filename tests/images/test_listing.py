@@ -24,6 +24,7 @@ from imgcluster.images.sources.debris import DEBRIS, debris_in
 from imgcluster.images.sources.names import as_id, natural_key
 from imgcluster.images.video.extra import video_hint
 from imgcluster.types import ImageFile, ImageSubset
+from imgcluster.utils import counted
 from tests import ROOT
 from tests.conftest import write_pictures, write_template
 from tests.support.extras import DECODERS, without
@@ -120,7 +121,7 @@ def test_ids_are_text_in_any_encoding(tmp_path: Path, csv: bytes, keys: dict[str
         ("", "ids.csv' is empty"),
         ("ImageID;label\n1;0\n", "ids.csv' separates its columns by semicolons; commas are needed"),
         ("ImageID\tlabel\n1\t0\n", "ids.csv' separates its columns by tabs; commas are needed"),
-        ("ImageID,label\n1,0\n2,0,0,0\n", "ids.csv' is no valid CSV: "),
+        ("ImageID,label\n1,0\n2,0,0,0\n", "ids.csv' is not valid CSV: "),
         ("größe\n1\n".encode("cp1252"), "ids.csv' is not UTF-8; set images.encoding (for example cp1252)"),
     ],
 )
@@ -221,7 +222,7 @@ def test_pictures_of_formats_that_are_not_read_are_told(tmp_path: Path, caplog: 
     touch(tmp_path, "1.jpg", "2.PSD", "3.psd", "4.svg", "notes.txt", ".5.psd")
     assert ids_of(tmp_path) == ["1.jpg"]
     assert "skipped 3 files in unsupported formats (.psd, .svg); convert to .png or .jpg to include them" in caplog.text
-    assert "skipped 1 hidden, 1 file that is no picture (.txt)" in caplog.text
+    assert "skipped 1 hidden, 1 file that is not a picture (.txt)" in caplog.text
 
 
 def test_pictures_that_an_extra_reads_are_told_with_its_command(
@@ -304,8 +305,8 @@ def test_each_file_below_a_folder_is_counted_once(tmp_path: Path) -> None:
         "(.heic, HEIC) and convert to .png or .jpg (.psd, PSD) to include them",
         f"skipped 1 video (.mp4); {video_hint(None)}",
         "skipped 3 hidden, 3 sidecars (.aae, .aux.xml, .xmp), 1 archive (.zip), "
-        "5 files that are no pictures (.db, .jpg~, .txt, none)",
-        "images.exclude left out 1 images",
+        "5 files that are not pictures (.db, .jpg~, .txt, none)",
+        "images.exclude left out 1 image",
     ]
 
 
@@ -476,7 +477,7 @@ def test_include_and_exclude(
     listing = find_images(ImagesConfig(folder=str(tmp_path), include=include, exclude=exclude))  # type: ignore[arg-type]
     assert [image.id for image in listing.images] == left
     assert listing.left_out == counts
-    assert listing.notes == [f"images.{key} left out {count} images" for key, count in counts.items()]
+    assert listing.notes == [f"images.{key} left out {counted(count, 'image')}" for key, count in counts.items()]
 
 
 def test_an_include_or_exclude_that_matches_nothing_is_told(tmp_path: Path) -> None:
@@ -509,7 +510,7 @@ def test_what_was_passed_over_is_in_the_summary_and_the_record(config_file: Path
     notes = [
         "passed over 1 @eaDir: files and folders of storage systems and photo programs",
         "skipped 1 file in an unsupported format (.psd); convert to .png or .jpg to include it",
-        "images.exclude left out 1 images",
+        "images.exclude left out 1 image",
     ]
     record = json.loads((done.folder / "run.json").read_text())
     assert (record["counts"]["images"], record["notes"][:3]) == (12, notes)

@@ -97,5 +97,5 @@ def test_what_the_report_of_the_folder_has_guessed_stays_in_that_of_the_next_run
 def test_a_result_that_was_not_written_has_no_report(tmp_path: Path) -> None:
     run = imgcluster.run(config_of(tmp_path, report=False), show=False)
     bare = imgcluster.Run(run.config, run.images, None, run.features, run.clusters, made_in=tmp_path / "elsewhere")
-    with pytest.raises(imgcluster.ImgclusterError, match="is no run folder"):
+    with pytest.raises(imgcluster.ImgclusterError, match="is not a run folder"):
         imgcluster.write_report(bare, show=False)

@@ -149,7 +149,7 @@ def test_a_quote_too_many_is_never_read_as_other_rows(rows: list[list[str]], dat
     try:
         found = read_cells(io.BytesIO((text[:at] + text[at + 1 :]).encode()))
     except ValueError as error:
-        assert "is no valid CSV: line " in str(error)  # noqa: PT017 (where there is none, the rows are looked at)
+        assert "is not valid CSV: line " in str(error)  # noqa: PT017 (where there is none, the rows are looked at)
     else:
         assert len(found) == len(rows) + 1
 

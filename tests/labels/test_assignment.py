@@ -39,7 +39,7 @@ def test_a_clusterer_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_assign_without_any_readable_image(command: Command, config_file: Path, tmp_path: Path) -> None:
     run(load_config(config_file), show=False)
     done = command("assign", tmp_path / "out", tmp_path / "nothing.jpg", "--out", tmp_path / "new.csv")
-    assert (done.returncode, "images can be read; the first: " in done.stderr) == (1, True)
+    assert (done.returncode, "the only image cannot be read: " in done.stderr) == (1, True)
 
 
 def test_assign_gives_the_run_its_own_labels(command: Command, config_file: Path, tmp_path: Path) -> None:

@@ -140,8 +140,8 @@ def test_what_is_left_out_is_said(config_file: Path, tmp_path: Path, command: Co
     (tmp_path / "labels.csv").write_text("id,label\n0000,a\n0001,b\n0003,a\n0007,b\nother,a\n")
     result = command("learn", config_file, "labels.csv", "--out", "model")
     assert result.returncode == 0, result.stderr
-    assert "note: 1 labelled images cannot be read: '0007'" in result.stdout
-    assert "note: 1 labelled images are not among the images: 'other'" in result.stdout
+    assert "note: 1 labelled image cannot be read: '0007'" in result.stdout
+    assert "note: 1 labelled image is not among the images: 'other'" in result.stdout
     assert "note: 1 of 2 classes have one image: 'b'" in result.stdout
 
 
@@ -149,7 +149,7 @@ def test_a_wrong_classifier_or_folder_is_told(config_file: Path, labelled: Path,
     wrong = command("learn", config_file, labelled, "--out", "model", "--classifier", "forest")
     assert "there is no 'forest'; allowed: logistic, svm, knn, mlp" in wrong.stderr
     taken = command("learn", config_file, labelled, "--out", "pictures")
-    assert (taken.returncode, "is no model of imgcluster's and not empty" in taken.stderr) == (1, True)
+    assert (taken.returncode, "is not a model of imgcluster's and not empty" in taken.stderr) == (1, True)
 
 
 def test_scores_are_of_images_held_back(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_labels_from_folders_and_with_endings_are_spread(finished: Path, tmp_pat
             "id,label\n001,a\n002,a\n",
             r"^labels: all 2 labelled images of '.*' are 'a'; label an image of another class",
         ),
-        ("id,label\n001,a\nx,b\n", r"^labels: all 1 labelled images of '.*' are 'a'"),
+        ("id,label\n001,a\nx,b\n", r"^labels: the only labelled image of '.*' is 'a'"),
     ],
 )
 def test_what_is_refused(finished: Path, tmp_path: Path, text: str, message: str) -> None:
@@ -263,7 +263,7 @@ def test_typical_images_are_asked_for_first(finished: Path) -> None:
     nearest = [min((r for r in table if r["cluster"] == c), key=lambda r: float(r["distance"]))["id"] for c in "012"]
     found = suggest_images(finished, 5)
     assert found.ids[:3] == nearest
-    assert found.why[0] == "typical of cluster 0 of 14"
+    assert found.why[0] == "typical of cluster 0 (14 images)"
     assert len(set(found.ids)) == 5
     assert imgcluster.suggest_images(finished, 2).ids == nearest[:2]
     assert sorted(suggest_images(finished, 99).ids) == IDS  # no more than there are
@@ -278,7 +278,7 @@ def test_the_largest_cluster_comes_first_and_noise_is_none() -> None:
 def test_clusters_without_a_label_then_what_is_in_doubt(finished: Path, tmp_path: Path) -> None:
     labels = written(tmp_path / "l.csv", "id,label\n001,a\n002,a\n016,b\n")
     found = suggest_images(finished, 4, labels=labels)
-    assert found.why[0] == "typical of cluster 2 of 6, which has no label"
+    assert found.why[0] == "typical of cluster 2 (6 images), which has no label"
     assert found.clusters[0] == 2
     assert all(why in {"in doubt: a or b", "in doubt: b or a"} for why in found.why[1:])
     everything = suggest_images(finished, 99, labels=labels).ids
@@ -321,9 +321,9 @@ def test_what_was_asked_for_partly_filled_in_works_as_it_is(finished: Path, tmp_
 def test_errors_are_one_line(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, labels = tmp_path / "o.csv", written(tmp_path / "l.csv", "id,label\n001,a\n")
     for arguments, message in (
-        (["spread", str(finished), str(labels)], "labels: all 1 labelled images of"),
+        (["spread", str(finished), str(labels)], "labels: the only labelled image of"),
         (["spread", str(finished), str(tmp_path / "none.csv")], "none.csv' cannot be read: No such file"),
-        (["spread", str(tmp_path), str(labels)], "is no run folder"),
+        (["spread", str(tmp_path), str(labels)], "is not a run folder"),
         (["suggest", str(finished), "-n", "0"], "--count: 0; allowed: whole numbers >= 1"),
     ):
         assert main([*arguments, "--out", str(out)]) == 1

@@ -27,11 +27,11 @@ def test_a_model_is_the_same_after_saving(config_file: Path, labelled: Path, tmp
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("model.json", None, "is no model: it has no model.json"),
+        ("model.json", None, "is not a model: it has no model.json"),
         ("model.json", b"{", "is damaged"),
         ("model.json", b'{"format": 99}', "another version"),
         ("model.safetensors", b"\0", "is damaged"),
-        ("model.safetensors", None, "is no model"),
+        ("model.safetensors", None, "is not a model"),
     ],
 )
 def test_models_that_are_none(

@@ -19,7 +19,7 @@ def test_a_notebook_shows_the_clusters_of_a_run(hostile: Path, tmp_path: Path) -
     assert len(images) == 3 * 8
     assert all(str(each["src"]).startswith("data:image/jpeg;base64,") for each in images)
     assert not any(tag in {"i", "script", "b"} for tag, _ in page.tags)
-    assert "1 images failed" in text
+    assert "1 image failed" in text
     assert "&lt;i&gt;red&lt;/i&gt;" in text
     bare = imgcluster.Run(run.config, run.images, None, run.features, run.clusters)
     assert len([tag for tag, _ in Reader(bare._repr_html_()).tags if tag == "img"]) == 3 * 8

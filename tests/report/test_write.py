@@ -77,9 +77,9 @@ def test_a_report_of_the_run_in_memory_leaves_what_one_of_its_folder_takes(
 def test_a_wrong_map_or_no_run_is_told(copied: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"map: there is no 'mds'; allowed: pca, tsne, umap"):
         write_report(copied, map="mds", show=False)
-    with pytest.raises(OutputError, match="is no run folder"):
+    with pytest.raises(OutputError, match="is not a run folder"):
         write_report(tmp_path, show=False)
-    with pytest.raises(OutputError, match="is no run folder"):
+    with pytest.raises(OutputError, match="is not a run folder"):
         write_sheets(tmp_path, show=False)
 
 

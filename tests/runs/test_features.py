@@ -226,7 +226,7 @@ def test_a_file_of_features_that_changed_since_the_run_is_told(copy: Path) -> No
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (None, r"is no run folder \(run.json: No such file or directory\)"),
+        (None, r"is not a run folder \(run.json: No such file or directory\)"),
         ('{"status": "writing"}', "is not finished; run its config again"),
         ('["status"]', "is damaged; run the config again with force=True"),
     ],

@@ -201,7 +201,7 @@ def test_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def test_what_cannot_be_shown(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is no run folder"):
+    with pytest.raises(OutputError, match="is not a run folder"):
         run_overview(tmp_path)
     run = make_run(tmp_path, IMAGES)
     with pytest.raises(ConfigError, match=r"^typical: -1; allowed: whole numbers >= 0"):

@@ -183,7 +183,8 @@ def test_commands_take_a_run_behind_a_url(
     assert not list(tmp_path.parent.rglob("climbed"))
     done = command("show", f"s3://{bucket}/runs/none", AWS_ENDPOINT_URL=s3.endpoint)
     assert done.returncode == 1
-    assert done.stderr == f"imgcluster: 's3://{bucket}/runs/none' is no run folder (run.json: no such file or bucket)\n"
+    why = "is not a run folder (run.json: no such file or bucket)"
+    assert done.stderr == f"imgcluster: 's3://{bucket}/runs/none' {why}\n"
 
 
 def in_memory(config_file: Path) -> Config:
@@ -237,7 +238,7 @@ def test_what_is_no_finished_run_is_not_fetched(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(FarAway, "names", None)
     monkeypatch.setattr(far_away_module, "start_anew", None)
     for text, words in (
-        (None, f"'{url}' is no run folder (run.json: no such file or bucket)"),
+        (None, f"'{url}' is not a run folder (run.json: no such file or bucket)"),
         (b"[]", f"'{url}/run.json' is damaged; run the config again with force=True"),
         (b'{"status": "writing"}', f"the run in '{url}' is not finished; run its config again"),
     ):

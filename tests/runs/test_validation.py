@@ -61,8 +61,8 @@ def problems(tmp_path: Path, submission: str, template: str = TEMPLATE, layout: 
             "id,label\n01,\n02,1.0\n03,x\n",
             [
                 "row 1, column 'label': empty",
-                "row 2, column 'label': '1.0' is no whole number",
-                "row 3, column 'label': 'x' is no whole number",
+                "row 2, column 'label': '1.0' is not a whole number",
+                "row 3, column 'label': 'x' is not a whole number",
             ],
         ),
         ("id,label\n01\n02,1\n03,0\n", ["row 1, column 'label': empty"]),
@@ -90,10 +90,10 @@ def test_every_problem_with_its_row(tmp_path: Path, submission: str, expected: l
     ("placeholder", "cell", "words"),
     [
         ("0", "7", None),
-        ("0", "7.5", "'7.5' is no whole number"),
+        ("0", "7.5", "'7.5' is not a whole number"),
         ("0.5", "7", None),
         ("0.5", "1e-3", None),
-        ("0.5", "nan", "'nan' is no number"),
+        ("0.5", "nan", "'nan' is not a number"),
         ("0.5", "7,5", None),  # two cells: told as no CSV
         ("cat", "7", None),
         ("", "7", None),
@@ -104,7 +104,7 @@ def test_every_problem_with_its_row(tmp_path: Path, submission: str, expected: l
 def test_types_are_the_templates(tmp_path: Path, placeholder: str, cell: str, words: str | None) -> None:
     template = f"id,label\n01,{placeholder}\n02,{placeholder}\n"
     if "," in cell:
-        with pytest.raises(ConfigError, match=r"^submission: .*s.csv' is no valid CSV"):
+        with pytest.raises(ConfigError, match=r"^submission: .*s.csv' is not valid CSV"):
             problems(tmp_path, f"id,label\n01,0.5\n02,{cell}\n", template)
         return
     expected = [f"row 1, column 'label': {words}"] if words else []
@@ -137,12 +137,12 @@ ONE_ALONE = "only column 'c' is filled in; columns 'a', 'b' still as in the temp
         (
             "soft",
             "1.5,-0.5,0",
-            [f"row 1, column {name} is no number from 0 to 1" for name in ("'a': '1.5'", "'b': '-0.5'")],
+            [f"row 1, column {name} is not a number from 0 to 1" for name in ("'a': '1.5'", "'b': '-0.5'")],
         ),
-        ("soft", "nan,1,0", ["row 1, column 'a': 'nan' is no number from 0 to 1"]),
-        ("labels", "x,1,0", ["row 1, column 'a': 'x' is no whole number"]),
+        ("soft", "nan,1,0", ["row 1, column 'a': 'nan' is not a number from 0 to 1"]),
+        ("labels", "x,1,0", ["row 1, column 'a': 'x' is not a whole number"]),
         ("names", "x,,0", ["row 1, column 'b': empty"]),
-        (None, "0.5,1,x", ["row 1, column 'c': 'x' is no number"]),  # zeros do not say that shares are wrong
+        (None, "0.5,1,x", ["row 1, column 'c': 'x' is not a number"]),  # zeros do not say that shares are wrong
     ],
 )
 def test_layouts(tmp_path: Path, layout: str | None, row: str, expected: list[str]) -> None:
@@ -155,7 +155,7 @@ SHARES = "id,c0,c1,c2\n01,0.333,0.333,0.334\n02,0.333,0.333,0.334\n"
 def test_what_a_template_asks_for_is_asked_for(tmp_path: Path) -> None:
     alone = "only column 'c0' is filled in; columns 'c1', 'c2' still as in the template"
     labels = "id,c0,c1,c2\n01,2,0.333,0.334\n02,0,0.333,0.334\n"
-    no_share = "row 1, column 'c0': '2' is no number from 0 to 1"
+    no_share = "row 1, column 'c0': '2' is not a number from 0 to 1"
     assert problems(tmp_path, labels, SHARES) == [alone, no_share, "row 2: the cells add up to 0.667, not to 1"]
     assert problems(tmp_path, "id,c0,c1,c2\n01,1,0,0\n02,0.2,0.3,0.5\n", SHARES) == []
     off = "id,c0,c1,c2\n01,0.9,0.9,0.9\n02,0.2,0.3,0.5\n"
@@ -260,7 +260,7 @@ def test_zeros_never_add_up(tmp_path: Path) -> None:
 def test_labels_of_clusters_that_there_are_not(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("id,label\n01,0\n02,7\n")
     expected = Expected(["01", "02"], ["id", "label"], [1], "labels", allowed=frozenset("012"))
-    with pytest.raises(SubmissionError, match=r"row 2, column 'label': '7' is no label of a cluster"):
+    with pytest.raises(SubmissionError, match=r"row 2, column 'label': '7' is not a label of a cluster"):
         check_submission(read_template(tmp_path / "s.csv", None), expected)
 
 
@@ -273,7 +273,7 @@ def test_a_file_of_many_problems_is_cut(tmp_path: Path) -> None:
 
 def test_columns_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
     template = "id,x,,x\n01,0,a,0\n"
-    assert problems(tmp_path, "id,x,,x\n01,1,b,y\n", template) == ["row 1, column 'x': 'y' is no whole number"]
+    assert problems(tmp_path, "id,x,,x\n01,1,b,y\n", template) == ["row 1, column 'x': 'y' is not a whole number"]
 
 
 def test_the_column_of_ids_can_be_named(tmp_path: Path) -> None:
@@ -310,7 +310,8 @@ def test_the_ids_need_not_be_in_the_first_column(tmp_path: Path, template: str) 
         "row 2: id 'c', where the template has 'b'",
         "row 3: id 'b', where the template has 'c'",
     ]
-    assert problems(tmp_path, f"{head}\n2,a\nx,b\n2,c\n", template) == ["row 2, column 'label': 'x' is no whole number"]
+    found = problems(tmp_path, f"{head}\n2,a\nx,b\n2,c\n", template)
+    assert found == ["row 2, column 'label': 'x' is not a whole number"]
 
 
 def test_an_id_that_stands_twice_is_no_reason_for_another_column(tmp_path: Path) -> None:

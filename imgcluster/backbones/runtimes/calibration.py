@@ -103,7 +103,8 @@ def _sampled(images: dict[str, ImageFile], recipe: Recipe, store: Path, made_by:
         if len(pixels) == MAX_IMAGES:
             break
     if images and not pixels:
-        raise ImageError(f"int8 is calibrated on the images, and none of the {len(images):,} can be read{reason}")
+        none = "the only one cannot" if len(images) == 1 else f"none of the {len(images):,} can"
+        raise ImageError(f"int8 is calibrated on the images, and {none} be read{reason}")
     together = np.stack(pixels) if pixels else np.empty((0, recipe.side, recipe.side, 3), np.uint8)
     about = {"made_by": made_by, "pictures": stamps}
     with suppress(OSError):  # the next run takes the same sample; the store reports that it cannot be written

@@ -69,7 +69,7 @@ def damage_of(backbone: Backbone) -> str | None:
     published = published_sha256(backbone, path)
     if published and not (found := sha256_of(path)).startswith(published):
         return f"{path} is damaged, or another file: sha256 {found}, not {published}"
-    return None if published or _is_whole(path) else f"{path} is damaged: it is no whole safetensors file"
+    return None if published or _is_whole(path) else f"{path} is damaged: it is not a whole safetensors file"
 
 
 def published_sha256(backbone: Backbone, path: Path) -> str:

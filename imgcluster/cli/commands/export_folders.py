@@ -36,8 +36,11 @@ def run(options: Options) -> None:
     found = export_folders(options.run, options.folder, options.action, show=not options.quiet)
     print(*exported_lines(found, options.run), sep="\n")
     if found.refused:
+        from imgcluster.utils import counted
+
         path, reason = next(iter(found.refused.items()))
-        raise OutputError(f"{len(found.refused):,} images stay where they were; the first: {path!r}: {reason}")
+        stay = counted(len(found.refused), "image stays where it was", "images stay where they were; the first")
+        raise OutputError(f"{stay}: {path!r}: {reason}")
 
 
 def take_back(folder: str, options: Options, *, as_json: bool = False) -> None:

@@ -64,7 +64,7 @@ def compute_features(
         }
     )
     if is_held(data_dir):
-        raise ConfigError(f"{shown(data_dir)!r} is no folder of this machine; use `run` and `export` for it")
+        raise ConfigError(f"{shown(data_dir)!r} is not a folder of this machine; use `run` and `export` for it")
     images = [image for image in list_images(config.images)[0] if Path(str(image.path)).suffix.lower() in SUFFIXES]
     features = extract_features(images, config.features, show=show)
     if not features.images:

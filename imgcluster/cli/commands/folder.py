@@ -40,7 +40,7 @@ def run(options: Options) -> None:
     from imgcluster.utils import printable, write_whole
 
     first = first_run(options.folder, options.ids, keys=_keys(options), overrides=options.set)
-    print(f"default   {printable(planned(first.config, first.images))}", flush=True)
+    print(f"no config: {printable(planned(first.config, first.images))}", flush=True)
     done = run(first.config, force=options.force, show=not options.quiet)
     place = _config_file(done.config.outputs.folder)
     write_whole(place, config_text(first.config, done.record["features"], place).encode())

@@ -27,7 +27,7 @@ def run(options: Options) -> None:
     from imgcluster.utils import shown
 
     if is_held(options.folder):
-        raise ConfigError(f"{shown(options.folder)!r} is no folder of this machine: write its config by hand")
+        raise ConfigError(f"{shown(options.folder)!r} is not a folder of this machine: write its config by hand")
     folder = Path(options.folder)
     out = Path(options.out or f"{folder.resolve().name}.yaml")
     ids = Path(options.ids) if options.ids else None

@@ -36,4 +36,7 @@ def run(options: Options) -> None:
         write_table(out, found.text_table())
     print(json.dumps(found.as_json(), indent=2) if options.json else "\n".join(leaks_lines(found, out)))
     if options.fail and found.pairs:
-        raise OutputError(f"{len(found.pairs):,} pairs of images are in both {options.run!r} and {options.other!r}")
+        from imgcluster.utils import counted
+
+        pairs = counted(len(found.pairs), "pair of images is", "pairs of images are")
+        raise OutputError(f"{pairs} in both {options.run!r} and {options.other!r}")

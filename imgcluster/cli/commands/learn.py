@@ -89,7 +89,7 @@ def _check_free(out: Path) -> None:
         (out / CHECKPOINT).exists() or all(path.name.startswith(CHECKPOINT) for path in out.iterdir())
     )
     if out.exists() and not interrupted:
-        raise ConfigError(f"{str(out)!r} is no model of imgcluster's and not empty; name another folder")
+        raise ConfigError(f"{str(out)!r} is not a model of imgcluster's and not empty; name another folder")
 
 
 def _training(options: Options) -> Training:

@@ -54,7 +54,7 @@ def _run_without_truth(options: Options) -> None:
 
     if Path(options.labels).is_file():
         raise ConfigError(
-            f"{options.labels} is no run folder, so `score` needs the true labels too: imgcluster score "
+            f"{options.labels} is not a run folder, so `score` needs the true labels too: imgcluster score "
             f"{shlex.quote(options.labels)} TRUTH"
         )
     _check_free((IMAGES,), options)

@@ -10,7 +10,7 @@ import numpy as np
 from imgcluster.cli.format.run import cluster_lines
 from imgcluster.evaluation import BEST, TABLE
 from imgcluster.runs import with_name
-from imgcluster.utils import printable
+from imgcluster.utils import counted, printable
 
 if TYPE_CHECKING:
     from imgcluster.evaluation import Comparison, Stability, Sweep
@@ -46,7 +46,7 @@ def comparison_lines(found: Comparison, out: Path) -> list[str]:
 def cut_lines(found: CutRun) -> list[str]:
     """Return how many clusters there are now and were before, how good the level is, and the clusters."""
     hierarchy, failed = found.hierarchy, len(found.run.rows) - len(found.labels)
-    before = f"the run has {hierarchy.n_clusters}{f'; {failed:,} images failed' if failed else ''}"
+    before = f"the run has {hierarchy.n_clusters}" + (f"; {counted(failed, 'image')} failed" if failed else "")
     lines = [f"images    {len(found.labels):,} in {len(found.members)} clusters ({before})"]
     if found.level is not None:
         here, own = (hierarchy.modularity[level - 1] for level in (found.level, hierarchy.n_clusters))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imgcluster.cli.format.curation import skipped_lines
-from imgcluster.utils import first_few, printable
+from imgcluster.utils import counted, first_few, printable
 
 if TYPE_CHECKING:
     from imgcluster.labels import Predictions, PropagatedLabels, Suggestions
@@ -29,7 +29,7 @@ def spread_lines(found: PropagatedLabels) -> list[str]:
         *(f"{count:>8,}  {printable(name)} ({given[name]:,} given)" for name, count in counts[:MAX_SPREAD_CLASSES]),
         *_more_classes(len(counts) - MAX_SPREAD_CLASSES),
         *([f"note: only one labelled image for {first_few(single)}"] if single else []),
-        f"unsure    {unsure:,} images (confidence below {HALF})",
+        f"unsure    {counted(unsure, 'image')} (confidence below {HALF})",
     ]
 
 

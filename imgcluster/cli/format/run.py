@@ -10,7 +10,7 @@ import numpy as np
 from imgcluster.cli.format.overview import auto_lines, fallback_line
 from imgcluster.runs import known_names, output_names, submission_notes
 from imgcluster.types import by_reason
-from imgcluster.utils import DEFAULT_STORAGE, bar, printable
+from imgcluster.utils import DEFAULT_STORAGE, bar, counted, printable
 
 if TYPE_CHECKING:
     from imgcluster.backbones import PrecisionCheck
@@ -93,7 +93,7 @@ def explained_lines(done: RunExplained) -> list[str]:
     """Return how many pictures of how many images were written, of which layers, and where."""
     images = len({picture.row for picture in done.pictures if picture.row is not None})
     return [
-        f"wrote     {_counted(len(done.pictures), 'picture')} of {_counted(images, 'image') if images else 'filters'}",
+        f"wrote     {counted(len(done.pictures), 'picture')} of {counted(images, 'image') if images else 'filters'}",
         *(f"layer     {network}" for network in done.networks),
         *([RANDOM] if done.is_random else []),
         f"written   {done.folder / 'explain'}",
@@ -104,8 +104,12 @@ def planned(config: Config, images: int) -> str:
     """Return what a run of a config would do with so many images, in a line."""
     source = config.features.file or _backbones_text(config.features)
     count = config.clusters.n_clusters
-    clusters = f"clusters by {config.clusters.method}" if count is None else f"{count} clusters"
-    return f"{images:,} image{'s' * (images != 1)}, {source}, {clusters}, into {config.outputs.folder}"
+    words: dict[int | str | None, str] = {
+        None: f"clusters by {config.clusters.method}",
+        "auto": "number of clusters chosen automatically",
+    }
+    clusters = words.get(count, f"{count} clusters")
+    return f"{counted(images, 'image')}, {source}, {clusters}, into {config.outputs.folder}"
 
 
 def _backbones_text(features: FeaturesConfig) -> str:
@@ -215,7 +219,3 @@ def cluster_lines(sizes: np.ndarray, names: Mapping[int, str]) -> list[str]:
 
 def _name_after(names: Mapping[int, str], number: int) -> str:
     return f"  {printable(names[number])}" if number in names else ""
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

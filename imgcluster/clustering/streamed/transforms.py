@@ -11,6 +11,7 @@ import numpy as np
 from imgcluster.clustering.streamed.points import StreamedPoints
 from imgcluster.errors import ClusteringError
 from imgcluster.features import STEPS, Moments, State, apply_transform, block_moments, joined_moments
+from imgcluster.utils import counted
 
 BLOCKS_A_SCATTER = 8  # blocks per scatter matrix, (dim, dim): it may be as large as a block
 
@@ -81,7 +82,7 @@ def streamed_moments(points: StreamedPoints) -> tuple[np.ndarray, np.ndarray]:
 
     surveys = dask.compute(*points.before_steps().map(_survey, points.state))
     if spoilt := sum(bad for bad, _ in surveys):
-        raise ClusteringError(f"the features of {spoilt:,} images are not finite (NaN or infinity)")
+        raise ClusteringError(f"the features of {counted(spoilt, 'image')} are not finite (NaN or infinity)")
     return joined_moments((moments for _, moments in surveys), points.dim)
 
 

@@ -115,12 +115,12 @@ def _read_index(files: StoreFiles, name: str) -> tuple[list[ImageKey], str, np.n
     except ValueError:
         raise Damage(index_file(name), "is no JSON") from None
     if not isinstance(index, dict):
-        raise Damage(index_file(name), "is no index")
+        raise Damage(index_file(name), "is not an index")
     check_format(index, files.place)
     try:
         return _keys_in(index), index["fingerprint"], _checksums_in(index)
     except (ValueError, KeyError):
-        raise Damage(index_file(name), "is no index, or incomplete") from None
+        raise Damage(index_file(name), "is not an index, or incomplete") from None
 
 
 def _keys_in(index: dict[str, Any]) -> list[ImageKey]:

@@ -24,7 +24,7 @@ from imgcluster.images.sources.endings import (
     VIDEO,
     LeftOut,
 )
-from imgcluster.utils import install_command
+from imgcluster.utils import counted, install_command
 
 MOST_NAMED = 8  # endings in a line
 # What files are called that are left out for a reason: one, several.
@@ -33,7 +33,7 @@ CALLED = {
     ARCHIVE: "archive|archives",
     OF_A_RUN: "folder of a run|folders of a run",
     LINK: "link|links",
-    NO_PICTURE: "file that is no picture|files that are no pictures",
+    NO_PICTURE: "file that is not a picture|files that are not pictures",
 }
 
 
@@ -118,7 +118,7 @@ class ImageFilter:
         """Raise ConfigError where images were there, and `include` has left none of them."""
         if self.include and self.not_included and not self.used.intersection(self.include):
             raise ConfigError(
-                f"images.include: none of the {self.not_included:,} images below {folder!r} matches "
+                f"images.include: none of the {counted(self.not_included, 'image')} below {folder!r} matches "
                 f"{', '.join(map(repr, self.include))}; a pattern with a / is relative to the folder, one without is "
                 "that of a file or folder anywhere below it"
             )
@@ -144,7 +144,7 @@ class ImageFilter:
     def notes(self, *, by_ids: bool = False) -> list[str]:
         """Say what was left out, one line for each reason.
 
-        by_ids: a table names the images, so that files that are no pictures are nothing to be said.
+        by_ids: a table names the images, so that files that are not pictures are nothing to be said.
         """
         notes = [
             f"{folder!r} cannot be listed ({why}): the images below it are left out"
@@ -160,9 +160,9 @@ class ImageFilter:
         if (others := self._others_text()) and not by_ids:
             notes.append(f"skipped {others}")
         if self.not_included:
-            notes.append(f"images.include left out {self.not_included:,} images")
+            notes.append(f"images.include left out {counted(self.not_included, 'image')}")
         if self.excluded:
-            notes.append(f"images.exclude left out {self.excluded:,} images")
+            notes.append(f"images.exclude left out {counted(self.excluded, 'image')}")
         keys = {"include": self.include, "exclude": self.exclude} if self.listed else {}
         return notes + [
             f"images.{key}: {pattern!r} matches no image"
@@ -176,16 +176,15 @@ class ImageFilter:
         return f"{_counted('video|videos', self.others[VIDEO])}; {self.video_hint}"
 
     def _others_text(self) -> str:
-        """Count the hidden files, sidecars and other files that are no pictures: `1 hidden, 2 sidecars (.xmp)`."""
+        """Count the hidden files, sidecars and other files that are not pictures: `1 hidden, 2 sidecars (.xmp)`."""
         hidden = [f"{len(self.hidden):,} hidden"] if self.hidden else []
         others = [_counted(called, self.others[reason]) for reason, called in CALLED.items() if self.others[reason]]
         return ", ".join([*hidden, *others])
 
 
 def _counted(called: str, counts: Counter[str]) -> str:
-    count = counts.total()
     one, _, many = called.partition("|")
-    return f"{count:,} {one if count == 1 else many} ({_some(counts)})"
+    return f"{counted(counts.total(), one, many)} ({_some(counts)})"
 
 
 def _some(counts: Counter[str]) -> str:

@@ -139,7 +139,7 @@ class LocalFolder:
 
 
 def check_folder(text: str) -> None:
-    """Raise ConfigError where a text is no folder, with the nearest one that there is."""
+    """Raise ConfigError where a text is not a folder, with the nearest one that there is."""
     if os.path.isdir(text):
         return
     if os.path.isfile(text):

@@ -127,7 +127,7 @@ def _passed_through(container: Container) -> tuple[list[Row], bool]:
                     return rows, True
                 rows.append(row)
     except (tarfile.TarError, EOFError):
-        raise ImageError(f"{container.place!r} is no tar file, or damaged from its beginning") from None
+        raise ImageError(f"{container.place!r} is not a tar file, or damaged from its beginning") from None
     except (*UNREADABLE, ValueError) as error:
         raise ImageError(f"{container.place!r}: {reason_of(error)}") from None
     return rows, False

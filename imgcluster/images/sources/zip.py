@@ -82,7 +82,7 @@ def zip_members(container: Container) -> Members[ZipMember]:
                     why = left_out_as(member.filename, head)
                     members.add(member.filename, _member(container, member), why)
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        raise ImageError(f"{container.place!r} is no zip file, or a damaged one") from None
+        raise ImageError(f"{container.place!r} is not a zip file, or a damaged one") from None
     except UNREADABLE as error:
         raise ImageError(f"{container.place!r}: {reason_of(error)}") from None
     return members

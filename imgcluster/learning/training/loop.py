@@ -71,7 +71,7 @@ def train(
     epochs; the second has all images, and as many epochs as were best in the first. Where none are held back, there is
     only the second, with `settings.epochs`. After each epoch the checkpoint is written; where there is one already,
     training goes on behind it, and the weights are in the end what they would have been.
-    Raises ConfigError where the loss is no number any more, and what the learner raises.
+    Raises ConfigError where the loss is not a number any more, and what the learner raises.
     """
     progress = checkpoint.load() or Progress(HELD_BACK if lesson.held.any() else ALL)
     if progress.round == HELD_BACK:

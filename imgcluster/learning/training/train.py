@@ -88,7 +88,7 @@ def teach(
     """Train in one of MODES; leaves the curve in the folder, and of `finetune` the network, BACKBONE.
 
     None where no epoch was better than what training began with. A checkpoint in the folder is gone on with when it
-    is of the same request. Raises ImageError, OutputError, and ConfigError where the loss is no number any more.
+    is of the same request. Raises ImageError, OutputError, and ConfigError where the loss is not a number any more.
     """
     asked = _Class(mode, labelled, settings, choice, random_state, show)
     make = partial(_on_network, asked) if mode == FINETUNE else _on_features(asked)

@@ -22,7 +22,7 @@ def check_folder(path: Path) -> None:
     if path.is_symlink():
         raise OutputError(f"{str(path)!r} is a link, and would lead out of its folder; take it away, or another DIR")
     if os.path.lexists(path) and not path.is_dir():
-        raise OutputError(f"{str(path)!r} is in the way: a folder of images would be called so; take another DIR")
+        raise OutputError(f"{str(path)!r} is in the way: a folder of images would be called so; choose another one")
 
 
 def place(action: str, entry: Entry, root: Path) -> None:

@@ -36,7 +36,7 @@ def check_files(rows: list[dict[str, str]], action: str) -> None:
                 raise OutputError(f"{text!r} is a {kind}, and no file that can be linked or moved; use --copy")
         elif not isinstance(listed_path(text), Path):
             raise OutputError(
-                f"the run's images are no files on this machine, the first of these: {text!r}; bring them here, and "
+                f"the run's images are not files on this machine, the first of these: {text!r}; bring them here, and "
                 "run the config with images.folder set to them"
             )
 
@@ -47,15 +47,15 @@ def check_place(root: Path, folder: str, where: Places, names: list[str]) -> Non
     for images in image_folders:
         if root == images or images in root.parents:
             raise OutputError(
-                f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would take what is exported for "
-                "more images; take a DIR outside of it"
+                f"{folder!r} is inside of images.folder, {str(images)!r}: the next run would treat the copies as "
+                "new images; choose a folder outside it"
             )
     if os.path.lexists(root) and not root.is_dir():
-        raise OutputError(f"{folder!r} is no folder; take another DIR")
+        raise OutputError(f"{folder!r} is not a folder; choose another one")
     for name in names:
         check_folder(root / name)
         if any(root / name in (images, *images.parents) for images in image_folders):
-            raise OutputError(f"{str(root / name)!r} holds images.folder; take another DIR")
+            raise OutputError(f"{str(root / name)!r} holds images.folder; choose another one")
 
 
 def check_same(theirs: Journal, ours: Journal, folder: str | Path) -> None:

@@ -145,7 +145,7 @@ def undo_export(folder: str | Path, run: str | Path | None = None, *, show: bool
     """
     root = real_path(folder)
     if not root.is_dir():
-        raise OutputError(f"{str(folder)!r} is no folder: nothing was exported there")
+        raise OutputError(f"{str(folder)!r} is not a folder: nothing was exported there")
     there = {path.name for path in root.iterdir()}
     killed_early = not there or any(name in (LOCK, PART) or name.startswith(f"{JOURNAL}.") for name in there)
     with locked(root, str(folder), make=False):

@@ -108,4 +108,4 @@ def _is_name(text: str) -> bool:
 
 
 def _damaged(path: Path) -> OutputError:
-    return OutputError(f"{str(path)!r} is no journal that imgcluster wrote, or damaged; nothing was touched")
+    return OutputError(f"{str(path)!r} is not a journal that imgcluster wrote, or damaged; nothing was touched")

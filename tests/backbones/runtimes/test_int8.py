@@ -205,7 +205,7 @@ def test_what_cannot_be_read_is_left_out(many: Path, tmp_path: Path) -> None:
 
 def test_none_that_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
-    words = f"int8 is calibrated on the images, and none of the 1 can be read; one of them, {tmp_path / 'a.jpg'}: "
+    words = f"int8 is calibrated on the images, and the only one cannot be read; one of them, {tmp_path / 'a.jpg'}: "
     with pytest.raises(ImageError) as error:
         extracted([ImageFile("a", tmp_path / "a.jpg")], tmp_path / "s")
     assert str(error.value) == words + "the file is empty"

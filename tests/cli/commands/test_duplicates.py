@@ -43,7 +43,7 @@ def test_from_the_plan_to_the_undo(tmp_path: Path, run: Path, capsys: pytest.Cap
     assert told.endswith("then      run the config again: 1 image of this run has moved\n")
     assert not (tmp_path / "images" / "b.png").exists()
     assert called("duplicates", run, "--undo", out) == 0
-    assert "moved     1 images back" in capsys.readouterr().out
+    assert "moved     1 image back" in capsys.readouterr().out
     assert snapshot(tmp_path / "images") == before
 
 
@@ -114,7 +114,7 @@ def test_the_default_rules_follow_those_that_are_named(
         (["--apply", "nothing.csv", "--to", ""], "--to: is empty; name a file or folder"),
         (["--undo", ""], "--undo: is empty"),
         (["--protect", "nope"], "--protect: no image of the run lies in 'nope'"),
-        (["--undo", "nothing"], "'nothing' is no folder"),
+        (["--undo", "nothing"], "'nothing' is not a folder"),
     ],
 )
 def test_wrong_options_are_told(
@@ -175,7 +175,7 @@ def test_leaks(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) ->
     assert called("leaks", run, other, "--csv", table) == 1
     assert "exists; overwrite it with --force" in capsys.readouterr().err
     assert called("leaks", run, other, "--fail") == 1
-    assert "1 pairs of images are in both" in capsys.readouterr().err
+    assert "1 pair of images is in both" in capsys.readouterr().err
     assert called("leaks", run, other, "--fail", "--level", "exact") == 0
     capsys.readouterr()
     assert called("leaks", run, other, "--json") == 0
@@ -186,7 +186,7 @@ def test_leaks(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_leaks_of_no_run(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert called("leaks", run, tmp_path / "nothing") == 1
-    assert "is no run folder" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_through_a_run_of_a_network(config_file: Path, command: Command) -> None:

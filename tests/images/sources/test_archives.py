@@ -369,9 +369,9 @@ def test_what_is_no_archive_is_refused_in_a_line(tmp_path: Path, web: WebServer)
         (tmp_path / name).write_bytes(b"no archive at all" * 100)
         (web.root / name).write_bytes(b"no archive at all" * 100)
     for place in (tmp_path, web.url):
-        assert "is no tar file" in refused(f"{place}/a.tar")
+        assert "is not a tar file" in refused(f"{place}/a.tar")
         assert "is no Parquet file" in refused(f"{place}/a.parquet")
-        assert "is no zip file" in refused(f"{place}/a.zip")
+        assert "is not a zip file" in refused(f"{place}/a.zip")
         for name in ("a.tar.gz", "a.tgz"):
             assert "is packed as a whole: no image in it can be read without all before it" in refused(
                 f"{place}/{name}"

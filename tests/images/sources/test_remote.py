@@ -470,7 +470,7 @@ def test_reports_and_folders_of_a_run_on_the_web(config_file: Path, served: WebS
     assert len(list((done.folder / "clusters").glob("*.jpg"))) == 3
     with pytest.raises(ImgclusterError) as caught:
         export_folders(done.folder, tmp_path / "sorted")
-    assert "are no files on this machine" in str(caught.value)
+    assert "are not files on this machine" in str(caught.value)
     shutil.rmtree(served.root / "pictures")
     with pytest.raises(ImgclusterError, match=r"none of the 12 images of '.*' is there; looked in 'http"):
         write_report(done.folder, show=False)
@@ -525,6 +525,6 @@ def test_options_of_a_config_reach_its_file_systems_alone(web: WebServer) -> Non
 
 def test_commands_that_want_a_folder_of_this_machine(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["init", "s3://bucket/a", "--out", str(tmp_path / "a.yaml")]) == 1
-    assert "'s3://bucket/a' is no folder of this machine" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="'s3://bucket/a' is no folder of this machine"):
+    assert "'s3://bucket/a' is not a folder of this machine" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="'s3://bucket/a' is not a folder of this machine"):
         compute_features("s3://bucket/a", "efficientnet_lite0", None, tmp_path / "a.npz")

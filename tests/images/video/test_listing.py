@@ -75,7 +75,7 @@ def test_without_the_key_videos_are_left_out_with_what_to_write(tmp_path: Path) 
     assert [image.id for image in found.images] == ["a.png"]
     assert found.notes == [
         "skipped 3 videos (.mov, .mp4); to take frames of them: set images.video, such as {every: 1 s}",
-        "skipped 1 file that is no picture (.ts)",
+        "skipped 1 file that is not a picture (.ts)",
     ]
     assert found.left_out == {"videos": {".mov": 1, ".mp4": 2}, "no_picture": {".ts": 1}}
 

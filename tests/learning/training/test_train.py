@@ -454,7 +454,7 @@ def test_an_unreadable_image_is_left_out_and_one_that_goes_ends_the_training(
     arguments = ("learn", small, "labels.csv", "--out", "model", "--mode", "augment", "--epochs", "1")
     done = command(*arguments)
     assert done.returncode == 0, done.stderr
-    assert "note: 1 labelled images cannot be read: '0004.jpg'" in done.stdout
+    assert "note: 1 labelled image cannot be read: '0004.jpg'" in done.stdout
 
     begun = loop._train_round
 

@@ -304,7 +304,7 @@ def test_an_image_that_cannot_be_read_ends_nothing(
     said = capsys.readouterr()
     assert said.out.startswith(f"copied    4 images into {out}\n  00            2\n  failed        1\n")
     path = str(tmp_path / "images" / "b.jpg")
-    assert said.err == f"imgcluster: 1 images stay where they were; the first: {path!r}: Permission denied\n"
+    assert said.err == f"imgcluster: 1 image stays where it was: {path!r}: Permission denied\n"
 
 
 def test_a_disk_without_symbolic_links_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -529,7 +529,7 @@ def test_a_folder_inside_of_the_images_is_refused(tmp_path: Path, place: str) ->
     run = make_run(tmp_path, IMAGES)
     (tmp_path / "linked").symlink_to(tmp_path / "images")
     before = snapshot(tmp_path)
-    with pytest.raises(OutputError, match=r"is inside of images.folder, .* more images; take a DIR outside of it"):
+    with pytest.raises(OutputError, match=r"is inside of images.folder, .* as new images; choose a folder outside it"):
         export_folders(run, tmp_path / place, "copy")
     assert snapshot(tmp_path) == before
 
@@ -539,14 +539,14 @@ def test_a_folder_of_images_called_like_a_cluster_is_refused(tmp_path: Path) -> 
     images.mkdir()
     (images / "a.jpg").write_bytes(b"x")
     write_run(tmp_path / "run", images, {"a.jpg": "0"})
-    with pytest.raises(OutputError, match=r"00' holds images.folder; take another DIR"):
+    with pytest.raises(OutputError, match=r"00' holds images.folder; choose another one"):
         export_folders(tmp_path / "run", tmp_path, "copy")
 
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path, IMAGES)
     (tmp_path / "out").write_bytes(b"a file")
-    with pytest.raises(OutputError, match=r"out' is no folder; take another DIR"):
+    with pytest.raises(OutputError, match=r"out' is not a folder; choose another one"):
         export_folders(run, tmp_path / "out", "copy")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "01").write_bytes(b"a file")
@@ -566,7 +566,7 @@ def test_a_file_that_has_taken_an_originals_place_stays(tmp_path: Path, capsys: 
     for _ in range(2):
         assert main(["export-folders", str(run), str(out), "--undo", "--quiet"]) == 1
         message = capsys.readouterr().err
-        assert f"1 images stay in {str(out)!r}; fix this and repeat --undo" in message
+        assert f"1 image stays in {str(out)!r}; fix this and repeat --undo" in message
         assert f"01/b.jpg: there is another file at {str(place)!r} by now" in message
         assert place.read_bytes() == b"new"
         assert (out / "01" / "b.jpg").read_bytes() == b"second"
@@ -663,7 +663,7 @@ def test_an_images_that_is_a_link(tmp_path: Path) -> None:
 def test_undo_without_an_export_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path, IMAGES)
     before = snapshot(tmp_path)
-    with pytest.raises(OutputError, match="is no folder: nothing was exported there"):
+    with pytest.raises(OutputError, match="is not a folder: nothing was exported there"):
         undo_export(tmp_path / "nowhere", run)
     with pytest.raises(OutputError, match=r"holds no export of folders \(no .imgcluster-journal.jsonl\)"):
         undo_export(tmp_path / "images", run)
@@ -713,13 +713,13 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"folder": "..", "name": "victim"}, "is no journal that imgcluster wrote, or damaged; nothing was touched"),
-        ({"folder": "00", "name": "../../victim"}, "is no journal"),
-        ({"folder": "00", "name": "a.jpg", "source": "relative"}, "is no journal"),
-        ({"folder": "00"}, "is no journal"),
+        ({"folder": "..", "name": "victim"}, "is not a journal that imgcluster wrote, or damaged; nothing was touched"),
+        ({"folder": "00", "name": "../../victim"}, "is not a journal"),
+        ({"folder": "00", "name": "a.jpg", "source": "relative"}, "is not a journal"),
+        ({"folder": "00"}, "is not a journal"),
         ({"version": 2}, "is of version 2; take the imgcluster that wrote it"),
-        ({"action": "burn"}, "is no journal"),
-        ({"format": "another"}, "is no journal"),
+        ({"action": "burn"}, "is not a journal"),
+        ({"format": "another"}, "is not a journal"),
     ],
 )
 def test_a_journal_that_is_not_ours_is_refused(tmp_path: Path, line: dict[str, Any], message: str) -> None:
@@ -772,7 +772,7 @@ def test_an_image_listed_twice_goes_once(tmp_path: Path) -> None:
 def test_an_unknown_action_or_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no action 'burn'; there are copy, link, move"):
         export_folders(tmp_path, tmp_path / "out", "burn")
-    with pytest.raises(OutputError, match="is no run folder"):
+    with pytest.raises(OutputError, match="is not a run folder"):
         export_folders(tmp_path, tmp_path / "out", "copy")
     run = make_run(tmp_path, IMAGES)
     (run / "clusters.csv").write_text("id,path\na,b\n")

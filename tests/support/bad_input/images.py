@@ -947,7 +947,7 @@ TARRED = {"commands": ((*RUN, "--set", "images.folder=pictures.tar"),)}
 @case(
     "a ZIP that breaks off in the middle",
     GROUP,
-    "'pictures.zip' is no zip file, or a damaged one",
+    "'pictures.zip' is not a zip file, or a damaged one",
     exit_code=1,
     **ZIPPED,
 )
@@ -1026,7 +1026,7 @@ def _(own: Path) -> None:
             archive.addfile(member)
 
 
-@case("a text that is called .zip", GROUP, "'pictures.zip' is no zip file", exit_code=1, **ZIPPED)
+@case("a text that is called .zip", GROUP, "'pictures.zip' is not a zip file", exit_code=1, **ZIPPED)
 def _(own: Path) -> None:
     (own / "pictures.zip").write_text("hello")
 

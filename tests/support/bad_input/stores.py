@@ -340,9 +340,9 @@ RECORDS_TO_SHOW: dict[str, tuple[Spoil, str]] = {
         for way, spoil in WAYS.items()
         if way not in ("cut in half", "removed", "a folder", "unreadable")
     },
-    "removed": (Path.unlink, "'out' is no run folder"),
-    "a folder": (a_folder, "'out' is no run folder"),
-    "unreadable": (unreadable, "'out' is no run folder"),
+    "removed": (Path.unlink, "'out' is not a run folder"),
+    "a folder": (a_folder, "'out' is not a run folder"),
+    "unreadable": (unreadable, "'out' is not a run folder"),
     "that is a number": (text(7), DAMAGED_RECORD),
     "nested too deep": (text("[" * 100_000), DAMAGED_RECORD),
     "with counts that are text": (changed(lambda it: it.update(counts="many")), DAMAGED_RECORD),
@@ -422,7 +422,7 @@ CLUSTERERS: dict[str, tuple[Spoil, str]] = {
 _on_commands("out/clusterer.npz", CLUSTERERS, {"assign": OF_RUN["assign"]})
 MODELS: dict[str, tuple[Spoil, str]] = {
     **{way: (spoil, "'model' is damaged") for way, spoil in WAYS.items() if way not in NO_BYTES},
-    "removed": (Path.unlink, "'model' is no model"),
+    "removed": (Path.unlink, "'model' is not a model"),
     "a folder": (a_folder, "Is a directory"),
     "unreadable": (unreadable, DENIED),
 }

@@ -30,7 +30,7 @@ def _with(row: str, at: int = 5) -> str:
 
 
 WHOLE = _csv(*ROWS)
-INSIDE = "is no valid CSV: line 7: "
+INSIDE = "is not valid CSV: line 7: "
 
 
 def _zip() -> bytes:
@@ -290,7 +290,7 @@ IN_PLACE: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         ("images.ids=loop.csv",),
         "cannot be read: Too many levels of symbolic links",
     ),
-    "the config for a table": (_nothing, ("images.ids=config.yaml",), "'config.yaml' is no valid CSV: line 2"),
+    "the config for a table": (_nothing, ("images.ids=config.yaml",), "'config.yaml' is not valid CSV: line 2"),
     "a column of ids that is not there": (
         _nothing,
         ("images.ids=template.csv", "images.id_column=imageid"),
