@@ -102,9 +102,9 @@ def test_progress_is_told_and_nothing_else(
     out, err = capfd.readouterr()
     assert not out
     assert [line.split(",")[0] for line in err.splitlines()] == [
+        "preparing efficientnet_lite0: this takes longer the first time",
         "calibrating int8: 0/10 images",
         "calibrating int8: 10/10 images",
-        "preparing efficientnet_lite0: this takes longer the first time",
         "features: 0/10 images",
         "features: 10/10 images",
     ]
