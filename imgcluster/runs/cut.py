@@ -58,6 +58,16 @@ class CutRun:
                 found.setdefault(number, []).append(own)
         return found
 
+    @property
+    def changes(self) -> list[tuple[list[int], list[int]]]:
+        """The run's clusters that were merged or split, and the clusters that their images are in now."""
+        now: dict[int, list[int]] = {}
+        for number, members in self.members.items():
+            for own in members:
+                now.setdefault(own, []).append(number)
+        split = [([own], numbers) for own, numbers in sorted(now.items()) if len(numbers) > 1]
+        return [*split, *((members, [number]) for number, members in self.members.items() if len(members) > 1)]
+
     @cached_property
     def names(self) -> dict[int, str]:
         """The names of clusters, by number: those of the run's, of several joined by plus signs."""

@@ -149,3 +149,14 @@ def test_names_are_those_of_the_runs_clusters(config_file: Path) -> None:
     assert cut_run(folder, 1).names == {0: "0 + green"}
     assert cut_run(folder, merge=[[1, 2]]).names == {1: "green"}
     assert cut_run(folder, merge=[[1, 2]]).table()["name"].count("") == 4
+
+
+def test_what_became_of_clusters_is_told(folder: Path) -> None:
+    hierarchy = hierarchy_of(folder)
+    kept, gone = hierarchy.splits[1].tolist()
+    merged = cut_run(folder, merge=[[kept, gone]])
+    assert merged.changes == [(sorted([kept, gone]), [kept])]
+    new = int(hierarchy.splits[2, 1])
+    of = int(hierarchy.splits[2, 0])
+    assert cut_run(folder, 4).changes == [([of], sorted([of, new]))]
+    assert cut_run(folder, 3).changes == []

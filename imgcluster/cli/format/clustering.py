@@ -52,7 +52,21 @@ def cut_lines(found: CutRun) -> list[str]:
         here, own = (hierarchy.modularity[level - 1] for level in (found.level, hierarchy.n_clusters))
         levels = f"level     {found.level} of 1 to {hierarchy.levels}"
         lines.append(f"{levels}: modularity {here:.3f}; the run's clusters {own:.3f}")
-    return [*lines, "", *cluster_lines(found.sizes, found.names), ""]
+    return [*lines, *_change_lines(found), "", *cluster_lines(found.sizes, found.names), ""]
+
+
+def _change_lines(found: CutRun) -> list[str]:
+    """Return what became of the run's clusters that were merged or split."""
+    lines = []
+    for before, after in found.changes:
+        now = _listed([f"{number} ({counted(int(found.sizes[number]), 'image')})" for number in after])
+        subject = f"cluster {before[0]} is" if len(before) == 1 else f"clusters {_listed([*map(str, before)])} are"
+        lines.append(f"change    {subject} now {now}")
+    return lines
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def stability_lines(found: Stability) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def test_it_writes_a_table_and_a_submission(folder: str, tmp_path: Path, capsys:
 def test_some_clusters(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--out", str(tmp_path / "cut.csv"), "--force"]
     assert main(["cut", folder, "--merge", "0", "1", "--merge", "0", "2", "--split", "1", *out]) == 0
-    assert "images    36 in 2 clusters (the run has 3)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "images    36 in 2 clusters (the run has 3)" in told
+    assert re.search(r"^change    clusters? .* (is|are) now [0-9]+ \([0-9]+ images\)", told, re.MULTILINE)
     assert main(["cut", folder, *out]) == 1
     assert capsys.readouterr().err == "imgcluster: name what to cut: --k K, --split N or --merge N M\n"
     assert main(["cut", folder, "--k", "99", *out]) == 1
