@@ -1048,7 +1048,7 @@ def _(own: Path) -> None:
 @case(
     "assign of a folder in which no image can be read",
     GROUP,
-    "none of",
+    "the only image cannot be read",
     exit_code=1,
     commands=(RUN, ("assign", "out", "new", "--out", "new.csv")),
 )

@@ -446,7 +446,7 @@ RECORDS_OF_MODELS: dict[str, tuple[Spoil, str]] = {
 _on_commands("model/model.json", RECORDS_OF_MODELS, {"predict": PREDICT})
 JOURNALS: dict[str, tuple[Spoil, str]] = {
     **{
-        way: (spoil, "no journal that imgcluster wrote, or damaged; nothing was touched")
+        way: (spoil, "not a journal that imgcluster wrote, or damaged; nothing was touched")
         for way, spoil in WAYS.items()
         if way not in ("swapped with another file", "removed", "a folder", "unreadable")
     },
