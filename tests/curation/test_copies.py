@@ -195,7 +195,7 @@ def test_unknown_words_are_told(tmp_path: Path) -> None:
     pair = picture_run(tmp_path / "pair", {"a.png": photograph(0), "b.png": photograph(1)})
     with pytest.raises(ConfigError, match="protect: no image of the run lies in 'nope'"):
         find_duplicates(pair, protect=["nope"])
-    with pytest.raises(OutputError, match="no run folder"):
+    with pytest.raises(OutputError, match="not a run folder"):
         find_duplicates(tmp_path)
 
 
