@@ -306,7 +306,10 @@ def test_plans_of_other_spreadsheets_are_read(tmp_path: Path, run: Path, plan: P
     assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"group-1", "group-2"}
 
 
-def test_the_current_folder_is_not_taken_for_none(run: Path, plan: Path) -> None:
+def test_an_empty_name_is_not_the_current_folder(
+    tmp_path: Path, run: Path, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="to: is empty"):
         apply_plan(run, plan, "")
 
