@@ -211,4 +211,4 @@ def test_a_folder_with_one_readable_image(command: Command, tmp_path: Path) -> N
     more = command("few", "-k", "3", *FAST)
     assert more.stderr.endswith(": 3 clusters need at least as many images; there are 2\n")
     more = command("few", "-k", "2", "--force", *FAST)
-    assert more.stderr.endswith(": 2 clusters need at least as many readable images; there are 1\n")
+    assert more.stderr.endswith(": 2 clusters need at least as many readable images; there is 1\n")
