@@ -14,7 +14,7 @@ from imgcluster.config import ClustersConfig
 from imgcluster.errors import ClusteringError
 from imgcluster.features import Points, distinct_images
 from imgcluster.types import ChosenNumber
-from imgcluster.utils import track
+from imgcluster.utils import counted, track
 
 AUTO = range(2, 21)
 MOST_NEIGHBOURS = 10_000
@@ -60,10 +60,10 @@ def choose_k(
     distinct = points.distinct(ks[-1])
     told = distinct_images(distinct, len(points))
     if distinct < ks[0] and distinct < len(points):
-        return ChosenNumber(distinct, f"{told}: {_counted(distinct, 'cluster')}")
+        return ChosenNumber(distinct, f"{told}: {counted(distinct, 'cluster')}")
     if ks == AUTO and len(points) <= AUTO[0]:
         fewest = len(points.starts) if config.order == SEQUENCE else 1
-        return ChosenNumber(fewest, f"{_counted(len(points), 'image')}: {_counted(fewest, 'cluster')}")
+        return ChosenNumber(fewest, f"{counted(len(points), 'image')}: {counted(fewest, 'cluster')}")
     modularity_of = KnnModularity(points, config.random_state, show=show).of
     scores = {k: modularity_of(labels) for k, labels in group_each(points, config, ks, show=show, shared=shared)}
     chosen, reason = best_k(scores)
@@ -138,7 +138,3 @@ def at_the_edge(chosen: int, ks: Sequence[int]) -> str:
 def _ranked(scores: Mapping[int, float]) -> list[int]:
     """Return the numbers, that of the highest modularity first, of equal ones the fewest clusters."""
     return sorted(scores, key=lambda k: (-round(scores[k], 6), k))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -14,6 +14,7 @@ import numpy as np
 from imgcluster.curation.distinct_pairs import DigestPair, digest_pair, read_distinct
 from imgcluster.curation.keep_rules import DEFAULT_RULES, Files, Preference, check_rules, files_of
 from imgcluster.curation.real_files import other_names, rows_inside
+from imgcluster.curation.records import record_frame, record_texts
 from imgcluster.curation.run_pictures import RunPictures
 from imgcluster.curation.similar_pairs import BYTES, LEVELS, SCENE, Pair, Verifier, check_level, find_pairs
 from imgcluster.runs import FinishedRun, find_features, fixed_because, listed_images, read_run
@@ -67,14 +68,11 @@ class Duplicates:
 
     def table(self) -> pd.DataFrame:
         """Return a row for each copy: group, level, id, path, action, reason, similarity, digest."""
-        import pandas as pd
-
-        return pd.DataFrame([[getattr(copy, name) for name in COLUMNS] for copy in self.copies], columns=list(COLUMNS))
+        return record_frame(self.copies, COLUMNS)
 
     def text_table(self) -> TextTable:
         """Return the table as texts: the plan that people edit."""
-        cells = ([_cell(getattr(copy, name)) for copy in self.copies] for name in COLUMNS)
-        return TextTable(COLUMNS, cells)
+        return record_texts(self.copies, COLUMNS)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data: level, images, and the groups with their copies."""
@@ -83,10 +81,6 @@ class Duplicates:
             for number, copies in self.groups.items()
         ]
         return {"level": self.level, "images": self.images, "groups": groups}
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def find_duplicates(

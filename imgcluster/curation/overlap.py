@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgcluster.curation.records import record_frame, record_texts
 from imgcluster.curation.run_pictures import RunPictures
 from imgcluster.curation.similar_pairs import BYTES, LEVELS, SCENE, Pair, Verifier, check_level, find_pairs
 from imgcluster.errors import ConfigError
@@ -51,23 +52,16 @@ class Leaks:
 
     def table(self) -> pd.DataFrame:
         """Return a row for each pair: id_a, path_a, id_b, path_b, level, similarity."""
-        import pandas as pd
-
-        return pd.DataFrame([[getattr(pair, name) for name in COLUMNS] for pair in self.pairs], columns=list(COLUMNS))
+        return record_frame(self.pairs, COLUMNS)
 
     def text_table(self) -> TextTable:
         """Return the table as texts."""
-        cells = ([_cell(getattr(pair, name)) for pair in self.pairs] for name in COLUMNS)
-        return TextTable(COLUMNS, cells)
+        return record_texts(self.pairs, COLUMNS)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data: images_a, images_b, notes, and the pairs."""
         pairs = [{name: _rounded(getattr(pair, name)) for name in COLUMNS} for pair in self.pairs]
         return {"images_a": self.images_a, "images_b": self.images_b, "notes": self.notes, "pairs": pairs}
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _rounded(value: object) -> object:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgcluster.config import Config, DaskEngine
 from imgcluster.errors import ConfigError, ImgclusterError, first_line
-from imgcluster.utils import cores, install_command
+from imgcluster.utils import cores, counted, install_command
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -94,7 +94,7 @@ class Cluster:
         """Return the end of a message: the likely reason why there is no worker, or nothing."""
         count = sum(each.get("status") == PAUSED for each in self._all_workers().values())
         if count:
-            return f" ({_counted(count, 'worker')} paused for lack of memory)"
+            return f" ({counted(count, 'worker')} paused for lack of memory)"
         return " (they end as soon as they start: out of memory?)" if self.is_here else ""
 
     def _all_workers(self) -> dict[str, dict[str, Any]]:
@@ -175,7 +175,7 @@ class Cluster:
 
     def _show_cluster(self, client: Client) -> None:
         threads = self.workers()
-        count = f"dask: {_counted(len(threads), 'worker')}, {_counted(sum(threads.values()), 'thread')}"
+        count = f"dask: {counted(len(threads), 'worker')}, {counted(sum(threads.values()), 'thread')}"
         link = client.dashboard_link if "dashboard" in _info(client).get("services", {}) else "none"
         print(f"{count}; dashboard: {link}", file=sys.stderr, flush=True)
 
@@ -205,10 +205,6 @@ def _info(client: Client) -> dict[str, Any]:
         return dict(client.scheduler_info(n_workers=-1))
     except TypeError:
         return dict(client.scheduler_info())
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count} {name}" + ("" if count == 1 else "s")
 
 
 @contextmanager
